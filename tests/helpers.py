@@ -14,6 +14,7 @@ SHARED = ROOT.parent / "shared"
 # Two blocks of a seeded random network: a step takes milliseconds.
 TINY = StyleTransferConfig(
     weights=None,
+    precision="float32",
     content_layers=("block2_conv1",),
     style_layers=("block1_conv1", "block2_conv1"),
     size=48,

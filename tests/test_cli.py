@@ -19,6 +19,7 @@ from tfnst import cli
 
 TINY_OPTIONS = [
     *("--weights", "none"),
+    *("--precision", "float32"),
     *("--content-layers", "block2_conv1"),
     *("--style-layers", "block1_conv1,block2_conv1"),
     *("--size", "48", "--min-size", "32", "--steps", "6"),

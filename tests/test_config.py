@@ -42,7 +42,7 @@ def test_one_layer_may_be_given_by_its_name():
 def test_to_dict_holds_every_setting_as_json_does():
     settings = StyleTransferConfig().to_dict()
     assert list(settings) == [f.name for f in dataclasses.fields(StyleTransferConfig)]
-    assert settings["content_layers"] == ["block3_conv3", "block4_conv2"]
+    assert settings["content_layers"] == ["block4_conv2"]
     assert StyleTransferConfig(**settings) == StyleTransferConfig()
 
 
@@ -52,6 +52,14 @@ def test_to_dict_holds_every_setting_as_json_does():
         (
             {"backbone": "resnet"},
             "`backbone` must be one of 'vgg19', 'vgg16'. Received: 'resnet'",
+        ),
+        (
+            {"content_detail": 1.5},
+            "`content_detail` must be a number from 0 to 1. Received: 1.5",
+        ),
+        (
+            {"style_loss": "mrf"},
+            "`style_loss` must be one of 'moments', 'gram'. Received: 'mrf'",
         ),
         (
             {"pooling": "mean"},
@@ -127,9 +135,9 @@ def test_to_dict_holds_every_setting_as_json_does():
             "Received: ('a', 'a')",
         ),
         (
-            {"content_layer_weights": (1,)},
-            "`content_layer_weights` must be 2 finite numbers, 0 or more, not all 0. "
-            "Received: (1,)",
+            {"content_layer_weights": (1, 2)},
+            "`content_layer_weights` must be 1 finite numbers, 0 or more, not all 0. "
+            "Received: (1, 2)",
         ),
         (
             {"style_layer_weights": (1, 2, 3, 4, -5)},

@@ -153,31 +153,34 @@ def test_one_trace_serves_steps_and_sizes():
     assert loop.run.experimental_get_tracing_count() == 1
 
 
-def test_rescale_carries_adams_moments_over():
-    config = TINY
+@pytest.mark.parametrize("optimizer", ["adam", "lbfgs"])
+def test_a_scale_starts_with_a_fresh_optimizer(optimizer):
+    config = TINY.replace(optimizer=optimizer)
     _, state, _ = run(config, 3)
     loop, _ = transfer.load_engine(config)
-    image, scaled = loop.rescale(state, 48, 60)
-    assert image.shape == scaled.average.shape == (1, 48, 60, 3)
-    assert scaled.step == 0
-    assert scaled.optimizer.step == 3
-    np.testing.assert_allclose(
-        tf.reduce_mean(scaled.optimizer.second_moment),
-        tf.reduce_mean(state.optimizer.second_moment),
-        rtol=0.1,
-    )
-    assert tf.reduce_min(scaled.optimizer.second_moment) >= 0
-
-
-def test_rescale_starts_lbfgs_anew():
-    config = TINY.replace(optimizer="lbfgs")
-    _, state, _ = run(config, 3)
-    loop, _ = transfer.load_engine(config)
-    image, scaled = loop.rescale(state, 48, 60)
+    sides = tf.constant([[48, 60], [27, 24]])
+    image, scaled, _ = loop.enter_scale(state, CONTENT, STYLE, sides, 1.0)
+    assert image.shape == (1, 48, 60, 3)
     for got, expected in zip(
         tf.nest.flatten(scaled), tf.nest.flatten(loop.init_state(image)), strict=True
     ):
         np.testing.assert_array_equal(got, expected)
+
+
+@pytest.mark.parametrize(
+    ("content_weight", "content_detail", "share"),
+    [(1.0, 1.0, 1.0), (1.0, 0.5, 0.5), (1.0, 0.0, 0.0), (0.0, 1.0, 0.0)],
+)
+def test_enlarging_puts_the_contents_detail_back(content_weight, content_detail, share):
+    loop, _ = transfer.load_engine(TINY.replace(content_detail=content_detail))
+    # A picture of one colour has no detail of its own.
+    state = loop.init_state(tf.fill([1, 16, 20, 3], 0.5))
+    content = 0.25 + 0.5 * tf.constant(CONTENT)  # far from the limits
+    sides = tf.constant([[32, 40], [27, 24]])
+    image, _, _ = loop.enter_scale(state, content, STYLE, sides, content_weight)
+    low = engine.resize_image(engine.resize_image(content, 16, 20), 32, 40)
+    expected = np.clip(0.5 + share * (content - low), 0, 1)
+    np.testing.assert_allclose(image, expected, atol=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -262,16 +265,6 @@ def test_scale_steps(sizes, steps, initial_steps, expected):
     assert got.numpy().tolist() == expected
 
 
-def test_knobs_at_a_scale():
-    scales = tf.constant([[[128, 64], [20, 20]], [[512, 256], [20, 20]]])
-    knobs = engine.Knobs.from_config(TINY.replace(learning_rate=0.1))
-    first, last = (knobs.at_scale(scales, scale, 7) for scale in (0, 1))
-    assert first.learning_rate.numpy() == pytest.approx(0.1)
-    assert last.learning_rate.numpy() == pytest.approx(0.05)
-    assert first.steps.numpy() == last.steps.numpy() == 7
-    assert first.style_weight.numpy() == TINY.style_weight
-
-
 def test_adams_steps_get_shorter_over_a_scale():
     loop, image, state, targets, knobs = start(TINY.replace(learning_rate=0.01))
     knobs = knobs._replace(steps=tf.constant(100.0))
@@ -292,7 +285,7 @@ def test_enter_scale_resizes_all_there_is():
     loop, _ = transfer.load_engine(TINY)
     sides = tf.constant([[24, 30], [27, 24]])
     image, state, targets = loop.enter_scale(
-        loop.init_state(tf.constant(CONTENT)), CONTENT, STYLE, sides
+        loop.init_state(tf.constant(CONTENT)), CONTENT, STYLE, sides, 1.0
     )
     expected = engine.resize_image(CONTENT, 24, 30)
     np.testing.assert_allclose(image, expected, atol=1e-6)

@@ -26,6 +26,8 @@ EXIT_INTERRUPTED = 130
 
 _CHOICES = {
     "backbone": config_module.BACKBONES,
+    "precision": config_module.PRECISIONS,
+    "style_loss": config_module.STYLE_LOSSES,
     "pooling": config_module.POOLINGS,
     "optimizer": config_module.OPTIMIZERS,
 }

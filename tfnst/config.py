@@ -10,6 +10,8 @@ from typing import Any
 BACKBONES = ("vgg19", "vgg16")
 POOLINGS = ("max", "average")
 OPTIMIZERS = ("adam", "lbfgs")
+PRECISIONS = ("auto", "float32", "bfloat16")
+STYLE_LOSSES = ("moments", "gram")
 INIT_IMAGES = ("content", "style", "noise", "given")
 
 MIN_SIZE, MAX_SIZE = 32, 16384
@@ -38,24 +40,29 @@ class StyleTransferConfig:
         backbone: `"vgg19"` or `"vgg16"`.
         weights: `"imagenet"`, the path of a weight file, or None for a seeded random
             network. `tfnst.backbones.load_backbone` says where `"imagenet"` looks.
-        content_layers: names of Keras layers whose activations are compared. Gatys et
-            al. take block4_conv2 alone; block3_conv3 beside it keeps small things,
-            such as windows, through the coarse scales.
+        content_layers: names of Keras layers whose activations are compared.
         content_layer_weights: one weight a content layer, or None for equal ones.
             They are scaled to sum to 1.
-        style_layers: names of Keras layers whose Gram matrices are compared.
+        content_detail: share of the content image's finest detail that is put back
+            into the picture each time it is enlarged to the next scale, 0 to 1.
+            Windows that a coarse scale can't show are so there to be painted at the
+            next one. With a content weight of 0 none is.
+        style_loss: how activations of the style layers are compared: `"moments"`, by
+            mean and covariance, or `"gram"`, by Gram matrix as Gatys et al. do.
+        style_layers: names of Keras layers at which that is done.
         style_layer_weights: one weight a style layer, or None for weights that halve
             from each layer to the next: colour and stroke before large forms. They
             are scaled to sum to 1.
+        precision: of the network: `"float32"`, `"bfloat16"`, or `"auto"`, which is
+            bfloat16 where that is faster; see `tfnst.precision.choose_precision`.
         pooling: `"max"` as VGG was trained, or `"average"`.
         content_weight: weight of the content loss, 0 or more.
         style_weight: weight of the style loss, 0 or more.
         total_variation_weight: weight of the total variation loss, 0 or more.
         optimizer: `"adam"` or `"lbfgs"`.
-        learning_rate: Adam's step at the start of the coarsest scale, in units of the
-            pixel range [0, 1]; it falls to a tenth over each scale, and with the root
-            of the size from scale to scale. For L-BFGS the largest pixel change of
-            the first trial step. 0 < rate <= 1.
+        learning_rate: Adam's step at the start of each scale, in units of the pixel
+            range [0, 1]; it falls to a tenth over the scale. For L-BFGS the largest
+            pixel change of the first trial step. 0 < rate <= 1.
         steps: gradient steps at the fine scales of the pyramid, 1 to 100,000. One
             step is one evaluation of the loss and its gradient.
         initial_steps: gradient steps at the coarsest of several scales, where large
@@ -78,12 +85,17 @@ class StyleTransferConfig:
     weights: str | None = _setting(
         "imagenet", "Keras' ImageNet weights, random ones, or those of a file."
     )
+    precision: str = _setting("auto", "What the network computes in.")
     content_layers: tuple[str, ...] = _setting(
-        ("block3_conv3", "block4_conv2"), "Layers whose activations are compared."
+        ("block4_conv2",), "Layers whose activations are compared with the content's."
     )
     content_layer_weights: tuple[float, ...] | None = _setting(
         None, "One weight a content layer; equal by default."
     )
+    content_detail: float = _setting(
+        1.0, "Share of the content's fine detail put back at each scale, 0 to 1."
+    )
+    style_loss: str = _setting("moments", "What is compared with the style.")
     style_layers: tuple[str, ...] = _setting(
         (
             "block1_conv1",
@@ -92,14 +104,14 @@ class StyleTransferConfig:
             "block4_conv1",
             "block5_conv1",
         ),
-        "Layers whose Gram matrices are compared.",
+        "Layers whose activations are compared with the style's.",
     )
     style_layer_weights: tuple[float, ...] | None = _setting(
         None, "One weight a style layer; by default half of that of the layer before."
     )
     pooling: str = _setting("max", "Pooling of the network.")
     content_weight: float = _setting(1.0, "Weight of the content loss.")
-    style_weight: float = _setting(30.0, "Weight of the style loss.")
+    style_weight: float = _setting(15.0, "Weight of the style loss.")
     total_variation_weight: float = _setting(
         20.0, "Weight of the total variation loss, which smooths."
     )
@@ -121,8 +133,11 @@ class StyleTransferConfig:
         self._check_choice("backbone", BACKBONES)
         if self.weights is not None:
             self._set("weights", self._text("weights", self.weights))
+        self._check_choice("precision", PRECISIONS)
         for kind in ("content", "style"):
             self._check_layers(f"{kind}_layers", f"{kind}_layer_weights")
+        self._check_number("content_detail", 0, 1, "a number from 0 to 1")
+        self._check_choice("style_loss", STYLE_LOSSES)
         self._check_choice("pooling", POOLINGS)
         for name in ("content_weight", "style_weight", "total_variation_weight"):
             self._check_number(name, 0, math.inf, "a finite number, 0 or more")

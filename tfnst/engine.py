@@ -20,7 +20,7 @@ class Targets(NamedTuple):
     """What the picture is compared with: one tensor a layer."""
 
     content: tuple[tf.Tensor, ...]  # activations, [N, h, w, C]
-    style: tuple[tf.Tensor, ...]  # Gram matrices, [N or 1, C, C]
+    style: tuple[tf.Tensor, ...] | tuple[losses.Moments, ...]  # [N or 1, ...]
 
 
 class Knobs(NamedTuple):
@@ -33,31 +33,12 @@ class Knobs(NamedTuple):
     style_weight: tf.Tensor
     total_variation_weight: tf.Tensor
     learning_rate: tf.Tensor
-    steps: tf.Tensor  # at this scale: the learning rate falls with the share done
+    steps: tf.Tensor  # of this scale: the learning rate falls with the share done
 
     @classmethod
     def from_config(cls, config: StyleTransferConfig) -> Knobs:
         """The settings of a configuration."""
         return cls(*(tf.constant(getattr(config, n), tf.float32) for n in cls._fields))
-
-    def at_scale(self, scales: tf.Tensor, scale: tf.Tensor, steps: tf.Tensor) -> Knobs:
-        """What holds at one scale of a run.
-
-        The learning rate falls with the root of the long side: coarse scales move
-        large forms, and fine ones, which start from those, only work them out. With
-        one rate for all, fine scales wash out what is small, such as windows.
-
-        Args:
-            scales: from `pyramid`.
-            scale: number of the scale, from 0.
-            steps: number of steps there.
-        """
-        long_sides = tf.cast(tf.reduce_max(scales[:, 0], axis=1), tf.float32)
-        return self._replace(
-            learning_rate=self.learning_rate
-            * tf.sqrt(long_sides[0] / long_sides[scale]),
-            steps=tf.cast(steps, tf.float32),
-        )
 
 
 class TransferState(NamedTuple):
@@ -89,6 +70,12 @@ class StyleTransferEngine:
             config.style_layer_weights
             or [0.5**i for i in range(len(config.style_layers))]
         )
+        if config.style_loss == "gram":
+            self._style_statistics = losses.gram_matrix
+            self._style_loss = losses.style_loss
+        else:
+            self._style_statistics = losses.moments
+            self._style_loss = losses.moments_loss
         self._state_spec = self._build_state_spec()
         self.run = tf.function(self._run, input_signature=self._run_signature())
         self.enter_scale = tf.function(
@@ -98,6 +85,7 @@ class StyleTransferEngine:
                 _PICTURES,
                 _PICTURES,
                 tf.TensorSpec([2, 2], tf.int32),
+                tf.TensorSpec([]),
             ],
         )
 
@@ -128,7 +116,7 @@ class StyleTransferEngine:
             content_image: [N, H, W, 3] in [0, 1].
             style_image: [N or 1, h, w, 3] in [0, 1].
             scales: int32 [scales, 2, 2], from `pyramid`; at least one.
-            knobs: scalars, before `at_scale`; `steps` is not looked at.
+            knobs: scalars; `steps` is not looked at.
             scale_steps: int32 [scales], from `scale_steps`.
             init_image: `"content"`, `"style"` or `"noise"`.
             seed: of the noise that a run may start from, int32 scalar.
@@ -147,10 +135,14 @@ class StyleTransferEngine:
 
         def body(scale, _, state, measured):
             image, state, targets = self._enter_scale(
-                state, content_image, style_image, scales[scale]
+                state,
+                content_image,
+                style_image,
+                scales[scale],
+                knobs.content_weight,
             )
             steps = scale_steps[scale]
-            here = knobs.at_scale(scales, scale, steps)
+            here = knobs._replace(steps=tf.cast(steps, tf.float32))
             _, state, history = self._run(image, state, targets, here, steps)
             measured = history[-1]
             finite = tf.reduce_all(tf.math.is_finite(measured))
@@ -175,54 +167,38 @@ class StyleTransferEngine:
         )
         return state.average, measured
 
-    def _enter_scale(self, state, content_image, style_image, sides):
+    def _enter_scale(self, state, content_image, style_image, sides, content_weight):
         """What a scale starts with.
+
+        The picture is the enlarged average of the last scale, with the detail that
+        the content has at this scale and can't have had at the last one: a window of
+        two pixels is there to be painted, where the enlarged picture has a blur.
 
         Args:
             state: at the end of the last scale, or `init_state` of the first picture.
             content_image: [N, H, W, 3].
             style_image: [N or 1, H, W, 3].
             sides: int32 [2, 2], one row of `pyramid`.
+            content_weight: scalar; 0 leaves the detail out.
 
         Returns:
             (image, state, targets).
         """
-        content_image = resize_image(content_image, sides[0, 0], sides[0, 1])
+        height, width = sides[0, 0], sides[0, 1]
+        content_image = resize_image(content_image, height, width)
         style_image = resize_image(style_image, sides[1, 0], sides[1, 1])
-        image, state = self.rescale(state, sides[0, 0], sides[0, 1])
-        return image, state, self.targets(content_image, style_image)
-
-    def rescale(
-        self, state: TransferState, height: tf.Tensor, width: tf.Tensor
-    ) -> tuple[tf.Tensor, TransferState]:
-        """The picture and the state with which the next scale starts.
-
-        The picture is the enlarged average of the last scale. Adam's moments are
-        enlarged with it, so that the first steps don't shake what is there; the
-        history of L-BFGS belongs to another loss and starts anew.
-
-        Args:
-            state: at the end of a scale.
-            height: of the next scale in pixels, int32 scalar.
-            width: as `height`.
-
-        Returns:
-            (image, state).
-        """
         image = resize_image(state.average, height, width)
-        fresh = self.init_state(image)
-        if self._config.optimizer == "lbfgs":
-            return image, fresh
-        moments = state.optimizer
-        # Neither method overshoots, so that a second moment can't become negative.
-        resize = lambda x: tf.image.resize(x, [height, width], method="bilinear")  # noqa: E731
-        return image, fresh._replace(
-            optimizer=optimizers.AdamState(
-                moments.step,
-                resize(moments.first_moment),
-                resize(moments.second_moment),
-            )
+        before = tf.shape(state.average)
+        blurred = resize_image(
+            resize_image(content_image, before[1], before[2]), height, width
         )
+        detail = self._config.content_detail * (content_image - blurred)
+        # At the first scale there is no last one, and nothing is missing.
+        fine = (before[1] < height) & (content_weight > 0)
+        image = tf.clip_by_value(tf.where(fine, image + detail, image), 0.0, 1.0)
+        # What optimizers remember belongs to another loss and starts anew.
+        state = self.init_state(image)
+        return image, state, self.targets(content_image, style_image)
 
     def step(
         self,
@@ -298,8 +274,8 @@ class StyleTransferEngine:
             targets.content,
             layer_weights=self._content_layer_weights,
         )
-        style = losses.style_loss(
-            [losses.gram_matrix(activations[layer]) for layer in config.style_layers],
+        style = self._style_loss(
+            [self._style_statistics(activations[k]) for k in config.style_layers],
             targets.style,
             layer_weights=self._style_layer_weights,
         )
@@ -326,7 +302,9 @@ class StyleTransferEngine:
         style = self.feature_extractor(style_image)
         return Targets(
             tuple(content[layer] for layer in config.content_layers),
-            tuple(losses.gram_matrix(style[layer]) for layer in config.style_layers),
+            tuple(
+                self._style_statistics(style[layer]) for layer in config.style_layers
+            ),
         )
 
     def _run(self, image, state, targets, knobs, steps):
@@ -383,6 +361,12 @@ class StyleTransferEngine:
             self.init_state(tf.zeros([2, 4, 4, 3])),
         )
 
+    def _style_spec(self, channels):
+        matrix = tf.TensorSpec([None, channels, channels])
+        if self._config.style_loss == "gram":
+            return matrix
+        return losses.Moments(tf.TensorSpec([None, channels]), matrix)
+
     def _run_signature(self):
         outputs = self.feature_extractor.output
         channels = {name: tensor.shape[-1] for name, tensor in outputs.items()}
@@ -392,8 +376,7 @@ class StyleTransferEngine:
                 for layer in self._config.content_layers
             ),
             tuple(
-                tf.TensorSpec([None, channels[layer], channels[layer]])
-                for layer in self._config.style_layers
+                self._style_spec(channels[layer]) for layer in self._config.style_layers
             ),
         )
         knobs = Knobs(*[tf.TensorSpec([])] * len(Knobs._fields))

@@ -54,7 +54,9 @@ def export_saved_model(
 
     Args:
         directory: base path of the model; made if it is missing.
-        config: settings; what requests may set are defaults.
+        config: settings; what requests may set are defaults. `precision="auto"` means
+            float32 here, since the server may be another machine; `"bfloat16"` is
+            about twice as fast on servers that have it.
         version: number of the version; the next free one by default.
         max_steps: largest `steps` of a request, 1 to 100,000.
         max_size: largest `size` of a request. N pictures of `size` may have no more
@@ -76,6 +78,9 @@ def export_saved_model(
         https://www.tensorflow.org/tfx/serving/saved_model_warmup
     """
     config = (config or StyleTransferConfig()).replace(**settings)
+    if config.precision == "auto":
+        # The machine that serves may be another one than this.
+        config = config.replace(precision="float32")
     for name, value, low, high in (
         ("max_steps", max_steps, config.steps, MAX_STEPS),
         ("max_size", max_size, config.size, 16384),

@@ -51,6 +51,19 @@ class EdgePadding(keras.layers.Layer):
         return (batch, *grown, channels)
 
 
+class CastFeatures(keras.layers.Layer):
+    """Activations in float32, whatever the network computes in."""
+
+    def __init__(self, **kwargs):
+        super().__init__(dtype="float32", trainable=False, autocast=False, **kwargs)
+
+    def call(self, activations):
+        return tf.cast(activations, tf.float32)
+
+    def compute_output_shape(self, input_shape):
+        return input_shape
+
+
 def deepest_layer(layers: Sequence[str], *, order: Sequence[str]) -> str:
     """The one of `layers` that comes last in `order`.
 
@@ -71,7 +84,7 @@ def deepest_layer(layers: Sequence[str], *, order: Sequence[str]) -> str:
 
 
 def build_feature_extractor(
-    backbone: keras.Model, *, layers: Sequence[str]
+    backbone: keras.Model, *, layers: Sequence[str], precision: str = "float32"
 ) -> keras.Model:
     """One model that gives the activations of several layers at once.
 
@@ -82,6 +95,8 @@ def build_feature_extractor(
         backbone: a chain of layers on preprocessed pixels, as `tfnst.backbones` builds
             it, the first of them a convolution.
         layers: names of the layers to look at.
+        precision: what the layers compute in, `"float32"` or `"bfloat16"`. Pictures
+            and activations are float32 in both cases.
 
     Returns:
         keras.Model that takes float32 RGB [N, H, W, 3] in [0, 1] and returns a dict
@@ -100,18 +115,23 @@ def build_feature_extractor(
     x = EdgePadding(name="edge_padding")(VGGPreprocessing(name="preprocessing")(image))
     outputs = {}
     for layer in chain[: names.index(last) + 1]:
-        x = _without_padding(layer, x) if layer is chain[0] else layer(x)
+        x = _rebuilt(layer, precision, padded=layer is chain[0])(x)
         if layer.name in layers:
-            outputs[layer.name] = x
+            outputs[layer.name] = CastFeatures(name=f"{layer.name}_features")(x)
     extractor = keras.Model(image, outputs, name="feature_extractor")
     extractor.trainable = False
     return extractor
 
 
-def _without_padding(convolution, x):
-    """What a convolution gives on pixels that are padded already."""
-    settings = {**convolution.get_config(), "padding": "valid"}
-    unpadded = type(convolution).from_config(settings)
-    y = unpadded(x)
-    unpadded.set_weights(convolution.get_weights())
-    return y
+def _rebuilt(layer, precision, *, padded):
+    """The layer in a precision, without padding if its pixels are padded already."""
+    if not padded and layer.dtype_policy.name == precision:
+        return layer
+    settings = {**layer.get_config(), "dtype": precision}
+    if padded:
+        settings["padding"] = "valid"
+    rebuilt = type(layer).from_config(settings)
+    if layer.weights:
+        rebuilt.build(layer.input.shape)
+        rebuilt.set_weights(layer.get_weights())
+    return rebuilt

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import importlib.metadata
 import os
-import pathlib
 import platform
 
 from tfnst import backbones
 from tfnst.config import BACKBONES
+from tfnst.precision import choose_precision, cpu_flags
 from tfnst.version import __version__
 
 _PACKAGES = (
@@ -39,6 +39,7 @@ def report() -> str:
         *(("device", device) for device in _devices()),
         ("cpu cores", str(_cores())),
         *(("cpu", feature) for feature in _cpu_features()),
+        ("precision", choose_precision()),
         *((f"weights {name}", _weights(name)) for name in BACKBONES),
     ]
     width = max(len(key) for key, _ in lines)
@@ -69,11 +70,7 @@ def _cores():
 
 
 def _cpu_features():
-    cpuinfo = pathlib.Path("/proc/cpuinfo")
-    text = cpuinfo.read_text() if cpuinfo.exists() else ""
-    flags = next(
-        (line.split() for line in text.splitlines() if line.startswith("flags")), None
-    )
+    flags = cpu_flags()
     if flags is None:
         yield "features unknown on this system"
         return

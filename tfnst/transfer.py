@@ -15,6 +15,7 @@ from PIL import Image
 
 from tfnst import backbones, engine, features, images
 from tfnst.config import INIT_IMAGES, StyleTransferConfig
+from tfnst.precision import choose_precision
 
 # Steps are grouped so that a group takes about this long: often enough for a
 # progress bar and for stopping, seldom enough for Python to cost nothing.
@@ -233,15 +234,17 @@ class _Run:
             )
         self._start = time.perf_counter()
         state = self._engine.init_state(start)
-        for scale, (sides, steps) in enumerate(
-            zip(self._scales, self._scale_steps, strict=True)
-        ):
+        for sides, steps in zip(self._scales, self._scale_steps, strict=True):
             start, state, targets = self._engine.enter_scale(
-                state, content, style, tf.constant(sides)
+                state,
+                content,
+                style,
+                tf.constant(sides),
+                self._knobs.content_weight,
             )
             # The picture under the brush: one variable a scale.
             image = tf.Variable(start, trainable=True, name="stylized_image")
-            knobs = self._knobs.at_scale(scales, scale, steps)
+            knobs = self._knobs._replace(steps=tf.constant(steps, tf.float32))
             state = self._optimize(image, state, targets, knobs, steps, max(sides[0]))
             if self._stopped:
                 break
@@ -358,7 +361,9 @@ def _load_engine(config, _):
         ),
         seed=config.seed,
     )
-    extractor = features.build_feature_extractor(backbone.model, layers=layers)
+    extractor = features.build_feature_extractor(
+        backbone.model, layers=layers, precision=choose_precision(config.precision)
+    )
     return engine.StyleTransferEngine(extractor, config), backbone
 
 

@@ -1,0 +1,77 @@
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import tfnst
+from tests.helpers import TINY, picture
+from tfnst import backbones, features, precision
+
+
+@pytest.fixture
+def machine(monkeypatch):
+    """Pretends to be a machine of some kind."""
+
+    def pretend(*, flags=(), **devices):
+        def details(device):
+            return {"compute_capability": device} if device else {}
+
+        monkeypatch.setattr(precision, "cpu_flags", lambda: flags)
+        monkeypatch.setattr(
+            tf.config, "list_physical_devices", lambda kind: devices.get(kind, [])
+        )
+        monkeypatch.setattr(tf.config.experimental, "get_device_details", details)
+
+    return pretend
+
+
+@pytest.mark.parametrize(
+    ("machine_is", "expected"),
+    [
+        ({"flags": ("avx2", "avx512f")}, "float32"),
+        ({"flags": ("avx512f", "avx512_bf16")}, "bfloat16"),
+        ({"flags": ("amx_bf16",)}, "bfloat16"),
+        ({"flags": None}, "float32"),
+        ({"TPU": ["tpu"]}, "bfloat16"),
+        ({"GPU": [(8, 0), (9, 0)]}, "bfloat16"),
+        ({"GPU": [(7, 5), (7, 5)]}, "float32"),
+        ({"GPU": [None], "flags": ("avx512_bf16",)}, "float32"),
+    ],
+)
+def test_auto_takes_what_is_fast(machine, machine_is, expected):
+    machine(**machine_is)
+    assert precision.choose_precision() == expected
+
+
+@pytest.mark.parametrize("asked", ["float32", "bfloat16"])
+def test_what_is_asked_for_is_taken(machine, asked):
+    machine(TPU=["tpu"])
+    assert precision.choose_precision(asked) == asked
+
+
+def test_features_in_bfloat16_come_near_those_in_float32():
+    model = backbones.load_backbone(
+        "vgg16", weights=None, last_layer="block2_conv2"
+    ).model
+    layers = ("block1_conv1", "block2_conv2")
+    image = picture(40, 32)[None]
+    full, half = (
+        features.build_feature_extractor(model, layers=layers, precision=kind)(image)
+        for kind in ("float32", "bfloat16")
+    )
+    for layer in layers:
+        assert half[layer].dtype == tf.float32
+        error = np.linalg.norm(half[layer] - full[layer]) / np.linalg.norm(full[layer])
+        assert 0 < error < 0.02
+
+
+def test_pictures_in_bfloat16_come_near_those_in_float32():
+    pictures = picture(40, 48), picture(36, 32, seed=1)
+    full, half = (
+        tfnst.stylize(*pictures, config=TINY.replace(precision=kind))
+        for kind in ("float32", "bfloat16")
+    )
+    assert not np.array_equal(full.array, half.array)
+    assert np.abs(half.array - full.array).mean() < 0.02
+    np.testing.assert_allclose(
+        half.losses["total"][-1], full.losses["total"][-1], rtol=0.02
+    )
