@@ -8,8 +8,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 SETUP := setup.cfg pyproject.toml
 
-DEMO_CONTENT := examples/images/photo_rocket.jpg
-DEMO_STYLE := examples/images/style_swirls.jpg
+DEMO_CONTENT := examples/images/photo_cat.jpg
+DEMO_STYLE := examples/images/style_stained_glass.jpg
 
 .PHONY: demo test check bench clean
 
