@@ -199,6 +199,22 @@ def test_bad_input_is_one_line_and_leaves_nothing_behind(
             1,
             r".*127\.0\.0\.1:1",
         ),
+        (
+            [
+                "request", "127.0.0.1:1", "content.png", "style.png", "-o", "out.png",
+                "--wait", "0.5",
+            ],
+            1,
+            r"The server at 127\.0\.0\.1:1 did not have .* ready within 0\.5 seconds",
+        ),
+        (
+            [
+                "request", "127.0.0.1:1", "content.png", "style.png", "-o", "out.png",
+                "--wait", "0",
+            ],
+            2,
+            r".*--wait.*0\.0",
+        ),
     ],
 )  # fmt: skip
 def test_serving_commands_say_what_is_wrong(

@@ -257,8 +257,14 @@ def serve(directory, **options):
 @click.option(
     "--timeout", type=float, metavar="X", help="Seconds; by default from the work."
 )
+@click.option(
+    "--wait",
+    type=click.FloatRange(0, 1e6, min_open=True),
+    metavar="X",
+    help="Seconds to wait for a server that is starting; none by default.",
+)
 @_request_options
-def request(target, content, style, output, **options):
+def request(target, content, style, output, wait, **options):
     """Has a server paint CONTENT in the style of STYLE."""
     options = {name: value for name, value in options.items() if value is not None}
     settings = {n: options.pop(n) for n in _REQUEST_SETTINGS if n in options}
@@ -267,6 +273,8 @@ def request(target, content, style, output, **options):
         from tfnst.client import ServingError, StylizeClient
     try:
         with StylizeClient(target, **options) as client:
+            if wait is not None:
+                client.wait_until_ready(wait)
             response = client.stylize(content, style, **settings)
     except ServingError as error:
         bad_input = isinstance(error, ValueError)
