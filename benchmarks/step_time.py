@@ -1,12 +1,13 @@
 """Seconds a gradient step, and how much of the machine it uses.
 
-For each size: the median time of one step of the default configuration in the
-compiled loop; the multiply-adds of the convolutions in use, forward and back to the
-input, as GFLOP; and the ratio of GFLOP/s to what a large matrix product reaches in
-the same precision. Products and steps are timed in turn, in one run, because machines
-change speed while they run.
+For each precision and size: the median time of one step of the default configuration
+in the compiled loop; the multiply-adds of the convolutions in use, forward and back to
+the input, as GFLOP; and the ratio of GFLOP/s to what a large matrix product reaches in
+the same precision. Products and steps of all precisions are timed in turn, in one run,
+because machines change speed while they run.
 
     python benchmarks/step_time.py [--sizes 256,512] [--backbone vgg19] [--rounds 7]
+        [--precisions float32,bfloat16]
 """
 
 from __future__ import annotations
@@ -51,40 +52,53 @@ def main() -> None:
     parser.add_argument("--sizes", default="256,512")
     parser.add_argument("--backbone", default="vgg19")
     parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--precisions", default="float32,bfloat16")
     arguments = parser.parse_args()
 
     # Time doesn't depend on the values of the weights, and random ones need no file.
     config = StyleTransferConfig(backbone=arguments.backbone, weights=None)
-    loop, backbone = transfer.load_engine(config)
-    knobs = engine.Knobs.from_config(config)
-    steps = tf.constant(1)
+    precisions = arguments.precisions.split(",")
+    sizes = list(map(int, arguments.sizes.split(",")))
+    cases = []
+    for precision in precisions:
+        loop, backbone = transfer.load_engine(config.replace(precision=precision))
+        product = build_product(precision)
+        for size in sizes:
+            step = build_step(loop, engine.Knobs.from_config(config), size)
+            step(), product()
+            cases.append((precision, size, step, product, []))
+    for _ in range(arguments.rounds):
+        for *_, step, product, times in cases:
+            times.append((seconds(step), seconds(product)))
 
-    matrix = tf.random.stateless_normal([PRODUCT_SIDE, PRODUCT_SIDE], [0, 0])
-    product = tf.function(lambda: tf.matmul(matrix, matrix))
-    product_flops = 2.0 * PRODUCT_SIDE**3
-
-    print(f"{arguments.backbone} to {backbone.model.layers[-1].name}, float32")
-    print("size       s/step   GFLOP   GFLOP/s   product GFLOP/s   ratio")
-    for size in map(int, arguments.sizes.split(",")):
-        picture = engine.noise_image([1, size, size, 3], 0)
-        targets = loop.targets(picture, engine.noise_image([1, size, size, 3], 1))
-        state = loop.init_state(picture)
-
-        def step(picture=picture, state=state, targets=targets):
-            loop.run(picture, state, targets, knobs, steps)[0].numpy()
-
-        step(), product()
-        times = [
-            (seconds(step), seconds(lambda: product().numpy()))
-            for _ in range(arguments.rounds)
-        ]
+    print(f"{arguments.backbone} to {backbone.model.layers[-1].name}")
+    print("precision  size       s/step   GFLOP   GFLOP/s   product GFLOP/s   ratio")
+    for precision, size, _, _, times in cases:
         step_time, product_time = map(statistics.median, zip(*times, strict=True))
         flops = convolution_flops(backbone.model, size, size)
-        speed, peak = flops / step_time / 1e9, product_flops / product_time / 1e9
+        speed = flops / step_time / 1e9
+        peak = 2.0 * PRODUCT_SIDE**3 / product_time / 1e9
         print(
-            f"{size:4}^2  {step_time:9.3f}  {flops / 1e9:6.0f}  {speed:8.0f}"
-            f"  {peak:16.0f}  {speed / peak:6.2f}"
+            f"{precision:9}  {size:4}^2  {step_time:9.3f}  {flops / 1e9:6.0f}"
+            f"  {speed:8.0f}  {peak:16.0f}  {speed / peak:6.2f}"
         )
+
+
+def build_step(loop, knobs, size):
+    """A function that takes one step at a size and waits for it."""
+    picture = engine.noise_image([1, size, size, 3], 0)
+    targets = loop.targets(picture, engine.noise_image([1, size, size, 3], 1))
+    state = loop.init_state(picture)
+    one = tf.constant(1)
+    return lambda: loop.run(picture, state, targets, knobs, one)[0].numpy()
+
+
+def build_product(precision):
+    """A function that multiplies two large matrices and waits for it."""
+    matrix = tf.random.stateless_normal([PRODUCT_SIDE, PRODUCT_SIDE], [0, 0])
+    matrix = tf.cast(matrix, precision)
+    product = tf.function(lambda: tf.matmul(matrix, matrix))
+    return lambda: product().numpy()
 
 
 if __name__ == "__main__":
