@@ -1,0 +1,332 @@
+"""Runs a SavedModel in TensorFlow's C library, as tensorflow_model_server does.
+
+A program of its own, because it must import neither tensorflow nor tfnst:
+
+    python -I tests/c_api.py LIBRARIES MODEL < calls > answers
+
+LIBRARIES is the folder of libtensorflow_cc, MODEL that of saved_model.pb. Both streams
+are pickles: a list of `(signature, inputs, milliseconds)` with arrays and bytes by name
+(inputs that are not there get their defaults; 0 milliseconds mean no time limit), and a
+dictionary with what is imported, the library's version, and an `Answer` for each call.
+
+XLA is disabled, as the server has it, and no shape is checked, as it checks none.
+
+Reference:
+    tensorflow/c/c_api.h, tf_tensor.h and tf_tstring.h of TensorFlow.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import dataclasses
+import pathlib
+import pickle
+import resource
+import struct
+import sys
+import time
+
+import numpy as np
+
+OK, INVALID_ARGUMENT, DEADLINE_EXCEEDED, INTERNAL = 0, 3, 4, 13
+
+_STRING, _STRING_BYTES = 7, 24
+_DTYPES = {1: np.float32, 3: np.int32}
+_NUMBERS = {np.dtype(dtype): number for number, dtype in _DTYPES.items()}
+
+_Pointer = ctypes.c_void_p
+
+
+@dataclasses.dataclass
+class Answer:
+    """How a call ended.
+
+    Attributes:
+        code: of the status, as in gRPC.
+        message: of the status.
+        outputs: arrays and bytes by name; empty unless `code` is 0.
+        seconds: what the call took.
+        idle: CPU seconds that the process used in the second after a call that
+            reached its time limit.
+        grown: bytes by which the most memory that the process ever had went up.
+    """
+
+    code: int
+    message: str
+    outputs: dict
+    seconds: float
+    idle: float | None = None
+    grown: int | None = None
+
+
+class Buffer(ctypes.Structure):
+    _fields_ = (
+        ("data", ctypes.c_void_p),
+        ("length", ctypes.c_size_t),
+        ("deallocator", ctypes.c_void_p),
+    )
+
+
+class Output(ctypes.Structure):
+    _fields_ = (("operation", ctypes.c_void_p), ("index", ctypes.c_int))
+
+
+def load_library(folder):
+    """libtensorflow_cc with the types of the functions that are called here."""
+    # Not RTLD_GLOBAL: its symbols would take the place of numpy's.
+    (path,) = pathlib.Path(folder).glob("libtensorflow_cc.*")
+    library = ctypes.CDLL(str(path))
+    pointers = ["NewGraph", "NewStatus", "NewBuffer", "NewSessionOptions"]
+    returns = {
+        **dict.fromkeys(pointers, _Pointer),
+        "AllocateTensor": _Pointer,
+        "GraphOperationByName": _Pointer,
+        "LoadSessionFromSavedModel": _Pointer,
+        "TensorData": _Pointer,
+        "StringGetDataPointer": _Pointer,
+        "StringGetSize": ctypes.c_size_t,
+        "Dim": ctypes.c_int64,
+        "Message": ctypes.c_char_p,
+        "Version": ctypes.c_char_p,
+    }
+    for name, kind in returns.items():
+        getattr(library, f"TF_{name}").restype = kind
+    return library
+
+
+class Model:
+    """A SavedModel in a session."""
+
+    def __init__(self, library, folder):
+        self._tf = library
+        self._graph = _Pointer(library.TF_NewGraph())
+        status = _Pointer(library.TF_NewStatus())
+        meta_graph = ctypes.cast(library.TF_NewBuffer(), ctypes.POINTER(Buffer))
+        self._session = _Pointer(
+            library.TF_LoadSessionFromSavedModel(
+                _Pointer(library.TF_NewSessionOptions()),
+                None,
+                str(folder).encode(),
+                (ctypes.c_char_p * 1)(b"serve"),
+                1,
+                self._graph,
+                meta_graph,
+                status,
+            )
+        )
+        if library.TF_GetCode(status):
+            raise RuntimeError(library.TF_Message(status).decode())
+        data = ctypes.string_at(meta_graph[0].data, meta_graph[0].length)
+        self.signatures = read_signatures(data)
+
+    def run(self, signature, inputs, milliseconds=0) -> Answer:
+        given, fetched, defaults = self.signatures[signature]
+        values = {**defaults, **inputs}
+        assert set(values) == set(given), set(values) ^ set(given)
+        tensors = [self._tensor(values[name]) for name in given]
+        results = (_Pointer * len(fetched))()
+        status = _Pointer(self._tf.TF_NewStatus())
+        # RunOptions with timeout_in_ms, the second field.
+        options = b"\x10" + write_varint(milliseconds) if milliseconds else b""
+        buffer = Buffer(
+            ctypes.cast(ctypes.c_char_p(options), ctypes.c_void_p), len(options), None
+        )
+        start = time.monotonic()
+        self._tf.TF_SessionRun(
+            self._session,
+            ctypes.byref(buffer),
+            self._outputs(given.values()),
+            (_Pointer * len(tensors))(*tensors),
+            len(tensors),
+            self._outputs(fetched.values()),
+            results,
+            len(fetched),
+            None,
+            0,
+            None,
+            status,
+        )
+        seconds = time.monotonic() - start
+        code = self._tf.TF_GetCode(status)
+        message = self._tf.TF_Message(status).decode()
+        self._tf.TF_DeleteStatus(status)
+        for value, tensor in zip((values[n] for n in given), tensors, strict=True):
+            self._delete(tensor, isinstance(value, bytes))
+        outputs = {}
+        if code == OK:
+            for name, tensor in zip(fetched, results, strict=True):
+                outputs[name] = self._read(_Pointer(tensor))
+                self._delete(_Pointer(tensor), False)
+        return Answer(code, message, outputs, seconds)
+
+    def _outputs(self, names):
+        """What `"operation:index"` stands for."""
+        found = []
+        for name in names:
+            operation, _, index = name.partition(":")
+            pointer = self._tf.TF_GraphOperationByName(self._graph, operation.encode())
+            assert pointer, name
+            found.append(Output(pointer, int(index)))
+        return (Output * len(found))(*found)
+
+    def _tensor(self, value):
+        if isinstance(value, bytes):
+            tensor = _Pointer(
+                self._tf.TF_AllocateTensor(
+                    _STRING, None, 0, ctypes.c_size_t(_STRING_BYTES)
+                )
+            )
+            string = _Pointer(self._tf.TF_TensorData(tensor))
+            self._tf.TF_StringInit(string)
+            self._tf.TF_StringCopy(string, value, ctypes.c_size_t(len(value)))
+            return tensor
+        value = np.asarray(value)
+        sides = (ctypes.c_int64 * value.ndim)(*value.shape)
+        tensor = _Pointer(
+            self._tf.TF_AllocateTensor(
+                _NUMBERS[value.dtype], sides, value.ndim, ctypes.c_size_t(value.nbytes)
+            )
+        )
+        data = np.ascontiguousarray(value)
+        ctypes.memmove(self._tf.TF_TensorData(tensor), data.ctypes.data, value.nbytes)
+        return tensor
+
+    def _read(self, tensor):
+        data = _Pointer(self._tf.TF_TensorData(tensor))
+        kind = self._tf.TF_TensorType(tensor)
+        if kind == _STRING:
+            return ctypes.string_at(
+                self._tf.TF_StringGetDataPointer(data), self._tf.TF_StringGetSize(data)
+            )
+        shape = [self._tf.TF_Dim(tensor, i) for i in range(self._tf.TF_NumDims(tensor))]
+        array = np.empty(shape, _DTYPES[kind])
+        ctypes.memmove(array.ctypes.data, data, array.nbytes)
+        return array
+
+    def _delete(self, tensor, own_string):
+        # The library frees the strings that it made, and ours not.
+        if own_string:
+            self._tf.TF_StringDealloc(_Pointer(self._tf.TF_TensorData(tensor)))
+        self._tf.TF_DeleteTensor(tensor)
+
+
+def read_signatures(meta_graph):
+    """Signature -> (tensor names of inputs, of outputs, default values) by alias."""
+    signatures = {}
+    for name, signature in read_map(meta_graph, 5):
+        inputs, outputs = (
+            {
+                alias.decode(): read_field(info, 1).decode()
+                for alias, info in read_map(signature, number)
+            }
+            for number in (1, 2)
+        )
+        defaults = {
+            alias.decode(): read_scalar(tensor)
+            for alias, tensor in read_map(signature, 4)
+        }
+        signatures[name.decode()] = inputs, outputs, defaults
+    return signatures
+
+
+# Just enough of Protocol Buffers' wire format.
+
+
+def read_fields(message):
+    """(number, value) of each field; a value is a number or bytes."""
+    at = 0
+
+    def varint():
+        nonlocal at
+        value = shift = 0
+        while True:
+            byte = message[at]
+            at += 1
+            value |= (byte & 127) << shift
+            shift += 7
+            if byte < 128:
+                return value
+
+    while at < len(message):
+        tag = varint()
+        if tag & 7 == 0:
+            yield tag >> 3, varint()
+            continue
+        length = {1: 8, 5: 4}.get(tag & 7) or varint()
+        yield tag >> 3, message[at : at + length]
+        at += length
+
+
+def read_field(message, number):
+    return next(value for n, value in read_fields(message) if n == number)
+
+
+def read_map(message, number):
+    for n, entry in read_fields(message):
+        if n == number:
+            # A value that is empty, as a SignatureDef without inputs, isn't sent.
+            fields = {1: b"", 2: b"", **dict(read_fields(entry))}
+            yield fields[1], fields[2]
+
+
+def read_scalar(tensor):
+    """float_val or int_val of a TensorProto, packed; one that is not there is 0."""
+    fields = dict(read_fields(tensor))
+    dtype = _DTYPES[fields[1]]
+    if dtype is np.float32:
+        return np.float32(struct.unpack("<f", fields.get(5, bytes(4)))[0])
+    value = 0
+    for shift, byte in enumerate(fields.get(7, b"\0")):
+        value |= (byte & 127) << 7 * shift
+    return np.int32(value)
+
+
+def write_varint(number):
+    groups = []
+    while number > 127:
+        groups.append(number & 127 | 128)
+        number >>= 7
+    return bytes([*groups, number])
+
+
+def peak_memory():
+    """The most bytes that this process ever had in memory; None where nothing tells."""
+    # Not ru_maxrss, which begins with that of the process that started this one.
+    status = pathlib.Path("/proc/self/status")
+    if not status.exists():
+        return None
+    (line,) = (x for x in status.read_text().splitlines() if x.startswith("VmHWM"))
+    return int(line.split()[1]) * 1024
+
+
+def cpu_seconds():
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    return usage.ru_utime + usage.ru_stime
+
+
+def main():
+    calls = pickle.load(sys.stdin.buffer)
+    library = load_library(sys.argv[1])
+    library._ZN10tensorflow21DisableXlaCompilationEv()
+    model = Model(library, sys.argv[2])
+    answers = []
+    for signature, inputs, milliseconds in calls:
+        before = peak_memory()
+        answer = model.run(signature, inputs, milliseconds)
+        if before is not None:
+            answer.grown = peak_memory() - before
+        if answer.code == DEADLINE_EXCEEDED:
+            start = cpu_seconds()
+            time.sleep(1)
+            answer.idle = cpu_seconds() - start
+        answers.append(dataclasses.asdict(answer))
+    imported = sorted({"tensorflow", "tfnst", "keras"} & set(sys.modules))
+    version = library.TF_Version().decode()
+    pickle.dump(
+        {"imported": imported, "version": version, "answers": answers},
+        sys.stdout.buffer,
+    )
+
+
+if __name__ == "__main__":
+    main()
