@@ -1,11 +1,12 @@
 """The export in TensorFlow's C library: what the real server runs, without Python."""
 
-import io
 import os
 import pathlib
 import pickle
+import struct
 import subprocess
 import sys
+import zlib
 
 import numpy as np
 import pytest
@@ -15,19 +16,17 @@ from PIL import Image
 import tfnst
 from tests import c_api
 from tests.helpers import ROOT, TINY, picture
+from tests.image_files import chunk, claiming_png, encode, png
 
 CONTENT, STYLE = picture(60, 80, seed=1), picture(50, 40, seed=2)
 AN_HOUR = 100_000  # Steps at 64 pixels; more than that, to be exact.
 LIMITS = {"max_steps": AN_HOUR, "max_size": 96, "max_pixels": 20_000}
 
 
-def png(array):
-    file = io.BytesIO()
-    Image.fromarray(np.uint8(array * 255 + 0.5)).save(file, "PNG")
-    return file.getvalue()
-
-
-FILES = {"content_bytes": png(CONTENT), "style_bytes": png(STYLE)}
+FILES = {
+    "content_bytes": encode(np.uint8(CONTENT * 255 + 0.5), "PNG"),
+    "style_bytes": encode(np.uint8(STYLE * 255 + 0.5), "PNG"),
+}
 ARRAYS = {"content_image": CONTENT[None], "style_image": STYLE[None]}
 
 
@@ -158,3 +157,89 @@ def test_lives_on_as_before(answers):
     first, last = answers["serving_default"], answers["after all that"]
     assert last.code == c_api.OK
     assert last.outputs["image_bytes"] == first.outputs["image_bytes"]
+
+
+# What hostile files cost
+
+SMALL = np.uint8(STYLE * 255)
+HUGE = 60_000
+MANY_BYTES = 200_000_000
+
+
+def changed(data, at, piece):
+    """A file with other bytes from a place on."""
+    return data[:at] + piece + data[at + len(piece) :]
+
+
+def claiming_jpeg(marker, **options):
+    data = encode(SMALL, "JPEG", **options)
+    return changed(data, data.index(marker) + 5, struct.pack(">HH", HUGE, HUGE))
+
+
+def claiming_gif():
+    data, sides = encode(SMALL, "GIF"), struct.pack("<HH", HUGE, HUGE)
+    frame = data.index(b"\x2c", 13 + 3 * 256)
+    return changed(changed(data, 6, sides), frame + 5, sides)
+
+
+def claiming_bmp(width, height):
+    return changed(encode(SMALL, "BMP"), 18, struct.pack("<ii", width, height))
+
+
+def claiming_webp():
+    canvas = struct.pack("<I", HUGE - 1)[:3] * 2
+    extended = b"VP8X" + struct.pack("<I", 10) + b"\0" * 4 + canvas
+    return b"RIFF\0\1\0\0WEBP" + extended + encode(SMALL, "WEBP")[12:]
+
+
+def hidden_png(*chunks, more=b""):
+    """A small picture with more in its file than its pixels."""
+    height, width, _ = SMALL.shape
+    rows = b"".join(b"\0" + row.tobytes() for row in SMALL)
+    return png(width, height, 8, 2, rows + more, *chunks)
+
+
+def hostile_files():
+    """Those that must be refused, and those that may also be let in."""
+    large = Image.new("1", (10_000, 10_000))
+    frames = [Image.new("P", (140, 140), i % 256) for i in range(1000)]
+    text = zlib.compress(b"a" * MANY_BYTES, 9)
+    refused = {
+        "PNG that claims": claiming_png(HUGE, HUGE),
+        "PNG of 100 megapixels": encode(large, "PNG"),
+        "JPEG that claims": claiming_jpeg(b"\xff\xc0"),
+        "progressive JPEG that claims": claiming_jpeg(b"\xff\xc2", progressive=True),
+        "GIF that claims": claiming_gif(),
+        "GIF of 100 megapixels": encode(large.convert("P"), "GIF"),
+        "BMP that claims": claiming_bmp(HUGE, HUGE),
+        "BMP upside down": claiming_bmp(HUGE, -HUGE),
+        "BMP that overflows": claiming_bmp(2**16, 2**16),
+        "WebP that claims": claiming_webp(),
+    }
+    harmless = {
+        "GIF of 1,000 frames": encode(
+            frames[0], "GIF", save_all=True, append_images=frames[1:], disposal=2
+        ),
+        "PNG with text": hidden_png(chunk(b"zTXt", b"Comment\0\0" + text)),
+        "PNG with a profile": hidden_png(chunk(b"iCCP", b"x\0\0" + text)),
+        "PNG with more rows": hidden_png(more=b"\0" * MANY_BYTES),
+    }
+    return refused, harmless
+
+
+@pytest.mark.slow
+def test_hostile_files_cost_no_memory(model):
+    refused, harmless = hostile_files()
+    files = {**refused, **harmless}
+    assert max(map(len, files.values())) < 500_000
+    calls = [call("serving_default", style_bytes=data) for data in files.values()]
+    warm = [call("serving_default")] * 3
+    answers = run_calls(model, warm + calls)["answers"][len(warm) :]
+    for name, answer in zip(files, answers, strict=True):
+        if name in refused:
+            assert answer.code == c_api.INVALID_ARGUMENT, name
+            assert "`style_bytes` must be an image of at most" in answer.message, name
+        else:
+            assert answer.code in (c_api.OK, c_api.INVALID_ARGUMENT), name
+        # Decoded, each would take 59 MB or more.
+        assert answer.grown is None or answer.grown < 20 * 2**20, name
