@@ -1,0 +1,64 @@
+"""A real export behind the embedded server: how its runs are ended."""
+
+import time
+from concurrent import futures
+
+import grpc
+import pytest
+
+import tfnst
+from tests.helpers import TINY, picture
+from tfnst.client import DeadlineError, StylizeClient
+from tfnst.server import ModelServer
+
+CONTENT, STYLE = picture(60, 80, seed=1), picture(50, 40, seed=2)
+AN_HOUR = {"size": 256, "steps": 100_000}  # Rather more, on two cores.
+
+
+@pytest.fixture(scope="module")
+def target(tmp_path_factory):
+    """The address of a server."""
+    directory = tmp_path_factory.mktemp("models")
+    limits = {"max_steps": 100_000, "max_size": 256, "max_pixels": 20_000}
+    tfnst.export_saved_model(directory, config=TINY, **limits)
+    with ModelServer(directory, port=0) as server:
+        assert server.wait_until_available(120)
+        yield f"127.0.0.1:{server.port}"
+
+
+def cpu_seconds(seconds):
+    """What this process, and so the server in it, uses within some seconds."""
+    start = time.process_time()
+    time.sleep(seconds)
+    return time.process_time() - start
+
+
+@pytest.mark.slow
+def test_a_deadline_ends_an_hours_work(target):
+    with StylizeClient(target) as client:
+        start = time.monotonic()
+        with pytest.raises(DeadlineError) as caught:
+            client.stylize(CONTENT, STYLE, timeout=5, **AN_HOUR)
+        seconds = time.monotonic() - start
+    assert caught.value.code == grpc.StatusCode.DEADLINE_EXCEEDED
+    assert 4.9 < seconds < 6
+    # The answer may come from the client's side; what counts is that the work ends.
+    time.sleep(max(0, 6 - seconds))
+    assert cpu_seconds(1) < 0.2
+
+
+def test_a_client_that_leaves_ends_its_run(target):
+    with futures.ThreadPoolExecutor(1) as pool:
+        with StylizeClient(target) as client:
+            call = pool.submit(client.stylize, CONTENT, STYLE, **AN_HOUR)
+            while cpu_seconds(0.3) < 0.1:
+                assert not call.done()
+        assert call.exception(timeout=30)
+    time.sleep(1)
+    assert cpu_seconds(0.5) < 0.1
+
+
+def test_serves_on_after_that(target):
+    with StylizeClient(target) as client:
+        response = client.stylize(CONTENT, STYLE)
+    assert response.image.size == (48, 36)
