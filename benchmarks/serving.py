@@ -1,0 +1,227 @@
+"""What serving adds to a run, and what a server needs.
+
+Four tables, from one export and servers in processes of their own on this machine:
+
+- the same work, in this process and by a server, in turn: once as long as it is asked
+  for, and once as one step on a picture of 64 pixels, which is nearly all overhead;
+- the first request after a start, with and without the warm-up requests of the export;
+- requests a second from 1, 2, 4 and 8 clients at once, and the server's peak memory;
+- with `--sizes`, seconds a request and peak memory of a fresh server by image size.
+
+The work is `--steps` steps at the size itself, without the coarse scales before it,
+except for `--sizes`, which runs requests with all defaults but for the steps.
+
+    python benchmarks/serving.py [--size 256] [--steps 50] [--rounds 3]
+        [--clients 1,2,4,8] [--backbone vgg19] [--sizes 256,512]
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import io
+import os
+import pathlib
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from concurrent import futures
+
+import numpy as np
+from PIL import Image
+
+import tfnst
+from tfnst import images
+from tfnst.client import StylizeClient
+
+SMALL_SIZE = 64
+QUEUE = 64
+
+
+class Server:
+    """A running `tfnst serve`: where it listens, and its memory."""
+
+    def __init__(self, process: subprocess.Popen, port: int) -> None:
+        self._process = process
+        self.target = f"127.0.0.1:{port}"
+
+    def peak_memory(self) -> float:
+        """MiB; NaN where the system doesn't tell."""
+        path = pathlib.Path(f"/proc/{self._process.pid}/status")
+        if not path.exists():
+            return float("nan")
+        (line,) = (x for x in path.read_text().splitlines() if x.startswith("VmHWM"))
+        return int(line.split()[1]) / 1024
+
+
+@contextlib.contextmanager
+def serving(directory: pathlib.Path) -> Iterator[Server]:
+    """Starts a server and waits until it is ready."""
+    log = directory.with_suffix(".log")
+    command = "from tfnst.cli import main; main()"
+    arguments = ["serve", str(directory), "--port", "0", "--max-queue", str(QUEUE)]
+    with open(log, "wb") as file:
+        process = subprocess.Popen(
+            [sys.executable, "-c", command, *arguments], stderr=file
+        )
+    try:
+        while " is available after " not in (text := log.read_text()):
+            if process.poll() is not None:
+                sys.exit(f"the server ended:\n{text}")
+            time.sleep(0.05)
+        yield Server(process, int(text.split(" on 127.0.0.1:")[1].split()[0]))
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def seconds(function: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    function()
+    return time.perf_counter() - start
+
+
+def picture(size: int, seed: int) -> bytes:
+    """A PNG file."""
+    rng = np.random.default_rng(seed)
+    small = Image.fromarray(rng.integers(0, 256, (16, 16, 3), np.uint8))
+    file = io.BytesIO()
+    small.resize((size, size), Image.Resampling.BICUBIC).save(file, "PNG")
+    return file.getvalue()
+
+
+def print_overhead(server: Server, config, size: int, steps: int, rounds: int) -> None:
+    print("in this process and by a server, in turn (medians)")
+    print("size   steps   in-process s   served s   added s   ratio   of each round")
+    with StylizeClient(server.target, timeout=3600) as client:
+        for side, count, repeats in (
+            (SMALL_SIZE, 1, 3 * rounds),
+            (size, steps, rounds),
+        ):
+            files = picture(side, 1), picture(side, 2)
+            settings = {"size": side, "steps": count}
+
+            def alone(files=files, settings=settings):
+                result = tfnst.stylize(*files, config=config, **settings)
+                images.to_pil(result.array).save(io.BytesIO(), "PNG", compress_level=1)
+
+            def served(files=files, settings=settings):
+                client.stylize(*files, **settings)
+
+            if count == 1:  # Builds what is built once.
+                alone(), served()
+            times = [(seconds(alone), seconds(served)) for _ in range(repeats)]
+            one, other = map(statistics.median, zip(*times, strict=True))
+            ratios = sorted(b / a for a, b in times)
+            lowest, middle, highest = ratios[0], statistics.median(ratios), ratios[-1]
+            print(
+                f"{side:4}  {count:6}  {one:13.3f}  {other:9.3f}  {other - one:8.3f}"
+                f"  {middle:6.3f}   {lowest:.3f} to {highest:.3f}"
+            )
+
+
+def print_first_requests(directory: pathlib.Path, rounds: int) -> None:
+    bare = directory.with_name("bare")
+    shutil.copytree(directory, bare)
+    shutil.rmtree(bare / "1" / "assets.extra")
+    files = picture(SMALL_SIZE, 1), picture(SMALL_SIZE, 2)
+    print("\nthe first request after a start: 2 steps at 64 pixels (medians)")
+    print("warm-up   start s   first s   second s")
+    rows: dict[str, list] = {"yes": [], "no": []}
+    for _ in range(rounds):
+        for name, path in (("yes", directory), ("no", bare)):
+            start = time.perf_counter()
+            with serving(path) as server, StylizeClient(server.target) as client:
+                ready = time.perf_counter() - start
+
+                def ask(client=client):
+                    client.stylize(*files, size=SMALL_SIZE, steps=2)
+
+                rows[name].append((ready, seconds(ask), seconds(ask)))
+    for name, times in rows.items():
+        ready, first, second = map(statistics.median, zip(*times, strict=True))
+        print(f"{name:7}  {ready:8.1f}  {first:8.2f}  {second:9.2f}")
+
+
+def print_throughput(server: Server, clients: list[int], size: int) -> None:
+    steps, requests = 10, max(clients)
+    files = picture(size, 1), picture(size, 2)
+    print(f"\n{requests} requests of {steps} steps at {size} pixels")
+    print("clients   requests/s   slowest s   peak memory MiB")
+    for count in clients:
+        connections = [StylizeClient(server.target, timeout=3600) for _ in range(count)]
+
+        def work(client, share=requests // count):
+            return [
+                seconds(lambda: client.stylize(*files, size=size, steps=steps))
+                for _ in range(share)
+            ]
+
+        start = time.perf_counter()
+        with futures.ThreadPoolExecutor(count) as pool:
+            times = [t for each in pool.map(work, connections) for t in each]
+        rate = len(times) / (time.perf_counter() - start)
+        for connection in connections:
+            connection.close()
+        memory = server.peak_memory()
+        print(f"{count:7}  {rate:11.2f}  {max(times):10.2f}  {memory:16.0f}")
+
+
+def print_sizes(directory: pathlib.Path, sizes: list[int], steps: int) -> None:
+    print(f"\nfresh servers; {steps} steps at the fine scales, coarse scales as always")
+    print("size   idle MiB   peak MiB   seconds   seconds a step")
+    for size in sizes:
+        files = picture(size, 1), picture(size, 2)
+        with serving(directory) as server:
+            idle = server.peak_memory()
+            start = time.perf_counter()
+            with StylizeClient(server.target, timeout=24 * 3600) as client:
+                client.stylize(*files, size=size, steps=steps)
+            taken = time.perf_counter() - start
+            peak = server.peak_memory()
+        print(
+            f"{size:4}  {idle:9.0f}  {peak:9.0f}  {taken:8.1f}  {taken / steps:15.2f}",
+            flush=True,
+        )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--size", type=int, default=256)
+    parser.add_argument("--steps", type=int, default=50)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--clients", default="1,2,4,8")
+    parser.add_argument("--backbone", default="vgg19")
+    parser.add_argument("--sizes", help="print only the table of these sizes")
+    arguments = parser.parse_args()
+
+    # Time doesn't depend on the values of the weights, and random ones need no file.
+    config = tfnst.StyleTransferConfig(backbone=arguments.backbone, weights=None)
+    with tempfile.TemporaryDirectory() as scratch:
+        directory = pathlib.Path(scratch, "tfnst")
+        print(f"{arguments.backbone}, {os.cpu_count()} CPU cores\n")
+        if arguments.sizes:
+            sizes = [int(size) for size in arguments.sizes.split(",")]
+            tfnst.export_saved_model(
+                directory, config=config, max_size=max(2048, *sizes)
+            )
+            print_sizes(directory, sizes, arguments.steps)
+            return
+        config = config.replace(min_size=16_384)  # One scale only.
+        tfnst.export_saved_model(directory, config=config)
+        with serving(directory) as server:
+            print_overhead(
+                server, config, arguments.size, arguments.steps, arguments.rounds
+            )
+        print_first_requests(directory, min(arguments.rounds, 2))
+        with serving(directory) as server:
+            clients = [int(count) for count in arguments.clients.split(",")]
+            print_throughput(server, clients, 128)
+
+
+if __name__ == "__main__":
+    main()
