@@ -9,7 +9,7 @@ from tensorflow.core.protobuf import saved_model_pb2
 from tensorflow_serving.apis import prediction_log_pb2
 
 import tfnst
-from tests.helpers import TINY, picture
+from tests.helpers import ROOT, TINY, picture
 from tfnst import decoding, export
 
 CONTENT, STYLE = picture(60, 80, seed=1), picture(50, 40, seed=2)
@@ -292,6 +292,11 @@ def test_only_operations_that_servers_know(base):
     nodes = [*graph.node, *(n for f in graph.library.function for n in f.node_def)]
     operations = {node.op for node in nodes}
     assert not {o for o in operations if "PyFunc" in o or "Xla" in o}
+    # The oldest release that setup.cfg allows. A server of an older release than the
+    # one that exports is not what TensorFlow promises, but it knows these.
+    known = (ROOT / "tests" / "tensorflow_2_18_operations.txt").read_text().split()
+    functions = {function.signature.name for function in graph.library.function}
+    assert operations - functions <= set(known)
     # XLA is disabled in servers.
     assert not any(f.attr["_XlaMustCompile"].b for f in graph.library.function)
     # No request writes what another one reads.
