@@ -13,6 +13,7 @@ from tfnst.version import __version__
 
 if TYPE_CHECKING:
     from tfnst.config import StyleTransferConfig
+    from tfnst.evaluation import Evaluation, evaluate
     from tfnst.export import export_saved_model
     from tfnst.images import load_image, save_image
     from tfnst.transfer import (
@@ -23,11 +24,13 @@ if TYPE_CHECKING:
     )
 
 __all__ = [
+    "Evaluation",
     "NonFiniteLossError",
     "StyleTransferConfig",
     "TransferProgress",
     "TransferResult",
     "__version__",
+    "evaluate",
     "export_saved_model",
     "load_image",
     "save_image",
@@ -35,10 +38,12 @@ __all__ = [
 ]
 
 _MODULES = {
+    "Evaluation": "tfnst.evaluation",
     "NonFiniteLossError": "tfnst.transfer",
     "StyleTransferConfig": "tfnst.config",
     "TransferProgress": "tfnst.transfer",
     "TransferResult": "tfnst.transfer",
+    "evaluate": "tfnst.evaluation",
     "export_saved_model": "tfnst.export",
     "load_image": "tfnst.images",
     "save_image": "tfnst.images",

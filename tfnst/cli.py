@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import json
 import logging
 import os
 import pathlib
@@ -40,6 +41,7 @@ _REQUEST_SETTINGS = (
     "size",
     "seed",
 )
+_NETWORK_SETTINGS = ("backbone", "weights", "seed")
 _TYPES = {"int": (int, "N"), "float": (float, "X")}
 
 
@@ -66,7 +68,7 @@ def cli() -> None:
     """Paints a picture in the style of another one."""
 
 
-def _config_options(command, names=None):
+def _config_options(command, names=None, default_of=None):
     """Adds one option for each setting, with the setting's name and default."""
     for field in reversed(dataclasses.fields(StyleTransferConfig)):
         if names is not None and field.name not in names:
@@ -76,8 +78,8 @@ def _config_options(command, names=None):
         if isinstance(shown, tuple):
             shown = ",".join(shown)
         settings = {"help": field.metadata["help"], "default": None}
-        if names is not None:
-            settings["help"] += "  [default: the server's]"
+        if default_of is not None:
+            settings["help"] += f"  [default: {default_of}]"
         elif shown is not None:
             settings["help"] += f"  [default: {shown}]"
         if field.name in _CHOICES:
@@ -97,7 +99,12 @@ def _config_options(command, names=None):
 
 def _request_options(command):
     """Adds an option for each setting that a request may carry."""
-    return _config_options(command, _REQUEST_SETTINGS)
+    return _config_options(command, _REQUEST_SETTINGS, "the server's")
+
+
+def _network_options(command):
+    """Adds an option for each setting that says which network looks at pictures."""
+    return _config_options(command, _NETWORK_SETTINGS)
 
 
 def _read_settings(settings):
@@ -284,6 +291,37 @@ def request(target, content, style, output, wait, **options):
     click.echo(
         f"{output}: {width}x{height} pixels, total loss {response.total_loss:.3f} "
         f"(version {response.model_version} at {target})"
+    )
+
+
+@cli.command()
+@click.argument("content", type=click.Path())
+@click.argument("style", type=click.Path())
+@click.argument("stylized", type=click.Path())
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@_network_options
+def evaluate(content, style, stylized, as_json, **settings):
+    """Measures how STYLIZED shows the style of STYLE and keeps CONTENT."""
+    config, _ = _read_settings(settings)
+    with _quiet_start():
+        from tfnst.evaluation import evaluate as evaluate_pictures
+    result = evaluate_pictures(
+        content,
+        style,
+        stylized,
+        backbone=config.backbone,
+        weights=config.weights,
+        seed=config.seed,
+    )
+    if as_json:
+        click.echo(json.dumps(result.to_dict(), indent=2))
+        return
+    for name, meaning in result.measures().items():
+        click.echo(f"{name:24}{getattr(result, name):9.4f}   {meaning}")
+    sizes = ", ".join(map(str, result.resolutions))
+    click.echo(
+        f"on {', '.join(result.layers)} of {result.backbone} (weights from "
+        f"{result.weights.source}) at {sizes} pixels"
     )
 
 
