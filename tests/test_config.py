@@ -54,6 +54,15 @@ def test_to_dict_holds_every_setting_as_json_does():
             "`backbone` must be one of 'vgg19', 'vgg16'. Received: 'resnet'",
         ),
         (
+            {"style_strength": -0.1},
+            "`style_strength` must be a number from 0 to 1. Received: -0.1",
+        ),
+        (
+            {"content_weight": 0, "style_strength": 0},
+            "`content_weight` and `style_weight` can't both be 0: nothing would be "
+            "left to paint. Received: 0.0 and 0.0",
+        ),
+        (
             {"content_detail": 1.5},
             "`content_detail` must be a number from 0 to 1. Received: 1.5",
         ),
@@ -165,3 +174,17 @@ def test_every_setting_has_a_help_text_and_a_description():
         # Python 3.13 takes the indentation off docstrings.
         documented = inspect.cleandoc(StyleTransferConfig.__doc__)
         assert f"\n    {field.name}: " in documented
+
+
+def test_style_strength_sets_the_weights_that_are_not_given():
+    def weights(**settings):
+        return tuple(StyleTransferConfig(**settings).loss_weights().values())
+
+    assert weights() == (1, 15, 40)
+    assert weights(style_strength=0) == (1, 0, 0)
+    assert weights(style_strength=1) == (1, 120, 80)
+    assert weights(style_strength=1, style_weight=7) == (1, 7, 80)
+    assert weights(style_strength=1, total_variation_weight=0) == (1, 120, 0)
+    # A copy follows the knob, too.
+    copy = StyleTransferConfig().replace(style_strength=1)
+    assert copy.loss_weights()["style_weight"] == 120

@@ -38,8 +38,8 @@ def test_losses_have_one_row_a_step(result):
     np.testing.assert_allclose(
         losses["total"],
         TINY.content_weight * losses["content"]
-        + TINY.style_weight * losses["style"]
-        + TINY.total_variation_weight * losses["total_variation"],
+        + TINY.loss_weights()["style_weight"] * losses["style"]
+        + TINY.loss_weights()["total_variation_weight"] * losses["total_variation"],
         rtol=1e-5,
     )
 

@@ -14,6 +14,8 @@ PRECISIONS = ("auto", "float32", "bfloat16")
 STYLE_LOSSES = ("moments", "gram")
 INIT_IMAGES = ("content", "style", "noise", "given")
 
+LOSS_WEIGHTS = ("content_weight", "style_weight", "total_variation_weight")
+
 MIN_SIZE, MAX_SIZE = 32, 16384
 MAX_STEPS = 100_000
 MAX_SEED = 2**31 - 1
@@ -57,8 +59,12 @@ class StyleTransferConfig:
             bfloat16 where that is faster; see `tfnst.precision.choose_precision`.
         pooling: `"max"` as VGG was trained, or `"average"`.
         content_weight: weight of the content loss, 0 or more.
-        style_weight: weight of the style loss, 0 or more.
-        total_variation_weight: weight of the total variation loss, 0 or more.
+        style_strength: the one knob for people, from 0 (the photo) to 1 (mostly
+            painting). It sets the next two where they are None: style weight
+            `120 * style_strength^3`, total variation weight `80 * style_strength`.
+        style_weight: weight of the style loss, 0 or more; None leaves it to
+            `style_strength`.
+        total_variation_weight: as `style_weight`, for the total variation loss.
         optimizer: `"adam"` or `"lbfgs"`.
         learning_rate: Adam's step at the start of each scale, in units of the pixel
             range [0, 1]; it falls to a tenth over the scale. For L-BFGS the largest
@@ -111,9 +117,14 @@ class StyleTransferConfig:
     )
     pooling: str = _setting("max", "Pooling of the network.")
     content_weight: float = _setting(1.0, "Weight of the content loss.")
-    style_weight: float = _setting(15.0, "Weight of the style loss.")
-    total_variation_weight: float = _setting(
-        20.0, "Weight of the total variation loss, which smooths."
+    style_strength: float = _setting(
+        0.5, "From 0, the photo, to 1, mostly painting; sets the next two."
+    )
+    style_weight: float | None = _setting(
+        None, "Weight of the style loss; from --style-strength by default."
+    )
+    total_variation_weight: float | None = _setting(
+        None, "Weight of the loss that smooths; from --style-strength by default."
     )
     optimizer: str = _setting("adam", "Optimiser of the pixels.")
     learning_rate: float = _setting(0.05, "Step of the optimiser, in pixel values.")
@@ -139,13 +150,15 @@ class StyleTransferConfig:
         self._check_number("content_detail", 0, 1, "a number from 0 to 1")
         self._check_choice("style_loss", STYLE_LOSSES)
         self._check_choice("pooling", POOLINGS)
-        for name in ("content_weight", "style_weight", "total_variation_weight"):
-            self._check_number(name, 0, math.inf, "a finite number, 0 or more")
-        if not self.content_weight and not self.style_weight:
+        self._check_number("style_strength", 0, 1, "a number from 0 to 1")
+        for name in LOSS_WEIGHTS:
+            if name == "content_weight" or getattr(self, name) is not None:
+                self._check_number(name, 0, math.inf, "a finite number, 0 or more")
+        style_weight = self.loss_weights()["style_weight"]
+        if not self.content_weight and not style_weight:
             raise ValueError(
                 "`content_weight` and `style_weight` can't both be 0: nothing would "
-                f"be left to paint. Received: {self.content_weight} and "
-                f"{self.style_weight}"
+                f"be left to paint. Received: {self.content_weight} and {style_weight}"
             )
         self._check_choice("optimizer", OPTIMIZERS)
         rate_range = "a number above 0 and at most 1"
@@ -163,6 +176,19 @@ class StyleTransferConfig:
         if self.ema_momentum == 1:
             self._fail("ema_momentum", momentum_range)
         self._check_integer("seed", 0, MAX_SEED)
+
+    def loss_weights(self) -> dict[str, float]:
+        """The weights of the three losses, with those that `style_strength` sets.
+
+        The cube spreads what can be seen evenly: from 0.1 to 1 the weight grows a
+        thousandfold.
+        """
+        weights = {name: getattr(self, name) for name in LOSS_WEIGHTS}
+        if self.style_weight is None:
+            weights["style_weight"] = 120 * self.style_strength**3
+        if self.total_variation_weight is None:
+            weights["total_variation_weight"] = 80 * self.style_strength
+        return weights
 
     def initial_steps_for(self, steps: Any) -> Any:
         """`initial_steps`, or where that is None 4 times a number or tensor `steps`."""

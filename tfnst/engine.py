@@ -38,7 +38,12 @@ class Knobs(NamedTuple):
     @classmethod
     def from_config(cls, config: StyleTransferConfig) -> Knobs:
         """The settings of a configuration."""
-        return cls(*(tf.constant(getattr(config, n), tf.float32) for n in cls._fields))
+        settings = {
+            **config.loss_weights(),
+            "learning_rate": config.learning_rate,
+            "steps": config.steps,
+        }
+        return cls(**{k: tf.constant(v, tf.float32) for k, v in settings.items()})
 
 
 class TransferState(NamedTuple):

@@ -37,6 +37,7 @@ LOSS_FIELDS = np.dtype(
 # differ only in these share one trace.
 _RUN_SETTINGS = (
     *engine.Knobs._fields,
+    "style_strength",
     "initial_steps",
     "size",
     "min_size",
