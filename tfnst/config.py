@@ -61,7 +61,7 @@ class StyleTransferConfig:
         content_weight: weight of the content loss, 0 or more.
         style_strength: the one knob for people, from 0 (the photo) to 1 (mostly
             painting). It sets the next two where they are None: style weight
-            `120 * style_strength^3`, total variation weight `80 * style_strength`.
+            `120 * style_strength^3`, total variation weight `160 * style_strength^2`.
         style_weight: weight of the style loss, 0 or more; None leaves it to
             `style_strength`.
         total_variation_weight: as `style_weight`, for the total variation loss.
@@ -187,7 +187,7 @@ class StyleTransferConfig:
         if self.style_weight is None:
             weights["style_weight"] = 120 * self.style_strength**3
         if self.total_variation_weight is None:
-            weights["total_variation_weight"] = 80 * self.style_strength
+            weights["total_variation_weight"] = 160 * self.style_strength**2
         return weights
 
     def initial_steps_for(self, steps: Any) -> Any:
