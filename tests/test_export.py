@@ -76,6 +76,7 @@ def test_signatures_and_their_defaults(served):
         "steps", "size", "seed", "content_weight", "style_weight",
         "total_variation_weight", "learning_rate",
     }  # fmt: skip
+    settings = {**TINY.to_dict(), **TINY.loss_weights()}
     losses = {"content_loss", "style_loss", "total_loss"}
     for name, required, output in (
         ("serving_default", {"content_bytes", "style_bytes"}, "image_bytes"),
@@ -87,7 +88,7 @@ def test_signatures_and_their_defaults(served):
         assert set(definition.defaults) == optional
         for setting in optional:
             assert tf.make_ndarray(definition.defaults[setting]) == pytest.approx(
-                getattr(TINY, setting)
+                settings[setting]
             )
 
 
