@@ -6,13 +6,14 @@ Four tables, from one export and servers in processes of their own on this machi
   for, and once as one step on a picture of 64 pixels, which is nearly all overhead;
 - the first request after a start, with and without the warm-up requests of the export;
 - requests a second from 1, 2, 4 and 8 clients at once, and the server's peak memory;
-- with `--sizes`, seconds a request and peak memory of a fresh server by image size.
+- with `--sizes`, seconds a request and peak memory of a fresh server by image size;
+  core seconds are those of all cores together, and hardly depend on what else runs.
 
 The work is `--steps` steps at the size itself, without the coarse scales before it,
 except for `--sizes`, which runs requests with all defaults but for the steps.
 
     python benchmarks/serving.py [--size 256] [--steps 50] [--rounds 3]
-        [--clients 1,2,4,8] [--backbone vgg19] [--sizes 256,512]
+        [--clients 1,2,4,8] [--backbone vgg19] [--precision float32] [--sizes 256,512]
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ QUEUE = 64
 
 
 class Server:
-    """A running `tfnst serve`: where it listens, and its memory."""
+    """A running `tfnst serve`: where it listens, its memory and its time."""
 
     def __init__(self, process: subprocess.Popen, port: int) -> None:
         self._process = process
@@ -56,6 +57,15 @@ class Server:
             return float("nan")
         (line,) = (x for x in path.read_text().splitlines() if x.startswith("VmHWM"))
         return int(line.split()[1]) / 1024
+
+    def core_seconds(self) -> float:
+        """Of all threads since the start; NaN where the system doesn't tell."""
+        path = pathlib.Path(f"/proc/{self._process.pid}/stat")
+        if not path.exists():
+            return float("nan")
+        # utime and stime; the name before them may hold spaces.
+        fields = path.read_text().rpartition(")")[2].split()
+        return sum(map(int, fields[11:13])) / os.sysconf("SC_CLK_TCK")
 
 
 @contextlib.contextmanager
@@ -172,19 +182,21 @@ def print_throughput(server: Server, clients: list[int], size: int) -> None:
 
 
 def print_sizes(directory: pathlib.Path, sizes: list[int], steps: int) -> None:
-    print(f"\nfresh servers; {steps} steps at the fine scales, coarse scales as always")
-    print("size   idle MiB   peak MiB   seconds   seconds a step")
+    print(f"fresh servers; {steps} steps at the fine scales, coarse scales as always")
+    print("size   idle MiB   peak MiB   seconds   core seconds   of it a step")
     for size in sizes:
         files = picture(size, 1), picture(size, 2)
         with serving(directory) as server:
-            idle = server.peak_memory()
+            idle, before = server.peak_memory(), server.core_seconds()
             start = time.perf_counter()
             with StylizeClient(server.target, timeout=24 * 3600) as client:
                 client.stylize(*files, size=size, steps=steps)
             taken = time.perf_counter() - start
+            used = server.core_seconds() - before
             peak = server.peak_memory()
         print(
-            f"{size:4}  {idle:9.0f}  {peak:9.0f}  {taken:8.1f}  {taken / steps:15.2f}",
+            f"{size:4}  {idle:9.0f}  {peak:9.0f}  {taken:8.1f}  {used:13.1f}"
+            f"  {used / steps:13.2f}",
             flush=True,
         )
 
@@ -196,14 +208,17 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--clients", default="1,2,4,8")
     parser.add_argument("--backbone", default="vgg19")
+    parser.add_argument("--precision", default="float32")
     parser.add_argument("--sizes", help="print only the table of these sizes")
     arguments = parser.parse_args()
 
     # Time doesn't depend on the values of the weights, and random ones need no file.
-    config = tfnst.StyleTransferConfig(backbone=arguments.backbone, weights=None)
+    config = tfnst.StyleTransferConfig(
+        backbone=arguments.backbone, weights=None, precision=arguments.precision
+    )
     with tempfile.TemporaryDirectory() as scratch:
         directory = pathlib.Path(scratch, "tfnst")
-        print(f"{arguments.backbone}, {os.cpu_count()} CPU cores\n")
+        print(f"{config.backbone} in {config.precision}, {os.cpu_count()} CPU cores\n")
         if arguments.sizes:
             sizes = [int(size) for size in arguments.sizes.split(",")]
             tfnst.export_saved_model(
