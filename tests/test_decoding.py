@@ -117,6 +117,13 @@ def first_frame_smaller():
     return bytes(data)
 
 
+def with_scans(count):
+    """A progressive JPEG file with its last scan again and again."""
+    data = encode(np.zeros_like(PHOTO), "JPEG", progressive=True)
+    scan = data[data.rindex(b"\xff\xc4", 0, data.rindex(b"\xff\xda")) : -2]
+    return data[:-2] + scan * (count - data.count(b"\xff\xda")) + data[-2:]
+
+
 def whole(received):
     return f"a whole image file. Received: {received}, which is cut off or damaged"
 
@@ -150,6 +157,10 @@ REFUSALS = {
     "jpeg of fill bytes": (
         b"\xff\xd8" + b"\xff" * 30_000,
         whole("a file of 30002 bytes"),
+    ),
+    "jpeg of many scans": (
+        with_scans(70),
+        "a JPEG file of at most 64 scans. Received: one of 70",
     ),
     "gif without end": (
         FILES["gif"][:-40],
@@ -266,6 +277,13 @@ def test_lets_in_exactly_the_limit():
     assert decode(tf.constant(encoded)).shape == (1, 100, 100, 3)
     encoded = encode(np.zeros((16, 625, 3), np.uint8), "PNG")
     assert decode(tf.constant(encoded)).shape == (1, 16, 625, 3)
+
+
+def test_lets_in_what_cameras_put_behind_a_picture():
+    film = np.random.default_rng(0).integers(0, 256, 5_000_000, np.uint8).tobytes()
+    assert film.count(b"\xff\xda") > 64
+    for encoded in (FILES["jpeg"] + film, with_scans(64)):
+        np.testing.assert_array_equal(decode(tf.constant(encoded)), load_image(encoded))
 
 
 def test_refuses_more_than_one_file():

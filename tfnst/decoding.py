@@ -46,7 +46,8 @@ def decode_picture(
     Args:
         encoded: bytes of an image file, scalar string. A file of over 16,384 segments
             (JPEG), chunks (PNG, WebP) or 65,536 blocks (GIF) may be refused or lose its
-            orientation, so that no file keeps a core busy for long.
+            orientation, and a JPEG file of over 64 scans and one for each 16 KiB is
+            refused, so that no file keeps a core busy for long.
         name: what errors, and the nodes of the graph, call the input.
         min_side: fewest pixels of the short side, 1 or more.
         max_pixels: most pixels (height times width) that are let in.

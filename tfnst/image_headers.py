@@ -14,6 +14,10 @@ KINDS = PNG, JPEG, GIF, BMP, WEBP, UNKNOWN = range(6)
 _MAGIC = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"GIF8", b"BM")  # And WebP, last.
 _MAX_SEGMENTS = 16_384  # Of a JPEG, PNG or WebP file; about half a second's work.
 _MAX_GIF_BLOCKS = 65_536  # Of 255 bytes or less each; about two seconds' work.
+# Each scan of a JPEG file goes over the whole picture, though it be of 75 bytes.
+# Programs write ten. What some cameras put behind the picture, such as a film, looks
+# like one each 65,536 bytes.
+_MAX_SCANS, _BYTES_A_SCAN = 64, 16_384
 _MAX_EXIF_BYTES = 65_533  # What fits into a segment of a JPEG.
 _ORIENTATION_TAG = 0x0112
 
@@ -85,7 +89,14 @@ def _read_jpeg(encoded: tf.Tensor) -> Header:
     size, zero = _size(encoded), tf.constant(0, tf.int64)
     state = (zero + 2, zero, zero, tf.constant(""), tf.constant(True))
     _, width, height, exif, _ = _loop(step, state, _MAX_SEGMENTS)
-    return _header(encoded, width, height)._replace(exif=exif)
+    values = tf.io.decode_raw(encoded, tf.uint8)
+    scans = tf.shape(tf.where((values[:-1] == 0xFF) & (values[1:] == 0xDA)))[0]
+    most = _MAX_SCANS + tf.cast(size, tf.int32) // _BYTES_A_SCAN
+    refusal = tf.strings.format(
+        "a JPEG file of at most {} scans. Received: one of {}", [most, scans]
+    )
+    refusal = tf.where(scans > most, refusal, "")
+    return _header(encoded, width, height)._replace(exif=exif, refusal=refusal)
 
 
 def _read_gif(encoded: tf.Tensor) -> Header:
