@@ -1,0 +1,115 @@
+"""What the pictures are measured with: networks, layers and reference points."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import pathlib
+from typing import Any
+
+import numpy as np
+
+import tfnst
+from tfnst import backbones, engine, evaluation
+
+STYLE_MEASURES = ("style_gram", "style_swd")
+CONTENT_MEASURES = ("content_cosine", "content_self_similarity")
+
+
+@dataclasses.dataclass(frozen=True)
+class Judge:
+    """A network to look through.
+
+    Attributes:
+        name: for tables.
+        backbone: `"vgg19"` or `"vgg16"`.
+        weights: path of the weights, or None for random ones.
+        layers: the layers that are looked at.
+    """
+
+    name: str
+    backbone: str
+    weights: str | None
+    layers: tuple[str, ...]
+
+    def measure(self, content: Any, style: Any, picture: Any) -> dict[str, float]:
+        """All measures of a picture."""
+        result = tfnst.evaluate(
+            content,
+            style,
+            picture,
+            backbone=self.backbone,
+            weights=self.weights,
+            layers=self.layers,
+        )
+        return {name: getattr(result, name) for name in result.measures()}
+
+    def key(self) -> list:
+        """What a measurement depends on, for telling old ones from new."""
+        stamp = os.path.getsize(self.weights) if self.weights else None
+        return [self.backbone, self.weights, stamp, list(self.layers)]
+
+
+def build_judges(
+    painter: backbones.Backbone, optimized: frozenset[str], second: pathlib.Path
+) -> list[Judge]:
+    """The painters' own network, a second one where it is there, and a random one.
+
+    Args:
+        painter: the network that the recipes see through.
+        optimized: layers that some recipe optimises; none of them is looked at.
+        second: weights of VGG19, perhaps of its first layers only.
+    """
+    candidates = [("own network", painter.name, painter.weights.path)]
+    if second.exists() and str(second) != painter.weights.path:
+        candidates.append(("VGG19's first layers", "vgg19", str(second)))
+    candidates.append(("random network", "vgg19", None))
+    judges = []
+    for name, backbone, weights in candidates:
+        held = backbones.layer_names(backbone)
+        if weights is not None:
+            read = backbones.read_weights(weights)
+            held = tuple(layer for layer in held if layer in read)
+        judges.append(Judge(name, backbone, weights, free_layers(held, optimized)))
+    return judges
+
+
+def free_layers(held: tuple[str, ...], optimized: frozenset[str]) -> tuple[str, ...]:
+    """The layers of `tfnst.evaluate`, or others of their blocks where one is taken.
+
+    Args:
+        held: layers that the network has.
+        optimized: layers that a recipe optimises.
+    """
+    free = [layer for layer in held if layer not in optimized and "conv" in layer]
+    layers = []
+    for layer in evaluation.LAYERS:
+        block = [other for other in free if other.startswith(layer[:7])]
+        if layer in block:
+            layers.append(layer)
+        elif block:
+            layers.append(block[-1])
+    return tuple(layers)
+
+
+def style_as_picture(content: np.ndarray, style: np.ndarray, size: int) -> np.ndarray:
+    """The style picture, enlarged and cut to the content's shape: [1, h, w, 3]."""
+    height, width = content.shape[1:3]
+    ratio = size / max(height, width)
+    sides = round(height * ratio), round(width * ratio)
+    return engine.cover_image(style, *sides).numpy()
+
+
+def point(
+    measured: dict[str, float],
+    photo: dict[str, float],
+    painting: dict[str, float],
+    style_measure: str,
+) -> tuple[float, float]:
+    """Content and style distance, in units of the photo's and the style picture's.
+
+    The content distance is the mean of both measures, each divided by the style
+    picture's; the style distance is divided by the photo's.
+    """
+    shares = [measured[name] / painting[name] for name in CONTENT_MEASURES]
+    return float(np.mean(shares)), measured[style_measure] / photo[style_measure]

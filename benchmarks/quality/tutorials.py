@@ -1,0 +1,136 @@
+"""The recipes of TensorFlow's tutorial and of Keras' example.
+
+Both paint at one size, with Adam or plain gradient descent, from the content image.
+
+References:
+    https://www.tensorflow.org/tutorials/generative/style_transfer
+    https://keras.io/examples/generative/neural_style_transfer/
+"""
+
+from __future__ import annotations
+
+import keras
+import tensorflow as tf
+
+from benchmarks.quality.task import (
+    Painting,
+    Task,
+    fit,
+    from_caffe,
+    resized,
+    to_caffe,
+    zero_padded_extractor,
+)
+
+STYLE_LAYERS = tuple(f"block{block}_conv1" for block in range(1, 6))
+CONTENT_LAYER = "block5_conv2"
+LAYERS = (*STYLE_LAYERS, CONTENT_LAYER)
+
+KERAS_STEPS = 4000  # over which its learning rate falls
+
+
+def paint_tensorflow(task: Task) -> Painting:
+    """TensorFlow's tutorial.
+
+    Gram matrices averaged over positions, mean squared differences (content 1e4, style
+    1e-2 shared by 5 layers), 30 times the sum of absolute differences of neighbouring
+    pixels, Adam with rate 0.02, beta_1 0.99 and epsilon 0.1, 1,000 steps, pixels
+    clipped to [0, 1]. Style and content have the same long side.
+    """
+    extractor = zero_padded_extractor(task.backbone, LAYERS)
+    sides = task.sides(task.size)
+    content = resized(task.content, sides)
+    style = resized(task.style, fit(task.style, task.size))
+    target = extractor(to_caffe(content))[CONTENT_LAYER]
+    seen = extractor(to_caffe(style))
+    grams = {layer: _mean_gram(seen[layer]) for layer in STYLE_LAYERS}
+
+    image = tf.Variable(content)
+    optimizer = keras.optimizers.Adam(learning_rate=0.02, beta_1=0.99, epsilon=0.1)
+    optimizer.build([image])
+
+    @tf.function
+    def step():
+        with tf.GradientTape() as tape:
+            activations = extractor(to_caffe(image))
+            style_loss = tf.add_n(
+                [
+                    tf.reduce_mean((_mean_gram(activations[layer]) - grams[layer]) ** 2)
+                    for layer in STYLE_LAYERS
+                ]
+            )
+            content_loss = tf.reduce_mean((activations[CONTENT_LAYER] - target) ** 2)
+            loss = 1e-2 / len(STYLE_LAYERS) * style_loss
+            loss += task.content_factor * 1e4 * content_loss
+            loss += 30 * tf.reduce_sum(tf.image.total_variation(image))
+        optimizer.apply_gradients([(tape.gradient(loss, image), image)])
+        image.assign(tf.clip_by_value(image, 0.0, 1.0))
+
+    steps = task.steps()
+    for _ in range(steps):
+        step()
+    spent = steps * sides[0] * sides[1]
+    return Painting(image.numpy()[0], spent, {"steps": steps})
+
+
+def paint_keras(task: Task) -> Painting:
+    """Keras' example.
+
+    Sums of squares: content 2.5e-8; Gram matrices summed over positions, divided by
+    4 * 3^2 * (H * W)^2, 1e-6 shared by 5 layers; 1e-6 times the sum over pixels of
+    (a + b)^1.25 with a, b squared differences to the neighbours below and right.
+    Gradient descent with rate 100, which falls by 0.96 each 100 of 4,000 steps; with
+    another number of steps it falls as much over the run. The style is stretched to
+    the content's shape. The example paints 400 pixels high, and its weights have no
+    other size in mind.
+    """
+    extractor = zero_padded_extractor(task.backbone, LAYERS)
+    sides = height, width = task.sides(task.size)
+    content = to_caffe(resized(task.content, sides))
+    target = extractor(content)[CONTENT_LAYER]
+    seen = extractor(to_caffe(resized(task.style, sides)))
+    grams = {layer: _summed_gram(seen[layer]) for layer in STYLE_LAYERS}
+    divisor = 4 * 3**2 * float(height * width) ** 2
+
+    image = tf.Variable(content)
+    steps = task.steps()
+    optimizer = keras.optimizers.SGD(
+        keras.optimizers.schedules.ExponentialDecay(
+            100.0, decay_steps=100 * steps / KERAS_STEPS, decay_rate=0.96
+        )
+    )
+    optimizer.build([image])
+
+    @tf.function
+    def step():
+        with tf.GradientTape() as tape:
+            activations = extractor(image)
+            style_loss = tf.add_n(
+                [
+                    tf.reduce_sum((_summed_gram(activations[n]) - grams[n]) ** 2)
+                    for n in STYLE_LAYERS
+                ]
+            )
+            content_loss = tf.reduce_sum((activations[CONTENT_LAYER] - target) ** 2)
+            corner = image[:, :-1, :-1]
+            a = tf.square(corner - image[:, 1:, :-1])
+            b = tf.square(corner - image[:, :-1, 1:])
+            loss = 1e-6 / len(STYLE_LAYERS) * style_loss / divisor
+            loss += task.content_factor * 2.5e-8 * content_loss
+            loss += 1e-6 * tf.reduce_sum((a + b) ** 1.25)
+        optimizer.apply_gradients([(tape.gradient(loss, image), image)])
+
+    for _ in range(steps):
+        step()
+    array = from_caffe(image)[0].numpy()
+    return Painting(array, steps * height * width, {"steps": steps})
+
+
+def _mean_gram(activations):
+    shape = tf.shape(activations)
+    positions = tf.cast(shape[1] * shape[2], tf.float32)
+    return tf.einsum("bijc,bijd->bcd", activations, activations) / positions
+
+
+def _summed_gram(activations):
+    return tf.einsum("bijc,bijd->bcd", activations, activations)
