@@ -12,15 +12,8 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import tensorflow as tf
 
-from benchmarks.quality.task import (
-    Painting,
-    Task,
-    fit,
-    from_caffe,
-    resized,
-    to_caffe,
-    zero_padded_extractor,
-)
+from benchmarks.quality.network import build_extractor, from_caffe, to_caffe
+from benchmarks.quality.task import Painting, Task, fit, resized
 
 STYLE_LAYERS = tuple(f"block{block}_conv1" for block in range(1, 6))
 CONTENT_LAYER = "block4_conv2"
@@ -37,7 +30,7 @@ def paint_johnson(task: Task) -> Painting:
     deviation 0.001 around ImageNet's mean colour, pixels unbounded until the end.
     Style and content have the same long side.
     """
-    extractor = zero_padded_extractor(task.backbone, (*STYLE_LAYERS, CONTENT_LAYER))
+    extractor = build_extractor(task.backbone, (*STYLE_LAYERS, CONTENT_LAYER))
     sides = task.sides(task.size)
     content = to_caffe(resized(task.content, sides), PIXEL_SCALE)
     style = to_caffe(resized(task.style, fit(task.style, task.size)), PIXEL_SCALE)

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 
-import keras
 import numpy as np
 import tensorflow as tf
 
-from tfnst import backbones, engine, features
+from tfnst import backbones, engine
 
 # A run of 1,000 steps at the full size: what Crowson's, the TensorFlow tutorial's and
 # Johnson's recipes spend at 512 pixels, 262 million pixel-evaluations of a square.
@@ -88,28 +87,3 @@ def fit(picture: np.ndarray, long_side: int) -> tuple[int, int]:
 def resized(picture: np.ndarray, sides: tuple[int, int]) -> tf.Tensor:
     """A picture at another size; all recipes resize by the same method."""
     return engine.resize_image(picture, *sides)
-
-
-def zero_padded_extractor(
-    backbone: backbones.Backbone, layers: tuple[str, ...]
-) -> keras.Model:
-    """Pixels as VGG was trained on (BGR, 0 to 255, less the mean) to activations.
-
-    Unlike `tfnst.features.build_feature_extractor` it pads with zeros at the border,
-    as everybody but Crowson and tfnst does.
-    """
-    model = backbone.model
-    return keras.Model(model.input, {n: model.get_layer(n).output for n in layers})
-
-
-def to_caffe(image: tf.Tensor, scale: float = 255.0) -> tf.Tensor:
-    """RGB in [0, 1] to BGR in [0, scale] less ImageNet's mean."""
-    return tf.reverse(image, axis=[-1]) * scale - tf.constant(
-        features.IMAGENET_MEAN_BGR
-    )
-
-
-def from_caffe(pixels: tf.Tensor, scale: float = 255.0) -> tf.Tensor:
-    """The other way round, clipped to [0, 1]."""
-    image = tf.reverse(pixels + tf.constant(features.IMAGENET_MEAN_BGR), axis=[-1])
-    return tf.clip_by_value(image / scale, 0.0, 1.0)

@@ -12,21 +12,15 @@ from __future__ import annotations
 import keras
 import tensorflow as tf
 
-from benchmarks.quality.task import (
-    Painting,
-    Task,
-    fit,
-    from_caffe,
-    resized,
-    to_caffe,
-    zero_padded_extractor,
-)
+from benchmarks.quality.network import build_extractor, from_caffe, to_caffe
+from benchmarks.quality.task import Painting, Task, fit, resized
 
 STYLE_LAYERS = tuple(f"block{block}_conv1" for block in range(1, 6))
 CONTENT_LAYER = "block5_conv2"
 LAYERS = (*STYLE_LAYERS, CONTENT_LAYER)
 
 KERAS_STEPS = 4000  # over which its learning rate falls
+KERAS_HEIGHT = 400  # for which its weights are made
 
 
 def paint_tensorflow(task: Task) -> Painting:
@@ -37,7 +31,7 @@ def paint_tensorflow(task: Task) -> Painting:
     pixels, Adam with rate 0.02, beta_1 0.99 and epsilon 0.1, 1,000 steps, pixels
     clipped to [0, 1]. Style and content have the same long side.
     """
-    extractor = zero_padded_extractor(task.backbone, LAYERS)
+    extractor = build_extractor(task.backbone, LAYERS)
     sides = task.sides(task.size)
     content = resized(task.content, sides)
     style = resized(task.style, fit(task.style, task.size))
@@ -81,16 +75,18 @@ def paint_keras(task: Task) -> Painting:
     (a + b)^1.25 with a, b squared differences to the neighbours below and right.
     Gradient descent with rate 100, which falls by 0.96 each 100 of 4,000 steps; with
     another number of steps it falls as much over the run. The style is stretched to
-    the content's shape. The example paints 400 pixels high, and its weights have no
-    other size in mind.
+    the content's shape. The example paints 400 pixels high. At another size one of the
+    two factors H * W stays what it is there: a pixel's share of the style's gradient
+    would else grow as the picture shrinks, until the rate of 100 makes it diverge.
     """
-    extractor = zero_padded_extractor(task.backbone, LAYERS)
+    extractor = build_extractor(task.backbone, LAYERS)
     sides = height, width = task.sides(task.size)
     content = to_caffe(resized(task.content, sides))
     target = extractor(content)[CONTENT_LAYER]
     seen = extractor(to_caffe(resized(task.style, sides)))
     grams = {layer: _summed_gram(seen[layer]) for layer in STYLE_LAYERS}
-    divisor = 4 * 3**2 * float(height * width) ** 2
+    own_pixels = KERAS_HEIGHT * round(width * KERAS_HEIGHT / height)
+    divisor = 4 * 3**2 * float(height * width) * own_pixels
 
     image = tf.Variable(content)
     steps = task.steps()
