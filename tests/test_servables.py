@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from tests import toys
 from tfnst.server import tensors
-from tfnst.server.runs import Cancellation, RunLimit, ServingError
+from tfnst.server.runs import Cancellation, RunLimit, StatusError
 from tfnst.server.servables import Servable
 
 AN_HOUR = 2_000_000_000  # Steps of the toy's loop; days, to be exact.
@@ -33,7 +33,7 @@ def run(servable, *args, timeout=30, cancellation=None, **kwargs):
 
 
 def refused(code, function, *args, **kwargs):
-    with pytest.raises(ServingError) as caught:
+    with pytest.raises(StatusError) as caught:
         function(*args, **kwargs)
     assert caught.value.code == code
     return caught.value.message
@@ -223,7 +223,7 @@ class TestRun:
                 cancellation = Cancellation()
                 timer = threading.Timer(wait, cancellation.request)
                 timer.start()
-                with contextlib.suppress(ServingError):
+                with contextlib.suppress(StatusError):
                     result = run(
                         servable, "loop", cancellation=cancellation, start=[2], steps=30
                     )
@@ -269,7 +269,7 @@ class TestRun:
                     start=[1],
                     steps=AN_HOUR,
                 )
-            except ServingError as error:
+            except StatusError as error:
                 errors.append(error.code)
 
         threads = [threading.Thread(target=work) for _ in range(8)]

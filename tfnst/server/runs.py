@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 import tensorflow as tf
 
 
-class ServingError(Exception):
+class StatusError(Exception):
     """What a request is answered with when it can't be served.
 
     Attributes:
@@ -63,9 +63,9 @@ class Cancellation:
                 self._actions.remove(action)
 
     def check(self) -> None:
-        """Raises `ServingError` with CANCELLED when the request is to stop."""
+        """Raises `StatusError` with CANCELLED when the request is to stop."""
         if self._requested:
-            raise ServingError(tf.errors.CANCELLED, "The call was cancelled.")
+            raise StatusError(tf.errors.CANCELLED, "The call was cancelled.")
 
 
 class RunLimit:
@@ -102,7 +102,7 @@ class RunLimit:
             cancellation: ends waiting too.
 
         Raises:
-            ServingError: RESOURCE_EXHAUSTED when the queue is full,
+            StatusError: RESOURCE_EXHAUSTED when the queue is full,
                 DEADLINE_EXCEEDED or CANCELLED when one of these comes first.
         """
         with cancellation.calling(self._wake), self._condition:
@@ -121,7 +121,7 @@ class RunLimit:
     def _enter(self, deadline: float | None, cancellation: Cancellation) -> None:
         full = self._running >= self._max_concurrent
         if (full or self._waiting) and len(self._waiting) >= self._max_queue:
-            raise ServingError(
+            raise StatusError(
                 tf.errors.RESOURCE_EXHAUSTED,
                 f"The server is busy: {self._running} of at most "
                 f"{self._max_concurrent} requests run and {len(self._waiting)} of at "
@@ -134,7 +134,7 @@ class RunLimit:
                 cancellation.check()
                 left = None if deadline is None else deadline - time.monotonic()
                 if left is not None and left <= 0:
-                    raise ServingError(
+                    raise StatusError(
                         tf.errors.DEADLINE_EXCEEDED,
                         "The deadline passed while the request waited for its turn.",
                     )

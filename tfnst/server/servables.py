@@ -11,7 +11,7 @@ import tensorflow as tf
 from tensorflow_serving.apis import predict_pb2, prediction_log_pb2
 
 from tfnst.server import tensors
-from tfnst.server.runs import Cancellation, ServingError
+from tfnst.server.runs import Cancellation, StatusError
 
 DEFAULT_SIGNATURE = "serving_default"
 MAX_WARM_UP_RECORDS = 1000
@@ -123,7 +123,7 @@ class Servable:
             The number of requests.
 
         Raises:
-            ServingError, tf.errors.OpError: when one of them fails.
+            StatusError, tf.errors.OpError: when one of them fails.
         """
         path = os.path.join(self._path, WARM_UP_FILE)
         if not os.path.exists(path):
@@ -132,13 +132,13 @@ class Servable:
         for record in tf.data.TFRecordDataset(path):
             log = prediction_log_pb2.PredictionLog.FromString(record.numpy())
             if log.WhichOneof("log_type") != "predict_log":
-                raise ServingError(
+                raise StatusError(
                     tf.errors.UNIMPLEMENTED,
                     f"Unsupported log_type for warmup: {log.WhichOneof('log_type')}",
                 )
             count += 1
             if count > MAX_WARM_UP_RECORDS:
-                raise ServingError(
+                raise StatusError(
                     tf.errors.INVALID_ARGUMENT,
                     "Number of warmup records exceeds the maximum "
                     f"({MAX_WARM_UP_RECORDS}) at {path}",
@@ -153,17 +153,17 @@ class Servable:
         """Checks a request in the order of the real server, with its messages.
 
         Raises:
-            ServingError: when the request doesn't fit the model.
+            StatusError: when the request doesn't fit the model.
         """
         name = request.model_spec.signature_name or DEFAULT_SIGNATURE
         if name not in self.signatures:
-            raise ServingError(
+            raise StatusError(
                 tf.errors.FAILED_PRECONDITION,
                 f'Serving signature key "{name}" not found.',
             )
         signature = self.signatures[name]
         if signature.method_name not in _METHODS:
-            raise ServingError(
+            raise StatusError(
                 tf.errors.INTERNAL,
                 "Expected prediction signature method_name to be one of "
                 f"{{{', '.join(_METHODS)}}}. Was: {signature.method_name}",
@@ -212,7 +212,7 @@ class Servable:
             Dictionary of output alias -> TensorProto.
 
         Raises:
-            ServingError: what the graph refused, DEADLINE_EXCEEDED, CANCELLED.
+            StatusError: what the graph refused, DEADLINE_EXCEEDED, CANCELLED.
         """
         cancellation.check()
         infos = self.signatures[plan.signature_name].inputs
@@ -239,7 +239,7 @@ class Servable:
                     )[0]
                 except tf.errors.OpError as error:
                     cancellation.check()
-                    raise _serving_error(error) from error
+                    raise _status_error(error) from error
         finally:
             slot.clear(self._session)
             self._slots.put(slot)
@@ -338,16 +338,16 @@ def _decode(alias: str, proto):
         raise _invalid(f"tensor parsing error: {alias}") from error
     except MemoryError as error:
         message = "There is not enough memory for the inputs."
-        raise ServingError(tf.errors.RESOURCE_EXHAUSTED, message) from error
+        raise StatusError(tf.errors.RESOURCE_EXHAUSTED, message) from error
 
 
-def _serving_error(error: tf.errors.OpError) -> ServingError:
+def _status_error(error: tf.errors.OpError) -> StatusError:
     # The session's Python part wraps the runtime's message in a story for whoever
     # built the graph; the error that it comes from has the message alone.
     original = error.__context__
     if isinstance(original, tf.errors.OpError):
         error = original
-    return ServingError(error.error_code, error.message)
+    return StatusError(error.error_code, error.message)
 
 
 def _says_something_new(record) -> bool:
@@ -355,8 +355,8 @@ def _says_something_new(record) -> bool:
     return "tf.saved_model.load" not in record.getMessage()
 
 
-def _invalid(message: str) -> ServingError:
-    return ServingError(tf.errors.INVALID_ARGUMENT, message)
+def _invalid(message: str) -> StatusError:
+    return StatusError(tf.errors.INVALID_ARGUMENT, message)
 
 
 def _names(aliases) -> str:

@@ -22,7 +22,7 @@ from tensorflow_serving.apis import (
 )
 
 from tfnst.server.metrics import Metrics
-from tfnst.server.runs import Cancellation, RunLimit, ServingError
+from tfnst.server.runs import Cancellation, RunLimit, StatusError
 from tfnst.server.versions import Versions
 
 MAX_ERROR_BYTES = 1024
@@ -51,7 +51,7 @@ class Answers:
         code, message = tf.errors.OK, ""
         try:
             response = work(record)
-        except ServingError as error:
+        except StatusError as error:
             # Not the error itself: its frames hold the request's pictures.
             code, message = error.code, error.message
         except Exception as error:
@@ -163,7 +163,7 @@ class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
 
     def _refuse(self, method: str, spec: Any, context: Any) -> Any:
         def work(record: _Record):
-            raise ServingError(
+            raise StatusError(
                 tf.errors.UNIMPLEMENTED,
                 f"This server answers Predict and GetModelMetadata, not {method}.",
             )
@@ -189,7 +189,7 @@ class ModelService(model_service_pb2_grpc.ModelServiceServicer):
             else:
                 missing = f"Could not find any versions of model {spec.name}"
             if not states:
-                raise ServingError(tf.errors.NOT_FOUND, missing)
+                raise StatusError(tf.errors.NOT_FOUND, missing)
             response = get_model_status_pb2.GetModelStatusResponse()
             for state in reversed(states):
                 status = response.model_version_status.add(
@@ -258,5 +258,5 @@ def _plain(name: str) -> str:
     return word if _WORD.fullmatch(word) else ascii(word)
 
 
-def _invalid(message: str) -> ServingError:
-    return ServingError(tf.errors.INVALID_ARGUMENT, message)
+def _invalid(message: str) -> StatusError:
+    return StatusError(tf.errors.INVALID_ARGUMENT, message)

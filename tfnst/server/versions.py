@@ -16,7 +16,7 @@ from tensorflow_serving.config.file_system_storage_path_source_pb2 import (
     FileSystemStoragePathSourceConfig,
 )
 
-from tfnst.server.runs import Cancellation, ServingError
+from tfnst.server.runs import Cancellation, StatusError
 from tfnst.server.servables import Servable
 
 START = ModelVersionStatus.START
@@ -47,7 +47,7 @@ class Version:
 
     number: int
     state: int = START
-    error: ServingError | None = None
+    error: StatusError | None = None
     servable: Servable | None = None
     uses: int = 0
     fingerprint: tuple = ()
@@ -130,7 +130,7 @@ class Versions:
         """Holds the version that a ModelSpec asks for; it is not unloaded meanwhile.
 
         Raises:
-            ServingError: when the spec is incomplete or no such version answers.
+            StatusError: when the spec is incomplete or no such version answers.
         """
         with self._condition:
             version = self._find(spec)
@@ -159,7 +159,7 @@ class Versions:
                 number = self._labels[spec.version_label]
             asked, version = f"Specific({spec.name}, {number})", self._available(number)
         if not known or version is None:
-            raise ServingError(
+            raise StatusError(
                 tf.errors.NOT_FOUND, f"Servable not found for request: {asked}"
             )
         return version
@@ -177,7 +177,7 @@ class Versions:
         """Takes over the version policy and the labels of a ModelConfig.
 
         Raises:
-            ServingError: when it is not meant for this model; then nothing changes.
+            StatusError: when it is not meant for this model; then nothing changes.
         """
         if config.name != self.name or not _same_path(config.base_path, self.directory):
             raise _invalid(
@@ -198,7 +198,7 @@ class Versions:
         with self._condition:
             for _, number in sorted(config.version_labels.items()):
                 if not self._available(number):
-                    raise ServingError(
+                    raise StatusError(
                         tf.errors.FAILED_PRECONDITION,
                         f"Request to assign label to version {number} of model "
                         f"{self.name}, which is not currently available for inference",
@@ -350,14 +350,14 @@ def _same_path(one: str, other: str) -> bool:
     return bool(one) and os.path.realpath(one) == os.path.realpath(other)
 
 
-def _load_error(error: Exception) -> ServingError:
-    if isinstance(error, ServingError):
+def _load_error(error: Exception) -> StatusError:
+    if isinstance(error, StatusError):
         return error
     if isinstance(error, tf.errors.OpError):
-        return ServingError(error.error_code, error.message)
+        return StatusError(error.error_code, error.message)
     code = tf.errors.NOT_FOUND if isinstance(error, OSError) else tf.errors.INTERNAL
-    return ServingError(code, str(error) or type(error).__name__)
+    return StatusError(code, str(error) or type(error).__name__)
 
 
-def _invalid(message: str) -> ServingError:
-    return ServingError(tf.errors.INVALID_ARGUMENT, message)
+def _invalid(message: str) -> StatusError:
+    return StatusError(tf.errors.INVALID_ARGUMENT, message)
