@@ -115,7 +115,7 @@ def build_feature_extractor(
     x = EdgePadding(name="edge_padding")(VGGPreprocessing(name="preprocessing")(image))
     outputs = {}
     for layer in chain[: names.index(last) + 1]:
-        x = _rebuilt(layer, precision, padded=layer is chain[0])(x)
+        x = rebuild_layer(layer, precision, padded=layer is chain[0])(x)
         if layer.name in layers:
             outputs[layer.name] = CastFeatures(name=f"{layer.name}_features")(x)
     extractor = keras.Model(image, outputs, name="feature_extractor")
@@ -123,8 +123,16 @@ def build_feature_extractor(
     return extractor
 
 
-def _rebuilt(layer, precision, *, padded):
-    """The layer in a precision, without padding if its pixels are padded already."""
+def rebuild_layer(
+    layer: keras.layers.Layer, precision: str, *, padded: bool = False
+) -> keras.layers.Layer:
+    """A layer of a backbone in a precision, itself if it has that one already.
+
+    Args:
+        layer: convolution or pooling, with its weights.
+        precision: what it is to compute in, `"float32"` or `"bfloat16"`.
+        padded: whether what it sees is padded already; it then pads no more.
+    """
     if not padded and layer.dtype_policy.name == precision:
         return layer
     settings = {**layer.get_config(), "dtype": precision}

@@ -21,6 +21,7 @@ from benchmarks.quality.recipes import PEERS_LAYERS, build_recipes, tfnst_config
 from benchmarks.quality.task import BudgetError, Task, fit, resized
 from tfnst import backbones, images
 from tfnst.config import StyleTransferConfig
+from tfnst.precision import choose_precision
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 SAMPLES = ROOT / "examples" / "images"
@@ -101,6 +102,7 @@ def main() -> None:
                     content_factor=factor,
                     backbone=backbone,
                     weights=backbone.weights.path,
+                    precision=choose_precision(arguments.precision),
                 )
                 path = folder / f"{name}_x{factor:g}.png"
                 record = _painted(
@@ -155,6 +157,11 @@ def _parse(pairs):
         help="its weights: imagenet, none or a file that reaches to block5_conv2",
     )
     parser.add_argument(
+        "--precision",
+        default="float32",
+        help="what the network of all recipes computes in: float32, bfloat16 or auto",
+    )
+    parser.add_argument(
         "--repaint",
         default="",
         help="recipes to paint again; pictures that are in --out already, by the same "
@@ -197,6 +204,7 @@ def _painted(path, task, name, paint, changes, *, again):
         "budget": task.fraction,
         "content_factor": task.content_factor,
         "weights": task.backbone.weights.sha256,
+        "precision": task.precision,
     }
     if name.startswith("tfnst"):
         key["config"] = tfnst_config(task, changes).to_dict()

@@ -43,6 +43,7 @@ def paint_crowson(task: Task) -> Painting:
     extractor = build_extractor(
         task.backbone,
         (*STYLE_LAYERS, CONTENT_LAYER),
+        precision=task.precision,
         scale=ACTIVATION_SCALE,
         repeat_edge=True,
     )

@@ -28,7 +28,9 @@ def paint_johnson(task: Task) -> Painting:
     all of C * H * W at relu1_1 to relu5_1, weight 100 each; 1e-3 times half the sum of
     squared differences of neighbouring pixels. 1,000 evaluations from noise of
     deviation 0.001 around ImageNet's mean colour, pixels unbounded until the end.
-    Style and content have the same long side.
+    Style and content have the same long side. The network computes in float32 whatever
+    the task says: L-BFGS learns from small differences of gradients, and paints
+    worse where these are rounded.
     """
     extractor = build_extractor(task.backbone, (*STYLE_LAYERS, CONTENT_LAYER))
     sides = task.sides(task.size)

@@ -46,6 +46,7 @@ def build_extractor(
     backbone: backbones.Backbone,
     layers: tuple[str, ...],
     *,
+    precision: str = "float32",
     scale: float = 1.0,
     repeat_edge: bool = False,
 ) -> Extractor:
@@ -54,6 +55,7 @@ def build_extractor(
     Args:
         backbone: the network.
         layers: names from `VGG19_MEANS`.
+        precision: what the layers compute in; activations are float32 in any case.
         scale: what all activations are multiplied by.
         repeat_edge: what the first convolution sees around the picture: zeros (False),
             as it was trained, or the outermost pixels.
@@ -63,9 +65,11 @@ def build_extractor(
         `repeat_edge`, RGB in [0, 1], to a dict from layer to activation.
     """
     if repeat_edge:
-        model = features.build_feature_extractor(backbone.model, layers=layers)
+        model = features.build_feature_extractor(
+            backbone.model, layers=layers, precision=precision
+        )
     else:
-        model = _plain(backbone, layers)
+        model = _plain(backbone, layers, precision)
     means = sample_means(backbone)
     factors = {layer: scale * VGG19_MEANS[layer] / means[layer] for layer in layers}
 
@@ -93,9 +97,15 @@ def from_caffe(pixels: tf.Tensor, scale: float = 255.0) -> tf.Tensor:
     return tf.clip_by_value(image / scale, 0.0, 1.0)
 
 
-def _plain(backbone, layers):
-    model = backbone.model
-    return keras.Model(model.input, {n: model.get_layer(n).output for n in layers})
+def _plain(backbone, layers, precision="float32"):
+    """The backbone as it is, zeros around the picture."""
+    pixels = x = keras.Input([None, None, 3])
+    outputs = {}
+    for layer in backbone.model.layers[1:]:
+        x = features.rebuild_layer(layer, precision)(x)
+        if layer.name in layers:
+            outputs[layer.name] = features.CastFeatures()(x)
+    return keras.Model(pixels, outputs)
 
 
 class _ByWeights:

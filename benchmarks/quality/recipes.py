@@ -88,6 +88,7 @@ def tfnst_config(
         backbone=task.backbone.name,
         weights=task.weights,
         size=task.size,
+        precision=task.precision,
         seed=task.seed,
     ).replace(**(changes or {}))
     return config.replace(content_weight=config.content_weight * task.content_factor)

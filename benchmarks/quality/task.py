@@ -31,6 +31,7 @@ class Task:
         content_factor: what the recipe's own content weight is multiplied by.
         backbone: the network, its preprocessing to be done by the recipe.
         weights: where the backbone came from, for who loads it again.
+        precision: what the network computes in, `"float32"` or `"bfloat16"`.
         seed: of everything random.
     """
 
@@ -41,6 +42,7 @@ class Task:
     content_factor: float
     backbone: backbones.Backbone
     weights: str | None
+    precision: str = "float32"
     seed: int = 0
 
     @property

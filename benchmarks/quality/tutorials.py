@@ -31,7 +31,7 @@ def paint_tensorflow(task: Task) -> Painting:
     pixels, Adam with rate 0.02, beta_1 0.99 and epsilon 0.1, 1,000 steps, pixels
     clipped to [0, 1]. Style and content have the same long side.
     """
-    extractor = build_extractor(task.backbone, LAYERS)
+    extractor = build_extractor(task.backbone, LAYERS, precision=task.precision)
     sides = task.sides(task.size)
     content = resized(task.content, sides)
     style = resized(task.style, fit(task.style, task.size))
@@ -79,7 +79,7 @@ def paint_keras(task: Task) -> Painting:
     two factors H * W stays what it is there: a pixel's share of the style's gradient
     would else grow as the picture shrinks, until the rate of 100 makes it diverge.
     """
-    extractor = build_extractor(task.backbone, LAYERS)
+    extractor = build_extractor(task.backbone, LAYERS, precision=task.precision)
     sides = height, width = task.sides(task.size)
     content = to_caffe(resized(task.content, sides))
     target = extractor(content)[CONTENT_LAYER]
