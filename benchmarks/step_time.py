@@ -19,7 +19,7 @@ import time
 import keras
 import tensorflow as tf
 
-from tfnst import StyleTransferConfig, engine, transfer
+from tfnst import StyleTransferConfig, engine, pyramid, transfer
 
 PRODUCT_SIDE = 2048
 
@@ -86,8 +86,8 @@ def main() -> None:
 
 def build_step(loop, knobs, size):
     """A function that takes one step at a size and waits for it."""
-    picture = engine.noise_image([1, size, size, 3], 0)
-    targets = loop.targets(picture, engine.noise_image([1, size, size, 3], 1))
+    picture = pyramid.noise_image([1, size, size, 3], 0)
+    targets = loop.targets(picture, pyramid.noise_image([1, size, size, 3], 1))
     state = loop.init_state(picture)
     one = tf.constant(1)
     return lambda: loop.run(picture, state, targets, knobs, one)[0].numpy()

@@ -3,7 +3,7 @@ import pytest
 import tensorflow as tf
 
 from tests.helpers import TINY, picture
-from tfnst import engine, transfer
+from tfnst import engine, pyramid, transfer
 
 CONTENT, STYLE = picture(32, 40, seed=1)[None], picture(36, 32, seed=2)[None]
 
@@ -178,7 +178,7 @@ def test_enlarging_puts_the_contents_detail_back(content_weight, content_detail,
     content = 0.25 + 0.5 * tf.constant(CONTENT)  # far from the limits
     sides = tf.constant([[32, 40], [27, 24]])
     image, _, _ = loop.enter_scale(state, content, STYLE, sides, content_weight)
-    low = engine.resize_image(engine.resize_image(content, 16, 20), 32, 40)
+    low = pyramid.resize_image(pyramid.resize_image(content, 16, 20), 32, 40)
     expected = np.clip(0.5 + share * (content - low), 0, 1)
     np.testing.assert_allclose(image, expected, atol=1e-6)
 
@@ -195,7 +195,7 @@ def test_enlarging_puts_the_contents_detail_back(content_weight, content_detail,
     ],
 )
 def test_pyramid_sizes(size, min_size, expected):
-    scales = engine.pyramid([300, 400], [200, 100], size, min_size).numpy()
+    scales = pyramid.build_pyramid([300, 400], [200, 100], size, min_size).numpy()
     assert scales[:, 0].max(1).tolist() == expected
     assert scales[:, 1].max(1).tolist() == expected
     np.testing.assert_allclose(scales[:, 0, 0], scales[:, 0, 1] * 0.75, atol=0.5)
@@ -204,26 +204,26 @@ def test_pyramid_sizes(size, min_size, expected):
 
 def test_pyramid_leaves_out_scales_that_are_too_narrow():
     # 1:16 is 16 pixels at 256 and fewer below.
-    scales = engine.pyramid([100, 1600], [50, 50], 512, 128).numpy()
+    scales = pyramid.build_pyramid([100, 1600], [50, 50], 512, 128).numpy()
     assert scales[:, 0].tolist() == [[16, 256], [23, 362], [32, 512]]
-    assert engine.pyramid([50, 50], [1, 400], 512, 128).shape[0] == 0
+    assert pyramid.build_pyramid([50, 50], [1, 400], 512, 128).shape[0] == 0
 
 
 def test_first_images():
-    scales = engine.pyramid([32, 40], [36, 32], 40, 32)
+    scales = pyramid.build_pyramid([32, 40], [36, 32], 40, 32)
 
     def first(kind, seed=0):
-        return engine.first_image(kind, CONTENT, STYLE, scales, seed)
+        return pyramid.first_image(kind, CONTENT, STYLE, scales, seed)
 
     height, width = scales.numpy()[0, 0]
     np.testing.assert_array_equal(
-        first("content"), engine.resize_image(CONTENT, height, width)
+        first("content"), pyramid.resize_image(CONTENT, height, width)
     )
     np.testing.assert_array_equal(
-        first("style"), engine.cover_image(STYLE, height, width)
+        first("style"), pyramid.cover_image(STYLE, height, width)
     )
     np.testing.assert_array_equal(
-        first("noise", 3), engine.noise_image([1, height, width, 3], 3)
+        first("noise", 3), pyramid.noise_image([1, height, width, 3], 3)
     )
     assert not np.array_equal(first("noise", 3), first("noise", 4))
 
@@ -234,13 +234,13 @@ def test_the_run_as_one_graph_equals_the_python_loop(optimizer):
         optimizer=optimizer, init_image="noise", seed=5, initial_steps=9
     )
     loop, _ = transfer.load_engine(config)
-    scales = engine.pyramid([32, 40], [36, 32], config.size, config.min_size)
+    scales = pyramid.build_pyramid([32, 40], [36, 32], config.size, config.min_size)
     painted, measured = tf.function(loop.paint)(
         tf.constant(CONTENT),
         tf.constant(STYLE),
         scales,
         engine.Knobs.from_config(config),
-        scale_steps=engine.scale_steps(scales, config.steps, 9),
+        scale_steps=pyramid.scale_steps(scales, config.steps, 9),
         init_image="noise",
         seed=5,
     )
@@ -261,7 +261,7 @@ def test_the_run_as_one_graph_equals_the_python_loop(optimizer):
 )
 def test_scale_steps(sizes, steps, initial_steps, expected):
     scales = tf.constant([[[size, size // 2], [size, 20]] for size in sizes])
-    got = engine.scale_steps(scales, steps, initial_steps)
+    got = pyramid.scale_steps(scales, steps, initial_steps)
     assert got.numpy().tolist() == expected
 
 
@@ -278,7 +278,9 @@ def test_adams_steps_get_shorter_over_a_scale():
 
 
 def test_resize_to_the_same_size_changes_nothing():
-    np.testing.assert_allclose(engine.resize_image(CONTENT, 32, 40), CONTENT, atol=1e-6)
+    np.testing.assert_allclose(
+        pyramid.resize_image(CONTENT, 32, 40), CONTENT, atol=1e-6
+    )
 
 
 def test_enter_scale_resizes_all_there_is():
@@ -287,10 +289,10 @@ def test_enter_scale_resizes_all_there_is():
     image, state, targets = loop.enter_scale(
         loop.init_state(tf.constant(CONTENT)), CONTENT, STYLE, sides, 1.0
     )
-    expected = engine.resize_image(CONTENT, 24, 30)
+    expected = pyramid.resize_image(CONTENT, 24, 30)
     np.testing.assert_allclose(image, expected, atol=1e-6)
     np.testing.assert_allclose(state.average, expected, atol=1e-6)
-    wanted = loop.targets(expected, engine.resize_image(STYLE, 27, 24))
+    wanted = loop.targets(expected, pyramid.resize_image(STYLE, 27, 24))
     for got, other in zip(
         tf.nest.flatten(targets), tf.nest.flatten(wanted), strict=True
     ):
@@ -299,9 +301,9 @@ def test_enter_scale_resizes_all_there_is():
 
 def test_resize_keeps_flat_pictures_and_range():
     flat = tf.fill([1, 9, 7, 3], 0.25)
-    np.testing.assert_allclose(engine.resize_image(flat, 20, 3), 0.25, atol=1e-6)
+    np.testing.assert_allclose(pyramid.resize_image(flat, 20, 3), 0.25, atol=1e-6)
     edge = tf.concat([tf.zeros([1, 8, 4, 3]), tf.ones([1, 8, 4, 3])], axis=2)
-    resized = engine.resize_image(edge, 32, 32)
+    resized = pyramid.resize_image(edge, 32, 32)
     assert tf.reduce_min(resized) == 0
     assert tf.reduce_max(resized) == 1
 
@@ -309,14 +311,14 @@ def test_resize_keeps_flat_pictures_and_range():
 def test_resize_down_averages_what_it_cannot_show():
     checkerboard = (np.indices((64, 64)).sum(0) % 2).astype(np.float32)
     image = np.repeat(checkerboard[None, :, :, None], 3, -1)
-    middle = engine.resize_image(image, 16, 16)[:, 2:-2, 2:-2]
+    middle = pyramid.resize_image(image, 16, 16)[:, 2:-2, 2:-2]
     np.testing.assert_allclose(middle, 0.5, atol=0.02)
 
 
 def test_noise_is_seeded():
-    a, b = (engine.noise_image([1, 20, 20, 3], 7) for _ in range(2))
+    a, b = (pyramid.noise_image([1, 20, 20, 3], 7) for _ in range(2))
     np.testing.assert_array_equal(a, b)
-    assert not np.array_equal(a, engine.noise_image([1, 20, 20, 3], 8))
+    assert not np.array_equal(a, pyramid.noise_image([1, 20, 20, 3], 8))
     assert tf.reduce_min(a) >= 0
     assert tf.reduce_max(a) < 1
     np.testing.assert_allclose(tf.reduce_mean(a), 0.5, atol=0.05)
@@ -326,7 +328,7 @@ def test_noise_is_seeded():
 def test_cover_fills_and_does_not_distort(sides):
     image = np.zeros((1, 30, 30, 3), np.float32)
     image[:, 10:20, 10:20] = 1  # a square in the middle
-    covered = engine.cover_image(image, *sides).numpy()[0, :, :, 0]
+    covered = pyramid.cover_image(image, *sides).numpy()[0, :, :, 0]
     assert covered.shape == sides
     rows, columns = (covered > 0.5).any(1).sum(), (covered > 0.5).any(0).sum()
     assert rows == pytest.approx(max(sides) / 3, abs=1)

@@ -7,7 +7,7 @@ from PIL import Image
 
 import tfnst
 from tests.helpers import TINY, picture
-from tfnst import engine, transfer
+from tfnst import engine, pyramid, transfer
 
 CONTENT, STYLE = picture(60, 80, seed=1), picture(50, 40, seed=2)
 
@@ -46,9 +46,9 @@ def test_losses_have_one_row_a_step(result):
 
 def test_is_nearer_to_the_style_than_the_content_was(result):
     loop, _ = transfer.load_engine(TINY)
-    sides = engine.pyramid([60, 80], [50, 40], 48, 32).numpy()[-1]
+    sides = pyramid.build_pyramid([60, 80], [50, 40], 48, 32).numpy()[-1]
     content, style = (
-        engine.resize_image(p[None], *s)
+        pyramid.resize_image(p[None], *s)
         for p, s in zip((CONTENT, STYLE), sides, strict=True)
     )
     targets = loop.targets(content, style)

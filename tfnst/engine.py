@@ -1,4 +1,4 @@
-"""The optimisation itself: targets, the pure step, the loop and the pyramid.
+"""The optimisation itself: targets, the pure step, the loop and the whole run.
 
 Everything here is tensors in, tensors out, with no variable and no file, so that
 `tfnst.stylize` and an exported SavedModel run the same mathematics.
@@ -13,7 +13,7 @@ import tensorflow as tf
 
 from tfnst import losses, optimizers
 from tfnst.config import StyleTransferConfig
-from tfnst.images import MIN_SIDE
+from tfnst.pyramid import first_image, fit_to_finest, resize_image
 
 
 class Targets(NamedTuple):
@@ -120,7 +120,7 @@ class StyleTransferEngine:
         Args:
             content_image: [N, H, W, 3] in [0, 1].
             style_image: [N or 1, h, w, 3] in [0, 1].
-            scales: int32 [scales, 2, 2], from `pyramid`; at least one.
+            scales: int32 [scales, 2, 2], from `build_pyramid`; at least one.
             knobs: scalars; `steps` is not looked at.
             scale_steps: int32 [scales], from `scale_steps`.
             init_image: `"content"`, `"style"` or `"noise"`.
@@ -183,7 +183,7 @@ class StyleTransferEngine:
             state: at the end of the last scale, or `init_state` of the first picture.
             content_image: [N, H, W, 3].
             style_image: [N or 1, H, W, 3].
-            sides: int32 [2, 2], one row of `pyramid`.
+            sides: int32 [2, 2], one row of `build_pyramid`.
             content_weight: scalar; 0 leaves the detail out.
 
         Returns:
@@ -394,166 +394,6 @@ class StyleTransferEngine:
         ]
 
 
-def resize_image(image: tf.Tensor, height: tf.Tensor, width: tf.Tensor) -> tf.Tensor:
-    """Pictures at another size: Lanczos with radius 3, antialiased when shrunk.
-
-    Args:
-        image: [N, H, W, 3] in [0, 1].
-        height: int32 scalar, 1 or more.
-        width: as `height`.
-
-    Returns:
-        [N, height, width, 3], clipped to [0, 1] because Lanczos overshoots at edges.
-    """
-    resized = tf.image.resize(image, [height, width], method="lanczos3", antialias=True)
-    return tf.clip_by_value(resized, 0.0, 1.0)
-
-
-def pyramid(
-    content_sides: tf.Tensor,
-    style_sides: tf.Tensor,
-    size: tf.Tensor,
-    min_size: tf.Tensor,
-) -> tf.Tensor:
-    """Sizes of content and style at each scale, coarse to fine.
-
-    Long sides are `size / sqrt(2)^k`, rounded, for k = 0, 1, ... as long as that is
-    `min_size` or more; `size` alone where it is below `min_size`. A run at 256 is so
-    the first part of a run at 512. Both pictures get the same long side, so that
-    strokes of the style keep their size relative to the picture; short sides follow
-    from their shapes. Scales at which a short side is below `MIN_SIDE` are left out.
-
-    Args:
-        content_sides: height and width of the content image, int [2].
-        style_sides: as `content_sides`, for the style image.
-        size: long side of the finest scale, int scalar.
-        min_size: long side below which no scale starts, int scalar.
-
-    Returns:
-        int32 [scales, 2, 2]: for each scale height and width of the content, then of
-        the style; no scales where `size` makes a short side too short.
-
-    Reference:
-        The factor is that of github.com/crowsonkb/style-transfer-pytorch. Coarse to
-        fine: Gatys et al., "Controlling Perceptual Factors in Neural Style
-        Transfer", arXiv 1611.07865, section 5.
-    """
-    size, min_size = tf.cast(size, tf.float64), tf.cast(min_size, tf.float64)
-    two = tf.constant(2.0, tf.float64)
-    octaves = tf.math.log(size / min_size) / tf.math.log(two)
-    # The small term lets rounding errors not lose a scale that fits exactly.
-    coarsest = tf.maximum(_floor(2 * octaves + 1e-6), 0)
-    exponents = tf.cast(tf.range(coarsest, -1, -1), tf.float64) / 2
-    long_sides = tf.cast(_round(size / tf.pow(two, exponents)), tf.float64)
-
-    sides = tf.cast(tf.stack([content_sides, style_sides]), tf.float64)
-    shapes = sides / tf.reduce_max(sides, axis=1, keepdims=True)
-    scales = _round(long_sides[:, None, None] * shapes)
-    return tf.boolean_mask(scales, tf.reduce_min(scales, axis=[1, 2]) >= MIN_SIDE)
-
-
-def scale_steps(
-    scales: tf.Tensor, steps: tf.Tensor, initial_steps: tf.Tensor
-) -> tf.Tensor:
-    """Gradient steps at each scale.
-
-    `initial_steps` at the coarsest one; behind it the number falls in proportion to
-    the long side, `initial_steps * coarsest / long_side`, until it is `steps`. One
-    scale alone gets `steps`. The numbers of a run at 256 are so the first ones of a
-    run at 512, and all coarse scales together cost about as much as the finest one.
-
-    Args:
-        scales: from `pyramid`.
-        steps: int scalar, 1 or more.
-        initial_steps: int scalar, 1 or more.
-
-    Returns:
-        int32 [scales].
-    """
-    long_sides = tf.cast(tf.reduce_max(scales[:, 0], axis=1), tf.float64)
-    falling = _round(tf.cast(initial_steps, tf.float64) * long_sides[:1] / long_sides)
-    # The coarsest scale may get fewer steps than the others where that is asked for.
-    behind = tf.maximum(falling[1:], steps)
-    first = tf.where(tf.shape(scales)[0] > 1, initial_steps, steps)
-    return tf.concat([first[None], behind], axis=0)
-
-
-def fit_to_finest(
-    content_image: tf.Tensor, style_image: tf.Tensor, scales: tf.Tensor
-) -> tuple[tf.Tensor, tf.Tensor]:
-    """Content and style at the sizes of the finest scale.
-
-    All scales are made from these, so that a huge picture isn't kept in memory and
-    resized again for each of them.
-    """
-    sides = scales[-1]
-    return (
-        resize_image(content_image, sides[0, 0], sides[0, 1]),
-        resize_image(style_image, sides[1, 0], sides[1, 1]),
-    )
-
-
-def first_image(
-    init_image: str,
-    content_image: tf.Tensor,
-    style_image: tf.Tensor,
-    scales: tf.Tensor,
-    seed: tf.Tensor,
-) -> tf.Tensor:
-    """The picture that a run starts from, at the size of its first scale.
-
-    Args:
-        init_image: `"content"`, `"style"` or `"noise"`.
-        content_image: [N, H, W, 3] in [0, 1].
-        style_image: [N or 1, h, w, 3] in [0, 1].
-        scales: from `pyramid`.
-        seed: of the noise, int32 scalar.
-
-    Returns:
-        [N, height, width, 3].
-    """
-    height, width = scales[0, 0, 0], scales[0, 0, 1]
-    count = tf.shape(content_image)[0]
-    if init_image == "content":
-        return resize_image(content_image, height, width)
-    if init_image == "noise":
-        # The same noise for each picture, so that it is painted as if it were alone.
-        noise = noise_image([1, height, width, 3], seed)
-        return tf.repeat(noise, count, axis=0)
-    covered = cover_image(style_image, height, width)
-    return tf.repeat(covered, count // tf.shape(covered)[0], axis=0)
-
-
-def noise_image(shape: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-    """Uniform noise in [0, 1), the same for the same shape and seed.
-
-    Args:
-        shape: int32 [4].
-        seed: int32 scalar.
-    """
-    return tf.random.stateless_uniform(tf.stack(shape), seed=tf.stack([seed, 0]))
-
-
-def cover_image(image: tf.Tensor, height: tf.Tensor, width: tf.Tensor) -> tf.Tensor:
-    """The picture enlarged to cover height x width, undistorted, its middle cut out.
-
-    Args:
-        image: [N, H, W, 3] in [0, 1].
-        height: int32 scalar.
-        width: as `height`.
-
-    Returns:
-        [N, height, width, 3].
-    """
-    sides = tf.cast(tf.shape(image)[1:3], tf.float64)
-    wanted = tf.stack([height, width])
-    ratio = tf.reduce_max(tf.cast(wanted, tf.float64) / sides)
-    covering = tf.maximum(_round(sides * ratio), wanted)
-    enlarged = resize_image(image, covering[0], covering[1])
-    top, left = tf.unstack((covering - wanted) // 2)
-    return enlarged[:, top : top + height, left : left + width]
-
-
 def _scheduled(knobs, step):
     """Adam's learning rate: it falls in a straight line to a tenth over a scale.
 
@@ -569,11 +409,3 @@ _PICTURES = tf.TensorSpec([None, None, None, 3], tf.float32)
 
 def _normalized(weights):
     return [weight / sum(weights) for weight in weights]
-
-
-def _floor(x):
-    return tf.cast(tf.floor(x), tf.int32)
-
-
-def _round(x):
-    return _floor(x + 0.5)

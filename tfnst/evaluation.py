@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from tfnst import backbones, engine, features, images, measures
+from tfnst import backbones, features, images, measures, pyramid
 from tfnst.config import MAX_SIZE, StyleTransferConfig
 
 # Gatys et al. optimise the first convolution of each block for the style and one of
@@ -194,9 +194,9 @@ def evaluate(
 def _at_resolution(content, style, stylized, resolution, extractor, seed):
     """What the network and the eye for colours see at one size."""
     height, width = _sides(stylized, resolution)
-    content = engine.resize_image(content, height, width)
-    stylized = engine.resize_image(stylized, height, width)
-    style = engine.resize_image(style, *_sides(style, resolution))
+    content = pyramid.resize_image(content, height, width)
+    stylized = pyramid.resize_image(stylized, height, width)
+    style = pyramid.resize_image(style, *_sides(style, resolution))
     seen = [extractor(picture) for picture in (content, style, stylized)]
     rows = {"style_gram": [], "style_swd": []}
     rows |= {"content_cosine": [], "content_self_similarity": []}
@@ -220,7 +220,7 @@ def _artefacts(content, style, stylized):
     # Neither picture is enlarged: that would make it smoother than it is.
     size = min(max(picture.shape[1:3]) for picture in (style, stylized))
     rough, own = (
-        measures.laplacian_energy(engine.resize_image(picture, *_sides(picture, size)))
+        measures.laplacian_energy(pyramid.resize_image(picture, *_sides(picture, size)))
         for picture in (stylized, style)
     )
     clipped, *allowed = (

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from tfnst import decoding, engine, images, transfer
+from tfnst import decoding, engine, images, pyramid, transfer
 from tfnst.config import (
     MAX_SEED,
     MAX_STEPS,
@@ -289,7 +289,7 @@ class ServedStyleTransfer(tf.Module):
             tf.stack([count, size]),
         )
         sides = [tf.shape(picture)[1:3] for picture in (content, style)]
-        scales = engine.pyramid(*sides, size, self.config.min_size)
+        scales = pyramid.build_pyramid(*sides, size, self.config.min_size)
         scales = _checked(
             scales,
             tf.shape(scales)[0] > 0,
@@ -303,7 +303,7 @@ class ServedStyleTransfer(tf.Module):
             style,
             scales,
             engine.Knobs(*knobs, steps=tf.cast(steps, tf.float32)),
-            scale_steps=engine.scale_steps(scales, steps, initial_steps),
+            scale_steps=pyramid.scale_steps(scales, steps, initial_steps),
             init_image=self.config.init_image,
             seed=seed,
         )

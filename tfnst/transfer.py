@@ -13,7 +13,7 @@ import numpy as np
 import tensorflow as tf
 from PIL import Image
 
-from tfnst import backbones, engine, features, images
+from tfnst import backbones, engine, features, images, pyramid
 from tfnst.config import INIT_IMAGES, StyleTransferConfig
 from tfnst.precision import choose_precision
 
@@ -216,7 +216,7 @@ class _Run:
         self._callback_steps = callback_steps
         self._engine, self._backbone = load_engine(config)
         self._knobs = engine.Knobs.from_config(config)
-        self._scale_steps = engine.scale_steps(
+        self._scale_steps = pyramid.scale_steps(
             scales, config.steps, config.initial_steps_for(config.steps)
         ).numpy()
         self._rows = np.zeros(sum(self._scale_steps), LOSS_FIELDS)
@@ -226,11 +226,11 @@ class _Run:
 
     def paint(self, content, style, given):
         scales = tf.constant(self._scales)
-        content, style = engine.fit_to_finest(content, style, scales)
+        content, style = pyramid.fit_to_finest(content, style, scales)
         if self._config.init_image == "given":
-            start = engine.resize_image(given, *self._scales[0, 0])
+            start = pyramid.resize_image(given, *self._scales[0, 0])
         else:
-            start = engine.first_image(
+            start = pyramid.first_image(
                 self._config.init_image, content, style, scales, self._config.seed
             )
         self._start = time.perf_counter()
@@ -250,7 +250,7 @@ class _Run:
             if self._stopped:
                 break
         # A run that was stopped at a coarse scale still has the size asked for.
-        return self._result(engine.resize_image(state.average, *self._scales[-1, 0]))
+        return self._result(pyramid.resize_image(state.average, *self._scales[-1, 0]))
 
     def _optimize(self, image, state, targets, knobs, steps, size):
         """All steps of one scale."""
@@ -287,7 +287,7 @@ class _Run:
         self._done += len(history)
         if not np.isfinite(history[-1]).all():
             self._done -= 1
-            picture = engine.resize_image(state.average, *self._scales[-1, 0])
+            picture = pyramid.resize_image(state.average, *self._scales[-1, 0])
             raise NonFiniteLossError(
                 f"The loss is no longer finite at step {self._done + 1} of "
                 f"{len(self._rows)} (content {rows['content'][-1]:g}, style "
@@ -378,7 +378,7 @@ def _load(source, name):
 
 
 def _plan(content, style, config):
-    scales = engine.pyramid(
+    scales = pyramid.build_pyramid(
         content.shape[1:3], style.shape[1:3], config.size, config.min_size
     ).numpy()
     if not len(scales):

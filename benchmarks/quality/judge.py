@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 import tfnst
-from tfnst import backbones, engine, evaluation
+from tfnst import backbones, evaluation, pyramid
 
 STYLE_MEASURES = ("style_gram", "style_swd")
 CONTENT_MEASURES = ("content_cosine", "content_self_similarity")
@@ -97,7 +97,7 @@ def style_as_picture(content: np.ndarray, style: np.ndarray, size: int) -> np.nd
     height, width = content.shape[1:3]
     ratio = size / max(height, width)
     sides = round(height * ratio), round(width * ratio)
-    return engine.cover_image(style, *sides).numpy()
+    return pyramid.cover_image(style, *sides).numpy()
 
 
 def point(

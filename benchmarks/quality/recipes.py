@@ -10,7 +10,7 @@ import numpy as np
 import tfnst
 from benchmarks.quality import crowson, johnson, tutorials
 from benchmarks.quality.task import BudgetError, Painting, Task
-from tfnst import engine
+from tfnst import pyramid
 from tfnst.config import MAX_STEPS, StyleTransferConfig
 
 Paint = Callable[[Task], Painting]
@@ -56,7 +56,7 @@ def paint_tfnst(
         share: of the budget that is used.
     """
     config = tfnst_config(task, changes)
-    scales = engine.pyramid(
+    scales = pyramid.build_pyramid(
         task.content.shape[1:3], task.style.shape[1:3], config.size, config.min_size
     ).numpy()
     pixels = scales[:, 0].astype(np.int64).prod(axis=1)
@@ -64,7 +64,7 @@ def paint_tfnst(
 
     def cost(steps):
         initial = config.initial_steps_for(steps)
-        return int(engine.scale_steps(scales, steps, initial).numpy() @ pixels)
+        return int(pyramid.scale_steps(scales, steps, initial).numpy() @ pixels)
 
     if cost(1) > budget:
         raise BudgetError("not one step a scale fits into the budget")

@@ -7,7 +7,7 @@ import dataclasses
 import numpy as np
 import tensorflow as tf
 
-from tfnst import backbones, engine
+from tfnst import backbones, pyramid
 
 # A run of 1,000 steps at the full size: what Crowson's, the TensorFlow tutorial's and
 # Johnson's recipes spend at 512 pixels, 262 million pixel-evaluations of a square.
@@ -88,4 +88,4 @@ def fit(picture: np.ndarray, long_side: int) -> tuple[int, int]:
 
 def resized(picture: np.ndarray, sides: tuple[int, int]) -> tf.Tensor:
     """A picture at another size; all recipes resize by the same method."""
-    return engine.resize_image(picture, *sides)
+    return pyramid.resize_image(picture, *sides)
