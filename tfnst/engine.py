@@ -17,10 +17,10 @@ from tfnst.pyramid import first_image, fit_to_finest, resize_image
 
 
 class Targets(NamedTuple):
-    """What the picture is compared with: one tensor a layer."""
+    """What the picture is compared with, by layer."""
 
-    content: tuple[tf.Tensor, ...]  # activations, [N, h, w, C]
-    style: tuple[tf.Tensor, ...] | tuple[losses.Moments, ...]  # [N or 1, ...]
+    content: dict[str, tf.Tensor]  # activations, [N, h, w, C]
+    style: dict[str, tf.Tensor] | dict[str, losses.Moments]  # [N or 1, ...]
 
 
 class Knobs(NamedTuple):
@@ -46,6 +46,9 @@ class Knobs(NamedTuple):
         return cls(**{k: tf.constant(v, tf.float32) for k, v in settings.items()})
 
 
+KNOBS_SPEC = Knobs(*[tf.TensorSpec([])] * len(Knobs._fields))
+
+
 class TransferState(NamedTuple):
     """What a step hands to the next one, beside the picture."""
 
@@ -67,36 +70,48 @@ class StyleTransferEngine:
         self, feature_extractor: keras.Model, config: StyleTransferConfig
     ) -> None:
         self.feature_extractor = feature_extractor
-        self._config = config
-        self._content_layer_weights = _normalized(
-            config.content_layer_weights or [1.0] * len(config.content_layers)
+        self.config = config
+        self.content_layer_weights = _normalized(
+            config.content_layers,
+            config.content_layer_weights or [1.0] * len(config.content_layers),
         )
-        self._style_layer_weights = _normalized(
+        self.style_layer_weights = _normalized(
+            config.style_layers,
             config.style_layer_weights
-            or [0.5**i for i in range(len(config.style_layers))]
+            or [0.5**i for i in range(len(config.style_layers))],
         )
         if config.style_loss == "gram":
-            self._style_statistics = losses.gram_matrix
-            self._style_loss = losses.style_loss
+            self.style_statistics = losses.gram_of_sums
+            self._style_distance = losses.style_loss
         else:
-            self._style_statistics = losses.moments
-            self._style_loss = losses.moments_loss
+            self.style_statistics = losses.moments_of_sums
+            self._style_distance = losses.moments_loss
         self._state_spec = self._build_state_spec()
         self.run = tf.function(self._run, input_signature=self._run_signature())
         self.enter_scale = tf.function(
             self._enter_scale,
             input_signature=[
-                self._state_spec,
+                _PICTURES,
                 _PICTURES,
                 _PICTURES,
                 tf.TensorSpec([2, 2], tf.int32),
                 tf.TensorSpec([]),
             ],
         )
+        self.update = tf.function(
+            self._update,
+            input_signature=[
+                _PICTURES,
+                losses.Losses(*[tf.TensorSpec([None])] * 4),
+                _PICTURES,
+                self._state_spec,
+                KNOBS_SPEC,
+            ],
+        )
 
     def init_state(self, image: tf.Tensor) -> TransferState:
         """The state before the first step from `image`, [N, H, W, 3]."""
-        if self._config.optimizer == "adam":
+        if self.config.optimizer == "adam":
             optimizer = optimizers.adam_init(image)
         else:
             optimizer = optimizers.lbfgs_init(image)
@@ -140,7 +155,7 @@ class StyleTransferEngine:
 
         def body(scale, _, state, measured):
             image, state, targets = self._enter_scale(
-                state,
+                state.average,
                 content_image,
                 style_image,
                 scales[scale],
@@ -172,38 +187,53 @@ class StyleTransferEngine:
         )
         return state.average, measured
 
-    def _enter_scale(self, state, content_image, style_image, sides, content_weight):
+    def _enter_scale(self, average, content_image, style_image, sides, content_weight):
         """What a scale starts with.
 
-        The picture is the enlarged average of the last scale, with the detail that
-        the content has at this scale and can't have had at the last one: a window of
-        two pixels is there to be painted, where the enlarged picture has a blur.
-
         Args:
-            state: at the end of the last scale, or `init_state` of the first picture.
+            average: `TransferState.average` at the end of the last scale, or the
+                picture that the run starts from.
             content_image: [N, H, W, 3].
             style_image: [N or 1, H, W, 3].
             sides: int32 [2, 2], one row of `build_pyramid`.
-            content_weight: scalar; 0 leaves the detail out.
+            content_weight: scalar.
 
         Returns:
             (image, state, targets).
         """
-        height, width = sides[0, 0], sides[0, 1]
-        content_image = resize_image(content_image, height, width)
+        content_image = resize_image(content_image, sides[0, 0], sides[0, 1])
         style_image = resize_image(style_image, sides[1, 0], sides[1, 1])
-        image = resize_image(state.average, height, width)
-        before = tf.shape(state.average)
-        blurred = resize_image(
-            resize_image(content_image, before[1], before[2]), height, width
-        )
-        detail = self._config.content_detail * (content_image - blurred)
-        # At the first scale there is no last one, and nothing is missing.
-        fine = (before[1] < height) & (content_weight > 0)
-        image = tf.clip_by_value(tf.where(fine, image + detail, image), 0.0, 1.0)
+        image = self.enlarge(average, content_image, content_weight)
         # What optimizers remember belongs to another loss and starts anew.
         state = self.init_state(image)
         return image, state, self.targets(content_image, style_image)
+
+    def enlarge(
+        self, average: tf.Tensor, content_image: tf.Tensor, content_weight: tf.Tensor
+    ) -> tf.Tensor:
+        """The picture of the last scale at the size of this one.
+
+        It gets the detail that the content has at this scale and can't have had at
+        the last one: a window of two pixels is there to be painted, where the
+        enlarged picture has a blur.
+
+        Args:
+            average: [N, h, w, 3].
+            content_image: [N, H, W, 3], of this scale's size.
+            content_weight: scalar; 0 leaves the detail out.
+
+        Returns:
+            [N, H, W, 3].
+        """
+        before, now = tf.shape(average), tf.shape(content_image)
+        image = resize_image(average, now[1], now[2])
+        blurred = resize_image(
+            resize_image(content_image, before[1], before[2]), now[1], now[2]
+        )
+        detail = self.config.content_detail * (content_image - blurred)
+        # At the first scale there is no last one, and nothing is missing.
+        fine = (before[1] < now[1]) & (content_weight > 0)
+        return tf.clip_by_value(tf.where(fine, image + detail, image), 0.0, 1.0)
 
     def step(
         self,
@@ -231,8 +261,24 @@ class StyleTransferEngine:
             tape.watch(image)
             measured = self._losses(image, targets, knobs)
         gradients = tape.gradient(measured.total, image)
+        return self._update(image, measured, gradients, state, knobs)
 
-        if self._config.optimizer == "adam":
+    def _update(self, image, measured, gradients, state, knobs):
+        """The second half of a step: what to do with the losses and gradients.
+
+        Adam's works element by element, so a picture may be updated in parts.
+
+        Args:
+            image: as for `step`.
+            measured: losses of `image`.
+            gradients: of the total loss, like `image`.
+            state: as for `step`.
+            knobs: as for `step`.
+
+        Returns:
+            As `step`.
+        """
+        if self.config.optimizer == "adam":
             updated, optimizer = optimizers.adam_update(
                 image,
                 gradients,
@@ -255,7 +301,7 @@ class StyleTransferEngine:
             # The new point is only a trial; what counts is the last accepted one.
             iterate = optimizers.lbfgs_best(optimizer)
         count = state.step + 1
-        momentum = self._config.ema_momentum
+        momentum = self.config.ema_momentum
         share = (1 - momentum) / (1 - momentum ** tf.cast(count, tf.float32))
         average = state.average + share * (iterate - state.average)
 
@@ -273,17 +319,13 @@ class StyleTransferEngine:
 
     def _losses(self, image, targets, knobs):
         activations = self.feature_extractor(image)
-        config = self._config
+        weights = self.content_layer_weights
         content = losses.content_loss(
-            [activations[layer] for layer in config.content_layers],
-            targets.content,
-            layer_weights=self._content_layer_weights,
+            [activations[layer] for layer in weights],
+            [targets.content[layer] for layer in weights],
+            layer_weights=list(weights.values()),
         )
-        style = self._style_loss(
-            [self._style_statistics(activations[k]) for k in config.style_layers],
-            targets.style,
-            layer_weights=self._style_layer_weights,
-        )
+        style = self.style_loss(self._style_sums(activations), targets.style)
         total_variation = losses.total_variation_loss(image)
         total = losses.total_loss(
             content,
@@ -302,15 +344,38 @@ class StyleTransferEngine:
             content_image: [N, H, W, 3] in [0, 1], of the picture's size.
             style_image: [N or 1, h, w, 3] in [0, 1].
         """
-        config = self._config
         content = self.feature_extractor(content_image)
-        style = self.feature_extractor(style_image)
+        sums = self._style_sums(self.feature_extractor(style_image))
         return Targets(
-            tuple(content[layer] for layer in config.content_layers),
-            tuple(
-                self._style_statistics(style[layer]) for layer in config.style_layers
-            ),
+            {layer: content[layer] for layer in self.content_layer_weights},
+            {layer: self.style_statistics(sums[layer]) for layer in sums},
         )
+
+    def style_loss(
+        self,
+        sums: dict[str, losses.ActivationSums],
+        targets: dict[str, tf.Tensor] | dict[str, losses.Moments],
+    ) -> tf.Tensor:
+        """The style loss, or what some of its layers add to it.
+
+        Args:
+            sums: of those layers, by name.
+            targets: as in `Targets.style`.
+
+        Returns:
+            [N].
+        """
+        return self._style_distance(
+            [self.style_statistics(sums[layer]) for layer in sums],
+            [targets[layer] for layer in sums],
+            layer_weights=[self.style_layer_weights[layer] for layer in sums],
+        )
+
+    def _style_sums(self, activations):
+        return {
+            layer: losses.activation_sums(activations[layer])
+            for layer in self.style_layer_weights
+        }
 
     def _run(self, image, state, targets, knobs, steps):
         """`steps` steps at one scale.
@@ -366,30 +431,28 @@ class StyleTransferEngine:
             self.init_state(tf.zeros([2, 4, 4, 3])),
         )
 
-    def _style_spec(self, channels):
+    def style_spec(self, layer: str) -> tf.TensorSpec | losses.Moments:
+        """The shape of a layer's entry in `Targets.style`."""
+        channels = self.feature_extractor.output[layer].shape[-1]
         matrix = tf.TensorSpec([None, channels, channels])
-        if self._config.style_loss == "gram":
+        if self.config.style_loss == "gram":
             return matrix
         return losses.Moments(tf.TensorSpec([None, channels]), matrix)
 
     def _run_signature(self):
         outputs = self.feature_extractor.output
-        channels = {name: tensor.shape[-1] for name, tensor in outputs.items()}
         targets = Targets(
-            tuple(
-                tf.TensorSpec([None, None, None, channels[layer]])
-                for layer in self._config.content_layers
-            ),
-            tuple(
-                self._style_spec(channels[layer]) for layer in self._config.style_layers
-            ),
+            {
+                layer: tf.TensorSpec(outputs[layer].shape, outputs[layer].dtype)
+                for layer in self.content_layer_weights
+            },
+            {layer: self.style_spec(layer) for layer in self.style_layer_weights},
         )
-        knobs = Knobs(*[tf.TensorSpec([])] * len(Knobs._fields))
         return [
             _PICTURES,
             self._state_spec,
             targets,
-            knobs,
+            KNOBS_SPEC,
             tf.TensorSpec([], tf.int32),
         ]
 
@@ -407,5 +470,6 @@ def _scheduled(knobs, step):
 _PICTURES = tf.TensorSpec([None, None, None, 3], tf.float32)
 
 
-def _normalized(weights):
-    return [weight / sum(weights) for weight in weights]
+def _normalized(layers, weights):
+    pairs = zip(layers, weights, strict=True)
+    return {layer: weight / sum(weights) for layer, weight in pairs}

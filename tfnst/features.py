@@ -51,19 +51,6 @@ class EdgePadding(keras.layers.Layer):
         return (batch, *grown, channels)
 
 
-class CastFeatures(keras.layers.Layer):
-    """Activations in float32, whatever the network computes in."""
-
-    def __init__(self, **kwargs):
-        super().__init__(dtype="float32", trainable=False, autocast=False, **kwargs)
-
-    def call(self, activations):
-        return tf.cast(activations, tf.float32)
-
-    def compute_output_shape(self, input_shape):
-        return input_shape
-
-
 def deepest_layer(layers: Sequence[str], *, order: Sequence[str]) -> str:
     """The one of `layers` that comes last in `order`.
 
@@ -95,12 +82,12 @@ def build_feature_extractor(
         backbone: a chain of layers on preprocessed pixels, as `tfnst.backbones` builds
             it, the first of them a convolution.
         layers: names of the layers to look at.
-        precision: what the layers compute in, `"float32"` or `"bfloat16"`. Pictures
-            and activations are float32 in both cases.
+        precision: what the layers compute in and what activations are, `"float32"`
+            or `"bfloat16"`. Pictures are float32 in both cases.
 
     Returns:
         keras.Model that takes float32 RGB [N, H, W, 3] in [0, 1] and returns a dict
-        from layer name to activation [N, h, w, C]. It isn't trainable.
+        from layer name to activation [N, h, w, C], in `precision`. It isn't trainable.
 
     Raises:
         ValueError: when the backbone lacks one of the layers.
@@ -117,10 +104,39 @@ def build_feature_extractor(
     for layer in chain[: names.index(last) + 1]:
         x = rebuild_layer(layer, precision, padded=layer is chain[0])(x)
         if layer.name in layers:
-            outputs[layer.name] = CastFeatures(name=f"{layer.name}_features")(x)
+            outputs[layer.name] = x
     extractor = keras.Model(image, outputs, name="feature_extractor")
     extractor.trainable = False
     return extractor
+
+
+def split_feature_extractor(
+    extractor: keras.Model, cut: str | None
+) -> list[keras.Model]:
+    """A feature extractor as two models, of which the second goes on after the first.
+
+    Args:
+        extractor: from `build_feature_extractor`; its layers are shared.
+        cut: name of the layer that the first model ends with; None for no cut.
+
+    Returns:
+        The models before and behind the cut; one alone where there is no cut. Each
+        returns a dict from layer name to activation, the first one that of `cut`, too.
+    """
+    if cut is None:
+        return [extractor]
+    # The chain is called anew: a layer's own output may belong to another model.
+    x = start = keras.Input([None, None, 3], dtype="float32")
+    models, outputs = [], {}
+    for layer in extractor.layers[1:]:
+        x = layer(x)
+        if layer.name in extractor.output or layer.name == cut:
+            outputs[layer.name] = x
+        if layer.name == cut:
+            models.append(keras.Model(start, outputs))
+            x = start = keras.Input(x.shape[1:], dtype=x.dtype)
+            outputs = {}
+    return [*models, keras.Model(start, outputs)]
 
 
 def rebuild_layer(

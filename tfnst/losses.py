@@ -44,7 +44,8 @@ def gram_matrix(activations: tf.Tensor) -> tf.Tensor:
         activations: floating point [N, H, W, C], any range.
 
     Returns:
-        [N, C, C] of the same dtype, symmetric and positive semi-definite.
+        [N, C, C], symmetric and positive semi-definite; of the same dtype, or float32
+        for one of 16 bits, which has too few digits for sums.
 
     Raises:
         ValueError: when `activations` isn't of rank 4.
@@ -53,28 +54,67 @@ def gram_matrix(activations: tf.Tensor) -> tf.Tensor:
         Gatys, Ecker, Bethge, "A Neural Algorithm of Artistic Style",
         arXiv 1508.06576, equation 3.
     """
+    return gram_of_sums(activation_sums(activations))
+
+
+class ActivationSums(NamedTuple):
+    """Sums over the positions of an activation, [N, H, W, C].
+
+    Those of a picture are the sums of those of its parts.
+    """
+
+    count: tf.Tensor  # H * W
+    activations: tf.Tensor  # [N, C]
+    products: tf.Tensor  # of each two channels, [N, C, C]
+
+
+def activation_sums(activations: tf.Tensor) -> ActivationSums:
+    """What Gram matrices and moments are made of.
+
+    Args:
+        activations: floating point [N, H, W, C], any range.
+
+    Returns:
+        ActivationSums of the same dtype, or of float32 for one of 16 bits.
+
+    Raises:
+        ValueError: when `activations` isn't of rank 4.
+    """
     activations = tf.convert_to_tensor(activations)
     if activations.shape.rank != 4:
         raise ValueError(
             "`activations` must be of the shape [N, H, W, C]. "
             f"Received: {activations.shape}"
         )
-    return _gram_matrix(activations)
+    products = _products(activations)
+    shape = tf.shape(activations)
+    return ActivationSums(
+        tf.cast(shape[1] * shape[2], products.dtype),
+        tf.reduce_sum(_widened(activations), axis=[1, 2]),
+        products,
+    )
 
 
 @tf.custom_gradient
-def _gram_matrix(activations):
+def _products(activations):
     shape = tf.shape(activations)
     positions = tf.reshape(activations, [shape[0], -1, activations.shape[-1]])
-    count = tf.cast(shape[1] * shape[2], activations.dtype)
 
     def gradient(upstream):
         # The two halves of the product's gradient are one product here, because both
         # factors are the same tensor: half the cost of automatic differentiation.
+        # It is as precise as the activations, whose gradient it becomes.
         symmetric = upstream + tf.linalg.matrix_transpose(upstream)
-        return tf.reshape(tf.matmul(positions, symmetric / count), shape)
+        symmetric = tf.cast(symmetric, positions.dtype)
+        return tf.reshape(tf.matmul(positions, symmetric), shape)
 
-    return tf.matmul(positions, positions, transpose_a=True) / count, gradient
+    widened = _widened(positions)
+    return tf.matmul(widened, widened, transpose_a=True), gradient
+
+
+def _widened(tensor):
+    """In float32 where it is of 16 bits."""
+    return tf.cast(tensor, tf.float32) if tensor.dtype.size < 4 else tensor
 
 
 class Moments(NamedTuple):
@@ -95,7 +135,7 @@ def moments(activations: tf.Tensor) -> Moments:
         activations: floating point [N, H, W, C], any range.
 
     Returns:
-        Moments of the same dtype.
+        Moments of the same dtype, or of float32 for one of 16 bits.
 
     Raises:
         ValueError: when `activations` isn't of rank 4.
@@ -104,8 +144,18 @@ def moments(activations: tf.Tensor) -> Moments:
         Li et al., "Demystifying Neural Style Transfer", arXiv 1701.01036, which reads
         the Gram matrix as a comparison of distributions.
     """
-    gram = gram_matrix(activations)
-    mean = tf.reduce_mean(activations, axis=[1, 2])
+    return moments_of_sums(activation_sums(activations))
+
+
+def gram_of_sums(sums: ActivationSums) -> tf.Tensor:
+    """The Gram matrix of an activation of which there are only the sums."""
+    return sums.products / sums.count
+
+
+def moments_of_sums(sums: ActivationSums) -> Moments:
+    """The moments of an activation of which there are only the sums."""
+    mean = sums.activations / sums.count
+    gram = gram_of_sums(sums)
     return Moments(mean, gram - mean[:, :, None] * mean[:, None, :])
 
 
@@ -285,6 +335,11 @@ def total_loss(
     )
 
 
+def relative(distance: tf.Tensor, energy: tf.Tensor) -> tf.Tensor:
+    """A squared distance in units of its target's energy, the target's square."""
+    return distance / tf.maximum(energy, _MIN_ENERGY)
+
+
 def _gram_of(moments):
     mean = tf.convert_to_tensor(moments.mean)
     return moments.covariance + mean[:, :, None] * mean[:, None, :]
@@ -304,7 +359,8 @@ def _relative_distance(kind, values, targets, layer_weights, min_energies=None):
     for value, target, weight, min_energy in zip(
         values, targets, layer_weights, min_energies, strict=True
     ):
-        value, target = tf.convert_to_tensor(value), tf.convert_to_tensor(target)
+        value = _widened(tf.convert_to_tensor(value))
+        target = _widened(tf.convert_to_tensor(target))
         if (
             value.shape.rank != target.shape.rank
             or not value.shape[1:].is_compatible_with(target.shape[1:])
@@ -320,5 +376,5 @@ def _relative_distance(kind, values, targets, layer_weights, min_energies=None):
         axes = list(range(1, value.shape.rank))
         distance = tf.reduce_sum(tf.math.squared_difference(value, target), axis=axes)
         energy = tf.maximum(tf.reduce_sum(tf.square(target), axis=axes), min_energy)
-        distances.append(weight * distance / tf.maximum(energy, _MIN_ENERGY))
+        distances.append(weight * relative(distance, energy))
     return tf.add_n(distances)

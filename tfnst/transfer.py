@@ -234,10 +234,10 @@ class _Run:
                 self._config.init_image, content, style, scales, self._config.seed
             )
         self._start = time.perf_counter()
-        state = self._engine.init_state(start)
+        average = start
         for sides, steps in zip(self._scales, self._scale_steps, strict=True):
             start, state, targets = self._engine.enter_scale(
-                state,
+                average,
                 content,
                 style,
                 tf.constant(sides),
@@ -247,10 +247,11 @@ class _Run:
             image = tf.Variable(start, trainable=True, name="stylized_image")
             knobs = self._knobs._replace(steps=tf.constant(steps, tf.float32))
             state = self._optimize(image, state, targets, knobs, steps, max(sides[0]))
+            average = state.average
             if self._stopped:
                 break
         # A run that was stopped at a coarse scale still has the size asked for.
-        return self._result(pyramid.resize_image(state.average, *self._scales[-1, 0]))
+        return self._result(pyramid.resize_image(average, *self._scales[-1, 0]))
 
     def _optimize(self, image, state, targets, knobs, steps, size):
         """All steps of one scale."""

@@ -75,7 +75,9 @@ def build_extractor(
 
     def extract(pixels):
         seen = model(pixels)
-        return {layer: seen[layer] * factors[layer] for layer in layers}
+        return {
+            layer: tf.cast(seen[layer], tf.float32) * factors[layer] for layer in layers
+        }
 
     return extract
 
@@ -104,7 +106,7 @@ def _plain(backbone, layers, precision="float32"):
     for layer in backbone.model.layers[1:]:
         x = features.rebuild_layer(layer, precision)(x)
         if layer.name in layers:
-            outputs[layer.name] = features.CastFeatures()(x)
+            outputs[layer.name] = x
     return keras.Model(pixels, outputs)
 
 
