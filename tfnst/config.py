@@ -77,6 +77,9 @@ class StyleTransferConfig:
         size: long side of the picture in pixels, 32 to 16,384.
         min_size: long side of the coarsest scale; scales lie a factor of the square
             root of 2 apart. `min_size >= size` means one scale only.
+        max_memory: memory in GiB that the process may hold while it paints, above 0.
+            Scales that would take more are painted in tiles, by the same gradients,
+            up to rounding. None for most of what is free.
         init_image: what the run starts from: `"content"`, `"style"`, `"noise"` or
             `"given"` (the `init_image` that is passed to `stylize`).
         ema_momentum: momentum of the exponential moving average of the iterates,
@@ -134,6 +137,10 @@ class StyleTransferConfig:
     )
     size: int = _setting(512, "Long side of the picture in pixels.")
     min_size: int = _setting(128, "Long side of the coarsest scale in pixels.")
+    max_memory: float | None = _setting(
+        None,
+        "GiB to stay within, in tiles if need be; by default most of what is free.",
+    )
     init_image: str = _setting("content", "What the run starts from.")
     ema_momentum: float = _setting(
         0.95, "Momentum of the average of the iterates; 0 turns it off."
@@ -170,6 +177,11 @@ class StyleTransferConfig:
             self._check_integer("initial_steps", 1, MAX_STEPS)
         self._check_integer("size", MIN_SIZE, MAX_SIZE)
         self._check_integer("min_size", MIN_SIZE, MAX_SIZE)
+        if self.max_memory is not None:
+            memory_range = "a finite number of GiB, above 0"
+            self._check_number("max_memory", 0, math.inf, memory_range)
+            if self.max_memory == 0:
+                self._fail("max_memory", memory_range)
         self._check_choice("init_image", INIT_IMAGES)
         momentum_range = "a number from 0 to below 1"
         self._check_number("ema_momentum", 0, 1, momentum_range)

@@ -24,6 +24,7 @@ import numpy as np
 import tensorflow as tf
 
 SUFFICIENT_DECREASE = 1e-4  # c_1 of Nocedal & Wright, equation 3.6a
+HISTORY = 10  # pairs that L-BFGS remembers
 MAX_REJECTIONS = 10  # trial points in a row before the history is thrown away
 
 
@@ -143,7 +144,7 @@ def adam_update(
     return tf.clip_by_value(params, *bounds), AdamState(step, m, v)
 
 
-def lbfgs_init(params: tf.Tensor, *, history: int = 10) -> LBFGSState:
+def lbfgs_init(params: tf.Tensor, *, history: int = HISTORY) -> LBFGSState:
     """The state of L-BFGS before its first evaluation.
 
     Args:

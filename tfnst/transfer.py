@@ -13,7 +13,7 @@ import numpy as np
 import tensorflow as tf
 from PIL import Image
 
-from tfnst import backbones, engine, features, images, pyramid
+from tfnst import backbones, engine, features, images, memory, pyramid, tiling
 from tfnst.config import INIT_IMAGES, StyleTransferConfig
 from tfnst.precision import choose_precision
 
@@ -41,6 +41,7 @@ _RUN_SETTINGS = (
     "initial_steps",
     "size",
     "min_size",
+    "max_memory",
     "init_image",
     "seed",
 )
@@ -112,12 +113,12 @@ class TransferProgress:
     fraction: float
     losses: np.void
     seconds: float
-    _average: tf.Tensor = dataclasses.field(repr=False)
+    _average: tf.Tensor | np.ndarray = dataclasses.field(repr=False)
     _stopped: bool = dataclasses.field(default=False, repr=False)
 
     def image(self) -> Image.Image:
         """The picture as it is now, at the size of the present scale."""
-        return images.to_pil(self._average.numpy())
+        return images.to_pil(np.asarray(self._average))
 
     def stop(self) -> None:
         """Ends the run after this callback; `stylize` returns what there is."""
@@ -194,24 +195,29 @@ def stylize(
         )
     content = _load(content_image, "content_image")
     style = _load(style_image, "style_image")
-    scales = _plan(content, style, config)
+    scales = _pyramid(content, style, config)
+    # What isn't held here can be given back while the run lasts.
+    pictures = pyramid.fit_to_finest(content, style, tf.constant(scales))
+    del content, style
+    run = _Run(config, scales, pictures, given, callback, callback_steps)
+    del pictures, given
     try:
-        return _Run(config, scales, callback, callback_steps).paint(
-            content, style, given
-        )
+        return run.paint()
     except tf.errors.ResourceExhaustedError as error:
         raise MemoryError(
-            "`size` is too large for this machine's memory; choose a smaller one. "
-            f"Received: {config.size}"
+            "`size` is too large for this machine's memory; choose a smaller one, or "
+            f"set `max_memory` to paint in tiles. Received: {config.size}"
         ) from error
 
 
 class _Run:
     """One run: the losses so far, the clock and the callback."""
 
-    def __init__(self, config, scales, callback, callback_steps):
+    def __init__(self, config, scales, pictures, given, callback, callback_steps):
         self._config = config
         self._scales = scales
+        self._pictures = pictures
+        self._given = given
         self._callback = callback
         self._callback_steps = callback_steps
         self._engine, self._backbone = load_engine(config)
@@ -224,36 +230,55 @@ class _Run:
         self._stopped = False
         self._start = None
 
-    def paint(self, content, style, given):
-        scales = tf.constant(self._scales)
-        content, style = pyramid.fit_to_finest(content, style, scales)
+    def paint(self):
         if self._config.init_image == "given":
-            start = pyramid.resize_image(given, *self._scales[0, 0])
+            average = pyramid.resize_image(self._given, *self._scales[0, 0])
         else:
-            start = pyramid.first_image(
-                self._config.init_image, content, style, scales, self._config.seed
+            average = pyramid.first_image(
+                self._config.init_image,
+                *self._pictures,
+                tf.constant(self._scales),
+                self._config.seed,
             )
+        # Before any pictures of a scale are there, which the plan counts itself.
+        limit = memory.memory_limit(self._config.max_memory)
         self._start = time.perf_counter()
-        average = start
         for sides, steps in zip(self._scales, self._scale_steps, strict=True):
-            start, state, targets = self._engine.enter_scale(
-                average,
-                content,
-                style,
-                tf.constant(sides),
-                self._knobs.content_weight,
-            )
-            # The picture under the brush: one variable a scale.
-            image = tf.Variable(start, trainable=True, name="stylized_image")
-            knobs = self._knobs._replace(steps=tf.constant(steps, tf.float32))
-            state = self._optimize(image, state, targets, knobs, steps, max(sides[0]))
-            average = state.average
+            average = self._paint_scale(average, sides, int(steps), limit)
             if self._stopped:
                 break
         # A run that was stopped at a coarse scale still has the size asked for.
         return self._result(pyramid.resize_image(average, *self._scales[-1, 0]))
 
-    def _optimize(self, image, state, targets, knobs, steps, size):
+    def _paint_scale(self, average, sides, steps, limit):
+        """The averaged picture at the end of a scale."""
+        plan = memory.build_plan(
+            self._engine.feature_extractor, self._config, sides, limit
+        )
+        painter = (
+            self._engine
+            if not plan.tiled
+            else tiling.TiledEngine(
+                self._engine,
+                cut=plan.cut,
+                head_side=plan.head_side,
+                tail_side=plan.tail_side,
+            )
+        )
+        image, state, targets = painter.enter_scale(
+            average, *self._pictures, tf.constant(sides), self._knobs.content_weight
+        )
+        if (sides == self._scales[-1]).all():
+            self._pictures = None  # no longer needed, and large
+        if not plan.tiled:
+            # The picture under the brush: one variable a scale.
+            image = tf.Variable(image, trainable=True, name="stylized_image")
+        knobs = self._knobs._replace(steps=tf.constant(steps, tf.float32))
+        return self._optimize(
+            painter, image, state, targets, knobs, steps, max(sides[0])
+        )
+
+    def _optimize(self, painter, image, state, targets, knobs, steps, size):
         """All steps of one scale."""
         group, left = 1, steps
         while left and not self._stopped:
@@ -262,16 +287,17 @@ class _Run:
                 to_multiple = self._callback_steps - self._done % self._callback_steps
                 group = min(group, to_multiple)
             began = time.perf_counter()
-            updated, state, history = self._engine.run(
+            updated, state, history = painter.run(
                 image, state, targets, knobs, tf.constant(group)
             )
-            image.assign(updated)
-            self._record(history.numpy()[:, :, 0], size, state)
+            if isinstance(image, tf.Variable):  # tiles are painted in place
+                image.assign(updated)
+            self._record(np.asarray(history)[:, :, 0], size, state)
             elapsed = time.perf_counter() - began
             left -= group
             self._call_back(size, state)
             group = max(1, round(group * _SECONDS_PER_GROUP / max(elapsed, 1e-6)))
-        return state
+        return state.average
 
     def _record(self, history, size, state):
         """Adds the rows of a group of steps; raises where a loss isn't finite."""
@@ -321,7 +347,7 @@ class _Run:
 
     def _result(self, image):
         return TransferResult(
-            array=image.numpy()[0],
+            array=np.asarray(image)[0],
             losses=self._rows[: self._done].copy(),
             config=self._config,
             backbone=self._backbone.name,
@@ -378,7 +404,7 @@ def _load(source, name):
     return picture
 
 
-def _plan(content, style, config):
+def _pyramid(content, style, config):
     scales = pyramid.build_pyramid(
         content.shape[1:3], style.shape[1:3], config.size, config.min_size
     ).numpy()

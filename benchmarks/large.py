@@ -1,0 +1,134 @@
+"""Large pictures: seconds a megapixel a step, and memory, predicted and measured.
+
+Each size runs in a process of its own, at one scale, by `tfnst.stylize` as it is.
+
+    python benchmarks/large.py [--pixels 1,2,4,8.3,16,33] [--max-memory 6] [--steps 3]
+        [--precision auto]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import pathlib
+import subprocess
+import sys
+
+ASPECT = 16 / 9
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--pixels", default="1,2,4,8.3,16,33", help="megapixels")
+    parser.add_argument("--max-memory", default="6", help="GiB, or none for no limit")
+    parser.add_argument("--steps", type=int, default=3)
+    parser.add_argument("--precision", default="auto")
+    parser.add_argument("--backbone", default="vgg19")
+    parser.add_argument("--run", type=json.loads, help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.run:
+        print(json.dumps(run(**arguments.run)))
+        return
+    print(f"{arguments.backbone}, limit {arguments.max_memory} GiB, {ASPECT:.2f} : 1")
+    print(
+        "megapixels  s/megapixel/step   peak GiB  predicted  cut          head  tail"
+        "   arithmetic"
+    )
+    for megapixels in map(float, arguments.pixels.split(",")):
+        settings = {
+            "megapixels": megapixels,
+            "max_memory": None
+            if arguments.max_memory == "none"
+            else float(arguments.max_memory),
+            "steps": arguments.steps,
+            "precision": arguments.precision,
+            "backbone": arguments.backbone,
+        }
+        child = subprocess.run(
+            [sys.executable, __file__, "--run", json.dumps(settings)],
+            stdout=subprocess.PIPE,
+            text=True,
+            check=True,
+        )
+        print(row(json.loads(child.stdout.splitlines()[-1])), flush=True)
+
+
+def row(measured: dict) -> str:
+    """A line of the table."""
+    plan = measured["plan"]
+    return (
+        f"{measured['megapixels']:10.2f}  {measured['seconds']:16.2f}  "
+        f"{measured['peak']:9.2f}  {measured['predicted']:9.2f}  "
+        f"{plan['cut'] or '-':11}  {plan['head_side'] or '-':>4}  "
+        f"{plan['tail_side'] or '-':>4}  {plan['cost']:11.2f}"
+    )
+
+
+def run(
+    *,
+    megapixels: float,
+    max_memory: float | None,
+    steps: int,
+    precision: str,
+    backbone: str,
+) -> dict:
+    """One size, measured."""
+    import dataclasses
+
+    import numpy as np
+
+    import tfnst
+    from tfnst import memory, pyramid
+
+    width = round(math.sqrt(megapixels * 1e6 * ASPECT))
+    height = round(width / ASPECT)
+    # Memory and time don't depend on what there is to see.
+    coarse = pyramid.noise_image([1, height // 64, width // 64, 3], 0)
+    picture = pyramid.resize_image(coarse, height, width).numpy()
+
+    plans = []
+    build_plan = memory.build_plan
+
+    def spy(*arguments, **settings):
+        plans.append(build_plan(*arguments, **settings))
+        return plans[-1]
+
+    memory.build_plan = spy
+    # Random weights need no file.
+    result = tfnst.stylize(
+        picture,
+        picture[:, ::-1],
+        backbone=backbone,
+        weights=None,
+        precision=precision,
+        size=max(height, width),
+        min_size=max(height, width),
+        steps=steps,
+        max_memory=max_memory,
+        callback=lambda _: None,
+        callback_steps=1,
+    )
+    # The first step compiles, and works out the targets.
+    seconds = np.diff(result.losses["seconds"])
+    (plan,) = plans
+    return {
+        "megapixels": width * height / 1e6,
+        "seconds": float(np.median(seconds)) / (width * height / 1e6),
+        "peak": peak_gib(),
+        "predicted": plan.peak / memory.GIB,
+        "plan": dataclasses.asdict(plan),
+    }
+
+
+def peak_gib() -> float:
+    """Most memory that this process has held, in GiB."""
+    # Not getrusage, whose figure starts with that of the parent process.
+    for line in pathlib.Path("/proc/self/status").read_text().splitlines():
+        if line.startswith("VmHWM"):
+            return int(line.split()[1]) / 2**20
+    raise RuntimeError("/proc/self/status doesn't tell; this needs Linux")
+
+
+if __name__ == "__main__":
+    main()

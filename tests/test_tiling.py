@@ -1,0 +1,239 @@
+"""Tiles give the losses, gradients and pictures that the whole gives."""
+
+import math
+import re
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import tfnst
+from tests.helpers import TINY, picture
+from tfnst import StyleTransferConfig, engine, memory, tiling, transfer
+from tfnst.features import split_feature_extractor
+
+DEEP = StyleTransferConfig(weights=None, precision="float32")
+CONTENT, STYLE = picture(75, 90, 1)[None], picture(66, 83, 2)[None]
+
+
+def whole_gradient(whole, image, targets, knobs):
+    image = tf.constant(image)
+    with tf.GradientTape() as tape:
+        tape.watch(image)
+        measured = whole._losses(image, targets, knobs)
+    return measured, tape.gradient(measured.total, image).numpy()
+
+
+def compare(config, content, style, tolerance, **tiles):
+    """Asserts that tiles of a kind give what the whole gives, for a random picture."""
+    whole, _ = transfer.load_engine(config)
+    knobs = engine.Knobs.from_config(config)
+    image = np.random.default_rng(0).uniform(size=content.shape).astype(np.float32)
+    expected, gradient = whole_gradient(
+        whole, image, whole.targets(tf.constant(content), tf.constant(style)), knobs
+    )
+    tiled = tiling.TiledEngine(whole, **tiles)
+    targets = tiled.targets(content, style)
+    measured, got = tiled.losses_and_gradient(image, targets, knobs)
+    np.testing.assert_allclose(measured, expected, rtol=1e-5)
+    for of_tiles, of_whole in zip(got, gradient, strict=True):
+        error = np.linalg.norm(of_tiles - of_whole) / np.linalg.norm(of_whole)
+        assert error < tolerance
+
+
+@pytest.mark.parametrize("style_loss", ["moments", "gram"])
+@pytest.mark.parametrize(
+    "tiles",
+    [
+        {"cut": None, "head_side": 33},
+        {"cut": "block1_pool", "head_side": 20},
+        {"cut": "block1_pool", "head_side": 20, "tail_side": 10},
+        {"cut": "block1_pool", "head_side": 1000, "tail_side": 1000},
+    ],
+)
+def test_tiles_give_the_gradient_of_the_whole(tiles, style_loss):
+    config = TINY.replace(style_loss=style_loss)
+    compare(config, CONTENT, STYLE, 1e-5, **tiles)
+
+
+@pytest.mark.parametrize(
+    "tiles",
+    [
+        {"cut": "block2_pool", "head_side": 96},
+        {"cut": "block3_pool", "head_side": 96, "tail_side": 16},
+    ],
+)
+@pytest.mark.parametrize("pooling", ["max", "average"])
+def test_tiles_of_the_whole_network_know_how_far_it_sees(tiles, pooling):
+    # A halo that is one pixel too narrow gives errors of 1e-3 and more.
+    config = DEEP.replace(pooling=pooling)
+    compare(
+        config, picture(203, 250, 1)[None], picture(130, 99, 2)[None], 1e-4, **tiles
+    )
+
+
+def test_tiles_of_several_pictures():
+    content = np.stack([picture(40, 52, seed) for seed in (1, 2)])
+    style = np.stack([picture(50, 44, seed) for seed in (3, 4)])
+    compare(TINY, content, style, 1e-5, cut="block1_pool", head_side=16, tail_side=6)
+
+
+def test_layers_on_one_side_of_the_cut_only():
+    config = TINY.replace(content_layers="block1_conv2", style_layers="block2_conv1")
+    compare(config, CONTENT, STYLE, 1e-5, cut="block1_pool", head_side=24, tail_side=9)
+    config = TINY.replace(content_layers="block1_conv1", style_layers="block1_conv2")
+    compare(config, CONTENT, STYLE, 1e-5, cut=None, head_side=24)
+    config = TINY.replace(content_layers="block2_conv2", style_layers="block2_conv1")
+    compare(config, CONTENT, STYLE, 1e-5, cut="block1_pool", head_side=24)
+
+
+@pytest.mark.parametrize("loss", ["content_weight", "style_weight"])
+def test_a_loss_alone(loss):
+    weights = dict.fromkeys(
+        ("content_weight", "style_weight", "total_variation_weight"), 0
+    )
+    config = TINY.replace(**weights | {loss: 2.0})
+    compare(config, CONTENT, STYLE, 1e-5, cut="block1_pool", head_side=24, tail_side=9)
+
+
+def test_how_far_vgg19_sees():
+    whole, _ = transfer.load_engine(DEEP)
+    segment = tiling.Segment.from_model(whole.feature_extractor)
+    # 2 + 2 * 2 + 4 * 4 + 4 * 8 + 16 above, 1 + 2 + 4 + 8 more below, in sixteens.
+    assert (segment.before, segment.after) == (80, 96)
+    assert segment.strides["block5_conv1"] == segment.stride == 16
+    head, tail = map(
+        tiling.Segment.from_model,
+        split_feature_extractor(whole.feature_extractor, "block3_pool"),
+    )
+    assert (head.before, head.after, head.stride) == (24, 32, 8)
+    assert (tail.before, tail.after, tail.stride) == (6, 8, 2)
+
+
+@pytest.mark.parametrize(("height", "width", "side"), [(75, 90, 20), (33, 17, 16)])
+def test_cores_cover_a_picture_once(height, width, side):
+    whole, _ = transfer.load_engine(TINY)
+    segment = tiling.Segment.from_model(whole.feature_extractor)
+    for stride in (1, segment.stride):
+        seen = np.zeros([1, height // stride, width // stride, 1])
+        for tile in segment.tiles(height, width, side):
+            tile.core_of(seen, stride)[...] += 1
+        assert (seen == 1).all()
+
+
+@pytest.fixture
+def in_tiles(monkeypatch):
+    """Has everything painted in tiles; returns the sides that were planned."""
+    planned = []
+
+    def build_plan(extractor, config, sides, limit):
+        planned.append(tuple(sides[0]))
+        return memory.Plan("block1_pool", 24, 9, 0, 1.0)
+
+    monkeypatch.setattr(memory, "build_plan", build_plan)
+    return planned
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "lbfgs"])
+def test_a_run_in_tiles_gives_the_picture_of_a_run_without(in_tiles, optimizer):
+    config = TINY.replace(optimizer=optimizer)
+    tiled = tfnst.stylize(CONTENT, STYLE, config=config)
+    assert in_tiles == [(28, 34), (40, 48)]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            memory, "build_plan", lambda *_: memory.Plan(None, None, None, 0, 1.0)
+        )
+        whole = tfnst.stylize(CONTENT, STYLE, config=config)
+    # L-BFGS divides by small differences, and so makes rounding errors larger.
+    np.testing.assert_allclose(tiled.array, whole.array, atol=0.02)
+    assert np.abs(tiled.array - whole.array).mean() < 1e-3
+    for name in ("step", "size"):
+        np.testing.assert_array_equal(tiled.losses[name], whole.losses[name])
+    for name in ("content", "style", "total_variation", "total"):
+        np.testing.assert_allclose(tiled.losses[name], whole.losses[name], rtol=1e-2)
+
+
+def test_a_strip_is_as_good_as_a_picture(in_tiles, monkeypatch):
+    whole = tfnst.stylize(CONTENT, STYLE, config=TINY)
+    monkeypatch.setattr(tiling, "_STRIP", 7)
+    strips = tfnst.stylize(CONTENT, STYLE, config=TINY)
+    np.testing.assert_array_equal(whole.array, strips.array)
+
+
+def test_a_loss_that_is_not_finite_stops_tiles_too(in_tiles):
+    noisy = {"total_variation_weight": 3e38, "init_image": "noise"}
+    config = TINY.replace(style_weight=3e38, content_weight=3e38, **noisy)
+    with pytest.raises(tfnst.NonFiniteLossError, match="no longer finite") as caught:
+        tfnst.stylize(CONTENT, STYLE, config=config)
+    assert np.isfinite(caught.value.result.array).all()
+
+
+def test_a_callback_sees_the_picture_in_tiles(in_tiles):
+    sizes = []
+
+    def stop(progress):
+        sizes.append(progress.image().size)
+        progress.stop()
+
+    result = tfnst.stylize(CONTENT, STYLE, config=TINY, callback=stop)
+    assert result.stopped
+    assert sizes == [(34, 28)]
+    assert result.array.shape == (40, 48, 3)
+
+
+# Memory
+
+
+def plan(limit, size=1024, config=DEEP, resident=memory.GIB // 2):
+    extractor = transfer.load_engine(config)[0].feature_extractor
+    sides = np.array([[size, size], [size, size]])
+    return memory.build_plan(
+        extractor, config, sides, limit * memory.GIB, resident=resident
+    )
+
+
+def test_memory_decides_between_whole_and_tiles():
+    whole = plan(100)
+    assert not whole.tiled
+    assert whole.cost == 1
+    assert whole.peak < 100 * memory.GIB
+    before = whole
+    for limit in (3, 2, 1.5, 1.2):
+        after = plan(limit)
+        assert after.tiled
+        assert after.peak <= limit * memory.GIB
+        assert after.cost >= before.cost
+        before = after
+
+
+def test_more_pixels_take_more_memory_and_smaller_numbers_less():
+    peaks = [plan(100, size).peak for size in (512, 1024, 2048)]
+    assert peaks == sorted(peaks)
+    assert plan(100, config=DEEP.replace(precision="bfloat16")).peak < plan(100).peak
+    assert plan(100, config=DEEP.replace(optimizer="lbfgs")).peak > plan(100).peak
+
+
+def test_a_limit_that_nothing_fits_in_says_what_would():
+    with pytest.raises(MemoryError, match=r"Received: 0\.6 GiB") as caught:
+        plan(0.6)
+    needed = re.search("`max_memory` must be (.*) GiB or more", str(caught.value))[1]
+    assert plan(float(needed)).tiled
+
+
+def test_the_limit_is_what_is_asked_for_or_most_of_what_is_free(monkeypatch):
+    assert memory.memory_limit(2.5) == 2.5 * memory.GIB
+    monkeypatch.setattr(memory, "free_memory", lambda: 10 * memory.GIB)
+    monkeypatch.setattr(memory, "resident_memory", lambda: memory.GIB)
+    assert memory.memory_limit(None) == 9 * memory.GIB
+    monkeypatch.setattr(tf.config, "list_logical_devices", lambda _: ["GPU:0"])
+    assert memory.memory_limit(None) == math.inf
+
+
+def test_free_memory_is_positive():
+    assert 0 < memory.free_memory() < 2**50
+
+
+def test_too_small_a_limit_is_one_line():
+    with pytest.raises(ValueError, match="choose a smaller `size`") as caught:
+        tfnst.stylize(CONTENT, STYLE, config=TINY, max_memory=0.001)
+    assert "\n" not in str(caught.value)
