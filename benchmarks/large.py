@@ -75,18 +75,16 @@ def run(
 ) -> dict:
     """One size, measured."""
     import dataclasses
+    import tempfile
 
     import numpy as np
+    from PIL import Image
 
     import tfnst
     from tfnst import memory, pyramid
 
     width = round(math.sqrt(megapixels * 1e6 * ASPECT))
     height = round(width / ASPECT)
-    # Memory and time don't depend on what there is to see.
-    coarse = pyramid.noise_image([1, height // 64, width // 64, 3], 0)
-    picture = pyramid.resize_image(coarse, height, width).numpy()
-
     plans = []
     build_plan = memory.build_plan
 
@@ -95,20 +93,25 @@ def run(
         return plans[-1]
 
     memory.build_plan = spy
-    # Random weights need no file.
-    result = tfnst.stylize(
-        picture,
-        picture[:, ::-1],
-        backbone=backbone,
-        weights=None,
-        precision=precision,
-        size=max(height, width),
-        min_size=max(height, width),
-        steps=steps,
-        max_memory=max_memory,
-        callback=lambda _: None,
-        callback_steps=1,
-    )
+    with tempfile.TemporaryDirectory() as folder:
+        path = pathlib.Path(folder, "noise.jpg")
+        # Memory and time don't depend on what there is to see.
+        coarse = pyramid.noise_image([1, height // 64, width // 64, 3], 0)
+        Image.fromarray(np.uint8(coarse[0] * 255)).resize((width, height)).save(path)
+        # Random weights need no file.
+        result = tfnst.stylize(
+            path,
+            path,
+            backbone=backbone,
+            weights=None,
+            precision=precision,
+            size=width,
+            min_size=width,
+            steps=steps,
+            max_memory=max_memory,
+            callback=lambda _: None,
+            callback_steps=1,
+        )
     # The first step compiles, and works out the targets.
     seconds = np.diff(result.losses["seconds"])
     (plan,) = plans

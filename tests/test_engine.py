@@ -158,8 +158,8 @@ def test_a_scale_starts_with_a_fresh_optimizer(optimizer):
     config = TINY.replace(optimizer=optimizer)
     _, state, _ = run(config, 3)
     loop, _ = transfer.load_engine(config)
-    sides = tf.constant([[48, 60], [27, 24]])
-    image, scaled, _ = loop.enter_scale(state.average, CONTENT, STYLE, sides, 1.0)
+    sides = tf.constant([48, 60])
+    image, scaled, _ = loop.enter_scale(state.average, CONTENT, sides, 1.0)
     assert image.shape == (1, 48, 60, 3)
     for got, expected in zip(
         tf.nest.flatten(scaled), tf.nest.flatten(loop.init_state(image)), strict=True
@@ -176,8 +176,8 @@ def test_enlarging_puts_the_contents_detail_back(content_weight, content_detail,
     # A picture of one colour has no detail of its own.
     average = tf.fill([1, 16, 20, 3], 0.5)
     content = 0.25 + 0.5 * tf.constant(CONTENT)  # far from the limits
-    sides = tf.constant([[32, 40], [27, 24]])
-    image, _, _ = loop.enter_scale(average, content, STYLE, sides, content_weight)
+    sides = tf.constant([32, 40])
+    image, _, _ = loop.enter_scale(average, content, sides, content_weight)
     low = pyramid.resize_image(pyramid.resize_image(content, 16, 20), 32, 40)
     expected = np.clip(0.5 + share * (content - low), 0, 1)
     np.testing.assert_allclose(image, expected, atol=1e-6)
@@ -285,14 +285,15 @@ def test_resize_to_the_same_size_changes_nothing():
 
 def test_enter_scale_resizes_all_there_is():
     loop, _ = transfer.load_engine(TINY)
-    sides = tf.constant([[24, 30], [27, 24]])
-    image, state, targets = loop.enter_scale(
-        tf.constant(CONTENT), CONTENT, STYLE, sides, 1.0
+    image, state, content = loop.enter_scale(
+        tf.constant(CONTENT), CONTENT, tf.constant([24, 30]), 1.0
     )
+    style = loop.style_targets(STYLE, tf.constant([27, 24]))
     expected = pyramid.resize_image(CONTENT, 24, 30)
     np.testing.assert_allclose(image, expected, atol=1e-6)
     np.testing.assert_allclose(state.average, expected, atol=1e-6)
     wanted = loop.targets(expected, pyramid.resize_image(STYLE, 27, 24))
+    targets = engine.Targets(content, style)
     for got, other in zip(
         tf.nest.flatten(targets), tf.nest.flatten(wanted), strict=True
     ):

@@ -33,7 +33,9 @@ def compare(config, content, style, tolerance, **tiles):
         whole, image, whole.targets(tf.constant(content), tf.constant(style)), knobs
     )
     tiled = tiling.TiledEngine(whole, **tiles)
-    targets = tiled.targets(content, style)
+    targets = engine.Targets(
+        tiled.content_targets(content), tiled.style_targets(style, style.shape[1:3])
+    )
     measured, got = tiled.losses_and_gradient(image, targets, knobs)
     np.testing.assert_allclose(measured, expected, rtol=1e-5)
     for of_tiles, of_whole in zip(got, gradient, strict=True):

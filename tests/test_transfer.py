@@ -278,3 +278,41 @@ def test_files_give_what_their_pixels_give(tmp_path):
         tfnst.stylize(*paths, config=TINY).array,
         tfnst.stylize(*pixels, config=TINY).array,
     )
+
+
+def test_a_style_transfer_gives_what_stylize_gives(monkeypatch):
+    seen = []
+    style_targets = engine.StyleTransferEngine._style_targets
+
+    def counted(self, *arguments):
+        seen.append(1)
+        return style_targets(self, *arguments)
+
+    monkeypatch.setattr(engine.StyleTransferEngine, "_style_targets", counted)
+    config = TINY.replace(ema_momentum=0.4)  # an engine of its own, not yet traced
+    style_transfer = tfnst.StyleTransfer(STYLE, config=config)
+    for content in (CONTENT, CONTENT[:, ::-1], CONTENT[:32]):
+        one = style_transfer.stylize(content)
+        other = tfnst.stylize(content, STYLE, config=config)
+        np.testing.assert_array_equal(one.array, other.array)
+    assert len(seen) == 1  # one trace for all sizes
+
+
+def test_a_style_transfer_works_out_its_style_once_a_size(monkeypatch):
+    style_transfer = tfnst.StyleTransfer(STYLE, config=TINY)
+    first = style_transfer.stylize(CONTENT).array
+    loop, _ = transfer.load_engine(TINY)
+    monkeypatch.setattr(loop, "style_targets", None)  # can't be called again
+    np.testing.assert_array_equal(style_transfer.stylize(CONTENT).array, first)
+
+
+def test_a_style_transfer_starts_from_a_picture():
+    style_transfer = tfnst.StyleTransfer(STYLE, config=TINY, steps=1, initial_steps=1)
+    given = np.zeros([20, 24, 3], np.float32)
+    one = style_transfer.stylize(CONTENT, init_image=given).array
+    other = tfnst.stylize(
+        CONTENT, STYLE, config=TINY, steps=1, initial_steps=1, init_image=given
+    ).array
+    np.testing.assert_array_equal(one, other)
+    assert np.abs(one - style_transfer.stylize(CONTENT).array).max() > 0.1
+    assert style_transfer.config.init_image == "content"

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from tfnst.images import load_image, save_image
     from tfnst.transfer import (
         NonFiniteLossError,
+        StyleTransfer,
         TransferProgress,
         TransferResult,
         stylize,
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Evaluation",
     "NonFiniteLossError",
+    "StyleTransfer",
     "StyleTransferConfig",
     "TransferProgress",
     "TransferResult",
@@ -40,6 +42,7 @@ __all__ = [
 _MODULES = {
     "Evaluation": "tfnst.evaluation",
     "NonFiniteLossError": "tfnst.transfer",
+    "StyleTransfer": "tfnst.transfer",
     "StyleTransferConfig": "tfnst.config",
     "TransferProgress": "tfnst.transfer",
     "TransferResult": "tfnst.transfer",

@@ -41,6 +41,12 @@ _REQUEST_SETTINGS = (
     "size",
     "seed",
 )
+# An exported step has no tiles.
+_EXPORT_SETTINGS = tuple(
+    field.name
+    for field in dataclasses.fields(StyleTransferConfig)
+    if field.name != "max_memory"
+)
 _NETWORK_SETTINGS = ("backbone", "weights", "seed")
 _TYPES = {"int": (int, "N"), "float": (float, "X")}
 
@@ -100,6 +106,11 @@ def _config_options(command, names=None, default_of=None):
 def _request_options(command):
     """Adds an option for each setting that a request may carry."""
     return _config_options(command, _REQUEST_SETTINGS, "the server's")
+
+
+def _export_options(command):
+    """Adds an option for each setting that an exported model can have."""
+    return _config_options(command, _EXPORT_SETTINGS)
 
 
 def _network_options(command):
@@ -196,7 +207,7 @@ def stylize(content, style, output, sheet, save_every, **settings):
 @click.option("--max-steps", type=int, metavar="N", help="Largest steps of a request.")
 @click.option("--max-size", type=int, metavar="N", help="Largest size of a request.")
 @click.option("--max-pixels", type=int, metavar="N", help="Most pixels sent at once.")
-@_config_options
+@_export_options
 def export(directory, **settings):
     """Writes a SavedModel to DIRECTORY for TensorFlow Serving."""
     limits = {

@@ -93,10 +93,13 @@ class StyleTransferEngine:
             input_signature=[
                 _PICTURES,
                 _PICTURES,
-                _PICTURES,
-                tf.TensorSpec([2, 2], tf.int32),
+                tf.TensorSpec([2], tf.int32),
                 tf.TensorSpec([]),
             ],
+        )
+        self.style_targets = tf.function(
+            self._style_targets,
+            input_signature=[_PICTURES, tf.TensorSpec([2], tf.int32)],
         )
         self.update = tf.function(
             self._update,
@@ -154,16 +157,15 @@ class StyleTransferEngine:
             return finite & (scale < count)
 
         def body(scale, _, state, measured):
-            image, state, targets = self._enter_scale(
-                state.average,
-                content_image,
-                style_image,
-                scales[scale],
-                knobs.content_weight,
+            image, state, content = self._enter_scale(
+                state.average, content_image, scales[scale, 0], knobs.content_weight
             )
+            style = self._style_targets(style_image, scales[scale, 1])
             steps = scale_steps[scale]
             here = knobs._replace(steps=tf.cast(steps, tf.float32))
-            _, state, history = self._run(image, state, targets, here, steps)
+            _, state, history = self._run(
+                image, state, Targets(content, style), here, steps
+            )
             measured = history[-1]
             finite = tf.reduce_all(tf.math.is_finite(measured))
             return scale + 1, finite, state, measured
@@ -187,26 +189,24 @@ class StyleTransferEngine:
         )
         return state.average, measured
 
-    def _enter_scale(self, average, content_image, style_image, sides, content_weight):
+    def _enter_scale(self, average, content_image, sides, content_weight):
         """What a scale starts with.
 
         Args:
             average: `TransferState.average` at the end of the last scale, or the
                 picture that the run starts from.
             content_image: [N, H, W, 3].
-            style_image: [N or 1, H, W, 3].
-            sides: int32 [2, 2], one row of `build_pyramid`.
+            sides: int32 [2], height and width of this scale.
             content_weight: scalar.
 
         Returns:
-            (image, state, targets).
+            (image, state, `Targets.content`).
         """
-        content_image = resize_image(content_image, sides[0, 0], sides[0, 1])
-        style_image = resize_image(style_image, sides[1, 0], sides[1, 1])
+        content_image = resize_image(content_image, sides[0], sides[1])
         image = self.enlarge(average, content_image, content_weight)
         # What optimizers remember belongs to another loss and starts anew.
         state = self.init_state(image)
-        return image, state, self.targets(content_image, style_image)
+        return image, state, self._content_targets(content_image)
 
     def enlarge(
         self, average: tf.Tensor, content_image: tf.Tensor, content_weight: tf.Tensor
@@ -344,12 +344,20 @@ class StyleTransferEngine:
             content_image: [N, H, W, 3] in [0, 1], of the picture's size.
             style_image: [N or 1, h, w, 3] in [0, 1].
         """
-        content = self.feature_extractor(content_image)
-        sums = self._style_sums(self.feature_extractor(style_image))
+        sides = tf.shape(style_image)[1:3]
         return Targets(
-            {layer: content[layer] for layer in self.content_layer_weights},
-            {layer: self.style_statistics(sums[layer]) for layer in sums},
+            self._content_targets(content_image), self.style_targets(style_image, sides)
         )
+
+    def _content_targets(self, content_image):
+        activations = self.feature_extractor(content_image)
+        return {layer: activations[layer] for layer in self.content_layer_weights}
+
+    def _style_targets(self, style_image, sides):
+        """`Targets.style` of a picture [N or 1, h, w, 3] brought to int32 [2] sides."""
+        style_image = resize_image(style_image, sides[0], sides[1])
+        sums = self._style_sums(self.feature_extractor(style_image))
+        return {layer: self.style_statistics(sums[layer]) for layer in sums}
 
     def style_loss(
         self,

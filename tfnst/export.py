@@ -140,6 +140,12 @@ class ServedStyleTransfer(tf.Module):
                 "`init_image` must be 'content', 'style' or 'noise' for an export: "
                 "requests bring no picture to start from. Received: 'given'"
             )
+        if config.max_memory is not None:
+            raise ValueError(
+                "`max_memory` must be None for an export: its steps have no tiles, and "
+                "`max_size` bounds what a request takes. "
+                f"Received: {config.max_memory}"
+            )
         self.config = config
         self._engine, self.backbone = transfer.load_engine(config)
         # Held as variables: as constants they would come near the 2 GB that a

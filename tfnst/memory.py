@@ -149,8 +149,8 @@ def _plans(extractor, config, sides):
     larger = int(max(math.prod(map(int, each)) for each in sides))
     pixels = math.prod(map(int, sides[0]))
     content = sum(whole.width(layer) for layer in config.content_layers)
-    # Content and style picture, and the content's activations.
-    kept = 2 * larger * _PIXEL + pixels * content * whole.itemsize
+    # Content and style picture are there already, and so are resident.
+    kept = pixels * content * whole.itemsize
     pairs = 0
     if config.optimizer == "lbfgs":
         # The history, and what it is after the next step.
@@ -159,9 +159,7 @@ def _plans(extractor, config, sides):
         None,
         None,
         None,
-        kept
-        + pixels * (_WHOLE_PICTURES + pairs) * _PIXEL
-        + max(pixels, larger) * whole.working,
+        kept + pixels * (_WHOLE_PICTURES + pairs) * _PIXEL + larger * whole.working,
         1.0,
     )
     # A strip at a time for Adam; L-BFGS takes a step in one graph.

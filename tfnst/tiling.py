@@ -27,7 +27,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfnst import losses
-from tfnst.engine import KNOBS_SPEC, Knobs, StyleTransferEngine, TransferState
+from tfnst.engine import KNOBS_SPEC, Knobs, StyleTransferEngine, Targets, TransferState
 from tfnst.features import split_feature_extractor
 from tfnst.optimizers import AdamState
 from tfnst.pyramid import resize_image
@@ -301,12 +301,11 @@ class _Passes:
         return content_loss, style_loss, Parts(sums, distances, ())
 
 
-class TiledTargets(NamedTuple):
-    """What a picture is compared with: by layer."""
+class TiledContent(NamedTuple):
+    """What takes the place of `Targets.content`: by layer."""
 
-    content: dict[str, np.ndarray]  # activations, [N, h, w, C]
+    activations: dict[str, np.ndarray]  # [N, h, w, C]
     energies: dict[str, tf.Tensor]  # sums of their squares, [N]
-    style: dict[str, tf.Tensor] | dict[str, losses.Moments]
 
 
 class TiledEngine:
@@ -340,45 +339,48 @@ class TiledEngine:
         self,
         average: tf.Tensor | np.ndarray,
         content_image: tf.Tensor,
-        style_image: tf.Tensor,
         sides: tf.Tensor,
         content_weight: tf.Tensor,
-    ) -> tuple[np.ndarray, TransferState, TiledTargets]:
+    ) -> tuple[np.ndarray, TransferState, TiledContent]:
         """What a scale starts with; as that of `StyleTransferEngine`.
 
         Returns:
-            (image, state, targets), the arrays of which `run` changes in place.
+            (image, state, content targets), arrays that `run` changes in place.
         """
-        content_image = _resized(content_image, sides[0])
+        content_image = _resized(content_image, sides)
         image = np.array(self._whole.enlarge(average, content_image, content_weight))
-        targets = self.targets(content_image, _resized(style_image, sides[1]))
+        content = self.content_targets(content_image)
         state = self._whole.init_state(tf.convert_to_tensor(image))
-        return image, tf.nest.map_structure(np.array, state), targets
+        return image, tf.nest.map_structure(np.array, state), content
 
-    def targets(self, content_image: tf.Tensor, style_image: tf.Tensor) -> TiledTargets:
-        """What a picture is compared with.
-
-        Args:
-            content_image: [N, H, W, 3] in [0, 1], of the picture's size.
-            style_image: [N or 1, h, w, 3] in [0, 1].
-        """
-        content = self._empty_content(content_image.shape)
+    def content_targets(self, content_image: tf.Tensor) -> TiledContent:
+        """Activations of a picture [N, H, W, 3] in [0, 1]."""
+        activations = self._empty_content(content_image.shape)
         energies = {}
-        for parts in self._first_pass(np.asarray(content_image), content, keep=True):
+        for parts in self._first_pass(
+            np.asarray(content_image), activations, keep=True
+        ):
             # The distance to nothing is the energy.
             energies |= parts.distances
+        return TiledContent(activations, energies)
+
+    def style_targets(
+        self, style_image: tf.Tensor, sides: tf.Tensor
+    ) -> dict[str, tf.Tensor] | dict[str, losses.Moments]:
+        """`Targets.style`; as that of `StyleTransferEngine`."""
+        style_image = np.asarray(_resized(style_image, sides))
         nothing = self._empty_content(style_image.shape)
-        style = {}
-        for parts in self._first_pass(np.asarray(style_image), nothing):
-            for layer, sums in parts.sums.items():
-                style[layer] = self._whole.style_statistics(sums)
-        return TiledTargets(content, energies, style)
+        return {
+            layer: self._whole.style_statistics(sums)
+            for parts in self._first_pass(style_image, nothing)
+            for layer, sums in parts.sums.items()
+        }
 
     def run(
         self,
         image: np.ndarray,
         state: TransferState,
-        targets: TiledTargets,
+        targets: Targets,
         knobs: Knobs,
         steps: tf.Tensor | int,
     ) -> tuple[np.ndarray, TransferState, np.ndarray]:
@@ -397,11 +399,11 @@ class TiledEngine:
         return image, state, np.stack(history)
 
     def losses_and_gradient(
-        self, image: np.ndarray, targets: TiledTargets, knobs: Knobs
+        self, image: np.ndarray, targets: Targets, knobs: Knobs
     ) -> tuple[losses.Losses, np.ndarray]:
         """The losses of a picture [N, H, W, 3] and the gradient of their total."""
         cut = self._empty_cut(image.shape)
-        parts = self._look(self._head, image, targets.content, cut=cut)
+        parts = self._look(self._head, image, targets.content.activations, cut=cut)
         variation, pairs = parts.variation, _pairs(image.shape)
         content, style, upstream = self._weigh(self._head, parts, targets, knobs)
         at_cut = None
@@ -427,12 +429,15 @@ class TiledEngine:
         tail = self._tail
         tiles = self._tiles(tail, cut)
         if len(tiles) == 1:
-            wanted = {layer: targets.content[layer] for layer in tail.content_layers}
+            wanted = {
+                layer: targets.content.activations[layer]
+                for layer in tail.content_layers
+            }
             content, style, gradient = tail.look_and_gradient(
                 cut, tiles[0].core, wanted, *_of_segment(tail, targets), knobs
             )
             return content, style, gradient.numpy()
-        parts = self._look(tail, cut, targets.content)
+        parts = self._look(tail, cut, targets.content.activations)
         content, style, upstream = self._weigh(tail, parts, targets, knobs)
         return content, style, self._gradient(tail, cut, targets, upstream, None)
 
@@ -474,7 +479,7 @@ class TiledEngine:
         gradient = np.zeros_like(seen)
         for tile in self._tiles(passes, seen):
             content = {
-                layer: tile.core_of(targets.content[layer], strides[layer])
+                layer: tile.core_of(targets.content.activations[layer], strides[layer])
                 for layer in passes.content_layers
             }
             above = [tile.core_of(at_cut, strides[passes.cut])] if passes.cut else []
@@ -536,7 +541,9 @@ class TiledEngine:
 
 
 def _of_segment(passes, targets):
-    energies = {layer: targets.energies[layer] for layer in passes.content_layers}
+    energies = {
+        layer: targets.content.energies[layer] for layer in passes.content_layers
+    }
     return energies, {layer: targets.style[layer] for layer in passes.style_layers}
 
 

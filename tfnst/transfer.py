@@ -172,51 +172,123 @@ def stylize(
         Networks", CVPR 2016. Departures: relative losses (see `tfnst.losses`), coarse
         to fine, Adam by default, averaged output.
     """
-    if init_image is not None:
-        named = isinstance(init_image, str) and init_image in INIT_IMAGES
-        settings["init_image"] = init_image if named else "given"
     config = (config or StyleTransferConfig()).replace(**settings)
-    given = None
-    if config.init_image == "given":
-        if init_image is None or named:
+    return StyleTransfer(style_image, config=config).stylize(
+        content_image,
+        init_image=init_image,
+        callback=callback,
+        callback_steps=callback_steps,
+    )
+
+
+class StyleTransfer:
+    """A style to paint any number of pictures in.
+
+    What is known of the style is worked out once and used for every content image::
+
+        style_transfer = tfnst.StyleTransfer("painting.jpg", size=1024)
+        for path in paths:
+            style_transfer.stylize(path).save(f"painted/{path.stem}.jpg")
+
+    Args:
+        style_image: whose style; as for `stylize`.
+        config: the settings; StyleTransferConfig() by default.
+        **settings: fields of StyleTransferConfig that replace those of `config`.
+
+    Attributes:
+        config: the settings.
+
+    Raises:
+        ValueError: for bad settings or a bad picture; the message names the argument.
+        OSError: for a file that can't be read.
+    """
+
+    def __init__(
+        self,
+        style_image: Any,
+        *,
+        config: StyleTransferConfig | None = None,
+        **settings: Any,
+    ) -> None:
+        self.config = (config or StyleTransferConfig()).replace(**settings)
+        self._style = _Style(_load(style_image, "style_image"), self.config.size)
+
+    def stylize(
+        self,
+        content_image: Any,
+        *,
+        init_image: Any = None,
+        callback: Callback | None = None,
+        callback_steps: int | None = None,
+    ) -> TransferResult:
+        """Paints the content image in the style.
+
+        Args:
+            content_image: as for `tfnst.stylize`, and so are the others.
+            init_image: in place of the setting of that name.
+            callback: called as the run goes on.
+            callback_steps: call back after each multiple of so many steps, too.
+
+        Returns:
+            TransferResult, the same as that of `tfnst.stylize`.
+
+        Raises:
+            ValueError, OSError, NonFiniteLossError, MemoryError: as `tfnst.stylize`.
+        """
+        config, given = _start_from(self.config, init_image)
+        if callback_steps is not None and (
+            isinstance(callback_steps, bool)
+            or not isinstance(callback_steps, int)
+            or callback_steps < 1
+        ):
             raise ValueError(
-                "`init_image` must be a picture when the setting is 'given'. "
-                f"Received: {init_image!r}"
+                "`callback_steps` must be an integer, 1 or more. "
+                f"Received: {callback_steps!r}"
             )
-        given = _load(init_image, "init_image")
-    if callback_steps is not None and (
-        isinstance(callback_steps, bool)
-        or not isinstance(callback_steps, int)
-        or callback_steps < 1
-    ):
-        raise ValueError(
-            "`callback_steps` must be an integer, 1 or more. "
-            f"Received: {callback_steps!r}"
+        content = _load(content_image, "content_image")
+        scales = _pyramid(content, self._style.sides, config)
+        content = pyramid.resize_image(content, *scales[-1, 0])
+        run = _Run(
+            config, scales, content, self._style, given, callback, callback_steps
         )
-    content = _load(content_image, "content_image")
-    style = _load(style_image, "style_image")
-    scales = _pyramid(content, style, config)
-    # What isn't held here can be given back while the run lasts.
-    pictures = pyramid.fit_to_finest(content, style, tf.constant(scales))
-    del content, style
-    run = _Run(config, scales, pictures, given, callback, callback_steps)
-    del pictures, given
-    try:
-        return run.paint()
-    except tf.errors.ResourceExhaustedError as error:
-        raise MemoryError(
-            "`size` is too large for this machine's memory; choose a smaller one, or "
-            f"set `max_memory` to paint in tiles. Received: {config.size}"
-        ) from error
+        # What isn't held here can be given back while the run lasts.
+        del content, given
+        try:
+            return run.paint()
+        except tf.errors.ResourceExhaustedError as error:
+            raise MemoryError(
+                "`size` is too large for this machine's memory; choose a smaller one, "
+                f"or set `max_memory` to paint in tiles. Received: {config.size}"
+            ) from error
+
+
+class _Style:
+    """The style picture, no larger than it is needed, and its targets by size."""
+
+    def __init__(self, picture, size):
+        self.sides = picture.shape[1:3]
+        finest = pyramid.build_pyramid(self.sides, self.sides, size, size).numpy()
+        self.picture = picture
+        if len(finest):
+            self.picture = pyramid.resize_image(picture, *finest[-1, 1])
+        self._targets = {}
+
+    def targets(self, painter, sides):
+        """The targets at a size, as a painter sees them."""
+        key = tuple(map(int, sides))
+        if key not in self._targets:
+            self._targets[key] = painter.style_targets(self.picture, tf.constant(sides))
+        return self._targets[key]
 
 
 class _Run:
     """One run: the losses so far, the clock and the callback."""
 
-    def __init__(self, config, scales, pictures, given, callback, callback_steps):
+    def __init__(self, config, scales, content, style, given, callback, callback_steps):
         self._config = config
         self._scales = scales
-        self._pictures = pictures
+        self._content = content
+        self._style = style
         self._given = given
         self._callback = callback
         self._callback_steps = callback_steps
@@ -236,11 +308,11 @@ class _Run:
         else:
             average = pyramid.first_image(
                 self._config.init_image,
-                *self._pictures,
+                self._content,
+                self._style.picture,
                 tf.constant(self._scales),
                 self._config.seed,
             )
-        # Before any pictures of a scale are there, which the plan counts itself.
         limit = memory.memory_limit(self._config.max_memory)
         self._start = time.perf_counter()
         for sides, steps in zip(self._scales, self._scale_steps, strict=True):
@@ -265,11 +337,13 @@ class _Run:
                 tail_side=plan.tail_side,
             )
         )
-        image, state, targets = painter.enter_scale(
-            average, *self._pictures, tf.constant(sides), self._knobs.content_weight
+        style = self._style.targets(painter, sides[1])
+        image, state, content = painter.enter_scale(
+            average, self._content, tf.constant(sides[0]), self._knobs.content_weight
         )
+        targets = engine.Targets(content, style)
         if (sides == self._scales[-1]).all():
-            self._pictures = None  # no longer needed, and large
+            self._content = None  # no longer needed, and perhaps large
         if not plan.tiled:
             # The picture under the brush: one variable a scale.
             image = tf.Variable(image, trainable=True, name="stylized_image")
@@ -395,6 +469,21 @@ def _load_engine(config, _):
     return engine.StyleTransferEngine(extractor, config), backbone
 
 
+def _start_from(config, init_image):
+    """The settings, and the picture to start from where one is given."""
+    if init_image is not None:
+        named = isinstance(init_image, str) and init_image in INIT_IMAGES
+        config = config.replace(init_image=init_image if named else "given")
+    if config.init_image != "given":
+        return config, None
+    if init_image is None or named:
+        raise ValueError(
+            "`init_image` must be a picture when the setting is 'given'. "
+            f"Received: {init_image!r}"
+        )
+    return config, _load(init_image, "init_image")
+
+
 def _load(source, name):
     picture = images.load_image(source, name=name)
     if len(picture) != 1:
@@ -404,16 +493,15 @@ def _load(source, name):
     return picture
 
 
-def _pyramid(content, style, config):
+def _pyramid(content, style_sides, config):
     scales = pyramid.build_pyramid(
-        content.shape[1:3], style.shape[1:3], config.size, config.min_size
+        content.shape[1:3], style_sides, config.size, config.min_size
     ).numpy()
     if not len(scales):
-        name, picture = max(
-            (("content_image", content), ("style_image", style)),
-            key=lambda pair: max(pair[1].shape[1:3]) / min(pair[1].shape[1:3]),
+        name, (height, width) = max(
+            (("content_image", content.shape[1:3]), ("style_image", style_sides)),
+            key=lambda pair: max(pair[1]) / min(pair[1]),
         )
-        height, width = picture.shape[1:3]
         smallest = int(
             np.ceil(images.MIN_SIDE * max(height, width) / min(height, width))
         )
