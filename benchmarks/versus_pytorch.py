@@ -1,0 +1,221 @@
+"""A gradient step of tfnst against the same step in PyTorch.
+
+The same network to the same layer, the same losses, the same optimiser, in float32 and
+bfloat16, and in PyTorch with both layouts of memory. PyTorch's step gets tfnst's
+weights and pictures, and must give tfnst's losses. All are timed in turn, in one run,
+because machines change speed while they run; the table has medians, and ratios to those
+of tfnst in float32.
+
+    pip install -e '.[bench]'
+    python benchmarks/versus_pytorch.py [--sizes 512] [--rounds 7]
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import os
+import statistics
+import time
+from collections.abc import Callable
+
+import keras
+import numpy as np
+import tensorflow as tf
+import torch
+from torch.nn import functional
+
+from tfnst import StyleTransferConfig, engine, features, pyramid, transfer
+
+WARM_UP = 2
+MIN_COVARIANCE = 0.01
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--sizes", default="512")
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--precisions", default="float32,bfloat16")
+    arguments = parser.parse_args()
+    # As many as TensorFlow takes.
+    torch.set_num_threads(len(os.sched_getaffinity(0)))
+
+    config = StyleTransferConfig(weights=None)
+    precisions = arguments.precisions.split(",")
+    print(f"PyTorch {torch.__version__}, TensorFlow {tf.__version__}")
+    print("size  step                               s/step  times tfnst's float32")
+    for size in map(int, arguments.sizes.split(",")):
+        cases = []
+        for precision in precisions:
+            here = config.replace(precision=precision)
+            cases.append(tfnst_case(here, size))
+            for layout in (torch.contiguous_format, torch.channels_last):
+                cases.append(torch_case(here, size, layout))
+        compare_losses(cases)
+        for _ in range(arguments.rounds):
+            for case in cases:
+                start = time.perf_counter()
+                case.step()
+                case.times.append(time.perf_counter() - start)
+        own = statistics.median(cases[0].times)
+        for case in cases:
+            median = statistics.median(case.times)
+            print(f"{size:4}  {case.name:33}  {median:7.3f}  {median / own:6.2f}")
+
+
+@dataclasses.dataclass
+class Case:
+    """A way to compute a step; `step` gives the total loss before it."""
+
+    name: str
+    precision: str
+    step: Callable[[], float]
+    times: list[float] = dataclasses.field(default_factory=list)
+
+
+def compare_losses(cases: list[Case]) -> None:
+    """Two steps of each case, which must agree."""
+    losses = np.array([[case.step() for _ in range(WARM_UP)] for case in cases])
+    for case, each in zip(cases, losses, strict=True):
+        tolerance = 1e-3 if case.precision == "float32" else 2e-2
+        np.testing.assert_allclose(each, losses[0], rtol=tolerance, err_msg=case.name)
+
+
+def pictures(size: int) -> tuple[tf.Tensor, tf.Tensor]:
+    """Content and style, noise of several sizes of grain."""
+    return tuple(
+        sum(
+            pyramid.resize_image(
+                pyramid.noise_image([1, size // grain, size // grain, 3], seed),
+                size,
+                size,
+            )
+            / 3
+            for grain in (1, 4, 16)
+        )
+        for seed in (0, 1)
+    )
+
+
+def tfnst_case(config: StyleTransferConfig, size: int) -> Case:
+    """tfnst's own step, from the content image."""
+    loop, _ = transfer.load_engine(config)
+    knobs = engine.Knobs.from_config(config)
+    content, style = pictures(size)
+    targets = loop.targets(content, style)
+    held = [content, loop.init_state(content)]
+    one = tf.constant(1)
+
+    def step():
+        image, state, history = loop.run(held[0], held[1], targets, knobs, one)
+        held[:] = image, state
+        return float(history[0, 3, 0])
+
+    return Case(f"tfnst {config.precision}", config.precision, step)
+
+
+def torch_case(config: StyleTransferConfig, size: int, layout) -> Case:
+    """The same step in PyTorch."""
+    loop, _ = transfer.load_engine(config)
+    kind = getattr(torch, config.precision)
+    network = TorchNetwork(loop.feature_extractor, kind, layout)
+    weights = config.loss_weights()
+    style_weights = loop.style_layer_weights
+    (content_layer,) = loop.content_layer_weights
+
+    def to_torch(picture):
+        tensor = torch.from_numpy(picture.numpy().transpose(0, 3, 1, 2).copy())
+        return tensor.to(memory_format=layout)
+
+    content, style = map(to_torch, pictures(size))
+    with torch.no_grad():
+        wanted = network(content)[content_layer].float()
+        energy = wanted.square().sum()
+        seen = network(style)
+        moments = {layer: torch_moments(seen[layer]) for layer in style_weights}
+    image = content.clone(memory_format=torch.preserve_format).requires_grad_(True)
+    adam = torch.optim.Adam([image], lr=config.learning_rate, betas=(0.9, 0.99))
+    average = image.detach().clone()
+    taken = 0
+
+    def step():
+        nonlocal taken
+        seen = network(image)
+        loss = (seen[content_layer].float() - wanted).square().sum() / energy
+        loss = weights["content_weight"] * loss
+        for layer, weight in style_weights.items():
+            distance = moments_distance(torch_moments(seen[layer]), moments[layer])
+            loss = loss + weights["style_weight"] * weight * distance
+        variation = (image[:, :, 1:] - image[:, :, :-1]).square().mean()
+        variation = variation + (image[..., 1:] - image[..., :-1]).square().mean()
+        loss = loss + weights["total_variation_weight"] * variation
+        (image.grad,) = torch.autograd.grad(loss, image)
+        done = min(taken / config.steps, 1.0)
+        adam.param_groups[0]["lr"] = config.learning_rate * (1 - 0.9 * done)
+        adam.step()
+        taken += 1
+        with torch.no_grad():
+            image.clamp_(0, 1)
+            momentum = config.ema_momentum
+            average.lerp_(image, (1 - momentum) / (1 - momentum**taken))
+        return loss.item()
+
+    name = "channels last" if layout == torch.channels_last else "contiguous"
+    return Case(f"PyTorch {config.precision}, {name}", config.precision, step)
+
+
+class TorchNetwork:
+    """The feature extractor, layer by layer, in PyTorch."""
+
+    def __init__(self, extractor: keras.Model, kind, layout):
+        self.layers = []
+        self.kind, self.layout = kind, layout
+        self.wanted = set(extractor.output)
+        for layer in extractor.layers:
+            kernel = bias = None
+            if isinstance(layer, keras.layers.Conv2D):
+                kernel, bias = map(np.float32, layer.get_weights())
+                kernel = torch.from_numpy(kernel.transpose(3, 2, 0, 1).copy())
+                kernel = kernel.to(kind).contiguous(memory_format=layout)
+                bias = torch.from_numpy(bias).to(kind)
+            elif not isinstance(layer, keras.layers.MaxPooling2D):
+                continue
+            self.layers.append((layer.name, kernel, bias))
+
+    def __call__(self, image):
+        mean = torch.tensor(features.IMAGENET_MEAN_BGR).view(1, 3, 1, 1)
+        x = image.flip(1) * 255.0 - mean
+        x = functional.pad(x, (1, 1, 1, 1), "replicate")
+        x = x.to(self.kind).contiguous(memory_format=self.layout)
+        seen = {}
+        for index, (name, kernel, bias) in enumerate(self.layers):
+            if kernel is None:
+                x = functional.max_pool2d(x, 2)
+            else:
+                x = functional.relu(
+                    functional.conv2d(x, kernel, bias, padding=1 if index else 0)
+                )
+            if name in self.wanted:
+                seen[name] = x
+        return seen
+
+
+def torch_moments(activations):
+    """Mean and covariance of the channels."""
+    flat = activations.float().flatten(2)[0]
+    mean = flat.mean(1)
+    gram = flat @ flat.T / flat.shape[1]
+    return mean, gram - mean[:, None] * mean[None, :], gram
+
+
+def moments_distance(one, target):
+    """Half the relative distances of means and covariances."""
+    mean, covariance, _ = one
+    wanted_mean, wanted, gram = target
+    energy = torch.maximum(wanted.square().sum(), MIN_COVARIANCE * gram.square().sum())
+    means = (mean - wanted_mean).square().sum() / wanted_mean.square().sum()
+    return (means + (covariance - wanted).square().sum() / energy) / 2
+
+
+if __name__ == "__main__":
+    main()
