@@ -1,7 +1,7 @@
 # make demo     installs tfnst into .venv and stylises a photo
 # make test     installs what tests need and runs them
 # make check    formatting and lint
-# make bench    short benchmarks
+# make bench    short benchmarks, into bench.txt
 
 PYTHON ?= python3
 VENV := .venv
@@ -28,7 +28,7 @@ check: $(VENV)/installed-dev
 	$(BIN)/ruff format --check .
 
 bench: $(VENV)/installed-dev
-	$(BIN)/python benchmarks/step_time.py
+	$(BIN)/python benchmarks/short.py
 
 clean:
 	rm -rf $(VENV) demo build dist tfnst.egg-info

@@ -76,6 +76,7 @@ def run(
     """One size, measured."""
     import dataclasses
     import tempfile
+    from unittest import mock
 
     import numpy as np
     from PIL import Image
@@ -92,8 +93,10 @@ def run(
         plans.append(build_plan(*arguments, **settings))
         return plans[-1]
 
-    memory.build_plan = spy
-    with tempfile.TemporaryDirectory() as folder:
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        mock.patch.object(memory, "build_plan", spy),
+    ):
         path = pathlib.Path(folder, "noise.jpg")
         # Memory and time don't depend on what there is to see.
         coarse = pyramid.noise_image([1, height // 64, width // 64, 3], 0)

@@ -6,7 +6,6 @@ weights and pictures, and must give tfnst's losses. All are timed in turn, in on
 because machines change speed while they run; the table has medians, and ratios to those
 of tfnst in float32.
 
-    pip install -e '.[bench]'
     python benchmarks/versus_pytorch.py [--sizes 512] [--rounds 7]
 """
 

@@ -1,0 +1,74 @@
+"""The short benchmarks one after the other, under a description of the machine.
+
+python benchmarks/short.py [--out bench.txt]
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.metadata
+import importlib.util
+import pathlib
+import platform
+import subprocess
+import sys
+
+import psutil
+
+from tfnst import precision
+
+FOLDER = pathlib.Path(__file__).parent
+BENCHMARKS = {
+    "Start-up": ["startup.py"],
+    "Steps": ["step_time.py"],
+    "Large pictures": ["large.py", "--pixels", "1,4", "--max-memory", "2.5"],
+    "Against PyTorch": ["versus_pytorch.py", "--rounds", "5"],
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--out", type=pathlib.Path, default=pathlib.Path("bench.txt"))
+    arguments = parser.parse_args()
+    with arguments.out.open("w") as out:
+
+        def say(line):
+            print(line, flush=True)
+            out.write(f"{line}\n")
+
+        say(describe_machine())
+        for name, (script, *options) in BENCHMARKS.items():
+            say(f"\n{name}\n")
+            if script == "versus_pytorch.py" and not importlib.util.find_spec("torch"):
+                say("left out: PyTorch isn't installed, see benchmarks/README.md")
+                continue
+            command = [sys.executable, FOLDER / script, *options]
+            run = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+            say(run.stdout.rstrip())
+
+
+def describe_machine() -> str:
+    """Processor, memory and versions, in two lines."""
+    model = platform.processor() or platform.machine()
+    cpuinfo = pathlib.Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        for line in cpuinfo.read_text().splitlines():
+            if line.startswith("model name"):
+                model = line.partition(":")[2].strip()
+                break
+    known = ("avx2", "avx512f", *precision.BFLOAT16_CPU_FLAGS)
+    flags = [flag for flag in known if flag in (precision.cpu_flags() or ())]
+    memory = psutil.virtual_memory().total / 2**30
+    versions = ", ".join(
+        f"{name} {importlib.metadata.version(name)}"
+        for name in ("tfnst", "tensorflow", "keras")
+    )
+    return (
+        f"{model}, {len(psutil.Process().cpu_affinity())} cores "
+        f"({', '.join(flags)}), {memory:.0f} GiB\n"
+        f"Python {platform.python_version()}, {versions}"
+    )
+
+
+if __name__ == "__main__":
+    main()
