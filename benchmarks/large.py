@@ -110,6 +110,7 @@ def run(
             precision=precision,
             size=width,
             min_size=width,
+            initial_steps=steps,
             steps=steps,
             max_memory=max_memory,
             callback=lambda _: None,

@@ -180,11 +180,11 @@ def test_style_strength_sets_the_weights_that_are_not_given():
     def weights(**settings):
         return tuple(StyleTransferConfig(**settings).loss_weights().values())
 
-    assert weights() == (1, 15, 40)
+    assert weights() == (1, 40, 40)
     assert weights(style_strength=0) == (1, 0, 0)
-    assert weights(style_strength=1) == (1, 120, 160)
+    assert weights(style_strength=1) == (1, 320, 160)
     assert weights(style_strength=1, style_weight=7) == (1, 7, 160)
-    assert weights(style_strength=1, total_variation_weight=0) == (1, 120, 0)
+    assert weights(style_strength=1, total_variation_weight=0) == (1, 320, 0)
     # A copy follows the knob, too.
     copy = StyleTransferConfig().replace(style_strength=1)
-    assert copy.loss_weights()["style_weight"] == 120
+    assert copy.loss_weights()["style_weight"] == 320

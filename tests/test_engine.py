@@ -256,7 +256,7 @@ def test_the_run_as_one_graph_equals_the_python_loop(optimizer):
         ([128, 181, 256], 50, 200, [200, 141, 100]),
         ([128, 181, 256], 50, 50, [50, 50, 50]),
         ([128, 181, 256], 50, 1, [1, 50, 50]),
-        ([512], 50, 200, [50]),
+        ([512], 50, 200, [200]),
     ],
 )
 def test_scale_steps(sizes, steps, initial_steps, expected):

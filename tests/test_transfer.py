@@ -156,7 +156,7 @@ def test_the_coarsest_scale_gets_more_steps():
     ]
     assert sizes[0].tolist() == [34] * 8 + [48] * 6
     assert sizes[1].tolist() == [34] * 3 + [48] * 2
-    assert sizes[2].tolist() == [48] * 2
+    assert sizes[2].tolist() == [48] * 8
 
 
 def test_small_pictures_are_enlarged():

@@ -61,7 +61,7 @@ class StyleTransferConfig:
         content_weight: weight of the content loss, 0 or more.
         style_strength: the one knob for people, from 0 (the photo) to 1 (mostly
             painting). It sets the next two where they are None: style weight
-            `120 * style_strength^3`, total variation weight `160 * style_strength^2`.
+            `320 * style_strength^3`, total variation weight `160 * style_strength^2`.
         style_weight: weight of the style loss, 0 or more; None leaves it to
             `style_strength`.
         total_variation_weight: as `style_weight`, for the total variation loss.
@@ -71,7 +71,7 @@ class StyleTransferConfig:
             pixel change of the first trial step. 0 < rate <= 1.
         steps: gradient steps at the fine scales of the pyramid, 1 to 100,000. One
             step is one evaluation of the loss and its gradient.
-        initial_steps: gradient steps at the coarsest of several scales, where large
+        initial_steps: gradient steps at the coarsest scale, where colours and large
             forms are laid down and a step is cheap; None for 4 times `steps`. From
             there the number falls with the size of the scale until it is `steps`.
         size: long side of the picture in pixels, 32 to 16,384.
@@ -130,10 +130,10 @@ class StyleTransferConfig:
         None, "Weight of the loss that smooths; from --style-strength by default."
     )
     optimizer: str = _setting("adam", "Optimiser of the pixels.")
-    learning_rate: float = _setting(0.05, "Step of the optimiser, in pixel values.")
-    steps: int = _setting(50, "Gradient steps at the fine scales.")
+    learning_rate: float = _setting(0.015, "Step of the optimiser, in pixel values.")
+    steps: int = _setting(25, "Gradient steps at the fine scales.")
     initial_steps: int | None = _setting(
-        None, "Gradient steps at the coarsest scale of several; by default 4 x --steps."
+        None, "Gradient steps at the coarsest scale; by default 4 x --steps."
     )
     size: int = _setting(512, "Long side of the picture in pixels.")
     min_size: int = _setting(128, "Long side of the coarsest scale in pixels.")
@@ -197,7 +197,7 @@ class StyleTransferConfig:
         """
         weights = {name: getattr(self, name) for name in LOSS_WEIGHTS}
         if self.style_weight is None:
-            weights["style_weight"] = 120 * self.style_strength**3
+            weights["style_weight"] = 320 * self.style_strength**3
         if self.total_variation_weight is None:
             weights["total_variation_weight"] = 160 * self.style_strength**2
         return weights

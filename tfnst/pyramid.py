@@ -71,8 +71,8 @@ def scale_steps(
     """Gradient steps at each scale.
 
     `initial_steps` at the coarsest one; behind it the number falls in proportion to
-    the long side, `initial_steps * coarsest / long_side`, until it is `steps`. One
-    scale alone gets `steps`. The numbers of a run at 256 are so the first ones of a
+    the long side, `initial_steps * coarsest / long_side`, until it is `steps`. The
+    numbers of a run at 256 are so the first ones of a
     run at 512, and all coarse scales together cost about as much as the finest one.
 
     Args:
@@ -87,8 +87,7 @@ def scale_steps(
     falling = _round(tf.cast(initial_steps, tf.float64) * long_sides[:1] / long_sides)
     # The coarsest scale may get fewer steps than the others where that is asked for.
     behind = tf.maximum(falling[1:], steps)
-    first = tf.where(tf.shape(scales)[0] > 1, initial_steps, steps)
-    return tf.concat([first[None], behind], axis=0)
+    return tf.concat([[initial_steps], behind], axis=0)
 
 
 def fit_to_finest(
