@@ -465,7 +465,7 @@ def test_large_messages_go_both_ways(server, client):
 @pytest.mark.parametrize(
     ("client_timeout", "call", "expected"),
     [
-        (None, {}, 60 + 100 * 512 * 512 * 50 / 1e6),
+        (None, {}, 60 + 100 * 512 * 512 * 25 / 1e6),
         (None, {"size": 1000, "steps": 3}, 360),
         (None, {"size": 64, "steps": 1}, 60 + 0.4096),
         (None, {"size": 16384, "steps": 100_000}, 7 * 24 * 3600),
@@ -719,8 +719,13 @@ def test_an_interrupt_cancels_the_call(server, client):
         return answer()
 
     server.answers = [wait]
-    with pytest.raises(KeyboardInterrupt):
-        client.stylize(PNG, PAINTED)
+    # A shell has processes in the background ignore the signal, and so would Python.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            client.stylize(PNG, PAINTED)
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert cancelled.wait(5)
 
 
