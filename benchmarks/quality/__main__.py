@@ -27,7 +27,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 SAMPLES = ROOT / "examples" / "images"
 SHARED = ROOT.parent / "shared"
 SECOND_NETWORK = SHARED / "weights" / "vgg19_to_block4_conv1.npz"
-SWEEP = (0.25, 1.0, 4.0)
+SWEEP = (0.25, 1.0, 4.0, 16.0)
 
 # Content and style; the first ones only where those pictures are there.
 PAIRS = {
@@ -136,7 +136,7 @@ def _parse(pairs):
     parser.add_argument(
         "--sweep-content",
         action="store_true",
-        help="also paint with content weights times 1/4 and 4, for the fronts",
+        help="also paint with content weights times 1/4, 4 and 16, for the fronts",
     )
     parser.add_argument(
         "--set",
