@@ -19,7 +19,7 @@ import time
 import keras
 import tensorflow as tf
 
-from tfnst import StyleTransferConfig, engine, pyramid, transfer
+from tfnst import StyleTransferConfig, engine, loading, pyramid
 
 PRODUCT_SIDE = 2048
 
@@ -61,7 +61,7 @@ def main() -> None:
     sizes = list(map(int, arguments.sizes.split(",")))
     cases = []
     for precision in precisions:
-        loop, backbone = transfer.load_engine(config.replace(precision=precision))
+        loop, backbone = loading.load_engine(config.replace(precision=precision))
         product = build_product(precision)
         for size in sizes:
             step = build_step(loop, engine.Knobs.from_config(config), size)

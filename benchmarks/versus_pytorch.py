@@ -24,7 +24,7 @@ import tensorflow as tf
 import torch
 from torch.nn import functional
 
-from tfnst import StyleTransferConfig, engine, features, pyramid, transfer
+from tfnst import StyleTransferConfig, engine, features, loading, pyramid
 
 WARM_UP = 2
 MIN_COVARIANCE = 0.01
@@ -98,7 +98,7 @@ def pictures(size: int) -> tuple[tf.Tensor, tf.Tensor]:
 
 def tfnst_case(config: StyleTransferConfig, size: int) -> Case:
     """tfnst's own step, from the content image."""
-    loop, _ = transfer.load_engine(config)
+    loop, _ = loading.load_engine(config)
     knobs = engine.Knobs.from_config(config)
     content, style = pictures(size)
     targets = loop.targets(content, style)
@@ -115,7 +115,7 @@ def tfnst_case(config: StyleTransferConfig, size: int) -> Case:
 
 def torch_case(config: StyleTransferConfig, size: int, layout) -> Case:
     """The same step in PyTorch."""
-    loop, _ = transfer.load_engine(config)
+    loop, _ = loading.load_engine(config)
     kind = getattr(torch, config.precision)
     network = TorchNetwork(loop.feature_extractor, kind, layout)
     weights = config.loss_weights()

@@ -3,13 +3,13 @@ import pytest
 import tensorflow as tf
 
 from tests.helpers import TINY, picture
-from tfnst import engine, pyramid, transfer
+from tfnst import engine, loading, pyramid, transfer
 
 CONTENT, STYLE = picture(32, 40, seed=1)[None], picture(36, 32, seed=2)[None]
 
 
 def start(config, image=CONTENT, content=CONTENT, style=STYLE):
-    loop, _ = transfer.load_engine(config)
+    loop, _ = loading.load_engine(config)
     image = tf.constant(image)
     knobs = engine.Knobs.from_config(config)
     return loop, image, loop.init_state(image), loop.targets(content, style), knobs
@@ -157,7 +157,7 @@ def test_one_trace_serves_steps_and_sizes():
 def test_a_scale_starts_with_a_fresh_optimizer(optimizer):
     config = TINY.replace(optimizer=optimizer)
     _, state, _ = run(config, 3)
-    loop, _ = transfer.load_engine(config)
+    loop, _ = loading.load_engine(config)
     sides = tf.constant([48, 60])
     image, scaled, _ = loop.enter_scale(state.average, CONTENT, sides, 1.0)
     assert image.shape == (1, 48, 60, 3)
@@ -172,7 +172,7 @@ def test_a_scale_starts_with_a_fresh_optimizer(optimizer):
     [(1.0, 1.0, 1.0), (1.0, 0.5, 0.5), (1.0, 0.0, 0.0), (0.0, 1.0, 0.0)],
 )
 def test_enlarging_puts_the_contents_detail_back(content_weight, content_detail, share):
-    loop, _ = transfer.load_engine(TINY.replace(content_detail=content_detail))
+    loop, _ = loading.load_engine(TINY.replace(content_detail=content_detail))
     # A picture of one colour has no detail of its own.
     average = tf.fill([1, 16, 20, 3], 0.5)
     content = 0.25 + 0.5 * tf.constant(CONTENT)  # far from the limits
@@ -233,7 +233,7 @@ def test_the_run_as_one_graph_equals_the_python_loop(optimizer):
     config = TINY.replace(
         optimizer=optimizer, init_image="noise", seed=5, initial_steps=9
     )
-    loop, _ = transfer.load_engine(config)
+    loop, _ = loading.load_engine(config)
     scales = pyramid.build_pyramid([32, 40], [36, 32], config.size, config.min_size)
     painted, measured = tf.function(loop.paint)(
         tf.constant(CONTENT),
@@ -284,7 +284,7 @@ def test_resize_to_the_same_size_changes_nothing():
 
 
 def test_enter_scale_resizes_all_there_is():
-    loop, _ = transfer.load_engine(TINY)
+    loop, _ = loading.load_engine(TINY)
     image, state, content = loop.enter_scale(
         tf.constant(CONTENT), CONTENT, tf.constant([24, 30]), 1.0
     )

@@ -754,7 +754,7 @@ def test_bad_output_paths(tmp_path, monkeypatch):
         (ValueError, ".png", SUFFIX, "'.png'"),
         (ValueError, "", SUFFIX, "''"),
         (ValueError, "a\nb", SUFFIX, r"'a\nb'"),
-        (ValueError, "a\0.png", SUFFIX, r"'a\x00.png'"),
+        (ValueError, "a\0.png", "the path of a file", r"'a\x00.png'"),
         (ValueError, None, SUFFIX, "None"),
         (ValueError, 3, SUFFIX, "a value of type int"),
         (

@@ -9,7 +9,7 @@ import tensorflow as tf
 
 import tfnst
 from tests.helpers import TINY, picture
-from tfnst import StyleTransferConfig, engine, memory, tiling, transfer
+from tfnst import StyleTransferConfig, engine, loading, memory, tiling
 from tfnst.features import split_feature_extractor
 
 DEEP = StyleTransferConfig(weights=None, precision="float32")
@@ -26,7 +26,7 @@ def whole_gradient(whole, image, targets, knobs):
 
 def compare(config, content, style, tolerance, **tiles):
     """Asserts that tiles of a kind give what the whole gives, for a random picture."""
-    whole, _ = transfer.load_engine(config)
+    whole, _ = loading.load_engine(config)
     knobs = engine.Knobs.from_config(config)
     image = np.random.default_rng(0).uniform(size=content.shape).astype(np.float32)
     expected, gradient = whole_gradient(
@@ -99,7 +99,7 @@ def test_a_loss_alone(loss):
 
 
 def test_how_far_vgg19_sees():
-    whole, _ = transfer.load_engine(DEEP)
+    whole, _ = loading.load_engine(DEEP)
     segment = tiling.Segment.from_model(whole.feature_extractor)
     # 2 + 2 * 2 + 4 * 4 + 4 * 8 + 16 above, 1 + 2 + 4 + 8 more below, in sixteens.
     assert (segment.before, segment.after) == (80, 96)
@@ -114,7 +114,7 @@ def test_how_far_vgg19_sees():
 
 @pytest.mark.parametrize(("height", "width", "side"), [(75, 90, 20), (33, 17, 16)])
 def test_cores_cover_a_picture_once(height, width, side):
-    whole, _ = transfer.load_engine(TINY)
+    whole, _ = loading.load_engine(TINY)
     segment = tiling.Segment.from_model(whole.feature_extractor)
     for stride in (1, segment.stride):
         seen = np.zeros([1, height // stride, width // stride, 1])
@@ -128,7 +128,8 @@ def in_tiles(monkeypatch):
     """Has everything painted in tiles; returns the sides that were planned."""
     planned = []
 
-    def build_plan(extractor, config, sides, limit):
+    def build_plan(extractor, config, sides, limit, *, pictures):
+        assert pictures == 1
         planned.append(tuple(sides[0]))
         return memory.Plan("block1_pool", 24, 9, 0, 1.0)
 
@@ -187,7 +188,7 @@ def test_a_callback_sees_the_picture_in_tiles(in_tiles):
 
 
 def plan(limit, size=1024, config=DEEP, resident=memory.GIB // 2):
-    extractor = transfer.load_engine(config)[0].feature_extractor
+    extractor = loading.load_engine(config)[0].feature_extractor
     sides = np.array([[size, size], [size, size]])
     return memory.build_plan(
         extractor, config, sides, limit * memory.GIB, resident=resident
@@ -225,10 +226,17 @@ def test_a_limit_that_nothing_fits_in_says_what_would():
 def test_the_limit_is_what_is_asked_for_or_most_of_what_is_free(monkeypatch):
     assert memory.memory_limit(2.5) == 2.5 * memory.GIB
     monkeypatch.setattr(memory, "free_memory", lambda: 10 * memory.GIB)
-    monkeypatch.setattr(memory, "resident_memory", lambda: memory.GIB)
+    monkeypatch.setattr(memory, "resident_memory", lambda _: memory.GIB)
     assert memory.memory_limit(None) == 9 * memory.GIB
-    monkeypatch.setattr(tf.config, "list_logical_devices", lambda _: ["GPU:0"])
+    monkeypatch.setattr(memory, "device_kind", lambda _: "gpu")
     assert memory.memory_limit(None) == math.inf
+
+
+def test_pictures_that_are_painted_together_take_memory_together_and_no_tiles():
+    one, four = plan(100), plan(100, pictures=4)
+    assert 2 * one.peak < four.peak < 4 * one.peak
+    with pytest.raises(MemoryError):
+        plan(1.5, pictures=4)
 
 
 def test_free_memory_is_positive():

@@ -7,7 +7,7 @@ from PIL import Image
 
 import tfnst
 from tests.helpers import TINY, picture
-from tfnst import engine, pyramid, transfer
+from tfnst import engine, loading, pyramid, run
 
 CONTENT, STYLE = picture(60, 80, seed=1), picture(50, 40, seed=2)
 
@@ -45,7 +45,7 @@ def test_losses_have_one_row_a_step(result):
 
 
 def test_is_nearer_to_the_style_than_the_content_was(result):
-    loop, _ = transfer.load_engine(TINY)
+    loop, _ = loading.load_engine(TINY)
     sides = pyramid.build_pyramid([60, 80], [50, 40], 48, 32).numpy()[-1]
     content, style = (
         pyramid.resize_image(p[None], *s)
@@ -111,7 +111,7 @@ def test_runtime_settings_share_one_trace():
     tfnst.stylize(
         CONTENT, STYLE, config=base, steps=2, size=64, style_weight=3, learning_rate=0.1
     )
-    loop, _ = transfer.load_engine(base)
+    loop, _ = loading.load_engine(base)
     assert loop.run.experimental_get_tracing_count() == 1
 
 
@@ -218,7 +218,7 @@ def test_a_loss_that_is_not_finite_stops_and_keeps_the_last_good_picture(monkeyp
         match=r"^The loss is no longer finite at step 10 of 12",
     ) as caught:
         tfnst.stylize(CONTENT, STYLE, config=config)
-    transfer._load_engine.cache_clear()
+    loading._load_engine.cache_clear()
     kept = caught.value.result
     assert len(kept.losses) == 9
     assert kept.array.shape == (36, 48, 3)
@@ -239,7 +239,7 @@ def test_too_little_memory_is_said(monkeypatch):
     def exhausted(*_):
         raise tf.errors.ResourceExhaustedError(None, None, "OOM")
 
-    monkeypatch.setattr(transfer._Run, "paint", exhausted)
+    monkeypatch.setattr(run.Run, "_paint", exhausted)
     with pytest.raises(MemoryError, match=r"^`size` is too large .* Received: 48$"):
         tfnst.stylize(CONTENT, STYLE, config=TINY)
 
@@ -301,7 +301,7 @@ def test_a_style_transfer_gives_what_stylize_gives(monkeypatch):
 def test_a_style_transfer_works_out_its_style_once_a_size(monkeypatch):
     style_transfer = tfnst.StyleTransfer(STYLE, config=TINY)
     first = style_transfer.stylize(CONTENT).array
-    loop, _ = transfer.load_engine(TINY)
+    loop, _ = loading.load_engine(TINY)
     monkeypatch.setattr(loop, "style_targets", None)  # can't be called again
     np.testing.assert_array_equal(style_transfer.stylize(CONTENT).array, first)
 

@@ -12,19 +12,17 @@ from typing import TYPE_CHECKING
 from tfnst.version import __version__
 
 if TYPE_CHECKING:
+    from tfnst.batch import BatchItem, BatchProgress, stylize_batch
     from tfnst.config import StyleTransferConfig
     from tfnst.evaluation import Evaluation, evaluate
     from tfnst.export import export_saved_model
     from tfnst.images import load_image, save_image
-    from tfnst.transfer import (
-        NonFiniteLossError,
-        StyleTransfer,
-        TransferProgress,
-        TransferResult,
-        stylize,
-    )
+    from tfnst.results import NonFiniteLossError, TransferProgress, TransferResult
+    from tfnst.transfer import StyleTransfer, stylize
 
 __all__ = [
+    "BatchItem",
+    "BatchProgress",
     "Evaluation",
     "NonFiniteLossError",
     "StyleTransfer",
@@ -37,20 +35,24 @@ __all__ = [
     "load_image",
     "save_image",
     "stylize",
+    "stylize_batch",
 ]
 
 _MODULES = {
+    "BatchItem": "tfnst.batch",
+    "BatchProgress": "tfnst.batch",
     "Evaluation": "tfnst.evaluation",
-    "NonFiniteLossError": "tfnst.transfer",
+    "NonFiniteLossError": "tfnst.results",
     "StyleTransfer": "tfnst.transfer",
     "StyleTransferConfig": "tfnst.config",
-    "TransferProgress": "tfnst.transfer",
-    "TransferResult": "tfnst.transfer",
+    "TransferProgress": "tfnst.results",
+    "TransferResult": "tfnst.results",
     "evaluate": "tfnst.evaluation",
     "export_saved_model": "tfnst.export",
     "load_image": "tfnst.images",
     "save_image": "tfnst.images",
     "stylize": "tfnst.transfer",
+    "stylize_batch": "tfnst.batch",
 }
 
 

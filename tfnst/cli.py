@@ -28,6 +28,7 @@ EXIT_INTERRUPTED = 130
 _CHOICES = {
     "backbone": config_module.BACKBONES,
     "precision": config_module.PRECISIONS,
+    "device": config_module.DEVICES,
     "style_loss": config_module.STYLE_LOSSES,
     "pooling": config_module.POOLINGS,
     "optimizer": config_module.OPTIMIZERS,
@@ -41,11 +42,11 @@ _REQUEST_SETTINGS = (
     "size",
     "seed",
 )
-# An exported step has no tiles.
+# An exported step has no tiles, and runs where its server does.
 _EXPORT_SETTINGS = tuple(
     field.name
     for field in dataclasses.fields(StyleTransferConfig)
-    if field.name != "max_memory"
+    if field.name not in ("max_memory", "device")
 )
 _NETWORK_SETTINGS = ("backbone", "weights", "seed")
 _TYPES = {"int": (int, "N"), "float": (float, "X")}
@@ -163,12 +164,13 @@ def stylize(content, style, output, sheet, save_every, **settings):
             _images().check_output_path(path, name=name)
 
     with _quiet_start():
-        from tfnst import transfer
         from tfnst.progress import RunProgress
+        from tfnst.results import NonFiniteLossError
+        from tfnst.transfer import stylize as paint
     progress = RunProgress(pathlib.Path(output), save_every)
     with progress:
         try:
-            result = transfer.stylize(
+            result = paint(
                 content,
                 style,
                 init_image=init_image,
@@ -176,14 +178,14 @@ def stylize(content, style, output, sheet, save_every, **settings):
                 callback=progress.update,
                 callback_steps=save_every,
             )
-        except transfer.NonFiniteLossError as error:
+        except NonFiniteLossError as error:
             progress.close()
             if len(error.result.losses):
                 error.result.save(output)
                 _say(f"the last good picture is {output}")
             _fail(_one_line(error), EXIT_FAILED)
     images = _images()
-    images.save_image(result.image, output, name="output")
+    images.save_image(result.array, output, name="output", manifest=result.manifest)
     if sheet is not None:
         from tfnst.sheet import comparison_sheet
 
@@ -199,6 +201,94 @@ def stylize(content, style, output, sheet, save_every, **settings):
         f"{output}: {width}x{height} pixels, {steps} steps in {seconds:.0f} s "
         f"({result.backbone}, weights from {result.weights.source})"
     )
+
+
+@cli.command()
+@click.argument("contents", type=click.Path(), nargs=-1, metavar="CONTENT...")
+@click.option(
+    "-s",
+    "--style",
+    "styles",
+    type=click.Path(),
+    multiple=True,
+    metavar="FILE",
+    help="Whose style; may be repeated, for every content in every style.",
+)
+@click.option(
+    "--pairs",
+    type=click.Path(),
+    metavar="FILE",
+    help="CSV file with the columns content and style, in place of the above.",
+)
+@click.option(
+    "-o",
+    "--output",
+    required=True,
+    type=click.Path(),
+    metavar="DIR",
+    help="Folder for the pictures, CONTENT_STYLE.png.",
+)
+@click.option(
+    "--suffix", metavar=".png|.jpg|...", help="Of the files; .png by default."
+)
+@click.option(
+    "--batch-size",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Most pictures of one size to paint together; by default what suits the "
+    "device.",
+)
+@click.option(
+    "--report",
+    type=click.Path(),
+    metavar="FILE",
+    help="What became of each picture, as JSON; report.json in DIR by default.",
+)
+@_config_options
+def batch(contents, styles, pairs, output, suffix, batch_size, report, **settings):
+    """Paints every CONTENT, files or folders of them, in every style.
+
+    Pictures that are in DIR already are not painted again, so a batch that was
+    stopped can be started anew. One that fails doesn't stop the others.
+    """
+    config, init_image = _read_settings(settings)
+    if init_image is not None:
+        config = config.replace(init_image=init_image)
+    with _quiet_start():
+        from tfnst import batch as batches
+        from tfnst.progress import BatchBars
+    if pairs is None:
+        contents = batches.find_pictures(contents)
+    elif contents or styles:
+        raise click.UsageError("--pairs is in place of CONTENT and --style")
+    else:
+        contents, styles = batches.read_pairs(pairs)
+    items = batches.plan_items(
+        contents, styles, output, pairs=pairs is not None, suffix=suffix or ".png"
+    )
+    report = os.path.join(output, "report.json") if report is None else report
+    os.makedirs(output, exist_ok=True)
+    _files().write_file(report, None, name="report")
+    with BatchBars() as bars:
+        try:
+            batches.paint_items(
+                items, config, batch_size=batch_size, callback=bars.update
+            )
+        finally:
+            bars.close()
+            batches.write_report(items, report)
+    counts = batches.count(items)
+    for item in items:
+        if item.status == batches.FAILED:
+            _say(f"failed: {item.output}: {item.error}")
+    click.echo(
+        f"{output}: {', '.join(f'{n} {status}' for status, n in counts.items() if n)}"
+        f"; {report}"
+    )
+    if counts[batches.LEFT]:
+        sys.exit(EXIT_INTERRUPTED)
+    if counts[batches.FAILED]:
+        sys.exit(EXIT_FAILED)
 
 
 @cli.command()
@@ -370,6 +460,12 @@ def _images():
     from tfnst import images
 
     return images
+
+
+def _files():
+    from tfnst import files
+
+    return files
 
 
 def _say(line: str) -> None:

@@ -14,6 +14,8 @@ PRECISIONS = ("auto", "float32", "bfloat16")
 STYLE_LOSSES = ("moments", "gram")
 INIT_IMAGES = ("content", "style", "noise", "given")
 
+DEVICES = ("auto", "cpu", "gpu", "tpu")
+
 LOSS_WEIGHTS = ("content_weight", "style_weight", "total_variation_weight")
 
 MIN_SIZE, MAX_SIZE = 32, 16384
@@ -57,6 +59,8 @@ class StyleTransferConfig:
             are scaled to sum to 1.
         precision: of the network: `"float32"`, `"bfloat16"`, or `"auto"`, which is
             bfloat16 where that is faster; see `tfnst.precision.choose_precision`.
+        device: what computes: `"cpu"`, `"gpu"`, `"tpu"`, or `"auto"`, the best that
+            there is; see `tfnst.devices`.
         pooling: `"max"` as VGG was trained, or `"average"`.
         content_weight: weight of the content loss, 0 or more.
         style_strength: the one knob for people, from 0 (the photo) to 1 (mostly
@@ -95,6 +99,7 @@ class StyleTransferConfig:
         "imagenet", "Keras' ImageNet weights, random ones, or those of a file."
     )
     precision: str = _setting("auto", "What the network computes in.")
+    device: str = _setting("auto", "What computes; the best that there is by default.")
     content_layers: tuple[str, ...] = _setting(
         ("block4_conv2",), "Layers whose activations are compared with the content's."
     )
@@ -152,6 +157,7 @@ class StyleTransferConfig:
         if self.weights is not None:
             self._set("weights", self._text("weights", self.weights))
         self._check_choice("precision", PRECISIONS)
+        self._check_choice("device", DEVICES)
         for kind in ("content", "style"):
             self._check_layers(f"{kind}_layers", f"{kind}_layer_weights")
         self._check_number("content_detail", 0, 1, "a number from 0 to 1")

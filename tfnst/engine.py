@@ -163,10 +163,10 @@ class StyleTransferEngine:
             style = self._style_targets(style_image, scales[scale, 1])
             steps = scale_steps[scale]
             here = knobs._replace(steps=tf.cast(steps, tf.float32))
-            _, state, history = self._run(
-                image, state, Targets(content, style), here, steps
+            _, state, history, _ = self.run_compiled(
+                image, state, Targets(content, style), here, steps, rows=1
             )
-            measured = history[-1]
+            measured = history[0]
             finite = tf.reduce_all(tf.math.is_finite(measured))
             return scale + 1, finite, state, measured
 
@@ -385,6 +385,49 @@ class StyleTransferEngine:
             for layer in self.style_layer_weights
         }
 
+    def run_compiled(
+        self,
+        image: tf.Tensor,
+        state: TransferState,
+        targets: Targets,
+        knobs: Knobs,
+        steps: tf.Tensor,
+        *,
+        rows: int,
+    ) -> tuple[tf.Tensor, TransferState, tf.Tensor, tf.Tensor]:
+        """As `run`, with nothing whose shape depends on values, as XLA wants it.
+
+        Args:
+            image: as for `run`, and so are the next four; `steps` is at most `rows`.
+            rows: of the history.
+
+        Returns:
+            (image, state, history [rows, 4, N], number of steps taken). The rows that
+            no step has filled are 0; `rows=1` keeps the last step's.
+        """
+        history = tf.zeros([rows, 4, tf.shape(image)[0]])
+        last_row = tf.shape(history)[0] - 1
+
+        def unfinished(index, finite, *_):
+            return finite & (index < steps)
+
+        def body(index, _, image, state, history):
+            image, state, measured = self.step(image, state, targets, knobs)
+            row = tf.reshape(tf.minimum(index, last_row), [1, 1])
+            history = tf.tensor_scatter_nd_update(history, row, [tf.stack(measured)])
+            finite = tf.reduce_all(tf.math.is_finite(measured.total))
+            return index + 1, finite, image, state, history
+
+        taken, _, image, state, history = tf.while_loop(
+            unfinished,
+            body,
+            (tf.constant(0), tf.constant(True), image, state, history),
+            maximum_iterations=steps,
+            # Steps depend on each other; more would only hold more memory.
+            parallel_iterations=1,
+        )
+        return image, state, history, taken
+
     def _run(self, image, state, targets, knobs, steps):
         """`steps` steps at one scale.
 
@@ -393,35 +436,10 @@ class StyleTransferEngine:
             style, total variation and total loss of each step. It ends early after a
             step whose total loss isn't finite.
         """
-        history = tf.TensorArray(
-            tf.float32, size=0, dynamic_size=True, element_shape=[4, image.shape[0]]
+        image, state, history, taken = self.run_compiled(
+            image, state, targets, knobs, steps, rows=steps
         )
-
-        def unfinished(index, finite, *_):
-            return finite & (index < steps)
-
-        def body(index, _, image, state, history):
-            image, state, measured = self.step(image, state, targets, knobs)
-            history = history.write(index, tf.stack(measured))
-            finite = tf.reduce_all(tf.math.is_finite(measured.total))
-            return index + 1, finite, image, state, history
-
-        _, _, image, state, history = tf.while_loop(
-            unfinished,
-            body,
-            (tf.constant(0), tf.constant(True), image, state, history),
-            shape_invariants=(
-                tf.TensorShape([]),
-                tf.TensorShape([]),
-                _PICTURES.shape,
-                tf.nest.map_structure(lambda spec: spec.shape, self._state_spec),
-                tf.TensorShape(None),
-            ),
-            maximum_iterations=steps,
-            # Steps depend on each other; more would only hold more memory.
-            parallel_iterations=1,
-        )
-        return image, state, history.stack()
+        return image, state, history[:taken]
 
     def _build_state_spec(self):
         """The state's shapes with None where they change with the pictures' size."""

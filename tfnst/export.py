@@ -12,13 +12,14 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from tfnst import decoding, engine, images, pyramid, transfer
+from tfnst import decoding, engine, images, pyramid
 from tfnst.config import (
     MAX_SEED,
     MAX_STEPS,
     MIN_SIZE,
     StyleTransferConfig,
 )
+from tfnst.loading import load_engine
 from tfnst.version import __version__
 
 MANIFEST = "tfnst.json"
@@ -147,7 +148,7 @@ class ServedStyleTransfer(tf.Module):
                 f"Received: {config.max_memory}"
             )
         self.config = config
-        self._engine, self.backbone = transfer.load_engine(config)
+        self._engine, self.backbone = load_engine(config)
         # Held as variables: as constants they would come near the 2 GB that a
         # protocol buffer may have.
         self._variables = [v.value for v in self._engine.feature_extractor.variables]

@@ -7,13 +7,14 @@ import errno
 import io
 import os
 import re
-import secrets
-import stat
 import threading
 from typing import Any, BinaryIO
 
 import numpy as np
 from PIL import Image, ImageCms
+
+from tfnst.files import os_error, show_path, write_file
+from tfnst.manifest import save_options
 
 MAX_PIXELS = 89_478_485  # Pillow's own limit against decompression bombs.
 MIN_SIDE = 16
@@ -126,13 +127,18 @@ def to_pil(image: Any, *, name: str = "image") -> Image.Image:
 
 
 def save_image(
-    image: Any, path: str | os.PathLike, *, name: str = "output", quality: int = 95
+    image: Any,
+    path: str | os.PathLike,
+    *,
+    name: str = "output",
+    quality: int = 95,
+    manifest: dict[str, Any] | None = None,
 ) -> None:
     """Writes an image file, whole or not at all.
 
-    The bytes go to a hidden file in the same folder, which then takes the place of
-    `path`; whatever fails or interrupts on the way, an older file at `path` stays as
-    it was. PNG and TIFF keep every 8-bit value, JPEG and WebP are lossy.
+    Whatever fails or interrupts on the way, an older file at `path` stays as it was;
+    see `tfnst.files.write_file`. PNG and TIFF keep every 8-bit value, JPEG and WebP
+    are lossy.
 
     Args:
         image: array as for `to_pil`, or PIL image, which is saved as `load_image`
@@ -141,31 +147,34 @@ def save_image(
         name: what errors call the path. Default `"output"`.
         quality: quality of JPEG (at full colour resolution) and WebP, 1 to 100.
             Default 95.
+        manifest: what to say in the file of how the picture was made; see
+            `tfnst.manifest`. None by default.
 
     Raises:
         ValueError: for another suffix or quality, or an image that is not as above
             or does not fit into the format.
         OSError: when the file can't be written; `FileNotFoundError` and the like.
     """
-    target, suffix = _check_target(path, name)
+    suffix = _check_suffix(path, name)
     if not isinstance(quality, int) or not 1 <= quality <= 100:
         raise _error("quality", "an integer from 1 to 100", repr(quality))
     if isinstance(image, Image.Image):
         pixels = max(1, image.width * image.height)
         image = load_image(image, max_pixels=pixels, min_side=1)
     picture = to_pil(image)
+    format = _FORMATS[suffix]
     options = {
         "JPEG": {"quality": quality, "subsampling": 0},
         "WEBP": {"quality": quality},
         "TIFF": {"compression": "tiff_lzw"},
-    }
+    }.get(format, {}) | save_options(manifest, format)
     encoded = io.BytesIO()
     try:
-        picture.save(encoded, _FORMATS[suffix], **options.get(_FORMATS[suffix], {}))
+        picture.save(encoded, format, **options)
     except (OSError, ValueError) as error:  # WebP ends at 16,383 pixels, for one.
         expected = f"in a format that holds {picture.width} x {picture.height} pixels"
-        raise _error(name, expected, _show_path(path)) from error
-    _write(target, encoded.getvalue(), path, name)
+        raise _error(name, expected, show_path(path)) from error
+    write_file(path, encoded.getvalue(), name=name)
 
 
 def check_output_path(path: str | os.PathLike, *, name: str = "output") -> None:
@@ -181,32 +190,12 @@ def check_output_path(path: str | os.PathLike, *, name: str = "output") -> None:
         ValueError: for an unknown suffix.
         OSError: when the file could not be written; `FileNotFoundError` and the like.
     """
-    _write(_check_target(path, name)[0], None, path, name)
+    _check_suffix(path, name)
+    write_file(path, None, name=name)
 
 
 def _error(name: str, expected: str, received: str) -> ValueError:
     return ValueError(f"`{name}` must be {expected}. Received: {received}")
-
-
-def _os_error(error: OSError, name: str, expected: str, shown: str) -> OSError:
-    """The same error (class and errno) with a message like those of `_error`."""
-    reasons = {
-        errno.ENOENT: "which does not exist",
-        errno.EISDIR: "which is a folder",
-        errno.EACCES: "which permissions forbid",
-        errno.ENOSPC: "but the disk is full",
-    }
-    reason = reasons.get(error.errno, error.strerror or "which failed")
-    kind = type(OSError(error.errno or errno.EIO, ""))
-    renamed = kind(f"`{name}` must be {expected}. Received: {shown}, {reason}")
-    # Set afterwards, since with errno as an argument "[Errno 2]" would lead the line.
-    renamed.errno = error.errno
-    return renamed
-
-
-def _show_path(path: Any) -> str:
-    text = repr(os.fspath(path))
-    return text if len(text) <= 200 else f"{text[:100]}...{text[-90:]}"
 
 
 def _show_type(value: Any) -> str:
@@ -232,11 +221,11 @@ def _check_size(
 
 def _read_path(path: Any, name: str, limits: tuple[int, int]) -> np.ndarray:
     """[H, W, 3] from the path of an encoded file."""
-    shown = _show_path(path)
+    shown = show_path(path)
     try:
         file = open(path, "rb")  # noqa: SIM115 (closed below)
     except OSError as error:
-        raise _os_error(error, name, "a file that can be read", shown) from error
+        raise os_error(error, name, "a file that can be read", shown) from error
     except ValueError as error:  # A null byte, or half of a surrogate pair.
         raise _error(name, "the path of an image file", shown) from error
     with file:
@@ -249,7 +238,7 @@ def _read_bytes(source: Any, name: str) -> bytes:
         data = source.read() if hasattr(source, "read") else source
     except OSError as error:
         shown = _show_type(source)
-        raise _os_error(error, name, "a file that can be read", shown) from error
+        raise os_error(error, name, "a file that can be read", shown) from error
     except ValueError as error:  # A closed file, or text that is no Unicode.
         shown = f"{_show_type(source)} that can't be read"
         raise _error(name, "an open file in binary mode", shown) from error
@@ -299,7 +288,7 @@ def _read_file(
 
 def _unreadable(error: Exception, file: BinaryIO, name: str, shown: str) -> Exception:
     if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):
-        return _os_error(error, name, "a file that can be read", shown)
+        return os_error(error, name, "a file that can be read", shown)
     with contextlib.suppress(OSError):
         file.seek(0)
         if not file.read(1):
@@ -441,60 +430,12 @@ def _over_white(rgb: np.ndarray, alpha: np.ndarray) -> np.ndarray:
     return rgb * alpha + (1 - alpha)
 
 
-def _check_target(path: Any, name: str) -> tuple[str, str]:
-    """The real path to write to and its suffix, lower case."""
-    suffixes = f"a path that ends in {', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}"
+def _check_suffix(path: Any, name: str) -> str:
+    """The path's suffix, lower case."""
+    expected = f"a path that ends in {', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}"
     if not isinstance(path, str | os.PathLike):
-        raise _error(name, suffixes, _show_type(path))
-    shown = _show_path(path)
+        raise _error(name, expected, _show_type(path))
     suffix = os.path.splitext(os.fsdecode(path))[1].lower()
     if suffix not in SUFFIXES:
-        raise _error(name, suffixes, shown)
-    try:
-        # Through symbolic links, as open() writes, so that a link stays a link.
-        target = os.path.realpath(os.fsdecode(path))
-    except ValueError as error:  # A null byte.
-        raise _error(name, suffixes, shown) from error
-    folder = os.path.dirname(target)
-    try:
-        os.stat(os.path.join(folder, ""))
-    except OSError as error:
-        expected = "a path in a folder that exists"
-        shown = f"{shown} in the folder {_show_path(folder)}"
-        raise _os_error(error, name, expected, shown) from error
-    try:
-        if stat.S_ISDIR(os.stat(target).st_mode):
-            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
-        # A file may be read-only in a folder where it could yet be replaced.
-        if not os.access(target, os.W_OK):
-            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
-    except FileNotFoundError:
-        pass
-    except OSError as error:
-        raise _os_error(error, name, "a file that can be written", shown) from error
-    return target, suffix
-
-
-def _write(target: str, data: bytes | None, path: Any, name: str) -> None:
-    """Writes bytes to a path, whole or not at all; without data it only tries."""
-    folder = os.path.dirname(target)
-    hidden = os.path.join(folder, f".tfnst-{secrets.token_hex(8)}.tmp")
-    try:
-        # Not by tempfile: its files are private, and the umask, which says what this
-        # one may be, can only be read by changing it for every thread.
-        with open(hidden, "xb") as file:
-            if data is not None:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-        if data is not None:
-            if os.path.exists(target):
-                os.chmod(hidden, stat.S_IMODE(os.stat(target).st_mode))
-            os.replace(hidden, target)
-    except OSError as error:
-        expected = "a path in a folder that can be written to"
-        shown = f"{_show_path(path)} in the folder {_show_path(folder)}"
-        raise _os_error(error, name, expected, shown) from error
-    finally:
-        with contextlib.suppress(OSError):
-            os.unlink(hidden)
+        raise _error(name, expected, show_path(path))
+    return suffix

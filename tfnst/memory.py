@@ -13,6 +13,7 @@ import tensorflow as tf
 
 from tfnst import optimizers
 from tfnst.config import StyleTransferConfig
+from tfnst.devices import device_kind
 from tfnst.features import split_feature_extractor
 from tfnst.tiling import Segment
 
@@ -57,24 +58,25 @@ class Plan:
         return self.head_side is not None
 
 
-def memory_limit(max_memory: float | None) -> float:
+def memory_limit(max_memory: float | None, device: str = "auto") -> float:
     """Bytes that this process may hold in all.
 
     Args:
         max_memory: the limit in GiB, or None for what the process holds already and
-            four fifths of what is free; without any limit where a GPU computes, whose
-            memory TensorFlow allots by itself.
+            four fifths of what is free; without any limit where a GPU or TPU
+            computes, whose memory TensorFlow allots by itself.
+        device: as for `tfnst.devices.device_kind`.
     """
     if max_memory is not None:
         return max_memory * GIB
-    if tf.config.list_logical_devices("GPU"):
+    if device_kind(device) != "cpu":
         return math.inf
-    return resident_memory() + _SHARE_OF_FREE * free_memory()
+    return resident_memory(device) + _SHARE_OF_FREE * free_memory()
 
 
-def resident_memory() -> int:
+def resident_memory(device: str = "auto") -> int:
     """Bytes that this process holds; none where a GPU computes, whose own count."""
-    if tf.config.list_logical_devices("GPU"):
+    if device_kind(device) != "cpu":
         return 0
     return psutil.Process().memory_info().rss
 
@@ -105,6 +107,7 @@ def build_plan(
     sides: np.ndarray,
     limit: float,
     *,
+    pictures: int = 1,
     resident: int | None = None,
 ) -> Plan:
     """The cheapest way to compute a step within a limit.
@@ -114,6 +117,7 @@ def build_plan(
         config: of the run.
         sides: int [2, 2], height and width of content and style.
         limit: bytes that the process may hold, from `memory_limit`.
+        pictures: how many are painted at a time; more than one are not tiled.
         resident: bytes that it holds already; those that it does by default.
 
     Raises:
@@ -121,10 +125,12 @@ def build_plan(
             is needed.
         MemoryError: the same for what is free, where no limit is set.
     """
-    resident = resident_memory() if resident is None else resident
+    resident = resident_memory(config.device) if resident is None else resident
     plans, fitting = [], []
     for plan in _plans(extractor, config, sides):
-        peak = int(plan.peak + resident + _GROWTH)
+        if plan.tiled and pictures > 1:
+            break
+        peak = int(pictures * plan.peak + resident + _GROWTH)
         plans.append(dataclasses.replace(plan, peak=peak))
         if peak <= limit:
             fitting.append(plans[-1])

@@ -7,12 +7,14 @@ import pathlib
 
 import tensorflow as tf
 
+from tfnst.devices import device_kind
+
 # On CPUs with one of these a bfloat16 convolution takes about half the time of a
 # float32 one; on others it is emulated and takes longer.
 BFLOAT16_CPU_FLAGS = ("avx512_bf16", "amx_bf16", "bf16")
 
 
-def choose_precision(precision: str = "auto") -> str:
+def choose_precision(precision: str = "auto", device: str = "auto") -> str:
     """The precision that features are computed in on this machine.
 
     Image, Gram matrices, moments, losses and optimizer are float32 whatever it is:
@@ -23,16 +25,18 @@ def choose_precision(precision: str = "auto") -> str:
         precision: `"float32"`, `"bfloat16"`, or `"auto"`: bfloat16 on a TPU, on GPUs
             with bfloat16 units (compute capability 8.0 and up) and on CPUs with
             bfloat16 instructions, float32 on anything else.
+        device: as for `tfnst.devices.device_kind`.
 
     Returns:
         `"float32"` or `"bfloat16"`.
     """
     if precision != "auto":
         return precision
-    if tf.config.list_physical_devices("TPU"):
+    kind = device_kind(device)
+    if kind == "tpu":
         return "bfloat16"
-    gpus = tf.config.list_physical_devices("GPU")
-    if gpus:
+    if kind == "gpu":
+        gpus = tf.config.list_physical_devices("GPU")
         details = map(tf.config.experimental.get_device_details, gpus)
         modern = all(d.get("compute_capability", (0, 0)) >= (8, 0) for d in details)
         return "bfloat16" if modern else "float32"

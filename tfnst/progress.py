@@ -11,63 +11,66 @@ import time
 from tqdm import tqdm
 
 from tfnst import images
+from tfnst.results import TransferProgress
 
 
-class RunProgress:
-    """The bar on a terminal, the pictures in between, and Ctrl-C.
+class StopSignals:
+    """Turns the first Ctrl-C or SIGTERM into a wish to stop; a second one gives up.
 
-    While the run lasts, the first Ctrl-C (or SIGTERM) asks it to stop after the
-    present step, so that the picture so far can be saved; a second one gives up.
+    Attributes:
+        begun: whether there is something to stop; before, a signal gives up at once.
+        stopping: whether there was one.
     """
 
-    def __init__(self, output: pathlib.Path, save_every: int | None) -> None:
-        self._output = output
-        self._save_every = save_every
-        self._bar = None
-        self._begun = self._stopping = False
-        self._signals = {}
+    def __init__(self) -> None:
+        self.begun = self.stopping = False
+        self._handlers = {}
 
-    def __enter__(self):
+    def __enter__(self) -> StopSignals:
         for number in (signal.SIGINT, signal.SIGTERM):
-            self._signals[number] = signal.signal(number, self._on_signal)
+            self._handlers[number] = signal.signal(number, self._on_signal)
         return self
 
-    def __exit__(self, *_):
-        self.close()
-        for number, handler in self._signals.items():
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._handlers.items():
             signal.signal(number, handler)
 
-    def close(self):
+    def _on_signal(self, number, frame):
+        if not self.begun or self.stopping:
+            raise KeyboardInterrupt
+        self.stopping = True
+
+
+class RunBar:
+    """The bar of a run on a terminal; nothing in a pipe.
+
+    Args:
+        position: the bar's line; 0 is the first.
+    """
+
+    def __init__(self, position: int = 0) -> None:
+        self._position = position
+        self._bar = None
+
+    def close(self) -> None:
+        """Takes the bar away; the next run gets a new one."""
         if self._bar is not None:
             self._bar.close()
             self._bar = None
 
-    def update(self, progress):
-        self._begun = True
+    def update(self, progress: TransferProgress) -> None:
+        """Shows how far the run is."""
         if self._bar is None:
-            # Some terminals say that they are 0 wide and high, and would get no bar.
-            columns, lines = shutil.get_terminal_size()
-            self._bar = tqdm(
+            self._bar = _bar(
                 total=1.0,
                 bar_format="{percentage:3.0f}%|{bar:12}| {elapsed}<{remaining}  {desc}",
-                file=sys.stderr,
-                # Nothing in a pipe.
-                disable=None,
-                ncols=columns,
-                nrows=lines,
+                position=self._position,
+                leave=not self._position,
             )
             self._last = (time.perf_counter(), progress.step)
         self._bar.set_description_str(self._describe(progress), refresh=False)
         self._bar.n = progress.fraction
         self._bar.refresh()
-        if self._save_every and progress.step % self._save_every == 0:
-            digits = len(str(progress.steps))
-            name = f"{self._output.stem}-{progress.step:0{digits}}{self._output.suffix}"
-            images.save_image(
-                progress.image(), self._output.with_name(name), name="output"
-            )
-        if self._stopping:
-            progress.stop()
 
     def _describe(self, progress):
         now, step = time.perf_counter(), progress.step
@@ -81,7 +84,97 @@ class RunProgress:
             f"total {losses['total']:.3f}"
         )
 
-    def _on_signal(self, number, frame):
-        if not self._begun or self._stopping:
-            raise KeyboardInterrupt
-        self._stopping = True
+
+class RunProgress:
+    """The bar of a run, the pictures in between, and Ctrl-C.
+
+    While the run lasts, the first Ctrl-C (or SIGTERM) asks it to stop after the
+    present step, so that the picture so far can be saved; a second one gives up.
+    """
+
+    def __init__(self, output: pathlib.Path, save_every: int | None) -> None:
+        self._output = output
+        self._save_every = save_every
+        self._bar = RunBar()
+        self._signals = StopSignals()
+
+    def __enter__(self):
+        self._signals.__enter__()
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+        self._signals.__exit__()
+
+    def close(self):
+        self._bar.close()
+
+    def update(self, progress):
+        self._signals.begun = True
+        self._bar.update(progress)
+        if self._save_every and progress.step % self._save_every == 0:
+            digits = len(str(progress.steps))
+            name = f"{self._output.stem}-{progress.step:0{digits}}{self._output.suffix}"
+            images.save_image(
+                progress.image(), self._output.with_name(name), name="output"
+            )
+        if self._signals.stopping:
+            progress.stop()
+
+
+class BatchBars:
+    """A bar over the pictures of a batch and one within, and Ctrl-C.
+
+    The first Ctrl-C (or SIGTERM) asks the batch to stop; a second one gives up.
+    """
+
+    def __init__(self) -> None:
+        self._run_bar = RunBar(position=1)
+        self._bar = None
+        self._signals = StopSignals()
+
+    def __enter__(self):
+        self._signals.__enter__()
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+        self._signals.__exit__()
+
+    def close(self):
+        self._run_bar.close()
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None
+
+    def update(self, progress):
+        self._signals.begun = True
+        if self._bar is None:
+            self._bar = _bar(
+                total=progress.total,
+                bar_format="{n}/{total} pictures|{bar:12}| {elapsed}<{remaining}  "
+                "{desc}",
+            )
+        if progress.run is None:
+            self._run_bar.close()
+        else:
+            self._run_bar.update(progress.run)
+            names = ", ".join(str(item.output) for item in progress.items)
+            self._bar.set_description_str(names, refresh=False)
+        self._bar.n = progress.done
+        self._bar.refresh()
+        if self._signals.stopping:
+            progress.stop()
+
+
+def _bar(**settings):
+    # Some terminals say that they are 0 wide and high, and would get no bar.
+    columns, lines = shutil.get_terminal_size()
+    return tqdm(
+        file=sys.stderr,
+        # Nothing in a pipe.
+        disable=None,
+        ncols=columns,
+        nrows=lines,
+        **settings,
+    )

@@ -1,0 +1,326 @@
+"""Many pictures: each in each style, faults, killing and taking up again."""
+
+import json
+import signal
+import subprocess
+import time
+
+import numpy as np
+import pytest
+
+import tfnst
+from tests.helpers import TINY, picture
+from tests.test_cli import TFNST, TINY_OPTIONS, tfnst_command
+from tfnst import batch, engine, run
+from tfnst.manifest import read_manifest
+
+STYLES = [picture(50, 40, seed=2), picture(44, 60, seed=3)]
+CONTENTS = [picture(60, 80, seed=1), picture(80, 60, seed=4), picture(60, 80, seed=5)]
+
+
+def close(array, other):
+    # Convolutions of a batch may be summed in another order.
+    np.testing.assert_allclose(array, other, atol=1e-4)
+
+
+@pytest.mark.parametrize("batch_size", [1, 2, 6])
+@pytest.mark.parametrize("optimizer", ["adam", "lbfgs"])
+def test_a_batch_gives_what_each_alone_gives(batch_size, optimizer):
+    config = TINY.replace(optimizer=optimizer)
+    items = tfnst.stylize_batch(CONTENTS, STYLES, config=config, batch_size=batch_size)
+    wanted = [(content, style) for style in STYLES for content in CONTENTS]
+    assert [item.status for item in items] == ["painted"] * 6
+    for item, (content, style) in zip(items, wanted, strict=True):
+        alone = tfnst.stylize(content, style, config=config)
+        close(item.result.array, alone.array)
+        for name in ("step", "size", "content", "style", "total_variation", "total"):
+            close(item.result.losses[name], alone.losses[name])
+        assert item.result.manifest == alone.manifest
+
+
+def test_styles_of_a_batch_painted_together_may_differ(monkeypatch):
+    sizes = []
+    real = run.Run.__init__
+
+    def counted(self, config, jobs, *args, **kwargs):
+        sizes.append(len(jobs))
+        real(self, config, jobs, *args, **kwargs)
+
+    monkeypatch.setattr(run.Run, "__init__", counted)
+    items = tfnst.stylize_batch(
+        CONTENTS[:2], STYLES, pairs=True, config=TINY.replace(size=40), batch_size=2
+    )
+    assert sizes == [1, 1]  # of different shapes
+    sizes.clear()
+    items = tfnst.stylize_batch(
+        CONTENTS[::2], STYLES, pairs=True, config=TINY, batch_size=2
+    )
+    assert sizes == [2]
+    for item, content, style in zip(items, CONTENTS[::2], STYLES, strict=True):
+        close(item.result.array, tfnst.stylize(content, style, config=TINY).array)
+
+
+def test_noise_is_the_same_for_each_of_a_batch():
+    config = TINY.replace(init_image="noise", seed=3)
+    items = tfnst.stylize_batch(CONTENTS[::2], STYLES[:1], config=config, batch_size=2)
+    for item, content in zip(items, CONTENTS[::2], strict=True):
+        close(item.result.array, tfnst.stylize(content, STYLES[0], config=config).array)
+
+
+@pytest.fixture
+def files(tmp_path):
+    """Three contents, one of them bad, and two styles."""
+    for i, array in enumerate(CONTENTS):
+        tfnst.save_image(array, tmp_path / f"photo{i}.png")
+    (tmp_path / "photo1.png").write_text("a diary")
+    for i, array in enumerate(STYLES):
+        tfnst.save_image(array, tmp_path / f"style{i}.png")
+    return tmp_path
+
+
+def paths(folder, kind, numbers):
+    return [folder / f"{kind}{i}.png" for i in numbers]
+
+
+def test_a_bad_picture_stops_no_other(files):
+    out = files / "new" / "out"
+    items = tfnst.stylize_batch(
+        paths(files, "photo", range(3)), paths(files, "style", range(3)), out,
+        config=TINY, suffix=".jpg",
+    )  # fmt: skip
+    assert [item.status for item in items] == [
+        *("painted", "failed", "painted"),
+        *("painted", "failed", "painted"),
+        *("failed", "failed", "failed"),
+    ]
+    assert "`content_image` must be an image file" in items[1].error
+    assert "photo1.png" in items[1].error
+    assert "`style_image` must be a file that can be read" in items[6].error
+    assert sorted(path.name for path in out.iterdir()) == [
+        f"photo{i}_style{j}.jpg" for i in (0, 2) for j in range(2)
+    ]
+    for item in items:
+        if item.status == "painted":
+            assert tfnst.load_image(item.output).shape == (1, 36, 48, 3)
+            assert item.seconds > 0
+            assert item.result is None
+
+
+def test_what_is_there_is_painted_again_only_where_something_changed(files):
+    out = files / "out"
+    contents, styles = paths(files, "photo", (0, 2)), paths(files, "style", (0, 1))
+
+    def statuses(**settings):
+        items = tfnst.stylize_batch(contents, styles, out, config=TINY, **settings)
+        return [item.status for item in items]
+
+    assert statuses() == ["painted"] * 4
+    assert statuses() == ["skipped"] * 4
+    assert statuses(max_memory=20, device="cpu") == ["skipped"] * 4
+    assert statuses(steps=5) == ["painted"] * 4
+    tfnst.save_image(CONTENTS[1], contents[0])
+    assert statuses(steps=5) == ["painted", "skipped", "painted", "skipped"]
+    tfnst.save_image(CONTENTS[1], styles[1])
+    assert statuses(steps=5) == ["skipped", "skipped", "painted", "painted"]
+    (out / "photo0_style0.png").unlink()
+    assert statuses(steps=5) == ["painted", "skipped", "skipped", "skipped"]
+
+
+def test_a_file_that_tfnst_has_not_painted_is_kept(files):
+    out = files / "out"
+    out.mkdir()
+    foreign = out / "photo0_style0.png"
+    tfnst.save_image(CONTENTS[0], foreign)
+    before = foreign.read_bytes()
+    items = tfnst.stylize_batch(
+        paths(files, "photo", (0, 2)), paths(files, "style", (0,)), out, config=TINY
+    )
+    assert [item.status for item in items] == ["failed", "painted"]
+    assert "which tfnst has not painted" in items[0].error
+    assert foreign.read_bytes() == before
+
+
+def test_a_loss_that_is_not_finite_fails_its_own_picture_only(monkeypatch):
+    real = engine.StyleTransferEngine.step
+
+    def poisoned(self, image, state, targets, knobs):
+        import tensorflow as tf
+
+        image, state, measured = real(self, image, state, targets, knobs)
+        white = tf.reduce_mean(targets.content["block2_conv1"], axis=[1, 2, 3])
+        mean = self.feature_extractor(tf.ones([1, 36, 48, 3]))["block2_conv1"]
+        bad = tf.abs(white - tf.reduce_mean(mean)) < 1e-3
+        total = tf.where(bad, float("nan"), measured.total)
+        return image, state, measured._replace(total=total)
+
+    monkeypatch.setattr(engine.StyleTransferEngine, "step", poisoned)
+    white = np.ones([60, 80, 3], np.float32)
+    items = tfnst.stylize_batch(
+        [CONTENTS[0], white, CONTENTS[2]],
+        STYLES[:1],
+        config=TINY.replace(ema_momentum=0.3),  # not shared with another test's engine
+        batch_size=3,
+    )
+    assert [item.status for item in items] == ["painted", "failed", "painted"]
+    assert "no longer finite" in items[1].error
+
+
+def test_memory_that_is_too_small_for_all_together_paints_fewer(monkeypatch):
+    sizes = []
+    real = run.Run.paint
+
+    def paint(self):
+        sizes.append(len(self._styles))
+        if len(self._styles) > 1:
+            raise MemoryError("too many")
+        return real(self)
+
+    monkeypatch.setattr(run.Run, "paint", paint)
+    contents = [CONTENTS[0]] * 3
+    items = tfnst.stylize_batch(contents, STYLES[:1], config=TINY, batch_size=3)
+    assert [item.status for item in items] == ["painted"] * 3
+    assert sizes == [3, 1, 2, 1, 1]
+
+
+def test_a_callback_sees_every_picture_and_can_stop(files):
+    seen = []
+
+    def watch(progress):
+        seen.append((progress.done, progress.total, progress.run is not None))
+        if progress.done == 1 and progress.run is not None:
+            progress.stop()
+
+    items = tfnst.stylize_batch(
+        [CONTENTS[0]] * 3, STYLES[:1], files / "out", config=TINY, callback=watch
+    )
+    assert [item.status for item in items] == ["painted", "left", "left"]
+    assert {total for _, total, _ in seen} == {3}
+    assert [done for done, _, _ in seen] == sorted(done for done, _, _ in seen)
+    assert [path.name for path in (files / "out").iterdir()] == ["0001_0001.png"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"contents": []}, "`contents` must hold one picture or more"),
+        ({"styles": []}, "`styles` must hold one picture or more"),
+        ({"suffix": ".gif"}, "`suffix` must be one of"),
+        ({"pairs": True}, "`styles` must be as many as `contents`"),
+        ({"batch_size": 0}, "`batch_size` must be an integer, 1 or more"),
+        ({"init_image": "given"}, "`init_image` must be 'content', 'style' or"),
+        ({"contents": ["a/x.png", "b/x.jpg"]}, "must have different names"),
+    ],
+)
+def test_bad_arguments(tmp_path, changes, expected):
+    arguments = {"contents": CONTENTS, "styles": STYLES, "output": tmp_path}
+    with pytest.raises(ValueError, match=expected):
+        tfnst.stylize_batch(**arguments | changes, config=TINY)
+
+
+def test_pairs_come_from_a_table(tmp_path):
+    table = tmp_path / "pairs.csv"
+    table.write_text("\ufeffstyle,content,note\ns.png,c.png,1\n/s2.png,d/c.png,2\n")
+    contents, styles = batch.read_pairs(table)
+    assert contents == [tmp_path / "c.png", tmp_path / "d" / "c.png"]
+    assert [str(style) for style in styles] == [str(tmp_path / "s.png"), "/s2.png"]
+
+
+@pytest.mark.parametrize("text", ["", "content,style\n", "a,b\n1,2\n", "content\nx\n"])
+def test_a_table_without_pairs_is_refused(tmp_path, text):
+    table = tmp_path / "pairs.csv"
+    table.write_text(text)
+    with pytest.raises(ValueError, match="`pairs` must be a CSV file"):
+        batch.read_pairs(table)
+    with pytest.raises(FileNotFoundError, match="`pairs` must be a file"):
+        batch.read_pairs(tmp_path / "none.csv")
+
+
+def test_folders_stand_for_their_pictures(files):
+    (files / "notes.txt").write_text("")
+    (files / ".hidden.png").write_text("")
+    found = batch.find_pictures([files, files / "x.png"])
+    names = ["photo0", "photo1", "photo2", "style0", "style1", "x"]
+    assert [path.name for path in found] == [f"{name}.png" for name in names]
+    (files / "empty").mkdir()
+    with pytest.raises(ValueError, match="`contents` must be pictures, or folders"):
+        batch.find_pictures([files / "empty"])
+
+
+def command(folder, *arguments):
+    return tfnst_command("batch", *arguments, *TINY_OPTIONS, cwd=folder)
+
+
+def test_the_command_reports_and_says_by_its_code_what_failed(files):
+    done = command(
+        files, "photo0.png", "photo1.png", "-s", "style0.png", "-o", "out",
+        "--report", "all.json",
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert done.stdout == "out: 1 painted, 1 failed; all.json\n"
+    assert "tfnst: failed: out/photo1_style0.png: `content_image` must" in done.stderr
+    report = json.loads((files / "all.json").read_text())
+    assert (report["painted"], report["failed"], report["left"]) == (1, 1, 0)
+    assert report["items"][1]["error"].startswith("`content_image` must be")
+
+    (files / "pairs.csv").write_text("content,style\nphoto0.png,style0.png\n")
+    done = command(files, "--pairs", "pairs.csv", "-o", "out")
+    assert (done.returncode, done.stdout) == (0, "out: 1 skipped; out/report.json\n")
+    done = command(files, "photo0.png", "--pairs", "pairs.csv", "-o", "out")
+    assert done.returncode == 2
+    done = command(files, "photo0.png", "-o", "out")
+    assert done.returncode == 2
+    assert "`styles` must hold one picture or more" in done.stderr
+
+
+def test_a_batch_that_was_killed_is_taken_up_where_it_was(tmp_path):
+    for i in range(24):
+        tfnst.save_image(picture(40, 52, seed=i), tmp_path / f"c{i:02}.png")
+    for i in range(2):
+        tfnst.save_image(picture(50, 40, seed=100 + i), tmp_path / f"s{i}.png")
+    contents = [f"c{i:02}.png" for i in range(24)]
+    arguments = [*contents, "-s", "s0.png", "-s", "s1.png", "-o", "out", *TINY_OPTIONS]
+    out = tmp_path / "out"
+    process = subprocess.Popen([*TFNST, "batch", *arguments], cwd=tmp_path)
+    deadline = time.monotonic() + 120
+    while len(list(out.glob("*.png"))) < 9 and time.monotonic() < deadline:
+        time.sleep(0.01)
+    process.kill()
+    assert process.wait() == -signal.SIGKILL
+    before = {path: path.stat().st_mtime_ns for path in out.glob("*.png")}
+    assert 9 <= len(before) < 48
+    for path in before:
+        assert tfnst.load_image(path).shape == (1, 37, 48, 3)
+        assert read_manifest(path)["content_image"]["name"] in contents
+
+    done = tfnst_command("batch", *arguments, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    report = json.loads((out / "report.json").read_text())
+    assert report["skipped"] == len(before)
+    assert report["painted"] == 48 - len(before)
+    after = {path: path.stat().st_mtime_ns for path in out.glob("*.png")}
+    assert len(after) == 48
+    assert {path: after[path] for path in before} == before
+    for path in after:
+        assert tfnst.load_image(path).shape == (1, 37, 48, 3)
+
+
+def test_a_batch_that_is_interrupted_leaves_the_rest(tmp_path):
+    tfnst.save_image(picture(50, 40, seed=100), tmp_path / "s.png")
+    for i in range(12):
+        tfnst.save_image(picture(40, 52, seed=i), tmp_path / f"c{i}.png")
+    contents = [f"c{i}.png" for i in range(12)]
+    process = subprocess.Popen(
+        [*TFNST, "batch", *contents, "-s", "s.png", "-o", "out", *TINY_OPTIONS],
+        cwd=tmp_path, stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    deadline = time.monotonic() + 120
+    while len(list(tmp_path.glob("out/*.png"))) < 2 and time.monotonic() < deadline:
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    stdout, _ = process.communicate(timeout=60)
+    assert process.returncode == 130
+    report = json.loads((tmp_path / "out" / "report.json").read_text())
+    assert report["painted"] + report["left"] == 12
+    assert report["left"] > 0
+    assert f"{report['left']} left" in stdout
+    assert len(list(tmp_path.glob("out/*.png"))) == report["painted"]

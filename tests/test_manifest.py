@@ -1,0 +1,91 @@
+"""Pictures say how they were made."""
+
+import hashlib
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import tfnst
+from tests.helpers import TINY, picture
+from tfnst.images import SUFFIXES, load_image, save_image
+from tfnst.manifest import MAX_BYTES, build_manifest, describe_source, read_manifest
+
+CONTENT, STYLE = picture(60, 80, seed=1), picture(50, 40, seed=2)
+MANIFEST = build_manifest(
+    settings={"size": 48, "weights": "Müller's.h5"},
+    content_image={"name": "photo.jpg", "sha256": "ab"},
+    style_image={"name": None, "sha256": None},
+    steps=3,
+)
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_every_format_holds_a_manifest(tmp_path, suffix):
+    plain, told = tmp_path / f"plain{suffix}", tmp_path / f"told{suffix}"
+    save_image(CONTENT, plain)
+    save_image(CONTENT, told, manifest=MANIFEST)
+    assert read_manifest(told) == MANIFEST
+    assert read_manifest(plain) is None
+    np.testing.assert_array_equal(load_image(plain), load_image(told))
+
+
+def test_a_result_says_what_it_was_made_from(tmp_path):
+    path = tmp_path / "content.png"
+    save_image(CONTENT, path)
+    result = tfnst.stylize(path, STYLE, config=TINY, size=40)
+    result.save(tmp_path / "out.png")
+    manifest = read_manifest(tmp_path / "out.png")
+    assert manifest["content_image"] == {
+        "name": "content.png",
+        "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
+    }
+    assert manifest["style_image"] == describe_source(STYLE)
+    assert manifest["settings"]["size"] == 40
+    # The settings make a configuration again.
+    assert tfnst.StyleTransferConfig(**manifest["settings"]) == result.config
+    assert manifest["steps"] == len(result.losses)
+    assert manifest["weights"]["source"] == result.weights.source
+    assert manifest["versions"]["tfnst"] == tfnst.__version__
+
+
+def test_sources_are_told_apart_by_what_they_hold():
+    grey = Image.fromarray(np.zeros([20, 30], np.uint8))
+    digests = {
+        describe_source(source)["sha256"]
+        for source in (
+            b"abc",
+            np.zeros([2, 6]),
+            np.zeros([3, 4]),
+            np.zeros([3, 4], np.float32),
+            grey,
+        )
+    }
+    assert len(digests) == 5
+    assert describe_source(bytearray(b"abc")) == describe_source(b"abc")
+    assert describe_source(np.zeros([4, 3]).T) == describe_source(np.zeros([3, 4]))
+    assert describe_source(np.asarray(grey)) == describe_source(grey)
+
+
+@pytest.mark.parametrize("data", [b"", b"no picture", b"\x89PNG\r\n\x1a\n" * 3])
+def test_what_is_no_picture_has_no_manifest(tmp_path, data):
+    path = tmp_path / "file.png"
+    path.write_bytes(data)
+    assert read_manifest(path) is None
+    with pytest.raises(FileNotFoundError):
+        read_manifest(tmp_path / "missing.png")
+
+
+def test_another_programs_comment_is_no_manifest(tmp_path):
+    for comment in ("a lovely day", json.dumps([1]), json.dumps({"a": 1})):
+        exif = Image.Exif()
+        exif.get_ifd(0x8769)[0x9286] = b"ASCII\0\0\0" + comment.encode()
+        Image.new("RGB", (20, 20)).save(tmp_path / "a.jpg", exif=exif)
+        assert read_manifest(tmp_path / "a.jpg") is None
+
+
+def test_too_long_a_manifest_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="`manifest` must be at most"):
+        save_image(CONTENT, tmp_path / "a.jpg", manifest={"settings": "x" * MAX_BYTES})
+    assert not list(tmp_path.iterdir())

@@ -1,0 +1,154 @@
+"""Several devices: each paints its share, and the pictures are the same."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import tfnst
+from tests.helpers import ROOT, TINY, picture
+from tfnst import devices, engine, loading
+
+CONTENTS = [picture(60, 80, seed=i) for i in range(5)]
+STYLES = [picture(50, 40, seed=2), picture(44, 60, seed=3)]
+
+# Logical devices can only be made before TensorFlow first works.
+SPREAD = """
+import json, sys
+import numpy as np
+import tensorflow as tf
+count, path = int(sys.argv[1]), sys.argv[2]
+tf.config.set_logical_device_configuration(
+    tf.config.list_physical_devices("CPU")[0],
+    [tf.config.LogicalDeviceConfiguration()] * count,
+)
+import tfnst
+from tests.test_replicas import CONTENTS, STYLES, TINY
+from tfnst import devices, replicas
+strategy = devices.choose_strategy()
+seen = []
+real = replicas.ReplicatedEngine.run
+def run(self, image, state, targets, knobs, steps):
+    seen.append(int(image.shape[0]))
+    return real(self, image, state, targets, knobs, steps)
+replicas.ReplicatedEngine.run = run
+arrays = {}
+for optimizer in ("adam", "lbfgs"):
+    config = TINY.replace(optimizer=optimizer, steps=4, initial_steps=4)
+    items = tfnst.stylize_batch(CONTENTS, STYLES, config=config, batch_size=count + 1)
+    arrays |= {f"{optimizer}{i}": x.result.array for i, x in enumerate(items)}
+    arrays |= {
+        f"{optimizer}{i}_loss": x.result.losses["total"] for i, x in enumerate(items)
+    }
+np.savez(path, **arrays)
+print(json.dumps({"replicas": strategy.num_replicas_in_sync, "together": seen}))
+"""
+
+
+@pytest.mark.parametrize("count", [2, 4])
+def test_several_devices_give_what_one_gives(tmp_path, count):
+    path = tmp_path / "arrays.npz"
+    done = subprocess.run(
+        [sys.executable, "-c", SPREAD, str(count), str(path)],
+        cwd=ROOT, capture_output=True, text=True, timeout=600,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-3000:]
+    told = json.loads(done.stdout.splitlines()[-1])
+    assert told["replicas"] == count
+    # Batches of one more than there are devices, and what is left; one alone needs
+    # no more than one device.
+    assert set(told["together"]) == {count + 1} | {10 % (count + 1)} - {0, 1}
+    arrays = np.load(path)
+    for optimizer, tolerance in (("adam", 1 / 255), ("lbfgs", 0.1)):
+        config = TINY.replace(optimizer=optimizer, steps=4, initial_steps=4)
+        items = tfnst.stylize_batch(CONTENTS, STYLES, config=config)
+        for i, item in enumerate(items):
+            # Rounding differs, and L-BFGS makes much of it, a step after the other.
+            np.testing.assert_allclose(
+                arrays[f"{optimizer}{i}"], item.result.array, atol=tolerance
+            )
+            np.testing.assert_allclose(
+                arrays[f"{optimizer}{i}_loss"], item.result.losses["total"], rtol=2e-2
+            )
+
+
+@pytest.mark.parametrize("style_loss", ["moments", "gram"])
+@pytest.mark.parametrize("optimizer", ["adam", "lbfgs"])
+@pytest.mark.parametrize("pooling", ["max", "average"])
+def test_steps_compile_with_xla(style_loss, optimizer, pooling):
+    """The nearest check of what a TPU takes: static shapes, and no op XLA lacks."""
+    config = TINY.replace(style_loss=style_loss, optimizer=optimizer, pooling=pooling)
+    plain, _ = loading.load_engine(config)
+    content, style = CONTENTS[0][None], STYLES[0][None]
+    image = picture(60, 80, seed=9)[None]
+    arguments = (
+        tf.constant(image),
+        plain.init_state(tf.constant(image)),
+        plain.targets(tf.constant(content), tf.constant(style)),
+        engine.Knobs.from_config(config),
+    )
+    compiled = tf.function(plain.run_compiled, jit_compile=True)
+    steps = 3 if optimizer == "adam" else 2
+    painted, state, history, taken = compiled(*arguments, tf.constant(steps), rows=8)
+    expected, expected_state, rows = plain.run(*arguments, tf.constant(steps))
+    assert int(taken) == steps
+    assert history.shape == (8, 4, 1)
+    np.testing.assert_allclose(painted, expected, atol=1e-3)
+    np.testing.assert_allclose(state.average, expected_state.average, atol=1e-3)
+    np.testing.assert_allclose(history[:steps], rows, rtol=1e-3)
+    np.testing.assert_array_equal(history[steps:], 0)
+
+
+def test_bfloat16_compiles_with_xla():
+    config = TINY.replace(precision="bfloat16")
+    plain, _ = loading.load_engine(config)
+    image = tf.constant(CONTENTS[0][None])
+    compiled = tf.function(plain.run_compiled, jit_compile=True)
+    painted, *_ = compiled(
+        image, plain.init_state(image), plain.targets(image, STYLES[0][None]),
+        engine.Knobs.from_config(config), tf.constant(2), rows=2,
+    )  # fmt: skip
+    assert 0 < np.abs(painted - image).max() < 0.2
+
+
+def found(monkeypatch, *kinds):
+    kinds = {"CPU", *kinds}
+
+    def devices_of(kind):
+        return [f"{kind}:0"] if kind in kinds else []
+
+    monkeypatch.setattr(tf.config, "list_physical_devices", devices_of)
+    for name in ("TPU_NAME", "COLAB_TPU_ADDR"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def test_the_best_device_is_taken(monkeypatch):
+    found(monkeypatch)
+    assert devices.device_kind() == "cpu"
+    found(monkeypatch, "GPU")
+    assert devices.device_kind() == "gpu"
+    assert devices.device_kind("cpu") == "cpu"
+    found(monkeypatch, "GPU", "TPU")
+    assert devices.device_kind() == "tpu"
+    found(monkeypatch, "GPU")
+    monkeypatch.setenv("TPU_NAME", "local")
+    assert devices.device_kind() == "tpu"
+
+
+def test_a_device_that_is_not_there_is_said(monkeypatch):
+    found(monkeypatch, "GPU")
+    with pytest.raises(ValueError, match=r"`device` must be .* gpu or cpu, or auto"):
+        devices.device_kind("tpu")
+    monkeypatch.undo()
+    if not tf.config.list_physical_devices("GPU"):
+        with pytest.raises(ValueError, match=r"`device` must be .*Received: 'gpu'"):
+            tfnst.stylize(CONTENTS[0], STYLES[0], config=TINY, device="gpu")
+
+
+def test_one_device_needs_no_strategy():
+    if len(tf.config.list_physical_devices()) == 1:
+        assert devices.choose_strategy() is None
+        assert devices.choose_strategy("cpu") is None

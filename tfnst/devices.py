@@ -1,0 +1,97 @@
+"""Which devices a run computes on."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import os
+
+import tensorflow as tf
+
+# Variables that name a TPU which isn't in this machine.
+_TPU_VARIABLES = ("TPU_NAME", "COLAB_TPU_ADDR")
+
+
+def device_kind(device: str = "auto") -> str:
+    """The kind of device that a run computes on.
+
+    Args:
+        device: `"cpu"`, `"gpu"`, `"tpu"`, or `"auto"`: a TPU where there is one, else
+            GPUs, else the CPU.
+
+    Returns:
+        `"cpu"`, `"gpu"` or `"tpu"`.
+
+    Raises:
+        ValueError: when there is no such device.
+    """
+    found = [kind for kind, there in _look().items() if there]
+    if device == "auto":
+        return found[0]
+    if device not in found:
+        raise ValueError(
+            f"`device` must be one that TensorFlow finds here, {' or '.join(found)}, "
+            f"or auto. Received: {device!r}"
+        )
+    return device
+
+
+def placement(device: str = "auto") -> contextlib.AbstractContextManager:
+    """A context in which TensorFlow computes on the CPU where that is asked for.
+
+    Without it TensorFlow takes a GPU if it has one.
+
+    Args:
+        device: as for `device_kind`.
+    """
+    if device == "cpu" and tf.config.list_logical_devices("GPU"):
+        return tf.device("/device:CPU:0")
+    return contextlib.nullcontext()
+
+
+def choose_strategy(device: str = "auto") -> tf.distribute.Strategy | None:
+    """How pictures are spread over several devices.
+
+    Args:
+        device: as for `device_kind`.
+
+    Returns:
+        A TPUStrategy for a TPU; a MirroredStrategy for several GPUs or, where
+        TensorFlow was told to see several, for several logical CPUs; None for one
+        device.
+
+    Raises:
+        ValueError: when there is no such device.
+    """
+    kind = device_kind(device)
+    if kind == "tpu":
+        return _tpu_strategy()
+    devices = tuple(d.name for d in tf.config.list_logical_devices(kind.upper()))
+    return _mirrored_strategy(devices) if len(devices) > 1 else None
+
+
+def _look():
+    """Kinds of devices, the fastest first, and whether there are any."""
+    return {
+        "tpu": bool(
+            tf.config.list_physical_devices("TPU")
+            or any(os.environ.get(name) for name in _TPU_VARIABLES)
+        ),
+        "gpu": bool(tf.config.list_physical_devices("GPU")),
+        "cpu": True,
+    }
+
+
+@functools.cache
+def _tpu_strategy():
+    # "local" is the TPU of this machine, as on Kaggle.
+    local = tf.config.list_physical_devices("TPU")
+    resolver = tf.distribute.cluster_resolver.TPUClusterResolver.connect(
+        tpu="local" if local else None
+    )
+    return tf.distribute.TPUStrategy(resolver)
+
+
+@functools.cache
+def _mirrored_strategy(devices):
+    return tf.distribute.MirroredStrategy(devices)

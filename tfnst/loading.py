@@ -1,0 +1,89 @@
+"""Engines for configurations, each loaded and traced once."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import os
+
+import tensorflow as tf
+
+from tfnst import backbones, engine, features
+from tfnst.config import StyleTransferConfig
+from tfnst.devices import placement
+from tfnst.precision import choose_precision
+from tfnst.replicas import ReplicatedEngine
+
+# Settings that the compiled loop takes as arguments or doesn't see at all: runs that
+# differ only in these share one trace.
+_RUN_SETTINGS = (
+    *engine.Knobs._fields,
+    "style_strength",
+    "initial_steps",
+    "size",
+    "min_size",
+    "max_memory",
+    "init_image",
+    "seed",
+)
+
+
+def load_engine(
+    config: StyleTransferConfig,
+) -> tuple[engine.StyleTransferEngine, backbones.Backbone]:
+    """The engine for a configuration and the backbone that it looks through.
+
+    Runs that differ only in settings which the engine takes as arguments share one,
+    so that nothing is loaded or traced twice.
+    """
+    return _load_engine(*_key(config), None)
+
+
+def load_replicated_engine(
+    config: StyleTransferConfig, strategy: tf.distribute.Strategy
+) -> ReplicatedEngine:
+    """As `load_engine`, for the devices of a strategy."""
+    return _load_replicated_engine(*_key(config), strategy)
+
+
+def _key(config):
+    """The configuration with defaults for what engines don't depend on, and what else
+    they depend on."""
+    defaults = {
+        field.name: field.default
+        for field in dataclasses.fields(config)
+        if field.name in _RUN_SETTINGS
+    }
+    if config.weights is None:
+        defaults["seed"] = config.seed
+    # The variable stands in for the weights, so another value is another network.
+    return config.replace(**defaults), os.environ.get(backbones.WEIGHTS_VARIABLE)
+
+
+@functools.lru_cache(maxsize=4)
+def _load_engine(config, _, strategy):
+    scope = placement(config.device) if strategy is None else strategy.scope()
+    layers = tuple(dict.fromkeys(config.content_layers + config.style_layers))
+    with scope:
+        backbone = backbones.load_backbone(
+            config.backbone,
+            weights=config.weights,
+            pooling=config.pooling,
+            last_layer=features.deepest_layer(
+                layers, order=backbones.layer_names(config.backbone)
+            ),
+            seed=config.seed,
+        )
+        extractor = features.build_feature_extractor(
+            backbone.model,
+            layers=layers,
+            precision=choose_precision(config.precision, config.device),
+        )
+        return engine.StyleTransferEngine(extractor, config), backbone
+
+
+@functools.lru_cache(maxsize=2)
+def _load_replicated_engine(config, variable, strategy):
+    plain, _ = _load_engine(config, variable, None)
+    replicated, _ = _load_engine(config, variable, strategy)
+    return ReplicatedEngine(plain, replicated, strategy)

@@ -1,0 +1,132 @@
+"""What a run gives: the result, the progress on the way, and the error in between."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from PIL import Image
+
+from tfnst import backbones, images
+from tfnst.config import StyleTransferConfig
+from tfnst.manifest import build_manifest
+
+LOSS_FIELDS = np.dtype(
+    [
+        ("step", np.int32),
+        ("size", np.int32),
+        ("content", np.float32),
+        ("style", np.float32),
+        ("total_variation", np.float32),
+        ("total", np.float32),
+        ("seconds", np.float64),
+    ]
+)
+
+
+class NonFiniteLossError(ValueError):
+    """The loss or the picture became NaN or infinite.
+
+    Attributes:
+        result: TransferResult with the last picture that was finite.
+    """
+
+    def __init__(self, message: str, result: TransferResult) -> None:
+        super().__init__(message)
+        self.result = result
+
+
+@dataclasses.dataclass(frozen=True)
+class TransferResult:
+    """What a style transfer gives.
+
+    Attributes:
+        array: the stylized image, float32 RGB [H, W, 3] in [0, 1].
+        losses: one row a step, a NumPy structured array with the fields `step` (from
+            1), `size` (long side in pixels), `content`, `style`, `total_variation`
+            (unweighted), `total` (weighted) and `seconds` (since the first step
+            began). Losses are those of the picture before the step.
+        config: the settings of the run.
+        backbone: the network that was used; another one than `config.backbone`
+            where its weights could not be had.
+        weights: which weights were used, with their SHA-256.
+        stopped: whether a callback stopped the run before its end.
+        content_image: file name and SHA-256 of the content image; see
+            `tfnst.manifest.describe_source`.
+        style_image: the same of the style image.
+    """
+
+    array: np.ndarray
+    losses: np.ndarray
+    config: StyleTransferConfig
+    backbone: str
+    weights: backbones.WeightsInfo
+    stopped: bool = False
+    content_image: dict[str, str | None] = dataclasses.field(default_factory=dict)
+    style_image: dict[str, str | None] = dataclasses.field(default_factory=dict)
+
+    @property
+    def manifest(self) -> dict[str, Any]:
+        """What the picture was made from and how, as it is written into its file."""
+        return build_manifest(
+            content_image=self.content_image,
+            style_image=self.style_image,
+            settings=self.config.to_dict(),
+            backbone=self.backbone,
+            weights={"source": self.weights.source, "sha256": self.weights.sha256},
+            steps=len(self.losses),
+            stopped=self.stopped,
+        )
+
+    @property
+    def image(self) -> Image.Image:
+        """The stylized image for Pillow, 8-bit RGB."""
+        return images.to_pil(self.array)
+
+    def save(self, path: str | os.PathLike[str], *, quality: int = 95) -> None:
+        """Writes the picture and its manifest: PNG, JPEG, WebP or TIFF by suffix.
+
+        See `tfnst.save_image`.
+        """
+        images.save_image(
+            self.array, path, name="path", quality=quality, manifest=self.manifest
+        )
+
+
+@dataclasses.dataclass
+class TransferProgress:
+    """How far a run is; handed to the callback.
+
+    Attributes:
+        step: steps done, over all scales.
+        steps: steps in all.
+        size: long side of the present scale in pixels.
+        losses: row of the last step, with the fields of `TransferResult.losses`.
+        fraction: share of the work that is done, from 0 to 1. A step's work is its
+            number of pixels, so unlike `step / steps` it grows evenly with time.
+        seconds: since the first step began.
+    """
+
+    step: int
+    steps: int
+    size: int
+    fraction: float
+    losses: np.void
+    seconds: float
+    _average: tf.Tensor | np.ndarray = dataclasses.field(repr=False)
+    _stopped: bool = dataclasses.field(default=False, repr=False)
+
+    def image(self) -> Image.Image:
+        """The picture as it is now, the first of several, at the present size."""
+        return images.to_pil(np.asarray(self._average[0]))
+
+    def stop(self) -> None:
+        """Ends the run after this callback; `stylize` returns what there is."""
+        self._stopped = True
+
+
+Callback = Callable[[TransferProgress], None]

@@ -1,0 +1,306 @@
+"""A run, coarse to fine: scales, groups of steps, losses, clock and callback."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Sequence
+
+import numpy as np
+import tensorflow as tf
+
+from tfnst import devices, engine, memory, pyramid, tiling
+from tfnst.config import StyleTransferConfig
+from tfnst.loading import load_engine, load_replicated_engine
+from tfnst.results import (
+    LOSS_FIELDS,
+    Callback,
+    NonFiniteLossError,
+    TransferProgress,
+    TransferResult,
+)
+
+# Steps are grouped so that a group takes about this long: often enough for a
+# progress bar and for stopping, seldom enough for Python to cost nothing.
+_SECONDS_PER_GROUP = 0.5
+
+
+class Style:
+    """The style picture, no larger than it is needed, and its targets by size.
+
+    Args:
+        picture: [1, h, w, 3] in [0, 1].
+        size: of the runs that it is for.
+        source: from `tfnst.manifest.describe_source`.
+    """
+
+    def __init__(
+        self, picture: np.ndarray, size: int, source: dict[str, str | None]
+    ) -> None:
+        self.sides = picture.shape[1:3]
+        self.source = source
+        finest = pyramid.build_pyramid(self.sides, self.sides, size, size).numpy()
+        self.picture = picture
+        if len(finest):
+            self.picture = pyramid.resize_image(picture, *finest[-1, 1])
+        self._targets = {}
+
+    def targets(self, painter, sides):
+        """The targets at a size, as a painter sees them."""
+        key = tuple(map(int, sides))
+        if key not in self._targets:
+            self._targets[key] = painter.style_targets(self.picture, tf.constant(sides))
+        return self._targets[key]
+
+
+@dataclasses.dataclass
+class Job:
+    """One picture to paint.
+
+    Attributes:
+        content: [1, H, W, 3] in [0, 1], at the size of the finest scale.
+        style: whose style.
+        scales: int32 [scales, 2, 2], from `tfnst.pyramid.build_pyramid`.
+        source: of the content image, from `tfnst.manifest.describe_source`.
+    """
+
+    content: tf.Tensor
+    style: Style
+    scales: np.ndarray
+    source: dict[str, str | None]
+
+
+class Run:
+    """One run over one picture, or over several of the same size together.
+
+    Args:
+        config: the settings.
+        jobs: the pictures, with the same sizes at all scales. What a run no longer
+            needs of them it lets go.
+        given: the picture to start from where the settings say so, [1, h, w, 3].
+        callback: called with the progress.
+        callback_steps: call back after each multiple of so many steps, too.
+    """
+
+    def __init__(
+        self,
+        config: StyleTransferConfig,
+        jobs: Sequence[Job],
+        given: tf.Tensor | None = None,
+        callback: Callback | None = None,
+        callback_steps: int | None = None,
+    ) -> None:
+        self._config = config
+        self._scales = jobs[0].scales[:, 0]  # [scales, 2], height and width
+        self._style_scales = [job.scales[:, 1] for job in jobs]
+        self._styles = [job.style for job in jobs]
+        self._sources = [job.source for job in jobs]
+        self._content = tf.concat([job.content for job in jobs], axis=0)
+        self._given = given
+        self._callback = callback
+        self._callback_steps = callback_steps
+        self._engine, self._backbone = load_engine(config)
+        strategy = devices.choose_strategy(config.device)
+        # One picture is no faster on several GPUs; a TPU is only reached so.
+        self._replicated = None
+        if strategy is not None and (
+            len(jobs) > 1 or isinstance(strategy, tf.distribute.TPUStrategy)
+        ):
+            self._replicated = load_replicated_engine(config, strategy)
+        self._knobs = engine.Knobs.from_config(config)
+        self._scale_steps = pyramid.scale_steps(
+            jobs[0].scales, config.steps, config.initial_steps_for(config.steps)
+        ).numpy()
+        # A row a picture, a column a step.
+        self._rows = np.zeros((len(jobs), sum(self._scale_steps)), LOSS_FIELDS)
+        self._done = 0
+        self._stopped = False
+        self._start = None
+
+    def paint(self) -> list[TransferResult]:
+        """Paints the pictures.
+
+        Raises:
+            NonFiniteLossError, ValueError, MemoryError: as `tfnst.stylize`.
+        """
+        try:
+            with devices.placement(self._config.device):
+                return self._paint()
+        except tf.errors.ResourceExhaustedError as error:
+            raise MemoryError(
+                "`size` is too large for this machine's memory; choose a smaller one, "
+                "or set `max_memory` to paint in tiles. "
+                f"Received: {self._config.size}"
+            ) from error
+
+    def _paint(self):
+        average = self._first_image()
+        limit = memory.memory_limit(self._config.max_memory, self._config.device)
+        self._start = time.perf_counter()
+        for scale, steps in enumerate(self._scale_steps):
+            average = self._paint_scale(average, scale, int(steps), limit)
+            if self._stopped:
+                break
+        # A run that was stopped at a coarse scale still has the size asked for.
+        return self._results(pyramid.resize_image(average, *self._scales[-1]))
+
+    def _first_image(self):
+        if self._config.init_image == "given":
+            given = pyramid.resize_image(self._given, *self._scales[0])
+            self._given = None
+            return tf.repeat(given, len(self._styles), axis=0)
+        first = [
+            pyramid.first_image(
+                self._config.init_image,
+                self._content[i : i + 1],
+                style.picture,
+                tf.constant(self._both_sides(0, i))[tf.newaxis],
+                self._config.seed,
+            )
+            for i, style in enumerate(self._styles)
+        ]
+        return tf.concat(first, axis=0)
+
+    def _both_sides(self, scale, index):
+        """Sides of content and style of a picture at a scale, [2, 2]."""
+        return np.stack([self._scales[scale], self._style_scales[index][scale]])
+
+    def _paint_scale(self, average, scale, steps, limit):
+        """The averaged pictures at the end of a scale."""
+        sides = self._scales[scale]
+        painter = self._painter(scale, limit)
+        style = self._style_targets(painter, scale)
+        image, state, content = painter.enter_scale(
+            average, self._content, tf.constant(sides), self._knobs.content_weight
+        )
+        targets = engine.Targets(content, style)
+        if (sides == self._scales[-1]).all():
+            self._content = None  # no longer needed, and perhaps large
+        if isinstance(painter, engine.StyleTransferEngine):
+            # The picture under the brush: one variable a scale.
+            image = tf.Variable(image, trainable=True, name="stylized_image")
+        knobs = self._knobs._replace(steps=tf.constant(steps, tf.float32))
+        return self._optimize(painter, image, state, targets, knobs, steps, max(sides))
+
+    def _painter(self, scale, limit):
+        """What takes the steps of a scale: the engine, with devices or in tiles."""
+        if self._replicated is not None:
+            return self._replicated
+        plan = memory.build_plan(
+            self._engine.feature_extractor,
+            self._config,
+            self._both_sides(scale, 0),
+            limit,
+            pictures=len(self._styles),
+        )
+        if not plan.tiled:
+            return self._engine
+        return tiling.TiledEngine(
+            self._engine,
+            cut=plan.cut,
+            head_side=plan.head_side,
+            tail_side=plan.tail_side,
+        )
+
+    def _style_targets(self, painter, scale):
+        """`Targets.style` of all pictures, [1, ...] where they share one."""
+        targets = [
+            style.targets(painter, scales[scale])
+            for style, scales in zip(self._styles, self._style_scales, strict=True)
+        ]
+        if all(style is self._styles[0] for style in self._styles):
+            return targets[0]
+        return tf.nest.map_structure(lambda *each: tf.concat(each, axis=0), *targets)
+
+    def _optimize(self, painter, image, state, targets, knobs, steps, size):
+        """All steps of one scale."""
+        group, left = 1, steps
+        while left and not self._stopped:
+            group = min(group, left)
+            if self._callback_steps is not None:
+                to_multiple = self._callback_steps - self._done % self._callback_steps
+                group = min(group, to_multiple)
+            began = time.perf_counter()
+            updated, state, history = painter.run(
+                image, state, targets, knobs, tf.constant(group)
+            )
+            if isinstance(image, tf.Variable):
+                image.assign(updated)
+            else:  # tiles are painted in place
+                image = updated
+            taken = self._record(np.asarray(history), size, state)
+            elapsed = time.perf_counter() - began
+            left -= taken
+            self._call_back(size, state)
+            group = max(1, round(taken * _SECONDS_PER_GROUP / max(elapsed, 1e-6)))
+        return state.average
+
+    def _record(self, history, size, state):
+        """Adds the rows of a group of steps and says how many they are.
+
+        Raises where a loss isn't finite.
+        """
+        seconds = time.perf_counter() - self._start
+        taken = len(history)
+        rows = self._rows[:, self._done : self._done + taken]
+        before = self._rows[0, self._done - 1]["seconds"] if self._done else 0.0
+        rows["step"] = np.arange(self._done + 1, self._done + taken + 1)
+        rows["size"] = size
+        for column, name in enumerate(("content", "style", "total_variation", "total")):
+            rows[name] = history[:, column].T
+        # Only the group as a whole is timed; its steps do equal work.
+        rows["seconds"] = before + (seconds - before) * np.arange(1, taken + 1) / taken
+        self._done += taken
+        failed = ~np.isfinite(history[-1]).all(axis=0)
+        if failed.any():
+            self._done -= 1
+            row = rows[np.argmax(failed), -1]
+            pictures = pyramid.resize_image(state.average, *self._scales[-1])
+            raise NonFiniteLossError(
+                f"The loss is no longer finite at step {self._done + 1} of "
+                f"{self._rows.shape[1]} (content {row['content']:g}, style "
+                f"{row['style']:g}, at {size} pixels); smaller weights or a "
+                "smaller `learning_rate` help. The last good picture is kept in "
+                "`result`.",
+                self._results(pictures)[np.argmax(failed)],
+            )
+        return taken
+
+    def _call_back(self, size, state):
+        if self._callback is None:
+            return
+        now = self._rows[:, self._done - 1]
+        losses = now[0].copy()
+        for name in ("content", "style", "total_variation", "total"):
+            losses[name] = now[name].mean()
+        progress = TransferProgress(
+            step=self._done,
+            steps=self._rows.shape[1],
+            size=int(size),
+            fraction=self._fraction(),
+            losses=losses,
+            seconds=float(losses["seconds"]),
+            _average=state.average,
+        )
+        self._callback(progress)
+        self._stopped = progress._stopped and self._done < self._rows.shape[1]
+
+    def _fraction(self):
+        pixels = np.prod(self._scales.astype(np.float64), axis=1)
+        work = np.repeat(pixels, self._scale_steps)
+        return float(work[: self._done].sum() / work.sum())
+
+    def _results(self, pictures):
+        return [
+            TransferResult(
+                array=np.asarray(pictures[i]),
+                losses=self._rows[i, : self._done].copy(),
+                config=self._config,
+                backbone=self._backbone.name,
+                weights=self._backbone.weights,
+                stopped=self._stopped,
+                content_image=self._sources[i],
+                style_image=style.source,
+            )
+            for i, style in enumerate(self._styles)
+        ]
