@@ -11,7 +11,7 @@ import pytest
 import tfnst
 from tests.helpers import TINY, picture
 from tests.test_cli import TFNST, TINY_OPTIONS, tfnst_command
-from tfnst import batch, engine, run
+from tfnst import batch_items, engine, run
 from tfnst.manifest import read_manifest
 
 STYLES = [picture(50, 40, seed=2), picture(44, 60, seed=3)]
@@ -220,7 +220,7 @@ def test_bad_arguments(tmp_path, changes, expected):
 def test_pairs_come_from_a_table(tmp_path):
     table = tmp_path / "pairs.csv"
     table.write_text("\ufeffstyle,content,note\ns.png,c.png,1\n/s2.png,d/c.png,2\n")
-    contents, styles = batch.read_pairs(table)
+    contents, styles = batch_items.read_pairs(table)
     assert contents == [tmp_path / "c.png", tmp_path / "d" / "c.png"]
     assert [str(style) for style in styles] == [str(tmp_path / "s.png"), "/s2.png"]
 
@@ -230,20 +230,20 @@ def test_a_table_without_pairs_is_refused(tmp_path, text):
     table = tmp_path / "pairs.csv"
     table.write_text(text)
     with pytest.raises(ValueError, match="`pairs` must be a CSV file"):
-        batch.read_pairs(table)
+        batch_items.read_pairs(table)
     with pytest.raises(FileNotFoundError, match="`pairs` must be a file"):
-        batch.read_pairs(tmp_path / "none.csv")
+        batch_items.read_pairs(tmp_path / "none.csv")
 
 
 def test_folders_stand_for_their_pictures(files):
     (files / "notes.txt").write_text("")
     (files / ".hidden.png").write_text("")
-    found = batch.find_pictures([files, files / "x.png"])
+    found = batch_items.find_pictures([files, files / "x.png"])
     names = ["photo0", "photo1", "photo2", "style0", "style1", "x"]
     assert [path.name for path in found] == [f"{name}.png" for name in names]
     (files / "empty").mkdir()
     with pytest.raises(ValueError, match="`contents` must be pictures, or folders"):
-        batch.find_pictures([files / "empty"])
+        batch_items.find_pictures([files / "empty"])
 
 
 def command(folder, *arguments):

@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING
 from tfnst.version import __version__
 
 if TYPE_CHECKING:
-    from tfnst.batch import BatchItem, BatchProgress, stylize_batch
+    from tfnst.batch import stylize_batch
+    from tfnst.batch_items import BatchItem
+    from tfnst.batch_painter import BatchProgress
     from tfnst.config import StyleTransferConfig
     from tfnst.evaluation import Evaluation, evaluate
     from tfnst.export import export_saved_model
@@ -39,8 +41,8 @@ __all__ = [
 ]
 
 _MODULES = {
-    "BatchItem": "tfnst.batch",
-    "BatchProgress": "tfnst.batch",
+    "BatchItem": "tfnst.batch_items",
+    "BatchProgress": "tfnst.batch_painter",
     "Evaluation": "tfnst.evaluation",
     "NonFiniteLossError": "tfnst.results",
     "StyleTransfer": "tfnst.transfer",

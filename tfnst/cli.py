@@ -61,7 +61,7 @@ def main() -> None:
         sys.exit(error.exit_code)
     except click.ClickException as error:
         _fail(error.format_message(), EXIT_BAD_INPUT)
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, ImportError) as error:
         _fail(_one_line(error), EXIT_BAD_INPUT)
     except MemoryError as error:
         _fail(_one_line(error) or "out of memory; try a smaller --size", EXIT_FAILED)
@@ -244,8 +244,25 @@ def stylize(content, style, output, sheet, save_every, **settings):
     metavar="FILE",
     help="What became of each picture, as JSON; report.json in DIR by default.",
 )
+@click.option(
+    "--engine",
+    type=click.Choice(["local", "ray"]),
+    default="local",
+    help="This process, or a Ray cluster's.  [default: local]",
+)
+@click.option("--address", metavar="HOST", help="Of the Ray cluster; else one here.")
+@click.option("--workers", type=click.IntRange(min=1), help="Most Ray workers.")
+@click.option(
+    "--cpus", type=float, default=1.0, help="Of each Ray worker.  [default: 1]"
+)
+@click.option(
+    "--gpus", type=float, default=0.0, help="Of each Ray worker.  [default: 0]"
+)
 @_config_options
-def batch(contents, styles, pairs, output, suffix, batch_size, report, **settings):
+def batch(
+    contents, styles, pairs, output, suffix, batch_size, report, engine, address,
+    workers, cpus, gpus, **settings,
+):  # fmt: skip
     """Paints every CONTENT, files or folders of them, in every style.
 
     Pictures that are in DIR already are not painted again, so a batch that was
@@ -255,7 +272,8 @@ def batch(contents, styles, pairs, output, suffix, batch_size, report, **setting
     if init_image is not None:
         config = config.replace(init_image=init_image)
     with _quiet_start():
-        from tfnst import batch as batches
+        from tfnst import batch_items as batches
+        from tfnst import storage
         from tfnst.progress import BatchBars
     if pairs is None:
         contents = batches.find_pictures(contents)
@@ -266,17 +284,29 @@ def batch(contents, styles, pairs, output, suffix, batch_size, report, **setting
     items = batches.plan_items(
         contents, styles, output, pairs=pairs is not None, suffix=suffix or ".png"
     )
-    report = os.path.join(output, "report.json") if report is None else report
-    os.makedirs(output, exist_ok=True)
-    _files().write_file(report, None, name="report")
+    report = storage.join(output, "report.json") if report is None else report
+    storage.make_folder(storage.parent(report))
+    with storage.LocalCopy(report) as path:
+        batches.write_report(items, path)
     with BatchBars() as bars:
         try:
-            batches.paint_items(
-                items, config, batch_size=batch_size, callback=bars.update
-            )
+            if engine == "ray":
+                from tfnst import batch_ray
+
+                batch_ray.paint_items(
+                    items, config, address=address, workers=workers, cpus=cpus,
+                    gpus=gpus, callback=bars.update,
+                )  # fmt: skip
+            else:
+                from tfnst.batch_painter import BatchPainter
+
+                BatchPainter(config, batch_size=batch_size, callback=bars.update).paint(
+                    items
+                )
         finally:
             bars.close()
-            batches.write_report(items, report)
+            with storage.LocalCopy(report) as path:
+                batches.write_report(items, path)
     counts = batches.count(items)
     for item in items:
         if item.status == batches.FAILED:
@@ -460,12 +490,6 @@ def _images():
     from tfnst import images
 
     return images
-
-
-def _files():
-    from tfnst import files
-
-    return files
 
 
 def _say(line: str) -> None:

@@ -121,19 +121,20 @@ def save_options(manifest: dict[str, Any] | None, format: str) -> dict[str, Any]
     return {"exif": exif}
 
 
-def read_manifest(path: str | os.PathLike[str]) -> dict[str, Any] | None:
+def read_manifest(source: str | os.PathLike[str] | bytes) -> dict[str, Any] | None:
     """The manifest in a picture's file; None for a picture without one.
 
     Args:
-        path: of the file.
+        source: the file's path, or what it holds.
 
     Raises:
         OSError: when the file can't be read.
     """
-    with open(path, "rb") as file:
-        data = io.BytesIO(file.read())
+    if not isinstance(source, bytes):
+        with open(source, "rb") as file:
+            source = file.read()
     # Whatever a strange file leads Pillow to, there is no manifest in it.
-    with contextlib.suppress(Exception), Image.open(data) as image:
+    with contextlib.suppress(Exception), Image.open(io.BytesIO(source)) as image:
         if image.format == "PNG":
             text = image.text[PNG_KEYWORD]
         elif image.format == "TIFF":
