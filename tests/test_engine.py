@@ -209,6 +209,20 @@ def test_pyramid_leaves_out_scales_that_are_too_narrow():
     assert pyramid.build_pyramid([50, 50], [1, 400], 512, 128).shape[0] == 0
 
 
+def test_the_style_has_a_size_of_its_own():
+    sides = [300, 400], [200, 100]
+    plain = pyramid.build_pyramid(*sides, 512, 128).numpy()
+    for factor in (0.5, 2.0):
+        scales = pyramid.build_pyramid(*sides, 512, 128, factor).numpy()
+        np.testing.assert_array_equal(scales[:, 0], plain[:, 0])
+        np.testing.assert_allclose(scales[:, 1], factor * plain[:, 1], atol=1)
+    # No shorter than what the network needs, and no scale is left out for it.
+    scales = pyramid.build_pyramid(*sides, 512, 64, 0.1).numpy()
+    assert len(scales) == len(pyramid.build_pyramid(*sides, 512, 64))
+    assert scales[:, 1].min() == 16
+    assert tuple(scales[-1, 1]) == (51, 26)
+
+
 def test_first_images():
     scales = pyramid.build_pyramid([32, 40], [36, 32], 40, 32)
 

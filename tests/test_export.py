@@ -109,7 +109,9 @@ def test_gives_what_python_gives(served, size):
 
 
 def test_lbfgs_and_noise_give_what_python_gives(tmp_path):
-    config = TINY.replace(optimizer="lbfgs", init_image="noise", initial_steps=None)
+    config = TINY.replace(
+        optimizer="lbfgs", init_image="noise", initial_steps=None, style_scale=1.5
+    )
     served = Session(tfnst.export_saved_model(tmp_path, config=config, steps=4))
     for size in (48, 64):
         outputs = served.run(

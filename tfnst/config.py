@@ -81,6 +81,8 @@ class StyleTransferConfig:
         size: long side of the picture in pixels, 32 to 16,384.
         min_size: long side of the coarsest scale; scales lie a factor of the square
             root of 2 apart. `min_size >= size` means one scale only.
+        style_scale: size of the style picture by that of the picture to paint, 0.1 to
+            4: smaller gives finer strokes, larger gives broader ones.
         max_memory: memory in GiB that the process may hold while it paints, above 0.
             Scales that would take more are painted in tiles, by the same gradients,
             up to rounding. None for most of what is free.
@@ -142,6 +144,9 @@ class StyleTransferConfig:
     )
     size: int = _setting(512, "Long side of the picture in pixels.")
     min_size: int = _setting(128, "Long side of the coarsest scale in pixels.")
+    style_scale: float = _setting(
+        1.0, "Size of the style picture by the picture's: finer or broader strokes."
+    )
     max_memory: float | None = _setting(
         None,
         "GiB to stay within, in tiles if need be; by default most of what is free.",
@@ -183,6 +188,7 @@ class StyleTransferConfig:
             self._check_integer("initial_steps", 1, MAX_STEPS)
         self._check_integer("size", MIN_SIZE, MAX_SIZE)
         self._check_integer("min_size", MIN_SIZE, MAX_SIZE)
+        self._check_number("style_scale", 0.1, 4, "a number from 0.1 to 4")
         if self.max_memory is not None:
             memory_range = "a finite number of GiB, above 0"
             self._check_number("max_memory", 0, math.inf, memory_range)

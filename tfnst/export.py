@@ -296,7 +296,9 @@ class ServedStyleTransfer(tf.Module):
             tf.stack([count, size]),
         )
         sides = [tf.shape(picture)[1:3] for picture in (content, style)]
-        scales = pyramid.build_pyramid(*sides, size, self.config.min_size)
+        scales = pyramid.build_pyramid(
+            *sides, size, self.config.min_size, self.config.style_scale
+        )
         scales = _checked(
             scales,
             tf.shape(scales)[0] > 0,

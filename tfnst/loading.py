@@ -22,6 +22,7 @@ _RUN_SETTINGS = (
     "initial_steps",
     "size",
     "min_size",
+    "style_scale",
     "max_memory",
     "init_image",
     "seed",

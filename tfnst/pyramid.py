@@ -27,20 +27,24 @@ def build_pyramid(
     style_sides: tf.Tensor,
     size: tf.Tensor,
     min_size: tf.Tensor,
+    style_scale: tf.Tensor | float = 1.0,
 ) -> tf.Tensor:
     """Sizes of content and style at each scale, coarse to fine.
 
     Long sides are `size / sqrt(2)^k`, rounded, for k = 0, 1, ... as long as that is
     `min_size` or more; `size` alone where it is below `min_size`. A run at 256 is so
     the first part of a run at 512. Both pictures get the same long side, so that
-    strokes of the style keep their size relative to the picture; short sides follow
-    from their shapes. Scales at which a short side is below `MIN_SIDE` are left out.
+    strokes of the style keep their size relative to the picture, or the style picture
+    one `style_scale` times as long, though none that makes its short side shorter than
+    `MIN_SIDE`; short sides follow from their shapes. Scales at which a short side is
+    below `MIN_SIDE` are left out.
 
     Args:
         content_sides: height and width of the content image, int [2].
         style_sides: as `content_sides`, for the style image.
         size: long side of the finest scale, int scalar.
         min_size: long side below which no scale starts, int scalar.
+        style_scale: long side of the style by that of the content, float scalar.
 
     Returns:
         int32 [scales, 2, 2]: for each scale height and width of the content, then of
@@ -61,7 +65,13 @@ def build_pyramid(
 
     sides = tf.cast(tf.stack([content_sides, style_sides]), tf.float64)
     shapes = sides / tf.reduce_max(sides, axis=1, keepdims=True)
-    scales = _round(long_sides[:, None, None] * shapes)
+    scales = long_sides[:, None, None] * shapes
+    # A small style has strokes as fine as it has room for; a small picture has none.
+    least = tf.minimum(MIN_SIDE / tf.reduce_min(scales[:, 1:], -1, keepdims=True), 1.0)
+    wanted = tf.cast(style_scale, tf.float64)
+    scales = _round(
+        tf.concat([scales[:, :1], scales[:, 1:] * tf.maximum(wanted, least)], axis=1)
+    )
     return tf.boolean_mask(scales, tf.reduce_min(scales, axis=[1, 2]) >= MIN_SIDE)
 
 

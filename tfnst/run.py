@@ -30,16 +30,22 @@ class Style:
 
     Args:
         picture: [1, h, w, 3] in [0, 1].
-        size: of the runs that it is for.
+        config: of the runs that it is for.
         source: from `tfnst.manifest.describe_source`.
     """
 
     def __init__(
-        self, picture: np.ndarray, size: int, source: dict[str, str | None]
+        self,
+        picture: np.ndarray,
+        config: StyleTransferConfig,
+        source: dict[str, str | None],
     ) -> None:
         self.sides = picture.shape[1:3]
         self.source = source
-        finest = pyramid.build_pyramid(self.sides, self.sides, size, size).numpy()
+        size = config.size
+        finest = pyramid.build_pyramid(
+            self.sides, self.sides, size, size, config.style_scale
+        ).numpy()
         self.picture = picture
         if len(finest):
             self.picture = pyramid.resize_image(picture, *finest[-1, 1])

@@ -141,7 +141,7 @@ class StyleTransfer:
 def load_style(style_image: Any, config: StyleTransferConfig) -> Style:
     """A style to paint in; the errors are those of `stylize`."""
     picture = _load(style_image, "style_image")
-    return Style(picture, config.size, describe_source(style_image))
+    return Style(picture, config, describe_source(style_image))
 
 
 def load_job(content_image: Any, style: Style, config: StyleTransferConfig) -> Job:
@@ -178,7 +178,11 @@ def _load(source, name):
 
 def _pyramid(content, style_sides, config):
     scales = pyramid.build_pyramid(
-        content.shape[1:3], style_sides, config.size, config.min_size
+        content.shape[1:3],
+        style_sides,
+        config.size,
+        config.min_size,
+        config.style_scale,
     ).numpy()
     if not len(scales):
         name, (height, width) = max(

@@ -57,7 +57,11 @@ def paint_tfnst(
     """
     config = tfnst_config(task, changes)
     scales = pyramid.build_pyramid(
-        task.content.shape[1:3], task.style.shape[1:3], config.size, config.min_size
+        task.content.shape[1:3],
+        task.style.shape[1:3],
+        config.size,
+        config.min_size,
+        config.style_scale,
     ).numpy()
     pixels = scales[:, 0].astype(np.int64).prod(axis=1)
     budget = share * task.budget
