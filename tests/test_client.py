@@ -26,6 +26,7 @@ from tensorflow_serving.apis import (
 )
 
 from tests.helpers import picture
+from tfnst import channels, wire
 from tfnst import client as module
 from tfnst.client import (
     DeadlineError,
@@ -131,7 +132,7 @@ def client(server):
 
 @pytest.fixture
 def hasty(monkeypatch):
-    monkeypatch.setattr(module, "_FIRST_BACKOFF", 0.05)
+    monkeypatch.setattr(channels, "_FIRST_BACKOFF", 0.05)
 
 
 def sent(server, name):
@@ -162,7 +163,7 @@ def test_messages_are_those_of_tensorflow_serving(name, official):
             if field.message_type:
                 check(field.message_type, other.message_type)
 
-    check(module._wire[name].DESCRIPTOR, official.DESCRIPTOR)
+    check(wire.messages[name].DESCRIPTOR, official.DESCRIPTOR)
 
 
 def test_sends_two_pictures_and_nothing_else_by_default(server, client):
@@ -545,7 +546,7 @@ def test_waits_between_attempts_and_keeps_the_deadline(server, client):
 def test_waits_for_a_server_that_comes_late(monkeypatch):
     first = Server()
     first.close()
-    monkeypatch.setattr(module, "_FIRST_BACKOFF", 1.0)
+    monkeypatch.setattr(channels, "_FIRST_BACKOFF", 1.0)
     with StylizeClient(first.target, timeout=60, max_attempts=5) as client:
         thread = futures.ThreadPoolExecutor(1)
         call = thread.submit(client.stylize, PNG, PAINTED)
@@ -784,10 +785,10 @@ def test_status(server, options, expected):
 
 def test_states_are_those_of_tensorflow_serving():
     state = get_model_status_pb2.ModelVersionStatus.State
-    assert {n: k for k, n in state.items() if n} == module._STATES
-    assert tf.float32.as_datatype_enum == module._FLOAT
-    assert tf.int32.as_datatype_enum == module._INT32
-    assert tf.string.as_datatype_enum == module._STRING
+    assert {n: k for k, n in state.items() if n} == wire.STATES
+    assert tf.float32.as_datatype_enum == wire.FLOAT
+    assert tf.int32.as_datatype_enum == wire.INT32
+    assert tf.string.as_datatype_enum == wire.STRING
 
 
 def test_waits_until_a_version_is_there(server, client, monkeypatch):

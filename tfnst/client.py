@@ -1,10 +1,8 @@
 """The gRPC client: pictures to a server that runs the exported model, and back.
 
 It works with the embedded server and with TensorFlow Serving's own, and calls only
-Predict and GetModelStatus. It takes neither TensorFlow nor tensorflow-serving-api,
-whose messages import all of TensorFlow (2 seconds and 550 MB, where this module takes
-0.2 seconds and 50 MB): the few fields that it sends and reads are declared
-here.
+Predict and GetModelStatus. It takes neither TensorFlow nor tensorflow-serving-api; see
+`tfnst.wire`.
 """
 
 from __future__ import annotations
@@ -12,136 +10,48 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import io
-import json
 import math
 import os
 import time
 from typing import Any, NamedTuple
 
 import grpc
-import numpy as np
-from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 from PIL import Image
 
 from tfnst import images
+from tfnst.channels import channel_options, open_channel
 from tfnst.config import StyleTransferConfig
+from tfnst.serving_errors import (
+    ERRORS,
+    DeadlineError,
+    InvalidRequestError,
+    ModelNotFoundError,
+    ServerBusyError,
+    ServerUnavailableError,
+    ServingError,
+    one_line,
+)
+from tfnst.wire import FLOAT, INT32, STATES, STRING, add_input, messages, read_floats
 
-# On the wire a message is its fields' numbers and types; names are for people. Enums
-# are int32 there and maps lists of entries. From tensorflow_serving/apis/*.proto and
-# tensorflow/core/framework/tensor.proto.
-_MESSAGES = {
-    "Int64Value": ("int64 value = 1",),
-    "Dim": ("int64 size = 1",),
-    "TensorShapeProto": ("repeated Dim dim = 2",),
-    "TensorProto": (
-        "int32 dtype = 1",
-        "TensorShapeProto tensor_shape = 2",
-        "bytes tensor_content = 4",
-        "repeated float float_val = 5",
-        "repeated int32 int_val = 7",
-        "repeated bytes string_val = 8",
-    ),
-    "Entry": ("string key = 1", "TensorProto value = 2"),
-    "ModelSpec": (
-        "string name = 1",
-        "Int64Value version = 2",
-        "string version_label = 4",
-    ),
-    "PredictRequest": ("ModelSpec model_spec = 1", "repeated Entry inputs = 2"),
-    "PredictResponse": ("repeated Entry outputs = 1", "ModelSpec model_spec = 2"),
-    "GetModelStatusRequest": ("ModelSpec model_spec = 1",),
-    "StatusProto": ("int32 error_code = 1", "string error_message = 2"),
-    "ModelVersionStatus": (
-        "int64 version = 1",
-        "int32 state = 2",
-        "StatusProto status = 3",
-    ),
-    "GetModelStatusResponse": ("repeated ModelVersionStatus model_version_status = 1",),
-}
-_FLOAT, _INT32, _STRING = 1, 3, 7  # Of enum DataType.
-_STATES = {10: "START", 20: "LOADING", 30: "AVAILABLE", 40: "UNLOADING", 50: "END"}
+__all__ = [
+    "DeadlineError",
+    "InvalidRequestError",
+    "ModelNotFoundError",
+    "ModelVersionStatus",
+    "ServerBusyError",
+    "ServerUnavailableError",
+    "ServingError",
+    "StylizeClient",
+    "StylizeResponse",
+]
 
 _INTEGERS = ("steps", "size", "seed")
 _ATTEMPTS = 5  # More gRPC doesn't allow.
-_FIRST_BACKOFF = 1.0
 _POLL_SECONDS = 0.5
 _STATUS_SECONDS = 10.0
 _BASE_SECONDS, _SECONDS_PER_MEGAPIXEL_STEP = 60.0, 100.0
 _LONGEST_SECONDS = 7 * 24 * 3600.0
 _ORIENTATION_TAG = 0x0112
-_DETAILS = 500  # Characters of a server's text that a message shows.
-
-
-class ServingError(RuntimeError):
-    """What a call to a server ended with, if not with a picture ::
-
-        ServingError (a RuntimeError): any other code, or an answer that is no picture
-         +- InvalidRequestError (a ValueError): INVALID_ARGUMENT
-         +- ModelNotFoundError (a LookupError): NOT_FOUND, FAILED_PRECONDITION
-         +- ServerBusyError: RESOURCE_EXHAUSTED
-         +- ServerUnavailableError (a ConnectionError): UNAVAILABLE
-         +- DeadlineError (a TimeoutError): DEADLINE_EXCEEDED
-
-    Attributes:
-        code: `grpc.StatusCode`, or None where the server answered, but no picture.
-        details: the server's own text, whole; the message has one line of it.
-    """
-
-    code: grpc.StatusCode | None = None
-    details: str = ""
-
-
-class InvalidRequestError(ServingError, ValueError):
-    """The server refuses a setting or a picture."""
-
-
-class ModelNotFoundError(ServingError, LookupError):
-    """The server has no such model or version."""
-
-
-class ServerBusyError(ServingError):
-    """The server's queue is full, or its memory."""
-
-
-class ServerUnavailableError(ServingError, ConnectionError):
-    """No server answers, or it is about to stop."""
-
-
-class DeadlineError(ServingError, TimeoutError):
-    """The time ran out."""
-
-
-_ERRORS = {
-    grpc.StatusCode.INVALID_ARGUMENT: (
-        InvalidRequestError,
-        "The server at {target} refuses the request: {details}",
-    ),
-    grpc.StatusCode.NOT_FOUND: (
-        ModelNotFoundError,
-        "The server at {target} does not serve {model}; check the name and "
-        "the version: {details}",
-    ),
-    grpc.StatusCode.FAILED_PRECONDITION: (
-        ModelNotFoundError,
-        "The server at {target} serves something else as {model}, no export of "
-        "tfnst: {details}",
-    ),
-    grpc.StatusCode.RESOURCE_EXHAUSTED: (
-        ServerBusyError,
-        "The server at {target} has no room for the request; try again later, or "
-        "with a smaller `size`: {details}",
-    ),
-    grpc.StatusCode.UNAVAILABLE: (
-        ServerUnavailableError,
-        "No server answers at {target}; check the address, that it runs, and whether "
-        "it wants TLS: {details}",
-    ),
-    grpc.StatusCode.DEADLINE_EXCEEDED: (
-        DeadlineError,
-        "The server at {target} did not answer within {timeout:g} seconds; allow a "
-        "longer `timeout`, or ask for fewer `steps` or a smaller `size`.",
-    ),
-}
 
 
 class ModelVersionStatus(NamedTuple):
@@ -253,9 +163,9 @@ class StylizeClient:
             self._spec["version_label"] = version_label
             self._model += f", label {version_label!r}"
         self._timeout = timeout
-        self._channel = _open_channel(
+        self._channel = open_channel(
             target,
-            _options(max_attempts),
+            channel_options(max_attempts),
             root_certificates,
             client_certificate,
             client_key,
@@ -264,7 +174,7 @@ class StylizeClient:
             self._channel.unary_unary(
                 f"/tensorflow.serving.{method}",
                 request_serializer=lambda request: request.SerializeToString(),
-                response_deserializer=_wire[response].FromString,
+                response_deserializer=messages[response].FromString,
             )
             for method, response in (
                 ("PredictionService/Predict", "PredictResponse"),
@@ -335,16 +245,16 @@ class StylizeClient:
         if timeout is None:
             timeout = _seconds_for(config.steps, config.size)
         _check_timeout(timeout)
-        request = _wire["PredictRequest"](model_spec=self._spec)
+        request = messages["PredictRequest"](model_spec=self._spec)
         for name, source in (("content", content_image), ("style", style_image)):
             encoded = _encode(source, f"{name}_image")
-            _add_input(request, f"{name}_bytes", _STRING, string_val=[encoded])
+            add_input(request, f"{name}_bytes", STRING, string_val=[encoded])
         for name in settings:
             value = [getattr(config, name)]
             if name in _INTEGERS:
-                _add_input(request, name, _INT32, int_val=value)
+                add_input(request, name, INT32, int_val=value)
             else:
-                _add_input(request, name, _FLOAT, float_val=value)
+                add_input(request, name, FLOAT, float_val=value)
         return self._read(self._call(self._predict, request, timeout))
 
     def status(self, *, timeout: float = _STATUS_SECONDS) -> list[ModelVersionStatus]:
@@ -359,12 +269,12 @@ class StylizeClient:
         _check_timeout(timeout)
         # Not by label, which TensorFlow Serving doesn't look up here.
         spec = {k: v for k, v in self._spec.items() if k != "version_label"}
-        request = _wire["GetModelStatusRequest"](model_spec=spec)
+        request = messages["GetModelStatusRequest"](model_spec=spec)
         response = self._call(self._get_status, request, timeout)
         return sorted(
             ModelVersionStatus(
                 version=item.version,
-                state=_STATES.get(item.state, "UNKNOWN"),
+                state=STATES.get(item.state, "UNKNOWN"),
                 error=item.status.error_message,
             )
             for item in response.model_version_status
@@ -390,7 +300,7 @@ class StylizeClient:
                 if any(version.state == "AVAILABLE" for version in versions):
                     return
                 last = ", ".join(
-                    f"version {number} is {state}{error and f' ({_one_line(error)})'}"
+                    f"version {number} is {state}{error and f' ({one_line(error)})'}"
                     for number, state, error in versions
                 )
             time.sleep(max(0, min(_POLL_SECONDS, deadline - time.monotonic())))
@@ -410,7 +320,7 @@ class StylizeClient:
                 f"The call to {self.target} was cancelled: the client was closed."
             ) from error
         except grpc.RpcError as error:
-            kind, message = _ERRORS.get(
+            kind, message = ERRORS.get(
                 error.code(),
                 (ServingError, "The server at {target} failed with {code}: {details}"),
             )
@@ -420,7 +330,7 @@ class StylizeClient:
                     model=self._model,
                     timeout=timeout,
                     code=error.code().name,
-                    details=_one_line(error.details() or "it gives no reason"),
+                    details=one_line(error.details() or "it gives no reason"),
                 )
             )
             failure.code, failure.details = error.code(), error.details() or ""
@@ -434,7 +344,7 @@ class StylizeClient:
         try:
             (image_bytes,) = outputs["image_bytes"].string_val
             content, style, total = (
-                float(_floats(outputs[f"{name}_loss"])[0])
+                float(read_floats(outputs[f"{name}_loss"])[0])
                 for name in ("content", "style", "total")
             )
         except (IndexError, KeyError, ValueError) as error:
@@ -445,39 +355,6 @@ class StylizeClient:
             ) from error
         version = response.model_spec.version.value
         return StylizeResponse(image_bytes, content, style, total, version)
-
-
-def _define_messages():
-    """Classes of `_MESSAGES`, by name."""
-    file = descriptor_pb2.FileDescriptorProto(
-        name="tfnst/client.proto", package="tfnst", syntax="proto3"
-    )
-    kinds = descriptor_pb2.FieldDescriptorProto.Type
-    labels = descriptor_pb2.FieldDescriptorProto.Label
-    for message, fields in _MESSAGES.items():
-        definition = file.message_type.add(name=message)
-        for text in fields:
-            *repeated, kind, name, _, number = text.split()
-            label = "LABEL_REPEATED" if repeated else "LABEL_OPTIONAL"
-            field = definition.field.add(
-                name=name, number=int(number), label=labels.Value(label)
-            )
-            if kind in _MESSAGES:
-                field.type, field.type_name = kinds.TYPE_MESSAGE, f".tfnst.{kind}"
-            else:
-                field.type = kinds.Value(f"TYPE_{kind.upper()}")
-    # A pool of their own: nothing clashes with TensorFlow's own messages.
-    pool = descriptor_pool.DescriptorPool()
-    pool.Add(file)
-    return {
-        name: message_factory.GetMessageClass(
-            pool.FindMessageTypeByName(f"tfnst.{name}")
-        )
-        for name in _MESSAGES
-    }
-
-
-_wire = _define_messages()
 
 
 def _fail(name: str, expected: str, received: Any) -> None:
@@ -501,59 +378,6 @@ def _seconds_for(steps: int, size: int) -> float:
     """How long a run may take; see StylizeClient."""
     seconds = _BASE_SECONDS + _SECONDS_PER_MEGAPIXEL_STEP * size**2 * steps / 1e6
     return min(seconds, _LONGEST_SECONDS)
-
-
-def _options(max_attempts: int) -> list[tuple[str, Any]]:
-    method = {
-        "name": [{"service": "tensorflow.serving.PredictionService"}],
-        "retryPolicy": {
-            "maxAttempts": max(2, max_attempts),
-            "initialBackoff": f"{_FIRST_BACKOFF}s",
-            "maxBackoff": f"{16 * _FIRST_BACKOFF}s",
-            "backoffMultiplier": 2,
-            "retryableStatusCodes": ["UNAVAILABLE", "RESOURCE_EXHAUSTED"],
-        },
-    }
-    return [
-        ("grpc.max_send_message_length", -1),
-        ("grpc.max_receive_message_length", -1),
-        ("grpc.enable_retries", int(max_attempts > 1)),
-        ("grpc.service_config", json.dumps({"methodConfig": [method]})),
-        # Pictures are larger than the 256 KiB that gRPC else keeps for a repetition.
-        ("grpc.per_rpc_retry_buffer_size", 2**31 - 1),
-        ("grpc.max_reconnect_backoff_ms", 2000),
-        # A server that is gone without a word is noticed in a run of hours. Servers
-        # drop clients that ask more often than each 5 minutes.
-        ("grpc.keepalive_time_ms", 310_000),
-        ("grpc.keepalive_timeout_ms", 20_000),
-        ("grpc.http2.max_pings_without_data", 0),
-    ]
-
-
-def _open_channel(target, options, root_certificates, client_certificate, client_key):
-    if (client_certificate is None) != (client_key is None):
-        given = (client_certificate, client_key)
-        _fail("client_certificate", "given with `client_key`", given)
-    if client_key is not None and root_certificates is None:
-        _fail("root_certificates", "given with `client_certificate`", None)
-    if root_certificates is None:
-        return grpc.insecure_channel(target, options)
-    credentials = grpc.ssl_channel_credentials(
-        _read_pem("root_certificates", root_certificates),
-        _read_pem("client_key", client_key),
-        _read_pem("client_certificate", client_certificate),
-    )
-    return grpc.secure_channel(target, credentials, options)
-
-
-def _read_pem(name: str, path: Any) -> bytes | None:
-    if path is None:
-        return None
-    with open(path, "rb") as file:
-        data = file.read()
-    if b"-----BEGIN " not in data:
-        _fail(name, "a PEM file", os.fspath(path))
-    return data
 
 
 def _encode(source: Any, name: str) -> bytes:
@@ -593,25 +417,3 @@ def _is_plain(data: bytes) -> bool:
             and image.getexif().get(_ORIENTATION_TAG, 1) == 1
         )
     return False
-
-
-def _add_input(request: Any, name: str, dtype: int, **values: list) -> None:
-    tensor = request.inputs.add(key=name).value
-    tensor.dtype = dtype
-    tensor.tensor_shape.SetInParent()
-    for field, value in values.items():
-        getattr(tensor, field).extend(value)
-
-
-def _floats(tensor: Any) -> Any:
-    """Values of a float32 tensor, of which there are two ways to be sent."""
-    return tensor.float_val or np.frombuffer(tensor.tensor_content, "<f4")
-
-
-def _one_line(details: str) -> str:
-    """A server's text without what only TensorFlow's developers understand."""
-    text = " ".join(details.split("[[{{")[0].split())
-    _, found, assertion = text.partition("assertion failed: [")
-    if found:
-        text = assertion.replace("Received:] ", "Received: ", 1)
-    return text if len(text) <= _DETAILS else f"{text[:_DETAILS]}..."
