@@ -119,8 +119,16 @@ def _network_options(command):
     return _config_options(command, _NETWORK_SETTINGS)
 
 
-def _read_settings(settings):
-    """The configuration that the options stand for, and the picture to start from."""
+_DEFAULTS = StyleTransferConfig()
+
+
+def _read_settings(settings, others=_DEFAULTS):
+    """The configuration that the options stand for, and the picture to start from.
+
+    Args:
+        settings: the options.
+        others: the settings that no option is given for.
+    """
     settings = {name: value for name, value in settings.items() if value is not None}
     if settings.get("weights") == "none":
         settings["weights"] = None
@@ -128,7 +136,7 @@ def _read_settings(settings):
     for name in settings:
         if name.endswith(("layers", "layer_weights")):
             settings[name] = tuple(part.strip() for part in settings[name].split(","))
-    return StyleTransferConfig().replace(**settings), init_image
+    return others.replace(**settings), init_image
 
 
 @cli.command()
@@ -154,8 +162,30 @@ def _read_settings(settings):
     metavar="N",
     help="Also write the picture after every N steps, as OUTPUT-STEP.suffix.",
 )
+@click.option(
+    "--checkpoint",
+    type=click.Path(),
+    metavar="FILE",
+    help="Keep the state of the run there, for --resume.",
+)
+@click.option(
+    "--checkpoint-seconds",
+    type=click.FloatRange(min=0),
+    default=60.0,
+    metavar="X",
+    help="Between two of them, at least.  [default: 60]",
+)
+@click.option(
+    "--resume",
+    type=click.Path(),
+    metavar="FILE",
+    help="Go on where the run was that kept this file, with its settings.",
+)
 @_config_options
-def stylize(content, style, output, sheet, save_every, **settings):
+def stylize(
+    content, style, output, sheet, save_every, checkpoint, checkpoint_seconds, resume,
+    **settings,
+):  # fmt: skip
     """Paints CONTENT in the style of STYLE."""
     # Settings are checked before TensorFlow takes its seconds to load.
     config, init_image = _read_settings(settings)
@@ -167,6 +197,11 @@ def stylize(content, style, output, sheet, save_every, **settings):
         from tfnst.progress import RunProgress
         from tfnst.results import NonFiniteLossError
         from tfnst.transfer import stylize as paint
+    if resume is not None:
+        from tfnst.checkpoint import load_checkpoint
+
+        there = StyleTransferConfig(**load_checkpoint(resume).settings)
+        config, init_image = _read_settings(settings, there)
     progress = RunProgress(pathlib.Path(output), save_every)
     with progress:
         try:
@@ -177,6 +212,9 @@ def stylize(content, style, output, sheet, save_every, **settings):
                 config=config,
                 callback=progress.update,
                 callback_steps=save_every,
+                checkpoint=checkpoint,
+                checkpoint_seconds=checkpoint_seconds,
+                resume=resume,
             )
         except NonFiniteLossError as error:
             progress.close()

@@ -10,6 +10,12 @@ import numpy as np
 import tensorflow as tf
 
 from tfnst import devices, engine, memory, pyramid, tiling
+from tfnst.checkpoint import (
+    Checkpoint,
+    CheckpointKeeper,
+    flatten_state,
+    unflatten_state,
+)
 from tfnst.config import StyleTransferConfig
 from tfnst.loading import load_engine, load_replicated_engine
 from tfnst.results import (
@@ -86,6 +92,8 @@ class Run:
         given: the picture to start from where the settings say so, [1, h, w, 3].
         callback: called with the progress.
         callback_steps: call back after each multiple of so many steps, too.
+        keeper: writes checkpoints of a run over one picture.
+        resume: where to go on.
     """
 
     def __init__(
@@ -95,6 +103,8 @@ class Run:
         given: tf.Tensor | None = None,
         callback: Callback | None = None,
         callback_steps: int | None = None,
+        keeper: CheckpointKeeper | None = None,
+        resume: Checkpoint | None = None,
     ) -> None:
         self._config = config
         self._scales = jobs[0].scales[:, 0]  # [scales, 2], height and width
@@ -105,6 +115,8 @@ class Run:
         self._given = given
         self._callback = callback
         self._callback_steps = callback_steps
+        self._keeper = keeper
+        self._resume = resume
         self._engine, self._backbone = load_engine(config)
         strategy = devices.choose_strategy(config.device)
         # One picture is no faster on several GPUs; a TPU is only reached so.
@@ -122,6 +134,8 @@ class Run:
         self._done = 0
         self._stopped = False
         self._start = None
+        if resume is not None:
+            self._check_resume()
 
     def paint(self) -> list[TransferResult]:
         """Paints the pictures.
@@ -140,11 +154,18 @@ class Run:
             ) from error
 
     def _paint(self):
-        average = self._first_image()
+        first = 0
+        if self._resume is None:
+            average = self._first_image()
+        else:
+            first = self._resume.scale
+            average = tf.constant(self._resume.image)
+            self._done = self._resume.losses.shape[1]
+            self._rows[:, : self._done] = self._resume.losses
         limit = memory.memory_limit(self._config.max_memory, self._config.device)
-        self._start = time.perf_counter()
-        for scale, steps in enumerate(self._scale_steps):
-            average = self._paint_scale(average, scale, int(steps), limit)
+        self._start = time.perf_counter() - self._seconds()
+        for scale in range(first, len(self._scales)):
+            average = self._paint_scale(average, scale, limit)
             if self._stopped:
                 break
         # A run that was stopped at a coarse scale still has the size asked for.
@@ -171,22 +192,27 @@ class Run:
         """Sides of content and style of a picture at a scale, [2, 2]."""
         return np.stack([self._scales[scale], self._style_scales[index][scale]])
 
-    def _paint_scale(self, average, scale, steps, limit):
+    def _paint_scale(self, average, scale, limit):
         """The averaged pictures at the end of a scale."""
-        sides = self._scales[scale]
+        sides, steps = self._scales[scale], int(self._scale_steps[scale])
         painter = self._painter(scale, limit)
         style = self._style_targets(painter, scale)
         image, state, content = painter.enter_scale(
             average, self._content, tf.constant(sides), self._knobs.content_weight
         )
         targets = engine.Targets(content, style)
+        done = 0
+        if self._resume is not None:
+            done, image = self._resume.scale_step, self._resume.image
+            state = unflatten_state(state, self._resume.state)
+            self._resume = None
         if (sides == self._scales[-1]).all():
             self._content = None  # no longer needed, and perhaps large
         if isinstance(painter, engine.StyleTransferEngine):
             # The picture under the brush: one variable a scale.
             image = tf.Variable(image, trainable=True, name="stylized_image")
         knobs = self._knobs._replace(steps=tf.constant(steps, tf.float32))
-        return self._optimize(painter, image, state, targets, knobs, steps, max(sides))
+        return self._optimize(painter, image, state, targets, knobs, scale, done)
 
     def _painter(self, scale, limit):
         """What takes the steps of a scale: the engine, with devices or in tiles."""
@@ -218,9 +244,10 @@ class Run:
             return targets[0]
         return tf.nest.map_structure(lambda *each: tf.concat(each, axis=0), *targets)
 
-    def _optimize(self, painter, image, state, targets, knobs, steps, size):
-        """All steps of one scale."""
-        group, left = 1, steps
+    def _optimize(self, painter, image, state, targets, knobs, scale, done):
+        """All steps of a scale but those that are done."""
+        size = max(self._scales[scale])
+        group, left = 1, int(self._scale_steps[scale]) - done
         while left and not self._stopped:
             group = min(group, left)
             if self._callback_steps is not None:
@@ -238,6 +265,10 @@ class Run:
             elapsed = time.perf_counter() - began
             left -= taken
             self._call_back(size, state)
+            last = self._stopped or self._done == self._rows.shape[1]
+            if self._keeper is not None and self._keeper.due(last=last):
+                done = int(self._scale_steps[scale]) - left
+                self._keeper.keep(self._checkpoint(scale, done, image, state))
             group = max(1, round(taken * _SECONDS_PER_GROUP / max(elapsed, 1e-6)))
         return state.average
 
@@ -249,7 +280,7 @@ class Run:
         seconds = time.perf_counter() - self._start
         taken = len(history)
         rows = self._rows[:, self._done : self._done + taken]
-        before = self._rows[0, self._done - 1]["seconds"] if self._done else 0.0
+        before = self._seconds()
         rows["step"] = np.arange(self._done + 1, self._done + taken + 1)
         rows["size"] = size
         for column, name in enumerate(("content", "style", "total_variation", "total")):
@@ -271,6 +302,45 @@ class Run:
                 self._results(pictures)[np.argmax(failed)],
             )
         return taken
+
+    def _seconds(self):
+        """Seconds from the first step to the last one that is done."""
+        return self._rows[0, self._done - 1]["seconds"] if self._done else 0.0
+
+    def _checkpoint(self, scale, scale_step, image, state):
+        return Checkpoint(
+            settings=self._config.to_dict(),
+            sources=self._all_sources(),
+            backbone=self._backbone.name,
+            weights=self._backbone.weights.sha256,
+            scale=scale,
+            scale_step=scale_step,
+            losses=self._rows[:, : self._done],
+            image=np.asarray(tf.convert_to_tensor(image)),
+            state=flatten_state(state),
+        )
+
+    def _check_resume(self):
+        """Raises where the checkpoint is of another run."""
+        there = self._resume
+        for what, now, then in (
+            ("settings", self._config.to_dict(), there.settings),
+            ("pictures", self._all_sources(), there.sources),
+            ("backbone", self._backbone.name, there.backbone),
+            ("weights", self._backbone.weights.sha256, there.weights),
+        ):
+            if now != then:
+                raise ValueError(
+                    "`resume` must be a checkpoint of the same run. "
+                    f"Received: one with other {what}, {_difference(now, then)}"
+                )
+
+    def _all_sources(self):
+        """Which pictures they are; their names don't matter."""
+        return {
+            "content_image": self._sources[0]["sha256"],
+            "style_image": self._styles[0].source["sha256"],
+        }
 
     def _call_back(self, size, state):
         if self._callback is None:
@@ -310,3 +380,13 @@ class Run:
             )
             for i, style in enumerate(self._styles)
         ]
+
+
+def _difference(now, then):
+    if not isinstance(now, dict):
+        return f"{then} and not {now}"
+    return ", ".join(
+        f"{name} {then.get(name)} and not {value}"
+        for name, value in now.items()
+        if then.get(name) != value
+    )

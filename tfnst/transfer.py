@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import numpy as np
 
 from tfnst import images, pyramid
+from tfnst.checkpoint import CheckpointKeeper, load_checkpoint
 from tfnst.config import INIT_IMAGES, StyleTransferConfig
 from tfnst.manifest import describe_source
 from tfnst.results import Callback, TransferResult
@@ -21,6 +23,9 @@ def stylize(
     config: StyleTransferConfig | None = None,
     callback: Callback | None = None,
     callback_steps: int | None = None,
+    checkpoint: str | os.PathLike[str] | None = None,
+    checkpoint_seconds: float = 60.0,
+    resume: str | os.PathLike[str] | None = None,
     **settings: Any,
 ) -> TransferResult:
     """Paints the content image in the style of the style image.
@@ -40,6 +45,13 @@ def stylize(
         callback: called with a TransferProgress about twice a second and after the
             last step. It may call `progress.stop()`.
         callback_steps: call back after each multiple of so many steps, too; 1 or more.
+        checkpoint: file to keep the state of the run in, so that it can be resumed
+            after whatever ends it. It is some 50 bytes a pixel with Adam.
+        checkpoint_seconds: between two checkpoints, at least; 0 for one after each
+            group of steps. Default 60.
+        resume: a checkpoint to go on from, of the same pictures. The settings are its
+            own; others that are given must be the same. The picture is the one that
+            the run would have given without a break, bit for bit on the same machine.
         **settings: fields of StyleTransferConfig that replace those of `config`.
 
     Returns:
@@ -57,12 +69,17 @@ def stylize(
         Networks", CVPR 2016. Departures: relative losses (see `tfnst.losses`), coarse
         to fine, Adam by default, averaged output.
     """
+    if resume is not None and config is None:
+        config = StyleTransferConfig(**load_checkpoint(resume).settings)
     config = (config or StyleTransferConfig()).replace(**settings)
     return StyleTransfer(style_image, config=config).stylize(
         content_image,
         init_image=init_image,
         callback=callback,
         callback_steps=callback_steps,
+        checkpoint=checkpoint,
+        checkpoint_seconds=checkpoint_seconds,
+        resume=resume,
     )
 
 
@@ -105,6 +122,9 @@ class StyleTransfer:
         init_image: Any = None,
         callback: Callback | None = None,
         callback_steps: int | None = None,
+        checkpoint: str | os.PathLike[str] | None = None,
+        checkpoint_seconds: float = 60.0,
+        resume: str | os.PathLike[str] | None = None,
     ) -> TransferResult:
         """Paints the content image in the style.
 
@@ -113,6 +133,9 @@ class StyleTransfer:
             init_image: in place of the setting of that name.
             callback: called as the run goes on.
             callback_steps: call back after each multiple of so many steps, too.
+            checkpoint: file to keep the state of the run in.
+            checkpoint_seconds: between two checkpoints.
+            resume: a checkpoint to go on from, made with these settings.
 
         Returns:
             TransferResult, the same as that of `tfnst.stylize`.
@@ -120,7 +143,12 @@ class StyleTransfer:
         Raises:
             ValueError, OSError, NonFiniteLossError, MemoryError: as `tfnst.stylize`.
         """
-        config, given = _start_from(self.config, init_image)
+        there = None if resume is None else load_checkpoint(resume)
+        if there is not None and init_image is None:
+            # The checkpoint holds what a picture to start from has become.
+            config, given = self.config, None
+        else:
+            config, given = _start_from(self.config, init_image)
         if callback_steps is not None and (
             isinstance(callback_steps, bool)
             or not isinstance(callback_steps, int)
@@ -131,9 +159,12 @@ class StyleTransfer:
                 f"Received: {callback_steps!r}"
             )
         jobs = [load_job(content_image, self._style, config)]
-        run = Run(config, jobs, given, callback, callback_steps)
+        keeper = None
+        if checkpoint is not None:
+            keeper = CheckpointKeeper(checkpoint, checkpoint_seconds)
+        run = Run(config, jobs, given, callback, callback_steps, keeper, there)
         # What isn't held here can be given back while the run lasts.
-        del jobs, given
+        del jobs, given, there
         (result,) = run.paint()
         return result
 

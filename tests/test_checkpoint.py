@@ -1,0 +1,159 @@
+"""A run that was killed goes on as if nothing had happened."""
+
+import random
+import signal
+import subprocess
+import time
+
+import numpy as np
+import pytest
+
+import tfnst
+from tests.helpers import TINY, picture
+from tests.test_cli import TFNST, TINY_OPTIONS, tfnst_command
+from tfnst import memory
+from tfnst.checkpoint import load_checkpoint
+
+CONTENT, STYLE = picture(60, 80, seed=1), picture(50, 40, seed=2)
+
+
+def stopped_at(step, path, **settings):
+    def stop(progress):
+        if progress.step >= step:
+            progress.stop()
+
+    return tfnst.stylize(
+        CONTENT, STYLE, callback=stop, callback_steps=1, checkpoint=path, **settings
+    )
+
+
+@pytest.mark.parametrize("step", [1, 5, 7, 12])
+@pytest.mark.parametrize(
+    "settings",
+    [{}, {"optimizer": "lbfgs"}, {"init_image": "noise", "style_loss": "gram"}],
+)
+def test_a_resumed_run_equals_one_without_a_break(tmp_path, step, settings):
+    config = TINY.replace(**settings)
+    path = tmp_path / "run.checkpoint"
+    whole = tfnst.stylize(CONTENT, STYLE, config=config)
+    first = stopped_at(step, path, config=config)
+    assert first.stopped == (step < 12)
+    result = tfnst.stylize(CONTENT, STYLE, resume=path)
+    np.testing.assert_array_equal(result.array, whole.array)
+    assert result.config == config
+    assert not result.stopped
+    for name in ("step", "size", "content", "style", "total_variation", "total"):
+        np.testing.assert_array_equal(result.losses[name], whole.losses[name])
+    assert (np.diff(result.losses["seconds"]) > 0).all()
+
+
+def test_tiles_are_resumed_too(tmp_path, monkeypatch):
+    def build_plan(*_, **__):
+        return memory.Plan("block1_pool", 24, 9, 0, 1.0)
+
+    monkeypatch.setattr(memory, "build_plan", build_plan)
+    whole = tfnst.stylize(CONTENT, STYLE, config=TINY)
+    stopped_at(9, tmp_path / "x", config=TINY)
+    result = tfnst.stylize(CONTENT, STYLE, resume=tmp_path / "x")
+    np.testing.assert_array_equal(result.array, whole.array)
+
+
+def test_a_picture_to_start_from_is_not_needed_again(tmp_path):
+    given = picture(30, 30, seed=4)
+    whole = tfnst.stylize(CONTENT, STYLE, init_image=given, config=TINY)
+    stopped_at(3, tmp_path / "x", config=TINY, init_image=given)
+    result = tfnst.stylize(CONTENT, STYLE, resume=tmp_path / "x")
+    np.testing.assert_array_equal(result.array, whole.array)
+
+
+def test_checkpoints_are_kept_now_and_then_and_at_the_end(tmp_path):
+    kept = []
+
+    def watch(_):
+        if path.exists():
+            kept.append(load_checkpoint(path).losses.shape[1])
+
+    path = tmp_path / "x"
+    tfnst.stylize(
+        CONTENT, STYLE, config=TINY, callback=watch, callback_steps=1,
+        checkpoint=path, checkpoint_seconds=0,
+    )  # fmt: skip
+    assert kept == list(range(1, 12))
+    assert load_checkpoint(path).losses.shape == (1, 12)
+    kept.clear()
+    path = tmp_path / "y"
+    tfnst.stylize(CONTENT, STYLE, config=TINY, callback=watch, checkpoint=path)
+    assert kept == []
+    assert load_checkpoint(path).losses.shape == (1, 12)
+
+
+def test_a_checkpoint_of_another_run_is_refused(tmp_path):
+    path = tmp_path / "x"
+    stopped_at(3, path, config=TINY)
+    with pytest.raises(ValueError, match=r"other settings, learning_rate .* not 0.5"):
+        tfnst.stylize(CONTENT, STYLE, resume=path, learning_rate=0.5)
+    with pytest.raises(ValueError, match="other pictures, content_image"):
+        tfnst.stylize(STYLE, STYLE, resume=path)
+    with pytest.raises(ValueError, match=r"`checkpoint_seconds` must be a number"):
+        tfnst.stylize(
+            CONTENT, STYLE, config=TINY, checkpoint=path, checkpoint_seconds=-1
+        )
+
+
+@pytest.mark.parametrize("data", [b"", b"no archive", b"PK\5\6" + bytes(18)])
+def test_what_is_no_checkpoint_is_refused(tmp_path, data):
+    path = tmp_path / "x"
+    path.write_bytes(data)
+    with pytest.raises(ValueError, match="`resume` must be a checkpoint of tfnst"):
+        tfnst.stylize(CONTENT, STYLE, resume=path)
+    with pytest.raises(FileNotFoundError, match="`resume` must be a file"):
+        tfnst.stylize(CONTENT, STYLE, resume=tmp_path / "missing")
+
+
+def test_a_cut_off_checkpoint_is_refused(tmp_path):
+    path = tmp_path / "x"
+    stopped_at(3, path, config=TINY)
+    path.write_bytes(path.read_bytes()[:-2000])
+    with pytest.raises(ValueError, match="`resume` must be a checkpoint of tfnst"):
+        tfnst.stylize(CONTENT, STYLE, resume=path)
+
+
+def test_a_command_killed_ten_times_gives_the_picture_of_one_that_was_not(tmp_path):
+    tfnst.save_image(CONTENT, tmp_path / "c.png")
+    tfnst.save_image(STYLE, tmp_path / "s.png")
+    options = ["c.png", "s.png", *TINY_OPTIONS, "--steps", "150"]
+    done = tfnst_command("stylize", *options, "-o", "whole.png", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    rng = random.Random(0)
+    checkpoint = tmp_path / "run.checkpoint"
+    kept = []
+    for _ in range(10):
+        process = subprocess.Popen(
+            [
+                *TFNST, "stylize", *options, "-o", "killed.png",
+                "--checkpoint", checkpoint, "--checkpoint-seconds", "0",
+                *(["--resume", checkpoint] if checkpoint.exists() else []),
+            ],
+            cwd=tmp_path, stderr=subprocess.PIPE,
+        )  # fmt: skip
+        stamp = checkpoint.stat().st_mtime_ns if checkpoint.exists() else 0
+        deadline = time.monotonic() + 60
+        while process.poll() is None and time.monotonic() < deadline:
+            now = checkpoint.stat().st_mtime_ns if checkpoint.exists() else 0
+            if now != stamp:
+                break
+            time.sleep(0.005)
+        time.sleep(rng.uniform(0, 0.2))
+        process.kill()
+        _, stderr = process.communicate()
+        assert process.returncode in (-signal.SIGKILL, 0), stderr
+        kept.append(load_checkpoint(checkpoint).losses.shape[1])
+    assert kept == sorted(kept)
+    assert kept[0] < 156
+    options += ["--resume", "run.checkpoint", "-o", "resumed.png"]
+    done = tfnst_command("stylize", *options, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    np.testing.assert_array_equal(
+        tfnst.load_image(tmp_path / "resumed.png"),
+        tfnst.load_image(tmp_path / "whole.png"),
+    )

@@ -1,0 +1,162 @@
+"""Checkpoints: what a run needs to go on as if nothing had happened, in one file."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import json
+import os
+import time
+import zipfile
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from tfnst.files import os_error, show_path, write_file
+from tfnst.version import __version__
+
+_HEADER = "header.json"
+
+
+@dataclasses.dataclass(frozen=True)
+class Checkpoint:
+    """A run as it was after some step.
+
+    Attributes:
+        settings: of the run, from `StyleTransferConfig.to_dict`.
+        sources: SHA-256 of content and style, by argument name.
+        backbone: name of the network.
+        weights: SHA-256 of its weights; None for random ones.
+        scale: number of the scale, from 0.
+        scale_step: steps done at that scale.
+        losses: rows of all steps done, [1, steps].
+        image: the picture, [1, H, W, 3].
+        state: the tensors of `engine.TransferState`, flat.
+    """
+
+    settings: dict[str, Any]
+    sources: dict[str, str | None]
+    backbone: str
+    weights: str | None
+    scale: int
+    scale_step: int
+    losses: np.ndarray
+    image: np.ndarray
+    state: list[np.ndarray]
+
+
+_ARRAYS = ("losses", "image")
+
+
+class CheckpointKeeper:
+    """Writes a checkpoint now and then.
+
+    Args:
+        path: of the file, which is written anew each time.
+        seconds: between two, at least.
+
+    Raises:
+        ValueError: for bad seconds.
+        OSError: when the file could not be written.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], seconds: float) -> None:
+        if isinstance(seconds, bool) or not seconds >= 0:
+            raise ValueError(
+                "`checkpoint_seconds` must be a number, 0 or more. "
+                f"Received: {seconds!r}"
+            )
+        write_file(path, None, name="checkpoint")
+        self._path = path
+        self._seconds = seconds
+        self._last = time.monotonic()
+
+    def due(self, *, last: bool) -> bool:
+        """Whether it is time for one; the last of a run is always kept."""
+        return last or time.monotonic() - self._last >= self._seconds
+
+    def keep(self, checkpoint: Checkpoint) -> None:
+        """Writes a checkpoint."""
+        save_checkpoint(checkpoint, self._path)
+        self._last = time.monotonic()
+
+
+def save_checkpoint(checkpoint: Checkpoint, path: str | os.PathLike[str]) -> None:
+    """Writes a checkpoint, whole or not at all.
+
+    Args:
+        checkpoint: to be written.
+        path: of the file, a zip archive of NumPy arrays and a header in JSON.
+
+    Raises:
+        OSError: when the file can't be written.
+    """
+    header = {
+        field.name: getattr(checkpoint, field.name)
+        for field in dataclasses.fields(checkpoint)
+        if field.name not in (*_ARRAYS, "state")
+    }
+    arrays = {name: getattr(checkpoint, name) for name in _ARRAYS}
+    arrays |= {f"state_{i}": array for i, array in enumerate(checkpoint.state)}
+    data = io.BytesIO()
+    with zipfile.ZipFile(data, "w", zipfile.ZIP_STORED) as archive:
+        archive.writestr(_HEADER, json.dumps({"tfnst": __version__} | header))
+        for name, array in arrays.items():
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as file:
+                np.lib.format.write_array(file, np.asarray(array), allow_pickle=False)
+    write_file(path, data.getbuffer(), name="checkpoint")
+
+
+def load_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
+    """Reads what `save_checkpoint` has written.
+
+    Raises:
+        OSError: when the file can't be read.
+        ValueError: when it is no checkpoint.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            header = json.loads(archive.read(_HEADER))
+            header.pop("tfnst")
+            arrays = {}
+            for name in archive.namelist():
+                if name != _HEADER:
+                    with archive.open(name) as file:
+                        arrays[name.removesuffix(".npy")] = np.lib.format.read_array(
+                            file, allow_pickle=False
+                        )
+        state = [arrays.pop(f"state_{i}") for i in range(len(arrays) - len(_ARRAYS))]
+        return Checkpoint(**header, **arrays, state=state)
+    except OSError as error:
+        raise os_error(
+            error, "resume", "a file that can be read", show_path(path)
+        ) from error
+    except (ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
+        raise ValueError(
+            f"`resume` must be a checkpoint of tfnst. Received: {show_path(path)}"
+        ) from error
+
+
+def flatten_state(state: Any) -> list[np.ndarray]:
+    """The tensors of a state as arrays."""
+    return [np.asarray(tensor) for tensor in tf.nest.flatten(state)]
+
+
+def unflatten_state(like: Any, arrays: list[np.ndarray]) -> Any:
+    """A state with the structure and kinds of tensors of `like`.
+
+    Raises:
+        ValueError: when the arrays don't fit it.
+    """
+    flat = tf.nest.flatten(like)
+    if [tuple(each.shape) for each in flat] != [array.shape for array in arrays]:
+        raise ValueError(
+            "`resume` must be a checkpoint of the same run. Received: one with other "
+            "shapes"
+        )
+    made = [
+        array if isinstance(each, np.ndarray) else tf.constant(array, each.dtype)
+        for each, array in zip(flat, arrays, strict=True)
+    ]
+    return tf.nest.pack_sequence_as(like, made)
