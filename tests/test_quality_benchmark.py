@@ -157,25 +157,27 @@ def test_crowsons_total_variation_is_that_of_a_slope():
     np.testing.assert_allclose(crowson.total_variation(tf.fill([1, 5, 5, 3], 0.3)), 0)
 
 
-PHOTO, PAINTING = (0.0, 1.0), (1.0, 0.1)
-
-
 def test_fronts_keep_what_no_other_point_beats():
-    points = [(0.5, 0.3), (0.6, 0.4), (0.3, 0.6), (0.2, 1.2), (1.3, 0.2)]
-    line = fronts.front(points, PHOTO, PAINTING)
-    assert line == [PHOTO, (0.3, 0.6), (0.5, 0.3), PAINTING]
+    points = [(0.5, 0.3), (0.6, 0.4), (0.3, 0.6), (0.3, 0.7), (0.2, 1.2), (1.3, 0.2)]
+    line = fronts.front(points)
+    assert line == [(0.2, 1.2), (0.3, 0.6), (0.5, 0.3), (1.3, 0.2)]
     assert fronts.height(line, 0.4) == pytest.approx(0.45)
-    assert fronts.height(line, 2) == 0.1
-    assert fronts.height(line, -0.1) == float("inf")
+    assert fronts.height(line, 2) == 0.2
+    assert fronts.height(line, 0.1) == float("inf")
+    assert fronts.behind([(0.4, 0.44), (0.4, 0.5), (0.1, 0.2)], line) == 1
 
 
-def test_the_area_under_a_front():
-    nothing = fronts.front([], PHOTO, (1.0, 0.0))
-    assert fronts.area(nothing) == pytest.approx(0.5)
-    better = fronts.front([(0.5, 0.25)], PHOTO, (1.0, 0.0))
-    assert fronts.area(better) == pytest.approx(0.375)
-    assert fronts.area(fronts.front([(0.0, 0.0)], PHOTO, (1.0, 0.0))) == 0
-    assert fronts.behind([(0.5, 0.25), (0.5, 0.3), (0.5, 0.2)], better) == 1
+def test_the_lead_is_the_mean_distance_at_equal_content():
+    line = [(0.2, 0.8), (0.6, 0.4)]
+    assert fronts.lead(line, line) == 0
+    above = [(c, s + 0.1) for c, s in line]
+    assert fronts.lead(line, above) == pytest.approx(0.1)
+    assert fronts.lead(above, line) == pytest.approx(-0.1)
+    # From 0.4, where the later one begins, to the end of the longer one at 0.8.
+    late = [(0.4, 0.5), (0.8, 0.5)]
+    assert fronts.lead(line, late) == pytest.approx(0.05, abs=1e-3)
+    # Nothing is gained by painting less of the style at less of the content.
+    assert fronts.lead(line, [(0.9, 0.5), (1.0, 0.45)]) > 0
 
 
 def test_no_layer_is_judged_that_a_recipe_optimises():

@@ -28,6 +28,8 @@ SAMPLES = ROOT / "examples" / "images"
 SHARED = ROOT.parent / "shared"
 SECOND_NETWORK = SHARED / "weights" / "vgg19_to_block4_conv1.npz"
 SWEEP = (0.25, 1.0, 4.0, 16.0)
+# To be compared with peers that hardly paint.
+TFNST_SWEEP = (*SWEEP, 64.0)
 
 # Content and style; the first ones only where those pictures are there.
 PAIRS = {
@@ -69,6 +71,7 @@ def main() -> None:
     optimized = frozenset(PEERS_LAYERS) | _tfnst_layers(arguments.set)
     judges = build_judges(backbone, optimized, SECOND_NETWORK)
     factors = SWEEP if arguments.sweep_content else (1.0,)
+    tfnst_factors = TFNST_SWEEP if arguments.sweep_content else (1.0,)
     print(
         f"{len(pairs)} pairs, {len(chosen)} recipes, content weights times "
         f"{', '.join(f'{f:g}' for f in factors)}; {arguments.size} pixels, "
@@ -93,7 +96,7 @@ def main() -> None:
             record = _judged({}, judges, content, style, picture)
             rows += _rows(pair, name, 1.0, record)
         for name in chosen:
-            for factor in factors:
+            for factor in tfnst_factors if name.startswith("tfnst") else factors:
                 task = Task(
                     content=content,
                     style=style,
@@ -136,7 +139,7 @@ def _parse(pairs):
     parser.add_argument(
         "--sweep-content",
         action="store_true",
-        help="also paint with content weights times 1/4, 4 and 16, for the fronts",
+        help="also paint with content weights times 1/4 to 16, for the fronts",
     )
     parser.add_argument(
         "--set",

@@ -2,8 +2,17 @@
 
 A point is (content distance, style distance), both in units that no recipe sets: the
 photo itself is at (0, 1), and the style picture, cut to the photo's shape, is at
-(1, nearly 0). Both are to be had for nothing, so every front runs from one to the
-other, through the points of its recipe that no other of its points beats in both.
+(1, nearly 0). The front of a recipe runs through those of its points that no other of
+them beats in both, straight from one to the next.
+
+Two fronts are compared by the mean distance between them over content distances, as
+rates and distortions of video coders are: from where both have begun to where the
+longer one ends. Behind its last point a front goes on level, since a picture that keeps
+more of the content and shows as much of the style is no worse.
+
+Reference:
+    Bjontegaard, "Calculation of average PSNR differences between RD-curves",
+    ITU-T VCEG-M33, 2001.
 """
 
 from __future__ import annotations
@@ -15,20 +24,19 @@ import numpy as np
 Point = tuple[float, float]
 
 
-def front(points: Sequence[Point], photo: Point, painting: Point) -> list[Point]:
-    """The points that count, from the photo to the style picture."""
+def front(points: Sequence[Point]) -> list[Point]:
+    """The points that no other one beats in both, by content distance."""
     kept = []
-    for content, style in sorted([*points, photo, painting]):
+    for content, style in sorted(points):
         if not kept or style < kept[-1][1]:
             kept.append((content, style))
     return kept
 
 
 def height(line: Sequence[Point], content: float) -> float:
-    """Style distance of a front at a content distance, straight between its points.
+    """Style distance that a front offers at a content distance.
 
-    Left of the photo nothing is possible: infinite. Right of the last point it goes
-    on level.
+    Left of its first point there is nothing: infinite.
     """
     contents, styles = zip(*line, strict=True)
     if content < contents[0]:
@@ -36,11 +44,15 @@ def height(line: Sequence[Point], content: float) -> float:
     return float(np.interp(content, contents, styles))
 
 
-def area(line: Sequence[Point]) -> float:
-    """Area under a front for content distances from 0 to 1; less is better."""
-    contents = sorted({0.0, 1.0, *(c for c, _ in line if 0 < c < 1)})
-    heights = [min(height(line, content), 1.0) for content in contents]
-    return float(np.trapezoid(heights, contents))
+def lead(line: Sequence[Point], other: Sequence[Point]) -> float:
+    """How far a front lies below another one, on average; above 0 is better."""
+    low = max(line[0][0], other[0][0])
+    high = max(line[-1][0], other[-1][0])
+    return float(
+        np.mean(
+            [height(other, c) - height(line, c) for c in np.linspace(low, high, 201)]
+        )
+    )
 
 
 def behind(points: Sequence[Point], line: Sequence[Point]) -> int:

@@ -73,8 +73,8 @@ def compare(rows: list[dict]) -> list[dict]:
 
     Returns:
         One dict a judge, style measure, recipe of tfnst and peer: on how many `pairs`
-        both have a front; on how many tfnst's is `ahead`, by area; how many points of
-        the peer lie behind tfnst's front (`theirs_behind` of `theirs`) and the other
+        both have a front; on how many tfnst's is `ahead`, and its mean `lead`; how many
+        points of the peer lie behind tfnst's front (`theirs_behind` of `theirs`) and the other
         way round (`ours_behind` of `ours`); `lost`, the pairs where tfnst isn't ahead.
     """
     lines = {}
@@ -105,8 +105,11 @@ def compare(rows: list[dict]) -> list[dict]:
 def _count(pairs):
     counts = {"pairs": len(pairs), "ahead": 0, "theirs": 0, "theirs_behind": 0}
     counts |= {"ours": 0, "ours_behind": 0, "lost": []}
+    leads = []
     for pair, (our_points, our_line), (their_points, their_line) in pairs:
-        if fronts.area(our_line) < fronts.area(their_line):
+        lead = fronts.lead(our_line, their_line)
+        leads.append(lead)
+        if lead > 0:
             counts["ahead"] += 1
         else:
             counts["lost"].append(pair)
@@ -114,18 +117,19 @@ def _count(pairs):
         counts["theirs_behind"] += fronts.behind(their_points, our_line)
         counts["ours"] += len(our_points)
         counts["ours_behind"] += fronts.behind(our_points, their_line)
+    counts["lead"] = float(np.mean(leads)) if leads else 0.0
     return counts
 
 
 def print_comparisons(comparisons: list[dict]) -> None:
     """On how many pairs tfnst's front lies ahead."""
     print("\nFronts of style against content: on how many pairs tfnst's lies ahead")
-    print("(by the area under it), and which points lie behind the other's front")
+    print("(by how much, in units of the photo's style distance), and points behind")
     for c in comparisons:
         lost = f"  not on {', '.join(c['lost'])}" if c["lost"] else ""
         print(
             f"{c['judge']:22}{COLUMN[c['measure']]:6}{c['recipe']:14} / "
-            f"{c['peer']:12}{c['ahead']:3} of {c['pairs']:2}   "
+            f"{c['peer']:12}{c['ahead']:3} of {c['pairs']:2} ({c['lead']:+.3f})   "
             f"theirs behind {c['theirs_behind']:3} of {c['theirs']:3}   "
             f"ours behind {c['ours_behind']:3} of {c['ours']:3}{lost}"
         )
@@ -137,7 +141,6 @@ def _points(rows, judge, pair, measure):
     photo, painting = (
         next(row for row in here if row["recipe"] == name) for name in REFERENCES
     )
-    ends = [point(row, photo, painting, measure) for row in (photo, painting)]
     found = {}
     for recipe in _recipes(here):
         points = [
@@ -145,7 +148,7 @@ def _points(rows, judge, pair, measure):
             for row in here
             if row["recipe"] == recipe
         ]
-        found[recipe] = points, fronts.front(points, *ends)
+        found[recipe] = points, fronts.front(points)
     return found
 
 
