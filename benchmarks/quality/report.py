@@ -74,8 +74,9 @@ def compare(rows: list[dict]) -> list[dict]:
     Returns:
         One dict a judge, style measure, recipe of tfnst and peer: on how many `pairs`
         both have a front; on how many tfnst's is `ahead`, and its mean `lead`; how many
-        points of the peer lie behind tfnst's front (`theirs_behind` of `theirs`) and the other
-        way round (`ours_behind` of `ours`); `lost`, the pairs where tfnst isn't ahead.
+        points of the peer lie behind tfnst's front (`theirs_behind` of `theirs`) and
+        the other way round (`ours_behind` of `ours`); `lost`, the pairs where tfnst
+        isn't ahead.
     """
     lines = {}
     for judge in dict.fromkeys(row["judge"] for row in rows):
