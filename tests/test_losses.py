@@ -241,3 +241,25 @@ def test_total_loss_is_the_weighted_sum():
         total_variation_weight=0,
     )
     np.testing.assert_allclose(total, [30.5, 41])
+
+
+@pytest.mark.parametrize("shares", [(1, 1), (2, 1), (1, 0)])
+def test_a_blend_has_the_statistics_of_a_collage(shares):
+    rng = np.random.default_rng(0)
+    # As many rows of each picture as it has shares.
+    pictures = [rng.normal(i, 1 + i, (2, 6, 5, 4)).astype(np.float32) for i in range(2)]
+    collage = np.concatenate(
+        [np.tile(p, (1, n, 1, 1)) for p, n in zip(pictures, shares, strict=True)], 1
+    )
+    blended = losses.blend_moments([losses.moments(p) for p in pictures], shares)
+    expected = losses.moments(collage)
+    np.testing.assert_allclose(blended.mean, expected.mean, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(
+        blended.covariance, expected.covariance, rtol=1e-4, atol=1e-5
+    )
+    grams = [losses.gram_matrix(p) for p in pictures]
+    np.testing.assert_allclose(
+        losses.blend_gram_matrices(grams, shares),
+        losses.gram_matrix(collage),
+        rtol=1e-4, atol=1e-5,
+    )  # fmt: skip

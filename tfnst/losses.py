@@ -155,7 +155,59 @@ def moments_of_sums(sums: ActivationSums) -> Moments:
     """The moments of an activation of which there are only the sums."""
     mean = sums.activations / sums.count
     gram = gram_of_sums(sums)
-    return Moments(mean, gram - mean[:, :, None] * mean[:, None, :])
+    return Moments(mean, gram - _outer(mean))
+
+
+def blend_gram_matrices(
+    gram_matrices: Sequence[tf.Tensor], weights: Sequence[float]
+) -> tf.Tensor:
+    """The Gram matrix of a picture that is made up of several.
+
+    `sum_i w_i G_i / sum_i w_i`: what a picture has in which each of them has a share of
+    the area in proportion to its weight.
+
+    Args:
+        gram_matrices: [N, C, C] each.
+        weights: 0 or more each, not all 0.
+
+    Returns:
+        [N, C, C].
+    """
+    total = sum(weights)
+    return tf.add_n(
+        [w / total * g for w, g in zip(weights, gram_matrices, strict=True)]
+    )
+
+
+def blend_moments(moments: Sequence[Moments], weights: Sequence[float]) -> Moments:
+    """The moments of a picture that is made up of several.
+
+    With shares `p_i = w_i / sum_i w_i` these are those of a mixture::
+
+        mean = sum_i p_i mean_i
+        covariance = sum_i p_i (covariance_i + (mean_i - mean) (mean_i - mean)^T)
+
+    The second term holds how the pictures differ, so that a blend of a blue and a
+    yellow one has blue and yellow parts, and isn't grey.
+
+    Args:
+        moments: of each picture.
+        weights: 0 or more each, not all 0.
+    """
+    total = sum(weights)
+    shares = [weight / total for weight in weights]
+    mean = tf.add_n([p * m.mean for p, m in zip(shares, moments, strict=True)])
+    covariance = tf.add_n(
+        [
+            p * (m.covariance + _outer(m.mean - mean))
+            for p, m in zip(shares, moments, strict=True)
+        ]
+    )
+    return Moments(mean, covariance)
+
+
+def _outer(vectors):
+    return vectors[:, :, None] * vectors[:, None, :]
 
 
 def content_loss(
