@@ -24,6 +24,7 @@ _RUN_SETTINGS = (
     "min_size",
     "max_memory",
     "init_image",
+    "preserve_color",
     "seed",
 )
 
