@@ -54,6 +54,11 @@ def test_to_dict_holds_every_setting_as_json_does():
             "`backbone` must be one of 'vgg19', 'vgg16'. Received: 'resnet'",
         ),
         (
+            {"preserve_color": "yes"},
+            "`preserve_color` must be one of 'none', 'luminance', 'histogram', "
+            "'transport'. Received: 'yes'",
+        ),
+        (
             {"style_strength": -0.1},
             "`style_strength` must be a number from 0 to 1. Received: -0.1",
         ),

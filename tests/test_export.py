@@ -123,6 +123,29 @@ def test_lbfgs_and_noise_give_what_python_gives(tmp_path):
         )
 
 
+@pytest.mark.parametrize("mode", ["luminance", "histogram", "transport"])
+def test_kept_colours_are_those_that_python_keeps(tmp_path, mode):
+    folder = tfnst.export_saved_model(tmp_path, config=TINY, preserve_color=mode)
+    assert_only_known_operations(folder)
+    served = Session(folder)
+    contents = np.stack([CONTENT, 1 - CONTENT**2])
+    for size in (48, 64):
+        outputs = served.run(
+            "stylize", content_image=contents, style_image=STYLE[None], size=size
+        )
+        for i, content in enumerate(contents):
+            expected = tfnst.stylize(
+                content, STYLE, config=TINY, size=size, preserve_color=mode
+            )
+            np.testing.assert_allclose(
+                outputs["stylized_image"][i], expected.array, atol=1.5 / 255
+            )
+            row = expected.losses[-1]
+            np.testing.assert_allclose(
+                outputs["total_loss"][i], row["total"], rtol=1e-3
+            )
+
+
 def test_encoded_pictures_in_and_out(served, tmp_path):
     outputs = served.run(
         "serving_default", content_bytes=png(CONTENT), style_bytes=png(STYLE)
@@ -288,8 +311,12 @@ def test_warm_up_requests_run(base, served):
 
 
 def test_only_operations_that_servers_know(base):
+    assert_only_known_operations(base / "1")
+
+
+def assert_only_known_operations(folder):
     model = saved_model_pb2.SavedModel.FromString(
-        (base / "1" / "saved_model.pb").read_bytes()
+        (folder / "saved_model.pb").read_bytes()
     )
     graph = model.meta_graphs[0].graph_def
     nodes = [*graph.node, *(n for f in graph.library.function for n in f.node_def)]

@@ -31,6 +31,7 @@ _CHOICES = {
     "device": config_module.DEVICES,
     "style_loss": config_module.STYLE_LOSSES,
     "pooling": config_module.POOLINGS,
+    "preserve_color": config_module.COLOR_MODES,
     "optimizer": config_module.OPTIMIZERS,
 }
 _REQUEST_SETTINGS = (

@@ -12,6 +12,7 @@ POOLINGS = ("max", "average")
 OPTIMIZERS = ("adam", "lbfgs")
 PRECISIONS = ("auto", "float32", "bfloat16")
 STYLE_LOSSES = ("moments", "gram")
+COLOR_MODES = ("none", "luminance", "histogram", "transport")
 INIT_IMAGES = ("content", "style", "noise", "given")
 
 DEVICES = ("auto", "cpu", "gpu", "tpu")
@@ -69,6 +70,12 @@ class StyleTransferConfig:
         style_weight: weight of the style loss, 0 or more; None leaves it to
             `style_strength`.
         total_variation_weight: as `style_weight`, for the total variation loss.
+        preserve_color: how the content image's colours are kept. `"none"`: they
+            aren't, the style's are taken. `"luminance"`: only lightness is painted,
+            and each pixel has the content's hue and chroma. `"histogram"` and
+            `"transport"`: the style picture is first given the content's colours, all
+            of their distribution or its mean and covariance. `tfnst.colors` has the
+            formulas.
         optimizer: `"adam"` or `"lbfgs"`.
         learning_rate: Adam's step at the start of each scale, in units of the pixel
             range [0, 1]; it falls to a tenth over the scale. For L-BFGS the largest
@@ -136,6 +143,7 @@ class StyleTransferConfig:
     total_variation_weight: float | None = _setting(
         None, "Weight of the loss that smooths; from --style-strength by default."
     )
+    preserve_color: str = _setting("none", "How the content's colours are kept.")
     optimizer: str = _setting("adam", "Optimiser of the pixels.")
     learning_rate: float = _setting(0.015, "Step of the optimiser, in pixel values.")
     steps: int = _setting(25, "Gradient steps at the fine scales.")
@@ -178,6 +186,7 @@ class StyleTransferConfig:
                 "`content_weight` and `style_weight` can't both be 0: nothing would "
                 f"be left to paint. Received: {self.content_weight} and {style_weight}"
             )
+        self._check_choice("preserve_color", COLOR_MODES)
         self._check_choice("optimizer", OPTIMIZERS)
         rate_range = "a number above 0 and at most 1"
         self._check_number("learning_rate", 0, 1, rate_range)

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import keras
 import tensorflow as tf
 
-from tfnst import losses, optimizers
+from tfnst import colors, losses, optimizers
 from tfnst.config import StyleTransferConfig
 from tfnst.pyramid import first_image, fit_to_finest, resize_image
 
@@ -129,6 +129,7 @@ class StyleTransferEngine:
         *,
         scale_steps: tf.Tensor,
         init_image: str,
+        preserve_color: str,
         seed: tf.Tensor,
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """A whole run, coarse to fine, as one graph.
@@ -142,6 +143,7 @@ class StyleTransferEngine:
             knobs: scalars; `steps` is not looked at.
             scale_steps: int32 [scales], from `scale_steps`.
             init_image: `"content"`, `"style"` or `"noise"`.
+            preserve_color: as in StyleTransferConfig.
             seed: of the noise that a run may start from, int32 scalar.
 
         Returns:
@@ -150,6 +152,11 @@ class StyleTransferEngine:
             ended early since its loss was no longer finite.
         """
         content_image, style_image = fit_to_finest(content_image, style_image, scales)
+        style_image = colors.match_style_colors(
+            style_image, content_image, preserve_color
+        )
+        original = content_image
+        content_image = colors.prepare_content(content_image, preserve_color)
         start = first_image(init_image, content_image, style_image, scales, seed)
         count = tf.shape(scales)[0]
 
@@ -187,7 +194,8 @@ class StyleTransferEngine:
             ),
             parallel_iterations=1,
         )
-        return state.average, measured
+        stylized = colors.restore_colors(state.average, original, preserve_color)
+        return stylized, measured
 
     def _enter_scale(self, average, content_image, sides, content_weight):
         """What a scale starts with.

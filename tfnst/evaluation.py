@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from tfnst import backbones, features, images, measures, pyramid
+from tfnst import backbones, colors, features, images, measures, pyramid
 from tfnst.config import MAX_SIZE, StyleTransferConfig
 
 # Gatys et al. optimise the first convolution of each block for the style and one of
@@ -210,8 +210,8 @@ def _at_resolution(content, style, stylized, resolution, extractor, seed):
         rows["content_self_similarity"].append(
             measures.self_similarity_distance(of_stylized, of_content)
         )
-    colors = [measures.lab_from_srgb(picture) for picture in (stylized, style)]
-    rows["color_swd"] = [measures.sliced_wasserstein_distance(*colors, seed=seed)]
+    lab = [colors.lab_from_srgb(picture) for picture in (stylized, style)]
+    rows["color_swd"] = [measures.sliced_wasserstein_distance(*lab, seed=seed)]
     return {key: np.mean([float(x) for x in values]) for key, values in rows.items()}
 
 
@@ -229,7 +229,7 @@ def _artefacts(content, style, stylized):
     return {
         "high_frequency": float(tf.math.divide_no_nan(rough, own)),
         "clipped": max(0.0, clipped - max(allowed)),
-        "border": float(measures.border_contrast(measures.lab_from_srgb(stylized))),
+        "border": float(measures.border_contrast(colors.lab_from_srgb(stylized))),
     }
 
 

@@ -314,6 +314,7 @@ class ServedStyleTransfer(tf.Module):
             engine.Knobs(*knobs, steps=tf.cast(steps, tf.float32)),
             scale_steps=pyramid.scale_steps(scales, steps, initial_steps),
             init_image=self.config.init_image,
+            preserve_color=self.config.preserve_color,
             seed=seed,
         )
         stylized = _checked(

@@ -25,6 +25,7 @@ _RUN_SETTINGS = (
     "style_scale",
     "max_memory",
     "init_image",
+    "preserve_color",
     "seed",
 )
 

@@ -16,13 +16,6 @@ from tfnst import losses
 # Cosine distances below this are rounding errors of float32, not differences.
 _ROUNDING = 1e-6
 
-# From linear sRGB to CIE XYZ, and the white that both have, D65.
-# IEC 61966-2-1, as given at https://www.w3.org/TR/css-color-4/#color-conversion-code.
-_XYZ_FROM_RGB = (
-    (506752 / 1228815, 87881 / 245763, 12673 / 70218),
-    (87098 / 409605, 175762 / 245763, 12673 / 175545),
-    (7918 / 409605, 87881 / 737289, 1001167 / 1053270),
-)
 _CLIPPED = 0.5 / 255  # Nearer to 0 or 1 than any other value of 8 bits.
 _STRIPS = 5  # Strips along each edge that `border_contrast` compares.
 
@@ -174,39 +167,6 @@ def self_similarity_distance(
     activations, target = _check_pair(activations, target, same_places=True)
     one, other = (_distance_shares(_sample(x, grid)) for x in (activations, target))
     return tf.reduce_mean(tf.reduce_sum(tf.abs(one - other), axis=0)) / 2
-
-
-def lab_from_srgb(image: tf.Tensor) -> tf.Tensor:
-    """Colours in CIE L*a*b*, where distances are about as large as they look.
-
-    sRGB is made linear, brought to XYZ and divided by the white D65; then with
-    f(t) = t^(1/3), or (24389/27 t + 16) / 116 where t <= 216/24389, ::
-
-        L = 116 f(Y) - 16,  a = 500 (f(X) - f(Y)),  b = 200 (f(Y) - f(Z))
-
-    Args:
-        image: [..., 3], sRGB in [0, 1].
-
-    Returns:
-        [..., 3]: L from 0 to 100, a and b from about -108 to 98. A distance of 2.3 is
-        just seen.
-
-    Reference:
-        IEC 61966-2-1 (sRGB); CIE 15:2004 (L*a*b*). The just noticeable difference:
-        Mahy, Van Eycken, Oosterlinck, Color Res. Appl. 19 (1994).
-    """
-    image = tf.convert_to_tensor(image)
-    # The larger base keeps the power, which isn't taken there, from warning of 0^x.
-    curved = ((tf.maximum(image, 0.04) + 0.055) / 1.055) ** 2.4
-    linear = tf.where(image <= 0.04045, image / 12.92, curved)
-    matrix = tf.constant(_XYZ_FROM_RGB, image.dtype)
-    # Each row divided by its sum: white is then 1, 1, 1.
-    matrix /= tf.reduce_sum(matrix, axis=1, keepdims=True)
-    xyz = tf.tensordot(linear, matrix, axes=[[-1], [1]])
-    root = tf.maximum(xyz, 216 / 24389) ** (1 / 3)
-    f = tf.where(xyz > 216 / 24389, root, (24389 / 27 * xyz + 16) / 116)
-    x, y, z = tf.unstack(f, axis=-1)
-    return tf.stack([116 * y - 16, 500 * (x - y), 200 * (y - z)], axis=-1)
 
 
 def laplacian_energy(image: tf.Tensor) -> tf.Tensor:

@@ -118,11 +118,12 @@ class TransferProgress:
     losses: np.void
     seconds: float
     _average: tf.Tensor | np.ndarray = dataclasses.field(repr=False)
+    _finish: Callable[[tf.Tensor], tf.Tensor] = dataclasses.field(repr=False)
     _stopped: bool = dataclasses.field(default=False, repr=False)
 
     def image(self) -> Image.Image:
         """The picture as it is now, the first of several, at the present size."""
-        return images.to_pil(np.asarray(self._average[0]))
+        return images.to_pil(np.asarray(self._finish(self._average[:1])[0]))
 
     def stop(self) -> None:
         """Ends the run after this callback; `stylize` returns what there is."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import time
 from collections.abc import Sequence
@@ -9,7 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 import tensorflow as tf
 
-from tfnst import devices, engine, memory, pyramid, tiling
+from tfnst import colors, devices, engine, memory, pyramid, tiling
 from tfnst.checkpoint import (
     Checkpoint,
     CheckpointKeeper,
@@ -29,6 +30,8 @@ from tfnst.results import (
 # Steps are grouped so that a group takes about this long: often enough for a
 # progress bar and for stopping, seldom enough for Python to cost nothing.
 _SECONDS_PER_GROUP = 0.5
+# Rows of a picture get their colours together that have about this many pixels.
+_PIXELS_AT_A_TIME = 2**22
 
 
 class Style:
@@ -56,6 +59,24 @@ class Style:
         if len(finest):
             self.picture = pyramid.resize_image(picture, *finest[-1, 1])
         self._targets = {}
+
+    def in_colors_of(self, content: tf.Tensor, preserve_color: str) -> Style:
+        """The style for one picture whose colours are to be kept.
+
+        Args:
+            content: [1, H, W, 3] in [0, 1].
+            preserve_color: as in StyleTransferConfig.
+
+        Returns:
+            The style itself, with the targets that it knows, where it fits all
+            pictures; one of its own elsewhere.
+        """
+        picture = colors.match_style_colors(self.picture, content, preserve_color)
+        if picture is self.picture:
+            return self
+        matched = copy.copy(self)
+        matched.picture, matched._targets = picture, {}
+        return matched
 
     def targets(self, painter, sides):
         """The targets at a size, as a painter sees them."""
@@ -109,9 +130,16 @@ class Run:
         self._config = config
         self._scales = jobs[0].scales[:, 0]  # [scales, 2], height and width
         self._style_scales = [job.scales[:, 1] for job in jobs]
-        self._styles = [job.style for job in jobs]
+        self._styles = [
+            job.style.in_colors_of(job.content, config.preserve_color) for job in jobs
+        ]
         self._sources = [job.source for job in jobs]
         self._content = tf.concat([job.content for job in jobs], axis=0)
+        # Whose colours the painted pictures get.
+        self._colors = None
+        if config.preserve_color == "luminance":
+            self._colors = self._content
+            self._content = self._by_rows(colors.prepare_content, self._content)
         self._given = given
         self._callback = callback
         self._callback_steps = callback_steps
@@ -357,6 +385,7 @@ class Run:
             losses=losses,
             seconds=float(losses["seconds"]),
             _average=state.average,
+            _finish=self._restore_colors,
         )
         self._callback(progress)
         self._stopped = progress._stopped and self._done < self._rows.shape[1]
@@ -366,7 +395,29 @@ class Run:
         work = np.repeat(pixels, self._scale_steps)
         return float(work[: self._done].sum() / work.sum())
 
+    def _restore_colors(self, pictures):
+        """The first pictures of the run, of any size, as they come out of it."""
+        if self._colors is None:
+            return pictures
+        count, height, width, _ = pictures.shape
+        content = pyramid.resize_image(self._colors[:count], height, width)
+        return self._by_rows(colors.restore_colors, pictures, content)
+
+    def _by_rows(self, function, *pictures):
+        """A function of pixels, of some rows at a time: it takes memory for many."""
+        count, height, width, _ = pictures[0].shape
+        rows = max(1, _PIXELS_AT_A_TIME // (count * width))
+        parts = [
+            function(
+                *(picture[:, top : top + rows] for picture in pictures),
+                self._config.preserve_color,
+            )
+            for top in range(0, height, rows)
+        ]
+        return tf.concat(parts, axis=1)
+
     def _results(self, pictures):
+        pictures = self._restore_colors(pictures)
         return [
             TransferResult(
                 array=np.asarray(pictures[i]),

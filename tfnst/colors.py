@@ -1,0 +1,430 @@
+"""Colours: perceptual spaces, and how a picture gets the colours of another one.
+
+Pure functions of pictures [N, H, W, 3] in [0, 1], each of which is treated as if it
+were alone. `docs/colors.md` shows what they make of a picture.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import tensorflow as tf
+
+# From linear sRGB to CIE XYZ, and the white that both have, D65.
+# IEC 61966-2-1, as given at https://www.w3.org/TR/css-color-4/#color-conversion-code.
+_XYZ_FROM_RGB = (
+    (506752 / 1228815, 87881 / 245763, 12673 / 70218),
+    (87098 / 409605, 175762 / 245763, 12673 / 175545),
+    (7918 / 409605, 87881 / 737289, 1001167 / 1053270),
+)
+# From linear sRGB to the responses of cones, and from their cube roots to Oklab.
+_LMS_FROM_RGB = np.array(
+    (
+        (0.4122214708, 0.5363325363, 0.0514459929),
+        (0.2119034982, 0.6806995451, 0.1073969566),
+        (0.0883024619, 0.2817188376, 0.6299787005),
+    )
+)
+_OKLAB_FROM_ROOTS = np.array(
+    (
+        (0.2104542553, 0.7936177850, -0.0040720468),
+        (1.9779984951, -2.4285922050, 0.4505937099),
+        (0.0259040371, 0.7827717662, -0.8086757660),
+    )
+)
+_RGB_FROM_LMS = np.linalg.inv(_LMS_FROM_RGB)
+_ROOTS_FROM_OKLAB = np.linalg.inv(_OKLAB_FROM_ROOTS)
+
+_ROUNDING = 1e-6  # In linear light; a colour is out of gamut beyond it.
+_HALVINGS = 10  # The chroma that fits is found to 1/1024.
+# Two colours nearer than this look alike: half a step of 8 bits.
+_HALF_STEP = 0.5 / 255
+# What a step of 8 bits adds to a variance: a grey picture has no less.
+_LEAST_VARIANCE = (1 / 255) ** 2
+_LEVELS = 512  # Of the quantiles that histograms are matched by.
+_MOST_SAMPLES = 2**17  # Pixels that these are taken from.
+_ROTATIONS = 8
+
+
+def prepare_content(content_image: tf.Tensor, preserve_color: str) -> tf.Tensor:
+    """The content picture as a run looks at it that keeps its colours.
+
+    Args:
+        content_image: [N, H, W, 3] in [0, 1].
+        preserve_color: `"none"`, `"luminance"`, `"histogram"` or `"transport"`.
+
+    Returns:
+        [N, H, W, 3] in [0, 1]: in grey for `"luminance"`, the picture itself elsewhere.
+        What a run paints in colours of equal lightness would be lost in the end.
+    """
+    return grayscale(content_image) if preserve_color == "luminance" else content_image
+
+
+def match_style_colors(
+    style_image: tf.Tensor, content_image: tf.Tensor, preserve_color: str
+) -> tf.Tensor:
+    """The style picture as a run looks at it that keeps the content's colours.
+
+    Args:
+        style_image: [N or 1, h, w, 3] in [0, 1].
+        content_image: [N, H, W, 3] in [0, 1].
+        preserve_color: `"none"`, `"luminance"`, `"histogram"` or `"transport"`.
+
+    Returns:
+        [N, h, w, 3] in [0, 1], one for each content image: in grey with its lightness
+        for `"luminance"`, in its colours for `"histogram"` and `"transport"`; the
+        style picture itself for `"none"`.
+    """
+    if preserve_color == "luminance":
+        return match_lightness(style_image, content_image)
+    if preserve_color == "histogram":
+        return match_histogram(style_image, content_image)
+    if preserve_color == "transport":
+        return transport_colors(style_image, content_image)
+    return style_image
+
+
+def restore_colors(
+    stylized_image: tf.Tensor, content_image: tf.Tensor, preserve_color: str
+) -> tf.Tensor:
+    """The painted picture as it comes out of a run that keeps the content's colours.
+
+    Args:
+        stylized_image: [N, H, W, 3] in [0, 1].
+        content_image: of the same shape.
+        preserve_color: as for `match_style_colors`.
+
+    Returns:
+        [N, H, W, 3] in [0, 1]; the painted picture itself but for `"luminance"`.
+    """
+    if preserve_color == "luminance":
+        return replace_chroma(stylized_image, content_image)
+    return stylized_image
+
+
+def replace_chroma(image: tf.Tensor, target: tf.Tensor) -> tf.Tensor:
+    """The lightness of a picture with the hue and chroma of another one, in Oklab.
+
+    `(L, a, b) = (L of image, a of target, b of target)`. Where that is no colour of
+    sRGB, a and b are made smaller by the same factor, the largest one with which it
+    is, so neither lightness nor hue changes, as they would if channels were clipped.
+    Oklab's lines of equal hue are nearly straight as people see them; those of CIE
+    L*a*b* lead from blue to purple.
+
+    Args:
+        image: [N, H, W, 3] in [0, 1].
+        target: of the same shape.
+
+    Returns:
+        [N, H, W, 3] in [0, 1].
+
+    Reference:
+        Gatys, Bethge, Hertzmann, Shechtman, "Preserving Color in Neural Artistic Style
+        Transfer", arXiv 1606.05897, section 4.2, which takes YIQ.
+    """
+    lightness = oklab_from_srgb(image)[..., :1]
+    chroma = oklab_from_srgb(target)[..., 1:]
+    return srgb_from_oklab(tf.concat([lightness, chroma], axis=-1))
+
+
+def grayscale(image: tf.Tensor) -> tf.Tensor:
+    """The greys that have the lightness of a picture's colours, in Oklab.
+
+    Args:
+        image: [N, H, W, 3] in [0, 1].
+
+    Returns:
+        [N, H, W, 3] in [0, 1], with three equal channels.
+    """
+    return _grey(oklab_from_srgb(image)[..., :1])
+
+
+def match_lightness(image: tf.Tensor, target: tf.Tensor) -> tf.Tensor:
+    """A picture in grey whose lightness has mean and deviation of that of another one.
+
+    With means m and standard deviations s of Oklab's L, ::
+
+        L' = s_target / s_image * (L - m_image) + m_target
+
+    clipped to [0, 1]. Without this, a style much darker than the content would darken
+    colours that then have no room for their chroma.
+
+    Args:
+        image: [N or 1, h, w, 3] in [0, 1].
+        target: [N, H, W, 3] in [0, 1].
+
+    Returns:
+        [N, h, w, 3] in [0, 1], with three equal channels.
+
+    Reference:
+        Gatys et al., arXiv 1606.05897, section 4.2, equation 10.
+    """
+    lightness, wanted = (oklab_from_srgb(x)[..., :1] for x in (image, target))
+    mean, variance = tf.nn.moments(lightness, axes=[1, 2], keepdims=True)
+    wanted_mean, wanted_variance = tf.nn.moments(wanted, axes=[1, 2], keepdims=True)
+    scale = tf.sqrt(wanted_variance / tf.maximum(variance, _LEAST_VARIANCE))
+    return _grey(tf.clip_by_value(scale * (lightness - mean) + wanted_mean, 0.0, 1.0))
+
+
+def transport_colors(image: tf.Tensor, target: tf.Tensor) -> tf.Tensor:
+    """A picture whose colours have mean and covariance of those of another one.
+
+    With means m and covariances S of the picture and C of the target, in RGB, ::
+
+        x' = T (x - m_image) + m_target
+        T = S^(-1/2) (S^(1/2) C S^(1/2))^(1/2) S^(-1/2)
+
+    clipped to [0, 1]. Of all linear maps that do that, T moves colours least: it is
+    the Monge-Kantorovich map between normal distributions. S has the variance of a
+    step of 8 bits added in each direction, so that a grey picture has an inverse and
+    the noise of its colours isn't blown up.
+
+    Args:
+        image: [N or 1, h, w, 3] in [0, 1].
+        target: [N, H, W, 3] in [0, 1].
+
+    Returns:
+        [N, h, w, 3] in [0, 1].
+
+    Reference:
+        Pitie, Kokaram, "The Linear Monge-Kantorovitch Linear Colour Mapping for
+        Example-Based Colour Transfer", CVMP 2007. Gatys et al., arXiv 1606.05897,
+        section 4.1, where any linear map that does that will do.
+    """
+    moved = _transport(_pixels(image), _pixels(target))
+    return _like(image, tf.clip_by_value(moved, 0.0, 1.0))
+
+
+def match_histogram(image: tf.Tensor, target: tf.Tensor) -> tf.Tensor:
+    """A picture whose colours are distributed like those of another one.
+
+    After `transport_colors`, unclipped, the pixels are moved along three orthogonal
+    directions at a time such that there their quantiles are those of the target ::
+
+        x' = sum_d d F_target,d^-1(F_image,d(d.x))
+
+    first along seeded random directions, at last along R, G and B. This matches the
+    distribution of colours as a whole: each channel by itself could match while red
+    and blue, say, turn to purple. F_image is averaged over a step of 8 bits, so that
+    even areas, a colour that many pixels have, stay even. Along directions in which
+    the picture has less than half the variance of the target, as a grey one has in
+    most, pixels are moved only part of the way.
+
+    Args:
+        image: [N or 1, h, w, 3] in [0, 1].
+        target: [N, H, W, 3] in [0, 1].
+
+    Returns:
+        [N, h, w, 3], each channel within the range that the target's has.
+
+    Reference:
+        Pitie, Kokaram, Dahyot, "Automated Colour Grading using Colour Distribution
+        Transfer", Comput. Vis. Image Underst. 107 (2007).
+    """
+    pixels, wanted = _pixels(image), _pixels(target)
+    pixels = _transport(pixels, wanted)
+    wanted = _evenly_sampled(wanted)
+    for rotation in _rotations():
+        along = tf.matmul(rotation, pixels, transpose_b=True)
+        along = _match_quantiles(along, tf.matmul(rotation, wanted, transpose_b=True))
+        pixels = tf.matmul(along, rotation, transpose_a=True)
+    return _like(image, tf.clip_by_value(pixels, 0.0, 1.0))
+
+
+def lab_from_srgb(image: tf.Tensor) -> tf.Tensor:
+    """Colours in CIE L*a*b*, where distances are about as large as they look.
+
+    sRGB is made linear, brought to XYZ and divided by the white D65; then with
+    f(t) = t^(1/3), or (24389/27 t + 16) / 116 where t <= 216/24389, ::
+
+        L = 116 f(Y) - 16,  a = 500 (f(X) - f(Y)),  b = 200 (f(Y) - f(Z))
+
+    Args:
+        image: [..., 3], sRGB in [0, 1].
+
+    Returns:
+        [..., 3]: L from 0 to 100, a and b from about -108 to 98. A distance of 2.3 is
+        just seen.
+
+    Reference:
+        IEC 61966-2-1 (sRGB); CIE 15:2004 (L*a*b*). The just noticeable difference:
+        Mahy, Van Eycken, Oosterlinck, Color Res. Appl. 19 (1994).
+    """
+    linear = _linear_from_srgb(tf.convert_to_tensor(image))
+    matrix = np.array(_XYZ_FROM_RGB)
+    # Each row divided by its sum: white is then 1, 1, 1.
+    xyz = _mix(linear, matrix / matrix.sum(axis=1, keepdims=True))
+    root = tf.maximum(xyz, 216 / 24389) ** (1 / 3)
+    f = tf.where(xyz > 216 / 24389, root, (24389 / 27 * xyz + 16) / 116)
+    x, y, z = tf.unstack(f, axis=-1)
+    return tf.stack([116 * y - 16, 500 * (x - y), 200 * (y - z)], axis=-1)
+
+
+def oklab_from_srgb(image: tf.Tensor) -> tf.Tensor:
+    """Colours in Oklab, where hue stays what it is as chroma and lightness change.
+
+    Args:
+        image: [..., 3], sRGB in [0, 1].
+
+    Returns:
+        [..., 3]: L from 0 to 1, a and b from about -0.31 to 0.28; 0 for grey.
+
+    Reference:
+        Ottosson, "A perceptual color space for image processing" (2020),
+        https://bottosson.github.io/posts/oklab/
+    """
+    linear = _linear_from_srgb(tf.convert_to_tensor(image))
+    lms = tf.maximum(_mix(linear, _LMS_FROM_RGB), 0)
+    return _mix(lms ** (1 / 3), _OKLAB_FROM_ROOTS)
+
+
+def srgb_from_oklab(oklab: tf.Tensor) -> tf.Tensor:
+    """The colours of sRGB that are nearest at the same lightness and hue.
+
+    Colours that sRGB has are converted; those it hasn't lose chroma until it has.
+
+    Args:
+        oklab: [..., 3], L in [0, 1].
+
+    Returns:
+        [..., 3], sRGB in [0, 1].
+
+    Reference:
+        As `oklab_from_srgb`. Less chroma at the same hue is what CSS does, too:
+        https://www.w3.org/TR/css-color-4/#gamut-mapping
+    """
+    oklab = tf.convert_to_tensor(oklab)
+    # The roots are linear in the share of chroma that is kept.
+    grey, chroma = oklab[..., :1], _mix(oklab, _ROOTS_FROM_OKLAB) - oklab[..., :1]
+
+    def linear(share):
+        return _mix((grey + share * chroma) ** 3, _RGB_FROM_LMS)
+
+    def fits(share):
+        rgb = linear(share)
+        inside = (rgb >= -_ROUNDING) & (rgb <= 1 + _ROUNDING)
+        return tf.reduce_all(inside, axis=-1, keepdims=True)
+
+    share = tf.cast(fits(tf.ones_like(grey)), oklab.dtype)
+    whole = share
+    for halving in range(1, _HALVINGS + 1):
+        more = share + 0.5**halving * (1 - whole)
+        share = tf.where(fits(more), more, share)
+    return _srgb_from_linear(tf.clip_by_value(linear(share), 0.0, 1.0))
+
+
+def _linear_from_srgb(image):
+    # The larger base keeps the power, which isn't taken there, from warning of 0^x.
+    curved = ((tf.maximum(image, 0.04) + 0.055) / 1.055) ** 2.4
+    return tf.where(image <= 0.04045, image / 12.92, curved)
+
+
+def _srgb_from_linear(linear):
+    curved = 1.055 * tf.maximum(linear, 0.003) ** (1 / 2.4) - 0.055
+    return tf.where(linear <= 0.0031308, 12.92 * linear, curved)
+
+
+def _grey(lightness):
+    """Greys [..., 3] of Oklab's L [..., 1]."""
+    gray = _srgb_from_linear(tf.clip_by_value(lightness**3, 0.0, 1.0))
+    return tf.repeat(gray, 3, axis=-1)
+
+
+def _mix(colors, matrix):
+    """A matrix times each colour."""
+    matrix = tf.constant(matrix, colors.dtype)
+    return tf.tensordot(colors, matrix, axes=[[-1], [1]])
+
+
+def _pixels(image):
+    """[N, h * w, 3]."""
+    image = tf.convert_to_tensor(image)
+    return tf.reshape(image, [tf.shape(image)[0], -1, 3])
+
+
+def _like(image, pixels):
+    """Pixels [N, h * w, 3] in the shape of a picture."""
+    height, width = tf.unstack(tf.shape(image)[1:3])
+    return tf.reshape(pixels, [tf.shape(pixels)[0], height, width, 3])
+
+
+def _transport(pixels, wanted):
+    """`transport_colors` of [N or 1, P, 3] and [N, Q, 3], unclipped."""
+    mean, covariance = _moments(pixels)
+    wanted_mean, wanted_covariance = _moments(wanted)
+    covariance += _LEAST_VARIANCE * tf.eye(3, dtype=covariance.dtype)
+    root, inverse = _power(covariance, 0.5), _power(covariance, -0.5)
+    middle = _power(root @ wanted_covariance @ root, 0.5)
+    matrix = tf.cast(inverse @ middle @ inverse, pixels.dtype)
+    return tf.matmul(pixels - mean, matrix) + wanted_mean  # it is symmetric
+
+
+def _moments(pixels):
+    """Means [N, 1, 3] and covariances [N, 3, 3], the latter in float64."""
+    mean = tf.reduce_mean(pixels, axis=1, keepdims=True)
+    centered = pixels - mean
+    count = tf.cast(tf.shape(pixels)[1], pixels.dtype)
+    covariance = tf.matmul(centered, centered, transpose_a=True) / count
+    # Roots of eigenvalues that are nearly 0 would lose half the digits of float32.
+    return mean, tf.cast(covariance, tf.float64)
+
+
+def _power(matrices, exponent):
+    """A power of symmetric matrices [N, 3, 3] without negative eigenvalues."""
+    values, vectors = tf.linalg.eigh(matrices)
+    powers = tf.maximum(values, 0) ** tf.constant(exponent, values.dtype)
+    return tf.matmul(vectors * powers[:, tf.newaxis, :], vectors, transpose_b=True)
+
+
+def _rotations():
+    """Matrices with orthogonal rows, the last one the identity."""
+    rng = np.random.default_rng(0)
+    drawn = [np.linalg.qr(rng.normal(size=(3, 3))).Q for _ in range(_ROTATIONS)]
+    return [tf.constant(matrix, tf.float32) for matrix in (*drawn, np.eye(3))]
+
+
+def _evenly_sampled(pixels):
+    """No more than _MOST_SAMPLES of the pixels [N, P, 3]."""
+    count = tf.shape(pixels, out_type=tf.int64)[1]
+    taken = tf.minimum(count, _MOST_SAMPLES)
+    return tf.gather(pixels, tf.range(taken) * count // taken, axis=1)
+
+
+def _match_quantiles(values, wanted):
+    """Values [N, 3, P], moved such that their quantiles are those of [N, 3, Q]."""
+    sample = tf.transpose(_evenly_sampled(tf.transpose(values, [0, 2, 1])), [0, 2, 1])
+    spread, wanted_spread = (
+        tf.math.reduce_std(x, axis=-1, keepdims=True) for x in (sample, wanted)
+    )
+    table, wanted = _quantiles(sample), _quantiles(wanted)
+    # A colour that many pixels have gets the middle of all the levels it is at.
+    alike = tf.minimum(_HALF_STEP, wanted_spread / 16)
+    level = (_level(values - alike, table) + _level(values + alike, table)) / 2
+    left = tf.cast(tf.minimum(tf.floor(level), _LEVELS - 2), tf.int32)
+    low, high = (tf.gather(wanted, left + i, batch_dims=2) for i in (0, 1))
+    matched = low + (level - tf.cast(left, level.dtype)) * (high - low)
+    # Where there is little but noise, no colours are made of it.
+    ratio = tf.math.divide_no_nan(spread, wanted_spread)
+    return values + tf.minimum(2 * ratio**2, 1.0) * (matched - values)
+
+
+def _quantiles(values):
+    """[..., _LEVELS]: quantiles of [..., P] at even levels from 0 to 1."""
+    ordered = tf.sort(values, axis=-1)
+    last = tf.shape(ordered)[-1] - 1
+    levels = tf.range(_LEVELS, dtype=tf.float64) / (_LEVELS - 1)
+    places = levels * tf.cast(last, tf.float64)
+    left = tf.cast(tf.floor(places), tf.int32)
+    share = tf.cast(places - tf.floor(places), values.dtype)
+    low, high = (
+        tf.gather(ordered, tf.minimum(left + i, last), axis=-1) for i in (0, 1)
+    )
+    return low + share * (high - low)
+
+
+def _level(values, table):
+    """Where values [N, 3, P] lie in ordered quantiles [N, 3, _LEVELS], from 0."""
+    above = tf.searchsorted(table, values, side="right")
+    left = tf.clip_by_value(above - 1, 0, _LEVELS - 2)
+    low, high = (tf.gather(table, left + i, batch_dims=2) for i in (0, 1))
+    share = tf.math.divide_no_nan(values - low, high - low)
+    return tf.cast(left, values.dtype) + tf.clip_by_value(share, 0.0, 1.0)
