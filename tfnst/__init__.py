@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from tfnst.export import export_saved_model
     from tfnst.images import load_image, save_image
     from tfnst.results import NonFiniteLossError, TransferProgress, TransferResult
+    from tfnst.styles import StyleImage
     from tfnst.transfer import StyleTransfer, stylize
 
 __all__ = [
@@ -27,6 +28,7 @@ __all__ = [
     "BatchProgress",
     "Evaluation",
     "NonFiniteLossError",
+    "StyleImage",
     "StyleTransfer",
     "StyleTransferConfig",
     "TransferProgress",
@@ -45,6 +47,7 @@ _MODULES = {
     "BatchProgress": "tfnst.batch_painter",
     "Evaluation": "tfnst.evaluation",
     "NonFiniteLossError": "tfnst.results",
+    "StyleImage": "tfnst.styles",
     "StyleTransfer": "tfnst.transfer",
     "StyleTransferConfig": "tfnst.config",
     "TransferProgress": "tfnst.results",

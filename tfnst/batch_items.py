@@ -14,8 +14,9 @@ from typing import Any
 from tfnst import images, storage
 from tfnst.config import StyleTransferConfig
 from tfnst.files import write_file
-from tfnst.manifest import describe_source, read_manifest
+from tfnst.manifest import describe_source, read_manifest, without_names
 from tfnst.results import TransferResult
+from tfnst.styles import describe_style, style_images
 
 # Settings that don't change the picture, up to rounding.
 _SAME_PICTURE = ("max_memory", "device")
@@ -195,9 +196,15 @@ def is_done(item: BatchItem, config: StyleTransferConfig) -> bool:
         config.to_dict()
     ):
         return False
-    for name in ("content_image", "style_image"):
-        digest = describe_source(read_source(getattr(item, name), name))["sha256"]
-        if digest is None or manifest.get(name, {}).get("sha256") != digest:
+    content = describe_source(read_source(item.content_image, "content_image"))
+    parts = style_images(item.style_image)
+    sources = [describe_source(read_source(p.image, "style_image")) for p in parts]
+    for name, described, digests in (
+        ("content_image", content, [content["sha256"]]),
+        ("style_image", describe_style(parts, sources), [s["sha256"] for s in sources]),
+    ):
+        there = without_names(manifest.get(name))
+        if None in digests or there != without_names(described):
             return False
     return True
 

@@ -25,7 +25,7 @@ class Checkpoint:
 
     Attributes:
         settings: of the run, from `StyleTransferConfig.to_dict`.
-        sources: SHA-256 of content and style, by argument name.
+        sources: what identifies content and style, by argument name.
         backbone: name of the network.
         weights: SHA-256 of its weights; None for random ones.
         scale: number of the scale, from 0.
@@ -36,7 +36,7 @@ class Checkpoint:
     """
 
     settings: dict[str, Any]
-    sources: dict[str, str | None]
+    sources: dict[str, Any]
     backbone: str
     weights: str | None
     scale: int

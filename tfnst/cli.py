@@ -120,6 +120,21 @@ def _network_options(command):
     return _config_options(command, _NETWORK_SETTINGS)
 
 
+def _split_style(text):
+    """Path, weight and scale of a style such as `a.jpg:2` or `a.jpg:2:0.5`."""
+    if os.path.exists(text):  # Colons may be part of a name.
+        return text, 1.0, 1.0
+    path, numbers = text, []
+    while len(numbers) < 2 and ":" in path:
+        head, _, tail = path.rpartition(":")
+        try:
+            numbers.insert(0, float(tail))
+        except ValueError:
+            break
+        path = head
+    return path, *numbers, *[1.0] * (2 - len(numbers))
+
+
 _DEFAULTS = StyleTransferConfig()
 
 
@@ -142,7 +157,7 @@ def _read_settings(settings, others=_DEFAULTS):
 
 @cli.command()
 @click.argument("content", type=click.Path())
-@click.argument("style", type=click.Path())
+@click.argument("styles", metavar="STYLE[:WEIGHT[:SCALE]]...", nargs=-1, required=True)
 @click.option(
     "-o",
     "--output",
@@ -184,12 +199,16 @@ def _read_settings(settings, others=_DEFAULTS):
 )
 @_config_options
 def stylize(
-    content, style, output, sheet, save_every, checkpoint, checkpoint_seconds, resume,
+    content, styles, output, sheet, save_every, checkpoint, checkpoint_seconds, resume,
     **settings,
 ):  # fmt: skip
-    """Paints CONTENT in the style of STYLE."""
+    """Paints CONTENT in the style of STYLE, or of several, blended by their weights.
+
+    WEIGHT and SCALE are 1 by default; SCALE multiplies --style-scale.
+    """
     # Settings are checked before TensorFlow takes its seconds to load.
     config, init_image = _read_settings(settings)
+    given = [_split_style(each) for each in styles]
     for name, path in (("output", output), ("sheet", sheet)):
         if path is not None:
             _images().check_output_path(path, name=name)
@@ -197,12 +216,14 @@ def stylize(
     with _quiet_start():
         from tfnst.progress import RunProgress
         from tfnst.results import NonFiniteLossError
+        from tfnst.styles import StyleImage
         from tfnst.transfer import stylize as paint
     if resume is not None:
         from tfnst.checkpoint import load_checkpoint
 
         there = StyleTransferConfig(**load_checkpoint(resume).settings)
         config, init_image = _read_settings(settings, there)
+    style = [StyleImage(image=p, weight=w, scale=s) for p, w, s in given]
     progress = RunProgress(pathlib.Path(output), save_every)
     with progress:
         try:

@@ -62,11 +62,20 @@ def describe_source(source: Any) -> dict[str, str | None]:
     return {"name": name, "sha256": digest.hexdigest()}
 
 
+def without_names(source: Any) -> Any:
+    """What `describe_source` says, but for the names of files; of a list, of each."""
+    if isinstance(source, list):
+        return [without_names(each) for each in source]
+    if not isinstance(source, dict):
+        return source
+    return {name: value for name, value in source.items() if name != "name"}
+
+
 def build_manifest(
     *,
     settings: dict[str, Any],
     content_image: dict[str, str | None],
-    style_image: dict[str, str | None],
+    style_image: Any,
     **facts: Any,
 ) -> dict[str, Any]:
     """The manifest of a run.
@@ -74,7 +83,7 @@ def build_manifest(
     Args:
         settings: of the run, from `StyleTransferConfig.to_dict`.
         content_image: from `describe_source`.
-        style_image: from `describe_source`.
+        style_image: from `tfnst.styles.describe_style`.
         **facts: what else there is to say; plain values that JSON can hold.
     """
     versions = {"tfnst": __version__}

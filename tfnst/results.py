@@ -57,7 +57,7 @@ class TransferResult:
         stopped: whether a callback stopped the run before its end.
         content_image: file name and SHA-256 of the content image; see
             `tfnst.manifest.describe_source`.
-        style_image: the same of the style image.
+        style_image: the same of the style image; of several a list.
     """
 
     array: np.ndarray
@@ -67,7 +67,7 @@ class TransferResult:
     weights: backbones.WeightsInfo
     stopped: bool = False
     content_image: dict[str, str | None] = dataclasses.field(default_factory=dict)
-    style_image: dict[str, str | None] = dataclasses.field(default_factory=dict)
+    style_image: Any = dataclasses.field(default_factory=dict)
 
     @property
     def manifest(self) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import dataclasses
 import time
 from collections.abc import Sequence
@@ -19,6 +18,7 @@ from tfnst.checkpoint import (
 )
 from tfnst.config import StyleTransferConfig
 from tfnst.loading import load_engine, load_replicated_engine
+from tfnst.manifest import without_names
 from tfnst.results import (
     LOSS_FIELDS,
     Callback,
@@ -26,64 +26,13 @@ from tfnst.results import (
     TransferProgress,
     TransferResult,
 )
+from tfnst.styles import Style
 
 # Steps are grouped so that a group takes about this long: often enough for a
 # progress bar and for stopping, seldom enough for Python to cost nothing.
 _SECONDS_PER_GROUP = 0.5
 # Rows of a picture get their colours together that have about this many pixels.
 _PIXELS_AT_A_TIME = 2**22
-
-
-class Style:
-    """The style picture, no larger than it is needed, and its targets by size.
-
-    Args:
-        picture: [1, h, w, 3] in [0, 1].
-        config: of the runs that it is for.
-        source: from `tfnst.manifest.describe_source`.
-    """
-
-    def __init__(
-        self,
-        picture: np.ndarray,
-        config: StyleTransferConfig,
-        source: dict[str, str | None],
-    ) -> None:
-        self.sides = picture.shape[1:3]
-        self.source = source
-        size = config.size
-        finest = pyramid.build_pyramid(
-            self.sides, self.sides, size, size, config.style_scale
-        ).numpy()
-        self.picture = picture
-        if len(finest):
-            self.picture = pyramid.resize_image(picture, *finest[-1, 1])
-        self._targets = {}
-
-    def in_colors_of(self, content: tf.Tensor, preserve_color: str) -> Style:
-        """The style for one picture whose colours are to be kept.
-
-        Args:
-            content: [1, H, W, 3] in [0, 1].
-            preserve_color: as in StyleTransferConfig.
-
-        Returns:
-            The style itself, with the targets that it knows, where it fits all
-            pictures; one of its own elsewhere.
-        """
-        picture = colors.match_style_colors(self.picture, content, preserve_color)
-        if picture is self.picture:
-            return self
-        matched = copy.copy(self)
-        matched.picture, matched._targets = picture, {}
-        return matched
-
-    def targets(self, painter, sides):
-        """The targets at a size, as a painter sees them."""
-        key = tuple(map(int, sides))
-        if key not in self._targets:
-            self._targets[key] = painter.style_targets(self.picture, tf.constant(sides))
-        return self._targets[key]
 
 
 @dataclasses.dataclass
@@ -93,7 +42,7 @@ class Job:
     Attributes:
         content: [1, H, W, 3] in [0, 1], at the size of the finest scale.
         style: whose style.
-        scales: int32 [scales, 2, 2], from `tfnst.pyramid.build_pyramid`.
+        scales: int32 [scales, 1 + pictures, 2], from `Style.pyramid`.
         source: of the content image, from `tfnst.manifest.describe_source`.
     """
 
@@ -129,7 +78,7 @@ class Run:
     ) -> None:
         self._config = config
         self._scales = jobs[0].scales[:, 0]  # [scales, 2], height and width
-        self._style_scales = [job.scales[:, 1] for job in jobs]
+        self._style_scales = [job.scales[:, 1:] for job in jobs]
         self._styles = [
             job.style.in_colors_of(job.content, config.preserve_color) for job in jobs
         ]
@@ -208,7 +157,7 @@ class Run:
             pyramid.first_image(
                 self._config.init_image,
                 self._content[i : i + 1],
-                style.picture,
+                style.pictures[0],
                 tf.constant(self._both_sides(0, i))[tf.newaxis],
                 self._config.seed,
             )
@@ -217,8 +166,8 @@ class Run:
         return tf.concat(first, axis=0)
 
     def _both_sides(self, scale, index):
-        """Sides of content and style of a picture at a scale, [2, 2]."""
-        return np.stack([self._scales[scale], self._style_scales[index][scale]])
+        """Sides of content and style at a scale, [1 + pictures of the style, 2]."""
+        return np.stack([self._scales[scale], *self._style_scales[index][scale]])
 
     def _paint_scale(self, average, scale, limit):
         """The averaged pictures at the end of a scale."""
@@ -367,7 +316,7 @@ class Run:
         """Which pictures they are; their names don't matter."""
         return {
             "content_image": self._sources[0]["sha256"],
-            "style_image": self._styles[0].source["sha256"],
+            "style_image": without_names(self._styles[0].source),
         }
 
     def _call_back(self, size, state):

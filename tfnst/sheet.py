@@ -7,6 +7,7 @@ from typing import Any
 from PIL import Image
 
 from tfnst import images
+from tfnst.styles import style_images
 
 _MARGIN = 12
 _BACKGROUND = (250, 248, 244)
@@ -19,7 +20,8 @@ def comparison_sheet(
 
     Args:
         content_image: as `tfnst.load_image` takes it.
-        style_image: as `content_image`.
+        style_image: as `content_image`, or as `tfnst.stylize` takes a blend: its
+            pictures are shown in a row.
         stylized_image: as `content_image`.
 
     Returns:
@@ -36,9 +38,8 @@ def comparison_sheet(
         (cell_width + result.width + 3 * _MARGIN, result.height + 2 * _MARGIN),
         _BACKGROUND,
     )
-    named = (("content_image", content_image), ("style_image", style_image))
-    for row, (name, source) in enumerate(named):
-        picture = images.to_pil(images.load_image(source, name=name))
+    content = images.to_pil(images.load_image(content_image, name="content_image"))
+    for row, picture in enumerate((content, _in_a_row(style_image))):
         scale = min(cell_width / picture.width, cell_height / picture.height)
         size = [max(1, round(side * scale)) for side in picture.size]
         picture = picture.resize(size, Image.Resampling.LANCZOS)
@@ -47,3 +48,18 @@ def comparison_sheet(
         sheet.paste(picture, (left, top + (cell_height - picture.height) // 2))
     sheet.paste(result, (cell_width + 2 * _MARGIN, _MARGIN))
     return sheet
+
+
+def _in_a_row(style_image):
+    """The pictures of a style, brought to the height of the lowest."""
+    pictures = [
+        images.to_pil(images.load_image(part.image, name="style_image"))
+        for part in style_images(style_image)
+    ]
+    height = min(picture.height for picture in pictures)
+    widths = [max(1, round(p.width * height / p.height)) for p in pictures]
+    row = Image.new("RGB", (sum(widths), height))
+    for i, (picture, width) in enumerate(zip(pictures, widths, strict=True)):
+        shown = picture.resize((width, height), Image.Resampling.LANCZOS)
+        row.paste(shown, (sum(widths[:i]), 0))
+    return row

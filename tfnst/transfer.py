@@ -12,7 +12,8 @@ from tfnst.checkpoint import CheckpointKeeper, load_checkpoint
 from tfnst.config import INIT_IMAGES, StyleTransferConfig
 from tfnst.manifest import describe_source
 from tfnst.results import Callback, TransferResult
-from tfnst.run import Job, Run, Style
+from tfnst.run import Job, Run
+from tfnst.styles import Style, describe_style, style_images
 
 
 def stylize(
@@ -38,7 +39,9 @@ def stylize(
         content_image: what to paint: a path, bytes of an image file, a binary file
             object, a PIL image, or an array or tensor as `tfnst.images.load_image`
             takes them.
-        style_image: whose style; as `content_image`. It may have any shape.
+        style_image: whose style; as `content_image`. It may have any shape. A list of
+            pictures is blended: what of each goes in, and how large, is said by
+            `tfnst.StyleImage`.
         init_image: what to start from: `"content"` (default), `"style"`, `"noise"`,
             or a picture (resized; a file of such a name is `"./noise"`).
         config: the settings; StyleTransferConfig() by default.
@@ -171,14 +174,16 @@ class StyleTransfer:
 
 def load_style(style_image: Any, config: StyleTransferConfig) -> Style:
     """A style to paint in; the errors are those of `stylize`."""
-    picture = _load(style_image, "style_image")
-    return Style(picture, config, describe_source(style_image))
+    parts = style_images(style_image)
+    pictures = [_load(part.image, "style_image") for part in parts]
+    sources = [describe_source(part.image) for part in parts]
+    return Style(parts, pictures, describe_style(parts, sources), config)
 
 
 def load_job(content_image: Any, style: Style, config: StyleTransferConfig) -> Job:
     """A picture to paint in a style; the errors are those of `stylize`."""
     content = _load(content_image, "content_image")
-    scales = _pyramid(content, style.sides, config)
+    scales = _pyramid(content, style, config)
     content = pyramid.resize_image(content, *scales[-1, 0])
     return Job(content, style, scales, describe_source(content_image))
 
@@ -207,17 +212,11 @@ def _load(source, name):
     return picture
 
 
-def _pyramid(content, style_sides, config):
-    scales = pyramid.build_pyramid(
-        content.shape[1:3],
-        style_sides,
-        config.size,
-        config.min_size,
-        config.style_scale,
-    ).numpy()
+def _pyramid(content, style, config):
+    scales = style.pyramid(content.shape[1:3], config)
     if not len(scales):
         name, (height, width) = max(
-            (("content_image", content.shape[1:3]), ("style_image", style_sides)),
+            (("content_image", content.shape[1:3]), ("style_image", style.narrowest)),
             key=lambda pair: max(pair[1]) / min(pair[1]),
         )
         smallest = int(
