@@ -42,8 +42,10 @@ def to_array(source: Any, name: str) -> np.ndarray:
         raise input_error(name, "an array or a tensor with values", received) from error
 
 
-def read_array(source: Any, name: str, limits: tuple[int, int]) -> np.ndarray:
-    """[N, H, W, 3] from an array."""
+def read_array(
+    source: Any, name: str, limits: tuple[int, int]
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """Colours [N, H, W, 3] and alpha [N, H, W] from an array."""
     array = to_array(source, name)
     shown = show_array(array)
     kind, size = array.dtype.kind, array.dtype.itemsize
@@ -74,10 +76,11 @@ def read_array(source: Any, name: str, limits: tuple[int, int]) -> np.ndarray:
     array = scale(array)
     channels = array.shape[-1]
     colour = array[..., : 1 if channels < 3 else 3]
-    if channels in (2, 4):
-        colour = over_white(colour, array[..., -1:])
     rgb = np.broadcast_to(colour, (*colour.shape[:-1], 3))
-    return np.array(rgb if rgb.ndim == 4 else rgb[np.newaxis], order="C")
+    if rgb.ndim == 3:
+        rgb, array = rgb[np.newaxis], array[np.newaxis]
+    alpha = np.array(array[..., -1]) if channels in (2, 4) else None
+    return np.array(rgb, order="C"), alpha
 
 
 def finite_range(array: np.ndarray, name: str, shown: str) -> tuple[float, float]:
@@ -92,7 +95,3 @@ def scale(array: np.ndarray) -> np.ndarray:
     """float32 in [0, 1] from uint8, uint16 or float."""
     most = {"u": 255 if array.dtype.itemsize == 1 else 65535}.get(array.dtype.kind, 1)
     return array.astype(np.float32) / np.float32(most)
-
-
-def over_white(rgb: np.ndarray, alpha: np.ndarray) -> np.ndarray:
-    return rgb * alpha + (1 - alpha)

@@ -4,41 +4,45 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import io
 import re
 import threading
+from collections.abc import Callable
 from typing import Any, BinaryIO
 
 import numpy as np
-from PIL import Image, ImageCms
+from PIL import Image
 
+from tfnst import deep_files
+from tfnst.color_profiles import convert_array, convert_image
 from tfnst.files import os_error, show_path
 from tfnst.image_arrays import (
     check_size,
     finite_range,
     input_error,
-    over_white,
     scale,
     show_type,
 )
+from tfnst.picture_info import PictureInfo, read_info
 
 _IMAGE_FILE = "an image file (PNG, JPEG, WebP, TIFF, ...)"
 _ORIENTATION_TAG = 0x0112
-_BLACK_POINT_COMPENSATION = 0x2000  # In lcms2.h; Pillow 10.1 has no name for it.
+_BITS_PER_SAMPLE = 258
 _TURNS = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
+    2: lambda a: a[:, ::-1],
+    3: lambda a: a[::-1, ::-1],
+    4: lambda a: a[::-1],
+    5: lambda a: a.swapaxes(0, 1),
+    6: lambda a: np.rot90(a, -1),
+    7: lambda a: a[::-1, ::-1].swapaxes(0, 1),
+    8: np.rot90,
 }
 _open_lock = threading.Lock()
 
 
-def read_path(path: Any, name: str, limits: tuple[int, int]) -> np.ndarray:
-    """[H, W, 3] from the path of an encoded file."""
+def read_path(
+    path: Any, name: str, limits: tuple[int, int]
+) -> tuple[np.ndarray, PictureInfo]:
+    """[H, W, 3] and the rest from the path of an encoded file."""
     shown = show_path(path)
     try:
         file = open(path, "rb")  # noqa: SIM115 (closed below)
@@ -81,13 +85,27 @@ class _HardLimit(int):
 
 def read_file(
     file: BinaryIO, name: str, shown: str, limits: tuple[int, int]
-) -> np.ndarray:
-    """[H, W, 3] from an encoded file."""
+) -> tuple[np.ndarray, PictureInfo]:
+    """[H, W, 3] and the rest from an encoded file."""
+    with _open(file, name, shown, limits) as image:
+        if image.format == "EPS":  # Pillow would run Ghostscript on it.
+            raise input_error(name, _IMAGE_FILE, f"{shown}, which is PostScript")
+
+        def open_again():
+            file.seek(0)
+            return _open(file, name, shown, limits)
+
+        return read_pil(image, name, shown, limits, open_again)
+
+
+def _open(
+    file: BinaryIO, name: str, shown: str, limits: tuple[int, int]
+) -> Image.Image:
     with _open_lock:
         pillow_limit = Image.MAX_IMAGE_PIXELS
         Image.MAX_IMAGE_PIXELS = _HardLimit(limits[0])
         try:
-            image = Image.open(file)
+            return Image.open(file)
         except Image.DecompressionBombError as error:
             expected = f"an image of at most {limits[0]} pixels"
             received = f"{shown}, which has {re.search('[0-9]+', str(error))[0]} pixels"
@@ -98,10 +116,6 @@ def read_file(
             raise _unreadable(error, file, name, shown) from error
         finally:
             Image.MAX_IMAGE_PIXELS = pillow_limit
-    with image:
-        if image.format == "EPS":  # Pillow would run Ghostscript on it.
-            raise input_error(name, _IMAGE_FILE, f"{shown}, which is PostScript")
-        return read_pil(image, name, shown, limits)
 
 
 def _unreadable(error: Exception, file: BinaryIO, name: str, shown: str) -> Exception:
@@ -117,46 +131,101 @@ def _unreadable(error: Exception, file: BinaryIO, name: str, shown: str) -> Exce
 
 
 def read_pil(
-    image: Image.Image, name: str, shown: str, limits: tuple[int, int]
-) -> np.ndarray:
-    """[H, W, 3] from a PIL image, which may not have been decoded yet."""
+    image: Image.Image,
+    name: str,
+    shown: str,
+    limits: tuple[int, int],
+    open_again: Callable[[], Image.Image] | None = None,
+) -> tuple[np.ndarray, PictureInfo]:
+    """[H, W, 3] and the rest from a PIL image, which may not have been decoded yet.
+
+    Args:
+        image: the image.
+        name: what errors call the source.
+        shown: what it is, for errors.
+        limits: most pixels, and fewest of the short side.
+        open_again: opens the file a second time, for a file of 16 bits a channel.
+    """
     check_size(name, shown, image.height, image.width, limits)
     try:
+        if getattr(image, "_planar_configuration", 1) == 2:
+            _check_planes(image, name, shown)
+        tiles = None if open_again is None else deep_files.lower_bytes(image)
+        rawmode = image.tile[0][3] if tiles else None
         image.load()
+        deep = None
+        if tiles:
+            lower = open_again()
+            lower.tile = tiles
+            lower.load()
+            rawmode = rawmode if isinstance(rawmode, str) else rawmode[0]
+            deep = deep_files.join_bytes(image, lower, rawmode)
     except MemoryError:
         raise
     except Exception as error:
+        if isinstance(error, ValueError) and str(error).startswith(f"`{name}`"):
+            raise
         expected = "a whole image file"
         raise input_error(
             name, expected, f"{shown}, which is cut off or damaged"
         ) from error
+    if deep is not None:
+        rgb, alpha = _read_deep_colours(image, deep)
+    elif image.mode == "F" or image.mode.startswith("I"):
+        rgb, alpha = _read_deep_grey(image, name, shown)
+    else:
+        rgb, alpha = _read_colours(image)
     # Not by ImageOps.exif_transpose: it also rewrites the EXIF block, and fails when
     # there is an odd entry in it that doesn't matter here.
     turn = None
     with contextlib.suppress(Exception):
         turn = _TURNS.get(image.getexif().get(_ORIENTATION_TAG))
     if turn is not None:
-        image = image.transpose(turn)
-    if image.mode == "F" or image.mode.startswith("I"):
-        return _read_deep_grey(image, name, shown)
+        rgb = np.ascontiguousarray(turn(rgb))
+        alpha = None if alpha is None else np.ascontiguousarray(turn(alpha))
+    return rgb, read_info(image, alpha)
 
+
+def _read_colours(image: Image.Image) -> tuple[np.ndarray, np.ndarray | None]:
+    """Colours [H, W, 3] and alpha [H, W] from the modes of 8 bits a channel."""
     profile = image.info.get("icc_profile")
     grey = image.mode in ("1", "L", "LA", "La")
     alpha = None
     if image.has_transparency_data and image.mode != "CMYK":
         image = image.convert("LA" if grey else "RGBA")
-        alpha = np.asarray(image.getchannel("A"))
+        alpha = scale(np.asarray(image.getchannel("A")))
         image.info.pop("transparency", None)
     if image.mode != "CMYK":
         image = image.convert("L" if grey else "RGB")
     if profile:
-        image = _to_srgb(image, profile)
-    rgb = scale(np.asarray(image.convert("RGB")))
-    return rgb if alpha is None else over_white(rgb, scale(alpha)[..., np.newaxis])
+        image = convert_image(image, profile)
+    return scale(np.asarray(image.convert("RGB"))), alpha
 
 
-def _read_deep_grey(image: Image.Image, name: str, shown: str) -> np.ndarray:
-    """[H, W, 3] from the modes of one channel with more than 8 bits."""
+def _read_deep_colours(
+    image: Image.Image, deep: np.ndarray
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """The same from uint16 [H, W, 3] or [H, W, 4], of an image of 8 bits."""
+    colours, alpha = deep[..., :3], None
+    if deep.shape[2] == 4:
+        alpha = scale(deep[..., 3])
+    elif isinstance(hidden := image.info.get("transparency"), tuple):
+        alpha = np.float32((colours != np.array(hidden)).any(axis=-1))
+    rgb = scale(colours)
+    profile = image.info.get("icc_profile")
+    if profile:
+        converted = convert_array(rgb, profile)
+        if converted is None:
+            # Tables in several dimensions are left to LittleCMS, with 8 bits.
+            converted = scale(np.asarray(convert_image(image.convert("RGB"), profile)))
+        rgb = converted
+    return rgb, alpha
+
+
+def _read_deep_grey(
+    image: Image.Image, name: str, shown: str
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """The same from the modes of one channel with more than 8 bits."""
     grey = np.asarray(image)
     low, high = finite_range(grey, name, shown)
     most = 1 if image.mode == "F" else 65535
@@ -165,26 +234,20 @@ def _read_deep_grey(image: Image.Image, name: str, shown: str) -> np.ndarray:
         raise input_error(
             name, expected, f"{shown} with values from {low:g} to {high:g}"
         )
-    hidden = image.info.get("transparency")
-    grey = np.where(grey == hidden, most, grey) if isinstance(hidden, int) else grey
+    hidden, alpha = image.info.get("transparency"), None
+    if isinstance(hidden, int):
+        alpha = np.float32(grey != hidden)
     grey = grey.astype(np.float32) / np.float32(most)
-    return np.repeat(grey[..., np.newaxis], 3, axis=-1)
+    rgb = np.repeat(grey[..., np.newaxis], 3, axis=-1)
+    profile = image.info.get("icc_profile")
+    if profile and profile[16:20] == b"GRAY":
+        converted = convert_array(rgb, profile)
+        rgb = rgb if converted is None else converted
+    return rgb, alpha
 
 
-def _to_srgb(image: Image.Image, profile: bytes) -> Image.Image:
-    """The image as its ICC profile wants it seen, or as it is if that can't be told."""
-    try:
-        source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-        space = "GRAY" if image.mode == "L" else image.mode
-        if source.profile.xcolor_space.strip() != space:
-            return image
-        return ImageCms.profileToProfile(
-            image,
-            source,
-            ImageCms.createProfile("sRGB"),
-            renderingIntent=ImageCms.Intent.RELATIVE_COLORIMETRIC,
-            outputMode="RGB",
-            flags=_BLACK_POINT_COMPENSATION,
-        )
-    except (ImageCms.PyCMSError, ImportError, OSError, TypeError, ValueError):
-        return image  # Broken profiles are common, and LittleCMS may be missing.
+def _check_planes(image: Image.Image, name: str, shown: str) -> None:
+    """Refuses TIFF files that Pillow would read as noise."""
+    if image.tile[0][0] == "raw" and 16 in image.tag_v2.get(_BITS_PER_SAMPLE, ()):
+        expected = "a TIFF file with all channels of a pixel together"
+        raise input_error(name, expected, f"{shown}, which has 16 bits in planes")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import os
 from typing import Any
@@ -12,13 +13,17 @@ from PIL import Image
 from tfnst.image_arrays import input_error, read_array, show_type
 from tfnst.image_files import read_bytes, read_file, read_path, read_pil
 from tfnst.image_writing import SUFFIXES, check_output_path, save_image, to_pil
+from tfnst.picture_info import PictureInfo
+from tfnst.transparency import fill_hidden, over_white
 
 __all__ = [
     "MAX_PIXELS",
     "MIN_SIDE",
     "SUFFIXES",
+    "PictureInfo",
     "check_output_path",
     "load_image",
+    "read_picture",
     "save_image",
     "to_pil",
 ]
@@ -41,8 +46,10 @@ def load_image(
         rgb = alpha * rgb + (1 - alpha)
 
     EXIF orientation is obeyed, and an embedded ICC profile is converted to sRGB (a
-    broken one is ignored). Of an animated file the first frame is read. Greys of 16
-    bits keep them; Pillow reads colour files of 16 bits a channel with 8.
+    broken one is ignored). Of an animated file the first frame is read. PNG and TIFF
+    files of 16 bits a channel keep them, but for TIFF files of colours multiplied by
+    alpha and for profiles that are more than curves and a matrix: these are read
+    with 8. So are all colours in PIL images, since Pillow holds no more.
 
     Args:
         source: path, bytes of an image file, file object opened in binary mode (read
@@ -63,19 +70,67 @@ def load_image(
         ValueError: when the source is no whole image within the limits.
         OSError: when the file can't be read; `FileNotFoundError` and the like.
     """
-    limits = (max_pixels, min_side)
+    rgb, info = _read(source, name, (max_pixels, min_side))
+    return rgb if info.alpha is None else over_white(rgb, info.alpha)
+
+
+def read_picture(
+    source: Any,
+    *,
+    name: str = "image",
+    max_pixels: int = MAX_PIXELS,
+    min_side: int = MIN_SIDE,
+) -> tuple[np.ndarray, PictureInfo]:
+    """Reads a picture to paint, and what its file holds beside the colours.
+
+    As `load_image`, but hidden pixels get the colours of the visible ones near them
+    (see `tfnst.transparency.fill_hidden`), and alpha comes apart, for
+    `tfnst.save_image` to write into the painted picture.
+
+    Args:
+        source: as for `load_image`, but one picture; and so are the others.
+        name: what errors call the source. Default `"image"`.
+        max_pixels: most pixels that are let in. Default 89,478,485.
+        min_side: fewest pixels of the short side. Default 16.
+
+    Returns:
+        Array of its own, [1, H, W, 3], float32 in [0, 1]; and the PictureInfo.
+
+    Raises:
+        ValueError: also for an array of several pictures.
+        OSError: when the file can't be read; `FileNotFoundError` and the like.
+    """
+    rgb, info = _read(source, name, (max_pixels, min_side))
+    if len(rgb) != 1:
+        raise ValueError(
+            f"`{name}` must be one picture. Received: a batch of {len(rgb)}"
+        )
+    if info.alpha is not None:
+        # Of an array alpha has the rank of the colours.
+        info = dataclasses.replace(info, alpha=info.alpha.reshape(rgb.shape[1:3]))
+        rgb = fill_hidden(rgb[0], info.alpha)[np.newaxis]
+    return rgb, info
+
+
+def _read(
+    source: Any, name: str, limits: tuple[int, int]
+) -> tuple[np.ndarray, PictureInfo]:
+    """Colours [N, H, W, 3], hidden ones too, and the rest."""
     if isinstance(source, Image.Image):
         shown = f"PIL image of mode {source.mode}"
-        image = read_pil(source, name, shown, limits)
+        rgb, info = read_pil(source, name, shown, limits)
     elif isinstance(source, str | os.PathLike):
-        image = read_path(source, name, limits)
+        rgb, info = read_path(source, name, limits)
     elif isinstance(source, bytes | bytearray | memoryview) or hasattr(source, "read"):
         data = read_bytes(source, name)
         shown = f"a file of {len(data)} bytes"
-        image = read_file(io.BytesIO(data), name, shown, limits)
+        rgb, info = read_file(io.BytesIO(data), name, shown, limits)
     elif hasattr(source, "__array__"):
-        return read_array(source, name, limits)
+        rgb, alpha = read_array(source, name, limits)
+        if alpha is not None and alpha.min() == 1:
+            alpha = None
+        return rgb, PictureInfo(alpha)
     else:
         expected = "a path, the bytes of an image file, a PIL image or an array"
         raise input_error(name, expected, show_type(source))
-    return image[np.newaxis]
+    return rgb[np.newaxis], info
