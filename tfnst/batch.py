@@ -103,6 +103,8 @@ def stylize_batch(
     pairs: bool = False,
     suffix: str = ".png",
     batch_size: int | None = None,
+    bits: int = 8,
+    keep_gps: bool = False,
     config: StyleTransferConfig | None = None,
     callback: BatchCallback | None = None,
     **settings: Any,
@@ -126,6 +128,9 @@ def stylize_batch(
         suffix: of the files, which says their format. Default `".png"`.
         batch_size: most pictures of the same size to paint together, 1 or more; None
             for what suits the device. Memory may allow fewer.
+        bits: of the files, as for `TransferResult.save`, and so is `keep_gps`.
+            Pictures that are there already are not written anew for either.
+        keep_gps: whether the files may say where the photos were taken.
         config: the settings; StyleTransferConfig() by default.
         callback: called with a BatchProgress as each run goes on and between them. It
             may call `progress.stop()`.
@@ -152,8 +157,15 @@ def stylize_batch(
         raise ValueError(
             f"`batch_size` must be an integer, 1 or more. Received: {batch_size!r}"
         )
-    items = plan_items(contents, styles, output, pairs=pairs, suffix=suffix)
-    paint_items(items, config, batch_size=batch_size, callback=callback)
+    items = plan_items(contents, styles, output, pairs=pairs, suffix=suffix, bits=bits)
+    paint_items(
+        items,
+        config,
+        batch_size=batch_size,
+        bits=bits,
+        keep_gps=keep_gps,
+        callback=callback,
+    )
     return items
 
 
@@ -164,6 +176,7 @@ def plan_items(
     *,
     pairs: bool = False,
     suffix: str = ".png",
+    bits: int = 8,
 ) -> list[BatchItem]:
     """The items of a batch; the arguments are those of `stylize_batch`.
 
@@ -180,6 +193,7 @@ def plan_items(
             f"`suffix` must be one of {', '.join(images.SUFFIXES)}. "
             f"Received: {suffix!r}"
         )
+    images.check_bits(bits, suffix)
     content_names = [_name(source, i) for i, source in enumerate(contents, 1)]
     style_names = [_name(source, i) for i, source in enumerate(styles, 1)]
     if pairs:
@@ -280,6 +294,8 @@ def paint_items(
     config: StyleTransferConfig,
     *,
     batch_size: int | None = None,
+    bits: int = 8,
+    keep_gps: bool = False,
     callback: BatchCallback | None = None,
 ) -> None:
     """Paints the items of a batch, and notes in each what became of it.
@@ -287,13 +303,16 @@ def paint_items(
     Args:
         items: from `plan_items`.
         config: the settings.
-        batch_size: as for `stylize_batch`, and so is the callback.
+        batch_size: as for `stylize_batch`, and so are the others.
+        bits: of the files.
+        keep_gps: whether the files may say where the photos were taken.
         callback: called as the batch goes on.
 
     Raises:
         OSError: when no weights can be had, or a folder can't be made or is full.
     """
-    _Batch(items, config, batch_size, callback).paint()
+    saving = {"bits": bits, "keep_gps": keep_gps}
+    _Batch(items, config, batch_size, saving, callback).paint()
 
 
 def is_done(item: BatchItem, config: StyleTransferConfig) -> bool:
@@ -347,9 +366,10 @@ def write_report(items: Sequence[BatchItem], path: str | os.PathLike[str]) -> No
 class _Batch:
     """The items, the styles that are loaded and the pictures that wait for others."""
 
-    def __init__(self, items, config, batch_size, callback):
+    def __init__(self, items, config, batch_size, saving, callback):
         self._items = items
         self._config = config
+        self._saving = saving
         self._callback = callback
         self._extractor = None
         strategy = devices.choose_strategy(config.device)
@@ -445,7 +465,7 @@ class _Batch:
                 seconds = (time.perf_counter() - started) / len(items)
                 for item, result in zip(items, results, strict=True):
                     item.seconds = seconds
-                    _keep(item, result)
+                    _keep(item, result, self._saving)
         self._report([], None)
 
     def _split(self, batch):
@@ -479,14 +499,12 @@ class _Batch:
                 run.stop()
 
 
-def _keep(item, result):
+def _keep(item, result, saving):
     if item.output is None:
         item.result = result
     else:
         try:
-            images.save_image(
-                result.array, item.output, name="output", manifest=result.manifest
-            )
+            result.save(item.output, name="output", **saving)
         except OSError as error:
             if error.errno in _FULL:
                 raise

@@ -119,8 +119,71 @@ def _network_options(command):
     return _config_options(command, _NETWORK_SETTINGS)
 
 
-def _read_settings(settings):
-    """The configuration that the options stand for, and the picture to start from."""
+def _saving_options(command):
+    """Adds the options that say what is written into the files of pictures."""
+    command = click.option(
+        "--keep-gps",
+        is_flag=True,
+        help="Keep in the Exif data where the photo was taken; by default the rest "
+        "is kept and the place is not.",
+    )(command)
+    return click.option(
+        "--bits",
+        type=click.Choice(["8", "16"]),
+        default="8",
+        help="Bits a channel; 16 for PNG and TIFF.  [default: 8]",
+    )(command)
+
+
+def _read_manifest(path, name):
+    """How a picture was painted."""
+    from tfnst.manifest import read_manifest
+
+    manifest = read_manifest(path, name=name)
+    if manifest is None:
+        raise ValueError(
+            f"`{name}` must be a picture that tfnst has painted. "
+            f"Received: {_files().show_path(path)}, in which nothing says so"
+        )
+    return manifest
+
+
+def _warn_of_other_pictures(manifest, painted, content, style):
+    from tfnst.manifest import describe_source
+
+    for name, path in (("content", content), ("style", style)):
+        then = _entry(manifest, f"{name}_image", "sha256")
+        # What can't be read is soon said by the run.
+        with contextlib.suppress(OSError, ValueError):
+            if then and then != describe_source(path)["sha256"]:
+                called = _entry(manifest, f"{name}_image", "name") or "another"
+                _say(
+                    f"warning: {path} is not the {name} image that {painted} was "
+                    f"painted from, {called}"
+                )
+
+
+def _warn_of_another_network(manifest, painted, now):
+    told = [
+        (each.get("backbone"), _entry(each, "weights", "sha256"))
+        for each in (manifest, now)
+    ]
+    if told[0] != told[1]:
+        before, after = (f"{name} (weights {str(sha)[:12]})" for name, sha in told)
+        _say(f"warning: {painted} was painted by {before}, this picture by {after}")
+
+
+def _entry(manifest, name, key):
+    """What a manifest holds, whoever may have written it."""
+    part = manifest.get(name)
+    return part.get(key) if isinstance(part, dict) else None
+
+
+def _read_settings(settings, manifest=None):
+    """The configuration that the options stand for, and the picture to start from.
+
+    What isn't among the options is as a manifest has it, or the default.
+    """
     settings = {name: value for name, value in settings.items() if value is not None}
     if settings.get("weights") == "none":
         settings["weights"] = None
@@ -128,7 +191,25 @@ def _read_settings(settings):
     for name in settings:
         if name.endswith(("layers", "layer_weights")):
             settings[name] = tuple(part.strip() for part in settings[name].split(","))
-    return StyleTransferConfig().replace(**settings), init_image
+    config = StyleTransferConfig()
+    if manifest is not None:
+        before = manifest["settings"]
+        if not isinstance(before, dict):
+            raise ValueError(
+                "`from` must be a picture whose settings are known. "
+                f"Received: settings of type {type(before).__name__}"
+            )
+        if before.get("init_image") == "given" and init_image is None:
+            raise ValueError(
+                "`init_image` must be given: the picture was started from one. "
+                "Received: None"
+            )
+        # Where it runs and in how much memory is no matter of the picture.
+        skipped = ("device", "max_memory")
+        config = config.replace(**{k: before[k] for k in before if k not in skipped})
+        if init_image is not None:
+            config = config.replace(init_image="content")
+    return config.replace(**settings), init_image
 
 
 @cli.command()
@@ -154,14 +235,29 @@ def _read_settings(settings):
     metavar="N",
     help="Also write the picture after every N steps, as OUTPUT-STEP.suffix.",
 )
+@click.option(
+    "--from",
+    "painted",
+    type=click.Path(),
+    metavar="FILE",
+    help="Take the settings from a picture that tfnst has painted; options that are "
+    "given go first.",
+)
+@_saving_options
 @_config_options
-def stylize(content, style, output, sheet, save_every, **settings):
+def stylize(
+    content, style, output, sheet, save_every, painted, bits, keep_gps, **settings
+):
     """Paints CONTENT in the style of STYLE."""
     # Settings are checked before TensorFlow takes its seconds to load.
-    config, init_image = _read_settings(settings)
-    for name, path in (("output", output), ("sheet", sheet)):
-        if path is not None:
-            _images().check_output_path(path, name=name)
+    manifest = None if painted is None else _read_manifest(painted, "from")
+    config, init_image = _read_settings(settings, manifest)
+    saving = {"bits": int(bits), "keep_gps": keep_gps}
+    _images().check_output_path(output, name="output", bits=saving["bits"])
+    if sheet is not None:
+        _images().check_output_path(sheet, name="sheet")
+    if manifest is not None:
+        _warn_of_other_pictures(manifest, painted, content, style)
 
     with _quiet_start():
         from tfnst.progress import RunProgress
@@ -181,15 +277,16 @@ def stylize(content, style, output, sheet, save_every, **settings):
         except NonFiniteLossError as error:
             progress.close()
             if len(error.result.losses):
-                error.result.save(output)
+                error.result.save(output, name="output", **saving)
                 _say(f"the last good picture is {output}")
             _fail(_one_line(error), EXIT_FAILED)
-    images = _images()
-    images.save_image(result.array, output, name="output", manifest=result.manifest)
+    result.save(output, name="output", **saving)
+    if manifest is not None:
+        _warn_of_another_network(manifest, painted, result.manifest)
     if sheet is not None:
         from tfnst.sheet import comparison_sheet
 
-        images.save_image(
+        _images().save_image(
             comparison_sheet(content, style, result.image), sheet, name="sheet"
         )
     height, width = result.array.shape[:2]
@@ -244,8 +341,20 @@ def stylize(content, style, output, sheet, save_every, **settings):
     metavar="FILE",
     help="What became of each picture, as JSON; report.json in DIR by default.",
 )
+@_saving_options
 @_config_options
-def batch(contents, styles, pairs, output, suffix, batch_size, report, **settings):
+def batch(
+    contents,
+    styles,
+    pairs,
+    output,
+    suffix,
+    batch_size,
+    report,
+    bits,
+    keep_gps,
+    **settings,
+):
     """Paints every CONTENT, files or folders of them, in every style.
 
     Pictures that are in DIR already are not painted again, so a batch that was
@@ -264,7 +373,12 @@ def batch(contents, styles, pairs, output, suffix, batch_size, report, **setting
     else:
         contents, styles = batches.read_pairs(pairs)
     items = batches.plan_items(
-        contents, styles, output, pairs=pairs is not None, suffix=suffix or ".png"
+        contents,
+        styles,
+        output,
+        pairs=pairs is not None,
+        suffix=suffix or ".png",
+        bits=int(bits),
     )
     report = os.path.join(output, "report.json") if report is None else report
     os.makedirs(output, exist_ok=True)
@@ -272,7 +386,12 @@ def batch(contents, styles, pairs, output, suffix, batch_size, report, **setting
     with BatchBars() as bars:
         try:
             batches.paint_items(
-                items, config, batch_size=batch_size, callback=bars.update
+                items,
+                config,
+                batch_size=batch_size,
+                bits=int(bits),
+                keep_gps=keep_gps,
+                callback=bars.update,
             )
         finally:
             bars.close()
@@ -427,8 +546,15 @@ def evaluate(content, style, stylized, as_json, **settings):
 
 
 @cli.command()
-def info():
-    """Shows versions, devices and which weights would be used."""
+@click.argument("file", type=click.Path(), required=False)
+def info(file):
+    """Shows versions, devices and which weights would be used.
+
+    With FILE, a picture that tfnst has painted, shows how it was painted, as JSON.
+    """
+    if file is not None:
+        click.echo(json.dumps(_read_manifest(file, "file"), indent=2))
+        return
     with _quiet_start():
         from tfnst.info import report
     click.echo(report())

@@ -99,7 +99,7 @@ def save_image(
         OSError: when the file can't be written; `FileNotFoundError` and the like.
     """
     suffix = _check_suffix(path, name)
-    _check_bits(bits, suffix)
+    check_bits(bits, suffix)
     if not isinstance(quality, int) or not 1 <= quality <= 100:
         raise input_error("quality", "an integer from 1 to 100", repr(quality))
     if isinstance(image, Image.Image):
@@ -175,8 +175,21 @@ def check_output_path(
         ValueError: for an unknown suffix, or one whose format has no 16 bits.
         OSError: when the file could not be written; `FileNotFoundError` and the like.
     """
-    _check_bits(bits, _check_suffix(path, name))
+    check_bits(bits, _check_suffix(path, name))
     write_file(path, None, name=name)
+
+
+def check_bits(bits: Any, suffix: str) -> None:
+    """Checks that files with a suffix can hold so many bits a channel.
+
+    Raises:
+        ValueError: for neither 8 nor 16, or 16 in a format that has none.
+    """
+    if isinstance(bits, bool) or bits not in (8, 16):
+        raise input_error("bits", "8 or 16", repr(bits))
+    if bits == 16 and FORMATS[suffix] not in _DEEP_FORMATS:
+        expected = f"8 in a {suffix} file (PNG and TIFF hold 16)"
+        raise input_error("bits", expected, repr(bits))
 
 
 def _from_pil(image: Image.Image) -> np.ndarray:
@@ -204,14 +217,6 @@ def _to_levels(array: np.ndarray, bits: int) -> np.ndarray:
     most = 2**bits - 1
     levels = np.floor(np.clip(array, 0, 1) * most + 0.5)
     return levels.astype(np.uint8 if bits == 8 else np.uint16)
-
-
-def _check_bits(bits: Any, suffix: str) -> None:
-    if isinstance(bits, bool) or bits not in (8, 16):
-        raise input_error("bits", "8 or 16", repr(bits))
-    if bits == 16 and FORMATS[suffix] not in _DEEP_FORMATS:
-        expected = f"8 in a {suffix} file (PNG and TIFF hold 16)"
-        raise input_error("bits", expected, repr(bits))
 
 
 def _check_suffix(path: Any, name: str) -> str:

@@ -12,7 +12,13 @@ from PIL import Image
 
 from tfnst.image_arrays import input_error, read_array, show_type
 from tfnst.image_files import read_bytes, read_file, read_path, read_pil
-from tfnst.image_writing import SUFFIXES, check_output_path, save_image, to_pil
+from tfnst.image_writing import (
+    SUFFIXES,
+    check_bits,
+    check_output_path,
+    save_image,
+    to_pil,
+)
 from tfnst.picture_info import PictureInfo
 from tfnst.transparency import fill_hidden, over_white
 
@@ -21,6 +27,7 @@ __all__ = [
     "MIN_SIDE",
     "SUFFIXES",
     "PictureInfo",
+    "check_bits",
     "check_output_path",
     "load_image",
     "read_picture",

@@ -12,6 +12,7 @@ import tensorflow as tf
 from tfnst import devices, engine, memory, pyramid, tiling
 from tfnst.config import StyleTransferConfig
 from tfnst.loading import load_engine, load_replicated_engine
+from tfnst.picture_info import PictureInfo
 from tfnst.results import (
     LOSS_FIELDS,
     Callback,
@@ -62,12 +63,14 @@ class Job:
         style: whose style.
         scales: int32 [scales, 2, 2], from `tfnst.pyramid.build_pyramid`.
         source: of the content image, from `tfnst.manifest.describe_source`.
+        info: what else the content image's file holds.
     """
 
     content: tf.Tensor
     style: Style
     scales: np.ndarray
     source: dict[str, str | None]
+    info: PictureInfo = dataclasses.field(default_factory=PictureInfo)
 
 
 class Run:
@@ -95,6 +98,7 @@ class Run:
         self._style_scales = [job.scales[:, 1] for job in jobs]
         self._styles = [job.style for job in jobs]
         self._sources = [job.source for job in jobs]
+        self._infos = [job.info for job in jobs]
         self._content = tf.concat([job.content for job in jobs], axis=0)
         self._given = given
         self._callback = callback
@@ -301,6 +305,7 @@ class Run:
                 stopped=self._stopped,
                 content_image=self._sources[i],
                 style_image=style.source,
+                info=self._infos[i],
             )
             for i, style in enumerate(self._styles)
         ]

@@ -29,6 +29,10 @@ def stylize(
     variation, weighted, are small; the result is the moving average of the last
     pictures, at the size asked for, with the content image's shape.
 
+    Where a picture is transparent its visible neighbourhood is painted, and the
+    content image's alpha, Exif data and resolution go into the file that
+    `TransferResult.save` writes.
+
     Args:
         content_image: what to paint: a path, bytes of an image file, a binary file
             object, a PIL image, or an array or tensor as `tfnst.images.load_image`
@@ -140,16 +144,16 @@ class StyleTransfer:
 
 def load_style(style_image: Any, config: StyleTransferConfig) -> Style:
     """A style to paint in; the errors are those of `stylize`."""
-    picture = _load(style_image, "style_image")
+    picture, _ = images.read_picture(style_image, name="style_image")
     return Style(picture, config.size, describe_source(style_image))
 
 
 def load_job(content_image: Any, style: Style, config: StyleTransferConfig) -> Job:
     """A picture to paint in a style; the errors are those of `stylize`."""
-    content = _load(content_image, "content_image")
+    content, info = images.read_picture(content_image, name="content_image")
     scales = _pyramid(content, style.sides, config)
     content = pyramid.resize_image(content, *scales[-1, 0])
-    return Job(content, style, scales, describe_source(content_image))
+    return Job(content, style, scales, describe_source(content_image), info)
 
 
 def _start_from(config, init_image):
@@ -164,16 +168,7 @@ def _start_from(config, init_image):
             "`init_image` must be a picture when the setting is 'given'. "
             f"Received: {init_image!r}"
         )
-    return config, _load(init_image, "init_image")
-
-
-def _load(source, name):
-    picture = images.load_image(source, name=name)
-    if len(picture) != 1:
-        raise ValueError(
-            f"`{name}` must be one picture. Received: a batch of {len(picture)}"
-        )
-    return picture
+    return config, images.read_picture(init_image, name="init_image")[0]
 
 
 def _pyramid(content, style_sides, config):
