@@ -70,7 +70,8 @@ def convert_array(rgb: np.ndarray, profile: bytes) -> np.ndarray | None:
 
         srgb = encode(clip(matrix @ curve(rgb), 0, 1))
 
-    LittleCMS could do all profiles, but Pillow hands it 8 bits only.
+    LittleCMS could do all profiles, but Pillow hands it 8 bits only. Black points are
+    not compensated for: these curves start from 0.
 
     Args:
         rgb: [H, W, 3] in [0, 1]; of a grey picture all channels are the same.

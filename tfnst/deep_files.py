@@ -6,6 +6,7 @@ import io
 import struct
 import sys
 import zlib
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -25,19 +26,28 @@ _OTHER_ORDER = {
 _GREY_ALPHA = "LA;16B"
 
 
-def lower_bytes(image: Image.Image) -> list[Any] | None:
-    """What `image.tile` must be for the lower bytes of a file of 16 bits a channel.
+def decode(
+    image: Image.Image, open_again: Callable[[], Image.Image]
+) -> np.ndarray | None:
+    """Decodes a file of 16 bits a channel.
 
     Args:
-        image: opened, but not decoded.
+        image: the file, opened but not decoded; is decoded, too, with 8 bits.
+        open_again: opens the file a second time.
 
     Returns:
-        None for all other files, and for modes of which Pillow keeps 16 bits.
+        uint16 [H, W, 3] or [H, W, 4]; None for all other files, which are left as
+        they are, and for the one channel of grey, of which Pillow keeps 16 bits.
+
+    Raises:
+        Exception: whatever Pillow raises for a file that is not whole.
     """
-    tiles = []
-    for codec, extents, offset, arguments in getattr(image, "tile", ()):
+    tiles, grey_alpha = [], False
+    for tile in getattr(image, "tile", ()):
+        arguments = tile[3]
         rawmode = arguments if isinstance(arguments, str) else (arguments or [None])[0]
-        if rawmode == _GREY_ALPHA:
+        grey_alpha = rawmode == _GREY_ALPHA
+        if grey_alpha:
             other = "RGBA"
         elif rawmode in _OTHER_ORDER:
             other = _OTHER_ORDER[rawmode]
@@ -45,25 +55,22 @@ def lower_bytes(image: Image.Image) -> list[Any] | None:
             return None
         if not isinstance(arguments, str):
             other = (other, *arguments[1:])
-        tiles.append((codec, extents, offset, other))
-    return tiles or None
-
-
-def join_bytes(upper: Image.Image, lower: Image.Image, rawmode: str) -> np.ndarray:
-    """uint16 [H, W, 3] or [H, W, 4] from two decodings of a file.
-
-    Args:
-        upper: as Pillow reads the file.
-        lower: with the tiles of `lower_bytes`.
-        rawmode: of the file.
-    """
-    low = np.asarray(lower)
-    if rawmode == _GREY_ALPHA:
+        # Before Pillow 11.1 a tile had no names.
+        named = hasattr(tile, "_replace")
+        tiles.append(tile._replace(args=other) if named else (*tile[:3], other))
+    if not tiles:
+        return None
+    image.load()
+    with open_again() as again:
+        again.tile = tiles
+        again.load()
+        lower = np.asarray(again)
+    if grey_alpha:
         grey, alpha = (
-            low[..., i].astype(np.uint16) << 8 | low[..., i + 1] for i in (0, 2)
+            lower[..., i].astype(np.uint16) << 8 | lower[..., i + 1] for i in (0, 2)
         )
         return np.stack([grey, grey, grey, alpha], axis=-1)
-    return np.asarray(upper).astype(np.uint16) << 8 | low
+    return np.asarray(image).astype(np.uint16) << 8 | lower
 
 
 def encode_png(array: np.ndarray, **options: Any) -> bytes:

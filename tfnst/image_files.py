@@ -147,24 +147,15 @@ def read_pil(
         open_again: opens the file a second time, for a file of 16 bits a channel.
     """
     check_size(name, shown, image.height, image.width, limits)
+    if _has_deep_planes(image):  # Pillow would read it as noise.
+        expected = "a TIFF file with all channels of a pixel together"
+        raise input_error(name, expected, f"{shown}, which has 16 bits in planes")
     try:
-        if getattr(image, "_planar_configuration", 1) == 2:
-            _check_planes(image, name, shown)
-        tiles = None if open_again is None else deep_files.lower_bytes(image)
-        rawmode = image.tile[0][3] if tiles else None
+        deep = None if open_again is None else deep_files.decode(image, open_again)
         image.load()
-        deep = None
-        if tiles:
-            lower = open_again()
-            lower.tile = tiles
-            lower.load()
-            rawmode = rawmode if isinstance(rawmode, str) else rawmode[0]
-            deep = deep_files.join_bytes(image, lower, rawmode)
     except MemoryError:
         raise
     except Exception as error:
-        if isinstance(error, ValueError) and str(error).startswith(f"`{name}`"):
-            raise
         expected = "a whole image file"
         raise input_error(
             name, expected, f"{shown}, which is cut off or damaged"
@@ -246,8 +237,12 @@ def _read_deep_grey(
     return rgb, alpha
 
 
-def _check_planes(image: Image.Image, name: str, shown: str) -> None:
-    """Refuses TIFF files that Pillow would read as noise."""
-    if image.tile[0][0] == "raw" and 16 in image.tag_v2.get(_BITS_PER_SAMPLE, ()):
-        expected = "a TIFF file with all channels of a pixel together"
-        raise input_error(name, expected, f"{shown}, which has 16 bits in planes")
+def _has_deep_planes(image: Image.Image) -> bool:
+    """Whether it is a TIFF file of 16 bits, a channel after the other, not packed."""
+    return (
+        image.format == "TIFF"
+        and len(image.getbands()) > 1
+        and any(tile[0] == "raw" for tile in getattr(image, "tile", ()))
+        and getattr(image, "_planar_configuration", 1) == 2
+        and 16 in image.tag_v2.get(_BITS_PER_SAMPLE, ())
+    )
