@@ -116,43 +116,9 @@ def save_image(
             colours = np.concatenate([colours, alpha[..., np.newaxis]], axis=-1)
     levels = _to_levels(colours, bits)
 
-    text = None
-    exif = build_exif(
-        info,
-        width=width,
-        height=height,
-        keep_gps=keep_gps,
-        with_dpi=format == "WEBP",
-    )
-    if manifest is not None:
-        text = add_manifest(manifest, format, exif)
-        if format == "JPEG" and len(encode_exif(exif)) > _MAX_EXIF_BYTES:
-            exif = {}
-            add_manifest(manifest, format, exif)
-    elif format == "JPEG" and exif and len(encode_exif(exif)) > _MAX_EXIF_BYTES:
-        exif = {}
-    options = {"icc_profile": srgb_profile()}
-    if info.dpi is not None and format != "WEBP":
-        options["dpi"] = info.dpi
+    exif, text = _describe(format, info, colours.shape[:2], keep_gps, manifest)
     try:
-        if format == "TIFF":
-            data = deep_files.encode_tiff(levels, tags=exif, **options)
-        else:
-            if exif:
-                options["exif"] = encode_exif(exif)
-            if text is not None:
-                options["pnginfo"] = PngImagePlugin.PngInfo()
-                options["pnginfo"].add_itxt(PNG_KEYWORD, text)
-            if format != "PNG":
-                options["quality"] = quality
-            if format == "JPEG":
-                options["subsampling"] = 0
-            if bits == 16:
-                data = deep_files.encode_png(levels, **options)
-            else:
-                encoded = io.BytesIO()
-                Image.fromarray(levels).save(encoded, format, **options)
-                data = encoded.getvalue()
+        data = _encode(format, levels, exif, text, info.dpi, quality)
     except (OSError, ValueError) as error:  # WebP ends at 16,383 pixels, for one.
         expected = f"in a format that holds {width} x {height} pixels"
         raise input_error(name, expected, show_path(path)) from error
@@ -190,6 +156,62 @@ def check_bits(bits: Any, suffix: str) -> None:
     if bits == 16 and FORMATS[suffix] not in _DEEP_FORMATS:
         expected = f"8 in a {suffix} file (PNG and TIFF hold 16)"
         raise input_error("bits", expected, repr(bits))
+
+
+def _describe(
+    format: str,
+    info: PictureInfo,
+    sides: tuple[int, int],
+    keep_gps: bool,
+    manifest: dict[str, Any] | None,
+) -> tuple[dict[int, Any], str | None]:
+    """Exif tags for a file, and the manifest's text where it is not among them."""
+    height, width = sides
+    exif = build_exif(
+        info,
+        width=width,
+        height=height,
+        keep_gps=keep_gps,
+        # The other formats have places of their own for it.
+        with_dpi=format == "WEBP",
+    )
+    for tags in (exif, {}):  # The second where the first is too long.
+        text = None
+        if manifest is not None:
+            text = add_manifest(manifest, format, tags)
+        if format != "JPEG" or len(encode_exif(tags)) <= _MAX_EXIF_BYTES:
+            break
+    return tags, text
+
+
+def _encode(
+    format: str,
+    levels: np.ndarray,
+    exif: dict[int, Any],
+    text: str | None,
+    dpi: tuple[float, float] | None,
+    quality: int,
+) -> bytes:
+    """A file of uint8 or uint16 [H, W, 3 or 4]."""
+    options = {"icc_profile": srgb_profile()}
+    if dpi is not None and format != "WEBP":
+        options["dpi"] = dpi
+    if format == "TIFF":
+        return deep_files.encode_tiff(levels, tags=exif, **options)
+    if exif:
+        options["exif"] = encode_exif(exif)
+    if format == "PNG" and text is not None:
+        options["pnginfo"] = PngImagePlugin.PngInfo()
+        options["pnginfo"].add_itxt(PNG_KEYWORD, text)
+    if levels.dtype == np.uint16:
+        return deep_files.encode_png(levels, **options)
+    if format != "PNG":
+        options["quality"] = quality
+    if format == "JPEG":
+        options["subsampling"] = 0
+    encoded = io.BytesIO()
+    Image.fromarray(levels).save(encoded, format, **options)
+    return encoded.getvalue()
 
 
 def _from_pil(image: Image.Image) -> np.ndarray:
