@@ -235,6 +235,23 @@ def test_a_painted_cutout_is_a_cutout(tmp_path, suffix):
     assert (info.alpha[:, 21:] == 1).all()
 
 
+def test_a_batch_keeps_alpha_and_bits(tmp_path):
+    array = np.dstack([picture(60, 80, seed=1), np.ones([60, 80], np.float32)])
+    array[:, :40, 3] = 0
+    content = tmp_path / "cut.png"
+    content.write_bytes(encode(np.uint8(array * 255), "PNG"))
+    (item,) = tfnst.stylize_batch(
+        [content], [picture(50, 40)], tmp_path, bits=16, config=TINY, size=40
+    )
+    assert item.status == "painted"
+    info = read_picture(item.output)[1]
+    assert (info.alpha[:, :19] == 0).all()
+    assert (info.alpha[:, 21:] == 1).all()
+    # Width, height, bits, RGBA.
+    head = struct.unpack_from(">IIBB", item.output.read_bytes(), 16)
+    assert head == (40, 30, 16, 6)
+
+
 # Profiles
 
 
