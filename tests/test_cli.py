@@ -1,3 +1,4 @@
+import json
 import os
 import pty
 import re
@@ -16,6 +17,7 @@ from PIL import Image
 import tfnst
 from tests.helpers import TINY, picture
 from tfnst import cli
+from tfnst.manifest import read_manifest
 
 TINY_OPTIONS = [
     *("--weights", "none"),
@@ -309,3 +311,111 @@ def test_info_names_versions_devices_and_weights(tmp_path):
         r"weights vgg16 +\S",
     ):
         assert re.search(rf"^{line}", done.stdout, re.MULTILINE), line
+
+
+def run_here(monkeypatch, capsys, folder, *arguments):
+    """The command in this process: its exit code, and what it printed."""
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr(sys, "argv", ["tfnst", *arguments])
+    monkeypatch.setattr(warnings, "showwarning", warnings.showwarning)
+    code = 0
+    try:
+        cli.main()
+    except SystemExit as error:
+        code = error.code
+    return code, *capsys.readouterr()
+
+
+def test_info_prints_how_a_picture_was_painted(pictures, monkeypatch, capsys):
+    manifest = {"settings": {"size": 48}, "content_image": {"name": "Müller.png"}}
+    tfnst.save_image(picture(20, 20), pictures / "out.jpg", manifest=manifest)
+    code, out, err = run_here(monkeypatch, capsys, pictures, "info", "out.jpg")
+    assert (code, json.loads(out), err) == (0, manifest, "")
+    (pictures / "text.png").write_text("not a picture")
+    for name in ("content.png", "text.png"):
+        code, out, err = run_here(monkeypatch, capsys, pictures, "info", name)
+        assert (code, out) == (2, "")
+        assert err == (
+            "tfnst: error: `file` must be a picture that tfnst has painted. "
+            f"Received: '{name}', in which nothing says so\n"
+        )
+    code, out, err = run_here(monkeypatch, capsys, pictures, "info", "no.png")
+    assert (code, out) == (2, "")
+    assert err == (
+        "tfnst: error: `file` must be a file that can be read. "
+        "Received: 'no.png', which does not exist\n"
+    )
+
+
+def test_a_run_is_repeated_from_its_picture(pictures, monkeypatch, capsys):
+    def stylize(*arguments):
+        return run_here(
+            monkeypatch, capsys, pictures, "stylize", "content.png", *arguments
+        )
+
+    code, _, err = stylize("style.png", "-o", "out.png", *TINY_OPTIONS, "--seed", "3")
+    assert (code, err) == (0, "")
+    code, out, err = stylize("style.png", "-o", "new.png", "--from", "out.png")
+    assert (code, err) == (0, "")
+    assert out.startswith("new.png: 48x36 pixels, 12 steps in ")
+    with (
+        Image.open(pictures / "out.png") as old,
+        Image.open(pictures / "new.png") as new,
+    ):
+        np.testing.assert_array_equal(np.asarray(old), np.asarray(new))
+    assert read_manifest(pictures / "new.png") == read_manifest(pictures / "out.png")
+    # What is given goes first; another picture or network is told of.
+    tfnst.save_image(picture(50, 40, seed=3), pictures / "other.png")
+    code, out, err = stylize(
+        *("other.png", "-o", "new.tif", "--from", "out.png"),
+        *("--steps", "2", "--seed", "4", "--bits", "16"),
+    )
+    assert code == 0
+    assert out.startswith("new.tif: 48x36 pixels, ")
+    settings = read_manifest(pictures / "new.tif")["settings"]
+    assert (settings["steps"], settings["seed"], settings["size"]) == (2, 4, 48)
+    lines = err.splitlines()
+    assert lines[0] == (
+        "tfnst: warning: other.png is not the style image that out.png was painted "
+        "from, style.png"
+    )
+    assert lines[1:] == [] or lines[1].startswith("tfnst: warning: out.png was painted")
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (None, "`from` must be a picture that tfnst has painted"),
+        ([], "`from` must be a picture whose settings are known"),
+        ({"brush": 3}, "`brush` is not a setting"),
+        ({"steps": "many"}, "`steps` must be an integer"),
+        ({"style_layers": {"a": [1]}, "size": [1]}, "`"),
+        ({"init_image": "given"}, "`init_image` must be given"),
+    ],
+)
+def test_strange_manifests_are_refused(
+    pictures, monkeypatch, capsys, settings, message
+):
+    manifest = None if settings is None else {"settings": settings}
+    tfnst.save_image(picture(20, 20), pictures / "old.png", manifest=manifest)
+    code, out, err = run_here(
+        *(monkeypatch, capsys, pictures, "stylize", "content.png", "style.png"),
+        *("-o", "out.png", "--from", "old.png"),
+    )
+    assert (code, out) == (2, "")
+    assert err.startswith(f"tfnst: error: {message}")
+    assert err.count("\n") == 1
+    assert not (pictures / "out.png").exists()
+
+
+def test_bits_are_refused_before_the_work_starts(pictures, monkeypatch, capsys):
+    for command in (
+        ["stylize", "content.png", "style.png", "-o", "out.jpg"],
+        ["batch", "content.png", "-s", "style.png", "-o", "out", "--suffix", ".jpg"],
+    ):
+        code, _, err = run_here(monkeypatch, capsys, pictures, *command, "--bits", "16")
+        assert code == 2
+        assert err == (
+            "tfnst: error: `bits` must be 8 in a .jpg file (PNG and TIFF hold 16). "
+            "Received: 16\n"
+        )

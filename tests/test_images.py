@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
-from tfnst import images
+from tfnst import image_writing, images
 from tfnst.images import check_output_path, load_image, save_image, to_pil
 
 FILE = "an image file (PNG, JPEG, WebP, TIFF, ...)"
@@ -638,7 +638,7 @@ def test_round_trips(tmp_path, suffix):
             load_image(path)[0], array, atol=0 if lossless else 0.05
         )
     with Image.open(path) as image:
-        assert image.format == images._FORMATS[suffix]
+        assert image.format == image_writing.FORMATS[suffix]
     assert os.listdir(tmp_path) == [path.name]
 
 

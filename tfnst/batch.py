@@ -19,6 +19,8 @@ def stylize_batch(
     pairs: bool = False,
     suffix: str = ".png",
     batch_size: int | None = None,
+    bits: int = 8,
+    keep_gps: bool = False,
     config: StyleTransferConfig | None = None,
     callback: BatchCallback | None = None,
     **settings: Any,
@@ -42,6 +44,9 @@ def stylize_batch(
         suffix: of the files, which says their format. Default `".png"`.
         batch_size: most pictures of the same size to paint together, 1 or more; None
             for what suits the device. Memory may allow fewer.
+        bits: of the files, as for `TransferResult.save`, and so is `keep_gps`.
+            Pictures that are there already are not written anew for either.
+        keep_gps: whether the files may say where the photos were taken.
         config: the settings; StyleTransferConfig() by default.
         callback: called with a BatchProgress as each run goes on and between them. It
             may call `progress.stop()`.
@@ -68,6 +73,11 @@ def stylize_batch(
         raise ValueError(
             f"`batch_size` must be an integer, 1 or more. Received: {batch_size!r}"
         )
-    items = plan_items(contents, styles, output, pairs=pairs, suffix=suffix)
-    BatchPainter(config, batch_size=batch_size, callback=callback).paint(items)
+    items = plan_items(contents, styles, output, pairs=pairs, suffix=suffix, bits=bits)
+    BatchPainter(
+        config,
+        batch_size=batch_size,
+        saving={"bits": bits, "keep_gps": keep_gps},
+        callback=callback,
+    ).paint(items)
     return items

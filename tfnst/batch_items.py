@@ -66,6 +66,7 @@ def plan_items(
     *,
     pairs: bool = False,
     suffix: str = ".png",
+    bits: int = 8,
 ) -> list[BatchItem]:
     """The items of a batch; the arguments are those of `stylize_batch`.
 
@@ -82,6 +83,7 @@ def plan_items(
             f"`suffix` must be one of {', '.join(images.SUFFIXES)}. "
             f"Received: {suffix!r}"
         )
+    images.check_bits(bits, suffix)
     content_names = [_name(source, i) for i, source in enumerate(contents, 1)]
     style_names = [_name(source, i) for i, source in enumerate(styles, 1)]
     if pairs:

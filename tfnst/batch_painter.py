@@ -6,8 +6,9 @@ import dataclasses
 import errno
 import time
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
-from tfnst import devices, images, memory, storage
+from tfnst import devices, memory, storage
 from tfnst.batch_items import (
     FAILED,
     LEFT,
@@ -66,6 +67,7 @@ class BatchPainter:
     Args:
         config: the settings.
         batch_size: as for `tfnst.stylize_batch`, and so is the callback.
+        saving: arguments of `TransferResult.save`.
         callback: called as a batch goes on.
     """
 
@@ -74,6 +76,7 @@ class BatchPainter:
         config: StyleTransferConfig,
         *,
         batch_size: int | None = None,
+        saving: dict[str, Any] | None = None,
         callback: BatchCallback | None = None,
     ) -> None:
         self._config = config
@@ -85,6 +88,7 @@ class BatchPainter:
             on_cpu = devices.device_kind(config.device) == "cpu"
             batch_size = replicas * (1 if on_cpu else _PICTURES_PER_ACCELERATOR)
         self._batch_size = batch_size
+        self._saving = saving or {}
         self._styles = {}
         self._items = []
         self._stopped = False
@@ -194,7 +198,7 @@ class BatchPainter:
                 seconds = (time.perf_counter() - started) / len(items)
                 for item, result in zip(items, results, strict=True):
                     item.seconds = seconds
-                    _keep(item, result)
+                    _keep(item, result, self._saving)
         self._report([], None)
 
     def _split(self, batch):
@@ -228,15 +232,13 @@ class BatchPainter:
                 run.stop()
 
 
-def _keep(item, result):
+def _keep(item, result, saving):
     if item.output is None:
         item.result = result
     else:
         try:
             with storage.LocalCopy(item.output) as path:
-                images.save_image(
-                    result.array, path, name="output", manifest=result.manifest
-                )
+                result.save(path, name="output", **saving)
         except OSError as error:
             if error.errno in _FULL:
                 raise

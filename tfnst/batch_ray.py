@@ -32,6 +32,7 @@ def paint_items(
     workers: int | None = None,
     cpus: float = 1.0,
     gpus: float = 0.0,
+    saving: dict[str, Any] | None = None,
     callback: BatchCallback | None = None,
 ) -> None:
     """Paints the items of a batch on a Ray cluster, and notes what became of each.
@@ -49,6 +50,7 @@ def paint_items(
         workers: most at a time; None for as many as the cluster has room for.
         cpus: CPUs of each worker, which may be a fraction.
         gpus: GPUs of each worker, which may be a fraction.
+        saving: arguments of `TransferResult.save`.
         callback: called with a BatchProgress as pictures are done.
 
     Raises:
@@ -90,7 +92,11 @@ def paint_items(
                 rows, override_num_blocks=min(len(rows), _MOST_BLOCKS)
             ).map(
                 _Worker,
-                fn_constructor_kwargs={"config": _portable(config), "cpus": cpus},
+                fn_constructor_kwargs={
+                    "config": _portable(config),
+                    "cpus": cpus,
+                    "saving": saving,
+                },
                 compute=ray.data.ActorPoolStrategy(
                     min_size=1, max_size=min(workers, len(rows))
                 ),
@@ -167,7 +173,9 @@ def _follow(rows, items, callback):
 class _Worker:
     """A process of the cluster that paints one picture after the other."""
 
-    def __init__(self, config: dict[str, Any], cpus: float) -> None:
+    def __init__(
+        self, config: dict[str, Any], cpus: float, saving: dict[str, Any] | None
+    ) -> None:
         import tensorflow as tf
 
         for gpu in tf.config.list_physical_devices("GPU"):
@@ -175,7 +183,9 @@ class _Worker:
             tf.config.experimental.set_memory_growth(gpu, True)
         if cpus:
             tf.config.threading.set_intra_op_parallelism_threads(max(1, round(cpus)))
-        self._painter = BatchPainter(StyleTransferConfig(**config), batch_size=1)
+        self._painter = BatchPainter(
+            StyleTransferConfig(**config), batch_size=1, saving=saving
+        )
 
     def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
         item = BatchItem(row["content_image"], row["style_image"], row["output"])

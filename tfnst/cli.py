@@ -135,6 +135,92 @@ def _split_style(text):
     return path, *numbers, *[1.0] * (2 - len(numbers))
 
 
+def _saving_options(command):
+    """Adds the options that say what is written into the files of pictures."""
+    command = click.option(
+        "--keep-gps",
+        is_flag=True,
+        help="Keep in the Exif data where the photo was taken; by default the rest "
+        "is kept and the place is not.",
+    )(command)
+    return click.option(
+        "--bits",
+        type=click.Choice(["8", "16"]),
+        default="8",
+        help="Bits a channel; 16 for PNG and TIFF.  [default: 8]",
+    )(command)
+
+
+def _read_manifest(path, name):
+    """How a picture was painted."""
+    from tfnst.manifest import read_manifest
+
+    manifest = read_manifest(path, name=name)
+    if manifest is None:
+        raise ValueError(
+            f"`{name}` must be a picture that tfnst has painted. "
+            f"Received: {str(path)!r}, in which nothing says so"
+        )
+    return manifest
+
+
+def _warn_of_other_pictures(manifest, painted, content, styles):
+    from tfnst.manifest import describe_source, without_names
+    from tfnst.styles import describe_style
+
+    # What can't be read is soon said by the run.
+    with contextlib.suppress(OSError, ValueError):
+        sources = [describe_source(part.image) for part in styles]
+        for name, now in (
+            ("content", describe_source(content)),
+            ("style", describe_style(styles, sources)),
+        ):
+            then = manifest.get(f"{name}_image")
+            if then and without_names(then) != without_names(now):
+                _say(
+                    f"warning: the {name} image is not the one that {painted} was "
+                    "painted from"
+                )
+
+
+def _warn_of_another_network(manifest, painted, now):
+    told = [
+        (each.get("backbone"), _entry(each, "weights", "sha256"))
+        for each in (manifest, now)
+    ]
+    if told[0] != told[1]:
+        before, after = (f"{name} (weights {str(sha)[:12]})" for name, sha in told)
+        _say(f"warning: {painted} was painted by {before}, this picture by {after}")
+
+
+def _entry(manifest, name, key):
+    """What a manifest holds, whoever may have written it."""
+    part = manifest.get(name)
+    return part.get(key) if isinstance(part, dict) else None
+
+
+def _manifest_settings(manifest, init_image):
+    """The configuration of a manifest, to which options are added."""
+    before = manifest["settings"]
+    if not isinstance(before, dict):
+        raise ValueError(
+            "`from` must be a picture whose settings are known. "
+            f"Received: settings of type {type(before).__name__}"
+        )
+    if before.get("init_image") == "given":
+        if init_image is None:
+            raise ValueError(
+                "`init_image` must be given: the picture was started from one. "
+                "Received: None"
+            )
+        before = before | {"init_image": "content"}
+    # Where it runs and in how much memory is no matter of the picture.
+    skipped = ("device", "max_memory")
+    return StyleTransferConfig().replace(
+        **{name: value for name, value in before.items() if name not in skipped}
+    )
+
+
 _DEFAULTS = StyleTransferConfig()
 
 
@@ -197,21 +283,35 @@ def _read_settings(settings, others=_DEFAULTS):
     metavar="FILE",
     help="Go on where the run was that kept this file, with its settings.",
 )
+@click.option(
+    "--from",
+    "painted",
+    type=click.Path(),
+    metavar="FILE",
+    help="Take the settings from a picture that tfnst has painted; options that are "
+    "given go first.",
+)
+@_saving_options
 @_config_options
 def stylize(
     content, styles, output, sheet, save_every, checkpoint, checkpoint_seconds, resume,
-    **settings,
+    painted, bits, keep_gps, **settings,
 ):  # fmt: skip
     """Paints CONTENT in the style of STYLE, or of several, blended by their weights.
 
     WEIGHT and SCALE are 1 by default; SCALE multiplies --style-scale.
     """
     # Settings are checked before TensorFlow takes its seconds to load.
-    config, init_image = _read_settings(settings)
+    manifest, others = None, _DEFAULTS
+    if painted is not None:
+        manifest = _read_manifest(painted, "from")
+        others = _manifest_settings(manifest, settings["init_image"])
+    config, init_image = _read_settings(settings, others)
     given = [_split_style(each) for each in styles]
-    for name, path in (("output", output), ("sheet", sheet)):
-        if path is not None:
-            _images().check_output_path(path, name=name)
+    saving = {"bits": int(bits), "keep_gps": keep_gps}
+    _images().check_output_path(output, name="output", bits=saving["bits"])
+    if sheet is not None:
+        _images().check_output_path(sheet, name="sheet")
 
     with _quiet_start():
         from tfnst.progress import RunProgress
@@ -224,6 +324,8 @@ def stylize(
         there = StyleTransferConfig(**load_checkpoint(resume).settings)
         config, init_image = _read_settings(settings, there)
     style = [StyleImage(image=p, weight=w, scale=s) for p, w, s in given]
+    if manifest is not None:
+        _warn_of_other_pictures(manifest, painted, content, style)
     progress = RunProgress(pathlib.Path(output), save_every)
     with progress:
         try:
@@ -241,15 +343,16 @@ def stylize(
         except NonFiniteLossError as error:
             progress.close()
             if len(error.result.losses):
-                error.result.save(output)
+                error.result.save(output, name="output", **saving)
                 _say(f"the last good picture is {output}")
             _fail(_one_line(error), EXIT_FAILED)
-    images = _images()
-    images.save_image(result.array, output, name="output", manifest=result.manifest)
+    result.save(output, name="output", **saving)
+    if manifest is not None:
+        _warn_of_another_network(manifest, painted, result.manifest)
     if sheet is not None:
         from tfnst.sheet import comparison_sheet
 
-        images.save_image(
+        _images().save_image(
             comparison_sheet(content, style, result.image), sheet, name="sheet"
         )
     height, width = result.array.shape[:2]
@@ -318,10 +421,11 @@ def stylize(
 @click.option(
     "--gpus", type=float, default=0.0, help="Of each Ray worker.  [default: 0]"
 )
+@_saving_options
 @_config_options
 def batch(
     contents, styles, pairs, output, suffix, batch_size, report, engine, address,
-    workers, cpus, gpus, **settings,
+    workers, cpus, gpus, bits, keep_gps, **settings,
 ):  # fmt: skip
     """Paints every CONTENT, files or folders of them, in every style.
 
@@ -342,8 +446,14 @@ def batch(
     else:
         contents, styles = batches.read_pairs(pairs)
     items = batches.plan_items(
-        contents, styles, output, pairs=pairs is not None, suffix=suffix or ".png"
+        contents,
+        styles,
+        output,
+        pairs=pairs is not None,
+        suffix=suffix or ".png",
+        bits=int(bits),
     )
+    saving = {"bits": int(bits), "keep_gps": keep_gps}
     report = storage.join(output, "report.json") if report is None else report
     storage.make_folder(storage.parent(report))
     with storage.LocalCopy(report) as path:
@@ -355,14 +465,14 @@ def batch(
 
                 batch_ray.paint_items(
                     items, config, address=address, workers=workers, cpus=cpus,
-                    gpus=gpus, callback=bars.update,
+                    gpus=gpus, saving=saving, callback=bars.update,
                 )  # fmt: skip
             else:
                 from tfnst.batch_painter import BatchPainter
 
-                BatchPainter(config, batch_size=batch_size, callback=bars.update).paint(
-                    items
-                )
+                BatchPainter(
+                    config, batch_size=batch_size, saving=saving, callback=bars.update
+                ).paint(items)
         finally:
             bars.close()
             with storage.LocalCopy(report) as path:
@@ -517,8 +627,15 @@ def evaluate(content, style, stylized, as_json, **settings):
 
 
 @cli.command()
-def info():
-    """Shows versions, devices and which weights would be used."""
+@click.argument("file", type=click.Path(), required=False)
+def info(file):
+    """Shows versions, devices and which weights would be used.
+
+    With FILE, a picture that tfnst has painted, shows how it was painted, as JSON.
+    """
+    if file is not None:
+        click.echo(json.dumps(_read_manifest(file, "file"), indent=2))
+        return
     with _quiet_start():
         from tfnst.info import report
     click.echo(report())

@@ -36,12 +36,12 @@ def decode_picture(
         rgb = alpha * rgb + (1 - alpha)
 
     EXIF orientation is obeyed (malformed EXIF counts as upright), of an animated GIF
-    the first frame is read, and of a PNG greys of 16 bits keep them while colours of
-    16 bits keep the upper 8. Departures from `load_image`, all for want of an op:
-    embedded ICC profiles and an orientation that only XMP knows are ignored; there is
-    no TIFF, no animated WebP (which crashes TensorFlow 2.21), no GIF whose first frame
-    leaves part of it empty, and no BMP but of 8, 24 or 32 bits without compression.
-    TensorFlow releases that don't know WebP refuse it.
+    the first frame is read, and a PNG of 16 bits a channel keeps them. Departures from
+    `load_image`, all for want of an op: embedded ICC profiles and an orientation that
+    only XMP knows are ignored; there is no TIFF, no animated WebP (which crashes
+    TensorFlow 2.21), no GIF whose first frame leaves part of it empty, and no BMP but
+    of 8, 24 or 32 bits without compression. TensorFlow releases that don't know WebP
+    refuse it.
 
     Args:
         encoded: bytes of an image file, scalar string. A file of over 16,384 segments
@@ -148,9 +148,8 @@ def _decode_png(encoded: tf.Tensor) -> tf.Tensor:
     depth, colour_type = tf.unstack(read_bytes(encoded, 24, 2))
     table = find_chunk(encoded, b"tRNS", 8, png=True, last=b"IDAT")
     alpha = (colour_type >= 4) | tf.not_equal(table, "")
-    deep_grey = tf.equal(depth, 16) & tf.equal(colour_type, 0)
     ways = [(3, tf.uint8), (4, tf.uint8), (3, tf.uint16), (4, tf.uint16)]
-    which = 2 * tf.cast(deep_grey, tf.int32) + tf.cast(alpha, tf.int32)
+    which = 2 * tf.cast(tf.equal(depth, 16), tf.int32) + tf.cast(alpha, tf.int32)
     return tf.switch_case(which, [lambda way=way: decode(*way) for way in ways])
 
 

@@ -15,15 +15,17 @@ import os
 from typing import Any
 
 import numpy as np
-from PIL import Image, PngImagePlugin
+from PIL import Image
 
+from tfnst.files import os_error, show_path
+from tfnst.picture_info import EXIF_IFD
 from tfnst.version import __version__
 
 # PNG has text under a keyword of one's own, TIFF a description, the others Exif's
 # comment.
 PNG_KEYWORD = "tfnst"
 _DESCRIPTION, _SOFTWARE = 0x010E, 0x0131
-_EXIF_POINTER, _USER_COMMENT = 0x8769, 0x9286
+_USER_COMMENT = 0x9286
 # Exif: eight bytes that say how the comment is encoded. JSON is kept to ASCII.
 _ASCII = b"ASCII\0\0\0"
 _PACKAGES = ("tensorflow", "keras", "numpy", "pillow")
@@ -99,49 +101,55 @@ def build_manifest(
     }
 
 
-def save_options(manifest: dict[str, Any] | None, format: str) -> dict[str, Any]:
-    """What `PIL.Image.Image.save` is to be given for a manifest to be written.
+def add_manifest(
+    manifest: dict[str, Any], format: str, exif: dict[int, Any]
+) -> str | None:
+    """Adds a manifest to the Exif tags that a picture's file is to hold.
 
     Args:
-        manifest: from `build_manifest`; None writes none.
+        manifest: from `build_manifest`.
         format: Pillow's name of the file format: PNG, JPEG, WEBP or TIFF.
+        exif: from `tfnst.picture_info.build_exif`; what the manifest takes the place
+            of is lost.
+
+    Returns:
+        For PNG the text under `PNG_KEYWORD`, which leaves the tags alone; else None.
 
     Raises:
         ValueError: for a manifest that is too long for a picture's file.
     """
-    if manifest is None:
-        return {}
     text = json.dumps(manifest)
     if len(text) > MAX_BYTES:
         raise ValueError(
             f"`manifest` must be at most {MAX_BYTES} bytes of JSON. "
             f"Received: {len(text)} bytes"
         )
+    exif[_SOFTWARE] = f"tfnst {__version__}"
     if format == "PNG":
-        chunks = PngImagePlugin.PngInfo()
-        chunks.add_itxt(PNG_KEYWORD, text)
-        return {"pnginfo": chunks}
-    software = f"tfnst {__version__}"
+        return text
     if format == "TIFF":
-        return {"tiffinfo": {_DESCRIPTION: text, _SOFTWARE: software}}
-    exif = Image.Exif()
-    exif[_SOFTWARE] = software
-    exif.get_ifd(_EXIF_POINTER)[_USER_COMMENT] = _ASCII + text.encode()
-    return {"exif": exif}
+        exif[_DESCRIPTION] = text
+    else:
+        comment = {_USER_COMMENT: _ASCII + text.encode()}
+        exif[EXIF_IFD] = exif.get(EXIF_IFD, {}) | comment
+    return None
 
 
-def read_manifest(source: str | os.PathLike[str] | bytes) -> dict[str, Any] | None:
+def read_manifest(
+    source: str | os.PathLike[str] | bytes, *, name: str = "path"
+) -> dict[str, Any] | None:
     """The manifest in a picture's file; None for a picture without one.
 
     Args:
         source: the file's path, or what it holds.
+        name: what errors call the path. Default `"path"`.
 
     Raises:
-        OSError: when the file can't be read.
+        OSError: when the file can't be read; `FileNotFoundError` and the like.
+        ValueError: for what can't be a path.
     """
     if not isinstance(source, bytes):
-        with open(source, "rb") as file:
-            source = file.read()
+        source = _read(source, name)
     # Whatever a strange file leads Pillow to, there is no manifest in it.
     with contextlib.suppress(Exception), Image.open(io.BytesIO(source)) as image:
         if image.format == "PNG":
@@ -149,9 +157,22 @@ def read_manifest(source: str | os.PathLike[str] | bytes) -> dict[str, Any] | No
         elif image.format == "TIFF":
             text = image.tag_v2[_DESCRIPTION]
         else:
-            comment = image.getexif().get_ifd(_EXIF_POINTER)[_USER_COMMENT]
+            comment = image.getexif().get_ifd(EXIF_IFD)[_USER_COMMENT]
             text = bytes(comment).removeprefix(_ASCII)
         manifest = json.loads(text)
         if isinstance(manifest, dict) and "settings" in manifest:
             return manifest
     return None
+
+
+def _read(path, name):
+    try:
+        with open(path, "rb") as file:
+            return file.read()
+    except OSError as error:
+        expected = "a file that can be read"
+        raise os_error(error, name, expected, show_path(path)) from error
+    except ValueError as error:  # A null byte.
+        raise ValueError(
+            f"`{name}` must be the path of a file. Received: {show_path(path)}"
+        ) from error

@@ -58,6 +58,8 @@ class TransferResult:
         content_image: file name and SHA-256 of the content image; see
             `tfnst.manifest.describe_source`.
         style_image: the same of the style image; of several a list.
+        info: what the content image's file held beside its colours, for the
+            picture's: alpha, Exif, resolution; see `tfnst.images.PictureInfo`.
     """
 
     array: np.ndarray
@@ -68,6 +70,7 @@ class TransferResult:
     stopped: bool = False
     content_image: dict[str, str | None] = dataclasses.field(default_factory=dict)
     style_image: Any = dataclasses.field(default_factory=dict)
+    info: images.PictureInfo = dataclasses.field(default_factory=images.PictureInfo)
 
     @property
     def manifest(self) -> dict[str, Any]:
@@ -84,16 +87,40 @@ class TransferResult:
 
     @property
     def image(self) -> Image.Image:
-        """The stylized image for Pillow, 8-bit RGB."""
+        """The stylized image for Pillow, 8-bit RGB, without alpha."""
         return images.to_pil(self.array)
 
-    def save(self, path: str | os.PathLike[str], *, quality: int = 95) -> None:
-        """Writes the picture and its manifest: PNG, JPEG, WebP or TIFF by suffix.
+    def save(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        name: str = "path",
+        quality: int = 95,
+        bits: int = 8,
+        keep_gps: bool = False,
+    ) -> None:
+        """Writes the picture, with its manifest and what `info` holds.
 
-        See `tfnst.save_image`.
+        Args:
+            path: of the file: PNG, JPEG, WebP or TIFF by suffix.
+            name: what errors call the path. Default `"path"`.
+            quality: of JPEG and WebP, 1 to 100. Default 95.
+            bits: 8 or 16 a channel; 16 for PNG and TIFF. Default 8.
+            keep_gps: whether the file may say where the photo was taken, as the
+                content image's does. Default False.
+
+        Raises:
+            ValueError, OSError: as `tfnst.save_image`.
         """
         images.save_image(
-            self.array, path, name="path", quality=quality, manifest=self.manifest
+            self.array,
+            path,
+            name=name,
+            quality=quality,
+            bits=bits,
+            info=self.info,
+            keep_gps=keep_gps,
+            manifest=self.manifest,
         )
 
 

@@ -19,6 +19,7 @@ from tfnst.checkpoint import (
 from tfnst.config import StyleTransferConfig
 from tfnst.loading import load_engine, load_replicated_engine
 from tfnst.manifest import without_names
+from tfnst.picture_info import PictureInfo
 from tfnst.results import (
     LOSS_FIELDS,
     Callback,
@@ -44,12 +45,14 @@ class Job:
         style: whose style.
         scales: int32 [scales, 1 + pictures, 2], from `Style.pyramid`.
         source: of the content image, from `tfnst.manifest.describe_source`.
+        info: what else the content image's file holds.
     """
 
     content: tf.Tensor
     style: Style
     scales: np.ndarray
     source: dict[str, str | None]
+    info: PictureInfo = dataclasses.field(default_factory=PictureInfo)
 
 
 class Run:
@@ -83,6 +86,7 @@ class Run:
             job.style.in_colors_of(job.content, config.preserve_color) for job in jobs
         ]
         self._sources = [job.source for job in jobs]
+        self._infos = [job.info for job in jobs]
         self._content = tf.concat([job.content for job in jobs], axis=0)
         # Whose colours the painted pictures get.
         self._colors = None
@@ -377,6 +381,7 @@ class Run:
                 stopped=self._stopped,
                 content_image=self._sources[i],
                 style_image=style.source,
+                info=self._infos[i],
             )
             for i, style in enumerate(self._styles)
         ]

@@ -35,6 +35,10 @@ def stylize(
     variation, weighted, are small; the result is the moving average of the last
     pictures, at the size asked for, with the content image's shape.
 
+    Where a picture is transparent its visible neighbourhood is painted, and the
+    content image's alpha, Exif data and resolution go into the file that
+    `TransferResult.save` writes.
+
     Args:
         content_image: what to paint: a path, bytes of an image file, a binary file
             object, a PIL image, or an array or tensor as `tfnst.images.load_image`
@@ -175,17 +179,19 @@ class StyleTransfer:
 def load_style(style_image: Any, config: StyleTransferConfig) -> Style:
     """A style to paint in; the errors are those of `stylize`."""
     parts = style_images(style_image)
-    pictures = [_load(part.image, "style_image") for part in parts]
+    pictures = [
+        images.read_picture(part.image, name="style_image")[0] for part in parts
+    ]
     sources = [describe_source(part.image) for part in parts]
     return Style(parts, pictures, describe_style(parts, sources), config)
 
 
 def load_job(content_image: Any, style: Style, config: StyleTransferConfig) -> Job:
     """A picture to paint in a style; the errors are those of `stylize`."""
-    content = _load(content_image, "content_image")
+    content, info = images.read_picture(content_image, name="content_image")
     scales = _pyramid(content, style, config)
     content = pyramid.resize_image(content, *scales[-1, 0])
-    return Job(content, style, scales, describe_source(content_image))
+    return Job(content, style, scales, describe_source(content_image), info)
 
 
 def _start_from(config, init_image):
@@ -200,16 +206,7 @@ def _start_from(config, init_image):
             "`init_image` must be a picture when the setting is 'given'. "
             f"Received: {init_image!r}"
         )
-    return config, _load(init_image, "init_image")
-
-
-def _load(source, name):
-    picture = images.load_image(source, name=name)
-    if len(picture) != 1:
-        raise ValueError(
-            f"`{name}` must be one picture. Received: a batch of {len(picture)}"
-        )
-    return picture
+    return config, images.read_picture(init_image, name="init_image")[0]
 
 
 def _pyramid(content, style, config):

@@ -1,0 +1,164 @@
+"""ICC profiles: what they say of colours, brought to sRGB, and the profile of sRGB."""
+
+from __future__ import annotations
+
+import functools
+import io
+import struct
+
+import numpy as np
+from PIL import Image, ImageCms
+
+_BLACK_POINT_COMPENSATION = 0x2000  # In lcms2.h; Pillow 10.1 has no name for it.
+_HEADER_BYTES = 128
+# From the profile's space of connection, XYZ under D50, to linear sRGB: the inverse
+# of the colorants that every sRGB profile has (ICC, "sRGB" of 2015).
+_XYZ_TO_SRGB = np.linalg.inv(
+    [
+        [0.43606567, 0.38514709, 0.14306641],
+        [0.22248840, 0.71687317, 0.06060791],
+        [0.01391602, 0.09707642, 0.71409607],
+    ]
+)
+
+
+@functools.cache
+def srgb_profile() -> bytes | None:
+    """The ICC profile of sRGB, the same bytes whenever; None without LittleCMS."""
+    try:
+        profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    except (ImageCms.PyCMSError, ImportError, OSError):
+        return None
+    # LittleCMS writes the time of day; the day here is that of the sRGB standard.
+    made = struct.pack(">6H", 1999, 10, 1, 0, 0, 0)
+    return profile[:24] + made + profile[36:]
+
+
+def convert_image(image: Image.Image, profile: bytes) -> Image.Image:
+    """A picture of 8 bits in sRGB, or as it is where that can't be told.
+
+    The intent is relative colorimetric, with black point compensation.
+
+    Args:
+        image: of mode RGB, CMYK or L.
+        profile: ICC profile; broken ones are common, and are ignored.
+    """
+    if _is_srgb(profile):
+        return image
+    try:
+        source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+        space = "GRAY" if image.mode == "L" else image.mode
+        if source.profile.xcolor_space.strip() != space:
+            return image
+        return ImageCms.profileToProfile(
+            image,
+            source,
+            ImageCms.createProfile("sRGB"),
+            renderingIntent=ImageCms.Intent.RELATIVE_COLORIMETRIC,
+            outputMode="RGB",
+            flags=_BLACK_POINT_COMPENSATION,
+        )
+    except (ImageCms.PyCMSError, ImportError, OSError, TypeError, ValueError):
+        return image  # Broken profiles are common, and LittleCMS may be missing.
+
+
+def convert_array(rgb: np.ndarray, profile: bytes) -> np.ndarray | None:
+    """A picture of more than 8 bits in sRGB, where the profile is a simple one.
+
+    Simple profiles are a curve for each channel and a matrix, as those of screens,
+    cameras and working spaces are ::
+
+        srgb = encode(clip(matrix @ curve(rgb), 0, 1))
+
+    LittleCMS could do all profiles, but Pillow hands it 8 bits only. Black points are
+    not compensated for: these curves start from 0.
+
+    Args:
+        rgb: [H, W, 3] in [0, 1]; of a grey picture all channels are the same.
+        profile: ICC profile.
+
+    Returns:
+        [H, W, 3] float32; None for a profile that is broken or not simple.
+    """
+    if _is_srgb(profile):
+        return rgb
+    try:
+        tags = _read_tags(profile)
+        space = profile[16:20]
+        if b"A2B0" in tags or b"A2B1" in tags or profile[20:24] != b"XYZ ":
+            return None
+        if space == b"GRAY":
+            grey = _apply_curve(tags[b"kTRC"], rgb[..., :1])
+            return np.repeat(_encode(grey), 3, axis=-1)
+        if space != b"RGB ":
+            return None
+        linear = [
+            _apply_curve(tags[letter + b"TRC"], rgb[..., i])
+            for i, letter in enumerate((b"r", b"g", b"b"))
+        ]
+        colorants = [_read_xyz(tags[letter + b"XYZ"]) for letter in (b"r", b"g", b"b")]
+    except (KeyError, ValueError, IndexError, struct.error):
+        return None
+    matrix = (_XYZ_TO_SRGB @ np.transpose(colorants)).astype(np.float32)
+    return _encode(np.stack(linear, axis=-1) @ matrix.T)
+
+
+def _is_srgb(profile: bytes) -> bool:
+    """Whether it is the profile that is written into every picture."""
+    own = srgb_profile()
+    return own is not None and profile[_HEADER_BYTES:] == own[_HEADER_BYTES:]
+
+
+def _read_tags(profile: bytes) -> dict[bytes, bytes]:
+    (count,) = struct.unpack_from(">I", profile, _HEADER_BYTES)
+    if profile[36:40] != b"acsp" or count > 100:
+        raise ValueError("no profile")
+    tags = {}
+    for i in range(count):
+        name, offset, size = struct.unpack_from(
+            ">4sII", profile, _HEADER_BYTES + 4 + 12 * i
+        )
+        tags[name] = profile[offset : offset + size]
+    return tags
+
+
+def _read_xyz(tag: bytes) -> np.ndarray:
+    if tag[:4] != b"XYZ ":
+        raise ValueError("no colour")
+    return np.array(struct.unpack_from(">3i", tag, 8)) / 65536
+
+
+def _apply_curve(tag: bytes, values: np.ndarray) -> np.ndarray:
+    """Light from values in [0, 1], by a curve that is a table, a power or a formula."""
+    if tag[:4] == b"curv":
+        (count,) = struct.unpack_from(">I", tag, 8)
+        if count == 0:
+            return values
+        table = np.frombuffer(tag, ">u2", count, offset=12)
+        if count == 1:
+            return values ** np.float32(table[0] / 256)
+        places = np.linspace(0, 1, count)
+        return np.interp(values, places, table / 65535).astype(np.float32)
+    if tag[:4] != b"para":
+        raise ValueError("no curve")
+    (kind,) = struct.unpack_from(">H", tag, 8)
+    numbers = (1, 3, 4, 5, 7)[kind]
+    given = np.array(struct.unpack_from(f">{numbers}i", tag, 12)) / 65536
+    # ICC.1, table 68: (a x + b)^g + e from d on, c x + f below.
+    g, a, b, c, d, e, f = {
+        0: lambda g: (g, 1, 0, 0, 0, 0, 0),
+        1: lambda g, a, b: (g, a, b, 0, -b / a if a else 0, 0, 0),
+        2: lambda g, a, b, c: (g, a, b, 0, -b / a if a else 0, c, c),
+        3: lambda g, a, b, c, d: (g, a, b, c, d, 0, 0),
+        4: lambda *all_: all_,
+    }[kind](*map(np.float32, given))
+    power = np.maximum(a * values + b, 0) ** g + e
+    return np.where(values >= d, power, c * values + f).astype(np.float32)
+
+
+def _encode(linear: np.ndarray) -> np.ndarray:
+    """sRGB's values of light."""
+    linear = np.clip(np.nan_to_num(linear), 0, 1)
+    power = np.float32(1.055) * linear ** np.float32(1 / 2.4) - np.float32(0.055)
+    low = linear * np.float32(12.92)
+    return np.where(linear <= 0.0031308, low, power).astype(np.float32)

@@ -1,0 +1,171 @@
+"""PNG and TIFF files of 16 bits a channel, of which Pillow reads and writes 8."""
+
+from __future__ import annotations
+
+import io
+import struct
+import sys
+import zlib
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from PIL import Image, TiffImagePlugin
+
+_PNG_START = b"\x89PNG\r\n\x1a\n"
+# Pillow keeps the upper byte of each value, which it finds by the order of the bytes.
+# Told the other order, it keeps the lower one. So two decodings give 16 bits, with
+# Pillow's speed, limits and checks, and without another library.
+_NATIVE = "B" if sys.byteorder == "big" else "L"
+_OTHER_ORDER = {
+    f"{channels};16{order}": f"{channels};16{'B' if actual == 'L' else 'L'}"
+    for channels in ("RGB", "RGBA", "RGBX")
+    for order, actual in (("B", "B"), ("L", "L"), ("N", _NATIVE))
+}
+# Grey and alpha: all four bytes as they are.
+_GREY_ALPHA = "LA;16B"
+
+
+def decode(
+    image: Image.Image, open_again: Callable[[], Image.Image]
+) -> np.ndarray | None:
+    """Decodes a file of 16 bits a channel.
+
+    Args:
+        image: the file, opened but not decoded; is decoded, too, with 8 bits.
+        open_again: opens the file a second time.
+
+    Returns:
+        uint16 [H, W, 3] or [H, W, 4]; None for all other files, which are left as
+        they are, and for the one channel of grey, of which Pillow keeps 16 bits.
+
+    Raises:
+        Exception: whatever Pillow raises for a file that is not whole.
+    """
+    tiles, grey_alpha = [], False
+    for tile in getattr(image, "tile", ()):
+        arguments = tile[3]
+        rawmode = arguments if isinstance(arguments, str) else (arguments or [None])[0]
+        grey_alpha = rawmode == _GREY_ALPHA
+        if grey_alpha:
+            other = "RGBA"
+        elif rawmode in _OTHER_ORDER:
+            other = _OTHER_ORDER[rawmode]
+        else:
+            return None
+        if not isinstance(arguments, str):
+            other = (other, *arguments[1:])
+        # Before Pillow 11.1 a tile had no names.
+        named = hasattr(tile, "_replace")
+        tiles.append(tile._replace(args=other) if named else (*tile[:3], other))
+    if not tiles:
+        return None
+    image.load()
+    with open_again() as again:
+        again.tile = tiles
+        again.load()
+        lower = np.asarray(again)
+    if grey_alpha:
+        grey, alpha = (
+            lower[..., i].astype(np.uint16) << 8 | lower[..., i + 1] for i in (0, 2)
+        )
+        return np.stack([grey, grey, grey, alpha], axis=-1)
+    return np.asarray(image).astype(np.uint16) << 8 | lower
+
+
+def encode_png(array: np.ndarray, **options: Any) -> bytes:
+    """A PNG file of 16 bits a channel.
+
+    Args:
+        array: uint16 [H, W, 3] or [H, W, 4].
+        **options: of Pillow: `icc_profile`, `exif`, `dpi`, `pnginfo`.
+    """
+    height, width, channels = array.shape
+    # Pillow writes all but the pixels: around one of its own.
+    frame = io.BytesIO()
+    Image.new("RGB", (1, 1)).save(frame, "PNG", **options)
+    colour = {3: 2, 4: 6}[channels]
+    head = struct.pack(">IIBBBBB", width, height, 16, colour, 0, 0, 0)
+    pixels = zlib.compress(_filter_rows(array), 6)
+    # A chunk may hold 2**31 - 1 bytes.
+    parts = [pixels[i : i + 2**30] for i in range(0, len(pixels), 2**30)]
+    replaced = {b"IHDR": [head], b"IDAT": parts}
+    data, file = frame.getvalue(), [_PNG_START]
+    start = len(_PNG_START)
+    while start < len(data):
+        size, kind = struct.unpack_from(">I4s", data, start)
+        for content in replaced.get(kind, [data[start + 8 : start + 8 + size]]):
+            checksum = zlib.crc32(content, zlib.crc32(kind))
+            file += [struct.pack(">I4s", len(content), kind), content]
+            file.append(struct.pack(">I", checksum))
+        start += size + 12
+    return b"".join(file)
+
+
+def _filter_rows(array: np.ndarray) -> bytes:
+    """The rows as PNG compresses them: what Paeth's predictor leaves."""
+    step = 2 * array.shape[2]
+    above = np.zeros(array[0].size * 2 + step, np.int16)
+    rows = []
+    for row in array:
+        row = np.frombuffer(row.astype(">u2").tobytes(), np.uint8).astype(np.int16)
+        here = np.concatenate([np.zeros(step, np.int16), row])
+        left, up, corner = here[:-step], above[step:], above[:-step]
+        # The distances of left + up - corner from each of the three.
+        to_left, to_up = np.abs(up - corner), np.abs(left - corner)
+        to_corner = np.abs(left + up - 2 * corner)
+        predicted = np.where(
+            (to_left <= to_up) & (to_left <= to_corner),
+            left,
+            np.where(to_up <= to_corner, up, corner),
+        )
+        rows += [b"\4", (row - predicted).astype(np.uint8).tobytes()]
+        above = here
+    return b"".join(rows)
+
+
+def encode_tiff(
+    array: np.ndarray,
+    *,
+    tags: dict[int, Any] | None = None,
+    icc_profile: bytes | None = None,
+    dpi: tuple[float, float] | None = None,
+) -> bytes:
+    """A TIFF file, compressed by Deflate.
+
+    Pillow writes 8 bits, and no Exif directories into compressed files.
+
+    Args:
+        array: uint8 or uint16, [H, W, 3] or [H, W, 4]; the fourth is alpha.
+        tags: that describe the picture; directories as dictionaries.
+        icc_profile: its profile.
+        dpi: pixels per inch.
+    """
+    height, width, channels = array.shape
+    # Each value less the one on its left, the first of a row as it is.
+    little = array.dtype.newbyteorder("<")
+    rows = np.diff(array, axis=1, prepend=np.zeros_like(array[:, :1]))
+    pixels = zlib.compress(rows.astype(little).tobytes(), 6)
+    directory = TiffImagePlugin.ImageFileDirectory_v2(prefix=b"II")
+    for tag, value in (tags or {}).items():
+        directory[tag] = value
+    directory[256], directory[257] = width, height
+    directory[258] = (array.dtype.itemsize * 8,) * channels
+    directory[259] = 8  # Deflate
+    directory[262] = 2  # RGB
+    directory[277] = channels
+    directory[278] = height  # All rows in one strip.
+    directory[279] = len(pixels)
+    directory[284] = 1  # The channels of a pixel together.
+    directory[317] = 2  # Differences along rows.
+    if channels == 4:
+        directory[338] = 2  # Colours are not multiplied by alpha.
+    if dpi is not None:
+        directory[282], directory[283], directory[296] = *dpi, 2
+    if icc_profile is not None:
+        directory[34675] = icc_profile
+    # Pillow counts it from the end of the directory, and puts the true one there.
+    directory[273] = 0
+    file = io.BytesIO()
+    directory.save(file)
+    return file.getvalue() + pixels
