@@ -376,8 +376,7 @@ def test_a_run_is_repeated_from_its_picture(pictures, monkeypatch, capsys):
     assert (settings["steps"], settings["seed"], settings["size"]) == (2, 4, 48)
     lines = err.splitlines()
     assert lines[0] == (
-        "tfnst: warning: other.png is not the style image that out.png was painted "
-        "from, style.png"
+        "tfnst: warning: the style image is not the one that out.png was painted from"
     )
     assert lines[1:] == [] or lines[1].startswith("tfnst: warning: out.png was painted")
 

@@ -6,7 +6,8 @@ import pytest
 import tfnst
 from tests.helpers import TINY, picture
 from tests.test_cli import TINY_OPTIONS, tfnst_command
-from tfnst import cli, loading, styles
+from tfnst import loading, styles
+from tfnst.cli import painting
 from tfnst.manifest import describe_source, read_manifest
 from tfnst.transfer import load_style
 
@@ -111,7 +112,7 @@ def test_bad_styles(make, expected):
     ],
 )
 def test_styles_of_the_command(text, expected):
-    assert cli._split_style(text) == expected
+    assert painting._split_style(text) == expected
 
 
 def test_the_command_blends(tmp_path):

@@ -1,0 +1,221 @@
+"""`tfnst stylize`."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pathlib
+import sys
+
+import click
+
+from tfnst.cli.manifests import read_painted
+from tfnst.cli.options import DEFAULTS, config_options, read_settings, saving_options
+from tfnst.cli.terminal import (
+    EXIT_FAILED,
+    EXIT_INTERRUPTED,
+    fail,
+    one_line,
+    quiet_start,
+    say,
+)
+from tfnst.config import StyleTransferConfig
+
+
+@click.command()
+@click.argument("content", type=click.Path())
+@click.argument("styles", metavar="STYLE[:WEIGHT[:SCALE]]...", nargs=-1, required=True)
+@click.option(
+    "-o",
+    "--output",
+    required=True,
+    type=click.Path(),
+    metavar="FILE",
+    help="Where the picture goes: .png, .jpg, .webp or .tif.",
+)
+@click.option(
+    "--sheet",
+    type=click.Path(),
+    metavar="FILE",
+    help="Also write content, style and result side by side.",
+)
+@click.option(
+    "--save-every",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Also write the picture after every N steps, as OUTPUT-STEP.suffix.",
+)
+@click.option(
+    "--checkpoint",
+    type=click.Path(),
+    metavar="FILE",
+    help="Keep the state of the run there, for --resume.",
+)
+@click.option(
+    "--checkpoint-seconds",
+    type=click.FloatRange(min=0),
+    default=60.0,
+    metavar="X",
+    help="Between two of them, at least.  [default: 60]",
+)
+@click.option(
+    "--resume",
+    type=click.Path(),
+    metavar="FILE",
+    help="Go on where the run was that kept this file, with its settings.",
+)
+@click.option(
+    "--from",
+    "painted",
+    type=click.Path(),
+    metavar="FILE",
+    help="Take the settings from a picture that tfnst has painted; options that are "
+    "given go first.",
+)
+@saving_options
+@config_options
+def stylize(
+    content, styles, output, sheet, save_every, checkpoint, checkpoint_seconds, resume,
+    painted, bits, keep_gps, **settings,
+):  # fmt: skip
+    """Paints CONTENT in the style of STYLE, or of several, blended by their weights.
+
+    WEIGHT and SCALE are 1 by default; SCALE multiplies --style-scale.
+    """
+    # Settings are checked before TensorFlow takes its seconds to load.
+    manifest, others = None, DEFAULTS
+    if painted is not None:
+        manifest = read_painted(painted, "from")
+        others = _manifest_settings(manifest, settings["init_image"])
+    config, init_image = read_settings(settings, others)
+    given = [_split_style(each) for each in styles]
+    saving = {"bits": int(bits), "keep_gps": keep_gps}
+    from tfnst import images
+
+    images.check_output_path(output, name="output", bits=saving["bits"])
+    if sheet is not None:
+        images.check_output_path(sheet, name="sheet")
+
+    with quiet_start():
+        from tfnst.progress import RunProgress
+        from tfnst.results import NonFiniteLossError
+        from tfnst.styles import StyleImage
+        from tfnst.transfer import stylize as paint
+    if resume is not None:
+        from tfnst.checkpoint import load_checkpoint
+
+        there = StyleTransferConfig(**load_checkpoint(resume).settings)
+        config, init_image = read_settings(settings, there)
+    style = [StyleImage(image=p, weight=w, scale=s) for p, w, s in given]
+    if manifest is not None:
+        _warn_of_other_pictures(manifest, painted, content, style)
+    progress = RunProgress(pathlib.Path(output), save_every)
+    with progress:
+        try:
+            result = paint(
+                content,
+                style,
+                init_image=init_image,
+                config=config,
+                callback=progress.update,
+                callback_steps=save_every,
+                checkpoint=checkpoint,
+                checkpoint_seconds=checkpoint_seconds,
+                resume=resume,
+            )
+        except NonFiniteLossError as error:
+            progress.close()
+            if len(error.result.losses):
+                error.result.save(output, name="output", **saving)
+                say(f"the last good picture is {output}")
+            fail(one_line(error), EXIT_FAILED)
+    result.save(output, name="output", **saving)
+    if manifest is not None:
+        _warn_of_another_network(manifest, painted, result.manifest)
+    if sheet is not None:
+        from tfnst.sheet import comparison_sheet
+
+        images.save_image(
+            comparison_sheet(content, style, result.image), sheet, name="sheet"
+        )
+    height, width = result.array.shape[:2]
+    steps, seconds = len(result.losses), result.losses["seconds"][-1]
+    if result.stopped:
+        say(f"stopped after {steps} steps; the picture so far is {output}")
+        sys.exit(EXIT_INTERRUPTED)
+    click.echo(
+        f"{output}: {width}x{height} pixels, {steps} steps in {seconds:.0f} s "
+        f"({result.backbone}, weights from {result.weights.source})"
+    )
+
+
+def _split_style(text):
+    """Path, weight and scale of a style such as `a.jpg:2` or `a.jpg:2:0.5`."""
+    if os.path.exists(text):  # Colons may be part of a name.
+        return text, 1.0, 1.0
+    path, numbers = text, []
+    while len(numbers) < 2 and ":" in path:
+        head, _, tail = path.rpartition(":")
+        try:
+            numbers.insert(0, float(tail))
+        except ValueError:
+            break
+        path = head
+    return path, *numbers, *[1.0] * (2 - len(numbers))
+
+
+def _warn_of_other_pictures(manifest, painted, content, styles):
+    from tfnst.manifest import describe_source, without_names
+    from tfnst.styles import describe_style
+
+    # What can't be read is soon said by the run.
+    with contextlib.suppress(OSError, ValueError):
+        sources = [describe_source(part.image) for part in styles]
+        for name, now in (
+            ("content", describe_source(content)),
+            ("style", describe_style(styles, sources)),
+        ):
+            then = manifest.get(f"{name}_image")
+            if then and without_names(then) != without_names(now):
+                say(
+                    f"warning: the {name} image is not the one that {painted} was "
+                    "painted from"
+                )
+
+
+def _warn_of_another_network(manifest, painted, now):
+    told = [
+        (each.get("backbone"), _entry(each, "weights", "sha256"))
+        for each in (manifest, now)
+    ]
+    if told[0] != told[1]:
+        before, after = (f"{name} (weights {str(sha)[:12]})" for name, sha in told)
+        say(f"warning: {painted} was painted by {before}, this picture by {after}")
+
+
+def _entry(manifest, name, key):
+    """What a manifest holds, whoever may have written it."""
+    part = manifest.get(name)
+    return part.get(key) if isinstance(part, dict) else None
+
+
+def _manifest_settings(manifest, init_image):
+    """The configuration of a manifest, to which options are added."""
+    before = manifest["settings"]
+    if not isinstance(before, dict):
+        raise ValueError(
+            "`from` must be a picture whose settings are known. "
+            f"Received: settings of type {type(before).__name__}"
+        )
+    if before.get("init_image") == "given":
+        if init_image is None:
+            raise ValueError(
+                "`init_image` must be given: the picture was started from one. "
+                "Received: None"
+            )
+        before = before | {"init_image": "content"}
+    # Where it runs and in how much memory is no matter of the picture.
+    skipped = ("device", "max_memory")
+    return StyleTransferConfig().replace(
+        **{name: value for name, value in before.items() if name not in skipped}
+    )
