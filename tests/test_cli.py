@@ -418,3 +418,41 @@ def test_bits_are_refused_before_the_work_starts(pictures, monkeypatch, capsys):
             "tfnst: error: `bits` must be 8 in a .jpg file (PNG and TIFF hold 16). "
             "Received: 16\n"
         )
+
+
+def test_settings_come_from_a_file(pictures):
+    names = ("weights", "precision", "content_layers", "style_layers", "min_size")
+    lines = [
+        *(f"{name} = {json.dumps(TINY.to_dict()[name] or 'none')}" for name in names),
+        'steps = 3\ninitial_steps = 2\nsize = 40\ninit_image = "style"',
+    ]
+    (pictures / "my.toml").write_text("\n".join(lines))
+    done = tfnst_command(
+        "stylize", "content.png", "style.png", "-o", "out.png",
+        "--config", "my.toml", "--size", "48", cwd=pictures,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    told = read_manifest(pictures / "out.png")
+    expected = TINY.replace(steps=3, initial_steps=2, init_image="style", size=48)
+    assert told["settings"] == expected.to_dict()
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("size = ", "`config` must be a TOML file. Received: 'my.toml', "),
+        ("sizes = 3", "`sizes` is not a setting; there are: "),
+        ("size = 3", "`size` must be an integer from 32 to 16384. Received: 3"),
+        (None, "`config` must be a file that can be read. Received: 'my.toml', which"),
+    ],
+)
+def test_a_bad_file_of_settings_is_one_line(pictures, text, expected):
+    if text is not None:
+        (pictures / "my.toml").write_text(text)
+    done = tfnst_command(
+        "stylize", "content.png", "style.png", "-o", "out.png", "--config", "my.toml",
+        cwd=pictures,
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"tfnst: error: {expected}")
+    assert done.stderr.count("\n") == 1

@@ -63,6 +63,13 @@ def config_options(command, names=None, default_of=None):
             settings["type"], settings["metavar"] = _TYPES[field.type.split(" ")[0]]
         option = "--" + field.name.replace("_", "-")
         command = click.option(option, field.name, **settings)(command)
+    if names is None:
+        command = click.option(
+            "--config",
+            type=click.Path(),
+            metavar="FILE",
+            help="Settings in a TOML file; options that are given go first.",
+        )(command)
     return command
 
 
@@ -108,10 +115,14 @@ def read_settings(settings, others=DEFAULTS):
         others: the settings that no option is given for.
     """
     settings = {name: value for name, value in settings.items() if value is not None}
-    if settings.get("weights") == "none":
-        settings["weights"] = None
-    init_image = settings.pop("init_image", None)
     for name in settings:
         if name.endswith(("layers", "layer_weights")):
             settings[name] = tuple(part.strip() for part in settings[name].split(","))
+    if "config" in settings:
+        from tfnst.config_files import read_config_file
+
+        settings = read_config_file(settings.pop("config")) | settings
+    if settings.get("weights") == "none":
+        settings["weights"] = None
+    init_image = settings.pop("init_image", None)
     return others.replace(**settings), init_image

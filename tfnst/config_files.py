@@ -1,0 +1,48 @@
+"""Settings in a file."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Any
+
+from tfnst.config import StyleTransferConfig
+from tfnst.files import os_error, show_path
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+
+def read_config_file(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """Settings of a TOML file: fields of StyleTransferConfig, each at most once.
+
+    Args:
+        path: of the file, such as ::
+
+            size = 768
+            style_strength = 0.6
+            style_layers = ["block1_conv1", "block2_conv1"]
+
+    Returns:
+        The settings by name.
+
+    Raises:
+        OSError: when the file can't be read.
+        ValueError: when it is no TOML, or holds what is no setting.
+    """
+    try:
+        with open(path, "rb") as file:
+            settings = tomllib.load(file)
+    except OSError as error:
+        expected = "a file that can be read"
+        raise os_error(error, "config", expected, show_path(path)) from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        reason = " ".join(str(error).split())
+        raise ValueError(
+            f"`config` must be a TOML file. Received: {show_path(path)}, {reason}"
+        ) from error
+    # Says which one it is that is unknown or out of its range.
+    StyleTransferConfig().replace(**settings)
+    return settings
