@@ -5,7 +5,8 @@ import sys
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-with grpc.insecure_channel("127.0.0.1:8500") as channel:
+target = sys.argv[1] if len(sys.argv) > 1 else "127.0.0.1:8500"
+with grpc.insecure_channel(target) as channel:
     health = health_pb2_grpc.HealthStub(channel)
     try:
         answer = health.Check(health_pb2.HealthCheckRequest(), timeout=5)
