@@ -20,7 +20,8 @@ COPY --from=export /models/tfnst /models/tfnst
 ENV MODEL_NAME=tfnst
 USER 10001:10001
 EXPOSE 8500 8501
-# The server has no answer to SIGTERM: without this, `docker stop` waits for 10 seconds.
+# The server has no answer to SIGTERM: without this, `docker stop` waits for 10 seconds
+# and kills it then. wait_until_idle is how runs are let to finish before.
 STOPSIGNAL SIGKILL
 # It listens once the model is loaded and warmed up. No question over REST: that waits
 # while runs keep the threads of --rest_api_num_threads.

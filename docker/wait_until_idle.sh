@@ -1,7 +1,7 @@
 #!/bin/bash
 # Returns once the processes of this container have hardly computed for 5 seconds. A run
-# keeps at least one core busy, so none is under way then. tensorflow_model_server itself
-# knows no orderly end: it ignores SIGTERM, and ends in the midst of a run otherwise.
+# keeps at least one core busy, so none is under way then. tensorflow_model_server knows
+# no orderly end: it takes no notice of SIGTERM, and SIGKILL comes in the midst of a run.
 
 ticks() {
   local stat fields sum=0
