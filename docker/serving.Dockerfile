@@ -25,7 +25,7 @@ EXPOSE 8500 8501
 STOPSIGNAL SIGKILL
 # It listens once the model is loaded and warmed up. No question over REST: that waits
 # while runs keep the threads of --rest_api_num_threads.
-HEALTHCHECK --interval=10s --timeout=5s --start-period=120s \
+HEALTHCHECK --interval=10s --timeout=5s --start-period=300s \
     CMD ["bash", "-c", "exec 3<>/dev/tcp/127.0.0.1/8500"]
 # What serving/README.md says about each. Arguments of `docker run` replace them all.
 CMD ["--model_config_file=/config/models.config", \
