@@ -1,6 +1,6 @@
 # make demo     installs tfnst into .venv and stylises a photo
 # make test     installs what tests need and runs them
-# make check    formatting and lint
+# make check    formatting and lint, also of docker/ and serving/kubernetes
 # make bench    short benchmarks, into bench.txt
 
 PYTHON ?= python3
@@ -10,6 +10,10 @@ SETUP := setup.cfg pyproject.toml
 
 DEMO_CONTENT := examples/images/photo_cat.jpg
 DEMO_STYLE := examples/images/style_stained_glass.jpg
+
+# The ones that stand alone; tests/test_deployment_files.py checks the overlays.
+MANIFESTS := $(filter-out %/kustomization.yaml, \
+  $(wildcard serving/kubernetes/base/*.yaml serving/kubernetes/overlays/cpu/*.yaml))
 
 .PHONY: demo test check bench clean
 
@@ -23,9 +27,16 @@ demo: $(VENV)/installed
 test: $(VENV)/installed-dev
 	$(BIN)/python -m pytest
 
-check: $(VENV)/installed-dev
+check: $(VENV)/installed-check
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/hadolint docker/*Dockerfile
+	$(BIN)/yamllint --strict docker serving
+	$(BIN)/kubernetes-validate --strict --quiet $(MANIFESTS)
+	$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec docker/compose*.yaml
+	@if docker compose version > /dev/null 2>&1; then \
+	  docker compose -f docker/compose.yaml -f docker/compose.gpu.yaml config --quiet; \
+	else echo "No docker compose here: only the schema of its files was checked"; fi
 
 bench: $(VENV)/installed-dev
 	$(BIN)/python benchmarks/short.py
@@ -45,3 +56,7 @@ $(VENV)/installed: $(BIN)/python $(SETUP)
 $(VENV)/installed-dev: $(BIN)/python $(SETUP)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[offline,dev]'
 	@touch $@ $(VENV)/installed
+
+$(VENV)/installed-check: $(VENV)/installed-dev
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[check]'
+	@touch $@

@@ -1,0 +1,17 @@
+"""Exits with 0 when the server in this container has a model ready: for HEALTHCHECK."""
+
+import sys
+
+import grpc
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+target = sys.argv[1] if len(sys.argv) > 1 else "127.0.0.1:8500"
+with grpc.insecure_channel(target) as channel:
+    health = health_pb2_grpc.HealthStub(channel)
+    try:
+        answer = health.Check(health_pb2.HealthCheckRequest(), timeout=5)
+    except grpc.RpcError as error:
+        sys.exit(f"{error.code().name}: {error.details()}")
+status = health_pb2.HealthCheckResponse.ServingStatus.Name(answer.status)
+print(status)
+sys.exit(status != "SERVING")
