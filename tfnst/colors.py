@@ -297,7 +297,8 @@ def srgb_from_oklab(oklab: tf.Tensor) -> tf.Tensor:
     grey, chroma = oklab[..., :1], _mix(oklab, _ROOTS_FROM_OKLAB) - oklab[..., :1]
 
     def linear(share):
-        return _mix((grey + share * chroma) ** 3, _RGB_FROM_LMS)
+        roots = grey + share * chroma
+        return _mix(roots * tf.square(roots), _RGB_FROM_LMS)
 
     def fits(share):
         rgb = linear(share)
@@ -312,10 +313,12 @@ def srgb_from_oklab(oklab: tf.Tensor) -> tf.Tensor:
     return _srgb_from_linear(tf.clip_by_value(linear(share), 0.0, 1.0))
 
 
+# TensorFlow computes quotients and cubes another way in a graph than outside of one.
+# With products, which it leaves alone, runs in either start from the same numbers.
 def _linear_from_srgb(image):
     # The larger base keeps the power, which isn't taken there, from warning of 0^x.
-    curved = ((tf.maximum(image, 0.04) + 0.055) / 1.055) ** 2.4
-    return tf.where(image <= 0.04045, image / 12.92, curved)
+    curved = ((tf.maximum(image, 0.04) + 0.055) * (1 / 1.055)) ** 2.4
+    return tf.where(image <= 0.04045, image * (1 / 12.92), curved)
 
 
 def _srgb_from_linear(linear):
@@ -325,7 +328,8 @@ def _srgb_from_linear(linear):
 
 def _grey(lightness):
     """Greys [..., 3] of Oklab's L [..., 1]."""
-    gray = _srgb_from_linear(tf.clip_by_value(lightness**3, 0.0, 1.0))
+    linear = lightness * tf.square(lightness)
+    gray = _srgb_from_linear(tf.clip_by_value(linear, 0.0, 1.0))
     return tf.repeat(gray, 3, axis=-1)
 
 
