@@ -256,6 +256,7 @@ def test_the_run_as_one_graph_equals_the_python_loop(optimizer):
         engine.Knobs.from_config(config),
         scale_steps=pyramid.scale_steps(scales, config.steps, 9),
         init_image="noise",
+        preserve_color="none",
         seed=5,
     )
     result = transfer.stylize(CONTENT[0], STYLE[0], config=config)
