@@ -144,7 +144,7 @@ def test_a_run_in_tiles_gives_the_picture_of_a_run_without(in_tiles, optimizer):
     assert in_tiles == [(28, 34), (40, 48)]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(
-            memory, "build_plan", lambda *_: memory.Plan(None, None, None, 0, 1.0)
+            memory, "build_plan", lambda *_, **__: memory.Plan(None, None, None, 0, 1.0)
         )
         whole = tfnst.stylize(CONTENT, STYLE, config=config)
     # L-BFGS divides by small differences, and so makes rounding errors larger.
@@ -187,12 +187,13 @@ def test_a_callback_sees_the_picture_in_tiles(in_tiles):
 # Memory
 
 
-def plan(limit, size=1024, config=DEEP, resident=memory.GIB // 2):
+def plan(limit, size=1024, config=DEEP, **settings):
     extractor = loading.load_engine(config)[0].feature_extractor
     sides = np.array([[size, size], [size, size]])
     return memory.build_plan(
-        extractor, config, sides, limit * memory.GIB, resident=resident
-    )
+        extractor, config, sides, limit * memory.GIB,
+        **{"resident": memory.GIB // 2} | settings,
+    )  # fmt: skip
 
 
 def test_memory_decides_between_whole_and_tiles():
