@@ -23,11 +23,17 @@ def channel_options(max_attempts: int) -> list[tuple[str, Any]]:
             "retryableStatusCodes": ["UNAVAILABLE", "RESOURCE_EXHAUSTED"],
         },
     }
+    service = {
+        # Where a name stands for several servers, each gets its share of the calls;
+        # else all go to the first one, for as long as the channel lives.
+        "loadBalancingConfig": [{"round_robin": {}}],
+        "methodConfig": [method],
+    }
     return [
         ("grpc.max_send_message_length", -1),
         ("grpc.max_receive_message_length", -1),
         ("grpc.enable_retries", int(max_attempts > 1)),
-        ("grpc.service_config", json.dumps({"methodConfig": [method]})),
+        ("grpc.service_config", json.dumps(service)),
         # Pictures are larger than the 256 KiB that gRPC else keeps for a repetition.
         ("grpc.per_rpc_retry_buffer_size", 2**31 - 1),
         ("grpc.max_reconnect_backoff_ms", 2000),
