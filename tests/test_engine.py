@@ -293,9 +293,19 @@ def test_adams_steps_get_shorter_over_a_scale():
 
 
 def test_resize_to_the_same_size_changes_nothing():
-    np.testing.assert_allclose(
-        pyramid.resize_image(CONTENT, 32, 40), CONTENT, atol=1e-6
-    )
+    assert pyramid.resize_image(CONTENT, 32, 40) is CONTENT
+    in_a_graph = tf.function(pyramid.resize_image)
+    np.testing.assert_allclose(in_a_graph(CONTENT, 32, 40), CONTENT, atol=1e-6)
+
+
+@pytest.mark.parametrize(("height", "width"), [(45, 57), (20, 25)])
+def test_resized_rows_are_those_of_the_whole(height, width):
+    whole = pyramid.resize_image(CONTENT, height, width)
+    expected = tf.image.resize(CONTENT, [height, width], "lanczos3", antialias=True)
+    np.testing.assert_allclose(whole, tf.clip_by_value(expected, 0, 1), atol=1e-6)
+    for top, bottom in ((0, 7), (7, 19), (19, height)):
+        rows = pyramid.resize_rows(CONTENT, height, width, top, bottom)
+        np.testing.assert_allclose(rows, whole[:, top:bottom], atol=1e-5)
 
 
 def test_enter_scale_resizes_all_there_is():

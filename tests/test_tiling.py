@@ -153,14 +153,17 @@ def test_a_run_in_tiles_gives_the_picture_of_a_run_without(in_tiles, optimizer):
     for name in ("step", "size"):
         np.testing.assert_array_equal(tiled.losses[name], whole.losses[name])
     for name in ("content", "style", "total_variation", "total"):
-        np.testing.assert_allclose(tiled.losses[name], whole.losses[name], rtol=1e-2)
+        np.testing.assert_allclose(
+            tiled.losses[name], whole.losses[name], rtol=1e-2, atol=1e-9
+        )
 
 
 def test_a_strip_is_as_good_as_a_picture(in_tiles, monkeypatch):
     whole = tfnst.stylize(CONTENT, STYLE, config=TINY)
     monkeypatch.setattr(tiling, "_STRIP", 7)
     strips = tfnst.stylize(CONTENT, STYLE, config=TINY)
-    np.testing.assert_array_equal(whole.array, strips.array)
+    # A row's place in a strip is rounded, and with it what it is enlarged from.
+    np.testing.assert_allclose(whole.array, strips.array, atol=1e-5)
 
 
 def test_a_loss_that_is_not_finite_stops_tiles_too(in_tiles):

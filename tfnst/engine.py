@@ -13,7 +13,7 @@ import tensorflow as tf
 
 from tfnst import colors, losses, optimizers
 from tfnst.config import StyleTransferConfig
-from tfnst.pyramid import first_image, fit_to_finest, resize_image
+from tfnst.pyramid import first_image, fit_to_finest, resize_image, resize_rows
 
 
 class Targets(NamedTuple):
@@ -233,15 +233,44 @@ class StyleTransferEngine:
         Returns:
             [N, H, W, 3].
         """
-        before, now = tf.shape(average), tf.shape(content_image)
-        image = resize_image(average, now[1], now[2])
-        blurred = resize_image(
-            resize_image(content_image, before[1], before[2]), now[1], now[2]
+        coarse, fine = tf.shape(average), tf.shape(content_image)
+        blurred = resize_image(content_image, coarse[1], coarse[2])
+        return self.enlarge_rows(
+            average, blurred, content_image, content_weight, height=fine[1], top=0
         )
-        detail = self.config.content_detail * (content_image - blurred)
+
+    def enlarge_rows(
+        self,
+        average: tf.Tensor,
+        blurred: tf.Tensor,
+        content_image: tf.Tensor,
+        content_weight: tf.Tensor,
+        *,
+        height: tf.Tensor,
+        top: tf.Tensor,
+    ) -> tf.Tensor:
+        """Some rows of what `enlarge` gives.
+
+        Args:
+            average: [N, h, w, 3], whole.
+            blurred: the content at the size of `average`.
+            content_image: the rows, [N, H, W, 3].
+            content_weight: as for `enlarge`.
+            height: of the whole picture.
+            top: the first of the rows.
+
+        Returns:
+            [N, H, W, 3].
+        """
+        rows, width = tf.unstack(tf.shape(content_image)[1:3])
+        image, blurred_now = (
+            resize_rows(picture, height, width, top, top + rows)
+            for picture in (average, blurred)
+        )
+        detail = self.config.content_detail * (content_image - blurred_now)
         # At the first scale there is no last one, and nothing is missing.
-        fine = (before[1] < now[1]) & (content_weight > 0)
-        return tf.clip_by_value(tf.where(fine, image + detail, image), 0.0, 1.0)
+        larger = (tf.shape(average)[1] < height) & (content_weight > 0)
+        return tf.clip_by_value(tf.where(larger, image + detail, image), 0.0, 1.0)
 
     def step(
         self,

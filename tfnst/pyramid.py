@@ -17,8 +17,41 @@ def resize_image(image: tf.Tensor, height: tf.Tensor, width: tf.Tensor) -> tf.Te
 
     Returns:
         [N, height, width, 3], clipped to [0, 1] because Lanczos overshoots at edges.
+        Outside of graphs a picture that has the size is not copied.
     """
-    resized = tf.image.resize(image, [height, width], method="lanczos3", antialias=True)
+    if tf.executing_eagerly() and tuple(image.shape[1:3]) == (int(height), int(width)):
+        return image
+    return resize_rows(image, height, width, 0, height)
+
+
+def resize_rows(
+    image: tf.Tensor,
+    height: tf.Tensor,
+    width: tf.Tensor,
+    top: tf.Tensor,
+    bottom: tf.Tensor,
+) -> tf.Tensor:
+    """Some rows of what `resize_image` gives, without the memory for the others.
+
+    Args:
+        image: [N, H, W, 3] in [0, 1].
+        height: of the whole, int32 scalar, 1 or more.
+        width: as `height`.
+        top: first row.
+        bottom: row behind the last one.
+
+    Returns:
+        [N, bottom - top, width, 3].
+    """
+    sides = tf.cast(tf.stack([height, width]), tf.float32)
+    resized = tf.raw_ops.ScaleAndTranslate(
+        images=image,
+        size=tf.stack([bottom - top, width]),
+        scale=sides / tf.cast(tf.shape(image)[1:3], tf.float32),
+        translation=tf.stack([-tf.cast(top, tf.float32), 0.0]),
+        kernel_type="lanczos3",
+        antialias=True,
+    )
     return tf.clip_by_value(resized, 0.0, 1.0)
 
 

@@ -373,7 +373,8 @@ class Run:
         pictures = self._restore_colors(pictures)
         return [
             TransferResult(
-                array=np.asarray(pictures[i]),
+                # An average of numbers up to 1 may be rounded to more.
+                array=np.clip(pictures[i], 0.0, 1.0),
                 losses=self._rows[i, : self._done].copy(),
                 config=self._config,
                 backbone=self._backbone.name,

@@ -347,11 +347,40 @@ class TiledEngine:
         Returns:
             (image, state, content targets), arrays that `run` changes in place.
         """
-        content_image = _resized(content_image, sides)
-        image = np.array(self._whole.enlarge(average, content_image, content_weight))
+        content_image = np.asarray(resize_image(content_image, *map(int, sides)))
+        image = self._enlarge(average, content_image, content_weight)
         content = self.content_targets(content_image)
-        state = self._whole.init_state(tf.convert_to_tensor(image))
-        return image, tf.nest.map_structure(np.array, state), content
+        return image, self._init_state(image), content
+
+    def _enlarge(self, average, content_image, content_weight):
+        """As that of `StyleTransferEngine`, a strip at a time."""
+        height = len(content_image[0])
+        if average.shape == content_image.shape:
+            return np.array(average)
+        average = tf.convert_to_tensor(average)
+        blurred = resize_image(content_image, *average.shape[1:3])
+        image = np.empty_like(content_image)
+        for top in range(0, height, _STRIP):
+            rows = slice(top, top + _STRIP)
+            image[:, rows] = self._whole.enlarge_rows(
+                average,
+                blurred,
+                content_image[:, rows],
+                content_weight,
+                height=height,
+                top=top,
+            ).numpy()
+        return image
+
+    def _init_state(self, image):
+        """As that of `StyleTransferEngine`, in arrays."""
+        state = self._whole.init_state(tf.zeros([len(image), 1, 1, 3]))
+        if not isinstance(state.optimizer, AdamState):
+            state = self._whole.init_state(tf.convert_to_tensor(image))
+            return tf.nest.map_structure(np.array, state)
+        moments = np.zeros_like(image), np.zeros_like(image)
+        optimizer = AdamState(np.array(state.optimizer.step), *moments)
+        return TransferState(np.array(state.step), optimizer, image.copy())
 
     def content_targets(self, content_image: tf.Tensor) -> TiledContent:
         """Activations of a picture [N, H, W, 3] in [0, 1]."""
@@ -368,7 +397,7 @@ class TiledEngine:
         self, style_image: tf.Tensor, sides: tf.Tensor
     ) -> dict[str, tf.Tensor] | dict[str, losses.Moments]:
         """`Targets.style`; as that of `StyleTransferEngine`."""
-        style_image = np.asarray(_resized(style_image, sides))
+        style_image = np.asarray(resize_image(style_image, *map(int, sides)))
         nothing = self._empty_content(style_image.shape)
         return {
             layer: self._whole.style_statistics(sums)
@@ -580,13 +609,6 @@ def _pairs(shape):
     """How many neighbours there are in a picture, downwards and to the right."""
     _, height, width, channels = shape
     return (height - 1) * width * channels, height * (width - 1) * channels
-
-
-def _resized(image, sides):
-    height, width = map(int, sides)
-    if image.shape[1:3] == (height, width):
-        return image
-    return resize_image(image, height, width)
 
 
 def _all_finite(array):
