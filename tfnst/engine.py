@@ -13,14 +13,20 @@ import tensorflow as tf
 
 from tfnst import colors, losses, optimizers
 from tfnst.config import StyleTransferConfig
+from tfnst.features import layer_strides
 from tfnst.pyramid import first_image, fit_to_finest, resize_image, resize_rows
+from tfnst.regions import layer_weights, weigh_regions
 
 
 class Targets(NamedTuple):
     """What the picture is compared with, by layer."""
 
     content: dict[str, tf.Tensor]  # activations, [N, h, w, C]
-    style: dict[str, tf.Tensor] | dict[str, losses.Moments]  # [N or 1, ...]
+    # [N or 1, ...], or of each region, [K, ...]
+    style: dict[str, tf.Tensor] | dict[str, losses.Moments]
+    # Where one picture has several styles, the masks of their regions, [K, H, W, 1];
+    # else there is none. See `tfnst.regions`.
+    regions: tuple[tf.Tensor, ...] = ()
 
 
 class Knobs(NamedTuple):
@@ -64,13 +70,20 @@ class StyleTransferEngine:
         feature_extractor: from `tfnst.features.build_feature_extractor`.
         config: layers, layer weights, optimizer and ema_momentum are read from it;
             everything else is passed to each call.
+        regions: whether `Targets.regions` holds something.
     """
 
     def __init__(
-        self, feature_extractor: keras.Model, config: StyleTransferConfig
+        self,
+        feature_extractor: keras.Model,
+        config: StyleTransferConfig,
+        *,
+        regions: bool = False,
     ) -> None:
         self.feature_extractor = feature_extractor
         self.config = config
+        self._regions = regions
+        self._strides = layer_strides(feature_extractor)
         self.content_layer_weights = _normalized(
             config.content_layers,
             config.content_layer_weights or [1.0] * len(config.content_layers),
@@ -100,6 +113,10 @@ class StyleTransferEngine:
         self.style_targets = tf.function(
             self._style_targets,
             input_signature=[_PICTURES, tf.TensorSpec([2], tf.int32)],
+        )
+        self.masked_style_targets = tf.function(
+            self._style_targets,
+            input_signature=[_PICTURES, tf.TensorSpec([2], tf.int32), MASKS_SPEC],
         )
         self.update = tf.function(
             self._update,
@@ -362,7 +379,10 @@ class StyleTransferEngine:
             [targets.content[layer] for layer in weights],
             layer_weights=list(weights.values()),
         )
-        style = self.style_loss(self._style_sums(activations), targets.style)
+        masks = targets.regions[0] if targets.regions else None
+        style = self.style_loss(self._style_sums(activations, masks), targets.style)
+        if masks is not None:
+            style = weigh_regions(style, masks)
         total_variation = losses.total_variation_loss(image)
         total = losses.total_loss(
             content,
@@ -390,10 +410,13 @@ class StyleTransferEngine:
         activations = self.feature_extractor(content_image)
         return {layer: activations[layer] for layer in self.content_layer_weights}
 
-    def _style_targets(self, style_image, sides):
-        """`Targets.style` of a picture [N or 1, h, w, 3] brought to int32 [2] sides."""
+    def _style_targets(self, style_image, sides, mask=None):
+        """`Targets.style` of a picture [N or 1, h, w, 3] brought to int32 [2] sides.
+
+        Of what a mask [1, *sides, 1] shows of it, where there is one.
+        """
         style_image = resize_image(style_image, sides[0], sides[1])
-        sums = self._style_sums(self.feature_extractor(style_image))
+        sums = self._style_sums(self.feature_extractor(style_image), mask)
         return {layer: self.style_statistics(sums[layer]) for layer in sums}
 
     def style_loss(
@@ -416,9 +439,12 @@ class StyleTransferEngine:
             layer_weights=[self.style_layer_weights[layer] for layer in sums],
         )
 
-    def _style_sums(self, activations):
+    def _style_sums(self, activations, masks=None):
         return {
-            layer: losses.activation_sums(activations[layer])
+            layer: losses.activation_sums(
+                activations[layer],
+                None if masks is None else layer_weights(masks, self._strides[layer]),
+            )
             for layer in self.style_layer_weights
         }
 
@@ -510,6 +536,7 @@ class StyleTransferEngine:
                 for layer in self.content_layer_weights
             },
             {layer: self.style_spec(layer) for layer in self.style_layer_weights},
+            (MASKS_SPEC,) if self._regions else (),
         )
         return [
             _PICTURES,
@@ -531,6 +558,7 @@ def _scheduled(knobs, step):
 
 
 _PICTURES = tf.TensorSpec([None, None, None, 3], tf.float32)
+MASKS_SPEC = tf.TensorSpec([None, None, None, 1], tf.float32)
 
 
 def _normalized(layers, weights):

@@ -110,6 +110,17 @@ def build_feature_extractor(
     return extractor
 
 
+def layer_strides(extractor: keras.Model) -> dict[str, int]:
+    """Pixels of the picture, along a side, for one position of each layer's output."""
+    stride, strides = 1, {}
+    for layer in extractor.layers:
+        if isinstance(layer, keras.layers.MaxPooling2D | keras.layers.AveragePooling2D):
+            stride *= 2
+        if layer.name in extractor.output:
+            strides[layer.name] = stride
+    return strides
+
+
 def split_feature_extractor(
     extractor: keras.Model, cut: str | None
 ) -> list[keras.Model]:

@@ -31,14 +31,28 @@ _RUN_SETTINGS = (
 
 
 def load_engine(
-    config: StyleTransferConfig,
+    config: StyleTransferConfig, *, regions: bool = False
 ) -> tuple[engine.StyleTransferEngine, backbones.Backbone]:
     """The engine for a configuration and the backbone that it looks through.
 
     Runs that differ only in settings which the engine takes as arguments share one,
     so that nothing is loaded or traced twice.
+
+    Args:
+        config: the settings.
+        regions: whether styles have regions; such runs have an engine of their own.
     """
-    return _load_engine(*_key(config), None)
+    plain, backbone = _load_engine(*_key(config), None)
+    if not regions:
+        return plain, backbone
+    return _load_engine_of_regions(plain), backbone
+
+
+@functools.lru_cache(maxsize=2)
+def _load_engine_of_regions(plain):
+    return engine.StyleTransferEngine(
+        plain.feature_extractor, plain.config, regions=True
+    )
 
 
 def load_replicated_engine(

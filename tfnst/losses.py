@@ -63,16 +63,22 @@ class ActivationSums(NamedTuple):
     Those of a picture are the sums of those of its parts.
     """
 
-    count: tf.Tensor  # H * W
+    count: tf.Tensor  # H * W, or the sum of the weights of each region, [K]
     activations: tf.Tensor  # [N, C]
     products: tf.Tensor  # of each two channels, [N, C, C]
 
 
-def activation_sums(activations: tf.Tensor) -> ActivationSums:
+def activation_sums(
+    activations: tf.Tensor, weights: tf.Tensor | None = None
+) -> ActivationSums:
     """What Gram matrices and moments are made of.
 
     Args:
         activations: floating point [N, H, W, C], any range.
+        weights: of the positions of one picture, for each of K regions, float32
+            [K, H, W, 1], 0 or more. The sums are then `sum_p w_p`, `sum_p w_p F_p`
+            and `sum_p w_p F_p F_p^T`, and have K in place of N. None counts all
+            positions alike.
 
     Returns:
         ActivationSums of the same dtype, or of float32 for one of 16 bits.
@@ -86,6 +92,9 @@ def activation_sums(activations: tf.Tensor) -> ActivationSums:
             "`activations` must be of the shape [N, H, W, C]. "
             f"Received: {activations.shape}"
         )
+    if weights is not None:
+        count = tf.reduce_sum(weights, axis=[1, 2, 3])
+        return ActivationSums(count, *_weighted_sums(activations, weights))
     sums, products = _sums(activations)
     shape = tf.shape(activations)
     return ActivationSums(tf.cast(shape[1] * shape[2], sums.dtype), sums, products)
@@ -109,6 +118,26 @@ def _sums(activations):
     ones = tf.ones([shape[0], 1, tf.shape(positions)[1]], widened.dtype)
     sums = tf.matmul(ones, widened)[:, 0]
     return (sums, tf.matmul(widened, widened, transpose_a=True)), gradient
+
+
+@tf.custom_gradient
+def _weighted_sums(activations, weights):
+    shape = tf.shape(activations)
+    positions = tf.reshape(activations, [1, -1, activations.shape[-1]])
+    weights = tf.reshape(weights, [tf.shape(weights)[0], -1, 1])
+
+    def gradient(by_sums, by_products):
+        # As for `_sums`; each region's, by how much a position counts in it.
+        symmetric = by_products + tf.linalg.matrix_transpose(by_products)
+        product = tf.matmul(positions, tf.cast(symmetric, positions.dtype))
+        product += tf.cast(by_sums, product.dtype)[:, None]
+        share = tf.reduce_sum(product * tf.cast(weights, product.dtype), axis=0)
+        return tf.reshape(share, shape), None
+
+    widened = _widened(positions)
+    weighted = widened * tf.cast(weights, widened.dtype)
+    products = tf.matmul(weighted, widened, transpose_a=True)
+    return (tf.reduce_sum(weighted, axis=1), products), gradient
 
 
 def _widened(tensor):
@@ -148,12 +177,12 @@ def moments(activations: tf.Tensor) -> Moments:
 
 def gram_of_sums(sums: ActivationSums) -> tf.Tensor:
     """The Gram matrix of an activation of which there are only the sums."""
-    return sums.products / sums.count
+    return sums.products / tf.reshape(sums.count, [-1, 1, 1])
 
 
 def moments_of_sums(sums: ActivationSums) -> Moments:
     """The moments of an activation of which there are only the sums."""
-    mean = sums.activations / sums.count
+    mean = sums.activations / tf.reshape(sums.count, [-1, 1])
     gram = gram_of_sums(sums)
     return Moments(mean, gram - _outer(mean))
 

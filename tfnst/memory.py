@@ -33,6 +33,8 @@ _GROWTH = 200 * 2**20
 # average; and, where it is one graph, the next values of all of these.
 _TILED_PICTURES, _WHOLE_PICTURES = 5, 12
 _PIXEL = 3 * 4
+# The masks of a region, at the sizes of the layers, too.
+_MASK = 2 * 4
 
 
 @dataclasses.dataclass(frozen=True)
@@ -108,6 +110,7 @@ def build_plan(
     limit: float,
     *,
     pictures: int = 1,
+    regions: int = 0,
     resident: int | None = None,
 ) -> Plan:
     """The cheapest way to compute a step within a limit.
@@ -118,6 +121,7 @@ def build_plan(
         sides: int [2, 2], height and width of content and style.
         limit: bytes that the process may hold, from `memory_limit`.
         pictures: how many are painted at a time; more than one are not tiled.
+        regions: how many there are with a style of their own.
         resident: bytes that it holds already; those that it does by default.
 
     Raises:
@@ -127,7 +131,7 @@ def build_plan(
     """
     resident = resident_memory(config.device) if resident is None else resident
     plans, fitting = [], []
-    for plan in _plans(extractor, config, sides):
+    for plan in _plans(extractor, config, sides, regions):
         if plan.tiled and pictures > 1:
             break
         peak = int(pictures * plan.peak + resident + _GROWTH)
@@ -149,14 +153,14 @@ def build_plan(
     return min(fitting, key=lambda plan: (plan.cost, plan.peak))
 
 
-def _plans(extractor, config, sides):
+def _plans(extractor, config, sides, regions=0):
     """All plans there are, that without tiles first, with the peak of what they add."""
-    whole = _Part(extractor)
+    whole = _Part(extractor, regions)
     larger = int(max(math.prod(map(int, each)) for each in sides))
     pixels = math.prod(map(int, sides[0]))
     content = sum(whole.width(layer) for layer in config.content_layers)
     # Content and style picture are there already, and so are resident.
-    kept = pixels * content * whole.itemsize
+    kept = pixels * (content * whole.itemsize + regions * _MASK)
     pairs = 0
     if config.optimizer == "lbfgs":
         # The history, and what it is after the next step.
@@ -173,10 +177,10 @@ def _plans(extractor, config, sides):
     kept += pixels * pictures * _PIXEL
     for cut in (None, *_cuts(extractor)):
         models = split_feature_extractor(extractor, cut)
-        head, tail = _Part(models[0]), None
+        head, tail = _Part(models[0], regions), None
         at_cut, tails = 0, [(None, 0, 0.0)]
         if cut is not None:
-            tail = _Part(models[1])
+            tail = _Part(models[1], regions)
             positions = head.stride**2
             # The activations there and their gradient.
             at_cut = 2 * larger * head.width(cut) * head.itemsize
@@ -210,7 +214,7 @@ def _cuts(extractor):
 class _Part:
     """A part of the network; all figures for one position of its input."""
 
-    def __init__(self, model):
+    def __init__(self, model, regions=0):
         segment = Segment.from_model(model)
         self.stride = segment.stride
         self._halo = segment.before + segment.after
@@ -236,6 +240,8 @@ class _Part:
         if self.itemsize < 4:
             # Gram matrices are computed of a copy of more digits.
             self.working += 4 * widest
+        # Activations times the mask of each region, and gradients by these.
+        self.working += regions * 2 * 4 * widest
 
     def width(self, layer):
         """Numbers that a layer has."""

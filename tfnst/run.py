@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 import tensorflow as tf
 
-from tfnst import colors, devices, engine, memory, pyramid, tiling
+from tfnst import colors, devices, engine, memory, pyramid, regions, tiling
 from tfnst.checkpoint import (
     Checkpoint,
     CheckpointKeeper,
@@ -88,6 +88,11 @@ class Run:
         self._sources = [job.source for job in jobs]
         self._infos = [job.info for job in jobs]
         self._content = tf.concat([job.content for job in jobs], axis=0)
+        self._regions = self._divide(jobs)
+        # What stays as it is, and where.
+        self._kept = None
+        if self._regions is not None and self._regions[2] is not None:
+            self._kept = self._content, self._regions[2]
         # Whose colours the painted pictures get.
         self._colors = None
         if config.preserve_color == "luminance":
@@ -98,13 +103,19 @@ class Run:
         self._callback_steps = callback_steps
         self._keeper = keeper
         self._resume = resume
-        self._engine, self._backbone = load_engine(config)
+        self._engine, self._backbone = load_engine(
+            config, regions=self._regions is not None
+        )
         strategy = devices.choose_strategy(config.device)
         # One picture is no faster on several GPUs; a TPU is only reached so.
         self._replicated = None
         if strategy is not None and (
             len(jobs) > 1 or isinstance(strategy, tf.distribute.TPUStrategy)
         ):
+            if self._regions is not None:
+                raise ValueError(
+                    f"`region` must be None on this device. Received: {config.device!r}"
+                )
             self._replicated = load_replicated_engine(config, strategy)
         self._knobs = engine.Knobs.from_config(config)
         self._scale_steps = pyramid.scale_steps(
@@ -117,6 +128,17 @@ class Run:
         self._start = None
         if resume is not None:
             self._check_resume()
+
+    def _divide(self, jobs):
+        """Which styles go where, from `Style.regions`; None where all go everywhere."""
+        if not any(style.has_regions for style in self._styles):
+            return None
+        if len(jobs) > 1:
+            raise ValueError(
+                "`region` must be None where several pictures are painted together; "
+                f"paint one at a time. Received: {len(jobs)} pictures with regions"
+            )
+        return self._styles[0].regions(*self._scales[-1])
 
     def paint(self) -> list[TransferResult]:
         """Paints the pictures.
@@ -181,7 +203,7 @@ class Run:
         image, state, content = painter.enter_scale(
             average, self._content, tf.constant(sides), self._knobs.content_weight
         )
-        targets = engine.Targets(content, style)
+        targets = engine.Targets(content, style, self._masks(sides))
         done = 0
         if self._resume is not None:
             done, image = self._resume.scale_step, self._resume.image
@@ -205,6 +227,7 @@ class Run:
             self._both_sides(scale, 0),
             limit,
             pictures=len(self._styles),
+            regions=len(self._regions[0]) if self._regions else 0,
         )
         if not plan.tiled:
             return self._engine
@@ -215,10 +238,16 @@ class Run:
             tail_side=plan.tail_side,
         )
 
+    def _masks(self, sides):
+        """`Targets.regions` of a scale."""
+        if self._regions is None:
+            return ()
+        return (regions.resize_mask(self._regions[1], *map(int, sides)),)
+
     def _style_targets(self, painter, scale):
         """`Targets.style` of all pictures, [1, ...] where they share one."""
         targets = [
-            style.targets(painter, scales[scale])
+            style.targets(painter, scales[scale], self._regions and self._regions[0])
             for style, scales in zip(self._styles, self._style_scales, strict=True)
         ]
         if all(style is self._styles[0] for style in self._styles):
@@ -338,7 +367,7 @@ class Run:
             losses=losses,
             seconds=float(losses["seconds"]),
             _average=state.average,
-            _finish=self._restore_colors,
+            _finish=self._finish,
         )
         self._callback(progress)
         self._stopped = progress._stopped and self._done < self._rows.shape[1]
@@ -348,8 +377,18 @@ class Run:
         work = np.repeat(pixels, self._scale_steps)
         return float(work[: self._done].sum() / work.sum())
 
-    def _restore_colors(self, pictures):
+    def _finish(self, pictures):
         """The first pictures of the run, of any size, as they come out of it."""
+        pictures = self._restore_colors(pictures)
+        if self._kept is None:
+            return pictures
+        height, width = pictures.shape[1:3]
+        content, mask = self._kept
+        content = np.asarray(pyramid.resize_image(content, height, width))
+        mask = regions.resize_mask(mask, height, width)
+        return pictures + mask * (content - pictures)
+
+    def _restore_colors(self, pictures):
         if self._colors is None:
             return pictures
         count, height, width, _ = pictures.shape
@@ -370,7 +409,7 @@ class Run:
         return tf.concat(parts, axis=1)
 
     def _results(self, pictures):
-        pictures = self._restore_colors(pictures)
+        pictures = self._finish(pictures)
         return [
             TransferResult(
                 # An average of numbers up to 1 may be rounded to more.

@@ -12,6 +12,8 @@ import tensorflow as tf
 
 from tfnst import colors, losses, pyramid
 from tfnst.config import StyleTransferConfig
+from tfnst.manifest import describe_source
+from tfnst.regions import load_mask, resize_mask, share_picture
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -22,6 +24,11 @@ class StyleImage:
         image: as `tfnst.stylize` takes it.
         weight: its share of the style, beside those of the others; above 0.
         scale: what the setting `style_scale` is multiplied by for it, 0.1 to 4.
+        mask: grey picture that is stretched over `image`: the style is taken from
+            where it is white. None for all of it.
+        region: grey picture that is stretched over the content image: the style goes
+            where it is white. Styles without a region share what the others leave;
+            where all have one, the content stays as it is in what they leave.
 
     Raises:
         ValueError: for a weight or scale out of its range.
@@ -30,6 +37,8 @@ class StyleImage:
     image: Any
     weight: float = 1.0
     scale: float = 1.0
+    mask: Any = None
+    region: Any = None
 
     def __post_init__(self) -> None:
         for name, low, high, expected in (
@@ -74,8 +83,21 @@ def describe_style(
 
     Returns:
         The source of a single picture, with its `scale` where that isn't 1; of
-        several a list, with `weight` and `scale` of each.
+        several a list, with `weight` and `scale` of each. With `mask` and `region`,
+        their sources, where there are any.
+
+    Raises:
+        OSError: when the file of a mask can't be read.
     """
+    sources = [
+        source
+        | {
+            name: describe_source(mask)
+            for name, mask in (("mask", part.mask), ("region", part.region))
+            if mask is not None
+        }
+        for part, source in zip(parts, sources, strict=True)
+    ]
     if len(parts) == 1:
         (part,), (source,) = parts, sources
         return source if part.scale == 1 else source | {"scale": part.scale}
@@ -111,6 +133,24 @@ class Style:
             for each in zip(pictures, self._scales, strict=True)
         ]
         self._targets = {}
+        self._masks, self._regions = (
+            [
+                None if mask is None else load_mask(mask, name=name)
+                for mask in (getattr(part, name) for part in parts)
+            ]
+            for name in ("mask", "region")
+        )
+
+    @property
+    def has_regions(self) -> bool:
+        """Whether one of the pictures is for a part of the content image only."""
+        return any(region is not None for region in self._regions)
+
+    def regions(
+        self, height: int, width: int
+    ) -> tuple[list[list[int]], np.ndarray, np.ndarray | None]:
+        """Which pictures go where in a content image; see `share_picture`."""
+        return share_picture(self._regions, height, width)
 
     @staticmethod
     def _shrink(picture, scale, size):
@@ -165,23 +205,42 @@ class Style:
         style.pictures, style._targets = matched, {}
         return style
 
-    def targets(self, painter: Any, sides: np.ndarray) -> dict[str, Any]:
+    def targets(
+        self, painter: Any, sides: np.ndarray, groups: list[list[int]] | None = None
+    ) -> dict[str, Any]:
         """The targets at a scale, as a painter sees them; several pictures blended.
 
         Args:
             painter: an engine.
             sides: of the pictures at that scale, int [pictures, 2].
+            groups: the pictures of each region, from `regions`; None for all in one.
+
+        Returns:
+            As in `Targets.style`: [1, ...], or of each region, [K, ...].
         """
-        key = sides.tobytes()
+        key = sides.tobytes(), len(groups or [()])
         if key not in self._targets:
             each = [
-                painter.style_targets(picture, tf.constant(size))
-                for picture, size in zip(self.pictures, sides, strict=True)
+                self._picture_targets(painter, index, size)
+                for index, size in enumerate(sides)
             ]
-            self._targets[key] = self._blend(each)
+            groups = groups or [range(len(each))]
+            self._targets[key] = tf.nest.map_structure(
+                lambda *regions: tf.concat(regions, axis=0),
+                *(self._blend(each, group) for group in groups),
+            )
         return self._targets[key]
 
-    def _blend(self, targets):
+    def _picture_targets(self, painter, index, sides):
+        picture, mask = self.pictures[index], self._masks[index]
+        if mask is None:
+            return painter.style_targets(picture, tf.constant(sides))
+        mask = resize_mask(mask, *map(int, sides))
+        return painter.masked_style_targets(picture, tf.constant(sides), mask)
+
+    def _blend(self, targets, group):
+        targets = [targets[index] for index in group]
+        weights = [self._weights[index] for index in group]
         if len(targets) == 1:
             return targets[0]
         blended = {}
@@ -191,5 +250,5 @@ class Style:
                 if isinstance(first, losses.Moments)
                 else losses.blend_gram_matrices
             )
-            blended[layer] = blend([each[layer] for each in targets], self._weights)
+            blended[layer] = blend([each[layer] for each in targets], weights)
         return blended

@@ -27,10 +27,18 @@ import numpy as np
 import tensorflow as tf
 
 from tfnst import losses
-from tfnst.engine import KNOBS_SPEC, Knobs, StyleTransferEngine, Targets, TransferState
+from tfnst.engine import (
+    KNOBS_SPEC,
+    MASKS_SPEC,
+    Knobs,
+    StyleTransferEngine,
+    Targets,
+    TransferState,
+)
 from tfnst.features import split_feature_extractor
 from tfnst.optimizers import AdamState
 from tfnst.pyramid import resize_image
+from tfnst.regions import layer_weights, region_shares
 
 # Rows of a picture that are updated at once.
 _STRIP = 256
@@ -142,10 +150,12 @@ class _Passes:
         whole: the engine that the losses are those of.
         segment: what is looked through.
         cut: the layer whose activations are handed on; None for none.
+        masked: whether positions count by masks.
     """
 
-    def __init__(self, whole, segment, cut):
+    def __init__(self, whole, segment, cut, *, masked=False):
         self._whole = whole
+        self._masked = masked
         self.segment = segment
         self.cut = cut
         outputs = segment.model.output
@@ -155,12 +165,13 @@ class _Passes:
         self.channels = {k: tensor.shape[-1] for k, tensor in outputs.items()}
         self.dtypes = {k: tf.as_dtype(tensor.dtype) for k, tensor in outputs.items()}
         # Only the first segment sees pixels.
-        self._sees_pixels = segment.model.input.shape[-1] == 3
+        self.sees_pixels = segment.model.input.shape[-1] == 3
 
         signature = [
             tf.TensorSpec(segment.model.input.shape, segment.model.input.dtype),
             tf.TensorSpec([4], tf.int32),
             {layer: self._activations_spec(layer) for layer in self.content_layers},
+            [MASKS_SPEC] if masked else [],
         ]
         self.look = tf.function(self._look, input_signature=signature)
         self.gradient = tf.function(
@@ -170,6 +181,7 @@ class _Passes:
             self._look_and_gradient,
             input_signature=[
                 *signature,
+                [tf.TensorSpec([None])] if masked else [],
                 {layer: tf.TensorSpec([None]) for layer in self.content_layers},
                 {layer: whole.style_spec(layer) for layer in self.style_layers},
                 KNOBS_SPEC,
@@ -192,24 +204,26 @@ class _Passes:
         upstream = Parts(
             {
                 layer: losses.ActivationSums(
-                    tf.TensorSpec([]),
+                    tf.TensorSpec([None] if self._masked else []),
                     tf.TensorSpec([None, self.channels[layer]]),
                     tf.TensorSpec([None] + [self.channels[layer]] * 2),
                 )
                 for layer in self.style_layers
             },
             {layer: tf.TensorSpec([None]) for layer in self.content_layers},
-            (tf.TensorSpec([None]),) * 2 if self._sees_pixels else (),
+            (tf.TensorSpec([None]),) * 2 if self.sees_pixels else (),
         )
         return [upstream, [self._activations_spec(self.cut)] if self.cut else []]
 
-    def _look(self, tile, core, targets):
+    def _look(self, tile, core, targets, masks):
         """The parts of the loss that a tile's core makes up.
 
         Args:
             tile: what the segment sees, with its halo.
             core: int32 [4], top, left, height and width within the tile.
             targets: content activations of the core.
+            masks: of the core, in positions of what the segment sees, a list of one
+                [K, h, w, 1] or none.
 
         Returns:
             (parts, content activations of the core by layer, those at the cut as a
@@ -220,7 +234,12 @@ class _Passes:
         cores = {layer: _crop(seen[layer], core, strides[layer]) for layer in seen}
         content = {layer: cores[layer] for layer in self.content_layers}
         parts = Parts(
-            {k: losses.activation_sums(cores[k]) for k in self.style_layers},
+            {
+                layer: losses.activation_sums(
+                    cores[layer], *(layer_weights(m, strides[layer]) for m in masks)
+                )
+                for layer in self.style_layers
+            },
             {
                 layer: tf.reduce_sum(
                     tf.math.squared_difference(
@@ -231,28 +250,31 @@ class _Passes:
                 )
                 for layer in self.content_layers
             },
-            _variation(tile, core) if self._sees_pixels else (),
+            _variation(tile, core) if self.sees_pixels else (),
         )
         return parts, content, [cores[self.cut]] if self.cut else []
 
-    def _gradient(self, tile, core, targets, upstream, at_cut):
+    def _gradient(self, tile, core, targets, masks, upstream, at_cut):
         """The gradient by a tile's inputs of what its core adds to the total loss.
 
         Args:
             tile: as for `_look`.
             core: as for `_look`.
             targets: as for `_look`.
+            masks: as for `_look`.
             upstream: gradient of the total loss by the parts.
             at_cut: that by the activations at the cut, a list of one or none.
         """
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(tile)
-            parts, _, cut = self._look(tile, core, targets)
+            parts, _, cut = self._look(tile, core, targets, masks)
         return tape.gradient(
             _flat(parts, cut), tile, output_gradients=_flat(upstream, at_cut)
         )
 
-    def _look_and_gradient(self, tile, core, targets, energies, style, knobs):
+    def _look_and_gradient(
+        self, tile, core, targets, masks, shares, energies, style, knobs
+    ):
         """Both passes at once, for a segment at the end that is one tile.
 
         Returns:
@@ -260,19 +282,20 @@ class _Passes:
         """
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(tile)
-            parts, _, _ = self._look(tile, core, targets)
-        content, style, upstream = self._weigh(parts, energies, style, knobs)
+            parts, _, _ = self._look(tile, core, targets, masks)
+        content, style, upstream = self._weigh(parts, shares, energies, style, knobs)
         return (
             content,
             style,
             tape.gradient(_flat(parts, []), tile, output_gradients=_flat(upstream, [])),
         )
 
-    def _weigh(self, parts, energies, style, knobs):
+    def _weigh(self, parts, shares, energies, style, knobs):
         """The losses that the parts of a whole picture add up to.
 
         Args:
             parts: of this segment's layers; without the variation.
+            shares: of the picture, that regions cover, a list of one [K] or none.
             energies: of the content targets, [N] by layer.
             style: style targets by layer.
             knobs: scalars.
@@ -286,6 +309,8 @@ class _Passes:
             style_loss = tf.constant(0.0)
             if self.style_layers:
                 style_loss = self._whole.style_loss(parts.sums, style)
+                for share in shares:
+                    style_loss = tf.reduce_sum(share * style_loss, keepdims=True)
             content_loss = tf.constant(0.0)
             for layer in self.content_layers:
                 weight = self._whole.content_layer_weights[layer]
@@ -329,10 +354,18 @@ class TiledEngine:
     ) -> None:
         self._whole = whole
         models = split_feature_extractor(whole.feature_extractor, cut)
-        self._head = _Passes(whole, Segment.from_model(models[0]), cut)
-        self._tail = None
-        if cut is not None:
-            self._tail = _Passes(whole, Segment.from_model(models[1]), None)
+        segments = [Segment.from_model(model) for model in models]
+        cuts = [None] if cut is None else [cut, None]
+        # Before and behind the cut; with masks and without.
+        self._passes = {
+            masked: [
+                _Passes(whole, *each, masked=masked)
+                for each in zip(segments, cuts, strict=True)
+            ]
+            for masked in (False, True)
+        }
+        self._head, *tail = self._passes[False]
+        self._tail = tail[0] if tail else None
         self._head_side, self._tail_side = head_side, tail_side
 
     def enter_scale(
@@ -394,16 +427,18 @@ class TiledEngine:
         return TiledContent(activations, energies)
 
     def style_targets(
-        self, style_image: tf.Tensor, sides: tf.Tensor
+        self, style_image: tf.Tensor, sides: tf.Tensor, *mask: np.ndarray
     ) -> dict[str, tf.Tensor] | dict[str, losses.Moments]:
         """`Targets.style`; as that of `StyleTransferEngine`."""
         style_image = np.asarray(resize_image(style_image, *map(int, sides)))
         nothing = self._empty_content(style_image.shape)
         return {
             layer: self._whole.style_statistics(sums)
-            for parts in self._first_pass(style_image, nothing)
+            for parts in self._first_pass(style_image, nothing, masks=mask)
             for layer, sums in parts.sums.items()
         }
+
+    masked_style_targets = style_targets
 
     def run(
         self,
@@ -432,12 +467,15 @@ class TiledEngine:
     ) -> tuple[losses.Losses, np.ndarray]:
         """The losses of a picture [N, H, W, 3] and the gradient of their total."""
         cut = self._empty_cut(image.shape)
-        parts = self._look(self._head, image, targets.content.activations, cut=cut)
+        head, *tail = self._passes[bool(targets.regions)]
+        parts = self._look(
+            head, image, targets.content.activations, targets.regions, cut=cut
+        )
         variation, pairs = parts.variation, _pairs(image.shape)
-        content, style, upstream = self._weigh(self._head, parts, targets, knobs)
+        content, style, upstream = self._weigh(head, parts, targets, knobs)
         at_cut = None
-        if self._tail is not None:
-            more_content, more_style, at_cut = self._behind(cut, targets, knobs)
+        if tail:
+            more_content, more_style, at_cut = self._behind(*tail, cut, targets, knobs)
             content, style = content + more_content, style + more_style
         variation = sum(s / n for s, n in zip(variation, pairs, strict=True))
         total = losses.total_loss(
@@ -450,12 +488,14 @@ class TiledEngine:
         )
         weight = tf.fill([len(image)], knobs.total_variation_weight)
         upstream = upstream._replace(variation=tuple(weight / n for n in pairs))
-        gradient = self._gradient(self._head, image, targets, upstream, at_cut)
+        gradient = self._gradient(
+            head, image, targets, targets.regions, upstream, at_cut
+        )
         return losses.Losses(content, style, variation, total), gradient
 
-    def _behind(self, cut, targets, knobs):
+    def _behind(self, tail, cut, targets, knobs):
         """Losses behind the cut, and the gradient of their weighted sum there."""
-        tail = self._tail
+        masks = self._masks_behind(targets.regions)
         tiles = self._tiles(tail, cut)
         if len(tiles) == 1:
             wanted = {
@@ -463,24 +503,31 @@ class TiledEngine:
                 for layer in tail.content_layers
             }
             content, style, gradient = tail.look_and_gradient(
-                cut, tiles[0].core, wanted, *_of_segment(tail, targets), knobs
+                cut, tiles[0].core, wanted, masks, *_of_segment(tail, targets), knobs
             )
             return content, style, gradient.numpy()
-        parts = self._look(tail, cut, targets.content.activations)
+        parts = self._look(tail, cut, targets.content.activations, masks)
         content, style, upstream = self._weigh(tail, parts, targets, knobs)
-        return content, style, self._gradient(tail, cut, targets, upstream, None)
+        gradient = self._gradient(tail, cut, targets, masks, upstream, None)
+        return content, style, gradient
+
+    def _masks_behind(self, masks):
+        """Masks in positions of the cut."""
+        stride = self._head.segment.strides[self._head.cut]
+        return [layer_weights(mask, stride).numpy() for mask in masks]
 
     def _weigh(self, passes, parts, targets, knobs):
         parts = parts._replace(variation=())
         return passes.weigh(parts, *_of_segment(passes, targets), knobs)
 
-    def _look(self, passes, seen, content, *, keep=False, cut=None):
+    def _look(self, passes, seen, content, masks, *, keep=False, cut=None):
         """The parts of a whole picture.
 
         Args:
             passes: the segment.
             seen: what it sees, [N, H, W, C].
             content: content targets by layer.
+            masks: in positions of what it sees, a list of one or none.
             keep: whether to write content activations over the targets.
             cut: where to write the activations at the cut; None for nowhere.
         """
@@ -491,7 +538,9 @@ class TiledEngine:
                 layer: tile.core_of(content[layer], strides[layer])
                 for layer in passes.content_layers
             }
-            parts, found, at_cut = passes.look(tile.of(seen), tile.core, wanted)
+            parts, found, at_cut = passes.look(
+                tile.of(seen), tile.core, wanted, _cores(tile, masks)
+            )
             if keep:
                 for layer in found:
                     wanted[layer][...] = found[layer].numpy()
@@ -502,7 +551,7 @@ class TiledEngine:
             total = parts
         return total
 
-    def _gradient(self, passes, seen, targets, upstream, at_cut):
+    def _gradient(self, passes, seen, targets, masks, upstream, at_cut):
         """The gradient of the total loss by what a segment sees."""
         strides = passes.segment.strides
         gradient = np.zeros_like(seen)
@@ -513,20 +562,27 @@ class TiledEngine:
             }
             above = [tile.core_of(at_cut, strides[passes.cut])] if passes.cut else []
             share = passes.gradient(
-                tile.of(seen), tile.core, content, upstream, above
+                tile.of(seen),
+                tile.core,
+                content,
+                _cores(tile, masks),
+                upstream,
+                above,
             ).numpy()
             tile.of(gradient)[...] += share
         return gradient
 
-    def _first_pass(self, image, content, *, keep=False):
+    def _first_pass(self, image, content, *, masks=(), keep=False):
         """The parts of a picture that each segment sees."""
         cut = self._empty_cut(image.shape)
-        yield self._look(self._head, image, content, keep=keep, cut=cut)
-        if self._tail is not None:
-            yield self._look(self._tail, cut, content, keep=keep)
+        head, *tail = self._passes[bool(masks)]
+        yield self._look(head, image, content, masks, keep=keep, cut=cut)
+        for passes in tail:
+            masks = self._masks_behind(masks)
+            yield self._look(passes, cut, content, masks, keep=keep)
 
     def _tiles(self, passes, seen):
-        side = self._head_side if passes is self._head else self._tail_side
+        side = self._head_side if passes.sees_pixels else self._tail_side
         return passes.segment.tiles(*seen.shape[1:3], side)
 
     def _empty_cut(self, shape):
@@ -573,7 +629,12 @@ def _of_segment(passes, targets):
     energies = {
         layer: targets.content.energies[layer] for layer in passes.content_layers
     }
-    return energies, {layer: targets.style[layer] for layer in passes.style_layers}
+    style = {layer: targets.style[layer] for layer in passes.style_layers}
+    return [region_shares(masks) for masks in targets.regions], energies, style
+
+
+def _cores(tile, masks):
+    return [tile.core_of(mask) for mask in masks]
 
 
 def _flat(parts, at_cut):

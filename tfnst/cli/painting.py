@@ -34,6 +34,24 @@ from tfnst.config import StyleTransferConfig
     help="Where the picture goes: .png, .jpg, .webp or .tif.",
 )
 @click.option(
+    "--region",
+    "regions",
+    type=click.Path(),
+    multiple=True,
+    metavar="FILE",
+    help="Grey picture laid over CONTENT: the style goes where it is white. Once for "
+    "each STYLE, in their order; - for what the others leave.",
+)
+@click.option(
+    "--style-mask",
+    "style_masks",
+    type=click.Path(),
+    multiple=True,
+    metavar="FILE",
+    help="Grey picture laid over STYLE: it is taken from where that is white. Once for "
+    "each STYLE, in their order; - for all of it.",
+)
+@click.option(
     "--sheet",
     type=click.Path(),
     metavar="FILE",
@@ -75,8 +93,8 @@ from tfnst.config import StyleTransferConfig
 @saving_options
 @config_options
 def stylize(
-    content, styles, output, sheet, save_every, checkpoint, checkpoint_seconds, resume,
-    painted, bits, keep_gps, **settings,
+    content, styles, output, regions, style_masks, sheet, save_every, checkpoint,
+    checkpoint_seconds, resume, painted, bits, keep_gps, **settings,
 ):  # fmt: skip
     """Paints CONTENT in the style of STYLE, or of several, blended by their weights.
 
@@ -89,6 +107,8 @@ def stylize(
         others = _manifest_settings(manifest, settings["init_image"])
     config, init_image = read_settings(settings, others)
     given = [_split_style(each) for each in styles]
+    regions = _one_a_style("region", regions, given)
+    style_masks = _one_a_style("style_mask", style_masks, given)
     saving = {"bits": int(bits), "keep_gps": keep_gps}
     from tfnst import images
 
@@ -106,7 +126,12 @@ def stylize(
 
         there = StyleTransferConfig(**load_checkpoint(resume).settings)
         config, init_image = read_settings(settings, there)
-    style = [StyleImage(image=p, weight=w, scale=s) for p, w, s in given]
+    style = [
+        StyleImage(image=path, weight=weight, scale=scale, mask=mask, region=region)
+        for (path, weight, scale), mask, region in zip(
+            given, style_masks, regions, strict=True
+        )
+    ]
     if manifest is not None:
         _warn_of_other_pictures(manifest, painted, content, style)
     progress = RunProgress(pathlib.Path(output), save_every)
@@ -147,6 +172,17 @@ def stylize(
         f"{output}: {width}x{height} pixels, {steps} steps in {seconds:.0f} s "
         f"({result.backbone}, weights from {result.weights.source})"
     )
+
+
+def _one_a_style(name, files, styles):
+    """A file or None for each style; those at the end may be left out."""
+    if len(files) > len(styles):
+        raise ValueError(
+            f"`{name}` must be given at most once for each style. "
+            f"Received: {len(files)} for {len(styles)}"
+        )
+    given = [None if file == "-" else file for file in files]
+    return given + [None] * (len(styles) - len(given))
 
 
 def _split_style(text):
