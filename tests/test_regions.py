@@ -9,6 +9,8 @@ from tests.helpers import TINY, picture
 from tests.test_cli import TINY_OPTIONS, tfnst_command
 from tfnst import engine, loading, losses, memory, regions, tiling
 from tfnst.manifest import describe_source, read_manifest
+from tfnst.run import Run
+from tfnst.transfer import load_job, load_style
 
 CONTENT, STYLE = picture(75, 90, 1), picture(66, 83, 2)
 RED, BLUE = picture(50, 40, seed=2), picture(44, 60, seed=3)
@@ -219,6 +221,16 @@ def test_masks_take_memory_too():
 def test_bad_masks_are_refused(part, expected):
     with pytest.raises((ValueError, OSError), match=expected):
         tfnst.stylize(CONTENT, tfnst.StyleImage(image=STYLE, **part), config=TINY)
+
+
+def test_several_pictures_together_have_no_regions(tmp_path):
+    for name in "ab":
+        tfnst.save_image(CONTENT, tmp_path / f"{name}.png")
+    part = tfnst.StyleImage(image=STYLE, region=LEFT)
+    style = load_style(part, TINY)
+    jobs = [load_job(tmp_path / f"{name}.png", style, TINY) for name in "ab"]
+    with pytest.raises(ValueError, match="`region` must be None where several"):
+        Run(TINY, jobs)
 
 
 def test_the_command_takes_masks(tmp_path):
