@@ -33,6 +33,7 @@ class Checkpoint:
         losses: rows of all steps done, [1, steps].
         image: the picture, [1, H, W, 3].
         state: the tensors of `engine.TransferState`, flat.
+        rollbacks: how often the learning rate has been halved.
     """
 
     settings: dict[str, Any]
@@ -44,6 +45,7 @@ class Checkpoint:
     losses: np.ndarray
     image: np.ndarray
     state: list[np.ndarray]
+    rollbacks: int = 0
 
 
 _ARRAYS = ("losses", "image")

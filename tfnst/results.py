@@ -55,6 +55,8 @@ class TransferResult:
             where its weights could not be had.
         weights: which weights were used, with their SHA-256.
         stopped: whether a callback stopped the run before its end.
+        rollbacks: how often a loss was no longer finite and the run went on with half
+            the learning rate.
         content_image: file name and SHA-256 of the content image; see
             `tfnst.manifest.describe_source`.
         style_image: the same of the style image; of several a list.
@@ -68,6 +70,7 @@ class TransferResult:
     backbone: str
     weights: backbones.WeightsInfo
     stopped: bool = False
+    rollbacks: int = 0
     content_image: dict[str, str | None] = dataclasses.field(default_factory=dict)
     style_image: Any = dataclasses.field(default_factory=dict)
     info: images.PictureInfo = dataclasses.field(default_factory=images.PictureInfo)
@@ -83,6 +86,7 @@ class TransferResult:
             weights={"source": self.weights.source, "sha256": self.weights.sha256},
             steps=len(self.losses),
             stopped=self.stopped,
+            rollbacks=self.rollbacks,
         )
 
     @property

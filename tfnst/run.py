@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
+import warnings
 from collections.abc import Sequence
 
 import numpy as np
@@ -27,6 +28,7 @@ from tfnst.results import (
     TransferProgress,
     TransferResult,
 )
+from tfnst.rollback import MAX_ROLLBACKS, copy_of_start, roll_back
 from tfnst.styles import Style
 
 # Steps are grouped so that a group takes about this long: often enough for a
@@ -114,6 +116,7 @@ class Run:
         self._rows = np.zeros((len(jobs), sum(self._scale_steps)), LOSS_FIELDS)
         self._done = 0
         self._stopped = False
+        self._rollbacks = 0
         self._start = None
         if resume is not None:
             self._check_resume()
@@ -143,6 +146,7 @@ class Run:
             average = tf.constant(self._resume.image)
             self._done = self._resume.losses.shape[1]
             self._rows[:, : self._done] = self._resume.losses
+            self._rollbacks = self._resume.rollbacks
         limit = memory.memory_limit(self._config.max_memory, self._config.device)
         self._start = time.perf_counter() - self._seconds()
         for scale in range(first, len(self._scales)):
@@ -228,6 +232,8 @@ class Run:
     def _optimize(self, painter, image, state, targets, knobs, scale, done):
         """All steps of a scale but those that are done."""
         size = max(self._scales[scale])
+        start = copy_of_start(self._engine, image)
+        knobs = self._with_smaller_steps(knobs)
         group, left = 1, int(self._scale_steps[scale]) - done
         while left and not self._stopped:
             group = min(group, left)
@@ -238,13 +244,21 @@ class Run:
             updated, state, history = painter.run(
                 image, state, targets, knobs, tf.constant(group)
             )
+            history = np.asarray(history)
+            taken, failed = self._record(history, size)
+            left -= taken
+            if failed.any():
+                done = int(self._scale_steps[scale]) - left
+                self._check_rollback(history[-1], failed, size, state, done)
+                updated, state = roll_back(self._engine, image, state, start, done)
+                knobs = self._with_smaller_steps(knobs)
             if isinstance(image, tf.Variable):
                 image.assign(updated)
             else:  # tiles are painted in place
                 image = updated
-            taken = self._record(np.asarray(history), size, state)
             elapsed = time.perf_counter() - began
-            left -= taken
+            if not taken:
+                continue
             self._call_back(size, state)
             last = self._stopped or self._done == self._rows.shape[1]
             if self._keeper is not None and self._keeper.due(last=last):
@@ -253,36 +267,60 @@ class Run:
             group = max(1, round(taken * _SECONDS_PER_GROUP / max(elapsed, 1e-6)))
         return state.average
 
-    def _record(self, history, size, state):
-        """Adds the rows of a group of steps and says how many they are.
+    def _record(self, history, size):
+        """Adds the rows of a group of steps, but for one that isn't finite.
 
-        Raises where a loss isn't finite.
+        Returns:
+            (number of steps that were taken, which pictures' last losses aren't
+            finite).
         """
         seconds = time.perf_counter() - self._start
-        taken = len(history)
+        failed = ~np.isfinite(history[-1]).all(axis=0)
+        taken = len(history) - int(failed.any())
+        if not taken:
+            return taken, failed
         rows = self._rows[:, self._done : self._done + taken]
         before = self._seconds()
         rows["step"] = np.arange(self._done + 1, self._done + taken + 1)
         rows["size"] = size
         for column, name in enumerate(("content", "style", "total_variation", "total")):
-            rows[name] = history[:, column].T
+            rows[name] = history[:taken, column].T
         # Only the group as a whole is timed; its steps do equal work.
         rows["seconds"] = before + (seconds - before) * np.arange(1, taken + 1) / taken
         self._done += taken
-        failed = ~np.isfinite(history[-1]).all(axis=0)
-        if failed.any():
-            self._done -= 1
-            row = rows[np.argmax(failed), -1]
+        return taken, failed
+
+    def _check_rollback(self, losses, failed, size, state, done):
+        """Raises where going back is of no use, and says once that it is done.
+
+        It is not at the first step of a scale, which no other has led to, nor where
+        the steps can't be made so short for one picture and left for another.
+        """
+        index = np.argmax(failed)
+        content, style = losses[:2, index]
+        what = (
+            f"The loss is no longer finite at step {self._done + 1} of "
+            f"{self._rows.shape[1]} (content {content:g}, style {style:g}, "
+            f"at {size} pixels)"
+        )
+        if not done or len(self._styles) > 1 or self._rollbacks == MAX_ROLLBACKS:
             pictures = pyramid.resize_image(state.average, *self._scales[-1])
             raise NonFiniteLossError(
-                f"The loss is no longer finite at step {self._done + 1} of "
-                f"{self._rows.shape[1]} (content {row['content']:g}, style "
-                f"{row['style']:g}, at {size} pixels); smaller weights or a "
-                "smaller `learning_rate` help. The last good picture is kept in "
-                "`result`.",
-                self._results(pictures)[np.argmax(failed)],
+                f"{what}; smaller weights or a smaller `learning_rate` help. The last "
+                "good picture is kept in `result`.",
+                self._results(pictures)[index],
             )
-        return taken
+        if not self._rollbacks:
+            warnings.warn(
+                f"{what}; the run goes on from the last good picture with half the "
+                f"`learning_rate`, up to {MAX_ROLLBACKS} times",
+                stacklevel=2,
+            )
+        self._rollbacks += 1
+
+    def _with_smaller_steps(self, knobs):
+        rate = self._knobs.learning_rate * 0.5**self._rollbacks
+        return knobs._replace(learning_rate=rate)
 
     def _seconds(self):
         """Seconds from the first step to the last one that is done."""
@@ -299,6 +337,7 @@ class Run:
             losses=self._rows[:, : self._done],
             image=np.asarray(tf.convert_to_tensor(image)),
             state=flatten_state(state),
+            rollbacks=self._rollbacks,
         )
 
     def _check_resume(self):
@@ -379,6 +418,7 @@ class Run:
                 backbone=self._backbone.name,
                 weights=self._backbone.weights,
                 stopped=self._stopped,
+                rollbacks=self._rollbacks,
                 content_image=self._sources[i],
                 style_image=style.source,
                 info=self._infos[i],

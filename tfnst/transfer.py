@@ -39,6 +39,10 @@ def stylize(
     content image's alpha, Exif data and resolution go into the file that
     `TransferResult.save` writes.
 
+    After a step whose loss is NaN or infinite the run goes back to the last good
+    picture, says so once by a warning, and goes on with half the learning rate; after
+    four times it gives up.
+
     Args:
         content_image: what to paint: a path, bytes of an image file, a binary file
             object, a PIL image, or an array or tensor as `tfnst.images.load_image`
@@ -67,8 +71,8 @@ def stylize(
     Raises:
         ValueError: for bad settings or pictures; the message names the argument.
         OSError: for files that can't be read, and when no weights can be had.
-        NonFiniteLossError: (a ValueError) when the loss becomes NaN or infinite; its
-            `result` holds the last good picture.
+        NonFiniteLossError: (a ValueError) when the loss becomes NaN or infinite and
+            shorter steps don't help; its `result` holds the last good picture.
         MemoryError: when the pictures are too large for the machine.
 
     Reference:
