@@ -147,6 +147,10 @@ def test_pictures_in_between_and_the_sheet(pictures):
             ["content.png", "style.png", "-o", "out.png", "--weights", "no.h5"],
             r".*no\.h5.*",
         ),
+        (
+            ["content.png", "style.png", "-o", "out.png", "--max-time", "soon"],
+            r"`max_time` must be seconds, above 0, .* Received: 'soon'",
+        ),
         (["content.png", "style.png"], r"Missing option '-o' / '--output'\."),
     ],
 )
@@ -435,6 +439,27 @@ def test_settings_come_from_a_file(pictures):
     told = read_manifest(pictures / "out.png")
     expected = TINY.replace(steps=3, initial_steps=2, init_image="style", size=48)
     assert told["settings"] == expected.to_dict()
+
+
+def test_a_time_that_is_up_is_said(pictures, monkeypatch, capsys):
+    code, out, err = run_here(
+        monkeypatch, capsys, pictures, "stylize", "content.png", "style.png",
+        "-o", "out.png", *TINY_OPTIONS, "--max-time", "0.001s",
+    )  # fmt: skip
+    assert code == 0
+    assert re.match(r"out\.png: 48x36 pixels, \d steps, cut by --max-time, in ", out)
+    assert err == (
+        "tfnst: the time was up at 34 pixels; the picture is enlarged from there\n"
+    )
+    told = read_manifest(pictures / "out.png")
+    assert (told["stopped"], told["stop_reason"]) == (True, "max_time")
+    # Repeated on whatever machine, it gets all steps.
+    code, out, _ = run_here(
+        monkeypatch, capsys, pictures, "stylize", "content.png", "style.png",
+        "-o", "new.png", "--from", "out.png",
+    )  # fmt: skip
+    assert code == 0
+    assert out.startswith("new.png: 48x36 pixels, 12 steps in ")
 
 
 @pytest.mark.parametrize(

@@ -34,6 +34,9 @@ class Checkpoint:
         image: the picture, [1, H, W, 3].
         state: the tensors of `engine.TransferState`, flat.
         rollbacks: how often the learning rate has been halved.
+        scale_steps: steps of the scales down to this one, where they are not those of
+            the settings.
+        shortened_by: what has made them fewer.
     """
 
     settings: dict[str, Any]
@@ -46,6 +49,8 @@ class Checkpoint:
     image: np.ndarray
     state: list[np.ndarray]
     rollbacks: int = 0
+    scale_steps: list[int] = dataclasses.field(default_factory=list)
+    shortened_by: list[str] = dataclasses.field(default_factory=list)
 
 
 _ARRAYS = ("losses", "image")

@@ -54,7 +54,11 @@ class TransferResult:
         backbone: the network that was used; another one than `config.backbone`
             where its weights could not be had.
         weights: which weights were used, with their SHA-256.
-        stopped: whether a callback stopped the run before its end.
+        stopped: whether the run was stopped before its end.
+        stop_reason: by what: `"callback"`, or `"max_time"` where that left no time for
+            the finest scale; None for a run that wasn't.
+        shortened_by: `"max_time"`, `"patience"` or both, where they have made the steps
+            of some scale fewer.
         rollbacks: how often a loss was no longer finite and the run went on with half
             the learning rate.
         content_image: file name and SHA-256 of the content image; see
@@ -70,6 +74,8 @@ class TransferResult:
     backbone: str
     weights: backbones.WeightsInfo
     stopped: bool = False
+    stop_reason: str | None = None
+    shortened_by: tuple[str, ...] = ()
     rollbacks: int = 0
     content_image: dict[str, str | None] = dataclasses.field(default_factory=dict)
     style_image: Any = dataclasses.field(default_factory=dict)
@@ -86,6 +92,8 @@ class TransferResult:
             weights={"source": self.weights.source, "sha256": self.weights.sha256},
             steps=len(self.losses),
             stopped=self.stopped,
+            stop_reason=self.stop_reason,
+            shortened_by=list(self.shortened_by),
             rollbacks=self.rollbacks,
         )
 
@@ -134,7 +142,7 @@ class TransferProgress:
 
     Attributes:
         step: steps done, over all scales.
-        steps: steps in all.
+        steps: steps in all; `max_time` and `patience` change it.
         size: long side of the present scale in pixels.
         losses: row of the last step, with the fields of `TransferResult.losses`.
         fraction: share of the work that is done, from 0 to 1. A step's work is its

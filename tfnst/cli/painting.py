@@ -140,11 +140,17 @@ def stylize(
         )
     height, width = result.array.shape[:2]
     steps, seconds = len(result.losses), result.losses["seconds"][-1]
-    if result.stopped:
+    if result.stop_reason == "callback":
         say(f"stopped after {steps} steps; the picture so far is {output}")
         sys.exit(EXIT_INTERRUPTED)
+    if result.stop_reason == "max_time":
+        size = result.losses["size"][-1]
+        say(f"the time was up at {size} pixels; the picture is enlarged from there")
+    cut = "".join(
+        f", cut by --{name.replace('_', '-')}," for name in result.shortened_by
+    )
     click.echo(
-        f"{output}: {width}x{height} pixels, {steps} steps in {seconds:.0f} s "
+        f"{output}: {width}x{height} pixels, {steps} steps{cut} in {seconds:.0f} s "
         f"({result.backbone}, weights from {result.weights.source})"
     )
 
@@ -214,8 +220,8 @@ def _manifest_settings(manifest, init_image):
                 "Received: None"
             )
         before = before | {"init_image": "content"}
-    # Where it runs and in how much memory is no matter of the picture.
-    skipped = ("device", "max_memory")
+    # Where it runs, in how much memory and time is no matter of the picture.
+    skipped = ("device", "max_memory", "max_time")
     return StyleTransferConfig().replace(
         **{name: value for name, value in before.items() if name not in skipped}
     )
