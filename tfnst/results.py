@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 from PIL import Image
 
-from tfnst import backbones, images
+from tfnst import backbones, images, pyramid
 from tfnst.config import StyleTransferConfig
 from tfnst.manifest import build_manifest
 
@@ -160,9 +160,16 @@ class TransferProgress:
     _finish: Callable[[tf.Tensor], tf.Tensor] = dataclasses.field(repr=False)
     _stopped: bool = dataclasses.field(default=False, repr=False)
 
-    def image(self) -> Image.Image:
-        """The picture as it is now, the first of several, at the present size."""
-        return images.to_pil(np.asarray(self._finish(self._average[:1])[0]))
+    def image(self, size: int | None = None) -> Image.Image:
+        """The picture as it is now, the first of several.
+
+        Args:
+            size: long side in pixels, at most; None, the default, for the present one.
+        """
+        picture = self._average[:1]
+        if size is not None:
+            picture = pyramid.shrink_image(picture, size)
+        return images.to_pil(np.asarray(self._finish(picture)[0]))
 
     def stop(self) -> None:
         """Ends the run after this callback; `stylize` returns what there is."""
@@ -170,3 +177,25 @@ class TransferProgress:
 
 
 Callback = Callable[[TransferProgress], None]
+
+
+def as_one_callback(callback: Callback | Iterable[Callback] | None) -> Callback | None:
+    """One callback that calls several in their order.
+
+    Raises:
+        ValueError: for what can't be called.
+    """
+    if callback is None or callable(callback):
+        return callback
+    each = tuple(callback) if isinstance(callback, Iterable) else (callback,)
+    if not all(map(callable, each)):
+        raise ValueError(
+            "`callback` must be a function, or a list of functions, of a "
+            f"TransferProgress. Received: {callback!r}"
+        )
+
+    def call(progress):
+        for one in each:
+            one(progress)
+
+    return call

@@ -46,6 +46,25 @@ from tfnst.config import StyleTransferConfig
     help="Also write the picture after every N steps, as OUTPUT-STEP.suffix.",
 )
 @click.option(
+    "--timelapse",
+    type=click.Path(),
+    metavar="FILE",
+    help="Also write a film of the run: .gif, .webp or .mp4.",
+)
+@click.option(
+    "--timelapse-size",
+    type=click.IntRange(32, 1024),
+    default=512,
+    metavar="N",
+    help="Its long side in pixels, at most.  [default: 512]",
+)
+@click.option(
+    "--plot",
+    type=click.Path(),
+    metavar="FILE",
+    help="Also plot the losses over the steps: .png, .svg or .pdf.",
+)
+@click.option(
     "--checkpoint",
     type=click.Path(),
     metavar="FILE",
@@ -75,8 +94,8 @@ from tfnst.config import StyleTransferConfig
 @saving_options
 @config_options
 def stylize(
-    content, styles, output, sheet, save_every, checkpoint, checkpoint_seconds, resume,
-    painted, bits, keep_gps, **settings,
+    content, styles, output, sheet, save_every, timelapse, timelapse_size, plot,
+    checkpoint, checkpoint_seconds, resume, painted, bits, keep_gps, **settings,
 ):  # fmt: skip
     """Paints CONTENT in the style of STYLE, or of several, blended by their weights.
 
@@ -97,10 +116,18 @@ def stylize(
         images.check_output_path(sheet, name="sheet")
 
     with quiet_start():
+        from tfnst import film as films
+        from tfnst import plots
         from tfnst.progress import RunProgress
         from tfnst.results import NonFiniteLossError
         from tfnst.styles import StyleImage
         from tfnst.transfer import stylize as paint
+    film = None
+    if timelapse is not None:
+        films.check_film_path(timelapse, name="timelapse")
+        film = films.Film(size=timelapse_size)
+    if plot is not None:
+        plots.check_plot_path(plot, name="plot")
     if resume is not None:
         from tfnst.checkpoint import load_checkpoint
 
@@ -110,6 +137,13 @@ def stylize(
     if manifest is not None:
         _warn_of_other_pictures(manifest, painted, content, style)
     progress = RunProgress(pathlib.Path(output), save_every)
+
+    def write_others(result):
+        if film is not None:
+            film.save(timelapse, last_image=result.image, name="timelapse")
+        if plot is not None:
+            plots.plot_losses(result, plot, name="plot")
+
     with progress:
         try:
             result = paint(
@@ -117,7 +151,7 @@ def stylize(
                 style,
                 init_image=init_image,
                 config=config,
-                callback=progress.update,
+                callback=[progress.update] if film is None else [film, progress.update],
                 callback_steps=save_every,
                 checkpoint=checkpoint,
                 checkpoint_seconds=checkpoint_seconds,
@@ -128,8 +162,10 @@ def stylize(
             if len(error.result.losses):
                 error.result.save(output, name="output", **saving)
                 say(f"the last good picture is {output}")
+                write_others(error.result)
             fail(one_line(error), EXIT_FAILED)
     result.save(output, name="output", **saving)
+    write_others(result)
     if manifest is not None:
         _warn_of_another_network(manifest, painted, result.manifest)
     if sheet is not None:
