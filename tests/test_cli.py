@@ -147,6 +147,18 @@ def test_pictures_in_between_and_the_sheet(pictures):
             ["content.png", "style.png", "-o", "out.png", "--weights", "no.h5"],
             r".*no\.h5.*",
         ),
+        (
+            ["content.png", "style.png", "-o", "out.png", "--max-time", "soon"],
+            r"`max_time` must be seconds, above 0, .* Received: 'soon'",
+        ),
+        (
+            ["content.png", "style.png", "-o", "out.png", "--timelapse", "film.avi"],
+            r"`timelapse` must be a path that ends in \.gif, \.webp or \.mp4\. ",
+        ),
+        (
+            ["content.png", "style.png", "-o", "out.png", "--plot", "plot.gif"],
+            r"`plot` must be a path that ends in \.png, \.svg or \.pdf\. ",
+        ),
         (["content.png", "style.png"], r"Missing option '-o' / '--output'\."),
     ],
 )
@@ -271,7 +283,9 @@ def test_a_terminal_gets_a_bar(pictures):
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_ctrl_c_keeps_the_picture_so_far(pictures, number):
-    process, output = start_on_terminal(pictures, "--steps", "100000")
+    process, output = start_on_terminal(
+        pictures, "--steps", "100000", "--timelapse", "film.gif"
+    )
     shown = ""
     for chunk in output:
         if "content" not in shown and "content" in shown + chunk:
@@ -283,6 +297,8 @@ def test_ctrl_c_keeps_the_picture_so_far(pictures, number):
     )
     with Image.open(pictures / "out.png") as out:
         assert out.size == (48, 36)
+    with Image.open(pictures / "film.gif") as film:
+        assert film.size == (48, 36)
     assert "Traceback" not in shown
 
 
@@ -435,6 +451,44 @@ def test_settings_come_from_a_file(pictures):
     told = read_manifest(pictures / "out.png")
     expected = TINY.replace(steps=3, initial_steps=2, init_image="style", size=48)
     assert told["settings"] == expected.to_dict()
+
+
+def test_a_film_and_a_plot(pictures, monkeypatch, capsys):
+    pytest.importorskip("matplotlib")
+    code, _, err = run_here(
+        monkeypatch, capsys, pictures, "stylize", "content.png", "style.png",
+        "-o", "out.png", *TINY_OPTIONS, "--timelapse", "film.webp",
+        "--timelapse-size", "32", "--plot", "losses.svg", "--save-every", "6",
+    )  # fmt: skip
+    assert (code, err) == (0, "")
+    assert names(pictures) == [
+        "content.png", "film.webp", "losses.svg", "out-06.png", "out-12.png",
+        "out.png", "style.png",
+    ]  # fmt: skip
+    with Image.open(pictures / "film.webp") as film:
+        assert film.size == (32, 24)
+        assert film.n_frames > 2
+
+
+def test_a_time_that_is_up_is_said(pictures, monkeypatch, capsys):
+    code, out, err = run_here(
+        monkeypatch, capsys, pictures, "stylize", "content.png", "style.png",
+        "-o", "out.png", *TINY_OPTIONS, "--max-time", "0.001s",
+    )  # fmt: skip
+    assert code == 0
+    assert re.match(r"out\.png: 48x36 pixels, \d steps, cut by --max-time, in ", out)
+    assert err == (
+        "tfnst: the time was up at 34 pixels; the picture is enlarged from there\n"
+    )
+    told = read_manifest(pictures / "out.png")
+    assert (told["stopped"], told["stop_reason"]) == (True, "max_time")
+    # Repeated on whatever machine, it gets all steps.
+    code, out, _ = run_here(
+        monkeypatch, capsys, pictures, "stylize", "content.png", "style.png",
+        "-o", "new.png", "--from", "out.png",
+    )  # fmt: skip
+    assert code == 0
+    assert out.startswith("new.png: 48x36 pixels, 12 steps in ")
 
 
 @pytest.mark.parametrize(

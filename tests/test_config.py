@@ -102,6 +102,18 @@ def test_to_dict_holds_every_setting_as_json_does():
             {"initial_steps": 0},
             "`initial_steps` must be an integer from 1 to 100000. Received: 0",
         ),
+        (
+            {"patience": 0},
+            "`patience` must be an integer from 1 to 100000. Received: 0",
+        ),
+        *(
+            (
+                {"max_time": value},
+                "`max_time` must be seconds, above 0, or a text such as '90s', '5m' or "
+                f"'1h'. Received: {value!r}",
+            )
+            for value in (0, -3, "", "m", "5 days", "0s", "nan", math.inf, True, [1])
+        ),
         ({"size": 8}, "`size` must be an integer from 32 to 16384. Received: 8"),
         (
             {"min_size": "big"},
@@ -163,6 +175,24 @@ def test_to_dict_holds_every_setting_as_json_does():
 def test_bad_settings_are_named(settings, message):
     with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
         StyleTransferConfig(**settings)
+
+
+@pytest.mark.parametrize(
+    ("given", "seconds"),
+    [
+        (90, 90),
+        (np.float32(0.5), 0.5),
+        ("90", 90),
+        ("90s", 90),
+        ("5m", 300),
+        ("1.5h", 5400),
+        (None, None),
+    ],
+)
+def test_a_time_is_a_number_of_seconds(given, seconds):
+    config = StyleTransferConfig(max_time=given)
+    assert config.max_time == seconds
+    assert StyleTransferConfig(**config.to_dict()) == config
 
 
 def test_replace_checks_names_and_values():

@@ -377,6 +377,8 @@ def test_a_failed_export_leaves_nothing(tmp_path, monkeypatch):
         ({"max_size": 47}, r"^`max_size` must be an integer from 48 to 16384"),
         ({"max_pixels": 10**9}, r"^`max_pixels` must be an integer from 256 to "),
         ({"max_memory": 4}, r"^`max_memory` must be None for an export: its steps"),
+        ({"patience": 4}, r"^`patience` must be None for an export: its requests"),
+        ({"max_time": "1m"}, r"^`max_time` must be None .* Received: 60\.0$"),
         ({"init_image": "given"}, r"^`init_image` must be 'content', 'style' or"),
     ],
 )

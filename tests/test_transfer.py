@@ -213,10 +213,13 @@ def test_a_loss_that_is_not_finite_stops_and_keeps_the_last_good_picture(monkeyp
 
     monkeypatch.setattr(engine.StyleTransferEngine, "step", poisoned)
     config = TINY.replace(ema_momentum=0.5)  # not shared with another test's engine
-    with pytest.raises(
-        tfnst.NonFiniteLossError,
-        match=r"^The loss is no longer finite at step 10 of 12",
-    ) as caught:
+    with (
+        pytest.warns(UserWarning, match="with half the `learning_rate`"),
+        pytest.raises(
+            tfnst.NonFiniteLossError,
+            match=r"^The loss is no longer finite at step 10 of 12",
+        ) as caught,
+    ):
         tfnst.stylize(CONTENT, STYLE, config=config)
     loading._load_engine.cache_clear()
     kept = caught.value.result

@@ -18,7 +18,9 @@ if TYPE_CHECKING:
     from tfnst.config import StyleTransferConfig
     from tfnst.evaluation import Evaluation, evaluate
     from tfnst.export import export_saved_model
+    from tfnst.film import Film
     from tfnst.images import load_image, save_image
+    from tfnst.plots import plot_losses
     from tfnst.results import NonFiniteLossError, TransferProgress, TransferResult
     from tfnst.styles import StyleImage
     from tfnst.transfer import StyleTransfer, stylize
@@ -27,6 +29,7 @@ __all__ = [
     "BatchItem",
     "BatchProgress",
     "Evaluation",
+    "Film",
     "NonFiniteLossError",
     "StyleImage",
     "StyleTransfer",
@@ -37,6 +40,7 @@ __all__ = [
     "evaluate",
     "export_saved_model",
     "load_image",
+    "plot_losses",
     "save_image",
     "stylize",
     "stylize_batch",
@@ -46,6 +50,7 @@ _MODULES = {
     "BatchItem": "tfnst.batch_items",
     "BatchProgress": "tfnst.batch_painter",
     "Evaluation": "tfnst.evaluation",
+    "Film": "tfnst.film",
     "NonFiniteLossError": "tfnst.results",
     "StyleImage": "tfnst.styles",
     "StyleTransfer": "tfnst.transfer",
@@ -55,6 +60,7 @@ _MODULES = {
     "evaluate": "tfnst.evaluation",
     "export_saved_model": "tfnst.export",
     "load_image": "tfnst.images",
+    "plot_losses": "tfnst.plots",
     "save_image": "tfnst.images",
     "stylize": "tfnst.transfer",
     "stylize_batch": "tfnst.batch",

@@ -194,9 +194,8 @@ def is_done(item: BatchItem, config: StyleTransferConfig) -> bool:
             "`output` must be a folder without other files of these names. "
             f"Received: {str(item.output)!r}, which tfnst has not painted"
         )
-    if manifest.get("stopped") or _essence(manifest["settings"]) != _essence(
-        config.to_dict()
-    ):
+    stopped = manifest.get("stopped") and manifest.get("stop_reason") != "max_time"
+    if stopped or _essence(manifest["settings"]) != _essence(config.to_dict()):
         return False
     content = describe_source(read_source(item.content_image, "content_image"))
     parts = style_images(item.style_image)

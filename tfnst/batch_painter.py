@@ -194,7 +194,7 @@ class BatchPainter:
             for item in items:
                 fail(item, error)
         else:
-            if not results[0].stopped:
+            if results[0].stop_reason != "callback":
                 seconds = (time.perf_counter() - started) / len(items)
                 for item, result in zip(items, results, strict=True):
                     item.seconds = seconds

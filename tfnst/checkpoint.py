@@ -33,6 +33,10 @@ class Checkpoint:
         losses: rows of all steps done, [1, steps].
         image: the picture, [1, H, W, 3].
         state: the tensors of `engine.TransferState`, flat.
+        rollbacks: how often the learning rate has been halved.
+        scale_steps: steps of the scales down to this one, where they are not those of
+            the settings.
+        shortened_by: what has made them fewer.
     """
 
     settings: dict[str, Any]
@@ -44,6 +48,9 @@ class Checkpoint:
     losses: np.ndarray
     image: np.ndarray
     state: list[np.ndarray]
+    rollbacks: int = 0
+    scale_steps: list[int] = dataclasses.field(default_factory=list)
+    shortened_by: list[str] = dataclasses.field(default_factory=list)
 
 
 _ARRAYS = ("losses", "image")

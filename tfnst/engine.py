@@ -151,7 +151,8 @@ class StyleTransferEngine:
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """A whole run, coarse to fine, as one graph.
 
-        It is what `tfnst.stylize` does between its callbacks.
+        It is what `tfnst.stylize` does between its callbacks, but nothing is rolled
+        back: a loss that isn't finite ends the run.
 
         Args:
             content_image: [N, H, W, 3] in [0, 1].

@@ -147,6 +147,12 @@ class ServedStyleTransfer(tf.Module):
                 "`max_size` bounds what a request takes. "
                 f"Received: {config.max_memory}"
             )
+        for name in ("patience", "max_time"):
+            if getattr(config, name) is not None:
+                raise ValueError(
+                    f"`{name}` must be None for an export: its requests get all steps. "
+                    f"Received: {getattr(config, name)}"
+                )
         self.config = config
         self._engine, self.backbone = load_engine(config)
         # Held as variables: as constants they would come near the 2 GB that a

@@ -98,7 +98,7 @@ def save_image(
             not as above or does not fit into the format.
         OSError: when the file can't be written; `FileNotFoundError` and the like.
     """
-    suffix = _check_suffix(path, name)
+    suffix = check_suffix(path, name)
     check_bits(bits, suffix)
     if not isinstance(quality, int) or not 1 <= quality <= 100:
         raise input_error("quality", "an integer from 1 to 100", repr(quality))
@@ -141,7 +141,7 @@ def check_output_path(
         ValueError: for an unknown suffix, or one whose format has no 16 bits.
         OSError: when the file could not be written; `FileNotFoundError` and the like.
     """
-    check_bits(bits, _check_suffix(path, name))
+    check_bits(bits, check_suffix(path, name))
     write_file(path, None, name=name)
 
 
@@ -241,12 +241,16 @@ def _to_levels(array: np.ndarray, bits: int) -> np.ndarray:
     return levels.astype(np.uint8 if bits == 8 else np.uint16)
 
 
-def _check_suffix(path: Any, name: str) -> str:
-    """The path's suffix, lower case."""
-    expected = f"a path that ends in {', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}"
+def check_suffix(path: Any, name: str, suffixes: tuple[str, ...] = SUFFIXES) -> str:
+    """The path's suffix, lower case.
+
+    Raises:
+        ValueError: for one that is not among `suffixes`.
+    """
+    expected = f"a path that ends in {', '.join(suffixes[:-1])} or {suffixes[-1]}"
     if not isinstance(path, str | os.PathLike):
         raise input_error(name, expected, show_type(path))
     suffix = os.path.splitext(os.fsdecode(path))[1].lower()
-    if suffix not in SUFFIXES:
+    if suffix not in suffixes:
         raise input_error(name, expected, show_path(path))
     return suffix

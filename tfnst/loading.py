@@ -20,6 +20,8 @@ _RUN_SETTINGS = (
     *engine.Knobs._fields,
     "style_strength",
     "initial_steps",
+    "patience",
+    "max_time",
     "size",
     "min_size",
     "style_scale",

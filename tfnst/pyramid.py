@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import tensorflow as tf
 
 from tfnst.images import MIN_SIDE
@@ -53,6 +54,38 @@ def resize_rows(
         antialias=True,
     )
     return tf.clip_by_value(resized, 0.0, 1.0)
+
+
+def shrink_image(image: tf.Tensor | np.ndarray, size: int) -> tf.Tensor:
+    """Pictures whose long side is at most `size`, for looking at.
+
+    Large ones are first averaged over squares, some rows at a time, since a resized
+    picture of any size takes memory for several.
+
+    Args:
+        image: [N, H, W, 3] in [0, 1].
+        size: 1 or more.
+
+    Returns:
+        [N, h, w, 3].
+    """
+    height, width = image.shape[1:3]
+    scale = size / max(height, width)
+    if scale >= 1:
+        return tf.convert_to_tensor(image)
+    factor = int(1 / scale)
+    if factor > 1:
+        image = np.asarray(image)
+        starts = np.arange(0, width, factor)
+        counts = np.diff(starts, append=width)[:, np.newaxis]
+        rows = [
+            np.add.reduceat(image[:, top : top + factor].mean(axis=1), starts, axis=1)
+            / counts
+            for top in range(0, height, factor)
+        ]
+        image = np.stack(rows, axis=1).astype(np.float32)
+    sides = [max(1, round(side * scale)) for side in (height, width)]
+    return resize_image(image, *sides)
 
 
 def build_pyramid(

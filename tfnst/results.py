@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 from PIL import Image
 
-from tfnst import backbones, images
+from tfnst import backbones, images, pyramid
 from tfnst.config import StyleTransferConfig
 from tfnst.manifest import build_manifest
 
@@ -54,7 +54,13 @@ class TransferResult:
         backbone: the network that was used; another one than `config.backbone`
             where its weights could not be had.
         weights: which weights were used, with their SHA-256.
-        stopped: whether a callback stopped the run before its end.
+        stopped: whether the run was stopped before its end.
+        stop_reason: by what: `"callback"`, or `"max_time"` where that left no time for
+            the finest scale; None for a run that wasn't.
+        shortened_by: `"max_time"`, `"patience"` or both, where they have made the steps
+            of some scale fewer.
+        rollbacks: how often a loss was no longer finite and the run went on with half
+            the learning rate.
         content_image: file name and SHA-256 of the content image; see
             `tfnst.manifest.describe_source`.
         style_image: the same of the style image; of several a list.
@@ -68,6 +74,9 @@ class TransferResult:
     backbone: str
     weights: backbones.WeightsInfo
     stopped: bool = False
+    stop_reason: str | None = None
+    shortened_by: tuple[str, ...] = ()
+    rollbacks: int = 0
     content_image: dict[str, str | None] = dataclasses.field(default_factory=dict)
     style_image: Any = dataclasses.field(default_factory=dict)
     info: images.PictureInfo = dataclasses.field(default_factory=images.PictureInfo)
@@ -83,6 +92,9 @@ class TransferResult:
             weights={"source": self.weights.source, "sha256": self.weights.sha256},
             steps=len(self.losses),
             stopped=self.stopped,
+            stop_reason=self.stop_reason,
+            shortened_by=list(self.shortened_by),
+            rollbacks=self.rollbacks,
         )
 
     @property
@@ -130,7 +142,7 @@ class TransferProgress:
 
     Attributes:
         step: steps done, over all scales.
-        steps: steps in all.
+        steps: steps in all; `max_time` and `patience` change it.
         size: long side of the present scale in pixels.
         losses: row of the last step, with the fields of `TransferResult.losses`.
         fraction: share of the work that is done, from 0 to 1. A step's work is its
@@ -148,9 +160,16 @@ class TransferProgress:
     _finish: Callable[[tf.Tensor], tf.Tensor] = dataclasses.field(repr=False)
     _stopped: bool = dataclasses.field(default=False, repr=False)
 
-    def image(self) -> Image.Image:
-        """The picture as it is now, the first of several, at the present size."""
-        return images.to_pil(np.asarray(self._finish(self._average[:1])[0]))
+    def image(self, size: int | None = None) -> Image.Image:
+        """The picture as it is now, the first of several.
+
+        Args:
+            size: long side in pixels, at most; None, the default, for the present one.
+        """
+        picture = self._average[:1]
+        if size is not None:
+            picture = pyramid.shrink_image(picture, size)
+        return images.to_pil(np.asarray(self._finish(picture)[0]))
 
     def stop(self) -> None:
         """Ends the run after this callback; `stylize` returns what there is."""
@@ -158,3 +177,25 @@ class TransferProgress:
 
 
 Callback = Callable[[TransferProgress], None]
+
+
+def as_one_callback(callback: Callback | Iterable[Callback] | None) -> Callback | None:
+    """One callback that calls several in their order.
+
+    Raises:
+        ValueError: for what can't be called.
+    """
+    if callback is None or callable(callback):
+        return callback
+    each = tuple(callback) if isinstance(callback, Iterable) else (callback,)
+    if not all(map(callable, each)):
+        raise ValueError(
+            "`callback` must be a function, or a list of functions, of a "
+            f"TransferProgress. Received: {callback!r}"
+        )
+
+    def call(progress):
+        for one in each:
+            one(progress)
+
+    return call

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
+import warnings
 from collections.abc import Sequence
 
 import numpy as np
@@ -19,6 +20,7 @@ from tfnst.checkpoint import (
 from tfnst.config import StyleTransferConfig
 from tfnst.loading import load_engine, load_replicated_engine
 from tfnst.manifest import without_names
+from tfnst.pace import Pace
 from tfnst.picture_info import PictureInfo
 from tfnst.results import (
     LOSS_FIELDS,
@@ -27,6 +29,7 @@ from tfnst.results import (
     TransferProgress,
     TransferResult,
 )
+from tfnst.rollback import MAX_ROLLBACKS, copy_of_start, roll_back
 from tfnst.styles import Style
 
 # Steps are grouped so that a group takes about this long: often enough for a
@@ -79,6 +82,7 @@ class Run:
         keeper: CheckpointKeeper | None = None,
         resume: Checkpoint | None = None,
     ) -> None:
+        self._began = time.perf_counter()
         self._config = config
         self._scales = jobs[0].scales[:, 0]  # [scales, 2], height and width
         self._style_scales = [job.scales[:, 1:] for job in jobs]
@@ -118,13 +122,19 @@ class Run:
                 )
             self._replicated = load_replicated_engine(config, strategy)
         self._knobs = engine.Knobs.from_config(config)
-        self._scale_steps = pyramid.scale_steps(
-            jobs[0].scales, config.steps, config.initial_steps_for(config.steps)
-        ).numpy()
+        self._pace = Pace(
+            self._scales.astype(np.float64).prod(axis=1),
+            pyramid.scale_steps(
+                jobs[0].scales, config.steps, config.initial_steps_for(config.steps)
+            ),
+            max_time=config.max_time,
+            patience=config.patience,
+        )
         # A row a picture, a column a step.
-        self._rows = np.zeros((len(jobs), sum(self._scale_steps)), LOSS_FIELDS)
-        self._done = 0
-        self._stopped = False
+        self._rows = np.zeros((len(jobs), self._pace.total), LOSS_FIELDS)
+        self._done, self._fraction = 0, 0.0
+        self._stop_reason = None
+        self._rollbacks = 0
         self._start = None
         if resume is not None:
             self._check_resume()
@@ -165,12 +175,17 @@ class Run:
             average = tf.constant(self._resume.image)
             self._done = self._resume.losses.shape[1]
             self._rows[:, : self._done] = self._resume.losses
+            self._rollbacks = self._resume.rollbacks
+            self._pace.resume(self._resume.scale_steps, self._resume.shortened_by)
+            self._began -= self._seconds()
         limit = memory.memory_limit(self._config.max_memory, self._config.device)
         self._start = time.perf_counter() - self._seconds()
         for scale in range(first, len(self._scales)):
-            average = self._paint_scale(average, scale, limit)
-            if self._stopped:
+            if not self._pace.enters(scale):
+                self._stop_reason = "max_time"
+            if self._stop_reason is not None:
                 break
+            average = self._paint_scale(average, scale, limit)
         # A run that was stopped at a coarse scale still has the size asked for.
         return self._results(pyramid.resize_image(average, *self._scales[-1]))
 
@@ -197,7 +212,7 @@ class Run:
 
     def _paint_scale(self, average, scale, limit):
         """The averaged pictures at the end of a scale."""
-        sides, steps = self._scales[scale], int(self._scale_steps[scale])
+        sides = self._scales[scale]
         painter = self._painter(scale, limit)
         style = self._style_targets(painter, scale)
         image, state, content = painter.enter_scale(
@@ -214,8 +229,7 @@ class Run:
         if isinstance(painter, engine.StyleTransferEngine):
             # The picture under the brush: one variable a scale.
             image = tf.Variable(image, trainable=True, name="stylized_image")
-        knobs = self._knobs._replace(steps=tf.constant(steps, tf.float32))
-        return self._optimize(painter, image, state, targets, knobs, scale, done)
+        return self._optimize(painter, image, state, targets, scale, done)
 
     def _painter(self, scale, limit):
         """What takes the steps of a scale: the engine, with devices or in tiles."""
@@ -254,64 +268,100 @@ class Run:
             return targets[0]
         return tf.nest.map_structure(lambda *each: tf.concat(each, axis=0), *targets)
 
-    def _optimize(self, painter, image, state, targets, knobs, scale, done):
+    def _optimize(self, painter, image, state, targets, scale, done):
         """All steps of a scale but those that are done."""
         size = max(self._scales[scale])
-        group, left = 1, int(self._scale_steps[scale]) - done
-        while left and not self._stopped:
-            group = min(group, left)
+        start = copy_of_start(self._engine, image)
+        pace, group = self._pace, 1
+        while done < pace.steps[scale] and self._stop_reason is None:
+            group = min(group, pace.steps[scale] - done, pace.group(scale, done))
             if self._callback_steps is not None:
                 to_multiple = self._callback_steps - self._done % self._callback_steps
                 group = min(group, to_multiple)
             began = time.perf_counter()
             updated, state, history = painter.run(
-                image, state, targets, knobs, tf.constant(group)
+                image, state, targets, self._knobs_of(scale), tf.constant(int(group))
             )
+            history = np.asarray(history)
+            taken, failed = self._record(history, size)
+            done += taken
+            if failed.any():
+                self._check_rollback(history[-1], failed, size, state, done)
+                updated, state = roll_back(self._engine, image, state, start, done)
             if isinstance(image, tf.Variable):
                 image.assign(updated)
             else:  # tiles are painted in place
                 image = updated
-            taken = self._record(np.asarray(history), size, state)
             elapsed = time.perf_counter() - began
-            left -= taken
+            if not taken:
+                continue
+            totals = self._rows[:, self._done - done : self._done]["total"]
+            pace.end_at_plateau(scale, done, totals)
+            pace.update(scale, done, taken, elapsed, began + elapsed - self._began)
             self._call_back(size, state)
-            last = self._stopped or self._done == self._rows.shape[1]
+            last = self._stop_reason is not None or self._done == pace.total
             if self._keeper is not None and self._keeper.due(last=last):
-                done = int(self._scale_steps[scale]) - left
                 self._keeper.keep(self._checkpoint(scale, done, image, state))
             group = max(1, round(taken * _SECONDS_PER_GROUP / max(elapsed, 1e-6)))
         return state.average
 
-    def _record(self, history, size, state):
-        """Adds the rows of a group of steps and says how many they are.
+    def _knobs_of(self, scale):
+        """The knobs as they are now: fewer steps, smaller ones."""
+        return self._knobs._replace(
+            learning_rate=self._knobs.learning_rate * 0.5**self._rollbacks,
+            steps=tf.constant(self._pace.steps[scale], tf.float32),
+        )
 
-        Raises where a loss isn't finite.
+    def _record(self, history, size):
+        """Adds the rows of a group of steps, but for one that isn't finite.
+
+        Returns:
+            (number of steps that were taken, which pictures' last losses aren't
+            finite).
         """
         seconds = time.perf_counter() - self._start
-        taken = len(history)
+        failed = ~np.isfinite(history[-1]).all(axis=0)
+        taken = len(history) - int(failed.any())
+        if not taken:
+            return taken, failed
         rows = self._rows[:, self._done : self._done + taken]
         before = self._seconds()
         rows["step"] = np.arange(self._done + 1, self._done + taken + 1)
         rows["size"] = size
         for column, name in enumerate(("content", "style", "total_variation", "total")):
-            rows[name] = history[:, column].T
+            rows[name] = history[:taken, column].T
         # Only the group as a whole is timed; its steps do equal work.
         rows["seconds"] = before + (seconds - before) * np.arange(1, taken + 1) / taken
         self._done += taken
-        failed = ~np.isfinite(history[-1]).all(axis=0)
-        if failed.any():
-            self._done -= 1
-            row = rows[np.argmax(failed), -1]
+        return taken, failed
+
+    def _check_rollback(self, losses, failed, size, state, done):
+        """Raises where going back is of no use, and says once that it is done.
+
+        It is not at the first step of a scale, which no other has led to, nor where
+        the steps can't be made so short for one picture and left for another.
+        """
+        index = np.argmax(failed)
+        content, style = losses[:2, index]
+        what = (
+            f"The loss is no longer finite at step {self._done + 1} of "
+            f"{self._pace.total} (content {content:g}, style {style:g}, "
+            f"at {size} pixels)"
+        )
+        if not done or len(self._styles) > 1 or self._rollbacks == MAX_ROLLBACKS:
             pictures = pyramid.resize_image(state.average, *self._scales[-1])
             raise NonFiniteLossError(
-                f"The loss is no longer finite at step {self._done + 1} of "
-                f"{self._rows.shape[1]} (content {row['content']:g}, style "
-                f"{row['style']:g}, at {size} pixels); smaller weights or a "
-                "smaller `learning_rate` help. The last good picture is kept in "
-                "`result`.",
-                self._results(pictures)[np.argmax(failed)],
+                f"{what}; smaller weights or a smaller `learning_rate` help. The last "
+                "good picture is kept in `result`.",
+                self._results(pictures)[index],
             )
-        return taken
+        if not self._rollbacks:
+            warnings.warn(
+                f"{what}; the run goes on from the last good picture with half the "
+                f"`learning_rate`, up to {MAX_ROLLBACKS} times",
+                stacklevel=2,
+            )
+        self._rollbacks += 1
 
     def _seconds(self):
         """Seconds from the first step to the last one that is done."""
@@ -328,13 +378,20 @@ class Run:
             losses=self._rows[:, : self._done],
             image=np.asarray(tf.convert_to_tensor(image)),
             state=flatten_state(state),
+            rollbacks=self._rollbacks,
+            scale_steps=self._pace.steps[: scale + 1].tolist(),
+            shortened_by=self._pace.shortened_by(scale + 1),
         )
 
     def _check_resume(self):
         """Raises where the checkpoint is of another run."""
         there = self._resume
+        # One that was short of time may be given more.
+        settings = StyleTransferConfig(**there.settings).replace(
+            max_time=self._config.max_time
+        )
         for what, now, then in (
-            ("settings", self._config.to_dict(), there.settings),
+            ("settings", self._config.to_dict(), settings.to_dict()),
             ("pictures", self._all_sources(), there.sources),
             ("backbone", self._backbone.name, there.backbone),
             ("weights", self._backbone.weights.sha256, there.weights),
@@ -361,21 +418,25 @@ class Run:
             losses[name] = now[name].mean()
         progress = TransferProgress(
             step=self._done,
-            steps=self._rows.shape[1],
+            steps=self._pace.total,
             size=int(size),
-            fraction=self._fraction(),
+            fraction=self._update_fraction(),
             losses=losses,
             seconds=float(losses["seconds"]),
             _average=state.average,
             _finish=self._finish,
         )
         self._callback(progress)
-        self._stopped = progress._stopped and self._done < self._rows.shape[1]
+        if progress._stopped and self._done < self._pace.total:
+            self._stop_reason = "callback"
 
-    def _fraction(self):
+    def _update_fraction(self):
         pixels = np.prod(self._scales.astype(np.float64), axis=1)
-        work = np.repeat(pixels, self._scale_steps)
-        return float(work[: self._done].sum() / work.sum())
+        work = np.repeat(pixels, self._pace.steps)
+        # Where there is more time than was thought, there is more left to do.
+        now = float(work[: self._done].sum() / work.sum())
+        self._fraction = max(self._fraction, now)
+        return self._fraction
 
     def _finish(self, pictures):
         """The first pictures of the run, of any size, as they come out of it."""
@@ -418,7 +479,10 @@ class Run:
                 config=self._config,
                 backbone=self._backbone.name,
                 weights=self._backbone.weights,
-                stopped=self._stopped,
+                stopped=self._stop_reason is not None,
+                stop_reason=self._stop_reason,
+                shortened_by=tuple(self._pace.shortened_by()),
+                rollbacks=self._rollbacks,
                 content_image=self._sources[i],
                 style_image=style.source,
                 info=self._infos[i],

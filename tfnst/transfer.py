@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from tfnst import images, pyramid
 from tfnst.checkpoint import CheckpointKeeper, load_checkpoint
 from tfnst.config import INIT_IMAGES, StyleTransferConfig
 from tfnst.manifest import describe_source
-from tfnst.results import Callback, TransferResult
+from tfnst.results import Callback, TransferResult, as_one_callback
 from tfnst.run import Job, Run
 from tfnst.styles import Style, describe_style, style_images
 
@@ -22,7 +23,7 @@ def stylize(
     *,
     init_image: Any = None,
     config: StyleTransferConfig | None = None,
-    callback: Callback | None = None,
+    callback: Callback | Iterable[Callback] | None = None,
     callback_steps: int | None = None,
     checkpoint: str | os.PathLike[str] | None = None,
     checkpoint_seconds: float = 60.0,
@@ -39,6 +40,10 @@ def stylize(
     content image's alpha, Exif data and resolution go into the file that
     `TransferResult.save` writes.
 
+    After a step whose loss is NaN or infinite the run goes back to the last good
+    picture, says so once by a warning, and goes on with half the learning rate; after
+    four times it gives up.
+
     Args:
         content_image: what to paint: a path, bytes of an image file, a binary file
             object, a PIL image, or an array or tensor as `tfnst.images.load_image`
@@ -50,7 +55,8 @@ def stylize(
             or a picture (resized; a file of such a name is `"./noise"`).
         config: the settings; StyleTransferConfig() by default.
         callback: called with a TransferProgress about twice a second and after the
-            last step. It may call `progress.stop()`.
+            last step. It may call `progress.stop()`. Several, such as a `tfnst.Film`
+            and a function, are given as a list.
         callback_steps: call back after each multiple of so many steps, too; 1 or more.
         checkpoint: file to keep the state of the run in, so that it can be resumed
             after whatever ends it. It is some 50 bytes a pixel with Adam.
@@ -67,8 +73,8 @@ def stylize(
     Raises:
         ValueError: for bad settings or pictures; the message names the argument.
         OSError: for files that can't be read, and when no weights can be had.
-        NonFiniteLossError: (a ValueError) when the loss becomes NaN or infinite; its
-            `result` holds the last good picture.
+        NonFiniteLossError: (a ValueError) when the loss becomes NaN or infinite and
+            shorter steps don't help; its `result` holds the last good picture.
         MemoryError: when the pictures are too large for the machine.
 
     Reference:
@@ -127,7 +133,7 @@ class StyleTransfer:
         content_image: Any,
         *,
         init_image: Any = None,
-        callback: Callback | None = None,
+        callback: Callback | Iterable[Callback] | None = None,
         callback_steps: int | None = None,
         checkpoint: str | os.PathLike[str] | None = None,
         checkpoint_seconds: float = 60.0,
@@ -165,6 +171,7 @@ class StyleTransfer:
                 "`callback_steps` must be an integer, 1 or more. "
                 f"Received: {callback_steps!r}"
             )
+        callback = as_one_callback(callback)
         jobs = [load_job(content_image, self._style, config)]
         keeper = None
         if checkpoint is not None:

@@ -27,11 +27,11 @@ REQUEST_SETTINGS = (
     "size",
     "seed",
 )
-# An exported step has no tiles, and runs where its server does.
+# An exported step has no tiles, runs where its server does, and always to its end.
 _EXPORT_SETTINGS = tuple(
     field.name
     for field in dataclasses.fields(StyleTransferConfig)
-    if field.name not in ("max_memory", "device")
+    if field.name not in ("max_memory", "device", "patience", "max_time")
 )
 _NETWORK_SETTINGS = ("backbone", "weights", "seed")
 _TYPES = {"int": (int, "N"), "float": (float, "X")}
@@ -57,6 +57,8 @@ def config_options(command, names=None, default_of=None):
             settings["metavar"] = "A,B,..."
         elif field.name == "init_image":
             settings["metavar"] = "content|style|noise|FILE"
+        elif field.name == "max_time":
+            settings["metavar"] = "SECONDS|5m|1h"
         elif field.name == "weights":
             settings["metavar"] = "imagenet|none|FILE"
         else:

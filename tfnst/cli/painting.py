@@ -64,6 +64,25 @@ from tfnst.config import StyleTransferConfig
     help="Also write the picture after every N steps, as OUTPUT-STEP.suffix.",
 )
 @click.option(
+    "--timelapse",
+    type=click.Path(),
+    metavar="FILE",
+    help="Also write a film of the run: .gif, .webp or .mp4.",
+)
+@click.option(
+    "--timelapse-size",
+    type=click.IntRange(32, 1024),
+    default=512,
+    metavar="N",
+    help="Its long side in pixels, at most.  [default: 512]",
+)
+@click.option(
+    "--plot",
+    type=click.Path(),
+    metavar="FILE",
+    help="Also plot the losses over the steps: .png, .svg or .pdf.",
+)
+@click.option(
     "--checkpoint",
     type=click.Path(),
     metavar="FILE",
@@ -93,8 +112,9 @@ from tfnst.config import StyleTransferConfig
 @saving_options
 @config_options
 def stylize(
-    content, styles, output, regions, style_masks, sheet, save_every, checkpoint,
-    checkpoint_seconds, resume, painted, bits, keep_gps, **settings,
+    content, styles, output, regions, style_masks, sheet, save_every, timelapse,
+    timelapse_size, plot, checkpoint, checkpoint_seconds, resume, painted, bits,
+    keep_gps, **settings,
 ):  # fmt: skip
     """Paints CONTENT in the style of STYLE, or of several, blended by their weights.
 
@@ -117,10 +137,18 @@ def stylize(
         images.check_output_path(sheet, name="sheet")
 
     with quiet_start():
+        from tfnst import film as films
+        from tfnst import plots
         from tfnst.progress import RunProgress
         from tfnst.results import NonFiniteLossError
         from tfnst.styles import StyleImage
         from tfnst.transfer import stylize as paint
+    film = None
+    if timelapse is not None:
+        films.check_film_path(timelapse, name="timelapse")
+        film = films.Film(size=timelapse_size)
+    if plot is not None:
+        plots.check_plot_path(plot, name="plot")
     if resume is not None:
         from tfnst.checkpoint import load_checkpoint
 
@@ -135,6 +163,13 @@ def stylize(
     if manifest is not None:
         _warn_of_other_pictures(manifest, painted, content, style)
     progress = RunProgress(pathlib.Path(output), save_every)
+
+    def write_others(result):
+        if film is not None:
+            film.save(timelapse, last_image=result.image, name="timelapse")
+        if plot is not None:
+            plots.plot_losses(result, plot, name="plot")
+
     with progress:
         try:
             result = paint(
@@ -142,7 +177,7 @@ def stylize(
                 style,
                 init_image=init_image,
                 config=config,
-                callback=progress.update,
+                callback=[progress.update] if film is None else [film, progress.update],
                 callback_steps=save_every,
                 checkpoint=checkpoint,
                 checkpoint_seconds=checkpoint_seconds,
@@ -153,8 +188,10 @@ def stylize(
             if len(error.result.losses):
                 error.result.save(output, name="output", **saving)
                 say(f"the last good picture is {output}")
+                write_others(error.result)
             fail(one_line(error), EXIT_FAILED)
     result.save(output, name="output", **saving)
+    write_others(result)
     if manifest is not None:
         _warn_of_another_network(manifest, painted, result.manifest)
     if sheet is not None:
@@ -165,11 +202,17 @@ def stylize(
         )
     height, width = result.array.shape[:2]
     steps, seconds = len(result.losses), result.losses["seconds"][-1]
-    if result.stopped:
+    if result.stop_reason == "callback":
         say(f"stopped after {steps} steps; the picture so far is {output}")
         sys.exit(EXIT_INTERRUPTED)
+    if result.stop_reason == "max_time":
+        size = result.losses["size"][-1]
+        say(f"the time was up at {size} pixels; the picture is enlarged from there")
+    cut = "".join(
+        f", cut by --{name.replace('_', '-')}," for name in result.shortened_by
+    )
     click.echo(
-        f"{output}: {width}x{height} pixels, {steps} steps in {seconds:.0f} s "
+        f"{output}: {width}x{height} pixels, {steps} steps{cut} in {seconds:.0f} s "
         f"({result.backbone}, weights from {result.weights.source})"
     )
 
@@ -250,8 +293,8 @@ def _manifest_settings(manifest, init_image):
                 "Received: None"
             )
         before = before | {"init_image": "content"}
-    # Where it runs and in how much memory is no matter of the picture.
-    skipped = ("device", "max_memory")
+    # Where it runs, in how much memory and time is no matter of the picture.
+    skipped = ("device", "max_memory", "max_time")
     return StyleTransferConfig().replace(
         **{name: value for name, value in before.items() if name not in skipped}
     )

@@ -1,0 +1,168 @@
+"""Films of runs, and several callbacks."""
+
+import io
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import tfnst
+from tests.helpers import TINY, picture
+from tfnst import film as films
+from tfnst import memory, pyramid
+from tfnst.results import LOSS_FIELDS, TransferProgress
+
+CONTENT, STYLE = picture(60, 80, seed=1), picture(50, 40, seed=2)
+
+
+def progress(fraction, level=0.5, sides=(36, 48)):
+    return TransferProgress(
+        step=1,
+        steps=2,
+        size=max(sides),
+        fraction=fraction,
+        losses=np.zeros([], LOSS_FIELDS),
+        seconds=1.0,
+        _average=np.full([1, *sides, 3], level, np.float32),
+        _finish=lambda pictures: pictures,
+    )
+
+
+def shown(path):
+    """Frames of an animation, and milliseconds for each."""
+    frames, durations = [], []
+    with Image.open(path) as image:
+        for i in range(image.n_frames):
+            image.seek(i)
+            image.load()
+            frames.append(np.asarray(image.convert("RGB")))
+            durations.append(image.info["duration"])
+    return frames, durations
+
+
+@pytest.mark.parametrize("suffix", [".gif", ".webp"])
+def test_frames_are_even_over_the_work(tmp_path, suffix):
+    film = tfnst.Film(frames=11)
+    for fraction, level in ((0.01, 0.0), (0.02, 0.9), (0.3, 0.2), (0.35, 0.9)):
+        film(progress(fraction, level, (26, 34)))
+    film(progress(0.5, 0.5))
+    film(progress(1.0, 1.0))
+    assert len(film) == 4
+    path = tmp_path / f"film{suffix}"
+    film.save(path)
+    frames, durations = shown(path)
+    assert [frame.shape for frame in frames] == [(36, 48, 3)] * 4
+    means = [frame.mean() / 255 for frame in frames]
+    np.testing.assert_allclose(means, [0, 0.2, 0.5, 1], atol=0.02)
+    # Three, two and five twelfths of a second; the last is held.
+    np.testing.assert_allclose(durations, [250, 167, 417, 2000], atol=10)
+    assert [p.name for p in tmp_path.iterdir()] == [path.name]
+
+
+def test_frames_are_no_larger_than_asked_for(tmp_path):
+    film = tfnst.Film(size=32, frames=5)
+    film(progress(0.1, sides=(20, 24)))
+    film(progress(0.5, sides=(300, 400)))
+    film(progress(0.9, sides=(300, 400)))
+    assert max(max(image.size) for _, image in film._frames) == 32
+    film.save(tmp_path / "film.gif", last_image=Image.new("RGB", (400, 300), "white"))
+    frames, _ = shown(tmp_path / "film.gif")
+    assert {frame.shape for frame in frames} == {(24, 32, 3)}
+    assert frames[-1].min() == 255
+    # Never enlarged.
+    film = tfnst.Film()
+    film(progress(1.0))
+    film.save(tmp_path / "film.gif")
+    assert shown(tmp_path / "film.gif")[0][0].shape == (36, 48, 3)
+
+
+def test_a_run_is_filmed_beside_another_callback(tmp_path):
+    film, seen = tfnst.Film(), []
+    plain = tfnst.stylize(CONTENT, STYLE, config=TINY)
+    result = tfnst.stylize(
+        CONTENT, STYLE, config=TINY, callback_steps=1, callback=[film, seen.append]
+    )
+    np.testing.assert_array_equal(result.array, plain.array)
+    assert len(seen) == len(film) == 12
+    film.save(tmp_path / "film.webp", last_image=result.image)
+    frames, _ = shown(tmp_path / "film.webp")
+    assert 4 < len(frames) <= 12  # those that look alike become one
+    last = np.asarray(result.image).astype(int)
+    first, end = (np.abs(frames[i] - last).mean() for i in (0, -1))
+    assert end < 12  # WebP is lossy, above all in chroma
+    assert end < first
+
+
+@pytest.mark.parametrize("callback", [3, [print, None], "film"])
+def test_callbacks_are_functions(callback):
+    with pytest.raises(ValueError, match=r"^`callback` must be a function, or a list"):
+        tfnst.stylize(CONTENT, STYLE, config=TINY, callback=callback)
+
+
+def test_mp4(tmp_path):
+    av = pytest.importorskip("av")
+    film = tfnst.Film(frames=11)
+    film(progress(0.0, 0.0, (27, 35)))
+    film(progress(0.5, 0.4, (37, 49)))
+    film(progress(1.0, 1.0, (37, 49)))
+    path = tmp_path / "film.mp4"
+    film.save(path)
+    with av.open(io.BytesIO(path.read_bytes())) as container:
+        stream = container.streams.video[0]
+        assert stream.codec_context.name == "h264"
+        assert stream.codec_context.pix_fmt == "yuv420p"
+        assert stream.average_rate == 12
+        frames = [f.to_ndarray(format="rgb24") for f in container.decode(stream)]
+    # Even sides, and two seconds of the last frame.
+    assert {frame.shape for frame in frames} == {(36, 48, 3)}
+    means = [frame.mean() / 255 for frame in frames]
+    np.testing.assert_allclose(means, [0] * 5 + [0.4] * 5 + [1] * 24, atol=0.03)
+
+
+def test_a_missing_package_is_one_line(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "av", None)
+    monkeypatch.setattr(films.importlib.util, "find_spec", lambda name: None)
+    message = (
+        r"^`timelapse` must be a \.gif or \.webp where PyAV is missing; for MP4: "
+        r"pip install 'tfnst\[film\]'\. Received: '.*film\.mp4'$"
+    )
+    with pytest.raises(ImportError, match=message):
+        films.check_film_path(tmp_path / "film.mp4", name="timelapse")
+    films.check_film_path(tmp_path / "film.gif")
+
+
+def test_what_can_not_be_filmed_is_said(tmp_path):
+    with pytest.raises(ValueError, match=r"^`path` must be .*\.gif, \.webp or \.mp4"):
+        tfnst.Film().save(tmp_path / "film.avi")
+    with pytest.raises(ValueError, match=r"^`Film` must have been a callback"):
+        tfnst.Film().save(tmp_path / "film.gif")
+    with pytest.raises(OSError, match=r"^`path` must be a path in a folder that"):
+        films.check_film_path(tmp_path / "no" / "film.gif")
+    for name, value in (("size", 16), ("size", 2048), ("frames", 1), ("frames", True)):
+        with pytest.raises(ValueError, match=rf"^`{name}` must be an integer from "):
+            tfnst.Film(**{name: value})
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("sides", [(500, 333), (301, 100), (36, 48), (65, 64)])
+def test_shrunk_pictures_look_the_same(sides):
+    # So smooth that shrinking loses nothing.
+    y, x = np.mgrid[: sides[0], : sides[1]] / max(sides)
+    image = np.stack([x, y, x * y], axis=-1).astype(np.float32)[None]
+    small = pyramid.shrink_image(image, 64).numpy()
+    assert max(small.shape[1:3]) == min(64, max(sides))
+    expected = pyramid.resize_image(image, *small.shape[1:3]).numpy()
+    np.testing.assert_allclose(small, expected, atol=0.02)
+
+
+def test_a_film_of_tiles_with_colours_kept(monkeypatch, tmp_path):
+    def build_plan(*_, **__):
+        return memory.Plan("block1_pool", 24, 9, 0, 1.0)
+
+    monkeypatch.setattr(memory, "build_plan", build_plan)
+    film = tfnst.Film(size=32)
+    config = TINY.replace(preserve_color="luminance")
+    result = tfnst.stylize(CONTENT, STYLE, config=config, callback=film)
+    film.save(tmp_path / "film.webp", last_image=result.image)
+    assert shown(tmp_path / "film.webp")[0][-1].shape == (24, 32, 3)

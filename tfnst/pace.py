@@ -1,0 +1,163 @@
+"""How many steps each scale of a run gets, where time or a plateau make them fewer."""
+
+from __future__ import annotations
+
+import numpy as np
+
+# Work at the start of a scale that no step does, in steps: targets, in the main.
+_ENTERING = 2.0
+# Measured steps of a run before its time is planned by them.
+_MEASURED = 3
+# The time is looked at after such a share of it, at least.
+_LEAST_CONTROL = 0.03
+# A scale that would get a smaller share of its steps is left out.
+_LEAST_SHARE = 0.1
+# What the mean loss has to fall by from so many steps to the next as many.
+_LEAST_GAIN = 0.01
+
+
+class Pace:
+    """The steps of a run, scale by scale.
+
+    `max_time` takes the same share of the steps from all scales that are left, so that
+    the finest one is reached; where that share would be below a tenth, the finest
+    scales are left out. It is planned anew after each group of steps, by what they
+    took. The engine's schedule of learning rates follows the planned number, and so
+    falls to its end.
+
+    `patience` ends a scale where the mean total loss of so many steps is not 1 %
+    below that of as many steps before. That is looked at after each multiple of so
+    many steps at a scale, so that it does not depend on how they are grouped.
+
+    Args:
+        pixels: of each scale, coarse to fine.
+        steps: of each scale by the settings.
+        max_time: seconds from the beginning of the run, or None.
+        patience: steps, or None.
+
+    Attributes:
+        steps: of each scale, as planned now; int array [scales].
+    """
+
+    def __init__(
+        self,
+        pixels: np.ndarray,
+        steps: np.ndarray,
+        *,
+        max_time: float | None = None,
+        patience: int | None = None,
+    ) -> None:
+        self._pixels = np.asarray(pixels, np.float64)
+        self._wanted = np.array(steps)
+        self.steps = np.array(steps)
+        self._max_time = max_time
+        self._patience = patience
+        self._reasons = set()
+        # Seconds for a step and a pixel, by the last scale that says so.
+        self._rate, self._measured = None, 0
+        self._scale, self._spent, self._stepped = None, 0.0, 0
+
+    @property
+    def total(self) -> int:
+        """Steps in all."""
+        return int(self.steps.sum())
+
+    def shortened_by(self, scales: int | None = None) -> list[str]:
+        """Which of `"max_time"` and `"patience"` have taken steps.
+
+        Args:
+            scales: how many are looked at; all by default.
+        """
+        cut = (self.steps < self._wanted)[:scales].any()
+        return sorted(self._reasons | ({"max_time"} if cut else set()))
+
+    def resume(self, steps: list[int], shortened_by: list[str]) -> None:
+        """Takes over what a checkpoint says of the scales down to the present one."""
+        if not steps:
+            return
+        self.steps[: len(steps)] = steps
+        self._wanted[: len(steps) - 1] = steps[:-1]
+        if "patience" in shortened_by:
+            # Else one that a plateau has ended would be taken for one cut by time.
+            self._wanted[len(steps) - 1] = steps[-1]
+        self._reasons = set(shortened_by)
+
+    def enters(self, scale: int) -> bool:
+        """Whether there is time for a scale."""
+        return self.steps[scale] > 0
+
+    def group(self, scale: int, done: int) -> int:
+        """Most steps to take at a time, after `done` steps of a scale."""
+        most = int(self._wanted.max())
+        if self._patience is not None:
+            most = self._patience - done % self._patience
+        if self._max_time is not None:
+            seconds = _LEAST_CONTROL * self._max_time
+            known = self._measured >= _MEASURED
+            steps = seconds / (self._rate * self._pixels[scale]) if known else 1
+            most = max(1, min(most, int(steps)))
+        return most
+
+    def update(
+        self, scale: int, done: int, taken: int, seconds: float, elapsed: float
+    ) -> None:
+        """Plans the rest of the run by what a group of steps took.
+
+        Args:
+            scale: number of the present scale, from 0.
+            done: steps of it that are done.
+            taken: steps of the group.
+            seconds: that the group took.
+            elapsed: seconds since the run began.
+        """
+        if self._max_time is None:
+            return
+        if scale != self._scale:
+            # What is made ready in the first group of a scale comes once.
+            self._scale, self._spent, self._stepped = scale, 0.0, 0
+        else:
+            self._spent, self._stepped = self._spent + seconds, self._stepped + taken
+            self._measured += taken
+            self._rate = self._spent / (self._stepped * self._pixels[scale])
+        left = self._max_time - elapsed
+        if left <= 0:
+            self.steps[scale] = min(self.steps[scale], done)
+            self.steps[scale + 1 :] = 0
+        elif self._measured >= _MEASURED:
+            self._plan(scale, done, left / self._rate)
+
+    def _plan(self, scale, done, affordable):
+        """Shares out what can be paid for, in pixels times steps."""
+        wanted = self._wanted
+        # The present scale keeps its place in the schedule.
+        here = wanted[scale] * (1 - done / self.steps[scale])
+        works = np.append(here, wanted[scale + 1 :]) * self._pixels[scale:]
+        entering = _ENTERING * self._pixels[scale:]
+        entering[0] = 0
+        for count in range(len(works), 0, -1):
+            work = works[:count].sum()
+            left = max(affordable - entering[:count].sum(), 0)
+            share = min(left / work, 1.0) if work else 1.0
+            if share >= _LEAST_SHARE or count == 1:
+                break
+        self.steps[scale] = done + round(share * here)
+        later = np.maximum(np.rint(share * wanted[scale + 1 :]), 1).astype(int)
+        later[count - 1 :] = 0
+        self.steps[scale + 1 :] = later
+
+    def end_at_plateau(self, scale: int, done: int, totals: np.ndarray) -> None:
+        """Ends a scale whose loss has stopped falling, for each of the pictures.
+
+        Args:
+            scale: number of the present scale, from 0.
+            done: steps of it that are done.
+            totals: total losses of these steps, [pictures, done].
+        """
+        each = self._patience
+        if each is None or done % each or not 2 * each <= done < self.steps[scale]:
+            return
+        before = totals[:, -2 * each : -each].mean(axis=1)
+        now = totals[:, -each:].mean(axis=1)
+        if (now > (1 - _LEAST_GAIN) * before).all():
+            self.steps[scale] = self._wanted[scale] = done
+            self._reasons.add("patience")
