@@ -128,8 +128,8 @@ def in_tiles(monkeypatch):
     """Has everything painted in tiles; returns the sides that were planned."""
     planned = []
 
-    def build_plan(extractor, config, sides, limit, *, pictures):
-        assert pictures == 1
+    def build_plan(extractor, config, sides, limit, *, pictures, regions):
+        assert (pictures, regions) == (1, 0)
         planned.append(tuple(sides[0]))
         return memory.Plan("block1_pool", 24, 9, 0, 1.0)
 
