@@ -8,7 +8,7 @@ from typing import Any
 
 from tfnst.batch_items import BatchItem, plan_items
 from tfnst.batch_painter import BatchCallback, BatchPainter
-from tfnst.config import StyleTransferConfig
+from tfnst.config import StyleTransferConfig, build_config
 
 
 def stylize_batch(
@@ -22,6 +22,7 @@ def stylize_batch(
     bits: int = 8,
     keep_gps: bool = False,
     config: StyleTransferConfig | None = None,
+    preset: str | None = None,
     callback: BatchCallback | None = None,
     **settings: Any,
 ) -> list[BatchItem]:
@@ -48,9 +49,10 @@ def stylize_batch(
             Pictures that are there already are not written anew for either.
         keep_gps: whether the files may say where the photos were taken.
         config: the settings; StyleTransferConfig() by default.
+        preset: as for `tfnst.stylize`.
         callback: called with a BatchProgress as each run goes on and between them. It
             may call `progress.stop()`.
-        **settings: fields of StyleTransferConfig that replace those of `config`.
+        **settings: fields of StyleTransferConfig that replace those of both.
 
     Returns:
         One BatchItem a picture: for each style all contents, in their order.
@@ -59,7 +61,7 @@ def stylize_batch(
         ValueError: for bad settings, or two pictures of the same name.
         OSError: when no weights can be had, or the folder can't be made.
     """
-    config = (config or StyleTransferConfig()).replace(**settings)
+    config = build_config(config, preset, settings)
     if config.init_image == "given":
         raise ValueError(
             "`init_image` must be 'content', 'style' or 'noise' for a batch. "

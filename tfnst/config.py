@@ -7,6 +7,8 @@ import math
 import os
 from typing import Any
 
+from tfnst.presets import PRESETS
+
 BACKBONES = ("vgg19", "vgg16")
 POOLINGS = ("max", "average")
 OPTIMIZERS = ("adam", "lbfgs")
@@ -232,6 +234,20 @@ class StyleTransferConfig:
             self._fail("ema_momentum", momentum_range)
         self._check_integer("seed", 0, MAX_SEED)
 
+    @classmethod
+    def from_preset(cls, preset: str, **settings: Any) -> StyleTransferConfig:
+        """The settings of a preset: `"fast"`, `"balanced"`, `"fine"` or `"poster"`.
+
+        Args:
+            preset: its name; `"balanced"` is the defaults.
+            **settings: settings in place of the preset's.
+
+        Raises:
+            ValueError: for another preset, or a setting that is unknown or out of its
+                range.
+        """
+        return cls().replace(**preset_settings(preset) | settings)
+
     def loss_weights(self) -> dict[str, float]:
         """The weights of the three losses, with those that `style_strength` sets.
 
@@ -360,3 +376,44 @@ class StyleTransferConfig:
         ):
             self._fail(weights_name, expected)
         self._set(weights_name, numbers)
+
+
+def preset_settings(preset: str) -> dict[str, Any]:
+    """What a preset sets, whatever it was before.
+
+    Args:
+        preset: one of `tfnst.presets.PRESETS`.
+
+    Raises:
+        ValueError: for another one.
+    """
+    if not isinstance(preset, str) or preset not in PRESETS:
+        raise ValueError(
+            f"`preset` must be one of {', '.join(map(repr, PRESETS))}. "
+            f"Received: {preset!r}"
+        )
+    # Each preset sets what any of them does.
+    names = {name for each in PRESETS.values() for name in each}
+    defaults = {
+        field.name: field.default
+        for field in dataclasses.fields(StyleTransferConfig)
+        if field.name in names
+    }
+    return defaults | PRESETS[preset]
+
+
+def build_config(
+    config: StyleTransferConfig | None, preset: str | None, settings: dict[str, Any]
+) -> StyleTransferConfig:
+    """A configuration from the three ways to give settings; the last ones go first.
+
+    Args:
+        config: StyleTransferConfig() where it is None.
+        preset: name of a preset, whose settings replace those of `config`.
+        settings: by name; they replace those of both.
+
+    Raises:
+        ValueError: for a preset or a setting that is unknown or out of its range.
+    """
+    before = {} if preset is None else preset_settings(preset)
+    return (config or StyleTransferConfig()).replace(**before | settings)

@@ -10,7 +10,7 @@ import numpy as np
 
 from tfnst import images, pyramid
 from tfnst.checkpoint import CheckpointKeeper, load_checkpoint
-from tfnst.config import INIT_IMAGES, StyleTransferConfig
+from tfnst.config import INIT_IMAGES, StyleTransferConfig, build_config
 from tfnst.manifest import describe_source
 from tfnst.results import Callback, TransferResult, as_one_callback
 from tfnst.run import Job, Run
@@ -23,6 +23,7 @@ def stylize(
     *,
     init_image: Any = None,
     config: StyleTransferConfig | None = None,
+    preset: str | None = None,
     callback: Callback | Iterable[Callback] | None = None,
     callback_steps: int | None = None,
     checkpoint: str | os.PathLike[str] | None = None,
@@ -54,6 +55,8 @@ def stylize(
         init_image: what to start from: `"content"` (default), `"style"`, `"noise"`,
             or a picture (resized; a file of such a name is `"./noise"`).
         config: the settings; StyleTransferConfig() by default.
+        preset: `"fast"`, `"balanced"` (the defaults), `"fine"` or `"poster"`: a few
+            settings that replace those of `config`.
         callback: called with a TransferProgress about twice a second and after the
             last step. It may call `progress.stop()`. Several, such as a `tfnst.Film`
             and a function, are given as a list.
@@ -65,7 +68,8 @@ def stylize(
         resume: a checkpoint to go on from, of the same pictures. The settings are its
             own; others that are given must be the same. The picture is the one that
             the run would have given without a break, bit for bit on the same machine.
-        **settings: fields of StyleTransferConfig that replace those of `config`.
+        **settings: fields of StyleTransferConfig that replace those of `config` and
+            `preset`.
 
     Returns:
         TransferResult. The same arguments give the same picture on the same machine.
@@ -84,7 +88,7 @@ def stylize(
     """
     if resume is not None and config is None:
         config = StyleTransferConfig(**load_checkpoint(resume).settings)
-    config = (config or StyleTransferConfig()).replace(**settings)
+    config = build_config(config, preset, settings)
     return StyleTransfer(style_image, config=config).stylize(
         content_image,
         init_image=init_image,
@@ -108,7 +112,8 @@ class StyleTransfer:
     Args:
         style_image: whose style; as for `stylize`.
         config: the settings; StyleTransferConfig() by default.
-        **settings: fields of StyleTransferConfig that replace those of `config`.
+        preset: as for `stylize`.
+        **settings: fields of StyleTransferConfig that replace those of both.
 
     Attributes:
         config: the settings.
@@ -123,9 +128,10 @@ class StyleTransfer:
         style_image: Any,
         *,
         config: StyleTransferConfig | None = None,
+        preset: str | None = None,
         **settings: Any,
     ) -> None:
-        self.config = (config or StyleTransferConfig()).replace(**settings)
+        self.config = build_config(config, preset, settings)
         self._style = load_style(style_image, self.config)
 
     def stylize(

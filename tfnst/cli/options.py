@@ -7,7 +7,8 @@ import dataclasses
 import click
 
 from tfnst import config as config_module
-from tfnst.config import StyleTransferConfig
+from tfnst.config import StyleTransferConfig, preset_settings
+from tfnst.presets import PRESETS
 
 _CHOICES = {
     "backbone": config_module.BACKBONES,
@@ -72,6 +73,11 @@ def config_options(command, names=None, default_of=None):
             metavar="FILE",
             help="Settings in a TOML file; options that are given go first.",
         )(command)
+        command = click.option(
+            "--preset",
+            type=click.Choice(list(PRESETS)),
+            help="Some settings by one word; --config and options go first.",
+        )(command)
     return command
 
 
@@ -124,6 +130,8 @@ def read_settings(settings, others=DEFAULTS):
         from tfnst.config_files import read_config_file
 
         settings = read_config_file(settings.pop("config")) | settings
+    if "preset" in settings:
+        settings = preset_settings(settings.pop("preset")) | settings
     if settings.get("weights") == "none":
         settings["weights"] = None
     init_image = settings.pop("init_image", None)
