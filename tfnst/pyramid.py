@@ -17,12 +17,20 @@ def resize_image(image: tf.Tensor, height: tf.Tensor, width: tf.Tensor) -> tf.Te
         width: as `height`.
 
     Returns:
-        [N, height, width, 3], clipped to [0, 1] because Lanczos overshoots at edges.
-        Outside of graphs a picture that has the size is not copied.
+        [N, height, width, 3], clipped to [0, 1] because Lanczos overshoots at edges;
+        `image` itself where it has the size.
     """
-    if tf.executing_eagerly() and tuple(image.shape[1:3]) == (int(height), int(width)):
-        return image
-    return resize_rows(image, height, width, 0, height)
+    if tf.executing_eagerly():
+        if tuple(image.shape[1:3]) == (int(height), int(width)):
+            return image
+        return resize_rows(image, height, width, 0, height)
+    # The same in a graph, so that an exported model gives what Python gives.
+    image = tf.convert_to_tensor(image)
+    return tf.cond(
+        tf.reduce_all(tf.shape(image)[1:3] == tf.stack([height, width])),
+        lambda: image,
+        lambda: resize_rows(image, height, width, 0, height),
+    )
 
 
 def resize_rows(
