@@ -151,12 +151,12 @@ class Model:
         message = self._tf.TF_Message(status).decode()
         self._tf.TF_DeleteStatus(status)
         for value, tensor in zip((values[n] for n in given), tensors, strict=True):
-            self._delete(tensor, isinstance(value, bytes))
+            self._delete(tensor, value)
         outputs = {}
         if code == OK:
             for name, tensor in zip(fetched, results, strict=True):
                 outputs[name] = self._read(_Pointer(tensor))
-                self._delete(_Pointer(tensor), False)
+                self._delete(_Pointer(tensor))
         return Answer(code, message, outputs, seconds)
 
     def _outputs(self, names):
@@ -170,15 +170,22 @@ class Model:
         return (Output * len(found))(*found)
 
     def _tensor(self, value):
-        if isinstance(value, bytes):
+        if isinstance(value, bytes | list):
+            strings = [value] if isinstance(value, bytes) else value
+            sides = (ctypes.c_int64 * 1)(len(strings))
             tensor = _Pointer(
                 self._tf.TF_AllocateTensor(
-                    _STRING, None, 0, ctypes.c_size_t(_STRING_BYTES)
+                    _STRING,
+                    sides,
+                    isinstance(value, list),
+                    ctypes.c_size_t(_STRING_BYTES * len(strings)),
                 )
             )
-            string = _Pointer(self._tf.TF_TensorData(tensor))
-            self._tf.TF_StringInit(string)
-            self._tf.TF_StringCopy(string, value, ctypes.c_size_t(len(value)))
+            for string, content in zip(
+                self._strings(tensor, value), strings, strict=True
+            ):
+                self._tf.TF_StringInit(string)
+                self._tf.TF_StringCopy(string, content, ctypes.c_size_t(len(content)))
             return tensor
         value = np.asarray(value)
         sides = (ctypes.c_int64 * value.ndim)(*value.shape)
@@ -203,11 +210,19 @@ class Model:
         ctypes.memmove(array.ctypes.data, data, array.nbytes)
         return array
 
-    def _delete(self, tensor, own_string):
+    def _delete(self, tensor, own=None):
         # The library frees the strings that it made, and ours not.
-        if own_string:
-            self._tf.TF_StringDealloc(_Pointer(self._tf.TF_TensorData(tensor)))
+        for string in self._strings(tensor, own):
+            self._tf.TF_StringDealloc(string)
         self._tf.TF_DeleteTensor(tensor)
+
+    def _strings(self, tensor, value):
+        """Where the strings of a tensor lie that was made of bytes or of a list."""
+        if not isinstance(value, bytes | list):
+            return []
+        first = self._tf.TF_TensorData(tensor)
+        count = len(value) if isinstance(value, list) else 1
+        return [_Pointer(first + _STRING_BYTES * i) for i in range(count)]
 
 
 def read_signatures(meta_graph):
@@ -222,7 +237,7 @@ def read_signatures(meta_graph):
             for number in (1, 2)
         )
         defaults = {
-            alias.decode(): read_scalar(tensor)
+            alias.decode(): read_default(tensor)
             for alias, tensor in read_map(signature, 4)
         }
         signatures[name.decode()] = inputs, outputs, defaults
@@ -269,16 +284,22 @@ def read_map(message, number):
             yield fields[1], fields[2]
 
 
-def read_scalar(tensor):
-    """float_val or int_val of a TensorProto, packed; one that is not there is 0."""
+def read_default(tensor):
+    """The value of a TensorProto of rank 0, or of rank 1 with a single value."""
     fields = dict(read_fields(tensor))
-    dtype = _DTYPES[fields[1]]
-    if dtype is np.float32:
-        return np.float32(struct.unpack("<f", fields.get(5, bytes(4)))[0])
-    value = 0
-    for shift, byte in enumerate(fields.get(7, b"\0")):
-        value |= (byte & 127) << 7 * shift
-    return np.int32(value)
+    # A value that is 0, and a shape without dimensions, are not there.
+    dtype, of_rank_1 = fields[1], bool(fields.get(2))
+    if dtype == _STRING:
+        value = fields.get(8, b"")
+        return [value] if of_rank_1 else value
+    if _DTYPES[dtype] is np.float32:
+        value = np.float32(struct.unpack("<f", fields.get(5, bytes(4)))[0])
+    else:
+        value = 0
+        for shift, byte in enumerate(fields.get(7, b"\0")):
+            value |= (byte & 127) << 7 * shift
+        value = np.int32(value)
+    return np.reshape(value, [1]) if of_rank_1 else value
 
 
 def write_varint(number):

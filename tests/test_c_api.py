@@ -31,7 +31,7 @@ ARRAYS = {"content_image": CONTENT[None], "style_image": STYLE[None]}
 
 
 def call(signature, milliseconds=0, **changes):
-    inputs = FILES if signature == "serving_default" else ARRAYS
+    inputs = ARRAYS if signature == "stylize" else FILES
     changes = {
         name: np.asarray(value, np.int32 if isinstance(value, int) else np.float32)
         if isinstance(value, int | float)
@@ -41,6 +41,14 @@ def call(signature, milliseconds=0, **changes):
     return signature, {**inputs, **changes}, milliseconds
 
 
+LEFT = np.zeros((60, 80, 3), np.float32)
+LEFT[:, :40] = 1
+BLEND = {
+    "style_bytes": [FILES["style_bytes"], FILES["content_bytes"]],
+    "style_weights": np.float32([1, 3]),
+    "region_bytes": [encode(np.uint8(LEFT * 255), "PNG"), b""],
+    "preserve_color": b"transport",
+}
 SETTINGS = {"size": 64, "steps": 4, "style_weight": 20.0}
 CALLS = {
     "stylize": call("stylize"),
@@ -54,6 +62,7 @@ CALLS = {
     "NaN": call("stylize", content_image=CONTENT[None] * np.float32("nan")),
     "empty": call("stylize", content_image=np.zeros([1, 0, 80, 3], np.float32)),
     "no picture": call("serving_default", style_bytes=b"abc"),
+    "blend": call("blend", **BLEND),
     "an hour's work": call("stylize", 1000, size=64, steps=AN_HOUR),
     "after all that": call("serving_default"),
 }
@@ -135,6 +144,20 @@ def test_files_give_what_python_gives(answers):
     assert answer.code == c_api.OK, answer.message
     stylized = tfnst.load_image(answer.outputs["image_bytes"])[0]
     expected = tfnst.stylize(FILES["content_bytes"], FILES["style_bytes"], config=TINY)
+    np.testing.assert_allclose(stylized, expected.array, atol=1.01 / 255)
+
+
+def test_several_styles_give_what_python_gives(answers):
+    answer = answers["blend"]
+    assert answer.code == c_api.OK, answer.message
+    stylized = tfnst.load_image(answer.outputs["image_bytes"])[0]
+    style = [
+        tfnst.StyleImage(image=FILES["style_bytes"], region=LEFT),
+        tfnst.StyleImage(image=FILES["content_bytes"], weight=3),
+    ]
+    expected = tfnst.stylize(
+        FILES["content_bytes"], style, config=TINY, preserve_color="transport"
+    )
     np.testing.assert_allclose(stylized, expected.array, atol=1.01 / 255)
 
 

@@ -5,6 +5,7 @@ import ipaddress
 import json
 import pathlib
 import pickle
+import re
 import signal
 import subprocess
 import sys
@@ -40,7 +41,9 @@ from tfnst.client import (
     StylizeResponse,
 )
 from tfnst.config import StyleTransferConfig
-from tfnst.images import load_image, to_pil
+from tfnst.images import load_image, read_picture, to_pil
+from tfnst.request_files import encode_picture
+from tfnst.style_images import StyleImage
 
 Code = grpc.StatusCode
 CONTENT, STYLE = picture(20, 30, seed=1), picture(24, 18, seed=2)
@@ -292,7 +295,7 @@ def test_reads_everything_else_and_sends_png(server, client, source):
     assert (image.format, image.mode) == ("PNG", "RGB")
     assert not image.getexif()
     assert "icc_profile" not in image.info
-    np.testing.assert_array_equal(image, to_pil(load_image(source)))
+    np.testing.assert_array_equal(image, to_pil(read_picture(source)[0]))
     decoded = tf.io.decode_image(encoded, channels=3, expand_animations=False)
     np.testing.assert_array_equal(decoded, np.asarray(image))
 
@@ -301,12 +304,101 @@ def test_reads_everything_else_and_sends_png(server, client, source):
 @pytest.mark.parametrize("format", ["PNG", "JPEG"])
 def test_the_server_sees_plain_files_as_load_image_does(mode, format):
     encoded = encode(to_pil(CONTENT).convert(mode), format)
-    assert module._encode(encoded, "content_image") == encoded
+    assert encode_picture(encoded, name="content_image")[0] == encoded
     if format == "PNG":
         seen = tf.io.decode_image(encoded, channels=3, expand_animations=False)
     else:
         seen = tf.io.decode_jpeg(encoded, 3, dct_method="INTEGER_ACCURATE")
     np.testing.assert_array_equal(seen, to_pil(load_image(encoded)))
+
+
+def sent_all(server):
+    """The inputs of the last request, but for the content image."""
+    inputs = {
+        name: tf.make_ndarray(proto)
+        for name, proto in server.requests[-1].inputs.items()
+    }
+    del inputs["content_bytes"]
+    return inputs
+
+
+def test_several_styles_go_to_a_signature_of_their_own(server, client):
+    mask = encode(Image.new("L", (20, 20), 200))
+    style = [
+        StyleImage(image=PNG, weight=2, region=mask),
+        StyleImage(image=PAINTED, scale=0.5, mask=STYLE),
+        PNG,
+    ]
+    client.stylize(PNG, style, preserve_color="luminance", steps=3)
+    assert server.requests[-1].model_spec.signature_name == "blend"
+    inputs = sent_all(server)
+    style_mask = inputs.pop("mask_bytes")
+    assert {name: value.tolist() for name, value in inputs.items()} == {
+        "style_bytes": [PNG, PAINTED, PNG],
+        "style_weights": [2, 1, 1],
+        "style_scales": [1, 0.5, 1],
+        "region_bytes": [mask, b"", b""],
+        "preserve_color": b"luminance",
+        "steps": 3,
+    }
+    assert style_mask[[0, 2]].tolist() == [b"", b""]
+    np.testing.assert_array_equal(
+        Image.open(io.BytesIO(style_mask[1])), to_pil(load_image(STYLE))
+    )
+
+
+@pytest.mark.parametrize(
+    ("style", "settings", "signature"),
+    [
+        (StyleImage(image=PAINTED, weight=3), {}, ""),
+        ([PAINTED], {"size": 64}, ""),
+        (StyleImage(image=PAINTED, scale=2), {}, "blend"),
+        (StyleImage(image=PAINTED, region=CONTENT), {}, "blend"),
+        (StyleImage(image=PAINTED, mask=CONTENT), {}, "blend"),
+        (PAINTED, {"preserve_color": "none"}, "blend"),
+        ([PAINTED, PAINTED], {}, "blend"),
+    ],
+)
+def test_one_picture_goes_to_the_default_signature(
+    server, client, style, settings, signature
+):
+    client.stylize(PNG, style, **settings)
+    assert server.requests[-1].model_spec.signature_name == signature
+
+
+@pytest.mark.parametrize(
+    ("style", "message"),
+    [
+        ([], "`style_image` must be one picture or more"),
+        ([PNG, b"no"], "`style_image` must be an image file"),
+        (StyleImage(image=PNG, mask=b"no"), "`mask` must be an image file"),
+        (
+            StyleImage(image=PNG, region=np.stack([CONTENT] * 2)),
+            "`region` must be one picture. Received: a batch of 2",
+        ),
+    ],
+)
+def test_bad_styles_are_not_sent(server, client, style, message):
+    with pytest.raises(ValueError, match=re.escape(message)):
+        client.stylize(PNG, style)
+    assert not server.requests
+
+
+def test_the_painted_file_keeps_what_the_photo_held(server, client, tmp_path):
+    exif = Image.Exif()
+    exif[0x010F] = "Maker"
+    exif.get_ifd(0x8825)[1] = "N"
+    server.answers = [answer(image=encode(CONTENT))]
+    photo = encode(transparent(), exif=exif.tobytes(), dpi=(300, 300))
+    response = client.stylize(photo, PAINTED)
+    for keep_gps in (False, True):
+        response.save(tmp_path / "out.png", keep_gps=keep_gps)
+        with Image.open(tmp_path / "out.png") as image:
+            assert image.mode == "RGBA"
+            assert set(np.asarray(image)[..., 3].flat) == {100}
+            assert image.info["dpi"] == pytest.approx((300, 300), rel=1e-3)
+            assert image.getexif()[0x010F] == "Maker"
+            assert bool(image.getexif().get_ifd(0x8825)) == keep_gps
 
 
 def closed_file():

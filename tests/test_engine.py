@@ -223,6 +223,22 @@ def test_the_style_has_a_size_of_its_own():
     assert tuple(scales[-1, 1]) == (51, 26)
 
 
+def test_several_styles_share_the_scales_that_suit_all():
+    content, styles = [300, 400], [[200, 100], [50, 400]]
+    scales = pyramid.build_pyramid(content, styles, 256, 64, [1.0, 0.5]).numpy()
+    assert scales.shape[1:] == (3, 2)
+    for i, (sides, factor) in enumerate(zip(styles, [1.0, 0.5], strict=True)):
+        alone = pyramid.build_pyramid(content, sides, 256, 64, factor).numpy()
+        np.testing.assert_array_equal(scales[:, 0], alone[-len(scales) :, 0])
+        np.testing.assert_array_equal(scales[:, 1 + i], alone[-len(scales) :, 1])
+        finest = pyramid.finest_sides(tf.constant(sides), 256, factor)
+        np.testing.assert_array_equal(scales[-1, 1 + i], finest)
+    # 1:8 has 16 pixels at 128, and there are scales below that.
+    assert scales[:, 0].max(axis=1).tolist() == [128, 181, 256]
+    # A picture too narrow keeps its sides.
+    assert pyramid.finest_sides(tf.constant([3, 400]), 256).numpy().tolist() == [3, 400]
+
+
 def test_first_images():
     scales = pyramid.build_pyramid([32, 40], [36, 32], 40, 32)
 
@@ -249,16 +265,24 @@ def test_the_run_as_one_graph_equals_the_python_loop(optimizer):
     )
     loop, _ = loading.load_engine(config)
     scales = pyramid.build_pyramid([32, 40], [36, 32], config.size, config.min_size)
-    painted, measured = tf.function(loop.paint)(
-        tf.constant(CONTENT),
-        tf.constant(STYLE),
-        scales,
-        engine.Knobs.from_config(config),
-        scale_steps=pyramid.scale_steps(scales, config.steps, 9),
-        init_image="noise",
-        preserve_color="none",
-        seed=5,
-    )
+    pictures = tf.TensorSpec([None, None, None, 3])
+
+    # Of any size, as in an exported model: TensorFlow fuses other operations, and
+    # rounds otherwise, where it knows the shapes.
+    @tf.function(input_signature=[pictures, pictures])
+    def paint(content, style):
+        content = pyramid.resize_image(content, *tf.unstack(scales[-1, 0]))
+        style = pyramid.resize_image(style, *tf.unstack(scales[-1, 1]))
+        return loop.paint(
+            content,
+            pyramid.first_image("noise", content, style, scales, seed=5),
+            scales[:, 0],
+            engine.Knobs.from_config(config),
+            scale_steps=pyramid.scale_steps(scales, config.steps, 9),
+            style_targets=lambda scale: loop.style_targets(style, scales[scale, 1]),
+        )
+
+    painted, measured = paint(CONTENT, STYLE)
     result = transfer.stylize(CONTENT[0], STYLE[0], config=config)
     np.testing.assert_allclose(painted[0], result.array, atol=1 / 255)
     np.testing.assert_allclose(measured[3, 0], result.losses["total"][-1], rtol=1e-3)

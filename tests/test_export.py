@@ -11,6 +11,7 @@ from tensorflow_serving.apis import prediction_log_pb2
 import tfnst
 from tests.helpers import ROOT, TINY, picture
 from tfnst import decoding, export
+from tfnst.served_model import ServedStyleTransfer
 
 CONTENT, STYLE = picture(60, 80, seed=1), picture(50, 40, seed=2)
 LIMITS = {"max_steps": 50, "max_size": 96, "max_pixels": 20_000}
@@ -55,6 +56,11 @@ def png(array):
     return decoding.encode_png(tf.constant(array[None])).numpy()
 
 
+def in_8_bits(array):
+    """A picture as `png` keeps it."""
+    return (np.floor(array * 255 + 0.5) / 255).astype(np.float32)
+
+
 def test_lies_where_a_server_looks(base):
     assert [p.name for p in base.iterdir()] == ["1"]
     names = {str(p.relative_to(base)) for p in base.rglob("*") if p.is_file()}
@@ -72,23 +78,32 @@ def test_lies_where_a_server_looks(base):
 
 
 def test_signatures_and_their_defaults(served):
-    optional = {
-        "steps", "size", "seed", "content_weight", "style_weight",
-        "total_variation_weight", "learning_rate",
+    settings = {
+        name: {**TINY.to_dict(), **TINY.loss_weights()}[name]
+        for name in (
+            "steps", "size", "seed", "content_weight", "style_weight",
+            "total_variation_weight", "learning_rate",
+        )
     }  # fmt: skip
-    settings = {**TINY.to_dict(), **TINY.loss_weights()}
+    several = {
+        "style_weights": [1], "style_scales": [1], "mask_bytes": [b""],
+        "region_bytes": [b""], "preserve_color": b"none",
+    }  # fmt: skip
     losses = {"content_loss", "style_loss", "total_loss"}
-    for name, required, output in (
-        ("serving_default", {"content_bytes", "style_bytes"}, "image_bytes"),
-        ("stylize", {"content_image", "style_image"}, "stylized_image"),
+    files = {"content_bytes", "style_bytes"}
+    for name, required, defaults, output in (
+        ("serving_default", files, settings, "image_bytes"),
+        ("stylize", {"content_image", "style_image"}, settings, "stylized_image"),
+        ("blend", files, settings | several, "image_bytes"),
     ):
         definition = served.signatures[name]
-        assert set(definition.inputs) == required | optional
+        assert set(definition.inputs) == required | set(defaults)
         assert set(definition.outputs) == losses | {output}
-        assert set(definition.defaults) == optional
-        for setting in optional:
-            assert tf.make_ndarray(definition.defaults[setting]) == pytest.approx(
-                settings[setting]
+        assert set(definition.defaults) == set(defaults)
+        for setting, value in defaults.items():
+            default = tf.make_ndarray(definition.defaults[setting])
+            assert default.tolist() == (
+                pytest.approx(value) if setting in settings else value
             )
 
 
@@ -278,7 +293,7 @@ def test_the_graph_refuses_bad_input(served, inputs, message):
 def test_the_graph_refuses_other_ranks(base, shape):
     # A session of Python's checks shapes itself; the loaded function doesn't.
     loaded = tf.saved_model.load(str(base / "1"))
-    module = export.ServedStyleTransfer(TINY, **LIMITS)
+    module = ServedStyleTransfer(TINY, **LIMITS)
     with pytest.raises((tf.errors.InvalidArgumentError, ValueError)):
         module._checked_pictures("content_image", tf.zeros(shape))
     with pytest.raises((tf.errors.InvalidArgumentError, ValueError, TypeError)):
@@ -291,6 +306,85 @@ def test_bytes_that_are_no_picture_are_refused(served):
     for bad in (b"", b"not a picture", png(CONTENT)[:200]):
         with pytest.raises(tf.errors.InvalidArgumentError):
             served.run("serving_default", content_bytes=bad, style_bytes=png(STYLE))
+
+
+OTHER = picture(44, 60, seed=3)
+LEFT = np.zeros((64, 64, 3), np.float32)
+LEFT[:, :32] = 1
+SOFT = in_8_bits(np.tile(np.linspace(0, 1, 90)[None, :, None], (75, 1, 3)))
+
+
+@pytest.mark.parametrize("mode", ["none", "luminance", "histogram", "transport"])
+@pytest.mark.parametrize("size", [48, 64])
+def test_several_styles_give_what_python_gives(served, mode, size):
+    outputs = served.run(
+        "blend",
+        content_bytes=png(CONTENT),
+        style_bytes=[png(STYLE), png(OTHER), png(STYLE)],
+        style_weights=[1, 2, 0.5],
+        style_scales=[1, 0.5, 1.2],
+        mask_bytes=[b"", png(SOFT), b""],
+        region_bytes=[png(LEFT), b"", b""],
+        preserve_color=mode,
+        size=size,
+        steps=5,
+    )
+    style, other = in_8_bits(STYLE), in_8_bits(OTHER)
+    blend = [
+        tfnst.StyleImage(image=style, region=LEFT),
+        tfnst.StyleImage(image=other, weight=2, scale=0.5, mask=SOFT),
+        tfnst.StyleImage(image=style, weight=0.5, scale=1.2),
+    ]
+    settings = {"preserve_color": mode, "size": size, "steps": 5}
+    expected = tfnst.stylize(in_8_bits(CONTENT), blend, config=TINY, **settings)
+    stylized = tfnst.load_image(outputs["image_bytes"])[0]
+    np.testing.assert_allclose(stylized, expected.array, atol=1.01 / 255)
+    for name in ("content", "style", "total"):
+        np.testing.assert_allclose(
+            outputs[f"{name}_loss"], [expected.losses[-1][name]], rtol=1e-3
+        )
+
+
+@pytest.mark.parametrize("mask", [None, SOFT])
+def test_a_style_of_one_part_gives_what_python_gives(served, mask):
+    region = b"" if mask is None else png(mask)
+    outputs = served.run(
+        "blend",
+        content_bytes=png(CONTENT),
+        style_bytes=[png(STYLE), png(OTHER)],
+        region_bytes=[region],  # one for both
+    )
+    blend = [
+        tfnst.StyleImage(image=in_8_bits(image), region=mask)
+        for image in (STYLE, OTHER)
+    ]
+    expected = tfnst.stylize(in_8_bits(CONTENT), blend, config=TINY)
+    stylized = tfnst.load_image(outputs["image_bytes"])[0]
+    np.testing.assert_allclose(stylized, expected.array, atol=1.01 / 255)
+
+
+@pytest.mark.parametrize(
+    ("inputs", "message"),
+    [
+        ({"style_bytes": []}, "`style_bytes` must be from 1 to 8 image files. "),
+        ({"style_bytes": [b"x"] * 9}, "from 1 to 8 image files. Received:] [9]"),
+        ({"style_bytes": [b"x"]}, "`style_bytes` must be an image file"),
+        ({"style_weights": [1, 1, 1]}, "1 value or as many as `style_bytes`. Rec"),
+        ({"style_weights": [1, 0]}, "`style_weights` must be finite numbers above"),
+        ({"style_weights": [np.nan]}, "`style_weights` must be finite numbers above"),
+        ({"style_scales": [1, 5]}, "`style_scales` must be numbers from 0.1 to 4."),
+        ({"style_scales": [3]}, "`style_scales` times `size` must be at most 96. "),
+        ({"mask_bytes": [b"x", b""]}, "`mask_bytes` must be an image file"),
+        ({"region_bytes": [b"x"]}, "`region_bytes` must be an image file"),
+        ({"region_bytes": [png(LEFT * 0)]}, "`region_bytes` must have something whi"),
+        ({"preserve_color": "all"}, "must be one of none, luminance, histogram, tra"),
+    ],
+)
+def test_bad_styles_are_refused(served, inputs, message):
+    given = {"content_bytes": png(CONTENT), "style_bytes": [png(STYLE), png(OTHER)]}
+    with pytest.raises(tf.errors.InvalidArgumentError) as caught:
+        served.run("blend", **{**given, **inputs})
+    assert message in str(caught.value)
 
 
 def test_warm_up_requests_run(base, served):

@@ -243,23 +243,31 @@ def test_total_loss_is_the_weighted_sum():
     np.testing.assert_allclose(total, [30.5, 41])
 
 
-@pytest.mark.parametrize("shares", [(1, 1), (2, 1), (1, 0)])
-def test_a_blend_has_the_statistics_of_a_collage(shares):
+def test_a_blend_has_the_statistics_of_a_collage():
     rng = np.random.default_rng(0)
+    pictures = [rng.normal(i, 1 + i, (1, 6, 5, 4)).astype(np.float32) for i in range(3)]
     # As many rows of each picture as it has shares.
-    pictures = [rng.normal(i, 1 + i, (2, 6, 5, 4)).astype(np.float32) for i in range(2)]
-    collage = np.concatenate(
-        [np.tile(p, (1, n, 1, 1)) for p, n in zip(pictures, shares, strict=True)], 1
-    )
-    blended = losses.blend_moments([losses.moments(p) for p in pictures], shares)
-    expected = losses.moments(collage)
-    np.testing.assert_allclose(blended.mean, expected.mean, rtol=1e-5, atol=1e-6)
-    np.testing.assert_allclose(
-        blended.covariance, expected.covariance, rtol=1e-4, atol=1e-5
-    )
-    grams = [losses.gram_matrix(p) for p in pictures]
-    np.testing.assert_allclose(
-        losses.blend_gram_matrices(grams, shares),
-        losses.gram_matrix(collage),
-        rtol=1e-4, atol=1e-5,
-    )  # fmt: skip
+    parts = [(1, 1, 0), (2, 1, 1), (0, 0, 1)]
+    collages = [
+        np.concatenate(
+            [np.tile(p, (1, n, 1, 1)) for p, n in zip(pictures, each, strict=True)], 1
+        )
+        for each in parts
+    ]
+    shares = np.float32(parts)
+    shares /= shares.sum(axis=1, keepdims=True)
+    stacked = np.concatenate(pictures)
+    blended = losses.blend_moments(losses.moments(stacked), shares)
+    grams = losses.blend_gram_matrices(losses.gram_matrix(stacked), shares)
+    for k, collage in enumerate(collages):
+        mean, covariance = losses.moments(collage)
+        np.testing.assert_allclose(blended.mean[k], mean[0], rtol=1e-5, atol=1e-6)
+        np.testing.assert_allclose(
+            blended.covariance[k], covariance[0], rtol=1e-4, atol=1e-5
+        )
+        np.testing.assert_allclose(
+            grams[k], losses.gram_matrix(collage)[0], rtol=1e-4, atol=1e-5
+        )
+    # One that is alone is itself, to the last bit.
+    for got, alone in zip(blended, losses.moments(stacked), strict=True):
+        np.testing.assert_array_equal(got[2], alone[2])

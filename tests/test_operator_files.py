@@ -24,8 +24,8 @@ from tensorflow_serving.config import model_server_config_pb2
 
 import tfnst
 from tests.helpers import ROOT
-from tfnst import export
 from tfnst.client import ModelNotFoundError, ServerUnavailableError, StylizeClient
+from tfnst.served_model import ServedStyleTransfer
 from tfnst.server import ModelServer
 
 SERVING = ROOT / "serving"
@@ -223,7 +223,7 @@ def json_of_printf(word):
 
 def test_rest_requests_bring_every_input():
     request = json_of_printf("curl -s")
-    signatures = inspect.getsource(export.ServedStyleTransfer.signatures)
+    signatures = inspect.getsource(ServedStyleTransfer.signatures)
     assert f"def {request['signature_name']}(" in signatures
     config = tfnst.StyleTransferConfig()
     defaults = {**config.to_dict(), **config.loss_weights()}

@@ -52,28 +52,37 @@ def test_gradient_of_sums_with_weights():
     np.testing.assert_allclose(theory[0], numeric[0], atol=1e-6)
 
 
-def shared(*masks, height=8, width=8):
-    each = [None if m is None else np.float32(m)[None, ..., None] for m in masks]
-    groups, found, left = regions.share_picture(each, height, width)
-    return groups, found[..., 0], None if left is None else left[0, ..., 0]
+def divided(*masks, weights=None):
+    parts = [
+        tfnst.StyleImage(image=STYLE, region=mask, weight=weight)
+        for mask, weight in zip(masks, weights or [1] * len(masks), strict=True)
+    ]
+    shares, found, kept = load_style(parts, TINY).divide(64, 64)
+    return shares.numpy().tolist(), found.numpy()[..., 0], kept.numpy()[0, ..., 0]
 
 
 def test_styles_without_a_region_share_the_rest():
-    groups, masks, left = shared(None, LEFT, None)
-    assert groups == [[1], [0, 2]]
-    np.testing.assert_allclose(masks.sum(axis=0), 1, atol=1e-6)
-    assert masks[0, 4, :4].tolist() == [1] * 4
-    assert left is None
+    shares, masks, kept = divided(None, LEFT, None, weights=[1, 5, 3])
+    assert shares == [[0, 1, 0], [0.25, 0, 0.75]]
+    np.testing.assert_allclose(masks, [LEFT, 1 - LEFT], atol=1e-6)
+    assert not kept.any()
 
 
 def test_what_all_regions_leave_is_kept():
-    groups, masks, left = shared(LEFT, LEFT * 0.5)
-    assert groups == [[0], [1]]
+    shares, masks, kept = divided(LEFT, LEFT * 0.5)
+    assert shares == [[1, 0], [0, 1]]
     # 1 and 0.5 are more than the whole.
     np.testing.assert_allclose(masks[:, 4, 0], [2 / 3, 1 / 3], rtol=1e-6)
-    np.testing.assert_allclose(left, 1 - masks.sum(axis=0), atol=1e-6)
-    assert shared(LEFT, LEFT)[0] == [[0, 1]]
-    assert shared(LEFT, 1 - LEFT)[2] is None
+    np.testing.assert_allclose(kept, 1 - LEFT, atol=1e-6)
+    assert divided(LEFT, LEFT)[0] == [[0.5, 0.5]]
+    assert not divided(LEFT, 1 - LEFT)[2].any()
+
+
+def test_where_nothing_is_left_there_is_no_region():
+    shares, masks, kept = divided(LEFT, 1 - LEFT, None)
+    assert shares == [[1, 0, 0], [0, 1, 0]]
+    assert len(masks) == 2
+    assert not kept.any()
 
 
 def test_masks_are_averaged_over_areas():

@@ -6,8 +6,8 @@ import pytest
 import tfnst
 from tests.helpers import TINY, picture
 from tests.test_cli import TINY_OPTIONS, tfnst_command
-from tfnst import loading, styles
-from tfnst.cli import painting
+from tfnst import loading, style_images
+from tfnst.cli import styles as command_styles
 from tfnst.manifest import describe_source, read_manifest
 from tfnst.transfer import load_style
 
@@ -112,7 +112,7 @@ def test_bad_styles(make, expected):
     ],
 )
 def test_styles_of_the_command(text, expected):
-    assert painting._split_style(text) == expected
+    assert command_styles._split_style(text) == expected
 
 
 def test_the_command_blends(tmp_path):
@@ -132,7 +132,7 @@ def test_the_command_blends(tmp_path):
         tfnst.StyleImage(image=tmp_path / "r.png", weight=3),
         tfnst.StyleImage(image=tmp_path / "b:2.png", scale=0.5),
     ]
-    assert len(styles.style_images(parts)) == 2
+    assert len(style_images.style_images(parts)) == 2
     expected = tfnst.stylize(tmp_path / "c.png", parts, config=TINY).array
     out = tfnst.load_image(tmp_path / "out.png")[0]
     np.testing.assert_allclose(out, expected, atol=0.51 / 255)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from tfnst.images import load_image, save_image
     from tfnst.plots import plot_losses
     from tfnst.results import NonFiniteLossError, TransferProgress, TransferResult
-    from tfnst.styles import StyleImage
+    from tfnst.style_images import StyleImage
     from tfnst.transfer import StyleTransfer, stylize
 
 __all__ = [
@@ -52,7 +52,7 @@ _MODULES = {
     "Evaluation": "tfnst.evaluation",
     "Film": "tfnst.film",
     "NonFiniteLossError": "tfnst.results",
-    "StyleImage": "tfnst.styles",
+    "StyleImage": "tfnst.style_images",
     "StyleTransfer": "tfnst.transfer",
     "StyleTransferConfig": "tfnst.config",
     "TransferProgress": "tfnst.results",

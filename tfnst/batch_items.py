@@ -16,7 +16,7 @@ from tfnst.config import StyleTransferConfig
 from tfnst.files import write_file
 from tfnst.manifest import describe_source, read_manifest, without_names
 from tfnst.results import TransferResult
-from tfnst.styles import describe_style, style_images
+from tfnst.style_images import describe_style, style_images
 
 # Settings that don't change the picture, up to rounding.
 _SAME_PICTURE = ("max_memory", "device")

@@ -7,7 +7,6 @@ Predict and GetModelStatus. It takes neither TensorFlow nor tensorflow-serving-a
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import io
 import math
@@ -21,6 +20,7 @@ from PIL import Image
 from tfnst import images
 from tfnst.channels import channel_options, open_channel
 from tfnst.config import StyleTransferConfig
+from tfnst.request_files import encode_mask, encode_picture
 from tfnst.serving_errors import (
     ERRORS,
     DeadlineError,
@@ -31,6 +31,7 @@ from tfnst.serving_errors import (
     ServingError,
     one_line,
 )
+from tfnst.style_images import StyleImage, style_images
 from tfnst.wire import FLOAT, INT32, STATES, STRING, add_input, messages, read_floats
 
 __all__ = [
@@ -51,7 +52,6 @@ _POLL_SECONDS = 0.5
 _STATUS_SECONDS = 10.0
 _BASE_SECONDS, _SECONDS_PER_MEGAPIXEL_STEP = 60.0, 100.0
 _LONGEST_SECONDS = 7 * 24 * 3600.0
-_ORIENTATION_TAG = 0x0112
 
 
 class ModelVersionStatus(NamedTuple):
@@ -72,6 +72,8 @@ class StylizeResponse:
         style_loss: unweighted style loss of the last step.
         total_loss: weighted sum of all losses of the last step.
         model_version: version of the model that painted it.
+        info: what the content image's file held beside its colours, for the
+            picture's: alpha, Exif, resolution; see `tfnst.images.PictureInfo`.
     """
 
     image_bytes: bytes = dataclasses.field(repr=False)
@@ -79,16 +81,44 @@ class StylizeResponse:
     style_loss: float
     total_loss: float
     model_version: int
+    info: images.PictureInfo = dataclasses.field(
+        default_factory=images.PictureInfo, repr=False, compare=False
+    )
 
     @property
     def image(self) -> Image.Image:
-        """The stylized image for Pillow, 8-bit RGB."""
+        """The stylized image for Pillow, 8-bit RGB, without alpha."""
         with Image.open(io.BytesIO(self.image_bytes)) as image:
             return image.convert("RGB")
 
-    def save(self, path: str | os.PathLike[str], *, quality: int = 95) -> None:
-        """Writes the picture: PNG, JPEG, WebP or TIFF by suffix; see `save_image`."""
-        images.save_image(self.image, path, name="path", quality=quality)
+    def save(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        name: str = "path",
+        quality: int = 95,
+        keep_gps: bool = False,
+    ) -> None:
+        """Writes the picture, with what `info` holds.
+
+        Args:
+            path: of the file: PNG, JPEG, WebP or TIFF by suffix.
+            name: what errors call the path. Default `"path"`.
+            quality: of JPEG and WebP, 1 to 100. Default 95.
+            keep_gps: whether the file may say where the photo was taken, as the
+                content image's does. Default False.
+
+        Raises:
+            ValueError, OSError: as `tfnst.save_image`.
+        """
+        images.save_image(
+            self.image,
+            path,
+            name=name,
+            quality=quality,
+            info=self.info,
+            keep_gps=keep_gps,
+        )
 
 
 class StylizeClient:
@@ -204,6 +234,7 @@ class StylizeClient:
         total_variation_weight: float | None = None,
         learning_rate: float | None = None,
         seed: int | None = None,
+        preserve_color: str | None = None,
         timeout: float | None = None,
     ) -> StylizeResponse:
         """Paints the content image in the style of the style image, on the server.
@@ -216,10 +247,12 @@ class StylizeClient:
             content_image: what to paint: a path, bytes of an image file, a binary
                 file object, a PIL image, or an array as `tfnst.images.load_image`
                 takes them.
-            style_image: whose style; as `content_image`. It may have any shape.
+            style_image: whose style; as `content_image`, or a `tfnst.StyleImage` with
+                a weight, a scale and masks, or a list of up to 8 of either. It may
+                have any shape.
             steps, size, content_weight, style_weight, total_variation_weight,
-                learning_rate, seed: as in StyleTransferConfig. None, the default,
-                leaves the setting to the server.
+                learning_rate, seed, preserve_color: as in StyleTransferConfig. None,
+                the default, leaves the setting to the server.
             timeout: seconds, instead of the client's `timeout`.
 
         Returns:
@@ -238,6 +271,7 @@ class StylizeClient:
             "total_variation_weight": total_variation_weight,
             "learning_rate": learning_rate,
             "seed": seed,
+            "preserve_color": preserve_color,
         }
         settings = {k: v for k, v in settings.items() if v is not None}
         config = StyleTransferConfig(**settings)
@@ -246,16 +280,24 @@ class StylizeClient:
             timeout = _seconds_for(config.steps, config.size)
         _check_timeout(timeout)
         request = messages["PredictRequest"](model_spec=self._spec)
-        for name, source in (("content", content_image), ("style", style_image)):
-            encoded = _encode(source, f"{name}_image")
-            add_input(request, f"{name}_bytes", STRING, string_val=[encoded])
+        content, info = encode_picture(content_image, name="content_image")
+        add_input(request, "content_bytes", STRING, string_val=[content])
+        parts = style_images(style_image)
+        if "preserve_color" in settings or not _is_one_picture(parts):
+            request.model_spec.signature_name = "blend"
+            _add_styles(request, parts)
+        else:
+            style, _ = encode_picture(parts[0].image, name="style_image")
+            add_input(request, "style_bytes", STRING, string_val=[style])
         for name in settings:
             value = [getattr(config, name)]
-            if name in _INTEGERS:
+            if name == "preserve_color":
+                add_input(request, name, STRING, string_val=[value[0].encode()])
+            elif name in _INTEGERS:
                 add_input(request, name, INT32, int_val=value)
             else:
                 add_input(request, name, FLOAT, float_val=value)
-        return self._read(self._call(self._predict, request, timeout))
+        return self._read(self._call(self._predict, request, timeout), info)
 
     def status(self, *, timeout: float = _STATUS_SECONDS) -> list[ModelVersionStatus]:
         """The versions of the model that the server knows, in order.
@@ -339,7 +381,7 @@ class StylizeClient:
             call.cancel()
             raise
 
-    def _read(self, response):
+    def _read(self, response, info):
         outputs = {entry.key: entry.value for entry in response.outputs}
         try:
             (image_bytes,) = outputs["image_bytes"].string_val
@@ -354,7 +396,26 @@ class StylizeClient:
                 + (", ".join(sorted(map(repr, outputs))) or "nothing")
             ) from error
         version = response.model_spec.version.value
-        return StylizeResponse(image_bytes, content, style, total, version)
+        return StylizeResponse(image_bytes, content, style, total, version, info)
+
+
+def _is_one_picture(parts: list[StyleImage]) -> bool:
+    """Whether a style is a picture and nothing else."""
+    first, *others = parts
+    return not others and first.scale == 1 and first.mask is first.region is None
+
+
+def _add_styles(request: Any, parts: list[StyleImage]) -> None:
+    """Adds the inputs of the signature `blend` that belong to styles."""
+    files = [encode_picture(part.image, name="style_image")[0] for part in parts]
+    add_input(request, "style_bytes", STRING, rank=1, string_val=files)
+    for name in ("weight", "scale"):
+        values = [getattr(part, name) for part in parts]
+        add_input(request, f"style_{name}s", FLOAT, rank=1, float_val=values)
+    for name in ("mask", "region"):
+        masks = [getattr(part, name) for part in parts]
+        values = [b"" if m is None else encode_mask(m, name=name) for m in masks]
+        add_input(request, f"{name}_bytes", STRING, rank=1, string_val=values)
 
 
 def _fail(name: str, expected: str, received: Any) -> None:
@@ -378,42 +439,3 @@ def _seconds_for(steps: int, size: int) -> float:
     """How long a run may take; see StylizeClient."""
     seconds = _BASE_SECONDS + _SECONDS_PER_MEGAPIXEL_STEP * size**2 * steps / 1e6
     return min(seconds, _LONGEST_SECONDS)
-
-
-def _encode(source: Any, name: str) -> bytes:
-    """An image file in which the server sees what `load_image` sees in `source`."""
-    if hasattr(source, "read"):
-        # What goes wrong here does so again in `load_image`, which finds words.
-        with contextlib.suppress(OSError, ValueError):
-            data = source.read()
-            source = data if isinstance(data, bytes) else source
-    picture = images.load_image(source, name=name)
-    if len(picture) != 1:
-        raise ValueError(
-            f"`{name}` must be one picture. Received: a batch of {len(picture)}"
-        )
-    if isinstance(source, str | os.PathLike):
-        with open(source, "rb") as file:
-            source = file.read()
-    if isinstance(source, bytes | bytearray | memoryview):
-        source = bytes(source)
-        # A file may hold far more than its picture.
-        if len(source) <= max(2**20, picture.size) and _is_plain(source):
-            return source
-    encoded = io.BytesIO()
-    # Little is gained by more compression, at several times the time.
-    images.to_pil(picture).save(encoded, "PNG", compress_level=1)
-    return encoded.getvalue()
-
-
-def _is_plain(data: bytes) -> bool:
-    """Whether the pixels of a file mean what they say."""
-    with contextlib.suppress(Exception), Image.open(io.BytesIO(data)) as image:
-        return (
-            image.format in ("JPEG", "PNG")
-            and image.mode in ("L", "RGB")
-            and not image.has_transparency_data
-            and "icc_profile" not in image.info
-            and image.getexif().get(_ORIENTATION_TAG, 1) == 1
-        )
-    return False

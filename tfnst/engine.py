@@ -6,16 +6,17 @@ Everything here is tensors in, tensors out, with no variable and no file, so tha
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import keras
 import tensorflow as tf
 
-from tfnst import colors, losses, optimizers
+from tfnst import losses, optimizers
 from tfnst.config import StyleTransferConfig
 from tfnst.features import layer_strides
-from tfnst.pyramid import first_image, fit_to_finest, resize_image, resize_rows
-from tfnst.regions import layer_weights, weigh_regions
+from tfnst.pyramid import resize_image, resize_rows
+from tfnst.regions import layer_weights, resize_mask, weigh_regions
 
 
 class Targets(NamedTuple):
@@ -140,14 +141,13 @@ class StyleTransferEngine:
     def paint(
         self,
         content_image: tf.Tensor,
-        style_image: tf.Tensor,
+        first_image: tf.Tensor,
         scales: tf.Tensor,
         knobs: Knobs,
         *,
         scale_steps: tf.Tensor,
-        init_image: str,
-        preserve_color: str,
-        seed: tf.Tensor,
+        style_targets: Callable[[tf.Tensor], dict[str, Any]],
+        masks: tf.Tensor | None = None,
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """A whole run, coarse to fine, as one graph.
 
@@ -155,41 +155,35 @@ class StyleTransferEngine:
         back: a loss that isn't finite ends the run.
 
         Args:
-            content_image: [N, H, W, 3] in [0, 1].
-            style_image: [N or 1, h, w, 3] in [0, 1].
-            scales: int32 [scales, 2, 2], from `build_pyramid`; at least one.
+            content_image: [N, H, W, 3] in [0, 1], at the size of the finest scale.
+            first_image: to start from, [N, h, w, 3] in [0, 1].
+            scales: height and width of each scale, int32 [scales, 2].
             knobs: scalars; `steps` is not looked at.
             scale_steps: int32 [scales], from `scale_steps`.
-            init_image: `"content"`, `"style"` or `"noise"`.
-            preserve_color: as in StyleTransferConfig.
-            seed: of the noise that a run may start from, int32 scalar.
+            style_targets: gives `Targets.style` for the index of a scale.
+            masks: of the regions of an engine that has them, [K, H, W, 1].
 
         Returns:
-            (stylized image [N, H', W', 3], losses [4, N] of the last step: content,
+            (stylized image [N, H, W, 3], losses [4, N] of the last step: content,
             style, total variation, total). The total loss is NaN for a run that
             ended early since its loss was no longer finite.
         """
-        content_image, style_image = fit_to_finest(content_image, style_image, scales)
-        style_image = colors.match_style_colors(
-            style_image, content_image, preserve_color
-        )
-        original = content_image
-        content_image = colors.prepare_content(content_image, preserve_color)
-        start = first_image(init_image, content_image, style_image, scales, seed)
         count = tf.shape(scales)[0]
 
         def unfinished(scale, finite, *_):
             return finite & (scale < count)
 
         def body(scale, _, state, measured):
+            sides = scales[scale]
             image, state, content = self._enter_scale(
-                state.average, content_image, scales[scale, 0], knobs.content_weight
+                state.average, content_image, sides, knobs.content_weight
             )
-            style = self._style_targets(style_image, scales[scale, 1])
+            regions = () if masks is None else (resize_mask(masks, *tf.unstack(sides)),)
             steps = scale_steps[scale]
             here = knobs._replace(steps=tf.cast(steps, tf.float32))
+            targets = Targets(content, style_targets(scale), regions)
             _, state, history, _ = self.run_compiled(
-                image, state, Targets(content, style), here, steps, rows=1
+                image, state, targets, here, steps, rows=1
             )
             measured = history[0]
             finite = tf.reduce_all(tf.math.is_finite(measured))
@@ -201,8 +195,8 @@ class StyleTransferEngine:
             (
                 tf.constant(0),
                 tf.constant(True),
-                self.init_state(start),
-                tf.zeros([4, tf.shape(start)[0]]),
+                self.init_state(first_image),
+                tf.zeros([4, tf.shape(first_image)[0]]),
             ),
             shape_invariants=(
                 tf.TensorShape([]),
@@ -212,8 +206,7 @@ class StyleTransferEngine:
             ),
             parallel_iterations=1,
         )
-        stylized = colors.restore_colors(state.average, original, preserve_color)
-        return stylized, measured
+        return state.average, measured
 
     def _enter_scale(self, average, content_image, sides, content_weight):
         """What a scale starts with.
@@ -521,6 +514,11 @@ class StyleTransferEngine:
             self.init_state(tf.zeros([2, 4, 4, 3])),
         )
 
+    @property
+    def style_layers(self) -> list[str]:
+        """The layers of `Targets.style`."""
+        return list(self.style_layer_weights)
+
     def style_spec(self, layer: str) -> tf.TensorSpec | losses.Moments:
         """The shape of a layer's entry in `Targets.style`."""
         channels = self.feature_extractor.output[layer].shape[-1]
@@ -536,7 +534,7 @@ class StyleTransferEngine:
                 layer: tf.TensorSpec(outputs[layer].shape, outputs[layer].dtype)
                 for layer in self.content_layer_weights
             },
-            {layer: self.style_spec(layer) for layer in self.style_layer_weights},
+            {layer: self.style_spec(layer) for layer in self.style_layers},
             (MASKS_SPEC,) if self._regions else (),
         )
         return [

@@ -187,52 +187,44 @@ def moments_of_sums(sums: ActivationSums) -> Moments:
     return Moments(mean, gram - _outer(mean))
 
 
-def blend_gram_matrices(
-    gram_matrices: Sequence[tf.Tensor], weights: Sequence[float]
-) -> tf.Tensor:
-    """The Gram matrix of a picture that is made up of several.
+def blend_gram_matrices(gram_matrices: tf.Tensor, shares: tf.Tensor) -> tf.Tensor:
+    """The Gram matrices of pictures that are made up of several.
 
-    `sum_i w_i G_i / sum_i w_i`: what a picture has in which each of them has a share of
-    the area in proportion to its weight.
+    `sum_s p_ks G_s`: what picture k has in which picture s has the share `p_ks` of the
+    area.
 
     Args:
-        gram_matrices: [N, C, C] each.
-        weights: 0 or more each, not all 0.
+        gram_matrices: of S pictures, [S, C, C].
+        shares: [K, S], 0 or more; each row sums to 1.
 
     Returns:
-        [N, C, C].
+        [K, C, C].
     """
-    total = sum(weights)
-    return tf.add_n(
-        [w / total * g for w, g in zip(weights, gram_matrices, strict=True)]
-    )
+    return tf.tensordot(shares, gram_matrices, axes=1)
 
 
-def blend_moments(moments: Sequence[Moments], weights: Sequence[float]) -> Moments:
-    """The moments of a picture that is made up of several.
+def blend_moments(moments: Moments, shares: tf.Tensor) -> Moments:
+    """The moments of pictures that are made up of several.
 
-    With shares `p_i = w_i / sum_i w_i` these are those of a mixture::
+    Those of a mixture::
 
-        mean = sum_i p_i mean_i
-        covariance = sum_i p_i (covariance_i + (mean_i - mean) (mean_i - mean)^T)
+        mean_k = sum_s p_ks mean_s
+        covariance_k = sum_s p_ks (covariance_s + (mean_s - mean_k) (mean_s - mean_k)^T)
 
     The second term holds how the pictures differ, so that a blend of a blue and a
     yellow one has blue and yellow parts, and isn't grey.
 
     Args:
-        moments: of each picture.
-        weights: 0 or more each, not all 0.
+        moments: of S pictures, [S, C] and [S, C, C].
+        shares: as for `blend_gram_matrices`.
+
+    Returns:
+        Moments of [K, C] and [K, C, C].
     """
-    total = sum(weights)
-    shares = [weight / total for weight in weights]
-    mean = tf.add_n([p * m.mean for p, m in zip(shares, moments, strict=True)])
-    covariance = tf.add_n(
-        [
-            p * (m.covariance + _outer(m.mean - mean))
-            for p, m in zip(shares, moments, strict=True)
-        ]
-    )
-    return Moments(mean, covariance)
+    mean = tf.matmul(shares, moments.mean)
+    apart = moments.mean - mean[:, None]  # [K, S, C]
+    between = tf.matmul(apart * shares[:, :, None], apart, transpose_a=True)
+    return Moments(mean, tf.tensordot(shares, moments.covariance, axes=1) + between)
 
 
 def _outer(vectors):

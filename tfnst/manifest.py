@@ -85,7 +85,7 @@ def build_manifest(
     Args:
         settings: of the run, from `StyleTransferConfig.to_dict`.
         content_image: from `describe_source`.
-        style_image: from `tfnst.styles.describe_style`.
+        style_image: from `tfnst.style_images.describe_style`.
         **facts: what else there is to say; plain values that JSON can hold.
     """
     versions = {"tfnst": __version__}

@@ -103,26 +103,27 @@ def build_pyramid(
     min_size: tf.Tensor,
     style_scale: tf.Tensor | float = 1.0,
 ) -> tf.Tensor:
-    """Sizes of content and style at each scale, coarse to fine.
+    """Sizes of content and styles at each scale, coarse to fine.
 
     Long sides are `size / sqrt(2)^k`, rounded, for k = 0, 1, ... as long as that is
     `min_size` or more; `size` alone where it is below `min_size`. A run at 256 is so
-    the first part of a run at 512. Both pictures get the same long side, so that
-    strokes of the style keep their size relative to the picture, or the style picture
+    the first part of a run at 512. All pictures get the same long side, so that
+    strokes of the style keep their size relative to the picture, or a style picture
     one `style_scale` times as long, though none that makes its short side shorter than
-    `MIN_SIDE`; short sides follow from their shapes. Scales at which a short side is
-    below `MIN_SIDE` are left out.
+    `MIN_SIDE`; short sides follow from their shapes. Scales at which one of the short
+    sides is below `MIN_SIDE` are left out.
 
     Args:
         content_sides: height and width of the content image, int [2].
-        style_sides: as `content_sides`, for the style image.
+        style_sides: as `content_sides`, for the style image, or int [S, 2] for S.
         size: long side of the finest scale, int scalar.
         min_size: long side below which no scale starts, int scalar.
-        style_scale: long side of the style by that of the content, float scalar.
+        style_scale: long side of the style by that of the content, float scalar, or
+            float [S].
 
     Returns:
-        int32 [scales, 2, 2]: for each scale height and width of the content, then of
-        the style; no scales where `size` makes a short side too short.
+        int32 [scales, 1 + S, 2]: for each scale height and width of the content, then
+        of the styles; no scales where `size` makes a short side too short.
 
     Reference:
         The factor is that of github.com/crowsonkb/style-transfer-pytorch. Coarse to
@@ -137,12 +138,15 @@ def build_pyramid(
     exponents = tf.cast(tf.range(coarsest, -1, -1), tf.float64) / 2
     long_sides = tf.cast(_round(size / tf.pow(two, exponents)), tf.float64)
 
-    sides = tf.cast(tf.stack([content_sides, style_sides]), tf.float64)
+    sides = tf.concat(
+        [tf.reshape(content_sides, [1, 2]), tf.reshape(style_sides, [-1, 2])], axis=0
+    )
+    sides = tf.cast(sides, tf.float64)
     shapes = sides / tf.reduce_max(sides, axis=1, keepdims=True)
     scales = long_sides[:, None, None] * shapes
     # A small style has strokes as fine as it has room for; a small picture has none.
     least = tf.minimum(MIN_SIDE / tf.reduce_min(scales[:, 1:], -1, keepdims=True), 1.0)
-    wanted = tf.cast(style_scale, tf.float64)
+    wanted = tf.reshape(tf.cast(style_scale, tf.float64), [-1, 1])
     scales = _round(
         tf.concat([scales[:, :1], scales[:, 1:] * tf.maximum(wanted, least)], axis=1)
     )
@@ -174,19 +178,23 @@ def scale_steps(
     return tf.concat([[initial_steps], behind], axis=0)
 
 
-def fit_to_finest(
-    content_image: tf.Tensor, style_image: tf.Tensor, scales: tf.Tensor
-) -> tuple[tf.Tensor, tf.Tensor]:
-    """Content and style at the sizes of the finest scale.
+def finest_sides(
+    sides: tf.Tensor, size: tf.Tensor, style_scale: tf.Tensor | float = 1.0
+) -> tf.Tensor:
+    """Height and width that a picture has at the finest scale, whatever the others are.
 
-    All scales are made from these, so that a huge picture isn't kept in memory and
-    resized again for each of them.
+    All scales are made from the picture at this size, so that a huge one isn't kept in
+    memory and resized again for each of them.
+
+    Args:
+        sides: its height and width, int32 [2].
+        size: as for `build_pyramid`, and so is `style_scale`.
+
+    Returns:
+        int32 [2]; `sides` themselves for a picture too narrow for `size`.
     """
-    sides = scales[-1]
-    return (
-        resize_image(content_image, sides[0, 0], sides[0, 1]),
-        resize_image(style_image, sides[1, 0], sides[1, 1]),
-    )
+    scales = build_pyramid(sides, sides, size, size, style_scale)
+    return tf.concat([[sides], scales[:, 1]], axis=0)[-1]
 
 
 def first_image(

@@ -7,8 +7,7 @@ by their sum, so that a small region has the statistics of a large one.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -16,7 +15,7 @@ import tensorflow as tf
 from tfnst import images
 
 # Of a mask's values the least that must be left on average.
-_MIN_SHARE = 1e-4
+MIN_SHARE = 1e-4
 
 
 def load_mask(source: Any, *, name: str) -> np.ndarray:
@@ -39,7 +38,7 @@ def load_mask(source: Any, *, name: str) -> np.ndarray:
             f"`{name}` must be one picture. Received: a batch of {len(picture)}"
         )
     mask = picture.mean(axis=-1, keepdims=True)
-    if mask.mean() < _MIN_SHARE:
+    if mask.mean() < MIN_SHARE:
         raise ValueError(
             f"`{name}` must have something white, which says where. "
             "Received: a black picture"
@@ -47,60 +46,59 @@ def load_mask(source: Any, *, name: str) -> np.ndarray:
     return mask
 
 
-def resize_mask(mask: tf.Tensor, height: int, width: int) -> np.ndarray:
+def resize_mask(mask: tf.Tensor, height: tf.Tensor, width: tf.Tensor) -> tf.Tensor:
     """Masks [K, h, w, 1] stretched to a size: area averages where they shrink.
+
+    Args:
+        mask: float32 in [0, 1].
+        height: int32 scalar.
+        width: as `height`.
 
     Returns:
         float32 [K, height, width, 1] in [0, 1].
     """
-    sides = mask.shape[1:3]
     # An area is averaged only in as far as it shrinks; what grows is interpolated.
-    shrunk = [min(sides[0], height), min(sides[1], width)]
+    shrunk = tf.minimum(tf.shape(mask)[1:3], tf.stack([height, width]))
     mask = tf.image.resize(mask, shrunk, method="area")
-    return tf.image.resize(mask, [height, width], method="bilinear").numpy()
+    return tf.image.resize(mask, tf.stack([height, width]), method="bilinear")
 
 
-def share_picture(
-    regions: Sequence[np.ndarray | None], height: int, width: int
-) -> tuple[list[list[int]], np.ndarray, np.ndarray | None]:
-    """Who gets which part of a picture.
+class Division(NamedTuple):
+    """Who gets which part of a picture; see `divide_picture`."""
 
-    Styles with the same region share it. Those without one share what the others
-    leave; where all have one and leave something, it is kept as it is. Where regions
-    overlap they are divided by their sum.
+    shares: tf.Tensor  # of each style in each region, [K, S]; rows sum to 1
+    masks: tf.Tensor  # [K, H, W, 1]
+    kept: tf.Tensor  # mask of what stays as it is, [1, H, W, 1]
+
+
+def divide_picture(masks: tf.Tensor, groups: tf.Tensor, weights: tf.Tensor) -> Division:
+    """Divides a picture between styles.
+
+    Styles with the same region share it by their weights. Those without one share what
+    the others leave; where all have one and leave something, it is kept as it is. Where
+    regions overlap they are divided by their sum. What is left to share is a region
+    only where it has some area.
 
     Args:
-        regions: one a style, from `load_mask`, or None.
-        height: of the picture.
-        width: as `height`.
-
-    Returns:
-        (styles by region, by their index; masks of the regions, float32 [regions,
-        height, width, 1]; mask of what is kept, [1, height, width, 1] or None). There
-        is no region without any area.
+        masks: of R regions, float32 [R, H, W, 1] in [0, 1], each with some area.
+        groups: the region of each style, int32 [S]; R for none.
+        weights: of the styles, float32 [S], above 0.
     """
-    groups, masks, rest = [], [], []
-    for index, region in enumerate(regions):
-        if region is None:
-            rest.append(index)
-            continue
-        for group, mask in zip(groups, masks, strict=True):
-            if np.array_equal(mask, region):
-                group.append(index)
-                break
-        else:
-            groups.append([index])
-            masks.append(region)
-    stretched = [resize_mask(mask, height, width) for mask in masks]
-    stretched = np.concatenate(stretched)
-    stretched /= np.maximum(stretched.sum(axis=0), 1.0)
-    left = np.clip(1 - stretched.sum(axis=0, keepdims=True), 0.0, 1.0)
-    if left.mean() < _MIN_SHARE:
-        left = None
-    elif rest:
-        groups.append(rest)
-        stretched, left = np.concatenate([stretched, left]), None
-    return groups, stretched, left
+    count = tf.shape(masks)[0]
+    total = tf.reduce_sum(masks, axis=0, keepdims=True)
+    masks = masks / tf.maximum(total, 1.0)
+    left = tf.clip_by_value(1 - total, 0.0, 1.0)
+    left *= tf.cast(tf.reduce_mean(left) >= MIN_SHARE, left.dtype)
+    shared = tf.reduce_any(groups == count) & tf.reduce_any(left > 0)
+    # One region more for those without one, where there is something left for them.
+    masks = tf.concat([masks, left], axis=0)[: count + tf.cast(shared, tf.int32)]
+    members = tf.range(tf.shape(masks)[0])[:, tf.newaxis] == groups
+    shares = tf.cast(members, weights.dtype) * weights
+    return Division(
+        shares / tf.reduce_sum(shares, axis=1, keepdims=True),
+        masks,
+        tf.where(shared, tf.zeros_like(left), left),
+    )
 
 
 def layer_weights(masks: tf.Tensor, stride: int) -> tf.Tensor:

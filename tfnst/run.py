@@ -92,11 +92,11 @@ class Run:
         self._sources = [job.source for job in jobs]
         self._infos = [job.info for job in jobs]
         self._content = tf.concat([job.content for job in jobs], axis=0)
-        self._regions = self._divide(jobs)
+        self._division = self._divide(jobs)
         # What stays as it is, and where.
         self._kept = None
-        if self._regions is not None and self._regions[2] is not None:
-            self._kept = self._content, self._regions[2]
+        if self._division is not None and tf.reduce_any(self._division.kept > 0):
+            self._kept = self._content, self._division.kept
         # Whose colours the painted pictures get.
         self._colors = None
         if config.preserve_color == "luminance":
@@ -108,7 +108,7 @@ class Run:
         self._keeper = keeper
         self._resume = resume
         self._engine, self._backbone = load_engine(
-            config, regions=self._regions is not None
+            config, regions=self._division is not None
         )
         strategy = devices.choose_strategy(config.device)
         # One picture is no faster on several GPUs; a TPU is only reached so.
@@ -116,7 +116,7 @@ class Run:
         if strategy is not None and (
             len(jobs) > 1 or isinstance(strategy, tf.distribute.TPUStrategy)
         ):
-            if self._regions is not None:
+            if self._division is not None:
                 raise ValueError(
                     f"`region` must be None on this device. Received: {config.device!r}"
                 )
@@ -140,7 +140,7 @@ class Run:
             self._check_resume()
 
     def _divide(self, jobs):
-        """Which styles go where, from `Style.regions`; None where all go everywhere."""
+        """Which styles go where, from `Style.divide`; None where all go everywhere."""
         if not any(style.has_regions for style in self._styles):
             return None
         if len(jobs) > 1:
@@ -148,7 +148,7 @@ class Run:
                 "`region` must be None where several pictures are painted together; "
                 f"paint one at a time. Received: {len(jobs)} pictures with regions"
             )
-        return self._styles[0].regions(*self._scales[-1])
+        return self._styles[0].divide(*self._scales[-1])
 
     def paint(self) -> list[TransferResult]:
         """Paints the pictures.
@@ -241,7 +241,7 @@ class Run:
             self._both_sides(scale, 0),
             limit,
             pictures=len(self._styles),
-            regions=len(self._regions[0]) if self._regions else 0,
+            regions=0 if self._division is None else len(self._division.masks),
         )
         if not plan.tiled:
             return self._engine
@@ -254,14 +254,15 @@ class Run:
 
     def _masks(self, sides):
         """`Targets.regions` of a scale."""
-        if self._regions is None:
+        if self._division is None:
             return ()
-        return (regions.resize_mask(self._regions[1], *map(int, sides)),)
+        return (regions.resize_mask(self._division.masks, *sides),)
 
     def _style_targets(self, painter, scale):
         """`Targets.style` of all pictures, [1, ...] where they share one."""
+        shares = None if self._division is None else self._division.shares
         targets = [
-            style.targets(painter, scales[scale], self._regions and self._regions[0])
+            style.targets(painter, scales[scale], shares)
             for style, scales in zip(self._styles, self._style_scales, strict=True)
         ]
         if all(style is self._styles[0] for style in self._styles):

@@ -7,7 +7,7 @@ from typing import Any
 from PIL import Image
 
 from tfnst import images
-from tfnst.styles import style_images
+from tfnst.style_images import style_images
 
 _MARGIN = 12
 _BACKGROUND = (250, 248, 244)

@@ -14,7 +14,8 @@ from tfnst.config import INIT_IMAGES, StyleTransferConfig, build_config
 from tfnst.manifest import describe_source
 from tfnst.results import Callback, TransferResult, as_one_callback
 from tfnst.run import Job, Run
-from tfnst.styles import Style, describe_style, style_images
+from tfnst.style_images import describe_style, style_images
+from tfnst.styles import Style
 
 
 def stylize(

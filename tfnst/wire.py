@@ -30,6 +30,7 @@ _MESSAGES = {
     "ModelSpec": (
         "string name = 1",
         "Int64Value version = 2",
+        "string signature_name = 3",
         "string version_label = 4",
     ),
     "PredictRequest": ("ModelSpec model_spec = 1", "repeated Entry inputs = 2"),
@@ -80,21 +81,25 @@ def _define_messages():
 messages = _define_messages()
 
 
-def add_input(request: Any, name: str, dtype: int, **values: list) -> None:
-    """Adds a tensor of rank 0 to a request.
+def add_input(
+    request: Any, name: str, dtype: int, *, rank: int = 0, **values: list
+) -> None:
+    """Adds a tensor to a request.
 
     Args:
         request: a PredictRequest.
         name: of the input.
         dtype: FLOAT, INT32 or STRING.
-        **values: the field of TensorProto that holds the value, and the value in a
-            list.
+        rank: 0 or 1.
+        **values: the field of TensorProto that holds the values, and a list of them.
     """
     tensor = request.inputs.add(key=name).value
     tensor.dtype = dtype
     tensor.tensor_shape.SetInParent()
     for field, value in values.items():
         getattr(tensor, field).extend(value)
+        if rank:
+            tensor.tensor_shape.dim.add(size=len(value))
 
 
 def read_floats(tensor: Any) -> Any:

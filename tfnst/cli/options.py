@@ -27,6 +27,7 @@ REQUEST_SETTINGS = (
     "steps",
     "size",
     "seed",
+    "preserve_color",
 )
 # An exported step has no tiles, runs where its server does, and always to its end.
 _EXPORT_SETTINGS = tuple(
@@ -96,20 +97,24 @@ def network_options(command):
     return config_options(command, _NETWORK_SETTINGS)
 
 
-def saving_options(command):
-    """Adds the options that say what is written into the files of pictures."""
-    command = click.option(
+def gps_option(command):
+    """Adds the option that says whether files may tell where photos were taken."""
+    return click.option(
         "--keep-gps",
         is_flag=True,
         help="Keep in the Exif data where the photo was taken; by default the rest "
         "is kept and the place is not.",
     )(command)
+
+
+def saving_options(command):
+    """Adds the options that say what is written into the files of pictures."""
     return click.option(
         "--bits",
         type=click.Choice(["8", "16"]),
         default="8",
         help="Bits a channel; 16 for PNG and TIFF.  [default: 8]",
-    )(command)
+    )(gps_option(command))
 
 
 DEFAULTS = StyleTransferConfig()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import pathlib
 import sys
 
@@ -11,6 +10,7 @@ import click
 
 from tfnst.cli.manifests import read_painted
 from tfnst.cli.options import DEFAULTS, config_options, read_settings, saving_options
+from tfnst.cli.styles import read_styles, style_arguments
 from tfnst.cli.terminal import (
     EXIT_FAILED,
     EXIT_INTERRUPTED,
@@ -24,7 +24,7 @@ from tfnst.config import StyleTransferConfig
 
 @click.command()
 @click.argument("content", type=click.Path())
-@click.argument("styles", metavar="STYLE[:WEIGHT[:SCALE]]...", nargs=-1, required=True)
+@style_arguments
 @click.option(
     "-o",
     "--output",
@@ -32,24 +32,6 @@ from tfnst.config import StyleTransferConfig
     type=click.Path(),
     metavar="FILE",
     help="Where the picture goes: .png, .jpg, .webp or .tif.",
-)
-@click.option(
-    "--region",
-    "regions",
-    type=click.Path(),
-    multiple=True,
-    metavar="FILE",
-    help="Grey picture laid over CONTENT: the style goes where it is white. Once for "
-    "each STYLE, in their order; - for what the others leave.",
-)
-@click.option(
-    "--style-mask",
-    "style_masks",
-    type=click.Path(),
-    multiple=True,
-    metavar="FILE",
-    help="Grey picture laid over STYLE: it is taken from where that is white. Once for "
-    "each STYLE, in their order; - for all of it.",
 )
 @click.option(
     "--sheet",
@@ -126,9 +108,7 @@ def stylize(
         manifest = read_painted(painted, "from")
         others = _manifest_settings(manifest, settings["init_image"])
     config, init_image = read_settings(settings, others)
-    given = [_split_style(each) for each in styles]
-    regions = _one_a_style("region", regions, given)
-    style_masks = _one_a_style("style_mask", style_masks, given)
+    style = read_styles(styles, regions, style_masks)
     saving = {"bits": int(bits), "keep_gps": keep_gps}
     from tfnst import images
 
@@ -141,7 +121,6 @@ def stylize(
         from tfnst import plots
         from tfnst.progress import RunProgress
         from tfnst.results import NonFiniteLossError
-        from tfnst.styles import StyleImage
         from tfnst.transfer import stylize as paint
     film = None
     if timelapse is not None:
@@ -154,12 +133,6 @@ def stylize(
 
         there = StyleTransferConfig(**load_checkpoint(resume).settings)
         config, init_image = read_settings(settings, there)
-    style = [
-        StyleImage(image=path, weight=weight, scale=scale, mask=mask, region=region)
-        for (path, weight, scale), mask, region in zip(
-            given, style_masks, regions, strict=True
-        )
-    ]
     if manifest is not None:
         _warn_of_other_pictures(manifest, painted, content, style)
     progress = RunProgress(pathlib.Path(output), save_every)
@@ -217,35 +190,9 @@ def stylize(
     )
 
 
-def _one_a_style(name, files, styles):
-    """A file or None for each style; those at the end may be left out."""
-    if len(files) > len(styles):
-        raise ValueError(
-            f"`{name}` must be given at most once for each style. "
-            f"Received: {len(files)} for {len(styles)}"
-        )
-    given = [None if file == "-" else file for file in files]
-    return given + [None] * (len(styles) - len(given))
-
-
-def _split_style(text):
-    """Path, weight and scale of a style such as `a.jpg:2` or `a.jpg:2:0.5`."""
-    if os.path.exists(text):  # Colons may be part of a name.
-        return text, 1.0, 1.0
-    path, numbers = text, []
-    while len(numbers) < 2 and ":" in path:
-        head, _, tail = path.rpartition(":")
-        try:
-            numbers.insert(0, float(tail))
-        except ValueError:
-            break
-        path = head
-    return path, *numbers, *[1.0] * (2 - len(numbers))
-
-
 def _warn_of_other_pictures(manifest, painted, content, styles):
     from tfnst.manifest import describe_source, without_names
-    from tfnst.styles import describe_style
+    from tfnst.style_images import describe_style
 
     # What can't be read is soon said by the run.
     with contextlib.suppress(OSError, ValueError):

@@ -9,9 +9,11 @@ import click
 from tfnst.cli.options import (
     REQUEST_SETTINGS,
     export_options,
+    gps_option,
     read_settings,
     request_options,
 )
+from tfnst.cli.styles import read_styles, style_arguments
 from tfnst.cli.terminal import EXIT_BAD_INPUT, EXIT_FAILED, fail, one_line, quiet_start
 
 
@@ -67,7 +69,7 @@ def serve(directory, **options):
 @click.command()
 @click.argument("target", metavar="HOST:PORT")
 @click.argument("content", type=click.Path())
-@click.argument("style", type=click.Path())
+@style_arguments
 @click.option(
     "-o",
     "--output",
@@ -95,9 +97,16 @@ def serve(directory, **options):
     metavar="X",
     help="Seconds to wait for a server that is starting; none by default.",
 )
+@gps_option
 @request_options
-def request(target, content, style, output, wait, **options):
-    """Has a server paint CONTENT in the style of STYLE."""
+def request(
+    target, content, styles, output, regions, style_masks, wait, keep_gps, **options
+):
+    """Has a server paint CONTENT in the style of STYLE, or of several.
+
+    WEIGHT and SCALE are 1 by default; SCALE multiplies the server's --style-scale.
+    """
+    style = read_styles(styles, regions, style_masks)
     options = {name: value for name, value in options.items() if value is not None}
     settings = {n: options.pop(n) for n in REQUEST_SETTINGS if n in options}
     from tfnst import images
@@ -113,7 +122,7 @@ def request(target, content, style, output, wait, **options):
     except ServingError as error:
         bad_input = isinstance(error, ValueError)
         fail(one_line(error), EXIT_BAD_INPUT if bad_input else EXIT_FAILED)
-    images.save_image(response.image, output, name="output")
+    response.save(output, name="output", keep_gps=keep_gps)
     width, height = response.image.size
     click.echo(
         f"{output}: {width}x{height} pixels, total loss {response.total_loss:.3f} "
