@@ -9,7 +9,7 @@ import tensorflow as tf
 
 import tfnst
 from tests.helpers import TINY, picture
-from tfnst import StyleTransferConfig, engine, loading, memory, tiling
+from tfnst import StyleTransferConfig, engine, loading, memory, tiles, tiling
 from tfnst.features import split_feature_extractor
 
 DEEP = StyleTransferConfig(weights=None, precision="float32")
@@ -100,12 +100,12 @@ def test_a_loss_alone(loss):
 
 def test_how_far_vgg19_sees():
     whole, _ = loading.load_engine(DEEP)
-    segment = tiling.Segment.from_model(whole.feature_extractor)
+    segment = tiles.Segment.from_model(whole.feature_extractor)
     # 2 + 2 * 2 + 4 * 4 + 4 * 8 + 16 above, 1 + 2 + 4 + 8 more below, in sixteens.
     assert (segment.before, segment.after) == (80, 96)
     assert segment.strides["block5_conv1"] == segment.stride == 16
     head, tail = map(
-        tiling.Segment.from_model,
+        tiles.Segment.from_model,
         split_feature_extractor(whole.feature_extractor, "block3_pool"),
     )
     assert (head.before, head.after, head.stride) == (24, 32, 8)
@@ -115,7 +115,7 @@ def test_how_far_vgg19_sees():
 @pytest.mark.parametrize(("height", "width", "side"), [(75, 90, 20), (33, 17, 16)])
 def test_cores_cover_a_picture_once(height, width, side):
     whole, _ = loading.load_engine(TINY)
-    segment = tiling.Segment.from_model(whole.feature_extractor)
+    segment = tiles.Segment.from_model(whole.feature_extractor)
     for stride in (1, segment.stride):
         seen = np.zeros([1, height // stride, width // stride, 1])
         for tile in segment.tiles(height, width, side):

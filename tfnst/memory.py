@@ -15,7 +15,7 @@ from tfnst import optimizers
 from tfnst.config import StyleTransferConfig
 from tfnst.devices import device_kind
 from tfnst.features import split_feature_extractor
-from tfnst.tiling import Segment
+from tfnst.tiles import Segment
 
 GIB = 2**30
 

@@ -18,312 +18,22 @@ become tensors.
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Iterator
 from typing import NamedTuple
 
-import keras
 import numpy as np
 import tensorflow as tf
 
 from tfnst import losses
-from tfnst.engine import (
-    KNOBS_SPEC,
-    MASKS_SPEC,
-    Knobs,
-    StyleTransferEngine,
-    Targets,
-    TransferState,
-)
+from tfnst.engine import Knobs, StyleTransferEngine, Targets, TransferState
 from tfnst.features import split_feature_extractor
 from tfnst.optimizers import AdamState
 from tfnst.pyramid import resize_image
 from tfnst.regions import layer_weights, region_shares
+from tfnst.tile_passes import Passes
+from tfnst.tiles import Segment
 
 # Rows of a picture that are updated at once.
 _STRIP = 256
-
-
-class Tile(NamedTuple):
-    """A part of a picture or of an activation, in positions of its own grid."""
-
-    top: int  # of the tile with its halo
-    left: int
-    bottom: int
-    right: int
-    core: tuple[int, int, int, int]  # top, left, height, width within the tile
-
-    def of(self, array: np.ndarray) -> np.ndarray:
-        """The tile's part of an array [N, H, W, C], a view."""
-        return array[:, self.top : self.bottom, self.left : self.right]
-
-    def core_of(self, array: np.ndarray, stride: int = 1) -> np.ndarray:
-        """The core's part of an array whose positions are `stride` of the tile's."""
-        top, left, height, width = self.core
-        top, left = self.top + top, self.left + left
-        rows = slice(top // stride, (top + height) // stride)
-        columns = slice(left // stride, (left + width) // stride)
-        return array[:, rows, columns]
-
-
-@dataclasses.dataclass(frozen=True)
-class Segment:
-    """A part of the network, and how far its features see.
-
-    Attributes:
-        model: takes [N, H, W, C], returns a dict from layer name to activation.
-        strides: positions of the input for one of each layer in the dict.
-        before: positions of the input that a feature sees above and left of its own,
-            rounded up to a multiple of the longest stride.
-        after: the same below and right.
-    """
-
-    model: keras.Model
-    strides: dict[str, int]
-    before: int
-    after: int
-
-    @classmethod
-    def from_model(cls, model: keras.Model) -> Segment:
-        """Follows the strides through a chain of 3 x 3 convolutions and poolings."""
-        stride, before, after, strides = 1, 0, 0, {}
-        for layer in model.layers:
-            if isinstance(layer, keras.layers.Conv2D):
-                reach = layer.kernel_size[0] // 2 * stride
-                before, after = before + reach, after + reach
-            elif isinstance(
-                layer, keras.layers.MaxPooling2D | keras.layers.AveragePooling2D
-            ):
-                after += stride
-                stride *= 2
-            if layer.name in model.output:
-                strides[layer.name] = stride
-        return cls(model, strides, *(-(-r // stride) * stride for r in (before, after)))
-
-    @property
-    def stride(self) -> int:
-        """The longest stride."""
-        return max(self.strides.values())
-
-    def tiles(self, height: int, width: int, side: int | None) -> list[Tile]:
-        """Tiles whose cores cover [height, width], each about `side` long; None: one.
-
-        Cores begin at multiples of the longest stride, so that poolings group the
-        same positions as in the whole.
-        """
-        return [
-            Tile(top, left, bottom, right, (y - top, x - left, y_end - y, x_end - x))
-            for y, y_end, top, bottom in self._spans(height, side)
-            for x, x_end, left, right in self._spans(width, side)
-        ]
-
-    def _spans(self, length, side) -> Iterator[tuple[int, int, int, int]]:
-        count = 1 if side is None else -(-length // side)
-        step = -(-length // (count * self.stride)) * self.stride
-        for start in range(0, length, step):
-            end = min(start + step, length)
-            yield (
-                start,
-                end,
-                max(start - self.before, 0),
-                min(end + self.after, length),
-            )
-
-
-class Parts(NamedTuple):
-    """What the loss is made of; that of a picture is the sum of that of its tiles.
-
-    Of each layer: sums of a style layer, and squared distance of a content layer's
-    core to its target, [N]. `variation` holds the sums of squared differences between
-    neighbouring pixels, downwards and to the right, each [N].
-    """
-
-    sums: dict[str, losses.ActivationSums]
-    distances: dict[str, tf.Tensor]
-    variation: tuple[tf.Tensor, ...]
-
-
-class _Passes:
-    """The compiled passes over a segment's tiles.
-
-    Args:
-        whole: the engine that the losses are those of.
-        segment: what is looked through.
-        cut: the layer whose activations are handed on; None for none.
-        masked: whether positions count by masks.
-    """
-
-    def __init__(self, whole, segment, cut, *, masked=False):
-        self._whole = whole
-        self._masked = masked
-        self.segment = segment
-        self.cut = cut
-        outputs = segment.model.output
-        config = whole.config
-        self.style_layers = [k for k in config.style_layers if k in outputs]
-        self.content_layers = [k for k in config.content_layers if k in outputs]
-        self.channels = {k: tensor.shape[-1] for k, tensor in outputs.items()}
-        self.dtypes = {k: tf.as_dtype(tensor.dtype) for k, tensor in outputs.items()}
-        # Only the first segment sees pixels.
-        self.sees_pixels = segment.model.input.shape[-1] == 3
-
-        signature = [
-            tf.TensorSpec(segment.model.input.shape, segment.model.input.dtype),
-            tf.TensorSpec([4], tf.int32),
-            {layer: self._activations_spec(layer) for layer in self.content_layers},
-            [MASKS_SPEC] if masked else [],
-        ]
-        self.look = tf.function(self._look, input_signature=signature)
-        self.gradient = tf.function(
-            self._gradient, input_signature=[*signature, *self._upstream_spec()]
-        )
-        self.look_and_gradient = tf.function(
-            self._look_and_gradient,
-            input_signature=[
-                *signature,
-                [tf.TensorSpec([None])] if masked else [],
-                {layer: tf.TensorSpec([None]) for layer in self.content_layers},
-                {layer: whole.style_spec(layer) for layer in self.style_layers},
-                KNOBS_SPEC,
-            ],
-        )
-        self.weigh = tf.function(self._weigh)
-
-    def room(self, layer: str, shape: tuple[int, ...]) -> np.ndarray:
-        """Zeros for a layer's activations of inputs of a shape [N, H, W, C]."""
-        count, *sides, _ = shape
-        sides = [side // self.segment.strides[layer] for side in sides]
-        dtype = self.dtypes[layer].as_numpy_dtype
-        return np.zeros([count, *sides, self.channels[layer]], dtype)
-
-    def _activations_spec(self, layer):
-        shape = [None, None, None, self.channels[layer]]
-        return tf.TensorSpec(shape, self.dtypes[layer])
-
-    def _upstream_spec(self):
-        upstream = Parts(
-            {
-                layer: losses.ActivationSums(
-                    tf.TensorSpec([None] if self._masked else []),
-                    tf.TensorSpec([None, self.channels[layer]]),
-                    tf.TensorSpec([None] + [self.channels[layer]] * 2),
-                )
-                for layer in self.style_layers
-            },
-            {layer: tf.TensorSpec([None]) for layer in self.content_layers},
-            (tf.TensorSpec([None]),) * 2 if self.sees_pixels else (),
-        )
-        return [upstream, [self._activations_spec(self.cut)] if self.cut else []]
-
-    def _look(self, tile, core, targets, masks):
-        """The parts of the loss that a tile's core makes up.
-
-        Args:
-            tile: what the segment sees, with its halo.
-            core: int32 [4], top, left, height and width within the tile.
-            targets: content activations of the core.
-            masks: of the core, in positions of what the segment sees, a list of one
-                [K, h, w, 1] or none.
-
-        Returns:
-            (parts, content activations of the core by layer, those at the cut as a
-            list of one or none).
-        """
-        seen = self.segment.model(tile)
-        strides = self.segment.strides
-        cores = {layer: _crop(seen[layer], core, strides[layer]) for layer in seen}
-        content = {layer: cores[layer] for layer in self.content_layers}
-        parts = Parts(
-            {
-                layer: losses.activation_sums(
-                    cores[layer], *(layer_weights(m, strides[layer]) for m in masks)
-                )
-                for layer in self.style_layers
-            },
-            {
-                layer: tf.reduce_sum(
-                    tf.math.squared_difference(
-                        tf.cast(content[layer], tf.float32),
-                        tf.cast(targets[layer], tf.float32),
-                    ),
-                    axis=[1, 2, 3],
-                )
-                for layer in self.content_layers
-            },
-            _variation(tile, core) if self.sees_pixels else (),
-        )
-        return parts, content, [cores[self.cut]] if self.cut else []
-
-    def _gradient(self, tile, core, targets, masks, upstream, at_cut):
-        """The gradient by a tile's inputs of what its core adds to the total loss.
-
-        Args:
-            tile: as for `_look`.
-            core: as for `_look`.
-            targets: as for `_look`.
-            masks: as for `_look`.
-            upstream: gradient of the total loss by the parts.
-            at_cut: that by the activations at the cut, a list of one or none.
-        """
-        with tf.GradientTape(watch_accessed_variables=False) as tape:
-            tape.watch(tile)
-            parts, _, cut = self._look(tile, core, targets, masks)
-        return tape.gradient(
-            _flat(parts, cut), tile, output_gradients=_flat(upstream, at_cut)
-        )
-
-    def _look_and_gradient(
-        self, tile, core, targets, masks, shares, energies, style, knobs
-    ):
-        """Both passes at once, for a segment at the end that is one tile.
-
-        Returns:
-            (content loss [N], style loss [N], gradient by the tile).
-        """
-        with tf.GradientTape(watch_accessed_variables=False) as tape:
-            tape.watch(tile)
-            parts, _, _ = self._look(tile, core, targets, masks)
-        content, style, upstream = self._weigh(parts, shares, energies, style, knobs)
-        return (
-            content,
-            style,
-            tape.gradient(_flat(parts, []), tile, output_gradients=_flat(upstream, [])),
-        )
-
-    def _weigh(self, parts, shares, energies, style, knobs):
-        """The losses that the parts of a whole picture add up to.
-
-        Args:
-            parts: of this segment's layers; without the variation.
-            shares: of the picture, that regions cover, a list of one [K] or none.
-            energies: of the content targets, [N] by layer.
-            style: style targets by layer.
-            knobs: scalars.
-
-        Returns:
-            (content loss [N], style loss [N], gradient of the weighted total loss by
-            the parts).
-        """
-        with tf.GradientTape(persistent=True) as tape:
-            tape.watch([parts.sums, parts.distances])
-            style_loss = tf.constant(0.0)
-            if self.style_layers:
-                style_loss = self._whole.style_loss(parts.sums, style)
-                for share in shares:
-                    style_loss = tf.reduce_sum(share * style_loss, keepdims=True)
-            content_loss = tf.constant(0.0)
-            for layer in self.content_layers:
-                weight = self._whole.content_layer_weights[layer]
-                share = losses.relative(parts.distances[layer], energies[layer])
-                content_loss += weight * share
-            total = (
-                knobs.content_weight * content_loss + knobs.style_weight * style_loss
-            )
-        zero = tf.UnconnectedGradients.ZERO
-        sums, distances = tape.gradient(
-            total, [parts.sums, parts.distances], unconnected_gradients=zero
-        )
-        return content_loss, style_loss, Parts(sums, distances, ())
 
 
 class TiledContent(NamedTuple):
@@ -359,7 +69,7 @@ class TiledEngine:
         # Before and behind the cut; with masks and without.
         self._passes = {
             masked: [
-                _Passes(whole, *each, masked=masked)
+                Passes(whole, *each, masked=masked)
                 for each in zip(segments, cuts, strict=True)
             ]
             for masked in (False, True)
@@ -635,35 +345,6 @@ def _of_segment(passes, targets):
 
 def _cores(tile, masks):
     return [tile.core_of(mask) for mask in masks]
-
-
-def _flat(parts, at_cut):
-    """The parts that have a gradient, as a list."""
-    sums = [
-        s for each in parts.sums.values() for s in (each.activations, each.products)
-    ]
-    return [*sums, *parts.distances.values(), *parts.variation, *at_cut]
-
-
-def _crop(activations, core, stride):
-    """The core's part of a tile's activations of which each stands for `stride`."""
-    top, left = core[0] // stride, core[1] // stride
-    bottom, right = (core[0] + core[2]) // stride, (core[1] + core[3]) // stride
-    return activations[:, top:bottom, left:right]
-
-
-def _variation(tile, core):
-    """Sums of squared differences of the core's pixels to those below and right."""
-    top, left, height, width = tf.unstack(core)
-    below = tile[:, top : top + height + 1, left : left + width]
-    right = tile[:, top : top + height, left : left + width + 1]
-    return tuple(
-        tf.reduce_sum(tf.square(differences), axis=[1, 2, 3])
-        for differences in (
-            below[:, 1:] - below[:, :-1],
-            right[:, :, 1:] - right[:, :, :-1],
-        )
-    )
 
 
 def _pairs(shape):
