@@ -115,6 +115,22 @@ def test_pictures_in_between_and_the_sheet(pictures):
         assert sheet.height == 36 + 24
 
 
+def test_pictures_in_between_have_what_the_last_one_has(pictures):
+    with Image.open(pictures / "content.png") as photo:
+        photo.putalpha(100)
+        photo.save(pictures / "clear.png", dpi=(300, 300))
+    done = tfnst_command(
+        "stylize", "clear.png", "style.png", "-o", "out.png", "--save-every", "6",
+        *TINY_OPTIONS, cwd=pictures,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    for name in ("out-06.png", "out-12.png", "out.png"):
+        with Image.open(pictures / name) as out:
+            assert out.mode == "RGBA"
+            assert out.getchannel("A").getextrema() == (100, 100)
+            assert out.info["dpi"] == pytest.approx((300, 300), rel=1e-3)
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -299,6 +315,7 @@ def test_ctrl_c_keeps_the_picture_so_far(pictures, number):
         assert out.size == (48, 36)
     with Image.open(pictures / "film.gif") as film:
         assert film.size == (48, 36)
+    assert "tfnst: stopping after this step" in shown
     assert "Traceback" not in shown
 
 

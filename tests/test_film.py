@@ -11,6 +11,7 @@ import tfnst
 from tests.helpers import TINY, picture
 from tfnst import film as films
 from tfnst import memory, pyramid
+from tfnst.picture_info import PictureInfo
 from tfnst.results import LOSS_FIELDS, TransferProgress
 
 CONTENT, STYLE = picture(60, 80, seed=1), picture(50, 40, seed=2)
@@ -26,6 +27,7 @@ def progress(fraction, level=0.5, sides=(36, 48)):
         seconds=1.0,
         _average=np.full([1, *sides, 3], level, np.float32),
         _finish=lambda pictures: pictures,
+        _info=PictureInfo(),
     )
 
 

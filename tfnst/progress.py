@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import pathlib
 import shutil
 import signal
 import sys
 import time
+from typing import Any
 
 from tqdm import tqdm
 
-from tfnst import images
 from tfnst.results import TransferProgress
 
 
@@ -39,6 +40,10 @@ class StopSignals:
         if not self.begun or self.stopping:
             raise KeyboardInterrupt
         self.stopping = True
+        # A step of a huge picture takes minutes. Written as a handler may: the bar's
+        # own writing may be what was interrupted.
+        if sys.stderr.isatty():
+            os.write(sys.stderr.fileno(), b"\ntfnst: stopping after this step\n")
 
 
 class RunBar:
@@ -90,11 +95,19 @@ class RunProgress:
 
     While the run lasts, the first Ctrl-C (or SIGTERM) asks it to stop after the
     present step, so that the picture so far can be saved; a second one gives up.
+
+    Args:
+        output: file of the painted picture; those in between lie beside it.
+        save_every: write one after each multiple of so many steps; None for none.
+        saving: how, in arguments of `TransferProgress.save`.
     """
 
-    def __init__(self, output: pathlib.Path, save_every: int | None) -> None:
+    def __init__(
+        self, output: pathlib.Path, save_every: int | None, saving: dict[str, Any]
+    ) -> None:
         self._output = output
         self._save_every = save_every
+        self._saving = saving
         self._bar = RunBar()
         self._signals = StopSignals()
 
@@ -115,9 +128,8 @@ class RunProgress:
         if self._save_every and progress.step % self._save_every == 0:
             digits = len(str(progress.steps))
             name = f"{self._output.stem}-{progress.step:0{digits}}{self._output.suffix}"
-            images.save_image(
-                progress.image(), self._output.with_name(name), name="output"
-            )
+            path = self._output.with_name(name)
+            progress.save(path, name="output", **self._saving)
         if self._signals.stopping:
             progress.stop()
 

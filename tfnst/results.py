@@ -158,6 +158,7 @@ class TransferProgress:
     seconds: float
     _average: tf.Tensor | np.ndarray = dataclasses.field(repr=False)
     _finish: Callable[[tf.Tensor], tf.Tensor] = dataclasses.field(repr=False)
+    _info: images.PictureInfo = dataclasses.field(repr=False)
     _stopped: bool = dataclasses.field(default=False, repr=False)
 
     def image(self, size: int | None = None) -> Image.Image:
@@ -170,6 +171,30 @@ class TransferProgress:
         if size is not None:
             picture = pyramid.shrink_image(picture, size)
         return images.to_pil(np.asarray(self._finish(picture)[0]))
+
+    def save(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        name: str = "path",
+        quality: int = 95,
+        bits: int = 8,
+        keep_gps: bool = False,
+    ) -> None:
+        """Writes the picture as it is now, the first of several.
+
+        The arguments are those of `TransferResult.save`, and so are the errors. There
+        is no manifest in it: it can't be painted again.
+        """
+        images.save_image(
+            np.asarray(self._finish(self._average[:1])[0]),
+            path,
+            name=name,
+            quality=quality,
+            bits=bits,
+            info=self._info,
+            keep_gps=keep_gps,
+        )
 
     def stop(self) -> None:
         """Ends the run after this callback; `stylize` returns what there is."""

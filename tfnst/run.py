@@ -426,6 +426,7 @@ class Run:
             seconds=float(losses["seconds"]),
             _average=state.average,
             _finish=self._finish,
+            _info=self._infos[0],
         )
         self._callback(progress)
         if progress._stopped and self._done < self._pace.total:

@@ -135,7 +135,7 @@ def stylize(
         config, init_image = read_settings(settings, there)
     if manifest is not None:
         _warn_of_other_pictures(manifest, painted, content, style)
-    progress = RunProgress(pathlib.Path(output), save_every)
+    progress = RunProgress(pathlib.Path(output), save_every, saving)
 
     def write_others(result):
         if film is not None:
