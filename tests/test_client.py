@@ -197,8 +197,12 @@ def test_sends_the_settings_that_are_given(server, client):
         assert inputs[name] == tf.make_tensor_proto(value, tf.int32, [])
     for name, value in numbers.items():
         assert inputs[name] == tf.make_tensor_proto(value, tf.float32, [])
+    client.stylize(PNG, PAINTED, style_strength=0.25, style_weight=7)
+    weights = sent_all(server)
+    del weights["style_bytes"]
+    assert weights == {"style_weight": 7, "total_variation_weight": 10}
     client.stylize(PNG, PAINTED, steps=np.int64(3))
-    assert set(server.requests[1].inputs) == {"content_bytes", "style_bytes", "steps"}
+    assert set(server.requests[2].inputs) == {"content_bytes", "style_bytes", "steps"}
     assert sent(server, "steps") == 3
 
 

@@ -229,6 +229,7 @@ class StylizeClient:
         *,
         steps: int | None = None,
         size: int | None = None,
+        style_strength: float | None = None,
         content_weight: float | None = None,
         style_weight: float | None = None,
         total_variation_weight: float | None = None,
@@ -250,9 +251,10 @@ class StylizeClient:
             style_image: whose style; as `content_image`, or a `tfnst.StyleImage` with
                 a weight, a scale and masks, or a list of up to 8 of either. It may
                 have any shape.
-            steps, size, content_weight, style_weight, total_variation_weight,
-                learning_rate, seed, preserve_color: as in StyleTransferConfig. None,
-                the default, leaves the setting to the server.
+            steps, size, style_strength, content_weight, style_weight,
+                total_variation_weight, learning_rate, seed, preserve_color: as in
+                StyleTransferConfig. None, the default, leaves the setting to the
+                server.
             timeout: seconds, instead of the client's `timeout`.
 
         Returns:
@@ -266,6 +268,7 @@ class StylizeClient:
         settings = {
             "steps": steps,
             "size": size,
+            "style_strength": style_strength,
             "content_weight": content_weight,
             "style_weight": style_weight,
             "total_variation_weight": total_variation_weight,
@@ -275,6 +278,10 @@ class StylizeClient:
         }
         settings = {k: v for k, v in settings.items() if v is not None}
         config = StyleTransferConfig(**settings)
+        if settings.pop("style_strength", None) is not None:
+            # Servers know the weights that it stands for.
+            for name in ("style_weight", "total_variation_weight"):
+                settings.setdefault(name, config.loss_weights()[name])
         timeout = self._timeout if timeout is None else timeout
         if timeout is None:
             timeout = _seconds_for(config.steps, config.size)
@@ -289,14 +296,13 @@ class StylizeClient:
         else:
             style, _ = encode_picture(parts[0].image, name="style_image")
             add_input(request, "style_bytes", STRING, string_val=[style])
-        for name in settings:
-            value = [getattr(config, name)]
+        for name, value in settings.items():
             if name == "preserve_color":
-                add_input(request, name, STRING, string_val=[value[0].encode()])
+                add_input(request, name, STRING, string_val=[value.encode()])
             elif name in _INTEGERS:
-                add_input(request, name, INT32, int_val=value)
+                add_input(request, name, INT32, int_val=[value])
             else:
-                add_input(request, name, FLOAT, float_val=value)
+                add_input(request, name, FLOAT, float_val=[value])
         return self._read(self._call(self._predict, request, timeout), info)
 
     def status(self, *, timeout: float = _STATUS_SECONDS) -> list[ModelVersionStatus]:

@@ -20,6 +20,7 @@ _CHOICES = {
     "optimizer": config_module.OPTIMIZERS,
 }
 REQUEST_SETTINGS = (
+    "style_strength",
     "content_weight",
     "style_weight",
     "total_variation_weight",
