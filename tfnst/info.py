@@ -6,7 +6,7 @@ import importlib.metadata
 import os
 import platform
 
-from tfnst import backbones
+from tfnst import weight_sources
 from tfnst.config import BACKBONES
 from tfnst.precision import choose_precision, cpu_flags
 from tfnst.version import __version__
@@ -80,7 +80,7 @@ def _cpu_features():
 
 def _weights(name):
     try:
-        found = backbones.find_weights(name, download=False)
+        found = weight_sources.find_weights(name, download=False)
     except (OSError, ValueError) as error:
         return " ".join(str(error).split())
     return f"{found.source}: {found.path}"

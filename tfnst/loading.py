@@ -8,7 +8,7 @@ import os
 
 import tensorflow as tf
 
-from tfnst import backbones, engine, features
+from tfnst import backbones, engine, features, vgg, weight_sources
 from tfnst.config import StyleTransferConfig
 from tfnst.devices import placement
 from tfnst.precision import choose_precision
@@ -75,7 +75,7 @@ def _key(config):
     if config.weights is None:
         defaults["seed"] = config.seed
     # The variable stands in for the weights, so another value is another network.
-    return config.replace(**defaults), os.environ.get(backbones.WEIGHTS_VARIABLE)
+    return config.replace(**defaults), os.environ.get(weight_sources.WEIGHTS_VARIABLE)
 
 
 @functools.lru_cache(maxsize=4)
@@ -88,7 +88,7 @@ def _load_engine(config, _, strategy):
             weights=config.weights,
             pooling=config.pooling,
             last_layer=features.deepest_layer(
-                layers, order=backbones.layer_names(config.backbone)
+                layers, order=vgg.layer_names(config.backbone)
             ),
             seed=config.seed,
         )

@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 from PIL import Image
 
-from tfnst import backbones, images, pyramid
+from tfnst import images, pyramid, weight_sources
 from tfnst.config import StyleTransferConfig
 from tfnst.manifest import build_manifest
 
@@ -72,7 +72,7 @@ class TransferResult:
     losses: np.ndarray
     config: StyleTransferConfig
     backbone: str
-    weights: backbones.WeightsInfo
+    weights: weight_sources.WeightsInfo
     stopped: bool = False
     stop_reason: str | None = None
     shortened_by: tuple[str, ...] = ()

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 import tfnst
-from tfnst import backbones, evaluation, pyramid
+from tfnst import backbones, evaluation, pyramid, vgg, weight_files
 
 STYLE_MEASURES = ("style_gram", "style_swd")
 CONTENT_MEASURES = ("content_cosine", "content_self_similarity")
@@ -66,9 +66,9 @@ def build_judges(
     candidates.append(("random network", "vgg19", None))
     judges = []
     for name, backbone, weights in candidates:
-        held = backbones.layer_names(backbone)
+        held = vgg.layer_names(backbone)
         if weights is not None:
-            read = backbones.read_weights(weights)
+            read = weight_files.read_weights(weights)
             held = tuple(layer for layer in held if layer in read)
         judges.append(Judge(name, backbone, weights, free_layers(held, optimized)))
     return judges

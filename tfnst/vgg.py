@@ -1,0 +1,116 @@
+"""VGG19 and VGG16 without their dense layers, as Keras models.
+
+References:
+    Simonyan and Zisserman, "Very Deep Convolutional Networks for Large-Scale Image
+        Recognition", arXiv 1409.1556: the networks.
+    https://keras.io/api/applications/vgg/: the names of the layers.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+
+import keras
+import numpy as np
+
+# Convolutions in each block, and filters of each of them.
+VGG_BLOCKS = {"vgg19": (2, 2, 4, 4, 4), "vgg16": (2, 2, 3, 3, 3)}
+VGG_FILTERS = (64, 128, 256, 512, 512)
+CONVOLUTION = re.compile(r"block\d_conv\d")
+
+Arrays = dict[str, tuple[np.ndarray, np.ndarray]]
+Shapes = dict[str, tuple[int, int, int, int]]
+
+
+def layer_names(name: str) -> tuple[str, ...]:
+    """Keras' names of all layers of a backbone, first to last.
+
+    Raises:
+        ValueError: for an unknown backbone.
+    """
+    check_choice("name", name, VGG_BLOCKS)
+    names = []
+    for block, depth in enumerate(VGG_BLOCKS[name], start=1):
+        names += [f"block{block}_conv{i}" for i in range(1, depth + 1)]
+        names.append(f"block{block}_pool")
+    return tuple(names)
+
+
+def check_choice(argument: str, value: str, choices: Sequence[str]) -> None:
+    """Raises ValueError for what isn't one of the choices."""
+    if not isinstance(value, str) or value not in choices:
+        raise ValueError(
+            f"`{argument}` must be one of {', '.join(map(repr, choices))}. "
+            f"Received: {value!r}"
+        )
+
+
+def check_layer(name: str, last_layer: str | None) -> None:
+    """Raises ValueError for what is neither None nor a layer of a backbone."""
+    names = layer_names(name)
+    if last_layer is not None and last_layer not in names:
+        raise ValueError(
+            f"`last_layer` must be None or a layer of {name}: {', '.join(names)}. "
+            f"Received: {last_layer!r}"
+        )
+
+
+def kernel_shapes(names: Sequence[str]) -> Shapes:
+    """The shapes of the kernels of the convolutions among some layers."""
+    shapes, channels = {}, 3
+    for layer in names:
+        if CONVOLUTION.match(layer):
+            filters = VGG_FILTERS[int(layer[5]) - 1]
+            shapes[layer] = (3, 3, channels, filters)
+            channels = filters
+    return shapes
+
+
+def random_arrays(shapes: Shapes, seed: int) -> Arrays:
+    """He initialisation, arXiv 1502.01852: deviation sqrt(2 / inputs), biases 0."""
+    # Sums of four uniform integers are near enough to normal, and unlike NumPy's normal
+    # numbers they come from integer arithmetic: the same on every machine and version.
+    bits = np.random.PCG64(seed)
+    arrays = {}
+    for layer, shape in shapes.items():
+        drawn = bits.random_raw(math.prod(shape)).view(np.uint16).reshape(-1, 4)
+        unit = (drawn.sum(axis=1, dtype=np.int64) - 2 * 65535) / (65536 / math.sqrt(3))
+        kernel = unit.reshape(shape) * math.sqrt(2 / math.prod(shape[:3]))
+        arrays[layer] = kernel.astype("float32"), np.zeros(shape[3], "float32")
+    return arrays
+
+
+def build_vgg(
+    name: str, names: Sequence[str], shapes: Shapes, pooling: str
+) -> keras.Model:
+    """A network whose weights are all 0.
+
+    Args:
+        name: of the model.
+        names: of its layers.
+        shapes: of their kernels.
+        pooling: `"max"` or `"average"`.
+    """
+    # Stated for every layer, so that no global setting of Keras changes the network.
+    fixed = {"dtype": "float32", "data_format": "channels_last"}
+    pools = {"max": keras.layers.MaxPool2D, "average": keras.layers.AvgPool2D}
+    pixels = keras.Input([None, None, 3], dtype="float32", name="preprocessed_image")
+    x = pixels
+    for layer in names:
+        if layer in shapes:
+            x = keras.layers.Conv2D(
+                shapes[layer][-1],
+                3,
+                padding="same",
+                activation="relu",
+                kernel_initializer="zeros",  # uses up none of Keras' random numbers
+                name=layer,
+                **fixed,
+            )(x)
+        else:
+            x = pools[pooling](2, strides=2, name=layer, **fixed)(x)
+    model = keras.Model(pixels, x, name=name)
+    model.trainable = False
+    return model
