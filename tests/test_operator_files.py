@@ -241,6 +241,20 @@ def test_rest_requests_bring_every_input():
         assert type(value) is type(defaults[name])
 
 
+def test_the_inputs_of_blend_are_listed():
+    signatures = inspect.getsource(ServedStyleTransfer.signatures)
+    definition = signatures[signatures.index("def blend(") :]
+    definition = definition[: definition.index("):")]
+    inputs = re.findall(r"^ +(\w+)(?:=|,$)", definition, re.MULTILINE)
+    table = README[README.index("| input | type |") :].split("\n\n")[0]
+    listed = re.findall(r"^\| `(\w+)` ", table, re.MULTILINE)
+    assert inputs[: len(listed)] == listed
+    assert inputs[len(listed) :] == [
+        "steps", "size", "seed", "content_weight", "style_weight",
+        "total_variation_weight", "learning_rate",
+    ]  # fmt: skip
+
+
 def test_grpcurl_requests_are_messages():
     from google.protobuf import json_format
 
