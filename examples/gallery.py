@@ -12,7 +12,7 @@ import tempfile
 import numpy as np
 from color_modes import sheet, to_pil
 from PIL import Image
-from region_masks import SIDES, left_half, oval_mask
+from region_masks import SIDES, left_half
 
 import tfnst
 
@@ -94,36 +94,30 @@ def progress(size):
 
 def everything(size):
     """A cut-out photo, two styles in two regions, a kept part, and its own colours."""
-    cut_out = cut_out_cat()
-    inner = kept_part()
-    left = left_half() * (1 - inner)
-    right = (1 - left_half()) * (1 - inner)
+    rgb = np.asarray(Image.open(CAT).convert("RGB"))
+    alpha = Image.fromarray(np.uint8(255 * oval(0.45, 0.5, 0.42, 0.47)))
+    head = np.dstack([rgb, alpha.resize(rgb.shape[1::-1])])
+    left = left_half()
+    painted = 1 - np.maximum(oval(0.38, 0.38, 0.1, 0.16), oval(0.7, 0.45, 0.08, 0.15))
     blend = [
-        tfnst.StyleImage(image=MOSAIC, region=left),
-        tfnst.StyleImage(image=SWIRLS, region=right),
+        tfnst.StyleImage(image=MOSAIC, region=left * painted),
+        tfnst.StyleImage(image=SWIRLS, region=(1 - left) * painted),
     ]
-    pictures = [Image.fromarray(cut_out)]
+    pictures = [Image.fromarray(head)]
     with tempfile.TemporaryDirectory() as folder:
         for mode in ("none", "transport", "luminance"):
             # Alpha is in the file; `result.image` has none.
             path = pathlib.Path(folder) / f"{mode}.png"
-            paint(cut_out, blend, size=size, preserve_color=mode).save(path)
+            paint(head, blend, size=size, preserve_color=mode).save(path)
             pictures.append(Image.open(path).copy())
     pictures[0].thumbnail(pictures[1].size)
     return [over_chequers(picture) for picture in pictures]
 
 
-def cut_out_cat():
-    """The photo of the cat with alpha: an oval of it is seen, soft at its edge."""
-    rgb = np.asarray(Image.open(CAT).convert("RGB"))
-    alpha = Image.fromarray(np.uint8(255 * oval_mask()))
-    return np.dstack([rgb, alpha.resize(rgb.shape[1::-1])])
-
-
-def kept_part():
-    """White on the cat's eyes and nose, soft at the edge."""
-    y, x = ((np.indices(SIDES).T + 0.5) / SIDES).T
-    distance = np.hypot((x - 0.54) / 0.26, (y - 0.5) / 0.4)
+def oval(x, y, width, height):
+    """White in an oval, soft at its edge; its middle and radii in shares of a photo."""
+    rows, columns = ((np.indices(SIDES).T + 0.5) / SIDES).T
+    distance = np.hypot((columns - x) / width, (rows - y) / height)
     return np.clip((1.1 - distance) / 0.2, 0, 1).astype("float32")
 
 
@@ -141,11 +135,11 @@ LATE = ("block4_conv1", "block5_conv1")
 
 STRIPS = {
     "style_strength": each(
-        CAT, SWIRLS, *({"style_strength": x} for x in (0.2, 0.35, 0.5, 0.65, 0.8))
+        CAT, SWIRLS, *({"style_strength": x} for x in (0.1, 0.2, 0.5, 0.8))
     ),
     "style_scale": each(CAT, MOSAIC, *({"style_scale": x} for x in (0.5, 1, 2))),
     "init_image": each(
-        ROCKET, GLASS, *({"init_image": x} for x in ("content", "style", "noise"))
+        CAT, SWIRLS, *({"init_image": x} for x in ("content", "style", "noise"))
     ),
     "style_loss": each(
         ROCKET, SWIRLS, *({"style_loss": x} for x in ("moments", "gram"))
@@ -164,7 +158,7 @@ STRIPS = {
     ),
     "optimizer": each(CAT, GLASS, *({"optimizer": x} for x in ("adam", "lbfgs"))),
     "total_variation_weight": each(
-        ROCKET, HATCHING, *({"total_variation_weight": x} for x in (0, 40, 160))
+        CAT, SWIRLS, *({"total_variation_weight": x} for x in (0, 40, 160))
     ),
     "steps": each(CAT, GLASS, *({"steps": x} for x in (10, 25, 75))),
     "blends": styles(CAT, *(blend(*parts) for parts in ((3, 1), (1, 1), (1, 3)))),
