@@ -104,11 +104,13 @@ class Servable:
             for info in signature.outputs.values()
         }
         self._slots: queue.SimpleQueue[_Slot] = queue.SimpleQueue()
+        fetched = {name: self._tensors[name] for name in sorted(outputs)}
         with self._graph.as_default(), tf.device("/CPU:0"):
-            for index in range(slots):
-                fetched = {name: self._tensors[name] for name in sorted(outputs)}
-                self._slots.put(_Slot(index, fetched))
+            made = [_Slot(index, fetched) for index in range(slots)]
         self._graph.finalize()
+        for slot in made:
+            slot.prepare(self._session)
+            self._slots.put(slot)
 
     def close(self) -> None:
         """Frees the memory. No run may be going on."""
@@ -263,15 +265,20 @@ class _Slot:
             with tf.control_dependencies([output]):
                 self.ready[name] = tokens.enqueue(False)
         self.count = v1.placeholder(tf.int32, [])
-        self._taken = tokens.dequeue_many(self.count)
+        taken = tokens.dequeue_many(self.count)
         # Not tf.debugging.Assert, which wants to be a control dependency of something.
         self.guard = tf.raw_ops.Assert(
-            condition=tf.logical_not(tf.reduce_any(self._taken)), data=["cancelled"]
+            condition=tf.logical_not(tf.reduce_any(taken)), data=["cancelled"]
         )
         self._cancel = tokens.enqueue_many([[True] * most])
-        self._size = tokens.size()
+        self._clear = tokens.dequeue_many(tokens.size())
         # In the thread that calls: the runtime's own may all be at work.
         self._options = v1.RunOptions(inter_op_thread_pool=-1)
+
+    def prepare(self, session: v1.Session) -> None:
+        """Has the session build now what it needs for the other two: it takes long."""
+        self.cancel(session)
+        self.clear(session)
 
     def cancel(self, session: v1.Session) -> None:
         """Ends the slot's run, or the next one if none has begun."""
@@ -279,9 +286,7 @@ class _Slot:
 
     def clear(self, session: v1.Session) -> None:
         """Takes out what a run that failed or was cancelled left behind."""
-        size = session.run(self._size, options=self._options)
-        if size:
-            session.run(self._taken, {self.count: size}, options=self._options)
+        session.run(self._clear, options=self._options)
 
 
 def _choose_inputs(signature, sent) -> dict[str, Any]:
