@@ -82,7 +82,8 @@ def run(
     from PIL import Image
 
     import tfnst
-    from tfnst import memory, pyramid
+    from tfnst.engines import memory
+    from tfnst.ops import pyramid
 
     width = round(math.sqrt(megapixels * 1e6 * ASPECT))
     height = round(width / ASPECT)

@@ -36,8 +36,8 @@ import numpy as np
 from PIL import Image
 
 import tfnst
-from tfnst import images
-from tfnst.client import StylizeClient
+from tfnst.client.client import StylizeClient
+from tfnst.images import writing
 
 SMALL_SIZE = 64
 QUEUE = 64
@@ -117,7 +117,7 @@ def print_overhead(server: Server, config, size: int, steps: int, rounds: int) -
 
             def alone(files=files, settings=settings):
                 result = tfnst.stylize(*files, config=config, **settings)
-                images.to_pil(result.array).save(io.BytesIO(), "PNG", compress_level=1)
+                writing.to_pil(result.array).save(io.BytesIO(), "PNG", compress_level=1)
 
             def served(files=files, settings=settings):
                 client.stylize(*files, **settings)

@@ -15,7 +15,7 @@ import sys
 
 import psutil
 
-from tfnst import precision
+from tfnst.engines import precision
 
 FOLDER = pathlib.Path(__file__).parent
 BENCHMARKS = {

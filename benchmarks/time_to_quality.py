@@ -23,7 +23,8 @@ import tfnst
 from benchmarks.quality import judge, tutorials
 from benchmarks.quality.recipes import PEERS_LAYERS
 from benchmarks.quality.task import FULL_STEPS, Task
-from tfnst import backbones, images
+from tfnst.images import reading, writing
+from tfnst.networks import backbones
 
 SAMPLES = pathlib.Path(__file__).resolve().parents[1] / "examples" / "images"
 STEPS = (1, 2, 4, 8, 15, 25, 50, 100)
@@ -43,7 +44,7 @@ def main() -> None:
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)
 
-    content, style = map(images.load_image, (arguments.content, arguments.style))
+    content, style = map(reading.load_image, (arguments.content, arguments.style))
     config = tfnst.StyleTransferConfig(size=arguments.size)
     backbone = backbones.load_backbone(config.backbone, last_layer="block5_conv2")
     own = {*PEERS_LAYERS, *config.content_layers, *config.style_layers}
@@ -52,7 +53,7 @@ def main() -> None:
     print("recipe            seconds  " + "  ".join(f"{m:>23}" for m in MEASURES))
 
     def report(name, seconds, picture):
-        images.save_image(picture, arguments.out / f"{name}.png")
+        writing.save_image(picture, arguments.out / f"{name}.png")
         measured = look.measure(content, style, picture)
         values = "  ".join(f"{measured[m]:23.3f}" for m in MEASURES)
         print(f"{name:16}  {seconds:7.1f}  {values}", flush=True)

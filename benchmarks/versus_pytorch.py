@@ -24,7 +24,10 @@ import tensorflow as tf
 import torch
 from torch.nn import functional
 
-from tfnst import StyleTransferConfig, engine, features, loading, pyramid
+from tfnst import StyleTransferConfig
+from tfnst.engines import loading, whole
+from tfnst.networks import features
+from tfnst.ops import pyramid
 
 WARM_UP = 2
 MIN_COVARIANCE = 0.01
@@ -99,7 +102,7 @@ def pictures(size: int) -> tuple[tf.Tensor, tf.Tensor]:
 def tfnst_case(config: StyleTransferConfig, size: int) -> Case:
     """tfnst's own step, from the content image."""
     loop, _ = loading.load_engine(config)
-    knobs = engine.Knobs.from_config(config)
+    knobs = whole.Knobs.from_config(config)
     content, style = pictures(size)
     targets = loop.targets(content, style)
     held = [content, loop.init_state(content)]

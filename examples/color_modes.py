@@ -13,8 +13,8 @@ import numpy as np
 from PIL import Image
 
 import tfnst
-from tfnst import colors
 from tfnst.config import COLOR_MODES
+from tfnst.ops import color_transfer
 
 IMAGES = pathlib.Path(__file__).parent / "images"
 GAP = 6
@@ -42,7 +42,7 @@ def main():
         )
         print(f"{mode}: {result.losses[-1]['seconds']:.0f} s", flush=True)
         painted.append(result.image)
-        styles.append(to_pil(colors.match_style_colors(style, content, mode)))
+        styles.append(to_pil(color_transfer.match_style_colors(style, content, mode)))
     page = sheet([[to_pil(content), *painted], [None, *styles]], painted[0].size)
     tfnst.save_image(page, arguments.out, quality=85)
 

@@ -17,8 +17,8 @@ import numpy as np
 import pytest
 
 from tests.helpers import shared
-from tfnst import backbones, vgg, weight_files, weight_sources
 from tfnst.config import BACKBONES
+from tfnst.networks import backbones, vgg, weight_files, weight_sources
 
 URL = (
     "https://storage.googleapis.com/tensorflow/keras-applications/vgg19/"

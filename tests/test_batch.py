@@ -11,8 +11,10 @@ import pytest
 import tfnst
 from tests.helpers import TINY, picture
 from tests.test_cli import TFNST, TINY_OPTIONS, tfnst_command
-from tfnst import batch_items, engine, run
-from tfnst.manifest import read_manifest
+from tfnst.batch.items import find_pictures, read_pairs
+from tfnst.engines import whole
+from tfnst.images.manifest import read_manifest
+from tfnst.transfer import run
 
 STYLES = [picture(50, 40, seed=2), picture(44, 60, seed=3)]
 CONTENTS = [picture(60, 80, seed=1), picture(80, 60, seed=4), picture(60, 80, seed=5)]
@@ -141,7 +143,7 @@ def test_a_file_that_tfnst_has_not_painted_is_kept(files):
 
 
 def test_a_loss_that_is_not_finite_fails_its_own_picture_only(monkeypatch):
-    real = engine.StyleTransferEngine.step
+    real = whole.StyleTransferEngine.step
 
     def poisoned(self, image, state, targets, knobs):
         import tensorflow as tf
@@ -153,7 +155,7 @@ def test_a_loss_that_is_not_finite_fails_its_own_picture_only(monkeypatch):
         total = tf.where(bad, float("nan"), measured.total)
         return image, state, measured._replace(total=total)
 
-    monkeypatch.setattr(engine.StyleTransferEngine, "step", poisoned)
+    monkeypatch.setattr(whole.StyleTransferEngine, "step", poisoned)
     white = np.ones([60, 80, 3], np.float32)
     items = tfnst.stylize_batch(
         [CONTENTS[0], white, CONTENTS[2]],
@@ -220,7 +222,7 @@ def test_bad_arguments(tmp_path, changes, expected):
 def test_pairs_come_from_a_table(tmp_path):
     table = tmp_path / "pairs.csv"
     table.write_text("\ufeffstyle,content,note\ns.png,c.png,1\n/s2.png,d/c.png,2\n")
-    contents, styles = batch_items.read_pairs(table)
+    contents, styles = read_pairs(table)
     assert contents == [tmp_path / "c.png", tmp_path / "d" / "c.png"]
     assert [str(style) for style in styles] == [str(tmp_path / "s.png"), "/s2.png"]
 
@@ -230,20 +232,20 @@ def test_a_table_without_pairs_is_refused(tmp_path, text):
     table = tmp_path / "pairs.csv"
     table.write_text(text)
     with pytest.raises(ValueError, match="`pairs` must be a CSV file"):
-        batch_items.read_pairs(table)
+        read_pairs(table)
     with pytest.raises(FileNotFoundError, match="`pairs` must be a file"):
-        batch_items.read_pairs(tmp_path / "none.csv")
+        read_pairs(tmp_path / "none.csv")
 
 
 def test_folders_stand_for_their_pictures(files):
     (files / "notes.txt").write_text("")
     (files / ".hidden.png").write_text("")
-    found = batch_items.find_pictures([files, files / "x.png"])
+    found = find_pictures([files, files / "x.png"])
     names = ["photo0", "photo1", "photo2", "style0", "style1", "x"]
     assert [path.name for path in found] == [f"{name}.png" for name in names]
     (files / "empty").mkdir()
     with pytest.raises(ValueError, match="`contents` must be pictures, or folders"):
-        batch_items.find_pictures([files / "empty"])
+        find_pictures([files / "empty"])
 
 
 def command(folder, *arguments):

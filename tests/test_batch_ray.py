@@ -11,8 +11,9 @@ import pytest
 import tfnst
 from tests.helpers import TINY, picture
 from tests.test_cli import TFNST, TINY_OPTIONS
-from tfnst import batch_items, batch_ray, storage
-from tfnst.manifest import read_manifest
+from tfnst.batch import ray_workers, storage
+from tfnst.batch.items import find_pictures, plan_items
+from tfnst.images.manifest import read_manifest
 
 pytest.importorskip("ray")
 fsspec = pytest.importorskip("fsspec")
@@ -84,7 +85,7 @@ def test_pictures_at_urls_are_read_and_written(bucket, tmp_path):
     for name, seed in (("photos/a", 1), ("photos/b", 2), ("style", 3)):
         tfnst.save_image(picture(40, 52, seed=seed), tmp_path / "x.png")
         storage.write_url(f"{bucket}/{name}.png", (tmp_path / "x.png").read_bytes())
-    contents = batch_items.find_pictures([f"{bucket}/photos"])
+    contents = find_pictures([f"{bucket}/photos"])
     assert [storage.file_name(url) for url in contents] == ["a.png", "b.png"]
     contents.append(f"{bucket}/missing.png")
     arguments = (contents, [f"{bucket}/style.png"], f"{bucket}/new/out")
@@ -114,20 +115,20 @@ def test_a_url_that_nothing_opens_fails_its_picture():
         ({"workers": 0}, "`workers` must be 1 or more"),
         ({"cpus": -1}, "`cpus` and `gpus` must be numbers, 0 or more"),
         ({"cpus": 0}, "not both 0"),
-        ({"items": batch_items.plan_items(["a"], ["b"], None)}, "must be paths or"),
+        ({"items": plan_items(["a"], ["b"], None)}, "must be paths or"),
     ],
 )
 def test_bad_arguments(changes, expected):
-    items = batch_items.plan_items(["a.png"], ["b.png"], "out")
+    items = plan_items(["a.png"], ["b.png"], "out")
     arguments = {"items": items, "config": TINY} | changes
     with pytest.raises(ValueError, match=expected):
-        batch_ray.paint_items(
+        ray_workers.paint_items(
             arguments.pop("items"), arguments.pop("config"), **arguments
         )
 
 
 def test_workers_fill_the_cluster():
     resources = {"CPU": 8.0, "GPU": 2.0}
-    assert batch_ray._room(resources, 2.0, 0.0) == 4
-    assert batch_ray._room(resources, 1.0, 0.5) == 4
-    assert batch_ray._room({"CPU": 1.0}, 4.0, 0.0) == 1
+    assert ray_workers._room(resources, 2.0, 0.0) == 4
+    assert ray_workers._room(resources, 1.0, 0.5) == 4
+    assert ray_workers._room({"CPU": 1.0}, 4.0, 0.0) == 1

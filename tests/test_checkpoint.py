@@ -11,8 +11,8 @@ import pytest
 import tfnst
 from tests.helpers import TINY, picture
 from tests.test_cli import TFNST, TINY_OPTIONS, tfnst_command
-from tfnst import memory
-from tfnst.checkpoint import load_checkpoint
+from tfnst.engines import memory
+from tfnst.transfer.checkpoint import load_checkpoint
 
 CONTENT, STYLE = picture(60, 80, seed=1), picture(50, 40, seed=2)
 

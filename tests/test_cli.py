@@ -16,8 +16,8 @@ from PIL import Image
 
 import tfnst
 from tests.helpers import TINY, picture
-from tfnst import cli
-from tfnst.manifest import read_manifest
+from tfnst.cli import command
+from tfnst.images.manifest import read_manifest
 
 TINY_OPTIONS = [
     *("--weights", "none"),
@@ -27,7 +27,7 @@ TINY_OPTIONS = [
     *("--size", "48", "--min-size", "32", "--steps", "6"),
     *("--initial-steps", "6"),
 ]
-TFNST = [sys.executable, "-c", "from tfnst.cli import main; main()"]
+TFNST = [sys.executable, "-c", "from tfnst.cli.command import main; main()"]
 
 
 @pytest.fixture
@@ -56,7 +56,7 @@ def names(folder):
 def test_help_does_not_load_tensorflow(tmp_path):
     code = (
         "import sys\n"
-        "from tfnst.cli import cli\n"
+        "from tfnst.cli.command import cli\n"
         "for arguments in (['--help'], ['stylize', '--help'], ['info', '--help']):\n"
         "    cli.main(arguments, standalone_mode=False)\n"
         "heavy = {'tensorflow', 'keras', 'numpy', 'PIL', 'grpc'} & set(sys.modules)\n"
@@ -70,7 +70,7 @@ def test_help_does_not_load_tensorflow(tmp_path):
 
 
 def test_every_setting_is_an_option_with_its_default():
-    text = CliRunner().invoke(cli.cli, ["stylize", "--help"]).output
+    text = CliRunner().invoke(command.cli, ["stylize", "--help"]).output
     flat = " ".join(text.split())
     for name, value in tfnst.StyleTransferConfig().to_dict().items():
         assert f"--{name.replace('_', '-')} " in flat
@@ -191,7 +191,7 @@ def test_bad_input_is_one_line_and_leaves_nothing_behind(
     monkeypatch.setattr(sys, "argv", ["tfnst", "stylize", *TINY_OPTIONS, *arguments])
     monkeypatch.setattr(warnings, "showwarning", warnings.showwarning)
     with pytest.raises(SystemExit) as exit_:
-        cli.main()
+        command.main()
     assert exit_.value.code == 2
     printed = capsys.readouterr()
     assert printed.out == ""
@@ -254,7 +254,7 @@ def test_serving_commands_say_what_is_wrong(
     monkeypatch.setattr(sys, "argv", ["tfnst", *arguments])
     monkeypatch.setattr(warnings, "showwarning", warnings.showwarning)
     with pytest.raises(SystemExit) as exit_:
-        cli.main()
+        command.main()
     assert exit_.value.code == code
     printed = capsys.readouterr()
     assert re.search(rf"^tfnst: error: {message}", printed.err, re.M), printed.err
@@ -353,7 +353,7 @@ def run_here(monkeypatch, capsys, folder, *arguments):
     monkeypatch.setattr(warnings, "showwarning", warnings.showwarning)
     code = 0
     try:
-        cli.main()
+        command.main()
     except SystemExit as error:
         code = error.code
     return code, *capsys.readouterr()
@@ -441,11 +441,13 @@ def test_strange_manifests_are_refused(
 
 
 def test_bits_are_refused_before_the_work_starts(pictures, monkeypatch, capsys):
-    for command in (
+    for arguments in (
         ["stylize", "content.png", "style.png", "-o", "out.jpg"],
         ["batch", "content.png", "-s", "style.png", "-o", "out", "--suffix", ".jpg"],
     ):
-        code, _, err = run_here(monkeypatch, capsys, pictures, *command, "--bits", "16")
+        code, _, err = run_here(
+            monkeypatch, capsys, pictures, *arguments, "--bits", "16"
+        )
         assert code == 2
         assert err == (
             "tfnst: error: `bits` must be 8 in a .jpg file (PNG and TIFF hold 16). "

@@ -27,9 +27,9 @@ from tensorflow_serving.apis import (
 )
 
 from tests.helpers import picture
-from tfnst import channels, wire
-from tfnst import client as module
-from tfnst.client import (
+from tfnst.client import channels, messages
+from tfnst.client import client as module
+from tfnst.client.client import (
     DeadlineError,
     InvalidRequestError,
     ModelNotFoundError,
@@ -40,10 +40,11 @@ from tfnst.client import (
     StylizeClient,
     StylizeResponse,
 )
+from tfnst.client.pictures import encode_picture
 from tfnst.config import StyleTransferConfig
-from tfnst.images import load_image, read_picture, to_pil
-from tfnst.request_files import encode_picture
-from tfnst.style_images import StyleImage
+from tfnst.images.reading import load_image, read_picture
+from tfnst.images.style_images import StyleImage
+from tfnst.images.writing import to_pil
 
 Code = grpc.StatusCode
 CONTENT, STYLE = picture(20, 30, seed=1), picture(24, 18, seed=2)
@@ -166,7 +167,7 @@ def test_messages_are_those_of_tensorflow_serving(name, official):
             if field.message_type:
                 check(field.message_type, other.message_type)
 
-    check(wire.messages[name].DESCRIPTOR, official.DESCRIPTOR)
+    check(messages.messages[name].DESCRIPTOR, official.DESCRIPTOR)
 
 
 def test_sends_two_pictures_and_nothing_else_by_default(server, client):
@@ -881,10 +882,10 @@ def test_status(server, options, expected):
 
 def test_states_are_those_of_tensorflow_serving():
     state = get_model_status_pb2.ModelVersionStatus.State
-    assert {n: k for k, n in state.items() if n} == wire.STATES
-    assert tf.float32.as_datatype_enum == wire.FLOAT
-    assert tf.int32.as_datatype_enum == wire.INT32
-    assert tf.string.as_datatype_enum == wire.STRING
+    assert {n: k for k, n in state.items() if n} == messages.STATES
+    assert tf.float32.as_datatype_enum == messages.FLOAT
+    assert tf.int32.as_datatype_enum == messages.INT32
+    assert tf.string.as_datatype_enum == messages.STRING
 
 
 def test_waits_until_a_version_is_there(server, client, monkeypatch):

@@ -4,15 +4,18 @@ import tensorflow as tf
 
 import tfnst
 from tests.helpers import SAMPLES, TINY, picture
-from tfnst import colors, config, loading, pyramid, run
+from tfnst import config
+from tfnst.engines import loading
+from tfnst.ops import color_transfer, pyramid
+from tfnst.transfer import run
 
 MODES = config.COLOR_MODES[1:]
 CONTENT, STYLE = picture(60, 80, seed=1), picture(50, 40, seed=2)
 # All of these work on any number of pictures.
 MATCHES = {
-    "luminance": colors.match_lightness,
-    "histogram": colors.match_histogram,
-    "transport": colors.transport_colors,
+    "luminance": color_transfer.match_lightness,
+    "histogram": color_transfer.match_histogram,
+    "transport": color_transfer.transport_colors,
 }
 
 
@@ -46,7 +49,7 @@ def test_lab_of_known_colours():
         (5, 2, 1): (0.70, 0.65, 0.65),
     }
     rgb = np.array(list(known), np.float64) / 255
-    lab = colors.lab_from_srgb(rgb).numpy()
+    lab = color_transfer.lab_from_srgb(rgb).numpy()
     np.testing.assert_allclose(lab, list(known.values()), atol=0.02)
 
 
@@ -59,17 +62,17 @@ def test_oklab_of_known_colours():
         (0, 0, 1): (0.45201, -0.03246, -0.31153),
         (0, 0, 0): (0, 0, 0),
     }
-    oklab = colors.oklab_from_srgb(np.array(list(known), np.float64)).numpy()
+    oklab = color_transfer.oklab_from_srgb(np.array(list(known), np.float64)).numpy()
     np.testing.assert_allclose(oklab, list(known.values()), atol=2e-5)
 
 
 def test_oklab_and_back():
     rgb = np.random.default_rng(0).uniform(size=[1, 50, 60, 3]).astype(np.float32)
     rgb[0, :, :8] = np.round(rgb[0, :, :8])  # corners of the cube, too
-    back = colors.srgb_from_oklab(colors.oklab_from_srgb(rgb))
+    back = color_transfer.srgb_from_oklab(color_transfer.oklab_from_srgb(rgb))
     np.testing.assert_allclose(back, rgb, atol=2e-3)
     inside = muted(rgb, 0.9)
-    back = colors.srgb_from_oklab(colors.oklab_from_srgb(inside))
+    back = color_transfer.srgb_from_oklab(color_transfer.oklab_from_srgb(inside))
     np.testing.assert_allclose(back, inside, atol=1e-5)
 
 
@@ -77,12 +80,12 @@ def test_colours_out_of_gamut_keep_lightness_and_hue():
     rng = np.random.default_rng(0)
     lightness, hue = rng.uniform(0.05, 0.95, 500), rng.uniform(0, 2 * np.pi, 500)
     oklab = np.stack([lightness, 0.4 * np.cos(hue), 0.4 * np.sin(hue)], axis=-1)
-    rgb = colors.srgb_from_oklab(oklab.astype(np.float32)).numpy()
+    rgb = color_transfer.srgb_from_oklab(oklab.astype(np.float32)).numpy()
     assert rgb.min() >= 0
     assert rgb.max() <= 1
     # No chroma is lost that sRGB has: each colour touches a face of the cube.
     assert (np.minimum(rgb, 1 - rgb).min(axis=-1) < 0.02).all()
-    back = colors.oklab_from_srgb(rgb).numpy()
+    back = color_transfer.oklab_from_srgb(rgb).numpy()
     np.testing.assert_allclose(back[:, 0], lightness, atol=1e-3)
     turned = np.angle(np.exp(1j * (np.arctan2(back[:, 2], back[:, 1]) - hue)))
     # In the dark a step of 1e-6 in linear light turns the hue of a colour.
@@ -91,26 +94,30 @@ def test_colours_out_of_gamut_keep_lightness_and_hue():
 
 def test_replaced_chroma_is_the_contents():
     painted, content = muted(STYLE)[None], muted(CONTENT[:50, :40])[None]
-    result = colors.oklab_from_srgb(colors.replace_chroma(painted, content)).numpy()
-    expected = colors.oklab_from_srgb(content).numpy()
+    result = color_transfer.oklab_from_srgb(
+        color_transfer.replace_chroma(painted, content)
+    ).numpy()
+    expected = color_transfer.oklab_from_srgb(content).numpy()
     np.testing.assert_allclose(result[..., 1:], expected[..., 1:], atol=1e-5)
-    lightness = colors.oklab_from_srgb(painted).numpy()[..., 0]
+    lightness = color_transfer.oklab_from_srgb(painted).numpy()[..., 0]
     np.testing.assert_allclose(result[..., 0], lightness, atol=1e-5)
 
 
 def test_greys_have_the_lightness_of_colours():
     image = STYLE[None]
-    result = colors.grayscale(image)
-    before, after = (colors.oklab_from_srgb(x).numpy() for x in (image, result))
+    result = color_transfer.grayscale(image)
+    before, after = (color_transfer.oklab_from_srgb(x).numpy() for x in (image, result))
     np.testing.assert_allclose(after[..., 0], before[..., 0], atol=1e-5)
     np.testing.assert_allclose(after[..., 1:], 0, atol=1e-6)
-    np.testing.assert_allclose(colors.grayscale(result), result, atol=1e-5)
+    np.testing.assert_allclose(color_transfer.grayscale(result), result, atol=1e-5)
 
 
 def test_matched_lightness_has_mean_and_deviation_of_the_contents():
     style, content = muted(STYLE)[None], muted(CONTENT, 0.4)[None]
-    after = colors.oklab_from_srgb(colors.match_lightness(style, content)).numpy()
-    wanted = colors.oklab_from_srgb(content).numpy()[..., 0]
+    after = color_transfer.oklab_from_srgb(
+        color_transfer.match_lightness(style, content)
+    ).numpy()
+    wanted = color_transfer.oklab_from_srgb(content).numpy()[..., 0]
     np.testing.assert_allclose(after[..., 0].mean(), wanted.mean(), atol=1e-4)
     np.testing.assert_allclose(after[..., 0].std(), wanted.std(), atol=1e-4)
     np.testing.assert_allclose(after[..., 1:], 0, atol=1e-6)
@@ -118,7 +125,9 @@ def test_matched_lightness_has_mean_and_deviation_of_the_contents():
 
 def test_transported_colours_have_mean_and_covariance_of_the_contents():
     for content in (muted(CONTENT), muted(CONTENT) ** 2, grey(muted(CONTENT))):
-        result = colors.transport_colors(muted(STYLE)[None], content[None]).numpy()
+        result = color_transfer.transport_colors(
+            muted(STYLE)[None], content[None]
+        ).numpy()
         for one, other in zip(moments(result), moments(content), strict=True):
             np.testing.assert_allclose(one, other, atol=1e-3)
             np.testing.assert_allclose(one, other, atol=2e-2 * np.abs(other).max())
@@ -128,7 +137,11 @@ def test_transport_is_the_symmetric_map():
     # Of two colours of normal distributions the map is a positive definite matrix.
     style, content = muted(STYLE), muted(CONTENT)
     pixels = style.reshape(-1, 3).astype(np.float64)
-    result = colors.transport_colors(style[None], content[None]).numpy().reshape(-1, 3)
+    result = (
+        color_transfer.transport_colors(style[None], content[None])
+        .numpy()
+        .reshape(-1, 3)
+    )
     map_, *_ = np.linalg.lstsq(pixels - pixels.mean(0), result - result.mean(0))
     np.testing.assert_allclose(map_, map_.T, atol=1e-3)
     assert np.linalg.eigvalsh(map_).min() > 0
@@ -137,7 +150,7 @@ def test_transport_is_the_symmetric_map():
 def test_matched_histograms_have_the_contents_quantiles():
     levels = np.linspace(0, 1, 101)
     for style, content in ((STYLE, CONTENT), (muted(STYLE), CONTENT**2)):
-        result = colors.match_histogram(style[None], content[None]).numpy()
+        result = color_transfer.match_histogram(style[None], content[None]).numpy()
         for channel in range(3):
             one, other = (
                 np.quantile(x[..., channel], levels) for x in (result[0], content)
@@ -151,14 +164,14 @@ def test_matched_histograms_have_the_contents_quantiles():
 def test_even_areas_stay_even():
     style = STYLE.copy()
     style[10:30, 5:35] = 0.02
-    result = colors.match_histogram(style[None], CONTENT[None]).numpy()[0]
+    result = color_transfer.match_histogram(style[None], CONTENT[None]).numpy()[0]
     assert np.ptp(result[10:30, 5:35], axis=(0, 1)).max() < 1e-3
 
 
 def test_many_pixels_are_matched_by_a_sample_of_them(monkeypatch):
-    whole = colors.match_histogram(STYLE[None], CONTENT[None])
-    monkeypatch.setattr(colors, "_MOST_SAMPLES", 1500)
-    sampled = colors.match_histogram(STYLE[None], CONTENT[None])
+    whole = color_transfer.match_histogram(STYLE[None], CONTENT[None])
+    monkeypatch.setattr(color_transfer, "_MOST_SAMPLES", 1500)
+    sampled = color_transfer.match_histogram(STYLE[None], CONTENT[None])
     assert 0 < np.abs(sampled - whole).mean() < 0.02
 
 
@@ -166,10 +179,10 @@ def test_many_pixels_are_matched_by_a_sample_of_them(monkeypatch):
 def test_a_picture_has_its_own_colours_already(mode):
     for image in (STYLE[None], grey(STYLE)[None], np.full([1, 20, 20, 3], 0.3, "f")):
         # A colour that nearly all have is not told from those within a step of 8 bits.
-        expected = colors.grayscale(image) if mode == "luminance" else image
+        expected = color_transfer.grayscale(image) if mode == "luminance" else image
         np.testing.assert_allclose(MATCHES[mode](image, image), expected, atol=0.01)
     np.testing.assert_allclose(
-        colors.replace_chroma(muted(STYLE)[None], muted(STYLE)[None]),
+        color_transfer.replace_chroma(muted(STYLE)[None], muted(STYLE)[None]),
         muted(STYLE)[None],
         atol=1e-5,
     )
@@ -185,7 +198,9 @@ def test_a_grey_content_makes_a_grey_style(mode):
 
 def test_a_grey_content_makes_a_grey_picture():
     content = np.resize(grey(CONTENT), STYLE.shape)
-    assert_grey(colors.replace_chroma(STYLE[None], content[None]).numpy(), atol=1e-5)
+    assert_grey(
+        color_transfer.replace_chroma(STYLE[None], content[None]).numpy(), atol=1e-5
+    )
 
 
 @pytest.mark.parametrize("match", MATCHES.values(), ids=MATCHES)
@@ -225,7 +240,7 @@ def test_real_pictures():
         pyramid.resize_image(tfnst.load_image(SAMPLES / name), 96, 128)
         for name in ("photo_cat.jpg", "style_stained_glass.jpg")
     )
-    for match in (colors.match_histogram, colors.transport_colors):
+    for match in (color_transfer.match_histogram, color_transfer.transport_colors):
         result = match(style, content).numpy()
         for one, other in zip(moments(result), moments(content.numpy()), strict=True):
             np.testing.assert_allclose(one, other, atol=0.02)
@@ -304,5 +319,5 @@ def test_without_a_mode_nothing_is_touched(monkeypatch):
         "replace_chroma",
         *(f.__name__ for f in MATCHES.values()),
     ):
-        monkeypatch.setattr(colors, name, None)
+        monkeypatch.setattr(color_transfer, name, None)
     tfnst.stylize(CONTENT, STYLE, config=TINY)

@@ -9,8 +9,9 @@ from PIL import Image
 
 from tests.helpers import picture
 from tests.image_files import chunk, claiming_png, encode, png
-from tfnst.decoding import decode_picture, encode_png
-from tfnst.images import load_image, to_pil
+from tfnst.export.decoding import decode_picture, encode_png
+from tfnst.images.reading import load_image
+from tfnst.images.writing import to_pil
 
 LIMITS = {"name": "content_bytes", "min_side": 16, "max_pixels": 10_000}
 FORMATS = "an image file (PNG, JPEG, GIF, BMP or WebP)"

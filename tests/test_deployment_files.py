@@ -17,7 +17,6 @@ import yaml
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
 from tests.helpers import ROOT
-from tfnst import cli
 
 DOCKER = ROOT / "docker"
 KUBERNETES = ROOT / "serving" / "kubernetes"
@@ -262,7 +261,7 @@ def test_commands_of_the_images_are_tfnsts():
 def parse(command):
     program, name, *arguments = command
     assert program == "tfnst"
-    cli.cli.commands[name].make_context(name, arguments)
+    command.cli.commands[name].make_context(name, arguments)
 
 
 def test_compose_files_name_what_is_there():

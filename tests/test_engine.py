@@ -3,7 +3,10 @@ import pytest
 import tensorflow as tf
 
 from tests.helpers import TINY, picture
-from tfnst import engine, loading, pyramid, transfer
+from tfnst.engines import loading
+from tfnst.engines.whole import Knobs, Targets
+from tfnst.ops import pyramid
+from tfnst.transfer import style_transfer
 
 CONTENT, STYLE = picture(32, 40, seed=1)[None], picture(36, 32, seed=2)[None]
 
@@ -11,7 +14,7 @@ CONTENT, STYLE = picture(32, 40, seed=1)[None], picture(36, 32, seed=2)[None]
 def start(config, image=CONTENT, content=CONTENT, style=STYLE):
     loop, _ = loading.load_engine(config)
     image = tf.constant(image)
-    knobs = engine.Knobs.from_config(config)
+    knobs = Knobs.from_config(config)
     return loop, image, loop.init_state(image), loop.targets(content, style), knobs
 
 
@@ -277,13 +280,13 @@ def test_the_run_as_one_graph_equals_the_python_loop(optimizer):
             content,
             pyramid.first_image("noise", content, style, scales, seed=5),
             scales[:, 0],
-            engine.Knobs.from_config(config),
+            Knobs.from_config(config),
             scale_steps=pyramid.scale_steps(scales, config.steps, 9),
             style_targets=lambda scale: loop.style_targets(style, scales[scale, 1]),
         )
 
     painted, measured = paint(CONTENT, STYLE)
-    result = transfer.stylize(CONTENT[0], STYLE[0], config=config)
+    result = style_transfer.stylize(CONTENT[0], STYLE[0], config=config)
     np.testing.assert_allclose(painted[0], result.array, atol=1 / 255)
     np.testing.assert_allclose(measured[3, 0], result.losses["total"][-1], rtol=1e-3)
 
@@ -342,7 +345,7 @@ def test_enter_scale_resizes_all_there_is():
     np.testing.assert_allclose(image, expected, atol=1e-6)
     np.testing.assert_allclose(state.average, expected, atol=1e-6)
     wanted = loop.targets(expected, pyramid.resize_image(STYLE, 27, 24))
-    targets = engine.Targets(content, style)
+    targets = Targets(content, style)
     for got, other in zip(
         tf.nest.flatten(targets), tf.nest.flatten(wanted), strict=True
     ):

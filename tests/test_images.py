@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
-from tfnst import image_writing, images
-from tfnst.images import check_output_path, load_image, save_image, to_pil
+from tfnst.images import reading, writing
+from tfnst.images.reading import load_image
+from tfnst.images.writing import check_output_path, save_image, to_pil
 
 FILE = "an image file (PNG, JPEG, WebP, TIFF, ...)"
 SUFFIX = "a path that ends in .png, .jpg, .jpeg, .webp, .tif or .tiff"
@@ -109,8 +110,8 @@ def test_tensors():
 
 
 def test_import_leaves_tensorflow_alone():
-    code = "import sys, tfnst.images; sys.exit('tensorflow' in sys.modules)"
-    root = os.path.dirname(os.path.dirname(images.__file__))
+    code = "import sys, tfnst.images.writing; sys.exit('tensorflow' in sys.modules)"
+    root = os.path.dirname(os.path.dirname(reading.__file__))
     assert subprocess.run([sys.executable, "-c", code], cwd=root).returncode == 0
 
 
@@ -627,7 +628,7 @@ def test_to_pil_refuses(array):
 # Saving
 
 
-@pytest.mark.parametrize("suffix", images.SUFFIXES)
+@pytest.mark.parametrize("suffix", writing.SUFFIXES)
 def test_round_trips(tmp_path, suffix):
     lossless = suffix in (".png", ".tif", ".tiff")
     array = unit(noise()) if lossless else smooth()
@@ -638,7 +639,7 @@ def test_round_trips(tmp_path, suffix):
             load_image(path)[0], array, atol=0 if lossless else 0.05
         )
     with Image.open(path) as image:
-        assert image.format == image_writing.FORMATS[suffix]
+        assert image.format == writing.FORMATS[suffix]
     assert os.listdir(tmp_path) == [path.name]
 
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfnst import losses
+from tfnst.losses import terms
 
 
 def random(*shape, seed=0, dtype=np.float64):
@@ -32,18 +32,18 @@ def gradient(function, x):
 def test_gram_matrix_equals_numpy():
     f = random(2, 5, 3, 4)
     expected = np.einsum("nijc,nijd->ncd", f, f) / 15
-    np.testing.assert_allclose(losses.gram_matrix(f), expected, rtol=1e-12)
+    np.testing.assert_allclose(terms.gram_matrix(f), expected, rtol=1e-12)
 
 
 def test_gram_matrix_of_ones_is_ones_at_any_size():
     for height, width in ((1, 1), (4, 7), (32, 16)):
         np.testing.assert_allclose(
-            losses.gram_matrix(tf.ones([1, height, width, 3])), np.ones([1, 3, 3])
+            terms.gram_matrix(tf.ones([1, height, width, 3])), np.ones([1, 3, 3])
         )
 
 
 def test_gram_matrix_is_symmetric_and_positive_semi_definite():
-    gram = losses.gram_matrix(random(1, 3, 3, 16)).numpy()[0]
+    gram = terms.gram_matrix(random(1, 3, 3, 16)).numpy()[0]
     np.testing.assert_array_equal(gram, gram.T)
     assert np.linalg.eigvalsh(gram).min() > -1e-12
 
@@ -52,7 +52,7 @@ def test_gram_matrix_is_blind_to_where_things_are():
     f = random(1, 6, 4, 5)
     shuffled = np.random.default_rng(1).permutation(f.reshape(24, 5))
     np.testing.assert_allclose(
-        losses.gram_matrix(f), losses.gram_matrix(shuffled.reshape(1, 6, 4, 5))
+        terms.gram_matrix(f), terms.gram_matrix(shuffled.reshape(1, 6, 4, 5))
     )
 
 
@@ -61,7 +61,7 @@ def test_gram_matrix_gradient():
     u = random(2, 3, 3, seed=1)
 
     def value(x):
-        return tf.reduce_sum(losses.gram_matrix(x) * u)
+        return tf.reduce_sum(terms.gram_matrix(x) * u)
 
     np.testing.assert_allclose(
         gradient(value, f), central_differences(value, f), rtol=1e-6, atol=1e-8
@@ -71,12 +71,12 @@ def test_gram_matrix_gradient():
 @pytest.mark.parametrize("shape", [(3, 4), (2, 2, 3), (1, 2, 2, 3, 1)])
 def test_gram_matrix_refuses_other_ranks(shape):
     with pytest.raises(ValueError, match=r"^`activations` must be of the shape \[N"):
-        losses.gram_matrix(tf.zeros(shape))
+        terms.gram_matrix(tf.zeros(shape))
 
 
 def test_moments_equal_numpy():
     f = random(2, 5, 3, 4)
-    got = losses.moments(f)
+    got = terms.moments(f)
     np.testing.assert_allclose(got.mean, f.mean((1, 2)))
     for n in range(2):
         expected = np.cov(f[n].reshape(15, 4), rowvar=False, bias=True)
@@ -84,8 +84,8 @@ def test_moments_equal_numpy():
 
 
 def test_moments_loss():
-    values = [losses.moments(random(2, 4, 5, 3, seed=i)) for i in range(2)]
-    targets = [losses.moments(1 + random(2, 4, 5, 3, seed=9 + i)) for i in range(2)]
+    values = [terms.moments(random(2, 4, 5, 3, seed=i)) for i in range(2)]
+    targets = [terms.moments(1 + random(2, 4, 5, 3, seed=9 + i)) for i in range(2)]
     expected = 0
     for weight, value, target in zip((0.25, 0.75), values, targets, strict=True):
         mean = np.sum((value.mean - target.mean) ** 2, 1) / np.sum(target.mean**2, 1)
@@ -94,21 +94,21 @@ def test_moments_loss():
         ) / np.sum(target.covariance**2, (1, 2))
         expected += weight * (mean + covariance) / 2
     np.testing.assert_allclose(
-        losses.moments_loss(values, targets, layer_weights=[0.25, 0.75]), expected
+        terms.moments_loss(values, targets, layer_weights=[0.25, 0.75]), expected
     )
-    np.testing.assert_array_equal(losses.moments_loss(targets, targets), [0, 0])
-    shared = [losses.Moments(*(part[:1] for part in target)) for target in targets]
+    np.testing.assert_array_equal(terms.moments_loss(targets, targets), [0, 0])
+    shared = [terms.Moments(*(part[:1] for part in target)) for target in targets]
     np.testing.assert_allclose(
-        losses.moments_loss(values, shared)[0], losses.moments_loss(values, targets)[0]
+        terms.moments_loss(values, shared)[0], terms.moments_loss(values, targets)[0]
     )
 
 
 def test_moments_loss_gradient():
-    target = [losses.moments(random(1, 3, 4, 3, seed=1))]
+    target = [terms.moments(random(1, 3, 4, 3, seed=1))]
     x = random(1, 3, 4, 3)
 
     def value(x):
-        return losses.moments_loss([losses.moments(x)], target)
+        return terms.moments_loss([terms.moments(x)], target)
 
     np.testing.assert_allclose(
         gradient(value, x), central_differences(value, x), rtol=1e-5, atol=1e-9
@@ -116,16 +116,16 @@ def test_moments_loss_gradient():
 
 
 def test_moments_loss_of_a_target_of_one_colour():
-    flat = losses.moments(np.ones([1, 4, 4, 3]))
-    assert losses.moments_loss([flat], [flat]).numpy() == [0]
+    flat = terms.moments(np.ones([1, 4, 4, 3]))
+    assert terms.moments_loss([flat], [flat]).numpy() == [0]
     # A covariance as large as a hundredth of the Gram matrix's energy, 9, is worth 1.
-    other = losses.Moments(flat.mean, np.full([1, 3, 3], 0.1))
-    np.testing.assert_allclose(losses.moments_loss([other], [flat]), [0.5])
+    other = terms.Moments(flat.mean, np.full([1, 3, 3], 0.1))
+    np.testing.assert_allclose(terms.moments_loss([other], [flat]), [0.5])
 
 
-@pytest.mark.parametrize("loss", [losses.content_loss, losses.style_loss])
+@pytest.mark.parametrize("loss", [terms.content_loss, terms.style_loss])
 def test_relative_losses(loss):
-    shape = (2, 4, 4) if loss is losses.style_loss else (2, 3, 4, 5)
+    shape = (2, 4, 4) if loss is terms.style_loss else (2, 3, 4, 5)
     values = [random(*shape, seed=i) for i in range(2)]
     targets = [random(*shape, seed=10 + i) for i in range(2)]
     axes = tuple(range(1, len(shape)))
@@ -168,29 +168,29 @@ def test_losses_do_not_change_with_size():
         return np.tile(x, (1, 4, 4, 1))
 
     np.testing.assert_allclose(
-        losses.content_loss([tiled(small)], [tiled(target)]),
-        losses.content_loss([small], [target]),
+        terms.content_loss([tiled(small)], [tiled(target)]),
+        terms.content_loss([small], [target]),
     )
     np.testing.assert_allclose(
-        losses.gram_matrix(tiled(small)), losses.gram_matrix(small)
+        terms.gram_matrix(tiled(small)), terms.gram_matrix(small)
     )
 
 
 def test_a_target_without_energy_gives_no_nan():
     zeros = tf.zeros([1, 2, 2, 3])
-    assert losses.content_loss([zeros], [zeros]).numpy() == [0]
-    assert np.isfinite(losses.content_loss([zeros + 1], [zeros])).all()
+    assert terms.content_loss([zeros], [zeros]).numpy() == [0]
+    assert np.isfinite(terms.content_loss([zeros + 1], [zeros])).all()
 
 
 def test_one_style_serves_a_batch():
     grams, target = random(3, 4, 4), random(1, 4, 4, seed=1)
     np.testing.assert_allclose(
-        losses.style_loss([grams], [target]),
-        [losses.style_loss([gram[None]], [target])[0] for gram in grams],
+        terms.style_loss([grams], [target]),
+        [terms.style_loss([gram[None]], [target])[0] for gram in grams],
     )
 
 
-@pytest.mark.parametrize("loss", [losses.content_loss, losses.style_loss])
+@pytest.mark.parametrize("loss", [terms.content_loss, terms.style_loss])
 def test_shapes_are_never_broadcast(loss):
     with pytest.raises(ValueError, match="compares equal shapes"):
         loss([tf.zeros([2, 4, 4])], [tf.zeros([2, 4, 1])])
@@ -205,22 +205,22 @@ def test_shapes_are_never_broadcast(loss):
 
 
 def test_total_variation_of_known_pictures():
-    assert losses.total_variation_loss(tf.fill([1, 5, 7, 3], 0.3)).numpy() == [0]
+    assert terms.total_variation_loss(tf.fill([1, 5, 7, 3], 0.3)).numpy() == [0]
     checkerboard = (np.indices((6, 8)).sum(0) % 2).astype(np.float32)
     board = np.repeat(checkerboard[None, :, :, None], 3, -1)
-    np.testing.assert_allclose(losses.total_variation_loss(board), [2])
+    np.testing.assert_allclose(terms.total_variation_loss(board), [2])
     stripes = np.zeros((1, 4, 6, 3), np.float32)
     stripes[:, :, ::2] = 1
-    np.testing.assert_allclose(losses.total_variation_loss(stripes), [1])
+    np.testing.assert_allclose(terms.total_variation_loss(stripes), [1])
     ramp = np.broadcast_to(np.linspace(0, 1, 11)[None, :, None, None], (1, 11, 4, 3))
-    np.testing.assert_allclose(losses.total_variation_loss(ramp), [0.01])
+    np.testing.assert_allclose(terms.total_variation_loss(ramp), [0.01])
 
 
 def test_total_variation_gradient():
     x = random(2, 3, 4, 3)
     np.testing.assert_allclose(
-        gradient(losses.total_variation_loss, x),
-        central_differences(losses.total_variation_loss, x),
+        gradient(terms.total_variation_loss, x),
+        central_differences(terms.total_variation_loss, x),
         rtol=1e-5,
         atol=1e-9,
     )
@@ -228,11 +228,11 @@ def test_total_variation_gradient():
 
 def test_total_variation_refuses_other_ranks():
     with pytest.raises(ValueError, match=r"^`image` must be of the shape"):
-        losses.total_variation_loss(tf.zeros([4, 4, 3]))
+        terms.total_variation_loss(tf.zeros([4, 4, 3]))
 
 
 def test_total_loss_is_the_weighted_sum():
-    total = losses.total_loss(
+    total = terms.total_loss(
         tf.constant([1.0, 2.0]),
         tf.constant([3.0, 4.0]),
         tf.constant([5.0, 6.0]),
@@ -257,17 +257,17 @@ def test_a_blend_has_the_statistics_of_a_collage():
     shares = np.float32(parts)
     shares /= shares.sum(axis=1, keepdims=True)
     stacked = np.concatenate(pictures)
-    blended = losses.blend_moments(losses.moments(stacked), shares)
-    grams = losses.blend_gram_matrices(losses.gram_matrix(stacked), shares)
+    blended = terms.blend_moments(terms.moments(stacked), shares)
+    grams = terms.blend_gram_matrices(terms.gram_matrix(stacked), shares)
     for k, collage in enumerate(collages):
-        mean, covariance = losses.moments(collage)
+        mean, covariance = terms.moments(collage)
         np.testing.assert_allclose(blended.mean[k], mean[0], rtol=1e-5, atol=1e-6)
         np.testing.assert_allclose(
             blended.covariance[k], covariance[0], rtol=1e-4, atol=1e-5
         )
         np.testing.assert_allclose(
-            grams[k], losses.gram_matrix(collage)[0], rtol=1e-4, atol=1e-5
+            grams[k], terms.gram_matrix(collage)[0], rtol=1e-4, atol=1e-5
         )
     # One that is alone is itself, to the last bit.
-    for got, alone in zip(blended, losses.moments(stacked), strict=True):
+    for got, alone in zip(blended, terms.moments(stacked), strict=True):
         np.testing.assert_array_equal(got[2], alone[2])

@@ -9,8 +9,14 @@ from PIL import Image
 
 import tfnst
 from tests.helpers import TINY, picture
-from tfnst.images import SUFFIXES, load_image, save_image
-from tfnst.manifest import MAX_BYTES, build_manifest, describe_source, read_manifest
+from tfnst.images.manifest import (
+    MAX_BYTES,
+    build_manifest,
+    describe_source,
+    read_manifest,
+)
+from tfnst.images.reading import load_image
+from tfnst.images.writing import SUFFIXES, save_image
 
 CONTENT, STYLE = picture(60, 80, seed=1), picture(50, 40, seed=2)
 MANIFEST = build_manifest(

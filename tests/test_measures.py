@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 from tests.helpers import picture
-from tfnst import measures
+from tfnst.evaluation import measures
 
 
 def random(*shape, seed=0):

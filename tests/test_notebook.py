@@ -4,7 +4,7 @@ import pytest
 
 import tfnst
 from tests.helpers import ROOT, TINY, picture
-from tfnst.manifest import read_manifest
+from tfnst.images.manifest import read_manifest
 
 nbclient = pytest.importorskip("nbclient")
 nbformat = pytest.importorskip("nbformat")

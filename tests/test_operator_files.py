@@ -24,8 +24,12 @@ from tensorflow_serving.config import model_server_config_pb2
 
 import tfnst
 from tests.helpers import ROOT
-from tfnst.client import ModelNotFoundError, ServerUnavailableError, StylizeClient
-from tfnst.served_model import ServedStyleTransfer
+from tfnst.client.client import (
+    ModelNotFoundError,
+    ServerUnavailableError,
+    StylizeClient,
+)
+from tfnst.export.served_model import ServedStyleTransfer
 from tfnst.server import ModelServer
 
 SERVING = ROOT / "serving"

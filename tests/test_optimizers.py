@@ -7,7 +7,7 @@ import pytest
 import scipy.optimize
 import tensorflow as tf
 
-from tfnst import optimizers
+from tfnst.optimizers import lbfgs
 
 TOLERANCE = 1e-6  # of the projected gradient, where a search is over
 
@@ -62,10 +62,10 @@ def update_function(dtype=tf.float64, history=10, **settings):
     numbers = tf.TensorSpec([None], dtype)
     counts = tf.TensorSpec([None], tf.int32)
     ring = tf.TensorSpec([history, None, None], dtype)
-    state = optimizers.LBFGSState(
+    state = lbfgs.LBFGSState(
         params, numbers, params, numbers, params, numbers, counts, counts, ring, ring
     )
-    update = functools.partial(optimizers.lbfgs_update, **settings)
+    update = functools.partial(lbfgs.lbfgs_update, **settings)
     return tf.function(
         update, input_signature=[params, numbers, params, state], autograph=False
     )
@@ -77,7 +77,7 @@ def search(loss, start, *, steps, dtype=tf.float64, history=10, **settings):
     settings = {"learning_rate": 1.0, **settings}
     update = update_function(dtype, history, **settings)
     params = tf.constant(np.atleast_2d(start), dtype)
-    state = optimizers.lbfgs_init(params, history=history)
+    state = lbfgs.lbfgs_init(params, history=history)
     for _ in range(steps):
         value, gradients = evaluate(params)
         trial, state = update(params, value, gradients, state)
@@ -99,13 +99,13 @@ def test_adam_follows_its_formulas(as_tensor):
     x = rng.normal(size=(2, 3, 4))
     params, m, v = tf.constant(x), np.zeros_like(x), np.zeros_like(x)
     rate = tf.constant(0.05, tf.float64) if as_tensor else 0.05
-    state = optimizers.adam_init(params)
+    state = lbfgs.adam_init(params)
     for t in range(1, 101):
         g = rng.normal(size=x.shape)
         m = 0.8 * m + 0.2 * g
         v = 0.95 * v + 0.05 * g**2
         x = x - 0.05 * (m / (1 - 0.8**t)) / (np.sqrt(v / (1 - 0.95**t)) + 1e-3)
-        params, state = optimizers.adam_update(
+        params, state = lbfgs.adam_update(
             params,
             tf.constant(g),
             state,
@@ -122,10 +122,10 @@ def test_adam_follows_its_formulas(as_tensor):
 @pytest.mark.parametrize("beta", [0.0, 0.9, 0.999])
 def test_adams_first_step_is_the_learning_rate(beta):
     gradients = tf.constant([[1e-3, -7.0, 0.0, 1e6]])
-    params, _ = optimizers.adam_update(
+    params, _ = lbfgs.adam_update(
         tf.zeros_like(gradients),
         gradients,
-        optimizers.adam_init(gradients),
+        lbfgs.adam_init(gradients),
         learning_rate=0.1,
         beta_1=beta,
         beta_2=beta,
@@ -135,10 +135,10 @@ def test_adams_first_step_is_the_learning_rate(beta):
 
 
 def test_adam_keeps_the_bounds():
-    params, _ = optimizers.adam_update(
+    params, _ = lbfgs.adam_update(
         tf.constant([[0.05, 0.5, 0.95]]),
         tf.constant([[1.0, 1.0, -1.0]]),
-        optimizers.adam_init(tf.zeros([1, 3])),
+        lbfgs.adam_init(tf.zeros([1, 3])),
         learning_rate=0.1,
         lower=0.0,
         upper=1.0,
@@ -248,9 +248,9 @@ def test_directions_are_those_of_the_dense_inverse_hessian(history, bounds):
 
 
 def test_the_first_step_changes_values_by_the_learning_rate():
-    state = optimizers.lbfgs_init(tf.zeros([2, 3]))
+    state = lbfgs.lbfgs_init(tf.zeros([2, 3]))
     gradients = tf.constant([[1.0, -4.0, 2.0], [1e-6, 0.0, 0.0]])
-    params, _ = optimizers.lbfgs_update(
+    params, _ = lbfgs.lbfgs_update(
         tf.zeros([2, 3]), tf.ones([2]), gradients, state, learning_rate=0.02
     )
     np.testing.assert_allclose(
@@ -291,8 +291,8 @@ def test_the_same_search_gives_the_same_bits():
 @pytest.mark.parametrize("where", ["loss", "gradients"])
 def test_trials_that_are_not_finite_are_refused(bad, where):
     params = tf.constant([[1.0, 2.0]], tf.float64)
-    state = optimizers.lbfgs_init(params)
-    update = functools.partial(optimizers.lbfgs_update, learning_rate=0.1)
+    state = lbfgs.lbfgs_init(params)
+    update = functools.partial(lbfgs.lbfgs_update, learning_rate=0.1)
     trial, state = update(params, tf.reduce_sum(params**2, 1), 2 * params, state)
     loss, gradients = tf.reduce_sum(trial**2, 1), 2 * trial
     if where == "loss":
@@ -300,7 +300,7 @@ def test_trials_that_are_not_finite_are_refused(bad, where):
     else:
         gradients = tf.constant([[0.0, bad]], tf.float64)
     shorter, after = update(trial, loss, gradients, state)
-    np.testing.assert_array_equal(optimizers.lbfgs_best(after), params)
+    np.testing.assert_array_equal(lbfgs.lbfgs_best(after), params)
     np.testing.assert_allclose(shorter - params, 0.1 * (trial - params), rtol=1e-12)
 
 
@@ -309,19 +309,19 @@ def test_a_wall_of_nan_is_kept_out():
         return tf.reduce_sum(x - 0.01 * tf.math.log(x), axis=1)
 
     _, _, _, state = last(search(loss, [5.0, 0.5], steps=60))
-    np.testing.assert_allclose(optimizers.lbfgs_best(state), [[0.01, 0.01]], rtol=1e-5)
+    np.testing.assert_allclose(lbfgs.lbfgs_best(state), [[0.01, 0.01]], rtol=1e-5)
 
 
 def test_after_ten_refusals_it_starts_anew():
     evaluate = with_gradients(quadratic(3, 5))
     update = update_function(learning_rate=0.5)
     params = tf.constant([[3.0, 3.0, 3.0]], tf.float64)
-    state = optimizers.lbfgs_init(params)
+    state = lbfgs.lbfgs_init(params)
     for _ in range(4):
         params, state = update(params, *evaluate(params), state)
-    best = optimizers.lbfgs_best(state)
+    best = lbfgs.lbfgs_best(state)
     assert int(state.pairs[0]) > 0
-    for refusal in range(optimizers.MAX_REJECTIONS):
+    for refusal in range(lbfgs.MAX_REJECTIONS):
         assert int(state.rejections[0]) == refusal
         _, gradients = evaluate(params)
         worse = tf.constant([1e9], tf.float64)
@@ -338,7 +338,7 @@ def test_steps_grow_where_the_loss_curves_downward():
 
     run = search(loss, [2000 * np.pi * 0.499], steps=25, learning_rate=0.1)
     _, _, _, state = last(run)
-    np.testing.assert_allclose(optimizers.lbfgs_best(state), [[0.0]], atol=1e-2)
+    np.testing.assert_allclose(lbfgs.lbfgs_best(state), [[0.0]], atol=1e-2)
 
 
 def test_a_start_outside_the_bounds_is_projected():
@@ -357,7 +357,7 @@ def test_it_stays_at_the_optimum(bounds):
 
     for params, _, _, state in search(loss, start, steps=25, **bounds):
         np.testing.assert_array_equal(params, [start])
-        np.testing.assert_array_equal(optimizers.lbfgs_best(state), [start])
+        np.testing.assert_array_equal(lbfgs.lbfgs_best(state), [start])
 
 
 @pytest.mark.parametrize("bounds", [{}, {"lower": 0.0, "upper": 1.0}])
@@ -400,12 +400,12 @@ def picture_update(name, params, state):
     loss, gradients = with_gradients(picture_loss)(params)
     settings = {"learning_rate": 0.02, "lower": 0.0, "upper": 1.0}
     if name == "adam":
-        return optimizers.adam_update(params, gradients, state, **settings)
-    return optimizers.lbfgs_update(params, loss, gradients, state, **settings)
+        return lbfgs.adam_update(params, gradients, state, **settings)
+    return lbfgs.lbfgs_update(params, loss, gradients, state, **settings)
 
 
 def picture_loop(name, params, steps):
-    init = getattr(optimizers, f"{name}_init")
+    init = getattr(lbfgs, f"{name}_init")
     return tf.while_loop(
         lambda step, *_: step < steps,
         lambda step, *rest: (step + 1, *picture_update(name, *rest)),
@@ -416,7 +416,7 @@ def picture_loop(name, params, steps):
 @pytest.mark.parametrize("name", ["adam", "lbfgs"])
 def test_loops_of_any_kind_agree(name, tmp_path):
     params = pictures()
-    state = getattr(optimizers, f"{name}_init")(params)
+    state = getattr(lbfgs, f"{name}_init")(params)
     for _ in range(30):
         params, state = picture_update(name, params, state)
     assert float(tf.reduce_sum(picture_loss(params) - picture_loss(pictures()))) < 0
@@ -460,7 +460,7 @@ def test_it_compiles_with_xla(name):
 # What is refused
 
 
-@pytest.mark.parametrize("init", [optimizers.adam_init, optimizers.lbfgs_init])
+@pytest.mark.parametrize("init", [lbfgs.adam_init, lbfgs.lbfgs_init])
 @pytest.mark.parametrize("bad", [tf.zeros([3]), tf.zeros([1, 3], tf.int32)])
 def test_wrong_params_are_refused(init, bad):
     with pytest.raises(ValueError, match=r"`params` must be .* Received:"):
@@ -470,7 +470,7 @@ def test_wrong_params_are_refused(init, bad):
 @pytest.mark.parametrize("history", [0, -1, 2.5, None, True])
 def test_wrong_histories_are_refused(history):
     with pytest.raises(ValueError, match=r"`history` must be .* Received:"):
-        optimizers.lbfgs_init(tf.zeros([1, 3]), history=history)
+        lbfgs.lbfgs_init(tf.zeros([1, 3]), history=history)
 
 
 @pytest.mark.parametrize(
@@ -491,7 +491,7 @@ def test_adam_refuses_wrong_arguments(name, value):
     params = tf.zeros([1, 3])
     arguments = {"gradients": params, "learning_rate": 0.1, "upper": 1.0, name: value}
     with pytest.raises(ValueError, match=f"`{name}` must be .*Received:"):
-        optimizers.adam_update(params, state=optimizers.adam_init(params), **arguments)
+        lbfgs.adam_update(params, state=lbfgs.adam_init(params), **arguments)
 
 
 @pytest.mark.parametrize(
@@ -514,6 +514,4 @@ def test_lbfgs_refuses_wrong_arguments(name, value):
         name: value,
     }
     with pytest.raises(ValueError, match=f"`{name}` must be .*Received:"):
-        optimizers.lbfgs_update(
-            params, state=optimizers.lbfgs_init(params), **arguments
-        )
+        lbfgs.lbfgs_update(params, state=lbfgs.lbfgs_init(params), **arguments)

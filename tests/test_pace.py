@@ -7,8 +7,8 @@ import pytest
 
 import tfnst
 from tests.helpers import TINY, picture
-from tfnst import loading
-from tfnst.pace import Pace
+from tfnst.engines import loading
+from tfnst.transfer.pace import Pace
 
 CONTENT, STYLE = picture(60, 80, seed=1), picture(50, 40, seed=2)
 PIXELS, STEPS = np.array([100, 200, 400]), np.array([40, 25, 10])

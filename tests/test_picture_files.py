@@ -14,18 +14,12 @@ from PIL import Image, ImageCms
 import tfnst
 from tests.helpers import TINY, picture
 from tests.image_files import chunk, encode, png
-from tfnst.color_profiles import convert_array, srgb_profile
-from tfnst.images import (
-    SUFFIXES,
-    PictureInfo,
-    check_output_path,
-    load_image,
-    read_picture,
-    save_image,
-)
-from tfnst.manifest import read_manifest
-from tfnst.picture_info import EXIF_IFD, GPS_IFD
-from tfnst.transparency import fill_hidden, resize_alpha
+from tfnst.images.color_profiles import convert_array, srgb_profile
+from tfnst.images.manifest import read_manifest
+from tfnst.images.metadata import EXIF_IFD, GPS_IFD, PictureInfo
+from tfnst.images.reading import load_image, read_picture
+from tfnst.images.transparency import fill_hidden, resize_alpha
+from tfnst.images.writing import SUFFIXES, check_output_path, save_image
 
 MANIFEST = {"settings": {"size": 48}}
 WITH_ALPHA = (".png", ".webp", ".tif")

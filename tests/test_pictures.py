@@ -8,8 +8,8 @@ from PIL import Image
 
 import tfnst
 from tests.helpers import SAMPLES, shared
-from tfnst import images
-from tfnst.client import StylizeClient
+from tfnst.client.client import StylizeClient
+from tfnst.images import reading
 from tfnst.server import ModelServer
 
 pytestmark = pytest.mark.slow
@@ -51,7 +51,7 @@ def test_takes_on_the_style_and_keeps_the_content(painted):
         small = Image.fromarray(np.uint8(picture * 255)).convert("L").resize((24, 16))
         return np.asarray(small, np.float64).ravel()
 
-    photo = images.load_image(PHOTO)[0]
+    photo = reading.load_image(PHOTO)[0]
     # Light stays light and dark stays dark; with the style it has nothing in common.
     assert np.corrcoef(grey(result.array), grey(photo))[0, 1] > 0.5
 
@@ -60,7 +60,7 @@ def test_takes_on_the_colours_of_the_style(painted):
     def mean(array):
         return np.asarray(array).reshape(-1, 3).mean(0)
 
-    photo, style = (images.load_image(p) for p in (PHOTO, STYLE))
+    photo, style = (reading.load_image(p) for p in (PHOTO, STYLE))
     before = np.abs(mean(photo) - mean(style))
     after = np.abs(mean(painted[181].array) - mean(style))
     # All the way would lose the content, which is dark.

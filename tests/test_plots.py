@@ -9,7 +9,7 @@ from PIL import Image
 
 import tfnst
 from tests.helpers import TINY, picture
-from tfnst import plots
+from tfnst.visualization import plots
 
 CONTENT, STYLE = picture(60, 80, seed=1), picture(50, 40, seed=2)
 

@@ -4,7 +4,8 @@ import tensorflow as tf
 
 import tfnst
 from tests.helpers import TINY, picture
-from tfnst import backbones, features, precision
+from tfnst.engines import precision
+from tfnst.networks import backbones, features
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import tfnst
 from tests.helpers import TINY, picture
 from tests.test_cli import TINY_OPTIONS, names, pictures, run_here  # noqa: F401
 from tfnst.config import preset_settings
-from tfnst.manifest import read_manifest
+from tfnst.images.manifest import read_manifest
 from tfnst.presets import PRESETS
 
 CONTENT, STYLE = picture(60, 80, seed=1), picture(50, 40, seed=2)

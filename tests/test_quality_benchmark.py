@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from benchmarks.quality import crowson, fronts, johnson, judge, recipes, report, task
 from tests.helpers import picture
-from tfnst import backbones, vgg
+from tfnst.networks import backbones, vgg
 
 SIZE = 48
 TINY = {"min_size": 32}

@@ -7,10 +7,14 @@ import tensorflow as tf
 import tfnst
 from tests.helpers import TINY, picture
 from tests.test_cli import TINY_OPTIONS, tfnst_command
-from tfnst import engine, loading, losses, memory, regions, tiling
-from tfnst.manifest import describe_source, read_manifest
-from tfnst.run import Run
-from tfnst.transfer import load_job, load_style
+from tfnst.engines import loading, memory
+from tfnst.engines.tiled import TiledEngine
+from tfnst.engines.whole import Knobs, Targets
+from tfnst.images.manifest import describe_source, read_manifest
+from tfnst.losses import terms
+from tfnst.ops.masks import layer_weights, resize_mask
+from tfnst.transfer.run import Run
+from tfnst.transfer.style_transfer import load_job, load_style
 
 CONTENT, STYLE = picture(75, 90, 1), picture(66, 83, 2)
 RED, BLUE = picture(50, 40, seed=2), picture(44, 60, seed=3)
@@ -25,16 +29,16 @@ def test_sums_with_weights_are_numpys():
     generator = np.random.default_rng(0)
     seen = generator.normal(size=(1, 4, 5, 3)).astype(np.float32)
     weights = generator.uniform(size=(2, 4, 5, 1)).astype(np.float32)
-    sums = losses.activation_sums(seen, weights)
+    sums = terms.activation_sums(seen, weights)
     flat, w = seen.reshape(20, 3), weights.reshape(2, 20)
     np.testing.assert_allclose(sums.count, w.sum(1), rtol=1e-6)
     np.testing.assert_allclose(sums.activations, w @ flat, rtol=1e-5)
     np.testing.assert_allclose(
         sums.products, np.einsum("kp,pc,pd->kcd", w, flat, flat), rtol=1e-5, atol=1e-5
     )
-    ones = losses.activation_sums(seen, np.ones((1, 4, 5, 1), np.float32))
-    plain = losses.moments(tf.constant(seen))
-    for got, expected in zip(losses.moments_of_sums(ones), plain, strict=True):
+    ones = terms.activation_sums(seen, np.ones((1, 4, 5, 1), np.float32))
+    plain = terms.moments(tf.constant(seen))
+    for got, expected in zip(terms.moments_of_sums(ones), plain, strict=True):
         np.testing.assert_allclose(got, expected, atol=1e-6)
 
 
@@ -44,8 +48,8 @@ def test_gradient_of_sums_with_weights():
     weights = tf.constant(generator.uniform(size=(2, 3, 4, 1)))
 
     def function(activations):
-        sums = losses.activation_sums(activations, weights)
-        mean, covariance = losses.moments_of_sums(sums)
+        sums = terms.activation_sums(activations, weights)
+        mean, covariance = terms.moments_of_sums(sums)
         return tf.reduce_sum(mean**3) + tf.reduce_sum(tf.sin(covariance))
 
     theory, numeric = tf.test.compute_gradient(function, [seen])
@@ -87,8 +91,8 @@ def test_where_nothing_is_left_there_is_no_region():
 
 def test_masks_are_averaged_over_areas():
     mask = np.float32([[[[1.0], [0.0], [0.0], [0.0]]] * 4])
-    np.testing.assert_allclose(regions.resize_mask(mask, 2, 2)[0, 0, :, 0], [0.5, 0])
-    pooled = regions.layer_weights(tf.constant(np.arange(25.0).reshape(1, 5, 5, 1)), 2)
+    np.testing.assert_allclose(resize_mask(mask, 2, 2)[0, 0, :, 0], [0.5, 0])
+    pooled = layer_weights(tf.constant(np.arange(25.0).reshape(1, 5, 5, 1)), 2)
     np.testing.assert_allclose(pooled[0, ..., 0], [[3, 5], [13, 15]])
 
 
@@ -135,8 +139,8 @@ def test_each_half_gets_its_own_style():
             loop._style_sums(loop.feature_extractor(picture[None, :, columns]))
             for picture in (one, other)
         ]
-        grams = [[losses.gram_of_sums(s) for s in each.values()] for each in sums]
-        return float(losses.style_loss(*grams)[0])
+        grams = [[terms.gram_of_sums(s) for s in each.values()] for each in sums]
+        return float(terms.style_loss(*grams)[0])
 
     for columns, own, other in (
         (slice(None, middle), red, blue),
@@ -175,12 +179,12 @@ def test_a_style_is_taken_from_where_its_mask_is_white():
 )
 def test_tiles_give_the_gradient_of_the_whole_with_masks(tiles):
     whole, _ = loading.load_engine(TINY, regions=True)
-    knobs = engine.Knobs.from_config(TINY)
+    knobs = Knobs.from_config(TINY)
     content = CONTENT[None]
     image = np.random.default_rng(0).uniform(size=content.shape).astype(np.float32)
     masks = np.stack([SOFT, 1 - SOFT])[..., None]
     mask = SOFT[None, :66, :83, None]
-    tiled = tiling.TiledEngine(whole, **tiles)
+    tiled = TiledEngine(whole, **tiles)
     sides = tf.constant(STYLE.shape[:2])
 
     def targets(painter):
@@ -194,7 +198,7 @@ def test_tiles_give_the_gradient_of_the_whole_with_masks(tiles):
             else tiled.content_targets(content)
         )
         style = tf.nest.map_structure(lambda *s: tf.concat(s, axis=0), *each)
-        return engine.Targets(content_targets, style, (masks,))
+        return Targets(content_targets, style, (masks,))
 
     with tf.GradientTape() as tape:
         tensor = tf.constant(image)

@@ -6,7 +6,9 @@ import tensorflow as tf
 
 import tfnst
 from tests.helpers import TINY, picture
-from tfnst import engine, loading, memory, rollback, tiling
+from tfnst.engines import loading, memory, tiled
+from tfnst.engines.whole import StyleTransferEngine, TransferState
+from tfnst.transfer import rollback
 
 CONTENT, STYLE = picture(60, 80, seed=1), picture(50, 40, seed=2)
 # How far step 9 of each run gets from the content, and step 10 gets farther.
@@ -26,7 +28,7 @@ MESSAGE = (
 def poison(monkeypatch):
     """Makes losses NaN where the picture is far from the content and steps are long."""
     loading._load_engine.cache_clear()
-    real = engine.StyleTransferEngine._losses
+    real = StyleTransferEngine._losses
 
     def poison(far, rate):
         def losses(self, image, targets, knobs):
@@ -36,7 +38,7 @@ def poison(monkeypatch):
             nan = tf.fill(tf.shape(measured.total), float("nan"))
             return measured._replace(total=tf.where(bad, nan, measured.total))
 
-        monkeypatch.setattr(engine.StyleTransferEngine, "_losses", losses)
+        monkeypatch.setattr(StyleTransferEngine, "_losses", losses)
 
     yield poison
     loading._load_engine.cache_clear()
@@ -78,7 +80,7 @@ def test_a_run_goes_on_by_smaller_steps(poison, kind, callback_steps):
 
 def test_no_less_is_tried_than_four_times(monkeypatch):
     rates = []
-    real = engine.StyleTransferEngine._losses
+    real = StyleTransferEngine._losses
 
     def losses(self, image, targets, knobs):
         measured = real(self, image, targets, knobs)
@@ -90,7 +92,7 @@ def test_no_less_is_tried_than_four_times(monkeypatch):
         nan = tf.fill(tf.shape(measured.total), float("nan"))
         return measured._replace(total=tf.where(bad, nan, measured.total))
 
-    monkeypatch.setattr(engine.StyleTransferEngine, "_losses", losses)
+    monkeypatch.setattr(StyleTransferEngine, "_losses", losses)
     loading._load_engine.cache_clear()
     config = TINY.replace(ema_momentum=0, init_image="content", learning_rate=0.016)
     with (
@@ -123,7 +125,7 @@ def test_tiles_go_back_too(monkeypatch, kind):
     def build_plan(*_, **__):
         return memory.Plan("block1_pool", 24, 9, 0, 1.0)
 
-    real = tiling.TiledEngine.losses_and_gradient
+    real = tiled.TiledEngine.losses_and_gradient
 
     def poisoned(self, image, targets, knobs):
         measured, gradient = real(self, image, targets, knobs)
@@ -133,7 +135,7 @@ def test_tiles_go_back_too(monkeypatch, kind):
         return measured, gradient
 
     monkeypatch.setattr(memory, "build_plan", build_plan)
-    monkeypatch.setattr(tiling.TiledEngine, "losses_and_gradient", poisoned)
+    monkeypatch.setattr(tiled.TiledEngine, "losses_and_gradient", poisoned)
     with pytest.warns(UserWarning, match=MESSAGE) as told:
         result = tfnst.stylize(CONTENT, STYLE, config=config)
     assert len(told) == 1
@@ -189,7 +191,7 @@ def test_nothing_poisoned_is_remembered():
     nan = tf.fill(average.shape, float("nan"))
     state = loop.init_state(average)
     adam = state.optimizer._replace(first_moment=nan, second_moment=nan)
-    state = engine.TransferState(tf.constant(9), adam, average)
+    state = TransferState(tf.constant(9), adam, average)
     image, after = rollback.roll_back(loop, average, state, None, 4)
     np.testing.assert_array_equal(image, CONTENT[None])
     np.testing.assert_array_equal(after.average, CONTENT[None])

@@ -6,10 +6,11 @@ import pytest
 import tfnst
 from tests.helpers import TINY, picture
 from tests.test_cli import TINY_OPTIONS, tfnst_command
-from tfnst import loading, style_images
 from tfnst.cli import styles as command_styles
-from tfnst.manifest import describe_source, read_manifest
-from tfnst.transfer import load_style
+from tfnst.engines import loading
+from tfnst.images import style_images
+from tfnst.images.manifest import describe_source, read_manifest
+from tfnst.transfer.style_transfer import load_style
 
 CONTENT = picture(60, 80, seed=1)
 RED, BLUE = picture(50, 40, seed=2), picture(44, 60, seed=3)

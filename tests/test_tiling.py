@@ -9,8 +9,11 @@ import tensorflow as tf
 
 import tfnst
 from tests.helpers import TINY, picture
-from tfnst import StyleTransferConfig, engine, loading, memory, tiles, tiling
-from tfnst.features import split_feature_extractor
+from tfnst import StyleTransferConfig
+from tfnst.engines import loading, memory, tiles
+from tfnst.engines import tiled as tiled_module
+from tfnst.engines.whole import Knobs, Targets
+from tfnst.networks.features import split_feature_extractor
 
 DEEP = StyleTransferConfig(weights=None, precision="float32")
 CONTENT, STYLE = picture(75, 90, 1)[None], picture(66, 83, 2)[None]
@@ -27,13 +30,13 @@ def whole_gradient(whole, image, targets, knobs):
 def compare(config, content, style, tolerance, **tiles):
     """Asserts that tiles of a kind give what the whole gives, for a random picture."""
     whole, _ = loading.load_engine(config)
-    knobs = engine.Knobs.from_config(config)
+    knobs = Knobs.from_config(config)
     image = np.random.default_rng(0).uniform(size=content.shape).astype(np.float32)
     expected, gradient = whole_gradient(
         whole, image, whole.targets(tf.constant(content), tf.constant(style)), knobs
     )
-    tiled = tiling.TiledEngine(whole, **tiles)
-    targets = engine.Targets(
+    tiled = tiled_module.TiledEngine(whole, **tiles)
+    targets = Targets(
         tiled.content_targets(content), tiled.style_targets(style, style.shape[1:3])
     )
     measured, got = tiled.losses_and_gradient(image, targets, knobs)
@@ -160,7 +163,7 @@ def test_a_run_in_tiles_gives_the_picture_of_a_run_without(in_tiles, optimizer):
 
 def test_a_strip_is_as_good_as_a_picture(in_tiles, monkeypatch):
     whole = tfnst.stylize(CONTENT, STYLE, config=TINY)
-    monkeypatch.setattr(tiling, "_STRIP", 7)
+    monkeypatch.setattr(tiled_module, "_STRIP", 7)
     strips = tfnst.stylize(CONTENT, STYLE, config=TINY)
     # A row's place in a strip is rounded, and with it what it is enlarged from.
     np.testing.assert_allclose(whole.array, strips.array, atol=1e-5)

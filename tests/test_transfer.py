@@ -7,7 +7,9 @@ from PIL import Image
 
 import tfnst
 from tests.helpers import TINY, picture
-from tfnst import engine, loading, pyramid, run
+from tfnst.engines import loading, whole
+from tfnst.ops import pyramid
+from tfnst.transfer import run
 
 CONTENT, STYLE = picture(60, 80, seed=1), picture(50, 40, seed=2)
 
@@ -52,7 +54,7 @@ def test_is_nearer_to_the_style_than_the_content_was(result):
         for p, s in zip((CONTENT, STYLE), sides, strict=True)
     )
     targets = loop.targets(content, style)
-    knobs = engine.Knobs.from_config(TINY)
+    knobs = whole.Knobs.from_config(TINY)
     before = loop._losses(content, targets, knobs).style
     after = loop._losses(tf.constant(result.array[None]), targets, knobs).style
     assert after < 0.7 * before
@@ -199,7 +201,7 @@ def test_layers_must_exist():
 
 
 def test_a_loss_that_is_not_finite_stops_and_keeps_the_last_good_picture(monkeypatch):
-    real = engine.StyleTransferEngine.step
+    real = whole.StyleTransferEngine.step
 
     def poisoned(self, image, state, targets, knobs):
         new_image, new_state, measured = real(self, image, state, targets, knobs)
@@ -211,7 +213,7 @@ def test_a_loss_that_is_not_finite_stops_and_keeps_the_last_good_picture(monkeyp
             measured._replace(total=total),
         )
 
-    monkeypatch.setattr(engine.StyleTransferEngine, "step", poisoned)
+    monkeypatch.setattr(whole.StyleTransferEngine, "step", poisoned)
     config = TINY.replace(ema_momentum=0.5)  # not shared with another test's engine
     with (
         pytest.warns(UserWarning, match="with half the `learning_rate`"),
@@ -285,13 +287,13 @@ def test_files_give_what_their_pixels_give(tmp_path):
 
 def test_a_style_transfer_gives_what_stylize_gives(monkeypatch):
     seen = []
-    style_targets = engine.StyleTransferEngine._style_targets
+    style_targets = whole.StyleTransferEngine._style_targets
 
     def counted(self, *arguments):
         seen.append(1)
         return style_targets(self, *arguments)
 
-    monkeypatch.setattr(engine.StyleTransferEngine, "_style_targets", counted)
+    monkeypatch.setattr(whole.StyleTransferEngine, "_style_targets", counted)
     config = TINY.replace(ema_momentum=0.4)  # an engine of its own, not yet traced
     style_transfer = tfnst.StyleTransfer(STYLE, config=config)
     for content in (CONTENT, CONTENT[:, ::-1], CONTENT[:32]):

@@ -6,24 +6,29 @@ used.
 
 from __future__ import annotations
 
-import importlib
 from typing import TYPE_CHECKING
 
+from tfnst.lazy import lazy_names
 from tfnst.version import __version__
 
 if TYPE_CHECKING:
-    from tfnst.batch import stylize_batch
-    from tfnst.batch_items import BatchItem
-    from tfnst.batch_painter import BatchProgress
+    from tfnst.batch.batch import stylize_batch
+    from tfnst.batch.items import BatchItem
+    from tfnst.batch.painter import BatchProgress
     from tfnst.config import StyleTransferConfig
-    from tfnst.evaluation import Evaluation, evaluate
-    from tfnst.export import export_saved_model
-    from tfnst.film import Film
-    from tfnst.images import load_image, save_image
-    from tfnst.plots import plot_losses
-    from tfnst.results import NonFiniteLossError, TransferProgress, TransferResult
-    from tfnst.style_images import StyleImage
-    from tfnst.transfer import StyleTransfer, stylize
+    from tfnst.evaluation.evaluation import Evaluation, evaluate
+    from tfnst.export.saved_model import export_saved_model
+    from tfnst.images.reading import load_image
+    from tfnst.images.style_images import StyleImage
+    from tfnst.images.writing import save_image
+    from tfnst.transfer.results import (
+        NonFiniteLossError,
+        TransferProgress,
+        TransferResult,
+    )
+    from tfnst.transfer.style_transfer import StyleTransfer, stylize
+    from tfnst.visualization.film import Film
+    from tfnst.visualization.plots import plot_losses
 
 __all__ = [
     "BatchItem",
@@ -47,33 +52,23 @@ __all__ = [
 ]
 
 _MODULES = {
-    "BatchItem": "tfnst.batch_items",
-    "BatchProgress": "tfnst.batch_painter",
-    "Evaluation": "tfnst.evaluation",
-    "Film": "tfnst.film",
-    "NonFiniteLossError": "tfnst.results",
-    "StyleImage": "tfnst.style_images",
-    "StyleTransfer": "tfnst.transfer",
+    "BatchItem": "tfnst.batch.items",
+    "BatchProgress": "tfnst.batch.painter",
+    "Evaluation": "tfnst.evaluation.evaluation",
+    "Film": "tfnst.visualization.film",
+    "NonFiniteLossError": "tfnst.transfer.results",
+    "StyleImage": "tfnst.images.style_images",
+    "StyleTransfer": "tfnst.transfer.style_transfer",
     "StyleTransferConfig": "tfnst.config",
-    "TransferProgress": "tfnst.results",
-    "TransferResult": "tfnst.results",
-    "evaluate": "tfnst.evaluation",
-    "export_saved_model": "tfnst.export",
-    "load_image": "tfnst.images",
-    "plot_losses": "tfnst.plots",
-    "save_image": "tfnst.images",
-    "stylize": "tfnst.transfer",
-    "stylize_batch": "tfnst.batch",
+    "TransferProgress": "tfnst.transfer.results",
+    "TransferResult": "tfnst.transfer.results",
+    "evaluate": "tfnst.evaluation.evaluation",
+    "export_saved_model": "tfnst.export.saved_model",
+    "load_image": "tfnst.images.reading",
+    "plot_losses": "tfnst.visualization.plots",
+    "save_image": "tfnst.images.writing",
+    "stylize": "tfnst.transfer.style_transfer",
+    "stylize_batch": "tfnst.batch.batch",
 }
 
-
-def __getattr__(name: str):
-    if name not in _MODULES:
-        raise AttributeError(f"module 'tfnst' has no attribute {name!r}")
-    value = getattr(importlib.import_module(_MODULES[name]), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__():
-    return sorted(set(globals()) | set(__all__))
+__getattr__, __dir__ = lazy_names(__name__, _MODULES)

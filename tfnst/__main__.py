@@ -1,5 +1,5 @@
 """`python -m tfnst` is the `tfnst` command."""
 
-from tfnst.cli import main
+from tfnst.cli.command import main
 
 main()

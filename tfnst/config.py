@@ -48,7 +48,8 @@ class StyleTransferConfig:
     Attributes:
         backbone: `"vgg19"` or `"vgg16"`.
         weights: `"imagenet"`, the path of a weight file, or None for a seeded random
-            network. `tfnst.backbones.load_backbone` says where `"imagenet"` looks.
+            network. `tfnst.networks.backbones.load_backbone` says where `"imagenet"`
+            looks.
         content_layers: names of Keras layers whose activations are compared.
         content_layer_weights: one weight a content layer, or None for equal ones.
             They are scaled to sum to 1.
@@ -63,9 +64,10 @@ class StyleTransferConfig:
             from each layer to the next: colour and stroke before large forms. They
             are scaled to sum to 1.
         precision: of the network: `"float32"`, `"bfloat16"`, or `"auto"`, which is
-            bfloat16 where that is faster; see `tfnst.precision.choose_precision`.
+            bfloat16 where that is faster; see
+            `tfnst.engines.precision.choose_precision`.
         device: what computes: `"cpu"`, `"gpu"`, `"tpu"`, or `"auto"`, the best that
-            there is; see `tfnst.devices`.
+            there is; see `tfnst.engines.devices`.
         pooling: `"max"` as VGG was trained, or `"average"`.
         content_weight: weight of the content loss, 0 or more.
         style_strength: the one knob for people, from 0 (the photo) to 1 (mostly
@@ -78,8 +80,8 @@ class StyleTransferConfig:
             aren't, the style's are taken. `"luminance"`: only lightness is painted,
             and each pixel has the content's hue and chroma. `"histogram"` and
             `"transport"`: the style picture is first given the content's colours, all
-            of their distribution or its mean and covariance. `tfnst.colors` has the
-            formulas.
+            of their distribution or its mean and covariance. `tfnst.ops.color_transfer`
+            has the formulas.
         optimizer: `"adam"` or `"lbfgs"`.
         learning_rate: Adam's step at the start of each scale, in units of the pixel
             range [0, 1]; it falls to a tenth over the scale. For L-BFGS the largest

@@ -19,9 +19,10 @@ from benchmarks.quality import report
 from benchmarks.quality.judge import build_judges, style_as_picture
 from benchmarks.quality.recipes import PEERS_LAYERS, build_recipes, tfnst_config
 from benchmarks.quality.task import BudgetError, Task, fit, resized
-from tfnst import backbones, images
 from tfnst.config import StyleTransferConfig
-from tfnst.precision import choose_precision
+from tfnst.engines.precision import choose_precision
+from tfnst.images import reading, writing
+from tfnst.networks import backbones
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 SAMPLES = ROOT / "examples" / "images"
@@ -83,7 +84,7 @@ def main() -> None:
 
     rows = []
     for pair, (content_path, style_path) in pairs.items():
-        content, style = (images.load_image(p) for p in (content_path, style_path))
+        content, style = (reading.load_image(p) for p in (content_path, style_path))
         folder = arguments.out / pair
         folder.mkdir(parents=True, exist_ok=True)
         references = {
@@ -92,7 +93,7 @@ def main() -> None:
         }
         for name, picture in references.items():
             path = folder / f"{name}.png"
-            images.save_image(picture, path)
+            writing.save_image(picture, path)
             record = _judged({}, judges, content, style, picture)
             rows += _rows(pair, name, 1.0, record)
         for name in chosen:
@@ -227,7 +228,7 @@ def _painted(path, task, name, paint, changes, *, again):
     if not np.isfinite(painting.array).all():
         print(f"{label}: left out, the picture isn't finite", flush=True)
         return None
-    images.save_image(painting.array, path)
+    writing.save_image(painting.array, path)
     share = painting.spent / task.budget
     print(f"{label}: {share:.0%} of the budget in {seconds:.0f} s", flush=True)
     return {

@@ -10,7 +10,9 @@ from typing import Any
 import numpy as np
 
 import tfnst
-from tfnst import backbones, evaluation, pyramid, vgg, weight_files
+from tfnst.evaluation import evaluation
+from tfnst.networks import backbones, vgg, weight_files
+from tfnst.ops import pyramid
 
 STYLE_MEASURES = ("style_gram", "style_swd")
 CONTENT_MEASURES = ("content_cosine", "content_self_similarity")

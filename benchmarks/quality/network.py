@@ -19,7 +19,8 @@ import keras
 import tensorflow as tf
 
 from benchmarks.quality.task import fit, resized
-from tfnst import backbones, features, images
+from tfnst.images import reading
+from tfnst.networks import backbones, features
 
 SAMPLES = pathlib.Path(__file__).resolve().parents[2] / "examples" / "images"
 SAMPLE_SIZE = 256
@@ -130,7 +131,7 @@ def _sample_means(by_weights):
     sums = dict.fromkeys(VGG19_MEANS, 0.0)
     paths = sorted(SAMPLES.glob("*.jpg"))
     for path in paths:
-        picture = images.load_image(path)
+        picture = reading.load_image(path)
         seen = model(to_caffe(resized(picture, fit(picture, SAMPLE_SIZE))))
         for layer in sums:
             sums[layer] += float(tf.reduce_mean(seen[layer]))

@@ -10,8 +10,8 @@ import numpy as np
 import tfnst
 from benchmarks.quality import crowson, johnson, tutorials
 from benchmarks.quality.task import BudgetError, Painting, Task
-from tfnst import pyramid
 from tfnst.config import MAX_STEPS, StyleTransferConfig
+from tfnst.ops import pyramid
 
 Paint = Callable[[Task], Painting]
 

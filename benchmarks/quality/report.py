@@ -11,7 +11,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from benchmarks.quality import fronts
 from benchmarks.quality.judge import STYLE_MEASURES, point
-from tfnst.evaluation import Evaluation
+from tfnst.evaluation.evaluation import Evaluation
 
 MEASURES = tuple(Evaluation.measures())
 REFERENCES = ("photo", "style")

@@ -7,7 +7,8 @@ import dataclasses
 import numpy as np
 import tensorflow as tf
 
-from tfnst import backbones, pyramid
+from tfnst.networks import backbones
+from tfnst.ops import pyramid
 
 # A run of 1,000 steps at the full size: what Crowson's, the TensorFlow tutorial's and
 # Johnson's recipes spend at 512 pixels, 262 million pixel-evaluations of a square.

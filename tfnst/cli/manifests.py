@@ -5,7 +5,7 @@ from __future__ import annotations
 
 def read_painted(path, name):
     """How a picture was painted."""
-    from tfnst.manifest import read_manifest
+    from tfnst.images.manifest import read_manifest
 
     manifest = read_manifest(path, name=name)
     if manifest is None:

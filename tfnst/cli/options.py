@@ -133,7 +133,7 @@ def read_settings(settings, others=DEFAULTS):
         if name.endswith(("layers", "layer_weights")):
             settings[name] = tuple(part.strip() for part in settings[name].split(","))
     if "config" in settings:
-        from tfnst.config_files import read_config_file
+        from tfnst.cli.config_files import read_config_file
 
         settings = read_config_file(settings.pop("config")) | settings
     if "preset" in settings:

@@ -38,7 +38,7 @@ def style_arguments(command):
 
 def read_styles(styles, regions, style_masks):
     """The `StyleImage`s that the arguments of `style_arguments` stand for."""
-    from tfnst.style_images import StyleImage
+    from tfnst.images.style_images import StyleImage
 
     given = [_split_style(each) for each in styles]
     return [

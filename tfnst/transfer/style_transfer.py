@@ -1,0 +1,242 @@
+"""stylize(): pictures in, a painted picture out."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+from tfnst.config import INIT_IMAGES, StyleTransferConfig, build_config
+from tfnst.images import reading
+from tfnst.images.manifest import describe_source
+from tfnst.images.style_images import describe_style, style_images
+from tfnst.ops import pyramid
+from tfnst.transfer.checkpoint import CheckpointKeeper, load_checkpoint
+from tfnst.transfer.results import Callback, TransferResult, as_one_callback
+from tfnst.transfer.run import Job, Run
+from tfnst.transfer.styles import Style
+
+
+def stylize(
+    content_image: Any,
+    style_image: Any,
+    *,
+    init_image: Any = None,
+    config: StyleTransferConfig | None = None,
+    preset: str | None = None,
+    callback: Callback | Iterable[Callback] | None = None,
+    callback_steps: int | None = None,
+    checkpoint: str | os.PathLike[str] | None = None,
+    checkpoint_seconds: float = 60.0,
+    resume: str | os.PathLike[str] | None = None,
+    **settings: Any,
+) -> TransferResult:
+    """Paints the content image in the style of the style image.
+
+    The pixels are optimised, coarse to fine, until content loss, style loss and total
+    variation, weighted, are small; the result is the moving average of the last
+    pictures, at the size asked for, with the content image's shape.
+
+    Where a picture is transparent its visible neighbourhood is painted, and the
+    content image's alpha, Exif data and resolution go into the file that
+    `TransferResult.save` writes.
+
+    After a step whose loss is NaN or infinite the run goes back to the last good
+    picture, says so once by a warning, and goes on with half the learning rate; after
+    four times it gives up.
+
+    Args:
+        content_image: what to paint: a path, bytes of an image file, a binary file
+            object, a PIL image, or an array or tensor as `tfnst.load_image`
+            takes them.
+        style_image: whose style; as `content_image`. It may have any shape. A list of
+            pictures is blended: what of each goes in, and how large, is said by
+            `tfnst.StyleImage`.
+        init_image: what to start from: `"content"` (default), `"style"`, `"noise"`,
+            or a picture (resized; a file of such a name is `"./noise"`).
+        config: the settings; StyleTransferConfig() by default.
+        preset: `"fast"`, `"balanced"` (the defaults), `"fine"` or `"poster"`: a few
+            settings that replace those of `config`.
+        callback: called with a TransferProgress about twice a second and after the
+            last step. It may call `progress.stop()`. Several, such as a `tfnst.Film`
+            and a function, are given as a list.
+        callback_steps: call back after each multiple of so many steps, too; 1 or more.
+        checkpoint: file to keep the state of the run in, so that it can be resumed
+            after whatever ends it. It is some 50 bytes a pixel with Adam.
+        checkpoint_seconds: between two checkpoints, at least; 0 for one after each
+            group of steps. Default 60.
+        resume: a checkpoint to go on from, of the same pictures. The settings are its
+            own; others that are given must be the same. The picture is the one that
+            the run would have given without a break, bit for bit on the same machine.
+        **settings: fields of StyleTransferConfig that replace those of `config` and
+            `preset`.
+
+    Returns:
+        TransferResult. The same arguments give the same picture on the same machine.
+
+    Raises:
+        ValueError: for bad settings or pictures; the message names the argument.
+        OSError: for files that can't be read, and when no weights can be had.
+        NonFiniteLossError: (a ValueError) when the loss becomes NaN or infinite and
+            shorter steps don't help; its `result` holds the last good picture.
+        MemoryError: when the pictures are too large for the machine.
+
+    Reference:
+        Gatys, Ecker, Bethge, "Image Style Transfer Using Convolutional Neural
+        Networks", CVPR 2016. Departures: relative losses (see `tfnst.losses`), coarse
+        to fine, Adam by default, averaged output.
+    """
+    if resume is not None and config is None:
+        config = StyleTransferConfig(**load_checkpoint(resume).settings)
+    config = build_config(config, preset, settings)
+    return StyleTransfer(style_image, config=config).stylize(
+        content_image,
+        init_image=init_image,
+        callback=callback,
+        callback_steps=callback_steps,
+        checkpoint=checkpoint,
+        checkpoint_seconds=checkpoint_seconds,
+        resume=resume,
+    )
+
+
+class StyleTransfer:
+    """A style to paint any number of pictures in.
+
+    What is known of the style is worked out once and used for every content image::
+
+        style_transfer = tfnst.StyleTransfer("painting.jpg", size=1024)
+        for path in paths:
+            style_transfer.stylize(path).save(f"painted/{path.stem}.jpg")
+
+    Args:
+        style_image: whose style; as for `stylize`.
+        config: the settings; StyleTransferConfig() by default.
+        preset: as for `stylize`.
+        **settings: fields of StyleTransferConfig that replace those of both.
+
+    Attributes:
+        config: the settings.
+
+    Raises:
+        ValueError: for bad settings or a bad picture; the message names the argument.
+        OSError: for a file that can't be read.
+    """
+
+    def __init__(
+        self,
+        style_image: Any,
+        *,
+        config: StyleTransferConfig | None = None,
+        preset: str | None = None,
+        **settings: Any,
+    ) -> None:
+        self.config = build_config(config, preset, settings)
+        self._style = load_style(style_image, self.config)
+
+    def stylize(
+        self,
+        content_image: Any,
+        *,
+        init_image: Any = None,
+        callback: Callback | Iterable[Callback] | None = None,
+        callback_steps: int | None = None,
+        checkpoint: str | os.PathLike[str] | None = None,
+        checkpoint_seconds: float = 60.0,
+        resume: str | os.PathLike[str] | None = None,
+    ) -> TransferResult:
+        """Paints the content image in the style.
+
+        Args:
+            content_image: as for `tfnst.stylize`, and so are the others.
+            init_image: in place of the setting of that name.
+            callback: called as the run goes on.
+            callback_steps: call back after each multiple of so many steps, too.
+            checkpoint: file to keep the state of the run in.
+            checkpoint_seconds: between two checkpoints.
+            resume: a checkpoint to go on from, made with these settings.
+
+        Returns:
+            TransferResult, the same as that of `tfnst.stylize`.
+
+        Raises:
+            ValueError, OSError, NonFiniteLossError, MemoryError: as `tfnst.stylize`.
+        """
+        there = None if resume is None else load_checkpoint(resume)
+        if there is not None and init_image is None:
+            # The checkpoint holds what a picture to start from has become.
+            config, given = self.config, None
+        else:
+            config, given = _start_from(self.config, init_image)
+        if callback_steps is not None and (
+            isinstance(callback_steps, bool)
+            or not isinstance(callback_steps, int)
+            or callback_steps < 1
+        ):
+            raise ValueError(
+                "`callback_steps` must be an integer, 1 or more. "
+                f"Received: {callback_steps!r}"
+            )
+        callback = as_one_callback(callback)
+        jobs = [load_job(content_image, self._style, config)]
+        keeper = None
+        if checkpoint is not None:
+            keeper = CheckpointKeeper(checkpoint, checkpoint_seconds)
+        run = Run(config, jobs, given, callback, callback_steps, keeper, there)
+        # What isn't held here can be given back while the run lasts.
+        del jobs, given, there
+        (result,) = run.paint()
+        return result
+
+
+def load_style(style_image: Any, config: StyleTransferConfig) -> Style:
+    """A style to paint in; the errors are those of `stylize`."""
+    parts = style_images(style_image)
+    pictures = [
+        reading.read_picture(part.image, name="style_image")[0] for part in parts
+    ]
+    sources = [describe_source(part.image) for part in parts]
+    return Style(parts, pictures, describe_style(parts, sources), config)
+
+
+def load_job(content_image: Any, style: Style, config: StyleTransferConfig) -> Job:
+    """A picture to paint in a style; the errors are those of `stylize`."""
+    content, info = reading.read_picture(content_image, name="content_image")
+    scales = _pyramid(content, style, config)
+    content = pyramid.resize_image(content, *scales[-1, 0])
+    return Job(content, style, scales, describe_source(content_image), info)
+
+
+def _start_from(config, init_image):
+    """The settings, and the picture to start from where one is given."""
+    if init_image is not None:
+        named = isinstance(init_image, str) and init_image in INIT_IMAGES
+        config = config.replace(init_image=init_image if named else "given")
+    if config.init_image != "given":
+        return config, None
+    if init_image is None or named:
+        raise ValueError(
+            "`init_image` must be a picture when the setting is 'given'. "
+            f"Received: {init_image!r}"
+        )
+    return config, reading.read_picture(init_image, name="init_image")[0]
+
+
+def _pyramid(content, style, config):
+    scales = style.pyramid(content.shape[1:3], config)
+    if not len(scales):
+        name, (height, width) = max(
+            (("content_image", content.shape[1:3]), ("style_image", style.narrowest)),
+            key=lambda pair: max(pair[1]) / min(pair[1]),
+        )
+        smallest = int(
+            np.ceil(reading.MIN_SIDE * max(height, width) / min(height, width))
+        )
+        raise ValueError(
+            f"`{name}` is too narrow for size={config.size}: its short side would have "
+            f"fewer than {reading.MIN_SIDE} pixels; use a size of {smallest} or more. "
+            f"Received: a picture of {width}x{height} pixels"
+        )
+    return scales

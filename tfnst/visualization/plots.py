@@ -1,0 +1,110 @@
+"""The losses of a run as a plot."""
+
+from __future__ import annotations
+
+import importlib.util
+import io
+import os
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tfnst.files import write_file
+from tfnst.images.writing import check_suffix
+from tfnst.transfer.results import TransferResult
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+SUFFIXES = (".png", ".svg", ".pdf")
+_LINES = (
+    ("content", "content", "#2b6cb0"),
+    ("style", "style", "#c05621"),
+    ("total_variation", "total variation", "#718096"),
+)
+
+
+def plot_losses(
+    result: TransferResult,
+    path: str | os.PathLike[str] | None = None,
+    *,
+    name: str = "path",
+) -> Figure:
+    """Plots what the losses, weighted, add to the total over the steps.
+
+    Losses are on a logarithmic axis, and each scale begins at a line with its size.
+
+    Args:
+        result: of `tfnst.stylize`.
+        path: where the plot goes: `.png`, `.svg` or `.pdf`; None to write none.
+        name: what errors call the path. Default `"path"`.
+
+    Returns:
+        matplotlib.figure.Figure.
+
+    Raises:
+        ValueError: for another suffix.
+        ImportError: when Matplotlib is missing, which is in the extra `plot`.
+        OSError: when the file can't be written; `FileNotFoundError` and the like.
+    """
+    suffix = _check_format(path, name)
+    # Without pyplot, which has a state and perhaps windows.
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(9, 5), layout="constrained")
+    axes = figure.add_subplot()
+    losses, weights = result.losses, result.config.loss_weights()
+    steps = losses["step"]
+    axes.plot(steps, losses["total"], color="black", linewidth=1.8, label="total")
+    for field, label, color in _LINES:
+        weight = weights[f"{field}_weight"]
+        if weight:
+            shares = np.where(losses[field] > 0, weight * losses[field], np.nan)
+            axes.plot(steps, shares, color=color, label=f"{weight:g} x {label}")
+    axes.set_yscale("log")
+    axes.set_xlabel("step")
+    axes.set_ylabel("loss, weighted")
+    _mark_scales(axes, losses)
+    axes.legend(loc="upper right", framealpha=0.9)
+    if path is not None:
+        data = io.BytesIO()
+        # The date would make each file another one.
+        metadata = {".pdf": {"CreationDate": None}, ".svg": {"Date": None}}
+        figure.savefig(data, format=suffix[1:], dpi=120, metadata=metadata.get(suffix))
+        write_file(path, data.getvalue(), name=name)
+    return figure
+
+
+def check_plot_path(path: str | os.PathLike[str], *, name: str = "path") -> None:
+    """Checks that `plot_losses` could write to a path, before the work starts.
+
+    Raises:
+        ValueError, ImportError, OSError: as `plot_losses`.
+    """
+    _check_format(path, name)
+    write_file(path, None, name=name)
+
+
+def _check_format(path: Any, name: str) -> str | None:
+    suffix = None if path is None else check_suffix(path, name, SUFFIXES)
+    if importlib.util.find_spec("matplotlib") is None:
+        raise ImportError(
+            f"`{name}` needs Matplotlib: pip install 'tfnst[plot]'. Received: {path!r}"
+        )
+    return suffix
+
+
+def _mark_scales(axes, losses):
+    firsts = np.flatnonzero(np.diff(losses["size"], prepend=0))
+    for first in firsts:
+        step = losses["step"][first]
+        axes.axvline(step, color="0.8", linewidth=0.8, zorder=0)
+        axes.annotate(
+            f"{losses['size'][first]} px",
+            (step, 0),
+            xycoords=("data", "axes fraction"),
+            xytext=(3, 4),
+            textcoords="offset points",
+            fontsize=8,
+            color="0.4",
+        )
