@@ -82,21 +82,21 @@ def run(
     from PIL import Image
 
     import tfnst
-    from tfnst.engines import memory
+    from tfnst.engines import memory, plans
     from tfnst.ops import pyramid
 
     width = round(math.sqrt(megapixels * 1e6 * ASPECT))
     height = round(width / ASPECT)
-    plans = []
-    build_plan = memory.build_plan
+    found = []
+    build_plan = plans.build_plan
 
     def spy(*arguments, **settings):
-        plans.append(build_plan(*arguments, **settings))
-        return plans[-1]
+        found.append(build_plan(*arguments, **settings))
+        return found[-1]
 
     with (
         tempfile.TemporaryDirectory() as folder,
-        mock.patch.object(memory, "build_plan", spy),
+        mock.patch.object(plans, "build_plan", spy),
     ):
         path = pathlib.Path(folder, "noise.jpg")
         # Memory and time don't depend on what there is to see.
@@ -119,7 +119,7 @@ def run(
         )
     # The first step compiles, and works out the targets.
     seconds = np.diff(result.losses["seconds"])
-    (plan,) = plans
+    (plan,) = found
     return {
         "megapixels": width * height / 1e6,
         "seconds": float(np.median(seconds)) / (width * height / 1e6),

@@ -72,7 +72,7 @@ class Server:
 def serving(directory: pathlib.Path) -> Iterator[Server]:
     """Starts a server and waits until it is ready."""
     log = directory.with_suffix(".log")
-    command = "from tfnst.cli import main; main()"
+    command = "from tfnst.cli.command import main; main()"
     arguments = ["serve", str(directory), "--port", "0", "--max-queue", str(QUEUE)]
     with open(log, "wb") as file:
         process = subprocess.Popen(

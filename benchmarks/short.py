@@ -15,7 +15,7 @@ import sys
 
 import psutil
 
-from tfnst.engines import precision
+from tfnst.engines import devices
 
 FOLDER = pathlib.Path(__file__).parent
 BENCHMARKS = {
@@ -56,8 +56,8 @@ def describe_machine() -> str:
             if line.startswith("model name"):
                 model = line.partition(":")[2].strip()
                 break
-    known = ("avx2", "avx512f", *precision.BFLOAT16_CPU_FLAGS)
-    flags = [flag for flag in known if flag in (precision.cpu_flags() or ())]
+    known = ("avx2", "avx512f", *devices.BFLOAT16_CPU_FLAGS)
+    flags = [flag for flag in known if flag in (devices.cpu_flags() or ())]
     memory = psutil.virtual_memory().total / 2**30
     versions = ", ".join(
         f"{name} {importlib.metadata.version(name)}"

@@ -20,7 +20,7 @@ import keras
 import tensorflow as tf
 
 from tfnst import StyleTransferConfig
-from tfnst.engines import loading, whole
+from tfnst.engines import engine, loading
 from tfnst.ops import pyramid
 
 PRODUCT_SIDE = 2048
@@ -66,7 +66,7 @@ def main() -> None:
         loop, backbone = loading.load_engine(config.replace(precision=precision))
         product = build_product(precision)
         for size in sizes:
-            step = build_step(loop, whole.Knobs.from_config(config), size)
+            step = build_step(loop, engine.Knobs.from_config(config), size)
             step(), product()
             cases.append((precision, size, step, product, []))
     for _ in range(arguments.rounds):

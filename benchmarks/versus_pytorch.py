@@ -25,9 +25,9 @@ import torch
 from torch.nn import functional
 
 from tfnst import StyleTransferConfig
-from tfnst.engines import loading, whole
+from tfnst.engines import engine, loading
 from tfnst.networks import features
-from tfnst.ops import pyramid
+from tfnst.ops import pyramid, resizing
 
 WARM_UP = 2
 MIN_COVARIANCE = 0.01
@@ -87,7 +87,7 @@ def pictures(size: int) -> tuple[tf.Tensor, tf.Tensor]:
     """Content and style, noise of several sizes of grain."""
     return tuple(
         sum(
-            pyramid.resize_image(
+            resizing.resize_image(
                 pyramid.noise_image([1, size // grain, size // grain, 3], seed),
                 size,
                 size,
@@ -102,7 +102,7 @@ def pictures(size: int) -> tuple[tf.Tensor, tf.Tensor]:
 def tfnst_case(config: StyleTransferConfig, size: int) -> Case:
     """tfnst's own step, from the content image."""
     loop, _ = loading.load_engine(config)
-    knobs = whole.Knobs.from_config(config)
+    knobs = engine.Knobs.from_config(config)
     content, style = pictures(size)
     targets = loop.targets(content, style)
     held = [content, loop.init_state(content)]

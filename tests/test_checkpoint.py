@@ -11,7 +11,7 @@ import pytest
 import tfnst
 from tests.helpers import TINY, picture
 from tests.test_cli import TFNST, TINY_OPTIONS, tfnst_command
-from tfnst.engines import memory
+from tfnst.engines import plans
 from tfnst.transfer.checkpoint import load_checkpoint
 
 CONTENT, STYLE = picture(60, 80, seed=1), picture(50, 40, seed=2)
@@ -49,9 +49,9 @@ def test_a_resumed_run_equals_one_without_a_break(tmp_path, step, settings):
 
 def test_tiles_are_resumed_too(tmp_path, monkeypatch):
     def build_plan(*_, **__):
-        return memory.Plan("block1_pool", 24, 9, 0, 1.0)
+        return plans.Plan("block1_pool", 24, 9, 0, 1.0)
 
-    monkeypatch.setattr(memory, "build_plan", build_plan)
+    monkeypatch.setattr(plans, "build_plan", build_plan)
     whole = tfnst.stylize(CONTENT, STYLE, config=TINY)
     stopped_at(9, tmp_path / "x", config=TINY)
     result = tfnst.stylize(CONTENT, STYLE, resume=tmp_path / "x")

@@ -33,14 +33,13 @@ from tfnst.client.client import (
     DeadlineError,
     InvalidRequestError,
     ModelNotFoundError,
-    ModelVersionStatus,
     ServerBusyError,
     ServerUnavailableError,
     ServingError,
     StylizeClient,
-    StylizeResponse,
 )
 from tfnst.client.pictures import encode_picture
+from tfnst.client.responses import ModelVersionStatus, StylizeResponse
 from tfnst.config import StyleTransferConfig
 from tfnst.images.reading import load_image, read_picture
 from tfnst.images.style_images import StyleImage

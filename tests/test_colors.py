@@ -6,7 +6,7 @@ import tfnst
 from tests.helpers import SAMPLES, TINY, picture
 from tfnst import config
 from tfnst.engines import loading
-from tfnst.ops import color_transfer, pyramid
+from tfnst.ops import color_spaces, color_transfer, resizing
 from tfnst.transfer import run
 
 MODES = config.COLOR_MODES[1:]
@@ -49,7 +49,7 @@ def test_lab_of_known_colours():
         (5, 2, 1): (0.70, 0.65, 0.65),
     }
     rgb = np.array(list(known), np.float64) / 255
-    lab = color_transfer.lab_from_srgb(rgb).numpy()
+    lab = color_spaces.lab_from_srgb(rgb).numpy()
     np.testing.assert_allclose(lab, list(known.values()), atol=0.02)
 
 
@@ -62,17 +62,17 @@ def test_oklab_of_known_colours():
         (0, 0, 1): (0.45201, -0.03246, -0.31153),
         (0, 0, 0): (0, 0, 0),
     }
-    oklab = color_transfer.oklab_from_srgb(np.array(list(known), np.float64)).numpy()
+    oklab = color_spaces.oklab_from_srgb(np.array(list(known), np.float64)).numpy()
     np.testing.assert_allclose(oklab, list(known.values()), atol=2e-5)
 
 
 def test_oklab_and_back():
     rgb = np.random.default_rng(0).uniform(size=[1, 50, 60, 3]).astype(np.float32)
     rgb[0, :, :8] = np.round(rgb[0, :, :8])  # corners of the cube, too
-    back = color_transfer.srgb_from_oklab(color_transfer.oklab_from_srgb(rgb))
+    back = color_spaces.srgb_from_oklab(color_spaces.oklab_from_srgb(rgb))
     np.testing.assert_allclose(back, rgb, atol=2e-3)
     inside = muted(rgb, 0.9)
-    back = color_transfer.srgb_from_oklab(color_transfer.oklab_from_srgb(inside))
+    back = color_spaces.srgb_from_oklab(color_spaces.oklab_from_srgb(inside))
     np.testing.assert_allclose(back, inside, atol=1e-5)
 
 
@@ -80,12 +80,12 @@ def test_colours_out_of_gamut_keep_lightness_and_hue():
     rng = np.random.default_rng(0)
     lightness, hue = rng.uniform(0.05, 0.95, 500), rng.uniform(0, 2 * np.pi, 500)
     oklab = np.stack([lightness, 0.4 * np.cos(hue), 0.4 * np.sin(hue)], axis=-1)
-    rgb = color_transfer.srgb_from_oklab(oklab.astype(np.float32)).numpy()
+    rgb = color_spaces.srgb_from_oklab(oklab.astype(np.float32)).numpy()
     assert rgb.min() >= 0
     assert rgb.max() <= 1
     # No chroma is lost that sRGB has: each colour touches a face of the cube.
     assert (np.minimum(rgb, 1 - rgb).min(axis=-1) < 0.02).all()
-    back = color_transfer.oklab_from_srgb(rgb).numpy()
+    back = color_spaces.oklab_from_srgb(rgb).numpy()
     np.testing.assert_allclose(back[:, 0], lightness, atol=1e-3)
     turned = np.angle(np.exp(1j * (np.arctan2(back[:, 2], back[:, 1]) - hue)))
     # In the dark a step of 1e-6 in linear light turns the hue of a colour.
@@ -94,19 +94,19 @@ def test_colours_out_of_gamut_keep_lightness_and_hue():
 
 def test_replaced_chroma_is_the_contents():
     painted, content = muted(STYLE)[None], muted(CONTENT[:50, :40])[None]
-    result = color_transfer.oklab_from_srgb(
+    result = color_spaces.oklab_from_srgb(
         color_transfer.replace_chroma(painted, content)
     ).numpy()
-    expected = color_transfer.oklab_from_srgb(content).numpy()
+    expected = color_spaces.oklab_from_srgb(content).numpy()
     np.testing.assert_allclose(result[..., 1:], expected[..., 1:], atol=1e-5)
-    lightness = color_transfer.oklab_from_srgb(painted).numpy()[..., 0]
+    lightness = color_spaces.oklab_from_srgb(painted).numpy()[..., 0]
     np.testing.assert_allclose(result[..., 0], lightness, atol=1e-5)
 
 
 def test_greys_have_the_lightness_of_colours():
     image = STYLE[None]
     result = color_transfer.grayscale(image)
-    before, after = (color_transfer.oklab_from_srgb(x).numpy() for x in (image, result))
+    before, after = (color_spaces.oklab_from_srgb(x).numpy() for x in (image, result))
     np.testing.assert_allclose(after[..., 0], before[..., 0], atol=1e-5)
     np.testing.assert_allclose(after[..., 1:], 0, atol=1e-6)
     np.testing.assert_allclose(color_transfer.grayscale(result), result, atol=1e-5)
@@ -114,10 +114,10 @@ def test_greys_have_the_lightness_of_colours():
 
 def test_matched_lightness_has_mean_and_deviation_of_the_contents():
     style, content = muted(STYLE)[None], muted(CONTENT, 0.4)[None]
-    after = color_transfer.oklab_from_srgb(
+    after = color_spaces.oklab_from_srgb(
         color_transfer.match_lightness(style, content)
     ).numpy()
-    wanted = color_transfer.oklab_from_srgb(content).numpy()[..., 0]
+    wanted = color_spaces.oklab_from_srgb(content).numpy()[..., 0]
     np.testing.assert_allclose(after[..., 0].mean(), wanted.mean(), atol=1e-4)
     np.testing.assert_allclose(after[..., 0].std(), wanted.std(), atol=1e-4)
     np.testing.assert_allclose(after[..., 1:], 0, atol=1e-6)
@@ -237,7 +237,7 @@ def test_each_picture_is_matched_as_if_alone(match):
 
 def test_real_pictures():
     content, style = (
-        pyramid.resize_image(tfnst.load_image(SAMPLES / name), 96, 128)
+        resizing.resize_image(tfnst.load_image(SAMPLES / name), 96, 128)
         for name in ("photo_cat.jpg", "style_stained_glass.jpg")
     )
     for match in (color_transfer.match_histogram, color_transfer.transport_colors):

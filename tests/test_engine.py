@@ -4,8 +4,9 @@ import tensorflow as tf
 
 from tests.helpers import TINY, picture
 from tfnst.engines import loading
-from tfnst.engines.whole import Knobs, Targets
-from tfnst.ops import pyramid
+from tfnst.engines.engine import Knobs
+from tfnst.losses.objective import Targets
+from tfnst.ops import pyramid, resizing
 from tfnst.transfer import style_transfer
 
 CONTENT, STYLE = picture(32, 40, seed=1)[None], picture(36, 32, seed=2)[None]
@@ -181,7 +182,7 @@ def test_enlarging_puts_the_contents_detail_back(content_weight, content_detail,
     content = 0.25 + 0.5 * tf.constant(CONTENT)  # far from the limits
     sides = tf.constant([32, 40])
     image, _, _ = loop.enter_scale(average, content, sides, content_weight)
-    low = pyramid.resize_image(pyramid.resize_image(content, 16, 20), 32, 40)
+    low = resizing.resize_image(resizing.resize_image(content, 16, 20), 32, 40)
     expected = np.clip(0.5 + share * (content - low), 0, 1)
     np.testing.assert_allclose(image, expected, atol=1e-6)
 
@@ -250,10 +251,10 @@ def test_first_images():
 
     height, width = scales.numpy()[0, 0]
     np.testing.assert_array_equal(
-        first("content"), pyramid.resize_image(CONTENT, height, width)
+        first("content"), resizing.resize_image(CONTENT, height, width)
     )
     np.testing.assert_array_equal(
-        first("style"), pyramid.cover_image(STYLE, height, width)
+        first("style"), resizing.cover_image(STYLE, height, width)
     )
     np.testing.assert_array_equal(
         first("noise", 3), pyramid.noise_image([1, height, width, 3], 3)
@@ -274,8 +275,8 @@ def test_the_run_as_one_graph_equals_the_python_loop(optimizer):
     # rounds otherwise, where it knows the shapes.
     @tf.function(input_signature=[pictures, pictures])
     def paint(content, style):
-        content = pyramid.resize_image(content, *tf.unstack(scales[-1, 0]))
-        style = pyramid.resize_image(style, *tf.unstack(scales[-1, 1]))
+        content = resizing.resize_image(content, *tf.unstack(scales[-1, 0]))
+        style = resizing.resize_image(style, *tf.unstack(scales[-1, 1]))
         return loop.paint(
             content,
             pyramid.first_image("noise", content, style, scales, seed=5),
@@ -320,18 +321,18 @@ def test_adams_steps_get_shorter_over_a_scale():
 
 
 def test_resize_to_the_same_size_changes_nothing():
-    assert pyramid.resize_image(CONTENT, 32, 40) is CONTENT
-    in_a_graph = tf.function(pyramid.resize_image)
+    assert resizing.resize_image(CONTENT, 32, 40) is CONTENT
+    in_a_graph = tf.function(resizing.resize_image)
     np.testing.assert_array_equal(in_a_graph(CONTENT, 32, 40), CONTENT)
 
 
 @pytest.mark.parametrize(("height", "width"), [(45, 57), (20, 25)])
 def test_resized_rows_are_those_of_the_whole(height, width):
-    whole = pyramid.resize_image(CONTENT, height, width)
+    whole = resizing.resize_image(CONTENT, height, width)
     expected = tf.image.resize(CONTENT, [height, width], "lanczos3", antialias=True)
     np.testing.assert_allclose(whole, tf.clip_by_value(expected, 0, 1), atol=1e-6)
     for top, bottom in ((0, 7), (7, 19), (19, height)):
-        rows = pyramid.resize_rows(CONTENT, height, width, top, bottom)
+        rows = resizing.resize_rows(CONTENT, height, width, top, bottom)
         np.testing.assert_allclose(rows, whole[:, top:bottom], atol=1e-5)
 
 
@@ -341,10 +342,10 @@ def test_enter_scale_resizes_all_there_is():
         tf.constant(CONTENT), CONTENT, tf.constant([24, 30]), 1.0
     )
     style = loop.style_targets(STYLE, tf.constant([27, 24]))
-    expected = pyramid.resize_image(CONTENT, 24, 30)
+    expected = resizing.resize_image(CONTENT, 24, 30)
     np.testing.assert_allclose(image, expected, atol=1e-6)
     np.testing.assert_allclose(state.average, expected, atol=1e-6)
-    wanted = loop.targets(expected, pyramid.resize_image(STYLE, 27, 24))
+    wanted = loop.targets(expected, resizing.resize_image(STYLE, 27, 24))
     targets = Targets(content, style)
     for got, other in zip(
         tf.nest.flatten(targets), tf.nest.flatten(wanted), strict=True
@@ -354,9 +355,9 @@ def test_enter_scale_resizes_all_there_is():
 
 def test_resize_keeps_flat_pictures_and_range():
     flat = tf.fill([1, 9, 7, 3], 0.25)
-    np.testing.assert_allclose(pyramid.resize_image(flat, 20, 3), 0.25, atol=1e-6)
+    np.testing.assert_allclose(resizing.resize_image(flat, 20, 3), 0.25, atol=1e-6)
     edge = tf.concat([tf.zeros([1, 8, 4, 3]), tf.ones([1, 8, 4, 3])], axis=2)
-    resized = pyramid.resize_image(edge, 32, 32)
+    resized = resizing.resize_image(edge, 32, 32)
     assert tf.reduce_min(resized) == 0
     assert tf.reduce_max(resized) == 1
 
@@ -364,7 +365,7 @@ def test_resize_keeps_flat_pictures_and_range():
 def test_resize_down_averages_what_it_cannot_show():
     checkerboard = (np.indices((64, 64)).sum(0) % 2).astype(np.float32)
     image = np.repeat(checkerboard[None, :, :, None], 3, -1)
-    middle = pyramid.resize_image(image, 16, 16)[:, 2:-2, 2:-2]
+    middle = resizing.resize_image(image, 16, 16)[:, 2:-2, 2:-2]
     np.testing.assert_allclose(middle, 0.5, atol=0.02)
 
 
@@ -381,7 +382,7 @@ def test_noise_is_seeded():
 def test_cover_fills_and_does_not_distort(sides):
     image = np.zeros((1, 30, 30, 3), np.float32)
     image[:, 10:20, 10:20] = 1  # a square in the middle
-    covered = pyramid.cover_image(image, *sides).numpy()[0, :, :, 0]
+    covered = resizing.cover_image(image, *sides).numpy()[0, :, :, 0]
     assert covered.shape == sides
     rows, columns = (covered > 0.5).any(1).sum(), (covered > 0.5).any(0).sum()
     assert rows == pytest.approx(max(sides) / 3, abs=1)

@@ -10,7 +10,7 @@ from tensorflow_serving.apis import prediction_log_pb2
 
 import tfnst
 from tests.helpers import ROOT, TINY, picture
-from tfnst.export import decoding, saved_model
+from tfnst.export import decoding, saved_model, warmup
 from tfnst.export.served_model import ServedStyleTransfer
 
 CONTENT, STYLE = picture(60, 80, seed=1), picture(50, 40, seed=2)
@@ -388,7 +388,7 @@ def test_bad_styles_are_refused(served, inputs, message):
 
 
 def test_warm_up_requests_run(base, served):
-    path = base / "1" / saved_model.WARMUP
+    path = base / "1" / warmup.WARMUP
     records = [r.numpy() for r in tf.data.TFRecordDataset(str(path))]
     names = []
     for record in records:
@@ -456,7 +456,7 @@ def test_a_failed_export_leaves_nothing(tmp_path, monkeypatch):
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(saved_model, "_write_warmup", full)
+    monkeypatch.setattr(saved_model, "write_warmup", full)
     with pytest.raises(OSError, match="No space left"):
         tfnst.export_saved_model(tmp_path, config=TINY)
     assert list(tmp_path.iterdir()) == []

@@ -9,10 +9,11 @@ from PIL import Image
 
 import tfnst
 from tests.helpers import TINY, picture
-from tfnst.engines import memory
+from tfnst.engines import plans
 from tfnst.images.metadata import PictureInfo
-from tfnst.ops import pyramid
-from tfnst.transfer.results import LOSS_FIELDS, TransferProgress
+from tfnst.ops import resizing
+from tfnst.transfer.history import LOSS_FIELDS
+from tfnst.transfer.results import TransferProgress
 from tfnst.visualization import film as films
 
 CONTENT, STYLE = picture(60, 80, seed=1), picture(50, 40, seed=2)
@@ -153,17 +154,17 @@ def test_shrunk_pictures_look_the_same(sides):
     # So smooth that shrinking loses nothing.
     y, x = np.mgrid[: sides[0], : sides[1]] / max(sides)
     image = np.stack([x, y, x * y], axis=-1).astype(np.float32)[None]
-    small = pyramid.shrink_image(image, 64).numpy()
+    small = resizing.shrink_image(image, 64).numpy()
     assert max(small.shape[1:3]) == min(64, max(sides))
-    expected = pyramid.resize_image(image, *small.shape[1:3])
+    expected = resizing.resize_image(image, *small.shape[1:3])
     np.testing.assert_allclose(small, expected, atol=0.02)
 
 
 def test_a_film_of_tiles_with_colours_kept(monkeypatch, tmp_path):
     def build_plan(*_, **__):
-        return memory.Plan("block1_pool", 24, 9, 0, 1.0)
+        return plans.Plan("block1_pool", 24, 9, 0, 1.0)
 
-    monkeypatch.setattr(memory, "build_plan", build_plan)
+    monkeypatch.setattr(plans, "build_plan", build_plan)
     film = tfnst.Film(size=32)
     config = TINY.replace(preserve_color="luminance")
     result = tfnst.stylize(CONTENT, STYLE, config=config, callback=film)

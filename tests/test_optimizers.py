@@ -7,7 +7,7 @@ import pytest
 import scipy.optimize
 import tensorflow as tf
 
-from tfnst.optimizers import lbfgs
+from tfnst.optimizers import adam, lbfgs
 
 TOLERANCE = 1e-6  # of the projected gradient, where a search is over
 
@@ -99,13 +99,13 @@ def test_adam_follows_its_formulas(as_tensor):
     x = rng.normal(size=(2, 3, 4))
     params, m, v = tf.constant(x), np.zeros_like(x), np.zeros_like(x)
     rate = tf.constant(0.05, tf.float64) if as_tensor else 0.05
-    state = lbfgs.adam_init(params)
+    state = adam.adam_init(params)
     for t in range(1, 101):
         g = rng.normal(size=x.shape)
         m = 0.8 * m + 0.2 * g
         v = 0.95 * v + 0.05 * g**2
         x = x - 0.05 * (m / (1 - 0.8**t)) / (np.sqrt(v / (1 - 0.95**t)) + 1e-3)
-        params, state = lbfgs.adam_update(
+        params, state = adam.adam_update(
             params,
             tf.constant(g),
             state,
@@ -122,10 +122,10 @@ def test_adam_follows_its_formulas(as_tensor):
 @pytest.mark.parametrize("beta", [0.0, 0.9, 0.999])
 def test_adams_first_step_is_the_learning_rate(beta):
     gradients = tf.constant([[1e-3, -7.0, 0.0, 1e6]])
-    params, _ = lbfgs.adam_update(
+    params, _ = adam.adam_update(
         tf.zeros_like(gradients),
         gradients,
-        lbfgs.adam_init(gradients),
+        adam.adam_init(gradients),
         learning_rate=0.1,
         beta_1=beta,
         beta_2=beta,
@@ -135,10 +135,10 @@ def test_adams_first_step_is_the_learning_rate(beta):
 
 
 def test_adam_keeps_the_bounds():
-    params, _ = lbfgs.adam_update(
+    params, _ = adam.adam_update(
         tf.constant([[0.05, 0.5, 0.95]]),
         tf.constant([[1.0, 1.0, -1.0]]),
-        lbfgs.adam_init(tf.zeros([1, 3])),
+        adam.adam_init(tf.zeros([1, 3])),
         learning_rate=0.1,
         lower=0.0,
         upper=1.0,
@@ -400,7 +400,7 @@ def picture_update(name, params, state):
     loss, gradients = with_gradients(picture_loss)(params)
     settings = {"learning_rate": 0.02, "lower": 0.0, "upper": 1.0}
     if name == "adam":
-        return lbfgs.adam_update(params, gradients, state, **settings)
+        return adam.adam_update(params, gradients, state, **settings)
     return lbfgs.lbfgs_update(params, loss, gradients, state, **settings)
 
 
@@ -460,7 +460,7 @@ def test_it_compiles_with_xla(name):
 # What is refused
 
 
-@pytest.mark.parametrize("init", [lbfgs.adam_init, lbfgs.lbfgs_init])
+@pytest.mark.parametrize("init", [adam.adam_init, lbfgs.lbfgs_init])
 @pytest.mark.parametrize("bad", [tf.zeros([3]), tf.zeros([1, 3], tf.int32)])
 def test_wrong_params_are_refused(init, bad):
     with pytest.raises(ValueError, match=r"`params` must be .* Received:"):
@@ -491,7 +491,7 @@ def test_adam_refuses_wrong_arguments(name, value):
     params = tf.zeros([1, 3])
     arguments = {"gradients": params, "learning_rate": 0.1, "upper": 1.0, name: value}
     with pytest.raises(ValueError, match=f"`{name}` must be .*Received:"):
-        lbfgs.adam_update(params, state=lbfgs.adam_init(params), **arguments)
+        adam.adam_update(params, state=adam.adam_init(params), **arguments)
 
 
 @pytest.mark.parametrize(

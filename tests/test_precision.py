@@ -4,7 +4,7 @@ import tensorflow as tf
 
 import tfnst
 from tests.helpers import TINY, picture
-from tfnst.engines import precision
+from tfnst.engines import devices as devices_module
 from tfnst.networks import backbones, features
 
 
@@ -16,7 +16,7 @@ def machine(monkeypatch):
         def details(device):
             return {"compute_capability": device} if device else {}
 
-        monkeypatch.setattr(precision, "cpu_flags", lambda: flags)
+        monkeypatch.setattr(devices_module, "cpu_flags", lambda: flags)
         monkeypatch.setattr(
             tf.config, "list_physical_devices", lambda kind: devices.get(kind, [])
         )
@@ -40,13 +40,13 @@ def machine(monkeypatch):
 )
 def test_auto_takes_what_is_fast(machine, machine_is, expected):
     machine(**machine_is)
-    assert precision.choose_precision() == expected
+    assert devices_module.choose_precision() == expected
 
 
 @pytest.mark.parametrize("asked", ["float32", "bfloat16"])
 def test_what_is_asked_for_is_taken(machine, asked):
     machine(TPU=["tpu"])
-    assert precision.choose_precision(asked) == asked
+    assert devices_module.choose_precision(asked) == asked
 
 
 def test_features_in_bfloat16_come_near_those_in_float32():

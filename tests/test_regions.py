@@ -7,11 +7,12 @@ import tensorflow as tf
 import tfnst
 from tests.helpers import TINY, picture
 from tests.test_cli import TINY_OPTIONS, tfnst_command
-from tfnst.engines import loading, memory
+from tfnst.engines import loading, plans
+from tfnst.engines.engine import Knobs
 from tfnst.engines.tiled import TiledEngine
-from tfnst.engines.whole import Knobs, Targets
 from tfnst.images.manifest import describe_source, read_manifest
-from tfnst.losses import terms
+from tfnst.losses import statistics, terms
+from tfnst.losses.objective import Targets
 from tfnst.ops.masks import layer_weights, resize_mask
 from tfnst.transfer.run import Run
 from tfnst.transfer.style_transfer import load_job, load_style
@@ -29,16 +30,16 @@ def test_sums_with_weights_are_numpys():
     generator = np.random.default_rng(0)
     seen = generator.normal(size=(1, 4, 5, 3)).astype(np.float32)
     weights = generator.uniform(size=(2, 4, 5, 1)).astype(np.float32)
-    sums = terms.activation_sums(seen, weights)
+    sums = statistics.activation_sums(seen, weights)
     flat, w = seen.reshape(20, 3), weights.reshape(2, 20)
     np.testing.assert_allclose(sums.count, w.sum(1), rtol=1e-6)
     np.testing.assert_allclose(sums.activations, w @ flat, rtol=1e-5)
     np.testing.assert_allclose(
         sums.products, np.einsum("kp,pc,pd->kcd", w, flat, flat), rtol=1e-5, atol=1e-5
     )
-    ones = terms.activation_sums(seen, np.ones((1, 4, 5, 1), np.float32))
-    plain = terms.moments(tf.constant(seen))
-    for got, expected in zip(terms.moments_of_sums(ones), plain, strict=True):
+    ones = statistics.activation_sums(seen, np.ones((1, 4, 5, 1), np.float32))
+    plain = statistics.moments(tf.constant(seen))
+    for got, expected in zip(statistics.moments_of_sums(ones), plain, strict=True):
         np.testing.assert_allclose(got, expected, atol=1e-6)
 
 
@@ -48,8 +49,8 @@ def test_gradient_of_sums_with_weights():
     weights = tf.constant(generator.uniform(size=(2, 3, 4, 1)))
 
     def function(activations):
-        sums = terms.activation_sums(activations, weights)
-        mean, covariance = terms.moments_of_sums(sums)
+        sums = statistics.activation_sums(activations, weights)
+        mean, covariance = statistics.moments_of_sums(sums)
         return tf.reduce_sum(mean**3) + tf.reduce_sum(tf.sin(covariance))
 
     theory, numeric = tf.test.compute_gradient(function, [seen])
@@ -139,7 +140,7 @@ def test_each_half_gets_its_own_style():
             loop._style_sums(loop.feature_extractor(picture[None, :, columns]))
             for picture in (one, other)
         ]
-        grams = [[terms.gram_of_sums(s) for s in each.values()] for each in sums]
+        grams = [[statistics.gram_of_sums(s) for s in each.values()] for each in sums]
         return float(terms.style_loss(*grams)[0])
 
     for columns, own, other in (
@@ -215,7 +216,7 @@ def test_masks_take_memory_too():
     loop, _ = loading.load_engine(config)
     sides = np.array([[384, 512], [384, 512]])
     plain, masked = (
-        memory.build_plan(
+        plans.build_plan(
             loop.feature_extractor, config, sides, 1e12, regions=count, resident=0
         )
         for count in (0, 2)

@@ -10,7 +10,7 @@ import tensorflow as tf
 
 import tfnst
 from tests.helpers import ROOT, TINY, picture
-from tfnst.engines import devices, loading, whole
+from tfnst.engines import devices, engine, loading
 
 CONTENTS = [picture(60, 80, seed=i) for i in range(5)]
 STYLES = [picture(50, 40, seed=2), picture(44, 60, seed=3)]
@@ -88,7 +88,7 @@ def test_steps_compile_with_xla(style_loss, optimizer, pooling):
         tf.constant(image),
         plain.init_state(tf.constant(image)),
         plain.targets(tf.constant(content), tf.constant(style)),
-        whole.Knobs.from_config(config),
+        engine.Knobs.from_config(config),
     )
     compiled = tf.function(plain.run_compiled, jit_compile=True)
     steps = 3 if optimizer == "adam" else 2
@@ -109,7 +109,7 @@ def test_bfloat16_compiles_with_xla():
     compiled = tf.function(plain.run_compiled, jit_compile=True)
     painted, *_ = compiled(
         image, plain.init_state(image), plain.targets(image, STYLES[0][None]),
-        whole.Knobs.from_config(config), tf.constant(2), rows=2,
+        engine.Knobs.from_config(config), tf.constant(2), rows=2,
     )  # fmt: skip
     assert 0 < np.abs(painted - image).max() < 0.2
 

@@ -6,8 +6,9 @@ import tensorflow as tf
 
 import tfnst
 from tests.helpers import TINY, picture
-from tfnst.engines import loading, memory, tiled
-from tfnst.engines.whole import StyleTransferEngine, TransferState
+from tfnst.engines import loading, plans, tiled
+from tfnst.engines.engine import TransferState
+from tfnst.engines.whole import StyleTransferEngine
 from tfnst.transfer import rollback
 
 CONTENT, STYLE = picture(60, 80, seed=1), picture(50, 40, seed=2)
@@ -123,7 +124,7 @@ def test_tiles_go_back_too(monkeypatch, kind):
     config, far = RUNS[kind]
 
     def build_plan(*_, **__):
-        return memory.Plan("block1_pool", 24, 9, 0, 1.0)
+        return plans.Plan("block1_pool", 24, 9, 0, 1.0)
 
     real = tiled.TiledEngine.losses_and_gradient
 
@@ -134,7 +135,7 @@ def test_tiles_go_back_too(monkeypatch, kind):
             gradient = gradient * np.float32("nan")
         return measured, gradient
 
-    monkeypatch.setattr(memory, "build_plan", build_plan)
+    monkeypatch.setattr(plans, "build_plan", build_plan)
     monkeypatch.setattr(tiled.TiledEngine, "losses_and_gradient", poisoned)
     with pytest.warns(UserWarning, match=MESSAGE) as told:
         result = tfnst.stylize(CONTENT, STYLE, config=config)

@@ -10,9 +10,10 @@ import tensorflow as tf
 import tfnst
 from tests.helpers import TINY, picture
 from tfnst import StyleTransferConfig
-from tfnst.engines import loading, memory, tiles
+from tfnst.engines import loading, memory, plans, tiles
 from tfnst.engines import tiled as tiled_module
-from tfnst.engines.whole import Knobs, Targets
+from tfnst.engines.engine import Knobs
+from tfnst.losses.objective import Targets
 from tfnst.networks.features import split_feature_extractor
 
 DEEP = StyleTransferConfig(weights=None, precision="float32")
@@ -134,9 +135,9 @@ def in_tiles(monkeypatch):
     def build_plan(extractor, config, sides, limit, *, pictures, regions):
         assert (pictures, regions) == (1, 0)
         planned.append(tuple(sides[0]))
-        return memory.Plan("block1_pool", 24, 9, 0, 1.0)
+        return plans.Plan("block1_pool", 24, 9, 0, 1.0)
 
-    monkeypatch.setattr(memory, "build_plan", build_plan)
+    monkeypatch.setattr(plans, "build_plan", build_plan)
     return planned
 
 
@@ -147,7 +148,7 @@ def test_a_run_in_tiles_gives_the_picture_of_a_run_without(in_tiles, optimizer):
     assert in_tiles == [(28, 34), (40, 48)]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(
-            memory, "build_plan", lambda *_, **__: memory.Plan(None, None, None, 0, 1.0)
+            plans, "build_plan", lambda *_, **__: plans.Plan(None, None, None, 0, 1.0)
         )
         whole = tfnst.stylize(CONTENT, STYLE, config=config)
     # L-BFGS divides by small differences, and so makes rounding errors larger.
@@ -196,7 +197,7 @@ def test_a_callback_sees_the_picture_in_tiles(in_tiles):
 def plan(limit, size=1024, config=DEEP, **settings):
     extractor = loading.load_engine(config)[0].feature_extractor
     sides = np.array([[size, size], [size, size]])
-    return memory.build_plan(
+    return plans.build_plan(
         extractor, config, sides, limit * memory.GIB,
         **{"resident": memory.GIB // 2} | settings,
     )  # fmt: skip

@@ -7,8 +7,8 @@ from PIL import Image
 
 import tfnst
 from tests.helpers import TINY, picture
-from tfnst.engines import loading, whole
-from tfnst.ops import pyramid
+from tfnst.engines import engine, loading, whole
+from tfnst.ops import pyramid, resizing
 from tfnst.transfer import run
 
 CONTENT, STYLE = picture(60, 80, seed=1), picture(50, 40, seed=2)
@@ -50,11 +50,11 @@ def test_is_nearer_to_the_style_than_the_content_was(result):
     loop, _ = loading.load_engine(TINY)
     sides = pyramid.build_pyramid([60, 80], [50, 40], 48, 32).numpy()[-1]
     content, style = (
-        pyramid.resize_image(p[None], *s)
+        resizing.resize_image(p[None], *s)
         for p, s in zip((CONTENT, STYLE), sides, strict=True)
     )
     targets = loop.targets(content, style)
-    knobs = whole.Knobs.from_config(TINY)
+    knobs = engine.Knobs.from_config(TINY)
     before = loop._losses(content, targets, knobs).style
     after = loop._losses(tf.constant(result.array[None]), targets, knobs).style
     assert after < 0.7 * before

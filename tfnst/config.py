@@ -7,6 +7,7 @@ import math
 import os
 from typing import Any
 
+from tfnst.limits import MAX_SEED, MAX_SIZE, MAX_STEPS, MIN_SIZE
 from tfnst.presets import PRESETS
 
 BACKBONES = ("vgg19", "vgg16")
@@ -21,9 +22,6 @@ DEVICES = ("auto", "cpu", "gpu", "tpu")
 
 LOSS_WEIGHTS = ("content_weight", "style_weight", "total_variation_weight")
 
-MIN_SIZE, MAX_SIZE = 32, 16384
-MAX_STEPS = 100_000
-MAX_SEED = 2**31 - 1
 
 _SECONDS = {"s": 1, "m": 60, "h": 3600}
 
@@ -65,7 +63,7 @@ class StyleTransferConfig:
             are scaled to sum to 1.
         precision: of the network: `"float32"`, `"bfloat16"`, or `"auto"`, which is
             bfloat16 where that is faster; see
-            `tfnst.engines.precision.choose_precision`.
+            `tfnst.engines.devices.choose_precision`.
         device: what computes: `"cpu"`, `"gpu"`, `"tpu"`, or `"auto"`, the best that
             there is; see `tfnst.engines.devices`.
         pooling: `"max"` as VGG was trained, or `"average"`.

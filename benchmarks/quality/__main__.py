@@ -20,7 +20,7 @@ from benchmarks.quality.judge import build_judges, style_as_picture
 from benchmarks.quality.recipes import PEERS_LAYERS, build_recipes, tfnst_config
 from benchmarks.quality.task import BudgetError, Task, fit, resized
 from tfnst.config import StyleTransferConfig
-from tfnst.engines.precision import choose_precision
+from tfnst.engines.devices import choose_precision
 from tfnst.images import reading, writing
 from tfnst.networks import backbones
 

@@ -12,7 +12,7 @@ import numpy as np
 import tfnst
 from tfnst.evaluation import evaluation
 from tfnst.networks import backbones, vgg, weight_files
-from tfnst.ops import pyramid
+from tfnst.ops import resizing
 
 STYLE_MEASURES = ("style_gram", "style_swd")
 CONTENT_MEASURES = ("content_cosine", "content_self_similarity")
@@ -99,7 +99,7 @@ def style_as_picture(content: np.ndarray, style: np.ndarray, size: int) -> np.nd
     height, width = content.shape[1:3]
     ratio = size / max(height, width)
     sides = round(height * ratio), round(width * ratio)
-    return pyramid.cover_image(style, *sides).numpy()
+    return resizing.cover_image(style, *sides).numpy()
 
 
 def point(

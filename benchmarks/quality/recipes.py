@@ -10,7 +10,8 @@ import numpy as np
 import tfnst
 from benchmarks.quality import crowson, johnson, tutorials
 from benchmarks.quality.task import BudgetError, Painting, Task
-from tfnst.config import MAX_STEPS, StyleTransferConfig
+from tfnst.config import StyleTransferConfig
+from tfnst.limits import MAX_STEPS
 from tfnst.ops import pyramid
 
 Paint = Callable[[Task], Painting]

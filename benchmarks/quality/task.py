@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfnst.networks import backbones
-from tfnst.ops import pyramid
+from tfnst.ops import resizing
 
 # A run of 1,000 steps at the full size: what Crowson's, the TensorFlow tutorial's and
 # Johnson's recipes spend at 512 pixels, 262 million pixel-evaluations of a square.
@@ -89,4 +89,4 @@ def fit(picture: np.ndarray, long_side: int) -> tuple[int, int]:
 
 def resized(picture: np.ndarray, sides: tuple[int, int]) -> tf.Tensor:
     """A picture at another size; all recipes resize by the same method."""
-    return pyramid.resize_image(picture, *sides)
+    return resizing.resize_image(picture, *sides)

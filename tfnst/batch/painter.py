@@ -20,7 +20,7 @@ from tfnst.batch.items import (
     shown,
 )
 from tfnst.config import StyleTransferConfig
-from tfnst.engines import devices, memory
+from tfnst.engines import devices, memory, plans
 from tfnst.engines.loading import load_engine
 from tfnst.transfer.results import NonFiniteLossError, TransferProgress
 from tfnst.transfer.run import Job, Run
@@ -210,7 +210,7 @@ class BatchPainter:
 
     def _fits(self, batch):
         try:
-            memory.build_plan(
+            plans.build_plan(
                 self._extractor,
                 self._config,
                 batch[0][1].scales[-1],

@@ -10,7 +10,7 @@ import warnings
 
 import click
 
-from tfnst.cli import batch, info, request, stylize
+from tfnst.cli import batch, evaluate, export, info, request, serve, stylize
 from tfnst.cli.terminal import (
     EXIT_BAD_INPUT,
     EXIT_FAILED,
@@ -48,10 +48,10 @@ def cli() -> None:
 for command in (
     stylize.stylize,
     batch.batch,
-    request.export,
-    request.serve,
+    export.export,
+    serve.serve,
     request.request,
-    info.evaluate,
+    evaluate.evaluate,
     info.info,
 ):
     cli.add_command(command)

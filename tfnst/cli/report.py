@@ -7,7 +7,7 @@ import os
 import platform
 
 from tfnst.config import BACKBONES
-from tfnst.engines.precision import choose_precision, cpu_flags
+from tfnst.engines.devices import choose_precision, cpu_flags
 from tfnst.networks import weight_sources
 from tfnst.version import __version__
 

@@ -1,69 +1,16 @@
-"""`tfnst export`, `tfnst serve` and `tfnst request`."""
+"""`tfnst request`."""
 
 from __future__ import annotations
-
-import logging
 
 import click
 
 from tfnst.cli.options import (
     REQUEST_SETTINGS,
-    export_options,
     gps_option,
-    read_settings,
     request_options,
 )
 from tfnst.cli.styles import read_styles, style_arguments
 from tfnst.cli.terminal import EXIT_BAD_INPUT, EXIT_FAILED, fail, one_line, quiet_start
-
-
-@click.command()
-@click.argument("directory", type=click.Path())
-@click.option("--version", type=int, metavar="N", help="Number; by default the next.")
-@click.option("--max-steps", type=int, metavar="N", help="Largest steps of a request.")
-@click.option("--max-size", type=int, metavar="N", help="Largest size of a request.")
-@click.option("--max-pixels", type=int, metavar="N", help="Most pixels sent at once.")
-@export_options
-def export(directory, **settings):
-    """Writes a SavedModel to DIRECTORY for TensorFlow Serving."""
-    limits = {
-        name: value
-        for name in ("version", "max_steps", "max_size", "max_pixels")
-        if (value := settings.pop(name)) is not None
-    }
-    config, init_image = read_settings(settings)
-    if init_image is not None:
-        config = config.replace(init_image=init_image)
-    with quiet_start():
-        from tfnst.export.saved_model import export_saved_model
-    click.echo(export_saved_model(directory, config=config, **limits))
-
-
-@click.command()
-@click.argument("directory", type=click.Path())
-@click.option("--name", metavar="TEXT", help="What requests call the model.")
-@click.option("--host", metavar="ADDRESS", help="Address to listen on.")
-@click.option("--port", type=int, metavar="N", help="Port for gRPC; 0 for any.")
-@click.option("--max-concurrent", type=int, metavar="N", help="Most runs at a time.")
-@click.option("--max-queue", type=int, metavar="N", help="Most requests that wait.")
-@click.option(
-    "--poll-seconds", type=float, metavar="X", help="Between looks for versions."
-)
-@click.option("--grace", type=float, metavar="X", help="Seconds for the last requests.")
-@click.option("--certificate", type=click.Path(), metavar="FILE", help="For TLS.")
-@click.option("--private-key", type=click.Path(), metavar="FILE", help="For TLS.")
-@click.option("--client-ca", type=click.Path(), metavar="FILE", help="For mutual TLS.")
-@click.option("--metrics-port", type=int, metavar="N", help="Port for Prometheus.")
-def serve(directory, **options):
-    """Serves the SavedModels in DIRECTORY as TensorFlow Serving does.
-
-    Stops on Ctrl-C or SIGTERM, once the requests that it has are answered.
-    """
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    with quiet_start():
-        from tfnst import server
-    # What isn't given is left to the server, where the defaults live.
-    server.serve(directory, **{k: v for k, v in options.items() if v is not None})
 
 
 @click.command()

@@ -8,7 +8,6 @@ import sys
 
 import click
 
-from tfnst.cli.manifests import read_painted
 from tfnst.cli.options import DEFAULTS, config_options, read_settings, saving_options
 from tfnst.cli.styles import read_styles, style_arguments
 from tfnst.cli.terminal import (
@@ -20,6 +19,7 @@ from tfnst.cli.terminal import (
     say,
 )
 from tfnst.config import StyleTransferConfig
+from tfnst.images.manifest import read_painted
 
 
 @click.command()

@@ -7,11 +7,7 @@ from typing import TYPE_CHECKING
 from tfnst.lazy import lazy_names
 
 if TYPE_CHECKING:
-    from tfnst.client.client import (
-        ModelVersionStatus,
-        StylizeClient,
-        StylizeResponse,
-    )
+    from tfnst.client.client import StylizeClient
     from tfnst.client.errors import (
         DeadlineError,
         InvalidRequestError,
@@ -20,6 +16,7 @@ if TYPE_CHECKING:
         ServerUnavailableError,
         ServingError,
     )
+    from tfnst.client.responses import ModelVersionStatus, StylizeResponse
 
 __all__ = [
     "DeadlineError",

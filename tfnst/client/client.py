@@ -7,15 +7,12 @@ Predict and GetModelStatus. It takes neither TensorFlow nor tensorflow-serving-a
 
 from __future__ import annotations
 
-import dataclasses
-import io
 import math
 import os
 import time
-from typing import Any, NamedTuple
+from typing import Any
 
 import grpc
-from PIL import Image
 
 from tfnst.client.channels import channel_options, open_channel
 from tfnst.client.errors import (
@@ -37,10 +34,11 @@ from tfnst.client.messages import (
     messages,
     read_floats,
 )
-from tfnst.client.pictures import encode_mask, encode_picture
+from tfnst.client.pictures import encode_picture
+from tfnst.client.requests import _INTEGERS, add_styles, is_one_picture, seconds_for
+from tfnst.client.responses import ModelVersionStatus, StylizeResponse
 from tfnst.config import StyleTransferConfig
-from tfnst.images import metadata, writing
-from tfnst.images.style_images import StyleImage, style_images
+from tfnst.images.style_images import style_images
 
 __all__ = [
     "DeadlineError",
@@ -54,79 +52,9 @@ __all__ = [
     "StylizeResponse",
 ]
 
-_INTEGERS = ("steps", "size", "seed")
 _ATTEMPTS = 5  # More gRPC doesn't allow.
 _POLL_SECONDS = 0.5
 _STATUS_SECONDS = 10.0
-_BASE_SECONDS, _SECONDS_PER_MEGAPIXEL_STEP = 60.0, 100.0
-_LONGEST_SECONDS = 7 * 24 * 3600.0
-
-
-class ModelVersionStatus(NamedTuple):
-    """How a version of the model is: `"AVAILABLE"`, `"LOADING"`, `"END"`, ..."""
-
-    version: int
-    state: str
-    error: str  # Empty where there is none.
-
-
-@dataclasses.dataclass(frozen=True)
-class StylizeResponse:
-    """What a server answered.
-
-    Attributes:
-        image_bytes: the stylized image, a PNG file.
-        content_loss: unweighted content loss of the last step.
-        style_loss: unweighted style loss of the last step.
-        total_loss: weighted sum of all losses of the last step.
-        model_version: version of the model that painted it.
-        info: what the content image's file held beside its colours, for the
-            picture's: alpha, Exif, resolution; see `tfnst.images.metadata.PictureInfo`.
-    """
-
-    image_bytes: bytes = dataclasses.field(repr=False)
-    content_loss: float
-    style_loss: float
-    total_loss: float
-    model_version: int
-    info: metadata.PictureInfo = dataclasses.field(
-        default_factory=metadata.PictureInfo, repr=False, compare=False
-    )
-
-    @property
-    def image(self) -> Image.Image:
-        """The stylized image for Pillow, 8-bit RGB, without alpha."""
-        with Image.open(io.BytesIO(self.image_bytes)) as image:
-            return image.convert("RGB")
-
-    def save(
-        self,
-        path: str | os.PathLike[str],
-        *,
-        name: str = "path",
-        quality: int = 95,
-        keep_gps: bool = False,
-    ) -> None:
-        """Writes the picture, with what `info` holds.
-
-        Args:
-            path: of the file: PNG, JPEG, WebP or TIFF by suffix.
-            name: what errors call the path. Default `"path"`.
-            quality: of JPEG and WebP, 1 to 100. Default 95.
-            keep_gps: whether the file may say where the photo was taken, as the
-                content image's does. Default False.
-
-        Raises:
-            ValueError, OSError: as `tfnst.save_image`.
-        """
-        writing.save_image(
-            self.image,
-            path,
-            name=name,
-            quality=quality,
-            info=self.info,
-            keep_gps=keep_gps,
-        )
 
 
 class StylizeClient:
@@ -292,15 +220,15 @@ class StylizeClient:
                 settings.setdefault(name, config.loss_weights()[name])
         timeout = self._timeout if timeout is None else timeout
         if timeout is None:
-            timeout = _seconds_for(config.steps, config.size)
+            timeout = seconds_for(config.steps, config.size)
         _check_timeout(timeout)
         request = messages["PredictRequest"](model_spec=self._spec)
         content, info = encode_picture(content_image, name="content_image")
         add_input(request, "content_bytes", STRING, string_val=[content])
         parts = style_images(style_image)
-        if "preserve_color" in settings or not _is_one_picture(parts):
+        if "preserve_color" in settings or not is_one_picture(parts):
             request.model_spec.signature_name = "blend"
-            _add_styles(request, parts)
+            add_styles(request, parts)
         else:
             style, _ = encode_picture(parts[0].image, name="style_image")
             add_input(request, "style_bytes", STRING, string_val=[style])
@@ -413,25 +341,6 @@ class StylizeClient:
         return StylizeResponse(image_bytes, content, style, total, version, info)
 
 
-def _is_one_picture(parts: list[StyleImage]) -> bool:
-    """Whether a style is a picture and nothing else."""
-    first, *others = parts
-    return not others and first.scale == 1 and first.mask is first.region is None
-
-
-def _add_styles(request: Any, parts: list[StyleImage]) -> None:
-    """Adds the inputs of the signature `blend` that belong to styles."""
-    files = [encode_picture(part.image, name="style_image")[0] for part in parts]
-    add_input(request, "style_bytes", STRING, rank=1, string_val=files)
-    for name in ("weight", "scale"):
-        values = [getattr(part, name) for part in parts]
-        add_input(request, f"style_{name}s", FLOAT, rank=1, float_val=values)
-    for name in ("mask", "region"):
-        masks = [getattr(part, name) for part in parts]
-        values = [b"" if m is None else encode_mask(m, name=name) for m in masks]
-        add_input(request, f"{name}_bytes", STRING, rank=1, string_val=values)
-
-
 def _fail(name: str, expected: str, received: Any) -> None:
     raise ValueError(f"`{name}` must be {expected}. Received: {received!r}")
 
@@ -447,9 +356,3 @@ def _check_timeout(value: Any) -> None:
         or not 0 < value < math.inf
     ):
         _fail("timeout", "a finite number of seconds above 0", value)
-
-
-def _seconds_for(steps: int, size: int) -> float:
-    """How long a run may take; see StylizeClient."""
-    seconds = _BASE_SECONDS + _SECONDS_PER_MEGAPIXEL_STEP * size**2 * steps / 1e6
-    return min(seconds, _LONGEST_SECONDS)

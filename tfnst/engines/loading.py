@@ -9,16 +9,15 @@ import os
 import tensorflow as tf
 
 from tfnst.config import StyleTransferConfig
-from tfnst.engines import whole
-from tfnst.engines.devices import placement
-from tfnst.engines.precision import choose_precision
+from tfnst.engines import engine, whole
+from tfnst.engines.devices import choose_precision, placement
 from tfnst.engines.replicated import ReplicatedEngine
 from tfnst.networks import backbones, features, vgg, weight_sources
 
 # Settings that the compiled loop takes as arguments or doesn't see at all: runs that
 # differ only in these share one trace.
 _RUN_SETTINGS = (
-    *whole.Knobs._fields,
+    *engine.Knobs._fields,
     "style_strength",
     "initial_steps",
     "patience",

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import tensorflow as tf
 
-from tfnst.engines import whole
+from tfnst.engines import engine, whole
+from tfnst.losses import objective
 
 # Steps that one call may take at most; the history has a row for each.
 MAX_GROUP = 64
@@ -57,11 +58,11 @@ class ReplicatedEngine:
     def run(
         self,
         image: tf.Tensor,
-        state: whole.TransferState,
-        targets: whole.Targets,
-        knobs: whole.Knobs,
+        state: engine.TransferState,
+        targets: objective.Targets,
+        knobs: engine.Knobs,
         steps: tf.Tensor,
-    ) -> tuple[tf.Tensor, whole.TransferState, np.ndarray]:
+    ) -> tuple[tf.Tensor, engine.TransferState, np.ndarray]:
         """As `StyleTransferEngine.run`, of at most MAX_GROUP steps.
 
         A batch that the devices can't share evenly is filled up with its last picture.

@@ -12,9 +12,10 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
+from tfnst.engines.engine import KNOBS_SPEC, MASKS_SPEC
 from tfnst.engines.tiles import Segment
-from tfnst.engines.whole import KNOBS_SPEC, MASKS_SPEC, StyleTransferEngine
-from tfnst.losses import terms
+from tfnst.engines.whole import StyleTransferEngine
+from tfnst.losses import statistics, terms
 from tfnst.ops.masks import layer_weights
 
 
@@ -26,7 +27,7 @@ class Parts(NamedTuple):
     neighbouring pixels, downwards and to the right, each [N].
     """
 
-    sums: dict[str, terms.ActivationSums]
+    sums: dict[str, statistics.ActivationSums]
     distances: dict[str, tf.Tensor]
     variation: tuple[tf.Tensor, ...]
 
@@ -98,7 +99,7 @@ class Passes:
     def _upstream_spec(self):
         upstream = Parts(
             {
-                layer: terms.ActivationSums(
+                layer: statistics.ActivationSums(
                     tf.TensorSpec([None] if self._masked else []),
                     tf.TensorSpec([None, self.channels[layer]]),
                     tf.TensorSpec([None] + [self.channels[layer]] * 2),
@@ -130,7 +131,7 @@ class Passes:
         content = {layer: cores[layer] for layer in self.content_layers}
         parts = Parts(
             {
-                layer: terms.activation_sums(
+                layer: statistics.activation_sums(
                     cores[layer], *(layer_weights(m, strides[layer]) for m in masks)
                 )
                 for layer in self.style_layers

@@ -23,14 +23,16 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
+from tfnst.engines.engine import Knobs, TransferState
 from tfnst.engines.tile_passes import Passes
 from tfnst.engines.tiles import Segment
-from tfnst.engines.whole import Knobs, StyleTransferEngine, Targets, TransferState
-from tfnst.losses import terms
+from tfnst.engines.whole import StyleTransferEngine
+from tfnst.losses import statistics, terms
+from tfnst.losses.objective import Targets
 from tfnst.networks.features import split_feature_extractor
 from tfnst.ops.masks import layer_weights, region_shares
-from tfnst.ops.pyramid import resize_image
-from tfnst.optimizers.lbfgs import AdamState
+from tfnst.ops.resizing import resize_image
+from tfnst.optimizers.adam import AdamState
 
 # Rows of a picture that are updated at once.
 _STRIP = 256
@@ -138,7 +140,7 @@ class TiledEngine:
 
     def style_targets(
         self, style_image: tf.Tensor, sides: tf.Tensor, *mask: np.ndarray
-    ) -> dict[str, tf.Tensor] | dict[str, terms.Moments]:
+    ) -> dict[str, tf.Tensor] | dict[str, statistics.Moments]:
         """`Targets.style`; as that of `StyleTransferEngine`."""
         style_image = np.asarray(resize_image(style_image, *map(int, sides)))
         nothing = self._empty_content(style_image.shape)

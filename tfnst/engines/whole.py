@@ -7,62 +7,25 @@ Everything here is tensors in, tensors out, with no variable and no file, so tha
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import keras
 import tensorflow as tf
 
 from tfnst.config import StyleTransferConfig
-from tfnst.losses import terms
+from tfnst.engines.engine import (
+    KNOBS_SPEC,
+    MASKS_SPEC,
+    PICTURES_SPEC,
+    Knobs,
+    TransferState,
+)
+from tfnst.losses import statistics, terms
+from tfnst.losses.objective import Targets
 from tfnst.networks.features import layer_strides
 from tfnst.ops.masks import layer_weights, resize_mask, weigh_regions
-from tfnst.ops.pyramid import resize_image, resize_rows
-from tfnst.optimizers import lbfgs
-
-
-class Targets(NamedTuple):
-    """What the picture is compared with, by layer."""
-
-    content: dict[str, tf.Tensor]  # activations, [N, h, w, C]
-    # [N or 1, ...], or of each region, [K, ...]
-    style: dict[str, tf.Tensor] | dict[str, terms.Moments]
-    # Where one picture has several styles, the masks of their regions, [K, H, W, 1];
-    # else there is none. See `tfnst.ops.masks`.
-    regions: tuple[tf.Tensor, ...] = ()
-
-
-class Knobs(NamedTuple):
-    """The settings that may change from call to call without a new trace.
-
-    All are float32 scalars, named as in StyleTransferConfig.
-    """
-
-    content_weight: tf.Tensor
-    style_weight: tf.Tensor
-    total_variation_weight: tf.Tensor
-    learning_rate: tf.Tensor
-    steps: tf.Tensor  # of this scale: the learning rate falls with the share done
-
-    @classmethod
-    def from_config(cls, config: StyleTransferConfig) -> Knobs:
-        """The settings of a configuration."""
-        settings = {
-            **config.loss_weights(),
-            "learning_rate": config.learning_rate,
-            "steps": config.steps,
-        }
-        return cls(**{k: tf.constant(v, tf.float32) for k, v in settings.items()})
-
-
-KNOBS_SPEC = Knobs(*[tf.TensorSpec([])] * len(Knobs._fields))
-
-
-class TransferState(NamedTuple):
-    """What a step hands to the next one, beside the picture."""
-
-    step: tf.Tensor  # steps taken at this scale, int32 scalar
-    optimizer: lbfgs.AdamState | lbfgs.LBFGSState
-    average: tf.Tensor  # bias-corrected moving average of the pictures, [N, H, W, 3]
+from tfnst.ops.resizing import resize_image, resize_rows
+from tfnst.optimizers import adam, lbfgs
 
 
 class StyleTransferEngine:
@@ -96,36 +59,36 @@ class StyleTransferEngine:
             or [0.5**i for i in range(len(config.style_layers))],
         )
         if config.style_loss == "gram":
-            self.style_statistics = terms.gram_of_sums
+            self.style_statistics = statistics.gram_of_sums
             self._style_distance = terms.style_loss
         else:
-            self.style_statistics = terms.moments_of_sums
+            self.style_statistics = statistics.moments_of_sums
             self._style_distance = terms.moments_loss
         self._state_spec = self._build_state_spec()
         self.run = tf.function(self._run, input_signature=self._run_signature())
         self.enter_scale = tf.function(
             self._enter_scale,
             input_signature=[
-                _PICTURES,
-                _PICTURES,
+                PICTURES_SPEC,
+                PICTURES_SPEC,
                 tf.TensorSpec([2], tf.int32),
                 tf.TensorSpec([]),
             ],
         )
         self.style_targets = tf.function(
             self._style_targets,
-            input_signature=[_PICTURES, tf.TensorSpec([2], tf.int32)],
+            input_signature=[PICTURES_SPEC, tf.TensorSpec([2], tf.int32)],
         )
         self.masked_style_targets = tf.function(
             self._style_targets,
-            input_signature=[_PICTURES, tf.TensorSpec([2], tf.int32), MASKS_SPEC],
+            input_signature=[PICTURES_SPEC, tf.TensorSpec([2], tf.int32), MASKS_SPEC],
         )
         self.update = tf.function(
             self._update,
             input_signature=[
-                _PICTURES,
+                PICTURES_SPEC,
                 terms.Losses(*[tf.TensorSpec([None])] * 4),
-                _PICTURES,
+                PICTURES_SPEC,
                 self._state_spec,
                 KNOBS_SPEC,
             ],
@@ -134,7 +97,7 @@ class StyleTransferEngine:
     def init_state(self, image: tf.Tensor) -> TransferState:
         """The state before the first step from `image`, [N, H, W, 3]."""
         if self.config.optimizer == "adam":
-            optimizer = lbfgs.adam_init(image)
+            optimizer = adam.adam_init(image)
         else:
             optimizer = lbfgs.lbfgs_init(image)
         return TransferState(tf.constant(0), optimizer, image)
@@ -328,7 +291,7 @@ class StyleTransferEngine:
             As `step`.
         """
         if self.config.optimizer == "adam":
-            updated, optimizer = lbfgs.adam_update(
+            updated, optimizer = adam.adam_update(
                 image,
                 gradients,
                 state.optimizer,
@@ -416,8 +379,8 @@ class StyleTransferEngine:
 
     def style_loss(
         self,
-        sums: dict[str, terms.ActivationSums],
-        targets: dict[str, tf.Tensor] | dict[str, terms.Moments],
+        sums: dict[str, statistics.ActivationSums],
+        targets: dict[str, tf.Tensor] | dict[str, statistics.Moments],
     ) -> tf.Tensor:
         """The style loss, or what some of its layers add to it.
 
@@ -436,7 +399,7 @@ class StyleTransferEngine:
 
     def _style_sums(self, activations, masks=None):
         return {
-            layer: terms.activation_sums(
+            layer: statistics.activation_sums(
                 activations[layer],
                 None if masks is None else layer_weights(masks, self._strides[layer]),
             )
@@ -520,13 +483,13 @@ class StyleTransferEngine:
         """The layers of `Targets.style`."""
         return list(self.style_layer_weights)
 
-    def style_spec(self, layer: str) -> tf.TensorSpec | terms.Moments:
+    def style_spec(self, layer: str) -> tf.TensorSpec | statistics.Moments:
         """The shape of a layer's entry in `Targets.style`."""
         channels = self.feature_extractor.output[layer].shape[-1]
         matrix = tf.TensorSpec([None, channels, channels])
         if self.config.style_loss == "gram":
             return matrix
-        return terms.Moments(tf.TensorSpec([None, channels]), matrix)
+        return statistics.Moments(tf.TensorSpec([None, channels]), matrix)
 
     def _run_signature(self):
         outputs = self.feature_extractor.output
@@ -539,7 +502,7 @@ class StyleTransferEngine:
             (MASKS_SPEC,) if self._regions else (),
         )
         return [
-            _PICTURES,
+            PICTURES_SPEC,
             self._state_spec,
             targets,
             KNOBS_SPEC,
@@ -555,10 +518,6 @@ def _scheduled(knobs, step):
     """
     done = tf.cast(step, tf.float32) / knobs.steps
     return knobs.learning_rate * (1 - 0.9 * tf.minimum(done, 1.0))
-
-
-_PICTURES = tf.TensorSpec([None, None, None, 3], tf.float32)
-MASKS_SPEC = tf.TensorSpec([None, None, None, 1], tf.float32)
 
 
 def _normalized(layers, weights):

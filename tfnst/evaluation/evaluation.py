@@ -11,11 +11,13 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from tfnst.config import MAX_SIZE, StyleTransferConfig
+from tfnst import limits
+from tfnst.config import StyleTransferConfig
 from tfnst.evaluation import measures
 from tfnst.images import reading
+from tfnst.limits import MAX_SIZE
 from tfnst.networks import backbones, features, vgg, weight_files, weight_sources
-from tfnst.ops import color_transfer, pyramid
+from tfnst.ops import color_spaces, resizing
 
 # Gatys et al. optimise the first convolution of each block for the style and one of
 # block 4 or 5 for the content, and so do those who follow them. These are others.
@@ -198,9 +200,9 @@ def evaluate(
 def _at_resolution(content, style, stylized, resolution, extractor, seed):
     """What the network and the eye for colours see at one size."""
     height, width = _sides(stylized, resolution)
-    content = pyramid.resize_image(content, height, width)
-    stylized = pyramid.resize_image(stylized, height, width)
-    style = pyramid.resize_image(style, *_sides(style, resolution))
+    content = resizing.resize_image(content, height, width)
+    stylized = resizing.resize_image(stylized, height, width)
+    style = resizing.resize_image(style, *_sides(style, resolution))
     seen = [extractor(picture) for picture in (content, style, stylized)]
     rows = {"style_gram": [], "style_swd": []}
     rows |= {"content_cosine": [], "content_self_similarity": []}
@@ -214,7 +216,7 @@ def _at_resolution(content, style, stylized, resolution, extractor, seed):
         rows["content_self_similarity"].append(
             measures.self_similarity_distance(of_stylized, of_content)
         )
-    lab = [color_transfer.lab_from_srgb(picture) for picture in (stylized, style)]
+    lab = [color_spaces.lab_from_srgb(picture) for picture in (stylized, style)]
     rows["color_swd"] = [measures.sliced_wasserstein_distance(*lab, seed=seed)]
     return {key: np.mean([float(x) for x in values]) for key, values in rows.items()}
 
@@ -224,7 +226,9 @@ def _artefacts(content, style, stylized):
     # Neither picture is enlarged: that would make it smoother than it is.
     size = min(max(picture.shape[1:3]) for picture in (style, stylized))
     rough, own = (
-        measures.laplacian_energy(pyramid.resize_image(picture, *_sides(picture, size)))
+        measures.laplacian_energy(
+            resizing.resize_image(picture, *_sides(picture, size))
+        )
         for picture in (stylized, style)
     )
     clipped, *allowed = (
@@ -233,9 +237,7 @@ def _artefacts(content, style, stylized):
     return {
         "high_frequency": float(tf.math.divide_no_nan(rough, own)),
         "clipped": max(0.0, clipped - max(allowed)),
-        "border": float(
-            measures.border_contrast(color_transfer.lab_from_srgb(stylized))
-        ),
+        "border": float(measures.border_contrast(color_spaces.lab_from_srgb(stylized))),
     }
 
 
@@ -273,10 +275,10 @@ def _check_resolutions(resolutions, stylized):
     if (
         not numbers
         or numbers != list(resolutions)
-        or not all(reading.MIN_SIDE <= number <= MAX_SIZE for number in numbers)
+        or not all(limits.MIN_SIDE <= number <= MAX_SIZE for number in numbers)
     ):
         raise ValueError(
-            f"`resolutions` must be integers from {reading.MIN_SIDE} to {MAX_SIZE}. "
+            f"`resolutions` must be integers from {limits.MIN_SIDE} to {MAX_SIZE}. "
             f"Received: {resolutions!r}"
         )
     own = max(stylized.shape[1:3])

@@ -9,18 +9,15 @@ import shutil
 import tempfile
 from typing import Any
 
-import numpy as np
 import tensorflow as tf
 
-from tfnst.config import MAX_STEPS, StyleTransferConfig
-from tfnst.export import decoding
+from tfnst.config import StyleTransferConfig
 from tfnst.export.served_model import ServedStyleTransfer
-from tfnst.images import reading
+from tfnst.export.warmup import WARMUP, write_warmup
+from tfnst.limits import MAX_PIXELS, MAX_STEPS, MIN_SIDE
 from tfnst.version import __version__
 
 MANIFEST = "tfnst.json"
-WARMUP = pathlib.Path("assets.extra", "tf_serving_warmup_requests")
-_WARMUP_SIZE, _WARMUP_STEPS = 64, 2
 
 
 def export_saved_model(
@@ -86,7 +83,7 @@ def export_saved_model(
     for name, value, low, high in (
         ("max_steps", max_steps, config.steps, MAX_STEPS),
         ("max_size", max_size, config.size, 16384),
-        ("max_pixels", max_pixels, reading.MIN_SIDE**2, reading.MAX_PIXELS),
+        ("max_pixels", max_pixels, MIN_SIDE**2, MAX_PIXELS),
         *([("version", version, 1, 2**63 - 1)] if version is not None else []),
     ):
         if isinstance(value, bool) or not isinstance(value, int):
@@ -128,7 +125,7 @@ def _write(module, folder, limits):
         manifest.write_text(json.dumps(_manifest(module, limits), indent=2) + "\n")
         module.manifest = tf.saved_model.Asset(str(manifest))
         tf.saved_model.save(module, str(folder), signatures=signatures)
-    _write_warmup(folder / WARMUP)
+    write_warmup(folder / WARMUP)
 
 
 def _manifest(module, limits):
@@ -141,45 +138,6 @@ def _manifest(module, limits):
         "backbone": module.backbone.name,
         "weights": {"source": weights.source, "sha256": weights.sha256},
     }
-
-
-def _write_warmup(path):
-    """Requests that a server replays before it says that the version is ready.
-
-    A first run builds kernels and buffers for each operation, whatever the size; a
-    few steps on tiny pictures are enough to get that over with. `blend` isn't among
-    them: its graph is the largest, and who has one style need not wait for it.
-    """
-    from tensorflow_serving.apis import (
-        predict_pb2,
-        prediction_log_pb2,
-    )
-
-    rng = np.random.default_rng(0)
-    picture = rng.random((1, _WARMUP_SIZE, _WARMUP_SIZE, 3), np.float32)
-    encoded = decoding.encode_png(tf.constant(picture)).numpy()
-    inputs = {
-        "serving_default": {"content_bytes": encoded, "style_bytes": encoded},
-        "stylize": {"content_image": picture, "style_image": picture},
-    }
-    path.parent.mkdir(parents=True)
-    with tf.io.TFRecordWriter(str(path)) as writer:
-        for signature, values in inputs.items():
-            request = predict_pb2.PredictRequest()
-            # The name is the server's, which a replay doesn't look at.
-            request.model_spec.name = "tfnst"
-            request.model_spec.signature_name = signature
-            values = {
-                **values,
-                "steps": np.int32(_WARMUP_STEPS),
-                "size": np.int32(_WARMUP_SIZE),
-            }
-            for name, value in values.items():
-                request.inputs[name].CopyFrom(tf.make_tensor_proto(value))
-            log = prediction_log_pb2.PredictionLog(
-                predict_log=prediction_log_pb2.PredictLog(request=request)
-            )
-            writer.write(log.SerializeToString())
 
 
 def _umask():

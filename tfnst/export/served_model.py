@@ -6,14 +6,15 @@ from typing import Any, NamedTuple
 
 import tensorflow as tf
 
-from tfnst.config import COLOR_MODES, MAX_SEED, MIN_SIZE, StyleTransferConfig
-from tfnst.engines import whole
+from tfnst import limits
+from tfnst.config import COLOR_MODES, StyleTransferConfig
+from tfnst.engines import engine
 from tfnst.engines.loading import load_engine
 from tfnst.export import decoding
 from tfnst.export.checks import checked, finite_number, in_range
 from tfnst.export.served_styles import decode_regions, decode_styles, spread
-from tfnst.images import reading
-from tfnst.ops import color_transfer, pyramid
+from tfnst.limits import MAX_SEED, MIN_SIZE
+from tfnst.ops import color_transfer, pyramid, resizing
 
 
 class _Settings(NamedTuple):
@@ -22,7 +23,7 @@ class _Settings(NamedTuple):
     steps: tf.Tensor
     size: tf.Tensor
     seed: tf.Tensor
-    knobs: whole.Knobs
+    knobs: engine.Knobs
 
 
 class ServedStyleTransfer(tf.Module):
@@ -80,7 +81,7 @@ class ServedStyleTransfer(tf.Module):
     def signatures(self) -> dict[str, Any]:
         """The functions to export, by the name of their signature."""
         default = {
-            **whole.Knobs.from_config(self.config)._asdict(),
+            **engine.Knobs.from_config(self.config)._asdict(),
             **{
                 name: tf.constant(getattr(self.config, name), tf.int32)
                 for name in ("steps", "size", "seed")
@@ -179,7 +180,7 @@ class ServedStyleTransfer(tf.Module):
         return decoding.decode_picture(
             encoded,
             name=name,
-            min_side=reading.MIN_SIDE,
+            min_side=limits.MIN_SIDE,
             max_pixels=self._max_pixels,
         )
 
@@ -189,8 +190,8 @@ class ServedStyleTransfer(tf.Module):
         shape = tf.shape(pictures, out_type=tf.int64)
         pictures = checked(
             pictures,
-            (shape[0] >= 1) & (tf.reduce_min(shape[1:3]) >= reading.MIN_SIDE),
-            f"`{name}` must be one or more pictures of at least {reading.MIN_SIDE} "
+            (shape[0] >= 1) & (tf.reduce_min(shape[1:3]) >= limits.MIN_SIDE),
+            f"`{name}` must be one or more pictures of at least {limits.MIN_SIDE} "
             "pixels a side.",
             shape,
         )
@@ -220,8 +221,8 @@ class ServedStyleTransfer(tf.Module):
             self.config.style_scale,
         )
         mode = self.config.preserve_color
-        original = pyramid.resize_image(content, *tf.unstack(scales[-1, 0]))
-        style = pyramid.resize_image(style, *tf.unstack(scales[-1, 1]))
+        original = resizing.resize_image(content, *tf.unstack(scales[-1, 0]))
+        style = resizing.resize_image(style, *tf.unstack(scales[-1, 1]))
         style = color_transfer.match_style_colors(style, original, mode)
         stylized, measured = self._run(
             self._engine,
@@ -241,7 +242,7 @@ class ServedStyleTransfer(tf.Module):
         )
         in_mode = _color_switch(preserve_color)
         sides = tf.shape(content)[1:3]
-        original = pyramid.resize_image(
+        original = resizing.resize_image(
             content, *tf.unstack(pyramid.finest_sides(sides, settings.size))
         )
         styles = decode_styles(
@@ -324,7 +325,7 @@ class ServedStyleTransfer(tf.Module):
         seed = in_range("seed", seed, 0, MAX_SEED)
         knobs = [
             finite_number(name, tf.ensure_shape(x, []))
-            for name, x in zip(whole.Knobs._fields, numbers, strict=False)
+            for name, x in zip(engine.Knobs._fields, numbers, strict=False)
         ]
         content_weight, style_weight, _, learning_rate = knobs
         size = checked(
@@ -347,7 +348,7 @@ class ServedStyleTransfer(tf.Module):
             f"{self._max_size}^2 pixels.",
             tf.stack([count, size]),
         )
-        knobs = whole.Knobs(*knobs, steps=tf.cast(steps, tf.float32))
+        knobs = engine.Knobs(*knobs, steps=tf.cast(steps, tf.float32))
         return _Settings(steps, size, seed, knobs)
 
     def _build_scales(self, names, content_sides, style_sides, size, style_scale):
@@ -358,7 +359,7 @@ class ServedStyleTransfer(tf.Module):
             scales,
             tf.shape(scales)[0] > 0,
             f"{names} is too narrow for `size`: its short "
-            f"side would have fewer than {reading.MIN_SIDE} pixels.",
+            f"side would have fewer than {limits.MIN_SIDE} pixels.",
             tf.concat([content_sides, tf.reshape(style_sides, [-1]), size[None]], 0),
         )
 

@@ -7,17 +7,14 @@ from typing import Any, NamedTuple
 
 import tensorflow as tf
 
+from tfnst import limits
 from tfnst.engines.whole import StyleTransferEngine
 from tfnst.export import decoding
 from tfnst.export.checks import checked
-from tfnst.images import reading
-from tfnst.images.style_images import MAX_SCALE, MIN_SCALE
-from tfnst.ops import pyramid
-from tfnst.ops.masks import MIN_SHARE, Division, divide_picture, resize_mask
-from tfnst.transfer.styles import blend_targets
-
-# Each is held at the size of the finest scale.
-MAX_STYLES = 8
+from tfnst.limits import MAX_SCALE, MAX_STYLES, MIN_SCALE, MIN_SHARE
+from tfnst.losses.statistics import blend_targets
+from tfnst.ops import pyramid, resizing
+from tfnst.ops.masks import Division, divide_picture, resize_mask
 
 
 def spread(
@@ -142,7 +139,7 @@ def decode_styles(
         picture = decoding.decode_picture(
             style_bytes[index],
             name="style_bytes",
-            min_side=reading.MIN_SIDE,
+            min_side=limits.MIN_SIDE,
             max_pixels=max_pixels,
         )
         here = tf.shape(picture)[1:3]
@@ -154,7 +151,7 @@ def decode_styles(
         )
         return (
             index + 1,
-            pictures.write(index, recolor(pyramid.resize_image(picture, *finest))),
+            pictures.write(index, recolor(resizing.resize_image(picture, *finest))),
             masks.write(index, resize_mask(mask, *finest)),
             sides.write(index, here),
         )
@@ -213,7 +210,7 @@ def decode_regions(
 
 def _decode_mask(name, encoded, max_pixels):
     picture = decoding.decode_picture(
-        encoded, name=name, min_side=reading.MIN_SIDE, max_pixels=max_pixels
+        encoded, name=name, min_side=limits.MIN_SIDE, max_pixels=max_pixels
     )
     mask = tf.reduce_mean(picture, axis=-1, keepdims=True)
     share = tf.reduce_mean(mask)

@@ -6,15 +6,9 @@ from typing import Any
 
 import numpy as np
 
+from tfnst.checks import argument_error, show_type
+
 _ROUNDING = 1e-6  # How far resizing in float32 may leave [0, 1].
-
-
-def input_error(name: str, expected: str, received: str) -> ValueError:
-    return ValueError(f"`{name}` must be {expected}. Received: {received}")
-
-
-def show_type(value: Any) -> str:
-    return "None" if value is None else f"a value of type {type(value).__name__}"
 
 
 def show_array(array: np.ndarray) -> str:
@@ -27,11 +21,13 @@ def check_size(
     max_pixels, min_side = limits
     if height * width > max_pixels:
         expected = f"an image of at most {max_pixels} pixels"
-        raise input_error(name, expected, f"{shown}, which has {height * width} pixels")
+        raise argument_error(
+            name, expected, f"{shown}, which has {height * width} pixels"
+        )
     if min(height, width) < min_side:
         expected = f"an image at least {min_side} pixels wide and {min_side} high"
         received = f"{shown}, which is {width} wide and {height} high"
-        raise input_error(name, expected, received)
+        raise argument_error(name, expected, received)
 
 
 def to_array(source: Any, name: str) -> np.ndarray:
@@ -39,7 +35,9 @@ def to_array(source: Any, name: str) -> np.ndarray:
         return np.asarray(source)
     except Exception as error:  # A symbolic tensor, or one on another device.
         received = f"{show_type(source)} without values"
-        raise input_error(name, "an array or a tensor with values", received) from error
+        raise argument_error(
+            name, "an array or a tensor with values", received
+        ) from error
 
 
 def read_array(
@@ -54,7 +52,7 @@ def read_array(
             "uint8 in [0, 255], uint16 in [0, 65535] or float in [0, 1], "
             "as a path, the bytes of an image file, a PIL image or an array"
         )
-        raise input_error(name, expected, shown)
+        raise argument_error(name, expected, shown)
     if array.ndim == 2:
         array = array[..., np.newaxis]
     if array.ndim not in (3, 4) or array.shape[-1] not in (1, 2, 3, 4):
@@ -62,16 +60,16 @@ def read_array(
             "an array of shape [H, W], [H, W, C] or [N, H, W, C] with C 1 (grey), "
             "2 (grey and alpha), 3 (RGB) or 4 (RGBA)"
         )
-        raise input_error(name, expected, shown)
+        raise argument_error(name, expected, shown)
     if not array.size:
-        raise input_error(name, "an array with pixels in it", shown)
+        raise argument_error(name, "an array with pixels in it", shown)
     check_size(name, shown, *array.shape[-3:-1], limits)
     if kind == "f":
         low, high = finite_range(array, name, shown)
         if low < -_ROUNDING or high > 1 + _ROUNDING:
             expected = "float in [0, 1] (divide values in [0, 255] by 255)"
             received = f"{shown} with values from {low:g} to {high:g}"
-            raise input_error(name, expected, received)
+            raise argument_error(name, expected, received)
         array = np.clip(array, 0, 1)
     array = scale(array)
     channels = array.shape[-1]
@@ -87,7 +85,7 @@ def finite_range(array: np.ndarray, name: str, shown: str) -> tuple[float, float
     with np.errstate(invalid="ignore"):
         low, high = float(array.min()), float(array.max())
     if not np.isfinite([low, high]).all():
-        raise input_error(name, "finite", f"{shown} with NaN or infinite values")
+        raise argument_error(name, "finite", f"{shown} with NaN or infinite values")
     return low, high
 
 

@@ -12,9 +12,10 @@ from typing import Any, BinaryIO
 import numpy as np
 from PIL import Image
 
+from tfnst.checks import argument_error, show_type
 from tfnst.files import os_error, show_path
 from tfnst.images import sixteen_bit
-from tfnst.images.arrays import check_size, finite_range, input_error, scale, show_type
+from tfnst.images.arrays import check_size, finite_range, scale
 from tfnst.images.color_profiles import convert_array, convert_image
 from tfnst.images.metadata import PictureInfo, read_info
 
@@ -43,7 +44,7 @@ def read_path(
     except OSError as error:
         raise os_error(error, name, "a file that can be read", shown) from error
     except ValueError as error:  # A null byte, or half of a surrogate pair.
-        raise input_error(name, "the path of an image file", shown) from error
+        raise argument_error(name, "the path of an image file", shown) from error
     with file:
         return read_file(file, name, shown, limits)
 
@@ -57,10 +58,10 @@ def read_bytes(source: Any, name: str) -> bytes:
         raise os_error(error, name, "a file that can be read", shown) from error
     except ValueError as error:  # A closed file, or text that is no Unicode.
         shown = f"{show_type(source)} that can't be read"
-        raise input_error(name, "an open file in binary mode", shown) from error
+        raise argument_error(name, "an open file in binary mode", shown) from error
     if not isinstance(data, bytes | bytearray | memoryview):
         shown = f"{show_type(source)} that gave {type(data).__name__}"
-        raise input_error(name, "an open file in binary mode", shown)
+        raise argument_error(name, "an open file in binary mode", shown)
     return bytes(data)
 
 
@@ -83,7 +84,7 @@ def read_file(
     """[H, W, 3] and the rest from an encoded file."""
     with _open(file, name, shown, limits) as image:
         if image.format == "EPS":  # Pillow would run Ghostscript on it.
-            raise input_error(name, _IMAGE_FILE, f"{shown}, which is PostScript")
+            raise argument_error(name, _IMAGE_FILE, f"{shown}, which is PostScript")
 
         def open_again():
             file.seek(0)
@@ -103,7 +104,7 @@ def _open(
         except Image.DecompressionBombError as error:
             expected = f"an image of at most {limits[0]} pixels"
             received = f"{shown}, which has {re.search('[0-9]+', str(error))[0]} pixels"
-            raise input_error(name, expected, received) from error
+            raise argument_error(name, expected, received) from error
         except MemoryError:
             raise
         except Exception as error:  # Plug-ins raise whatever bad bytes lead them to.
@@ -118,8 +119,8 @@ def _unreadable(error: Exception, file: BinaryIO, name: str, shown: str) -> Exce
     with contextlib.suppress(OSError):
         file.seek(0)
         if not file.read(1):
-            return input_error(name, _IMAGE_FILE, f"{shown}, which is empty")
-    return input_error(
+            return argument_error(name, _IMAGE_FILE, f"{shown}, which is empty")
+    return argument_error(
         name, _IMAGE_FILE, f"{shown}, which is no image that Pillow can read"
     )
 
@@ -143,7 +144,7 @@ def read_pil(
     check_size(name, shown, image.height, image.width, limits)
     if _has_deep_planes(image):  # Pillow would read it as noise.
         expected = "a TIFF file with all channels of a pixel together"
-        raise input_error(name, expected, f"{shown}, which has 16 bits in planes")
+        raise argument_error(name, expected, f"{shown}, which has 16 bits in planes")
     try:
         deep = None if open_again is None else sixteen_bit.decode(image, open_again)
         image.load()
@@ -151,7 +152,7 @@ def read_pil(
         raise
     except Exception as error:
         expected = "a whole image file"
-        raise input_error(
+        raise argument_error(
             name, expected, f"{shown}, which is cut off or damaged"
         ) from error
     if deep is not None:
@@ -216,7 +217,7 @@ def _read_deep_grey(
     most = 1 if image.mode == "F" else 65535
     if low < 0 or high > most:
         expected = f"a grey image with values from 0 to {most} (mode {image.mode})"
-        raise input_error(
+        raise argument_error(
             name, expected, f"{shown} with values from {low:g} to {high:g}"
         )
     hidden, alpha = image.info.get("transparency"), None

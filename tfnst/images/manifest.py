@@ -176,3 +176,16 @@ def _read(path, name):
         raise ValueError(
             f"`{name}` must be the path of a file. Received: {show_path(path)}"
         ) from error
+
+
+def read_painted(path, name):
+    """How a picture was painted."""
+    pass
+
+    manifest = read_manifest(path, name=name)
+    if manifest is None:
+        raise ValueError(
+            f"`{name}` must be a picture that tfnst has painted. "
+            f"Received: {str(path)!r}, in which nothing says so"
+        )
+    return manifest

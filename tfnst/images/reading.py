@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from tfnst.images.arrays import input_error, read_array, show_type
+from tfnst.checks import argument_error, show_type
+from tfnst.images.arrays import read_array
 from tfnst.images.decoding import read_bytes, read_file, read_path, read_pil
 from tfnst.images.metadata import PictureInfo
 from tfnst.images.transparency import fill_hidden, over_white
@@ -21,6 +22,7 @@ from tfnst.images.writing import (
     save_image,
     to_pil,
 )
+from tfnst.limits import MAX_PIXELS, MIN_SHARE, MIN_SIDE
 
 __all__ = [
     "MAX_PIXELS",
@@ -34,9 +36,6 @@ __all__ = [
     "save_image",
     "to_pil",
 ]
-
-MAX_PIXELS = 89_478_485  # Pillow's own limit against decompression bombs.
-MIN_SIDE = 16
 
 
 def load_image(
@@ -139,5 +138,33 @@ def _read(
         return rgb, PictureInfo(alpha)
     else:
         expected = "a path, the bytes of an image file, a PIL image or an array"
-        raise input_error(name, expected, show_type(source))
+        raise argument_error(name, expected, show_type(source))
     return rgb[np.newaxis], info
+
+
+def load_mask(source: Any, *, name: str) -> np.ndarray:
+    """A mask from a grey picture; of a coloured one the mean of its channels.
+
+    Args:
+        source: as for `tfnst.load_image`; one picture.
+        name: what errors call it.
+
+    Returns:
+        float32 [1, h, w, 1] in [0, 1].
+
+    Raises:
+        ValueError: also for a mask that is black.
+        OSError: when the file can't be read.
+    """
+    picture = load_image(source, name=name)
+    if len(picture) != 1:
+        raise ValueError(
+            f"`{name}` must be one picture. Received: a batch of {len(picture)}"
+        )
+    mask = picture.mean(axis=-1, keepdims=True)
+    if mask.mean() < MIN_SHARE:
+        raise ValueError(
+            f"`{name}` must have something white, which says where. "
+            "Received: a black picture"
+        )
+    return mask

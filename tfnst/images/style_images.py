@@ -7,8 +7,7 @@ import math
 from typing import Any
 
 from tfnst.images.manifest import describe_source
-
-MIN_SCALE, MAX_SCALE = 0.1, 4.0
+from tfnst.limits import MAX_SCALE, MIN_SCALE
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -9,15 +9,10 @@ from typing import Any
 import numpy as np
 from PIL import Image, PngImagePlugin
 
+from tfnst.checks import argument_error, show_type
 from tfnst.files import show_path, write_file
 from tfnst.images import sixteen_bit
-from tfnst.images.arrays import (
-    finite_range,
-    input_error,
-    show_array,
-    show_type,
-    to_array,
-)
+from tfnst.images.arrays import finite_range, show_array, to_array
 from tfnst.images.color_profiles import srgb_profile
 from tfnst.images.decoding import read_pil
 from tfnst.images.manifest import PNG_KEYWORD, add_manifest
@@ -101,7 +96,7 @@ def save_image(
     suffix = check_suffix(path, name)
     check_bits(bits, suffix)
     if not isinstance(quality, int) or not 1 <= quality <= 100:
-        raise input_error("quality", "an integer from 1 to 100", repr(quality))
+        raise argument_error("quality", "an integer from 1 to 100", repr(quality))
     if isinstance(image, Image.Image):
         colours = _from_pil(image)
     else:
@@ -121,7 +116,7 @@ def save_image(
         data = _encode(format, levels, exif, text, info.dpi, quality)
     except (OSError, ValueError) as error:  # WebP ends at 16,383 pixels, for one.
         expected = f"in a format that holds {width} x {height} pixels"
-        raise input_error(name, expected, show_path(path)) from error
+        raise argument_error(name, expected, show_path(path)) from error
     write_file(path, data, name=name)
 
 
@@ -152,10 +147,10 @@ def check_bits(bits: Any, suffix: str) -> None:
         ValueError: for neither 8 nor 16, or 16 in a format that has none.
     """
     if isinstance(bits, bool) or bits not in (8, 16):
-        raise input_error("bits", "8 or 16", repr(bits))
+        raise argument_error("bits", "8 or 16", repr(bits))
     if bits == 16 and FORMATS[suffix] not in _DEEP_FORMATS:
         expected = f"8 in a {suffix} file (PNG and TIFF hold 16)"
-        raise input_error("bits", expected, repr(bits))
+        raise argument_error("bits", expected, repr(bits))
 
 
 def _describe(
@@ -228,7 +223,7 @@ def _to_colours(image: Any, name: str) -> np.ndarray:
     shape = array.shape[1:] if array.ndim == 4 and len(array) == 1 else array.shape
     if array.dtype.kind != "f" or len(shape) != 3 or shape[2] != 3 or not array.size:
         expected = "a float array of shape [1, H, W, 3] or [H, W, 3]"
-        raise input_error(name, expected, show_array(array))
+        raise argument_error(name, expected, show_array(array))
     finite_range(array, name, show_array(array))
     # At least float32: in float16 the half would be lost before the floor.
     return array.reshape(shape).astype(np.promote_types(array.dtype, np.float32))
@@ -249,8 +244,8 @@ def check_suffix(path: Any, name: str, suffixes: tuple[str, ...] = SUFFIXES) -> 
     """
     expected = f"a path that ends in {', '.join(suffixes[:-1])} or {suffixes[-1]}"
     if not isinstance(path, str | os.PathLike):
-        raise input_error(name, expected, show_type(path))
+        raise argument_error(name, expected, show_type(path))
     suffix = os.path.splitext(os.fsdecode(path))[1].lower()
     if suffix not in suffixes:
-        raise input_error(name, expected, show_path(path))
+        raise argument_error(name, expected, show_path(path))
     return suffix

@@ -17,6 +17,8 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
+from tfnst.losses.statistics import Moments, gram_of_moments, widen
+
 # Keeps a target without any energy (a black picture in a network without biases)
 # from dividing by zero; far below the energy of any real activation.
 _MIN_ENERGY = 1e-12
@@ -31,204 +33,6 @@ class Losses(NamedTuple):
     style: tf.Tensor
     total_variation: tf.Tensor
     total: tf.Tensor
-
-
-def gram_matrix(activations: tf.Tensor) -> tf.Tensor:
-    """Correlations between the channels of an activation, averaged over positions.
-
-    `G[n, c, d] = sum_p F[n, p, c] * F[n, p, d] / (H * W)`, where p runs over the
-    H * W positions. The average makes the matrix comparable between sizes; Gatys et
-    al. take the sum.
-
-    Args:
-        activations: floating point [N, H, W, C], any range.
-
-    Returns:
-        [N, C, C], symmetric and positive semi-definite; of the same dtype, or float32
-        for one of 16 bits, which has too few digits for sums.
-
-    Raises:
-        ValueError: when `activations` isn't of rank 4.
-
-    Reference:
-        Gatys, Ecker, Bethge, "A Neural Algorithm of Artistic Style",
-        arXiv 1508.06576, equation 3.
-    """
-    return gram_of_sums(activation_sums(activations))
-
-
-class ActivationSums(NamedTuple):
-    """Sums over the positions of an activation, [N, H, W, C].
-
-    Those of a picture are the sums of those of its parts.
-    """
-
-    count: tf.Tensor  # H * W, or the sum of the weights of each region, [K]
-    activations: tf.Tensor  # [N, C]
-    products: tf.Tensor  # of each two channels, [N, C, C]
-
-
-def activation_sums(
-    activations: tf.Tensor, weights: tf.Tensor | None = None
-) -> ActivationSums:
-    """What Gram matrices and moments are made of.
-
-    Args:
-        activations: floating point [N, H, W, C], any range.
-        weights: of the positions of one picture, for each of K regions, float32
-            [K, H, W, 1], 0 or more. The sums are then `sum_p w_p`, `sum_p w_p F_p`
-            and `sum_p w_p F_p F_p^T`, and have K in place of N. None counts all
-            positions alike.
-
-    Returns:
-        ActivationSums of the same dtype, or of float32 for one of 16 bits.
-
-    Raises:
-        ValueError: when `activations` isn't of rank 4.
-    """
-    activations = tf.convert_to_tensor(activations)
-    if activations.shape.rank != 4:
-        raise ValueError(
-            "`activations` must be of the shape [N, H, W, C]. "
-            f"Received: {activations.shape}"
-        )
-    if weights is not None:
-        count = tf.reduce_sum(weights, axis=[1, 2, 3])
-        return ActivationSums(count, *_weighted_sums(activations, weights))
-    sums, products = _sums(activations)
-    shape = tf.shape(activations)
-    return ActivationSums(tf.cast(shape[1] * shape[2], sums.dtype), sums, products)
-
-
-@tf.custom_gradient
-def _sums(activations):
-    shape = tf.shape(activations)
-    positions = tf.reshape(activations, [shape[0], -1, activations.shape[-1]])
-
-    def gradient(by_sums, by_products):
-        # The two halves of the product's gradient are one product here, because both
-        # factors are the same tensor: half the cost of automatic differentiation.
-        # It is as precise as the activations, whose gradient it becomes.
-        symmetric = by_products + tf.linalg.matrix_transpose(by_products)
-        product = tf.matmul(positions, tf.cast(symmetric, positions.dtype))
-        return tf.reshape(product + tf.cast(by_sums, product.dtype)[:, None], shape)
-
-    widened = _widened(positions)
-    # A product with ones takes half the time of a sum over the middle axis.
-    ones = tf.ones([shape[0], 1, tf.shape(positions)[1]], widened.dtype)
-    sums = tf.matmul(ones, widened)[:, 0]
-    return (sums, tf.matmul(widened, widened, transpose_a=True)), gradient
-
-
-@tf.custom_gradient
-def _weighted_sums(activations, weights):
-    shape = tf.shape(activations)
-    positions = tf.reshape(activations, [1, -1, activations.shape[-1]])
-    weights = tf.reshape(weights, [tf.shape(weights)[0], -1, 1])
-
-    def gradient(by_sums, by_products):
-        # As for `_sums`; each region's, by how much a position counts in it.
-        symmetric = by_products + tf.linalg.matrix_transpose(by_products)
-        product = tf.matmul(positions, tf.cast(symmetric, positions.dtype))
-        product += tf.cast(by_sums, product.dtype)[:, None]
-        share = tf.reduce_sum(product * tf.cast(weights, product.dtype), axis=0)
-        return tf.reshape(share, shape), None
-
-    widened = _widened(positions)
-    weighted = widened * tf.cast(weights, widened.dtype)
-    products = tf.matmul(weighted, widened, transpose_a=True)
-    return (tf.reduce_sum(weighted, axis=1), products), gradient
-
-
-def _widened(tensor):
-    """In float32 where it is of 16 bits."""
-    return tf.cast(tensor, tf.float32) if tensor.dtype.size < 4 else tensor
-
-
-class Moments(NamedTuple):
-    """First and second moments of an activation's channels over all positions."""
-
-    mean: tf.Tensor  # [N, C]
-    covariance: tf.Tensor  # [N, C, C]
-
-
-def moments(activations: tf.Tensor) -> Moments:
-    """Mean and covariance of the channels of an activation over its positions.
-
-    `mean[n, c] = sum_p F[n, p, c] / (H * W)` and `covariance = gram_matrix -
-    mean mean^T`: the same knowledge as in the Gram matrix, where what channels do
-    together would be drowned by how active they are, taken apart.
-
-    Args:
-        activations: floating point [N, H, W, C], any range.
-
-    Returns:
-        Moments of the same dtype, or of float32 for one of 16 bits.
-
-    Raises:
-        ValueError: when `activations` isn't of rank 4.
-
-    Reference:
-        Li et al., "Demystifying Neural Style Transfer", arXiv 1701.01036, which reads
-        the Gram matrix as a comparison of distributions.
-    """
-    return moments_of_sums(activation_sums(activations))
-
-
-def gram_of_sums(sums: ActivationSums) -> tf.Tensor:
-    """The Gram matrix of an activation of which there are only the sums."""
-    return sums.products / tf.reshape(sums.count, [-1, 1, 1])
-
-
-def moments_of_sums(sums: ActivationSums) -> Moments:
-    """The moments of an activation of which there are only the sums."""
-    mean = sums.activations / tf.reshape(sums.count, [-1, 1])
-    gram = gram_of_sums(sums)
-    return Moments(mean, gram - _outer(mean))
-
-
-def blend_gram_matrices(gram_matrices: tf.Tensor, shares: tf.Tensor) -> tf.Tensor:
-    """The Gram matrices of pictures that are made up of several.
-
-    `sum_s p_ks G_s`: what picture k has in which picture s has the share `p_ks` of the
-    area.
-
-    Args:
-        gram_matrices: of S pictures, [S, C, C].
-        shares: [K, S], 0 or more; each row sums to 1.
-
-    Returns:
-        [K, C, C].
-    """
-    return tf.tensordot(shares, gram_matrices, axes=1)
-
-
-def blend_moments(moments: Moments, shares: tf.Tensor) -> Moments:
-    """The moments of pictures that are made up of several.
-
-    Those of a mixture::
-
-        mean_k = sum_s p_ks mean_s
-        covariance_k = sum_s p_ks (covariance_s + (mean_s - mean_k) (mean_s - mean_k)^T)
-
-    The second term holds how the pictures differ, so that a blend of a blue and a
-    yellow one has blue and yellow parts, and isn't grey.
-
-    Args:
-        moments: of S pictures, [S, C] and [S, C, C].
-        shares: as for `blend_gram_matrices`.
-
-    Returns:
-        Moments of [K, C] and [K, C, C].
-    """
-    mean = tf.matmul(shares, moments.mean)
-    apart = moments.mean - mean[:, None]  # [K, S, C]
-    between = tf.matmul(apart * shares[:, :, None], apart, transpose_a=True)
-    return Moments(mean, tf.tensordot(shares, moments.covariance, axes=1) + between)
-
-
-def _outer(vectors):
-    return vectors[:, :, None] * vectors[:, None, :]
 
 
 def content_loss(
@@ -335,7 +139,8 @@ def moments_loss(
         [layer.covariance for layer in targets],
         layer_weights,
         min_energies=[
-            _MIN_COVARIANCE * tf.reduce_sum(tf.square(_gram_of(layer)), axis=[1, 2])
+            _MIN_COVARIANCE
+            * tf.reduce_sum(tf.square(gram_of_moments(layer)), axis=[1, 2])
             for layer in targets
         ],
     )
@@ -451,11 +256,6 @@ def relative(distance: tf.Tensor, energy: tf.Tensor) -> tf.Tensor:
     return distance / tf.maximum(energy, _MIN_ENERGY)
 
 
-def _gram_of(moments):
-    mean = tf.convert_to_tensor(moments.mean)
-    return moments.covariance + mean[:, :, None] * mean[:, None, :]
-
-
 def _relative_distance(kind, values, targets, layer_weights, min_energies=None):
     count = len(values)
     if layer_weights is None:
@@ -470,8 +270,8 @@ def _relative_distance(kind, values, targets, layer_weights, min_energies=None):
     for value, target, weight, min_energy in zip(
         values, targets, layer_weights, min_energies, strict=True
     ):
-        value = _widened(tf.convert_to_tensor(value))
-        target = _widened(tf.convert_to_tensor(target))
+        value = widen(tf.convert_to_tensor(value))
+        target = widen(tf.convert_to_tensor(target))
         if (
             value.shape.rank != target.shape.rank
             or not value.shape[1:].is_compatible_with(target.shape[1:])

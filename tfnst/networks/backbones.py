@@ -9,10 +9,10 @@ import os
 import keras
 import numpy as np
 
+from tfnst.checks import check_choice
 from tfnst.config import POOLINGS
 from tfnst.networks.vgg import (
     build_vgg,
-    check_choice,
     check_layer,
     kernel_shapes,
     layer_names,

@@ -15,6 +15,8 @@ from collections.abc import Sequence
 import keras
 import numpy as np
 
+from tfnst.checks import check_choice
+
 # Convolutions in each block, and filters of each of them.
 VGG_BLOCKS = {"vgg19": (2, 2, 4, 4, 4), "vgg16": (2, 2, 3, 3, 3)}
 VGG_FILTERS = (64, 128, 256, 512, 512)
@@ -36,15 +38,6 @@ def layer_names(name: str) -> tuple[str, ...]:
         names += [f"block{block}_conv{i}" for i in range(1, depth + 1)]
         names.append(f"block{block}_pool")
     return tuple(names)
-
-
-def check_choice(argument: str, value: str, choices: Sequence[str]) -> None:
-    """Raises ValueError for what isn't one of the choices."""
-    if not isinstance(value, str) or value not in choices:
-        raise ValueError(
-            f"`{argument}` must be one of {', '.join(map(repr, choices))}. "
-            f"Received: {value!r}"
-        )
 
 
 def check_layer(name: str, last_layer: str | None) -> None:

@@ -24,7 +24,8 @@ import warnings
 
 import keras
 
-from tfnst.networks.vgg import VGG_BLOCKS, check_choice
+from tfnst.checks import check_choice
+from tfnst.networks.vgg import VGG_BLOCKS
 from tfnst.networks.weight_files import check_file
 
 # An environment variable: the path of the file that "imagenet" stands for.

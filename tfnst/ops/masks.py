@@ -7,43 +7,11 @@ by their sum, so that a small region has the statistics of a large one.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import numpy as np
 import tensorflow as tf
 
-from tfnst.images import reading
-
-# Of a mask's values the least that must be left on average.
-MIN_SHARE = 1e-4
-
-
-def load_mask(source: Any, *, name: str) -> np.ndarray:
-    """A mask from a grey picture; of a coloured one the mean of its channels.
-
-    Args:
-        source: as for `tfnst.load_image`; one picture.
-        name: what errors call it.
-
-    Returns:
-        float32 [1, h, w, 1] in [0, 1].
-
-    Raises:
-        ValueError: also for a mask that is black.
-        OSError: when the file can't be read.
-    """
-    picture = reading.load_image(source, name=name)
-    if len(picture) != 1:
-        raise ValueError(
-            f"`{name}` must be one picture. Received: a batch of {len(picture)}"
-        )
-    mask = picture.mean(axis=-1, keepdims=True)
-    if mask.mean() < MIN_SHARE:
-        raise ValueError(
-            f"`{name}` must have something white, which says where. "
-            "Received: a black picture"
-        )
-    return mask
+from tfnst.limits import MIN_SHARE
 
 
 def resize_mask(mask: tf.Tensor, height: tf.Tensor, width: tf.Tensor) -> tf.Tensor:

@@ -18,22 +18,21 @@ from __future__ import annotations
 
 import math
 import operator
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
+from tfnst.optimizers.arguments import (
+    check_bounds,
+    check_like,
+    check_params,
+    check_rate,
+)
+
 SUFFICIENT_DECREASE = 1e-4  # c_1 of Nocedal & Wright, equation 3.6a
 HISTORY = 10  # pairs that L-BFGS remembers
 MAX_REJECTIONS = 10  # trial points in a row before the history is thrown away
-
-
-class AdamState(NamedTuple):
-    """What Adam remembers: `step` is a scalar int32, the moments are like `params`."""
-
-    step: tf.Tensor
-    first_moment: tf.Tensor
-    second_moment: tf.Tensor
 
 
 class LBFGSState(NamedTuple):
@@ -65,85 +64,6 @@ class LBFGSState(NamedTuple):
     gradient_differences: tf.Tensor
 
 
-def adam_init(params: tf.Tensor) -> AdamState:
-    """The state of Adam before its first step: all zeros.
-
-    Args:
-        params: where the search starts, [N, ...], floating.
-
-    Raises:
-        ValueError: when `params` is not floating or has fewer than two axes.
-    """
-    params = _check_params(params)
-    zeros = tf.zeros_like(params)
-    return AdamState(tf.zeros([], tf.int32), zeros, zeros)
-
-
-def adam_update(
-    params: tf.Tensor,
-    gradients: tf.Tensor,
-    state: AdamState,
-    *,
-    learning_rate: float | tf.Tensor,
-    beta_1: float = 0.9,
-    beta_2: float = 0.99,
-    epsilon: float = 1e-8,
-    lower: float | None = None,
-    upper: float | None = None,
-) -> tuple[tf.Tensor, AdamState]:
-    """One step of Adam, with both biases corrected::
-
-        m <- beta_1 m + (1 - beta_1) g
-        v <- beta_2 v + (1 - beta_2) g^2
-        x <- x - learning_rate * m / (1 - beta_1^t)
-                 / (sqrt(v / (1 - beta_2^t)) + epsilon)
-
-    It works element by element, so the N problems can't meet.
-
-    Args:
-        params: the point, [N, ...], floating.
-        gradients: gradients at `params`, same shape and dtype.
-        state: from `adam_init` or from the last update.
-        learning_rate: above 0; a number or a scalar tensor.
-        beta_1: decay of the first moment, 0 <= beta_1 < 1.
-        beta_2: decay of the second moment, 0 <= beta_2 < 1. The default forgets
-            faster than the paper's 0.999, for runs of some hundred steps.
-        epsilon: added to the root of the second moment, 0 or more.
-        lower: smallest value of `params`, or None. New points are clipped.
-        upper: largest value of `params`, or None.
-
-    Returns:
-        The next point and the next state.
-
-    Raises:
-        ValueError: when an argument is out of its range or shapes differ.
-
-    Reference:
-        Kingma & Ba, "Adam: A Method for Stochastic Optimization", arXiv 1412.6980.
-    """
-    params = _check_params(params)
-    gradients = _check_like("gradients", gradients, params.shape, params.dtype)
-    rate = _check_rate(learning_rate, params.dtype)
-    for name, beta in (("beta_1", beta_1), ("beta_2", beta_2)):
-        if not 0 <= beta < 1:
-            raise ValueError(
-                f"`{name}` must be a number from 0 to below 1. Received: {beta!r}"
-            )
-    if not 0 <= epsilon < math.inf:
-        raise ValueError(
-            f"`epsilon` must be a finite number, 0 or more. Received: {epsilon!r}"
-        )
-    bounds = _check_bounds(lower, upper)
-
-    step = state.step + 1
-    m = beta_1 * state.first_moment + (1 - beta_1) * gradients
-    v = beta_2 * state.second_moment + (1 - beta_2) * tf.square(gradients)
-    m_hat = m / _bias_correction(beta_1, step, params.dtype)
-    v_hat = v / _bias_correction(beta_2, step, params.dtype)
-    params = params - rate * m_hat / (tf.sqrt(v_hat) + epsilon)
-    return tf.clip_by_value(params, *bounds), AdamState(step, m, v)
-
-
 def lbfgs_init(params: tf.Tensor, *, history: int = HISTORY) -> LBFGSState:
     """The state of L-BFGS before its first evaluation.
 
@@ -156,7 +76,7 @@ def lbfgs_init(params: tf.Tensor, *, history: int = HISTORY) -> LBFGSState:
         ValueError: when `params` is not floating or has fewer than two axes, or
             `history` is not a positive integer.
     """
-    params = _check_params(params)
+    params = check_params(params)
     try:
         size = operator.index(history)
     except TypeError:
@@ -256,11 +176,11 @@ def lbfgs_update(
         Bertsekas, "Projected Newton Methods for Optimization Problems with Simple
         Constraints", SIAM J. Control Optim. 20 (1982).
     """
-    params = _check_params(params)
-    gradients = _check_like("gradients", gradients, params.shape, params.dtype)
-    loss = _check_like("loss", loss, params.shape[:1], params.dtype)
-    rate = _check_rate(learning_rate, params.dtype)
-    bounds = _check_bounds(lower, upper)
+    params = check_params(params)
+    gradients = check_like("gradients", gradients, params.shape, params.dtype)
+    loss = check_like("loss", loss, params.shape[:1], params.dtype)
+    rate = check_rate(learning_rate, params.dtype)
+    bounds = check_bounds(lower, upper)
 
     # Judge the trial point. A start outside the bounds is refused like a loss that is
     # not finite; the trial after it is its projection.
@@ -393,12 +313,6 @@ def _shrinkage(
     return tf.clip_by_value(fraction, 0.1, 0.7)
 
 
-def _bias_correction(beta: float, step: tf.Tensor, dtype: tf.DType) -> tf.Tensor:
-    """`1 - beta^step`, without the cancellation that float32 has in early steps."""
-    log_beta = math.log(beta) if beta else -math.inf
-    return -tf.math.expm1(tf.cast(step, dtype) * log_beta)
-
-
 def _noise(dtype: tf.DType) -> float:
     """Relative rounding error that a sum over many values is taken to have."""
     return 10 * float(np.finfo(dtype.as_numpy_dtype).eps)
@@ -433,50 +347,3 @@ def _write(
     old = tf.gather_nd(ring, _slots(slot))
     value = tf.where(_like(wanted, value), value, old)
     return tf.tensor_scatter_nd_update(ring, _slots(slot), value)
-
-
-def _check_params(params: Any) -> tf.Tensor:
-    params = tf.convert_to_tensor(params)
-    if params.dtype not in (tf.float32, tf.float64) or (params.shape.rank or 0) < 2:
-        raise ValueError(
-            "`params` must be float32 or float64, of the shape [N, ...] with two axes "
-            f"or more. Received: {params.dtype.name} of the shape {params.shape}"
-        )
-    return params
-
-
-def _check_like(
-    name: str, value: Any, shape: tf.TensorShape, dtype: tf.DType
-) -> tf.Tensor:
-    value = tf.convert_to_tensor(value)
-    if value.dtype != dtype or not value.shape.is_compatible_with(shape):
-        raise ValueError(
-            f"`{name}` must be {dtype.name} of the shape {shape}, to fit `params`. "
-            f"Received: {value.dtype.name} of the shape {value.shape}"
-        )
-    return value
-
-
-def _check_rate(rate: Any, dtype: tf.DType) -> tf.Tensor:
-    if tf.is_tensor(rate):
-        valid = rate.dtype.is_floating and rate.shape.rank in (0, None)
-    else:
-        valid = 0 < rate < math.inf
-    if not valid:
-        raise ValueError(
-            "`learning_rate` must be a finite number above 0, or a floating scalar "
-            f"tensor. Received: {rate!r}"
-        )
-    # A number that went through `tf.cast` would be rounded to float32 on the way.
-    return tf.cast(rate, dtype) if tf.is_tensor(rate) else tf.constant(rate, dtype)
-
-
-def _check_bounds(lower: float | None, upper: float | None) -> tuple[float, float]:
-    """Both bounds as numbers; none is infinitely far away."""
-    low = -math.inf if lower is None else float(lower)
-    high = math.inf if upper is None else float(upper)
-    if not low < high:
-        raise ValueError(
-            f"`lower` must be a number below `upper`. Received: {lower!r} and {upper!r}"
-        )
-    return low, high

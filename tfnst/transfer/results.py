@@ -15,19 +15,7 @@ from tfnst.config import StyleTransferConfig
 from tfnst.images import metadata, writing
 from tfnst.images.manifest import build_manifest
 from tfnst.networks import weight_sources
-from tfnst.ops import pyramid
-
-LOSS_FIELDS = np.dtype(
-    [
-        ("step", np.int32),
-        ("size", np.int32),
-        ("content", np.float32),
-        ("style", np.float32),
-        ("total_variation", np.float32),
-        ("total", np.float32),
-        ("seconds", np.float64),
-    ]
-)
+from tfnst.ops import resizing
 
 
 class NonFiniteLossError(ValueError):
@@ -171,7 +159,7 @@ class TransferProgress:
         """
         picture = self._average[:1]
         if size is not None:
-            picture = pyramid.shrink_image(picture, size)
+            picture = resizing.shrink_image(picture, size)
         return writing.to_pil(np.asarray(self._finish(picture)[0]))
 
     def save(

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import tensorflow as tf
 
-from tfnst.engines.whole import StyleTransferEngine, TransferState
+from tfnst.engines.engine import TransferState
+from tfnst.engines.whole import StyleTransferEngine
 from tfnst.optimizers.lbfgs import LBFGSState
 
 # How often a run halves its learning rate before it gives up.

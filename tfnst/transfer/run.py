@@ -11,20 +11,21 @@ import numpy as np
 import tensorflow as tf
 
 from tfnst.config import StyleTransferConfig
-from tfnst.engines import devices, memory, tiled, whole
+from tfnst.engines import devices, engine, memory, plans, tiled, whole
 from tfnst.engines.loading import load_engine, load_replicated_engine
 from tfnst.images.manifest import without_names
 from tfnst.images.metadata import PictureInfo
-from tfnst.ops import color_transfer, masks, pyramid
+from tfnst.losses import objective
+from tfnst.ops import color_transfer, masks, pyramid, resizing
 from tfnst.transfer.checkpoint import (
     Checkpoint,
     CheckpointKeeper,
     flatten_state,
     unflatten_state,
 )
+from tfnst.transfer.history import LOSS_FIELDS
 from tfnst.transfer.pace import Pace
 from tfnst.transfer.results import (
-    LOSS_FIELDS,
     Callback,
     NonFiniteLossError,
     TransferProgress,
@@ -122,7 +123,7 @@ class Run:
                     f"`region` must be None on this device. Received: {config.device!r}"
                 )
             self._replicated = load_replicated_engine(config, strategy)
-        self._knobs = whole.Knobs.from_config(config)
+        self._knobs = engine.Knobs.from_config(config)
         self._pace = Pace(
             self._scales.astype(np.float64).prod(axis=1),
             pyramid.scale_steps(
@@ -188,11 +189,11 @@ class Run:
                 break
             average = self._paint_scale(average, scale, limit)
         # A run that was stopped at a coarse scale still has the size asked for.
-        return self._results(pyramid.resize_image(average, *self._scales[-1]))
+        return self._results(resizing.resize_image(average, *self._scales[-1]))
 
     def _first_image(self):
         if self._config.init_image == "given":
-            given = pyramid.resize_image(self._given, *self._scales[0])
+            given = resizing.resize_image(self._given, *self._scales[0])
             self._given = None
             return tf.repeat(given, len(self._styles), axis=0)
         first = [
@@ -219,7 +220,7 @@ class Run:
         image, state, content = painter.enter_scale(
             average, self._content, tf.constant(sides), self._knobs.content_weight
         )
-        targets = whole.Targets(content, style, self._masks(sides))
+        targets = objective.Targets(content, style, self._masks(sides))
         done = 0
         if self._resume is not None:
             done, image = self._resume.scale_step, self._resume.image
@@ -236,7 +237,7 @@ class Run:
         """What takes the steps of a scale: the engine, with devices or in tiles."""
         if self._replicated is not None:
             return self._replicated
-        plan = memory.build_plan(
+        plan = plans.build_plan(
             self._engine.feature_extractor,
             self._config,
             self._both_sides(scale, 0),
@@ -351,7 +352,7 @@ class Run:
             f"at {size} pixels)"
         )
         if not done or len(self._styles) > 1 or self._rollbacks == MAX_ROLLBACKS:
-            pictures = pyramid.resize_image(state.average, *self._scales[-1])
+            pictures = resizing.resize_image(state.average, *self._scales[-1])
             raise NonFiniteLossError(
                 f"{what}; smaller weights or a smaller `learning_rate` help. The last "
                 "good picture is kept in `result`.",
@@ -448,7 +449,7 @@ class Run:
             return pictures
         height, width = pictures.shape[1:3]
         content, mask = self._kept
-        content = np.asarray(pyramid.resize_image(content, height, width))
+        content = np.asarray(resizing.resize_image(content, height, width))
         mask = masks.resize_mask(mask, height, width)
         return pictures + mask * (content - pictures)
 
@@ -456,7 +457,7 @@ class Run:
         if self._colors is None:
             return pictures
         count, height, width, _ = pictures.shape
-        content = pyramid.resize_image(self._colors[:count], height, width)
+        content = resizing.resize_image(self._colors[:count], height, width)
         return self._by_rows(color_transfer.restore_colors, pictures, content)
 
     def _by_rows(self, function, *pictures):

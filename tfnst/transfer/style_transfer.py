@@ -8,11 +8,12 @@ from typing import Any
 
 import numpy as np
 
+from tfnst import limits
 from tfnst.config import INIT_IMAGES, StyleTransferConfig, build_config
 from tfnst.images import reading
 from tfnst.images.manifest import describe_source
 from tfnst.images.style_images import describe_style, style_images
-from tfnst.ops import pyramid
+from tfnst.ops import resizing
 from tfnst.transfer.checkpoint import CheckpointKeeper, load_checkpoint
 from tfnst.transfer.results import Callback, TransferResult, as_one_callback
 from tfnst.transfer.run import Job, Run
@@ -205,7 +206,7 @@ def load_job(content_image: Any, style: Style, config: StyleTransferConfig) -> J
     """A picture to paint in a style; the errors are those of `stylize`."""
     content, info = reading.read_picture(content_image, name="content_image")
     scales = _pyramid(content, style, config)
-    content = pyramid.resize_image(content, *scales[-1, 0])
+    content = resizing.resize_image(content, *scales[-1, 0])
     return Job(content, style, scales, describe_source(content_image), info)
 
 
@@ -232,11 +233,11 @@ def _pyramid(content, style, config):
             key=lambda pair: max(pair[1]) / min(pair[1]),
         )
         smallest = int(
-            np.ceil(reading.MIN_SIDE * max(height, width) / min(height, width))
+            np.ceil(limits.MIN_SIDE * max(height, width) / min(height, width))
         )
         raise ValueError(
             f"`{name}` is too narrow for size={config.size}: its short side would have "
-            f"fewer than {reading.MIN_SIDE} pixels; use a size of {smallest} or more. "
+            f"fewer than {limits.MIN_SIDE} pixels; use a size of {smallest} or more. "
             f"Received: a picture of {width}x{height} pixels"
         )
     return scales

@@ -9,10 +9,11 @@ import numpy as np
 import tensorflow as tf
 
 from tfnst.config import StyleTransferConfig
+from tfnst.images.reading import load_mask
 from tfnst.images.style_images import StyleImage
-from tfnst.losses import terms
-from tfnst.ops import color_transfer, pyramid
-from tfnst.ops.masks import Division, divide_picture, load_mask, resize_mask
+from tfnst.losses.statistics import blend_targets
+from tfnst.ops import color_transfer, pyramid, resizing
+from tfnst.ops.masks import Division, divide_picture, resize_mask
 
 
 class Style:
@@ -48,7 +49,7 @@ class Style:
         for picture, mask, scale in zip(pictures, masks, self._scales, strict=True):
             sides = tf.constant(picture.shape[1:3])
             finest = pyramid.finest_sides(sides, config.size, scale).numpy()
-            self.pictures.append(pyramid.resize_image(picture, *finest))
+            self.pictures.append(resizing.resize_image(picture, *finest))
             self._masks.append(None if mask is None else resize_mask(mask, *finest))
 
     @property
@@ -136,13 +137,3 @@ class Style:
             return painter.style_targets(picture, tf.constant(sides))
         mask = resize_mask(mask, *sides)
         return painter.masked_style_targets(picture, tf.constant(sides), mask)
-
-
-def blend_targets(targets: dict[str, Any], shares: tf.Tensor) -> dict[str, Any]:
-    """Targets of S pictures, by layer, blended by their shares [K, S]."""
-    return {
-        layer: terms.blend_moments(each, shares)
-        if isinstance(each, terms.Moments)
-        else terms.blend_gram_matrices(each, shares)
-        for layer, each in targets.items()
-    }
