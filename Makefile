@@ -11,7 +11,7 @@ SETUP := setup.cfg pyproject.toml
 DEMO_CONTENT := examples/images/photo_cat.jpg
 DEMO_STYLE := examples/images/style_stained_glass.jpg
 
-# The ones that stand alone; tests/test_deployment_files.py checks the overlays.
+# The ones that stand alone; tests/project/test_docker_and_kubernetes.py checks the overlays.
 MANIFESTS := $(filter-out %/kustomization.yaml, \
   $(wildcard serving/kubernetes/base/*.yaml serving/kubernetes/overlays/cpu/*.yaml))
 

@@ -5,8 +5,8 @@ import re
 import pytest
 
 import tfnst
+from tests.cli.test_commands import TINY_OPTIONS, names, pictures, run_here  # noqa: F401
 from tests.helpers import TINY, picture
-from tests.test_cli import TINY_OPTIONS, names, pictures, run_here  # noqa: F401
 from tfnst.config import preset_settings
 from tfnst.images.manifest import read_manifest
 from tfnst.presets import PRESETS

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 import tfnst
+from tests.cli.test_commands import TFNST, TINY_OPTIONS, tfnst_command
 from tests.helpers import TINY, picture
-from tests.test_cli import TFNST, TINY_OPTIONS, tfnst_command
 from tfnst.engines import plans
 from tfnst.transfer.checkpoint import load_checkpoint
 

@@ -3,7 +3,6 @@ import datetime
 import io
 import ipaddress
 import json
-import pathlib
 import pickle
 import re
 import signal
@@ -26,7 +25,7 @@ from tensorflow_serving.apis import (
     prediction_service_pb2_grpc,
 )
 
-from tests.helpers import picture
+from tests.helpers import ROOT, picture
 from tfnst.client import channels, messages
 from tfnst.client import client as module
 from tfnst.client.client import (
@@ -1086,6 +1085,6 @@ print(json.dumps([name for name in names if name in sys.modules]))
         text=True,
         timeout=60,
         check=True,
-        cwd=pathlib.Path(__file__).parent.parent,
+        cwd=ROOT,
     )
     assert json.loads(done.stdout) == []

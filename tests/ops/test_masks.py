@@ -5,8 +5,8 @@ import pytest
 import tensorflow as tf
 
 import tfnst
+from tests.cli.test_commands import TINY_OPTIONS, tfnst_command
 from tests.helpers import TINY, picture
-from tests.test_cli import TINY_OPTIONS, tfnst_command
 from tfnst.engines import loading, plans
 from tfnst.engines.engine import Knobs
 from tfnst.engines.tiled import TiledEngine

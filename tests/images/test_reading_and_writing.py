@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
-from tfnst.images import reading, writing
+from tests.helpers import ROOT
+from tfnst.images import writing
 from tfnst.images.reading import load_image
 from tfnst.images.writing import check_output_path, save_image, to_pil
 
@@ -111,8 +112,7 @@ def test_tensors():
 
 def test_import_leaves_tensorflow_alone():
     code = "import sys, tfnst.images.writing; sys.exit('tensorflow' in sys.modules)"
-    root = os.path.dirname(os.path.dirname(reading.__file__))
-    assert subprocess.run([sys.executable, "-c", code], cwd=root).returncode == 0
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT).returncode == 0
 
 
 def test_batch_of_arrays_and_own_memory():

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 import tfnst
+from tests.cli.test_commands import TINY_OPTIONS, tfnst_command
 from tests.helpers import TINY, picture
-from tests.test_cli import TINY_OPTIONS, tfnst_command
 from tfnst.cli import styles as command_styles
 from tfnst.engines import loading
 from tfnst.images import style_images

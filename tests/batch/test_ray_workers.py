@@ -9,8 +9,8 @@ import psutil
 import pytest
 
 import tfnst
+from tests.cli.test_commands import TFNST, TINY_OPTIONS
 from tests.helpers import TINY, picture
-from tests.test_cli import TFNST, TINY_OPTIONS
 from tfnst.batch import ray_workers, storage
 from tfnst.batch.items import find_pictures, plan_items
 from tfnst.images.manifest import read_manifest

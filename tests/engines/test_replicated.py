@@ -26,7 +26,7 @@ tf.config.set_logical_device_configuration(
     [tf.config.LogicalDeviceConfiguration()] * count,
 )
 import tfnst
-from tests.test_replicas import CONTENTS, STYLES, TINY
+from tests.engines.test_replicated import CONTENTS, STYLES, TINY
 from tfnst.engines import devices, replicated
 strategy = devices.choose_strategy()
 seen = []

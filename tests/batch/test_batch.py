@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 import tfnst
+from tests.cli.test_commands import TFNST, TINY_OPTIONS, tfnst_command
 from tests.helpers import TINY, picture
-from tests.test_cli import TFNST, TINY_OPTIONS, tfnst_command
 from tfnst.batch.items import find_pictures, read_pairs
 from tfnst.engines import whole
 from tfnst.images.manifest import read_manifest
