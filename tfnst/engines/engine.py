@@ -1,13 +1,22 @@
-"""What engines share: their arguments, their state and its shapes."""
+"""The interface of engines: what paints one scale of a run."""
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple, Protocol, TypeAlias
 
+import keras
+import numpy as np
 import tensorflow as tf
 
 from tfnst.config import StyleTransferConfig
-from tfnst.optimizers import adam, lbfgs
+from tfnst.losses.objective import Targets
+from tfnst.optimizers.optimizer import Optimizer
+
+PICTURES_SPEC = tf.TensorSpec([None, None, None, 3], tf.float32)
+MASKS_SPEC = tf.TensorSpec([None, None, None, 1], tf.float32)
+
+# The picture being painted, [N, H, W, 3]; engines change it in place.
+Canvas: TypeAlias = "tf.Variable | np.ndarray"
 
 
 class Knobs(NamedTuple):
@@ -20,11 +29,11 @@ class Knobs(NamedTuple):
     style_weight: tf.Tensor
     total_variation_weight: tf.Tensor
     learning_rate: tf.Tensor
-    steps: tf.Tensor  # of this scale: the learning rate falls with the share done
+    steps: tf.Tensor  # of this scale; learning rates fall with the share done
 
     @classmethod
     def from_config(cls, config: StyleTransferConfig) -> Knobs:
-        """The settings of a configuration."""
+        """The knobs that a configuration sets."""
         settings = {
             **config.loss_weights(),
             "learning_rate": config.learning_rate,
@@ -32,19 +41,148 @@ class Knobs(NamedTuple):
         }
         return cls(**{k: tf.constant(v, tf.float32) for k, v in settings.items()})
 
+    def loss_weights(self) -> dict[str, tf.Tensor]:
+        """The weights of the three losses, by the names of their arguments."""
+        return {
+            "content_weight": self.content_weight,
+            "style_weight": self.style_weight,
+            "total_variation_weight": self.total_variation_weight,
+        }
+
 
 KNOBS_SPEC = Knobs(*[tf.TensorSpec([])] * len(Knobs._fields))
 
 
 class TransferState(NamedTuple):
-    """What a step hands to the next one, beside the picture."""
+    """What one step passes on to the next, besides the picture."""
 
-    step: tf.Tensor  # steps taken at this scale, int32 scalar
-    optimizer: adam.AdamState | lbfgs.LBFGSState
-    average: tf.Tensor  # bias-corrected moving average of the pictures, [N, H, W, 3]
-
-
-PICTURES_SPEC = tf.TensorSpec([None, None, None, 3], tf.float32)
+    step: Any  # steps taken at this scale, int32 scalar
+    optimizer: Any  # from `Optimizer.init`
+    average: Any  # bias-corrected moving average of the pictures, [N, H, W, 3]
 
 
-MASKS_SPEC = tf.TensorSpec([None, None, None, 1], tf.float32)
+class Engine(Protocol):
+    """Paints one scale of a run: whole, in tiles, or spread over several devices.
+
+    A run asks for the targets of its styles, enters a scale, and has steps taken until
+    the scale is done. It never asks which engine it has.
+    """
+
+    @property
+    def feature_extractor(self) -> keras.Model:
+        """The network, from `tfnst.networks.features.build_feature_extractor`."""
+        ...
+
+    @property
+    def optimizer(self) -> Optimizer:
+        """What updates the pixels."""
+        ...
+
+    @property
+    def ema_momentum(self) -> float:
+        """Momentum of `TransferState.average`; 0 for none."""
+        ...
+
+    def style_targets(
+        self,
+        style_image: tf.Tensor,
+        sides: tf.Tensor,
+        mask: tf.Tensor | None = None,
+    ) -> dict[str, Any]:
+        """`Targets.style` of style images; see `Objective.style_targets`."""
+        ...
+
+    def enter_scale(
+        self,
+        average: tf.Tensor | np.ndarray,
+        content_image: tf.Tensor,
+        sides: tf.Tensor,
+        content_weight: tf.Tensor,
+    ) -> tuple[Canvas, TransferState, Any]:
+        """What a scale starts with.
+
+        Args:
+            average: `TransferState.average` at the end of the last scale, or the
+                picture that the run starts from.
+            content_image: [N, H, W, 3] in [0, 1], of the size of the finest scale.
+            sides: height and width of this scale, int32 [2].
+            content_weight: scalar.
+
+        Returns:
+            (canvas, state, `Targets.content`).
+        """
+        ...
+
+    def run(
+        self,
+        canvas: Canvas,
+        state: TransferState,
+        targets: Targets,
+        knobs: Knobs,
+        steps: tf.Tensor,
+    ) -> tuple[Canvas, TransferState, np.ndarray]:
+        """Takes steps until there are `steps`, or the loss is no longer finite.
+
+        An engine may take fewer at a time.
+
+        Args:
+            canvas: from `enter_scale`; painted in place.
+            state: of the canvas.
+            targets: of the size of the canvas.
+            knobs: scalars.
+            steps: int32 scalar, 1 or more.
+
+        Returns:
+            (canvas, state, history), where history is [steps taken, 4, N]: content,
+            style, total variation and total loss before each step. After a step whose
+            total loss isn't finite the canvas is as it was before that step.
+        """
+        ...
+
+    def go_back(
+        self, canvas: Canvas, good: Any, state: TransferState, step: int
+    ) -> tuple[Canvas, TransferState]:
+        """The canvas with an earlier picture, and a state that knows no failure.
+
+        Args:
+            canvas: from `run`.
+            good: the picture to go on from, [N, H, W, 3].
+            state: after the step that failed; its average is kept.
+            step: steps of this scale that are done.
+        """
+        ...
+
+    def restore(
+        self,
+        canvas: Canvas,
+        state: TransferState,
+        image: np.ndarray,
+        arrays: list[np.ndarray],
+    ) -> tuple[Canvas, TransferState]:
+        """The canvas and the state as `flatten_state` found them.
+
+        Args:
+            canvas: of this scale, from `enter_scale`.
+            state: the same.
+            image: what was on the canvas.
+            arrays: from `flatten_state`.
+
+        Raises:
+            ValueError: if the arrays don't fit the scale.
+        """
+        ...
+
+
+def flatten_state(state: TransferState) -> list[np.ndarray]:
+    """The tensors of a state as arrays, in a fixed order."""
+    return [np.asarray(tensor) for tensor in tf.nest.flatten(state)]
+
+
+def check_state(like: TransferState, arrays: list[np.ndarray]) -> None:
+    """Raises ValueError if arrays from `flatten_state` don't fit a state's shapes."""
+    wanted = [tuple(each.shape) for each in tf.nest.flatten(like)]
+    if wanted != [array.shape for array in arrays]:
+        raise ValueError(
+            "`resume` must be a checkpoint of the same run. Received: one with other "
+            "shapes"
+        )

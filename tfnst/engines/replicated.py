@@ -1,43 +1,47 @@
-"""Several pictures on several devices: each device paints its share of a batch."""
+"""The engine that spreads several pictures over several devices."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import keras
 import numpy as np
 import tensorflow as tf
 
-from tfnst.engines import engine, whole
-from tfnst.losses import objective
+from tfnst.engines.engine import Canvas, Knobs, TransferState
+from tfnst.engines.whole import WholeEngine
+from tfnst.losses.objective import Targets
+from tfnst.optimizers.optimizer import Optimizer
 
-# Steps that one call may take at most; the history has a row for each.
+# Most steps that one call takes; the history has a row for each.
 MAX_GROUP = 64
 
 
 class ReplicatedEngine:
-    """An engine whose steps are spread over the devices of a strategy.
+    """An `Engine` whose steps run on all devices of a strategy.
 
-    It is used as `StyleTransferEngine` is. Targets and sizes of scales are worked out
-    by the plain engine, since TPUs can't resize pictures by Lanczos; the steps, which
-    take the time, run on all devices, with no word between them: pictures don't
-    depend on each other. Shapes are static in each trace, as TPUs want them.
+    Targets and the starts of scales are computed by the plain engine, because TPUs
+    can't resize pictures by Lanczos. The steps, which take the time, run on all devices
+    without any communication, because pictures don't depend on each other. Shapes are
+    static in each trace, as TPUs want them.
 
     Args:
         plain: an engine on the default device.
-        replicated: one with the same weights, built in the strategy's scope.
-        strategy: of `tf.distribute`.
+        replicated: an engine with the same weights, built in the strategy's scope.
+        strategy: from `tf.distribute`.
         jit_compile: whether XLA compiles the steps of each device; TPUs always do.
     """
 
     def __init__(
         self,
-        plain: whole.StyleTransferEngine,
-        replicated: whole.StyleTransferEngine,
+        plain: WholeEngine,
+        replicated: WholeEngine,
         strategy: tf.distribute.Strategy,
         *,
         jit_compile: bool = False,
     ) -> None:
-        self.feature_extractor = plain.feature_extractor
-        self.enter_scale = plain.enter_scale
-        self.style_targets = plain.style_targets
+        self._plain = plain
         self.replicas = strategy.num_replicas_in_sync
         self._strategy = strategy
         self._axes = _batch_axes(plain)
@@ -47,7 +51,7 @@ class ReplicatedEngine:
 
         # No signature: each size has a trace of its own, with static shapes.
         @tf.function
-        def run_all(shares, knobs, steps):
+        def run_all(shares: Any, knobs: Knobs, steps: tf.Tensor) -> Any:
             return strategy.run(
                 lambda share: on_each(*share, knobs, steps, rows=MAX_GROUP),
                 args=(shares,),
@@ -55,26 +59,52 @@ class ReplicatedEngine:
 
         self._run_all = run_all
 
+    @property
+    def feature_extractor(self) -> keras.Model:
+        return self._plain.feature_extractor
+
+    @property
+    def optimizer(self) -> Optimizer:
+        return self._plain.optimizer
+
+    @property
+    def ema_momentum(self) -> float:
+        return self._plain.ema_momentum
+
+    def style_targets(
+        self, style_image: tf.Tensor, sides: tf.Tensor, mask: tf.Tensor | None = None
+    ) -> dict[str, Any]:
+        """As `Engine.style_targets`."""
+        return self._plain.style_targets(style_image, sides, mask)
+
+    def enter_scale(
+        self,
+        average: tf.Tensor,
+        content_image: tf.Tensor,
+        sides: tf.Tensor,
+        content_weight: tf.Tensor,
+    ) -> tuple[tf.Variable, TransferState, dict[str, tf.Tensor]]:
+        """As `Engine.enter_scale`."""
+        return self._plain.enter_scale(average, content_image, sides, content_weight)
+
     def run(
         self,
-        image: tf.Tensor,
-        state: engine.TransferState,
-        targets: objective.Targets,
-        knobs: engine.Knobs,
+        canvas: Canvas,
+        state: TransferState,
+        targets: Targets,
+        knobs: Knobs,
         steps: tf.Tensor,
-    ) -> tuple[tf.Tensor, engine.TransferState, np.ndarray]:
-        """As `StyleTransferEngine.run`, of at most MAX_GROUP steps.
+    ) -> tuple[Canvas, TransferState, np.ndarray]:
+        """As `Engine.run`, at most MAX_GROUP steps at a time.
 
-        A batch that the devices can't share evenly is filled up with its last picture.
-
-        Returns:
-            (image, state, history). A picture whose loss is no longer finite stops
-            those of its device only, whose last row is repeated in the history.
+        If the devices can't share a batch evenly, it is filled up with its last picture.
+        A picture whose loss is no longer finite stops only the pictures of its own
+        device, whose last row is repeated in the history.
         """
-        count = int(image.shape[0])
+        count = int(canvas.shape[0])
         each = -(-count // self.replicas)
         shares = [
-            self._take(image, state, targets, range(i * each, (i + 1) * each), count)
+            self._take(canvas, state, targets, range(i * each, (i + 1) * each), count)
             for i in range(self.replicas)
         ]
         values = self._strategy.experimental_distribute_values_from_function(
@@ -92,36 +122,57 @@ class ReplicatedEngine:
             ],
             axis=2,
         )[:, :, :count]
-        return (
-            tf.concat(images, axis=0)[:count],
-            tf.nest.map_structure(self._join(count), self._axes, *states),
-            history,
-        )
+        canvas.assign(tf.concat(images, axis=0)[:count])
+        joined = tf.nest.map_structure(self._join(count), self._axes, *states)
+        return canvas, joined, history
 
-    def _take(self, image, state, targets, wanted, count):
+    def go_back(
+        self, canvas: Canvas, good: Any, state: TransferState, step: int
+    ) -> tuple[Canvas, TransferState]:
+        """As `Engine.go_back`."""
+        return self._plain.go_back(canvas, good, state, step)
+
+    def restore(
+        self,
+        canvas: Canvas,
+        state: TransferState,
+        image: np.ndarray,
+        arrays: list[np.ndarray],
+    ) -> tuple[Canvas, TransferState]:
+        """As `Engine.restore`."""
+        return self._plain.restore(canvas, state, image, arrays)
+
+    def _take(
+        self,
+        image: Canvas,
+        state: TransferState,
+        targets: Targets,
+        indices: Iterable[int],
+        count: int,
+    ) -> tuple[tf.Tensor, TransferState, Targets]:
         """Image, state and targets of some pictures of a batch of `count`."""
-        wanted = [min(i, count - 1) for i in wanted]
+        wanted = [min(i, count - 1) for i in indices]
 
-        def rows(tensor, axis=0):
+        def rows(tensor: Any, axis: int | None = 0) -> Any:
             if axis is None or tensor.shape[axis] == 1:  # one for all pictures
                 return tensor
             return tf.gather(tensor, wanted, axis=axis)
 
         return (
-            rows(image),
+            rows(tf.convert_to_tensor(image)),
             tf.nest.map_structure(rows, state, self._axes),
             tf.nest.map_structure(rows, targets),
         )
 
-    def _local(self, outputs, replica):
+    def _local(self, outputs: Any, replica: int) -> Any:
         return tf.nest.map_structure(
             lambda value: self._strategy.experimental_local_results(value)[replica],
             outputs,
         )
 
     @staticmethod
-    def _join(count):
-        def join(axis, *parts):
+    def _join(count: int) -> Callable[..., tf.Tensor]:
+        def join(axis: int | None, *parts: tf.Tensor) -> tf.Tensor:
             if axis is None:
                 return parts[0]
             return tf.gather(tf.concat(parts, axis), range(count), axis=axis)
@@ -129,10 +180,10 @@ class ReplicatedEngine:
         return join
 
 
-def _batch_axes(plain):
-    """For each tensor of the state the axis of the pictures; None without one."""
+def _batch_axes(plain: WholeEngine) -> Any:
+    """For each tensor of the state the axis of the pictures; None if it has none."""
 
-    def axis(one, two):
+    def axis(one: tf.Tensor, two: tf.Tensor) -> int | None:
         differing = np.flatnonzero(np.array(one.shape) != np.array(two.shape))
         return int(differing[0]) if len(differing) else None
 

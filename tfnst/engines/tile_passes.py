@@ -1,85 +1,93 @@
-"""The loss of a tile and its gradient: two passes, compiled for each part of a network.
+"""The loss of a tile and its gradient: two passes, compiled for a part of the network.
 
-What a picture's loss is made of are sums over positions, which tiles add up to. The
-first pass finds those of a tile; from those of all tiles follow the loss and its
-gradient by them, from which the second pass finds the gradient by a tile's pixels.
+The loss of a picture follows from sums over positions, which are the sums of its tiles
+added up. The first pass finds the sums of a tile. Those of all tiles give the loss and
+its gradient with respect to the sums, from which the second pass finds the gradient
+with respect to a tile's pixels.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
-from tfnst.engines.engine import KNOBS_SPEC, MASKS_SPEC
+from tfnst.engines.engine import KNOBS_SPEC, MASKS_SPEC, Knobs
 from tfnst.engines.tiles import Segment
-from tfnst.engines.whole import StyleTransferEngine
-from tfnst.losses import statistics, terms
-from tfnst.ops.masks import layer_weights
+from tfnst.losses.distance import relative
+from tfnst.losses.objective import Objective
+from tfnst.losses.sums import ActivationSums, activation_sums
+from tfnst.ops.masks import masks_at_stride
+
+
+class View(NamedTuple):
+    """A tile as a segment of the network sees it."""
+
+    seen: Any  # pixels or activations of the tile with its halo, [N, H, W, C]
+    core: Any  # top, left, height and width of the core within the tile, int32 [4]
+    content: dict[str, Any]  # targets of the core, by content layer, [N, h, w, C]
+    regions: tuple[Any, ...]  # masks of the core, as in `Targets.regions`
 
 
 class Parts(NamedTuple):
-    """What the loss is made of; that of a picture is the sum of that of its tiles.
+    """What a loss is computed from; the parts of tiles add up to those of a picture."""
 
-    Of each layer: sums of a style layer, and squared distance of a content layer's
-    core to its target, [N]. `variation` holds the sums of squared differences between
-    neighbouring pixels, downwards and to the right, each [N].
-    """
-
-    sums: dict[str, statistics.ActivationSums]
-    distances: dict[str, tf.Tensor]
-    variation: tuple[tf.Tensor, ...]
+    sums: dict[str, ActivationSums]  # by style layer
+    distances: dict[str, Any]  # squared distance to the target by content layer, [N]
+    # Sums of squared differences to the pixel below and to the pixel on the right,
+    # each [N]; empty for a segment that doesn't see pixels.
+    variation: tuple[Any, ...]
 
 
 class Passes:
-    """The compiled passes over a segment's tiles.
+    """The compiled passes over the tiles of one segment.
 
     Args:
-        whole: the engine that the losses are those of.
-        segment: what is looked through.
-        cut: the layer whose activations are handed on; None for none.
-        masked: whether positions count by masks.
+        objective: the loss.
+        segment: the part of the network that looks at the tiles.
+        cut: the layer whose activations go to the next segment; None for the last one.
+        masked: whether regions have styles of their own.
     """
 
     def __init__(
         self,
-        whole: StyleTransferEngine,
+        objective: Objective,
         segment: Segment,
         cut: str | None,
         *,
         masked: bool = False,
     ) -> None:
-        self._whole = whole
+        self._objective = objective
         self._masked = masked
         self.segment = segment
         self.cut = cut
         outputs = segment.model.output
-        config = whole.config
-        self.style_layers = [k for k in config.style_layers if k in outputs]
-        self.content_layers = [k for k in config.content_layers if k in outputs]
+        self.style_layers = [k for k in objective.style_layers if k in outputs]
+        self.content_layers = [k for k in objective.content_layers if k in outputs]
         self.channels = {k: tensor.shape[-1] for k, tensor in outputs.items()}
         self.dtypes = {k: tf.as_dtype(tensor.dtype) for k, tensor in outputs.items()}
         # Only the first segment sees pixels.
         self.sees_pixels = segment.model.input.shape[-1] == 3
 
-        signature = [
+        view = View(
             tf.TensorSpec(segment.model.input.shape, segment.model.input.dtype),
             tf.TensorSpec([4], tf.int32),
             {layer: self._activations_spec(layer) for layer in self.content_layers},
-            [MASKS_SPEC] if masked else [],
-        ]
-        self.look = tf.function(self._look, input_signature=signature)
+            (MASKS_SPEC,) if masked else (),
+        )
+        style = {layer: objective.style_spec()[layer] for layer in self.style_layers}
+        self.look = tf.function(self._look, input_signature=[view])
         self.gradient = tf.function(
-            self._gradient, input_signature=[*signature, *self._upstream_spec()]
+            self._gradient, input_signature=[view, *self._upstream_spec()]
         )
         self.look_and_gradient = tf.function(
             self._look_and_gradient,
             input_signature=[
-                *signature,
-                [tf.TensorSpec([None])] if masked else [],
+                view,
+                (tf.TensorSpec([None]),) if masked else (),
                 {layer: tf.TensorSpec([None]) for layer in self.content_layers},
-                {layer: whole.style_spec(layer) for layer in self.style_layers},
+                style,
                 KNOBS_SPEC,
             ],
         )
@@ -92,14 +100,14 @@ class Passes:
         dtype = self.dtypes[layer].as_numpy_dtype
         return np.zeros([count, *sides, self.channels[layer]], dtype)
 
-    def _activations_spec(self, layer):
+    def _activations_spec(self, layer: str) -> tf.TensorSpec:
         shape = [None, None, None, self.channels[layer]]
         return tf.TensorSpec(shape, self.dtypes[layer])
 
-    def _upstream_spec(self):
+    def _upstream_spec(self) -> list[Any]:
         upstream = Parts(
             {
-                layer: statistics.ActivationSums(
+                layer: ActivationSums(
                     tf.TensorSpec([None] if self._masked else []),
                     tf.TensorSpec([None, self.channels[layer]]),
                     tf.TensorSpec([None] + [self.channels[layer]] * 2),
@@ -109,30 +117,29 @@ class Passes:
             {layer: tf.TensorSpec([None]) for layer in self.content_layers},
             (tf.TensorSpec([None]),) * 2 if self.sees_pixels else (),
         )
-        return [upstream, [self._activations_spec(self.cut)] if self.cut else []]
+        at_cut = {self.cut: self._activations_spec(self.cut)} if self.cut else {}
+        return [upstream, at_cut]
 
-    def _look(self, tile, core, targets, masks):
-        """The parts of the loss that a tile's core makes up.
-
-        Args:
-            tile: what the segment sees, with its halo.
-            core: int32 [4], top, left, height and width within the tile.
-            targets: content activations of the core.
-            masks: of the core, in positions of what the segment sees, a list of one
-                [K, h, w, 1] or none.
+    def _look(
+        self, view: View
+    ) -> tuple[Parts, dict[str, tf.Tensor], dict[str, tf.Tensor]]:
+        """The parts of the loss that a tile's core contributes.
 
         Returns:
-            (parts, content activations of the core by layer, those at the cut as a
-            list of one or none).
+            (parts, content activations of the core by layer, activations of the core
+            at the cut by layer).
         """
-        seen = self.segment.model(tile)
+        seen = self.segment.model(view.seen)
         strides = self.segment.strides
-        cores = {layer: _crop(seen[layer], core, strides[layer]) for layer in seen}
+        cores = {
+            layer: _crop(seen[layer], view.core, strides[layer]) for layer in seen
+        }
         content = {layer: cores[layer] for layer in self.content_layers}
         parts = Parts(
             {
-                layer: statistics.activation_sums(
-                    cores[layer], *(layer_weights(m, strides[layer]) for m in masks)
+                layer: activation_sums(
+                    cores[layer],
+                    *(masks_at_stride(m, strides[layer]) for m in view.regions),
                 )
                 for layer in self.style_layers
             },
@@ -140,77 +147,92 @@ class Passes:
                 layer: tf.reduce_sum(
                     tf.math.squared_difference(
                         tf.cast(content[layer], tf.float32),
-                        tf.cast(targets[layer], tf.float32),
+                        tf.cast(view.content[layer], tf.float32),
                     ),
                     axis=[1, 2, 3],
                 )
                 for layer in self.content_layers
             },
-            _variation(tile, core) if self.sees_pixels else (),
+            _variation(view.seen, view.core) if self.sees_pixels else (),
         )
-        return parts, content, [cores[self.cut]] if self.cut else []
+        return parts, content, {self.cut: cores[self.cut]} if self.cut else {}
 
-    def _gradient(self, tile, core, targets, masks, upstream, at_cut):
-        """The gradient by a tile's inputs of what its core adds to the total loss.
+    def _gradient(
+        self, view: View, upstream: Parts, at_cut: dict[str, tf.Tensor]
+    ) -> tf.Tensor:
+        """The gradient of what a tile's core adds to the total loss.
 
         Args:
-            tile: as for `_look`.
-            core: as for `_look`.
-            targets: as for `_look`.
-            masks: as for `_look`.
-            upstream: gradient of the total loss by the parts.
-            at_cut: that by the activations at the cut, a list of one or none.
+            view: the tile.
+            upstream: gradient of the total loss with respect to the parts.
+            at_cut: the same with respect to the core's activations at the cut.
+
+        Returns:
+            Gradient with respect to `view.seen`.
         """
         with tf.GradientTape(watch_accessed_variables=False) as tape:
-            tape.watch(tile)
-            parts, _, cut = self._look(tile, core, targets, masks)
+            tape.watch(view.seen)
+            parts, _, cut = self._look(view)
         return tape.gradient(
-            _flat(parts, cut), tile, output_gradients=_flat(upstream, at_cut)
+            _flat(parts, cut), view.seen, output_gradients=_flat(upstream, at_cut)
         )
 
     def _look_and_gradient(
-        self, tile, core, targets, masks, shares, energies, style, knobs
-    ):
-        """Both passes at once, for a segment at the end that is one tile.
+        self,
+        view: View,
+        shares: tuple[tf.Tensor, ...],
+        energies: dict[str, tf.Tensor],
+        style: dict[str, Any],
+        knobs: Knobs,
+    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        """Both passes at once, for a last segment that sees everything in one tile.
 
         Returns:
-            (content loss [N], style loss [N], gradient by the tile).
+            (content loss [N], style loss [N], gradient with respect to `view.seen`).
         """
         with tf.GradientTape(watch_accessed_variables=False) as tape:
-            tape.watch(tile)
-            parts, _, _ = self._look(tile, core, targets, masks)
-        content, style, upstream = self._weigh(parts, shares, energies, style, knobs)
-        return (
-            content,
-            style,
-            tape.gradient(_flat(parts, []), tile, output_gradients=_flat(upstream, [])),
+            tape.watch(view.seen)
+            parts, _, _ = self._look(view)
+        content_loss, style_loss, upstream = self._weigh(
+            parts, shares, energies, style, knobs
         )
+        gradient = tape.gradient(
+            _flat(parts, {}), view.seen, output_gradients=_flat(upstream, {})
+        )
+        return content_loss, style_loss, gradient
 
-    def _weigh(self, parts, shares, energies, style, knobs):
-        """The losses that the parts of a whole picture add up to.
+    def _weigh(
+        self,
+        parts: Parts,
+        shares: tuple[tf.Tensor, ...],
+        energies: dict[str, tf.Tensor],
+        style: dict[str, Any],
+        knobs: Knobs,
+    ) -> tuple[tf.Tensor, tf.Tensor, Parts]:
+        """The losses that follow from the parts of a whole picture.
 
         Args:
             parts: of this segment's layers; without the variation.
-            shares: of the picture, that regions cover, a list of one [K] or none.
-            energies: of the content targets, [N] by layer.
+            shares: of the picture that regions cover, [K]; empty without regions.
+            energies: of the content targets, by layer, [N].
             style: style targets by layer.
             knobs: scalars.
 
         Returns:
-            (content loss [N], style loss [N], gradient of the weighted total loss by
-            the parts).
+            (content loss [N], style loss [N], gradient of the weighted total loss with
+            respect to the parts).
         """
         with tf.GradientTape(persistent=True) as tape:
             tape.watch([parts.sums, parts.distances])
             style_loss = tf.constant(0.0)
             if self.style_layers:
-                style_loss = self._whole.style_loss(parts.sums, style)
+                style_loss = self._objective.style_loss(parts.sums, style)
                 for share in shares:
                     style_loss = tf.reduce_sum(share * style_loss, keepdims=True)
             content_loss = tf.constant(0.0)
             for layer in self.content_layers:
-                weight = self._whole.content_layer_weights[layer]
-                share = terms.relative(parts.distances[layer], energies[layer])
+                weight = self._objective.content_layers[layer]
+                share = relative(parts.distances[layer], energies[layer])
                 content_loss += weight * share
             total = (
                 knobs.content_weight * content_loss + knobs.style_weight * style_loss
@@ -222,22 +244,22 @@ class Passes:
         return content_loss, style_loss, Parts(sums, distances, ())
 
 
-def _flat(parts, at_cut):
-    """The parts that have a gradient, as a list."""
+def _flat(parts: Parts, at_cut: dict[str, tf.Tensor]) -> list[tf.Tensor]:
+    """Everything that has a gradient, as a list."""
     sums = [
         s for each in parts.sums.values() for s in (each.activations, each.products)
     ]
-    return [*sums, *parts.distances.values(), *parts.variation, *at_cut]
+    return [*sums, *parts.distances.values(), *parts.variation, *at_cut.values()]
 
 
-def _crop(activations, core, stride):
-    """The core's part of a tile's activations of which each stands for `stride`."""
+def _crop(activations: tf.Tensor, core: tf.Tensor, stride: int) -> tf.Tensor:
+    """The core's part of a tile's activations, one for each `stride` positions."""
     top, left = core[0] // stride, core[1] // stride
     bottom, right = (core[0] + core[2]) // stride, (core[1] + core[3]) // stride
     return activations[:, top:bottom, left:right]
 
 
-def _variation(tile, core):
+def _variation(tile: tf.Tensor, core: tf.Tensor) -> tuple[tf.Tensor, ...]:
     """Sums of squared differences of the core's pixels to those below and right."""
     top, left, height, width = tf.unstack(core)
     below = tile[:, top : top + height + 1, left : left + width]

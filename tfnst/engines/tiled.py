@@ -1,55 +1,57 @@
-"""The exact loss and gradient of a picture of any size, tile by tile.
+"""The engine that computes the exact gradient of a picture of any size in tiles.
 
-All that couples distant pixels is a sum over positions: Gram matrices, means, squared
-differences. So a first pass adds the sums up over tiles, the loss and its gradient by
-these sums follow, and a second pass gives each tile the gradient of its pixels. A tile
-is looked at with a halo as wide as a feature can see, and only features of its core
-count, so that the result is that of the whole picture, up to rounding.
+Distant pixels are coupled by nothing but sums over positions: Gram matrices, means,
+squared differences. So a first pass adds these sums up over the tiles, the loss and its
+gradient with respect to the sums follow, and a second pass gives each tile the gradient
+of its pixels. A tile has a halo as wide as a feature can see, and only the features of
+its core count, so the result equals that of the whole picture, up to rounding.
 
 The network is cut in two at a pooling layer, and the activations there are kept whole.
-A halo that reaches through all of VGG would be 96 pixels wide; through its first blocks
-it is 16 or 32, and behind the cut, where 4 or 8 pixels are one position, tiles are so
-large that theirs costs little. Where all that lies behind the cut, the tail, fits into
-memory as one tile, it is run once, not twice.
+A halo that reaches through all of VGG would be 96 pixels wide. Through the first blocks
+it is 16 or 32, and behind the cut, where one position stands for 4 or 8 pixels, tiles
+are so large that their halo costs little. If everything behind the cut (the tail) fits
+into memory as one tile, it is run once instead of twice.
 
-What grows with the picture lies in NumPy arrays, which are changed in place; only tiles
-become tensors.
+Whatever grows with the picture lies in NumPy arrays, which are changed in place; only
+tiles become tensors.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Iterator
+from typing import Any, NamedTuple
 
+import keras
 import numpy as np
 import tensorflow as tf
 
-from tfnst.engines.engine import Knobs, TransferState
-from tfnst.engines.tile_passes import Passes
-from tfnst.engines.tiles import Segment
-from tfnst.engines.whole import StyleTransferEngine
-from tfnst.losses import statistics, terms
+from tfnst.engines.engine import Canvas, Knobs, TransferState, check_state
+from tfnst.engines.tile_passes import Parts, Passes, View
+from tfnst.engines.tiles import Segment, Tile
+from tfnst.engines.whole import WholeEngine
+from tfnst.losses import terms
 from tfnst.losses.objective import Targets
 from tfnst.networks.features import split_feature_extractor
-from tfnst.ops.masks import layer_weights, region_shares
+from tfnst.ops.masks import masks_at_stride, region_shares
 from tfnst.ops.resizing import resize_image
-from tfnst.optimizers.adam import AdamState
+from tfnst.optimizers.optimizer import Optimizer
 
 # Rows of a picture that are updated at once.
 _STRIP = 256
 
 
 class TiledContent(NamedTuple):
-    """What takes the place of `Targets.content`: by layer."""
+    """`Targets.content` of this engine."""
 
-    activations: dict[str, np.ndarray]  # [N, h, w, C]
-    energies: dict[str, tf.Tensor]  # sums of their squares, [N]
+    activations: dict[str, np.ndarray]  # by layer, [N, h, w, C]
+    energies: dict[str, tf.Tensor]  # sums of their squares by layer, [N]
 
 
 class TiledEngine:
-    """What `StyleTransferEngine` does, in bounded memory.
+    """Does what `WholeEngine` does, in bounded memory; it is an `Engine`, too.
 
     Args:
-        whole: the engine of which this one gives the results.
+        whole: the engine whose results this one gives.
         cut: pooling layer behind which the network is cut; None for no cut.
         head_side: side of the tiles before the cut, in pixels.
         tail_side: side of the tiles behind the cut, in positions there; None for one
@@ -58,7 +60,7 @@ class TiledEngine:
 
     def __init__(
         self,
-        whole: StyleTransferEngine,
+        whole: WholeEngine,
         *,
         cut: str | None,
         head_side: int,
@@ -71,7 +73,7 @@ class TiledEngine:
         # Before and behind the cut; with masks and without.
         self._passes = {
             masked: [
-                Passes(whole, *each, masked=masked)
+                Passes(whole.objective, *each, masked=masked)
                 for each in zip(segments, cuts, strict=True)
             ]
             for masked in (False, True)
@@ -80,6 +82,45 @@ class TiledEngine:
         self._tail = tail[0] if tail else None
         self._head_side, self._tail_side = head_side, tail_side
 
+    @property
+    def feature_extractor(self) -> keras.Model:
+        return self._whole.feature_extractor
+
+    @property
+    def optimizer(self) -> Optimizer:
+        return self._whole.optimizer
+
+    @property
+    def ema_momentum(self) -> float:
+        return self._whole.ema_momentum
+
+    def style_targets(
+        self,
+        style_image: tf.Tensor,
+        sides: tf.Tensor,
+        mask: tf.Tensor | None = None,
+    ) -> dict[str, Any]:
+        """As `Engine.style_targets`."""
+        style_image = np.asarray(resize_image(style_image, *map(int, sides)))
+        nothing = self._empty_content(style_image.shape)
+        regions = () if mask is None else (np.asarray(mask),)
+        return {
+            layer: self._whole.objective.statistic.targets(sums)
+            for parts in self._first_pass(style_image, nothing, regions=regions)
+            for layer, sums in parts.sums.items()
+        }
+
+    def content_targets(self, content_image: tf.Tensor | np.ndarray) -> TiledContent:
+        """The targets of a picture [N, H, W, 3] in [0, 1]."""
+        activations = self._empty_content(content_image.shape)
+        energies = {}
+        for parts in self._first_pass(
+            np.asarray(content_image), activations, keep=True
+        ):
+            # The distance to nothing is the energy.
+            energies |= parts.distances
+        return TiledContent(activations, energies)
+
     def enter_scale(
         self,
         average: tf.Tensor | np.ndarray,
@@ -87,18 +128,203 @@ class TiledEngine:
         sides: tf.Tensor,
         content_weight: tf.Tensor,
     ) -> tuple[np.ndarray, TransferState, TiledContent]:
-        """What a scale starts with; as that of `StyleTransferEngine`.
-
-        Returns:
-            (image, state, content targets), arrays that `run` changes in place.
-        """
+        """As `Engine.enter_scale`; canvas and state are arrays."""
         content_image = np.asarray(resize_image(content_image, *map(int, sides)))
         image = self._enlarge(average, content_image, content_weight)
         content = self.content_targets(content_image)
         return image, self._init_state(image), content
 
-    def _enlarge(self, average, content_image, content_weight):
-        """As that of `StyleTransferEngine`, a strip at a time."""
+    def run(
+        self,
+        canvas: Canvas,
+        state: TransferState,
+        targets: Targets,
+        knobs: Knobs,
+        steps: tf.Tensor | int,
+    ) -> tuple[np.ndarray, TransferState, np.ndarray]:
+        """As `Engine.run`."""
+        history = []
+        for _ in range(int(steps)):
+            measured, gradient = self.losses_and_gradient(canvas, targets, knobs)
+            finite = np.isfinite(measured.total).all() and _all_finite(gradient)
+            if not finite:
+                nan = tf.fill(tf.shape(measured.total), float("nan"))
+                measured = measured._replace(total=nan)
+            history.append(np.stack(measured))
+            if not finite:
+                break
+            state = self._update(canvas, measured, gradient, state, knobs)
+        return canvas, state, np.stack(history)
+
+    def go_back(
+        self, canvas: Canvas, good: Any, state: TransferState, step: int
+    ) -> tuple[np.ndarray, TransferState]:
+        """As `Engine.go_back`."""
+        image = np.array(good)
+        fresh = self._init_state(image)
+        return image, fresh._replace(step=np.array(step, np.int32), average=state.average)
+
+    def restore(
+        self,
+        canvas: Canvas,
+        state: TransferState,
+        image: np.ndarray,
+        arrays: list[np.ndarray],
+    ) -> tuple[np.ndarray, TransferState]:
+        """As `Engine.restore`."""
+        check_state(state, arrays)
+        return image, tf.nest.pack_sequence_as(state, arrays)
+
+    def losses_and_gradient(
+        self, image: np.ndarray, targets: Targets, knobs: Knobs
+    ) -> tuple[terms.Losses, np.ndarray]:
+        """The losses of a picture [N, H, W, 3] and the gradient of their total."""
+        cut = self._empty_cut(image.shape)
+        head, *tail = self._passes[bool(targets.regions)]
+        activations = targets.content.activations
+        parts = self._look(head, image, activations, targets.regions, cut=cut)
+        variation, pairs = parts.variation, _pairs(image.shape)
+        content, style, upstream = self._weigh(head, parts, targets, knobs)
+        at_cut = None
+        if tail:
+            more_content, more_style, at_cut = self._behind(*tail, cut, targets, knobs)
+            content, style = content + more_content, style + more_style
+        variation = sum(s / n for s, n in zip(variation, pairs, strict=True))
+        total = terms.total_loss(content, style, variation, **knobs.loss_weights())
+        weight = tf.fill([len(image)], knobs.total_variation_weight)
+        upstream = upstream._replace(variation=tuple(weight / n for n in pairs))
+        gradient = self._gradient(
+            head, image, activations, targets.regions, upstream, at_cut
+        )
+        return terms.Losses(content, style, variation, total), gradient
+
+    def _behind(
+        self, tail: Passes, cut: np.ndarray, targets: Targets, knobs: Knobs
+    ) -> tuple[tf.Tensor, tf.Tensor, np.ndarray]:
+        """Losses behind the cut, and the gradient of their weighted sum there."""
+        regions = self._regions_behind(targets.regions)
+        activations = targets.content.activations
+        tiles = self._tiles(tail, cut)
+        if len(tiles) == 1:
+            view = _view(tail, tiles[0], cut, activations, regions)
+            content, style, gradient = tail.look_and_gradient(
+                view, *_of_segment(tail, targets), knobs
+            )
+            return content, style, gradient.numpy()
+        parts = self._look(tail, cut, activations, regions)
+        content, style, upstream = self._weigh(tail, parts, targets, knobs)
+        gradient = self._gradient(tail, cut, activations, regions, upstream, None)
+        return content, style, gradient
+
+    def _regions_behind(
+        self, regions: tuple[np.ndarray, ...]
+    ) -> tuple[np.ndarray, ...]:
+        """Masks on the grid of the cut."""
+        stride = self._head.segment.strides[self._head.cut]
+        return tuple(masks_at_stride(masks, stride).numpy() for masks in regions)
+
+    def _weigh(
+        self, passes: Passes, parts: Parts, targets: Targets, knobs: Knobs
+    ) -> tuple[tf.Tensor, tf.Tensor, Parts]:
+        parts = parts._replace(variation=())
+        return passes.weigh(parts, *_of_segment(passes, targets), knobs)
+
+    def _look(
+        self,
+        passes: Passes,
+        seen: np.ndarray,
+        content: dict[str, np.ndarray],
+        regions: tuple[np.ndarray, ...],
+        *,
+        keep: bool = False,
+        cut: np.ndarray | None = None,
+    ) -> Parts:
+        """The parts of a whole picture.
+
+        Args:
+            passes: the segment.
+            seen: what it sees, [N, H, W, C].
+            content: content targets by layer.
+            regions: masks on the grid of what it sees.
+            keep: whether to write the content activations over the targets.
+            cut: where to write the activations at the cut; None for nowhere.
+        """
+        strides = passes.segment.strides
+        total = None
+        for tile in self._tiles(passes, seen):
+            view = _view(passes, tile, seen, content, regions)
+            parts, found, at_cut = passes.look(view)
+            if keep:
+                for layer in found:
+                    view.content[layer][...] = found[layer].numpy()
+            if cut is not None:
+                (activations,) = at_cut.values()
+                tile.core_of(cut, strides[passes.cut])[...] = activations.numpy()
+            if total is not None:
+                parts = tf.nest.map_structure(tf.add, total, parts)
+            total = parts
+        return total
+
+    def _gradient(
+        self,
+        passes: Passes,
+        seen: np.ndarray,
+        content: dict[str, np.ndarray],
+        regions: tuple[np.ndarray, ...],
+        upstream: Parts,
+        at_cut: np.ndarray | None,
+    ) -> np.ndarray:
+        """The gradient of the total loss with respect to what a segment sees."""
+        strides = passes.segment.strides
+        gradient = np.zeros_like(seen)
+        for tile in self._tiles(passes, seen):
+            above = {}
+            if passes.cut is not None:
+                above = {passes.cut: tile.core_of(at_cut, strides[passes.cut])}
+            view = _view(passes, tile, seen, content, regions)
+            share = passes.gradient(view, upstream, above).numpy()
+            tile.of(gradient)[...] += share
+        return gradient
+
+    def _first_pass(
+        self,
+        image: np.ndarray,
+        content: dict[str, np.ndarray],
+        *,
+        regions: tuple[np.ndarray, ...] = (),
+        keep: bool = False,
+    ) -> Iterator[Parts]:
+        """The parts of a picture that each segment sees."""
+        cut = self._empty_cut(image.shape)
+        head, *tail = self._passes[bool(regions)]
+        yield self._look(head, image, content, regions, keep=keep, cut=cut)
+        for passes in tail:
+            regions = self._regions_behind(regions)
+            yield self._look(passes, cut, content, regions, keep=keep)
+
+    def _tiles(self, passes: Passes, seen: np.ndarray) -> list[Tile]:
+        side = self._head_side if passes.sees_pixels else self._tail_side
+        return passes.segment.tiles(*seen.shape[1:3], side)
+
+    def _empty_cut(self, shape: tuple[int, ...]) -> np.ndarray | None:
+        """Room for the activations at the cut; None if there is no cut."""
+        return None if self._tail is None else self._head.room(self._head.cut, shape)
+
+    def _empty_content(self, shape: tuple[int, ...]) -> dict[str, np.ndarray]:
+        """Room for the content activations, by layer; all zeros."""
+        room = {k: self._head.room(k, shape) for k in self._head.content_layers}
+        if self._tail is not None:
+            shape = self._empty_cut(shape).shape
+            room |= {k: self._tail.room(k, shape) for k in self._tail.content_layers}
+        return room
+
+    def _enlarge(
+        self,
+        average: tf.Tensor | np.ndarray,
+        content_image: np.ndarray,
+        content_weight: tf.Tensor,
+    ) -> np.ndarray:
+        """As `WholeEngine.enlarge`, a strip at a time."""
         height = len(content_image[0])
         if average.shape == content_image.shape:
             return np.array(average)
@@ -117,243 +343,92 @@ class TiledEngine:
             ).numpy()
         return image
 
-    def _init_state(self, image):
-        """As that of `StyleTransferEngine`, in arrays."""
-        state = self._whole.init_state(tf.zeros([len(image), 1, 1, 3]))
-        if not isinstance(state.optimizer, AdamState):
+    def _init_state(self, image: np.ndarray) -> TransferState:
+        """As `WholeEngine.init_state`, in arrays."""
+        if not self.optimizer.elementwise:
             state = self._whole.init_state(tf.convert_to_tensor(image))
             return tf.nest.map_structure(np.array, state)
-        moments = np.zeros_like(image), np.zeros_like(image)
-        optimizer = AdamState(np.array(state.optimizer.step), *moments)
-        return TransferState(np.array(state.step), optimizer, image.copy())
+        one = tf.zeros([len(image), 1, 1, 3])
 
-    def content_targets(self, content_image: tf.Tensor) -> TiledContent:
-        """Activations of a picture [N, H, W, 3] in [0, 1]."""
-        activations = self._empty_content(content_image.shape)
-        energies = {}
-        for parts in self._first_pass(
-            np.asarray(content_image), activations, keep=True
-        ):
-            # The distance to nothing is the energy.
-            energies |= parts.distances
-        return TiledContent(activations, energies)
+        def enlarged(tensor: tf.Tensor) -> np.ndarray:
+            shape = image.shape if tensor.shape == one.shape else tensor.shape
+            return np.array(np.broadcast_to(tensor, shape))
 
-    def style_targets(
-        self, style_image: tf.Tensor, sides: tf.Tensor, *mask: np.ndarray
-    ) -> dict[str, tf.Tensor] | dict[str, statistics.Moments]:
-        """`Targets.style`; as that of `StyleTransferEngine`."""
-        style_image = np.asarray(resize_image(style_image, *map(int, sides)))
-        nothing = self._empty_content(style_image.shape)
-        return {
-            layer: self._whole.style_statistics(sums)
-            for parts in self._first_pass(style_image, nothing, masks=mask)
-            for layer, sums in parts.sums.items()
-        }
+        state = tf.nest.map_structure(enlarged, self._whole.init_state(one))
+        return state._replace(average=image.copy())
 
-    masked_style_targets = style_targets
-
-    def run(
+    def _update(
         self,
         image: np.ndarray,
+        measured: terms.Losses,
+        gradient: np.ndarray,
         state: TransferState,
-        targets: Targets,
         knobs: Knobs,
-        steps: tf.Tensor | int,
-    ) -> tuple[np.ndarray, TransferState, np.ndarray]:
-        """`steps` steps at one scale; as that of `StyleTransferEngine`."""
-        history = []
-        for _ in range(int(steps)):
-            measured, gradient = self.losses_and_gradient(image, targets, knobs)
-            finite = np.isfinite(measured.total).all() and _all_finite(gradient)
-            if not finite:
-                nan = tf.fill(tf.shape(measured.total), float("nan"))
-                measured = measured._replace(total=nan)
-            history.append(np.stack(measured))
-            if not finite:
-                break
-            state = self._update(image, measured, gradient, state, knobs)
-        return image, state, np.stack(history)
-
-    def losses_and_gradient(
-        self, image: np.ndarray, targets: Targets, knobs: Knobs
-    ) -> tuple[terms.Losses, np.ndarray]:
-        """The losses of a picture [N, H, W, 3] and the gradient of their total."""
-        cut = self._empty_cut(image.shape)
-        head, *tail = self._passes[bool(targets.regions)]
-        parts = self._look(
-            head, image, targets.content.activations, targets.regions, cut=cut
-        )
-        variation, pairs = parts.variation, _pairs(image.shape)
-        content, style, upstream = self._weigh(head, parts, targets, knobs)
-        at_cut = None
-        if tail:
-            more_content, more_style, at_cut = self._behind(*tail, cut, targets, knobs)
-            content, style = content + more_content, style + more_style
-        variation = sum(s / n for s, n in zip(variation, pairs, strict=True))
-        total = terms.total_loss(
-            content,
-            style,
-            variation,
-            content_weight=knobs.content_weight,
-            style_weight=knobs.style_weight,
-            total_variation_weight=knobs.total_variation_weight,
-        )
-        weight = tf.fill([len(image)], knobs.total_variation_weight)
-        upstream = upstream._replace(variation=tuple(weight / n for n in pairs))
-        gradient = self._gradient(
-            head, image, targets, targets.regions, upstream, at_cut
-        )
-        return terms.Losses(content, style, variation, total), gradient
-
-    def _behind(self, tail, cut, targets, knobs):
-        """Losses behind the cut, and the gradient of their weighted sum there."""
-        masks = self._masks_behind(targets.regions)
-        tiles = self._tiles(tail, cut)
-        if len(tiles) == 1:
-            wanted = {
-                layer: targets.content.activations[layer]
-                for layer in tail.content_layers
-            }
-            content, style, gradient = tail.look_and_gradient(
-                cut, tiles[0].core, wanted, masks, *_of_segment(tail, targets), knobs
-            )
-            return content, style, gradient.numpy()
-        parts = self._look(tail, cut, targets.content.activations, masks)
-        content, style, upstream = self._weigh(tail, parts, targets, knobs)
-        gradient = self._gradient(tail, cut, targets, masks, upstream, None)
-        return content, style, gradient
-
-    def _masks_behind(self, masks):
-        """Masks in positions of the cut."""
-        stride = self._head.segment.strides[self._head.cut]
-        return [layer_weights(mask, stride).numpy() for mask in masks]
-
-    def _weigh(self, passes, parts, targets, knobs):
-        parts = parts._replace(variation=())
-        return passes.weigh(parts, *_of_segment(passes, targets), knobs)
-
-    def _look(self, passes, seen, content, masks, *, keep=False, cut=None):
-        """The parts of a whole picture.
-
-        Args:
-            passes: the segment.
-            seen: what it sees, [N, H, W, C].
-            content: content targets by layer.
-            masks: in positions of what it sees, a list of one or none.
-            keep: whether to write content activations over the targets.
-            cut: where to write the activations at the cut; None for nowhere.
-        """
-        strides = passes.segment.strides
-        total = None
-        for tile in self._tiles(passes, seen):
-            wanted = {
-                layer: tile.core_of(content[layer], strides[layer])
-                for layer in passes.content_layers
-            }
-            parts, found, at_cut = passes.look(
-                tile.of(seen), tile.core, wanted, _cores(tile, masks)
-            )
-            if keep:
-                for layer in found:
-                    wanted[layer][...] = found[layer].numpy()
-            if cut is not None:
-                tile.core_of(cut, strides[passes.cut])[...] = at_cut[0].numpy()
-            if total is not None:
-                parts = tf.nest.map_structure(tf.add, total, parts)
-            total = parts
-        return total
-
-    def _gradient(self, passes, seen, targets, masks, upstream, at_cut):
-        """The gradient of the total loss by what a segment sees."""
-        strides = passes.segment.strides
-        gradient = np.zeros_like(seen)
-        for tile in self._tiles(passes, seen):
-            content = {
-                layer: tile.core_of(targets.content.activations[layer], strides[layer])
-                for layer in passes.content_layers
-            }
-            above = [tile.core_of(at_cut, strides[passes.cut])] if passes.cut else []
-            share = passes.gradient(
-                tile.of(seen),
-                tile.core,
-                content,
-                _cores(tile, masks),
-                upstream,
-                above,
-            ).numpy()
-            tile.of(gradient)[...] += share
-        return gradient
-
-    def _first_pass(self, image, content, *, masks=(), keep=False):
-        """The parts of a picture that each segment sees."""
-        cut = self._empty_cut(image.shape)
-        head, *tail = self._passes[bool(masks)]
-        yield self._look(head, image, content, masks, keep=keep, cut=cut)
-        for passes in tail:
-            masks = self._masks_behind(masks)
-            yield self._look(passes, cut, content, masks, keep=keep)
-
-    def _tiles(self, passes, seen):
-        side = self._head_side if passes.sees_pixels else self._tail_side
-        return passes.segment.tiles(*seen.shape[1:3], side)
-
-    def _empty_cut(self, shape):
-        """Room for the activations at the cut; None where there is none."""
-        return None if self._tail is None else self._head.room(self._head.cut, shape)
-
-    def _empty_content(self, shape):
-        """Room for the content activations, by layer; all zeros."""
-        room = {k: self._head.room(k, shape) for k in self._head.content_layers}
-        if self._tail is not None:
-            shape = self._empty_cut(shape).shape
-            room |= {k: self._tail.room(k, shape) for k in self._tail.content_layers}
-        return room
-
-    def _update(self, image, measured, gradient, state, knobs):
-        """Takes a step, in place; Adam's in strips, which needs little room."""
-        adam = isinstance(state.optimizer, AdamState)
-        rows = _STRIP if adam else len(image[0])
+    ) -> TransferState:
+        """Takes a step in place; in strips, which need little room, where it can."""
+        elementwise = self.optimizer.elementwise
+        rows = _STRIP if elementwise else len(image[0])
         for top in range(0, len(image[0]), rows):
 
-            def strip(array, rows=slice(top, top + rows)):
+            def strip(array: Any, rows: slice = slice(top, top + rows)) -> Any:
                 return array[:, rows] if array.shape == image.shape else array
 
-            here = tf.nest.map_structure(strip, state) if adam else state
+            here = tf.nest.map_structure(strip, state) if elementwise else state
             updated, after, _ = self._whole.update(
                 strip(image), measured, strip(gradient), here, knobs
             )
             strip(image)[...] = updated.numpy()
-            if adam:
+            if elementwise:
                 for array, new in zip(
                     tf.nest.flatten(here), tf.nest.flatten(after), strict=True
                 ):
                     if array.ndim:
                         array[...] = new.numpy()
-        if not adam:
+        if not elementwise:
             return after
-        # The counts, which all strips agree on.
+        # The counts, on which all strips agree.
         return tf.nest.map_structure(
             lambda old, new: old if old.ndim else new.numpy(), state, after
         )
 
 
-def _of_segment(passes, targets):
+def _view(
+    passes: Passes,
+    tile: Tile,
+    seen: np.ndarray,
+    content: dict[str, np.ndarray],
+    regions: tuple[np.ndarray, ...],
+) -> View:
+    """What belongs to a tile; views of the arrays."""
+    strides = passes.segment.strides
+    return View(
+        tile.of(seen),
+        np.array(tile.core, np.int32),
+        {
+            layer: tile.core_of(content[layer], strides[layer])
+            for layer in passes.content_layers
+        },
+        tuple(tile.core_of(masks) for masks in regions),
+    )
+
+
+def _of_segment(
+    passes: Passes, targets: Targets
+) -> tuple[tuple[tf.Tensor, ...], dict[str, tf.Tensor], dict[str, Any]]:
+    """Shares of the regions, energies of the content and style targets of a segment."""
     energies = {
         layer: targets.content.energies[layer] for layer in passes.content_layers
     }
     style = {layer: targets.style[layer] for layer in passes.style_layers}
-    return [region_shares(masks) for masks in targets.regions], energies, style
+    shares = tuple(region_shares(masks) for masks in targets.regions)
+    return shares, energies, style
 
 
-def _cores(tile, masks):
-    return [tile.core_of(mask) for mask in masks]
-
-
-def _pairs(shape):
-    """How many neighbours there are in a picture, downwards and to the right."""
+def _pairs(shape: tuple[int, ...]) -> tuple[int, int]:
+    """How many pairs of neighbours a picture has, downwards and to the right."""
     _, height, width, channels = shape
     return (height - 1) * width * channels, height * (width - 1) * channels
 
 
-def _all_finite(array):
+def _all_finite(array: np.ndarray) -> bool:
     return all(np.isfinite(row).all() for picture in array for row in picture)

@@ -1,87 +1,76 @@
-"""The optimisation itself: targets, the pure step, the loop and the whole run.
+"""The engine that computes a step of a whole picture at once, as one graph.
 
-Everything here is tensors in, tensors out, with no variable and no file, so that
-`tfnst.stylize` and an exported SavedModel run the same mathematics.
+All of its mathematics are pure functions of tensors, so that `tfnst.stylize` and an
+exported SavedModel run the same.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
-from tfnst.config import StyleTransferConfig
 from tfnst.engines.engine import (
     KNOBS_SPEC,
     MASKS_SPEC,
     PICTURES_SPEC,
+    Canvas,
     Knobs,
     TransferState,
+    check_state,
 )
-from tfnst.losses import statistics, terms
-from tfnst.losses.objective import Targets
-from tfnst.networks.features import layer_strides
-from tfnst.ops.masks import layer_weights, resize_mask, weigh_regions
+from tfnst.losses import terms
+from tfnst.losses.objective import Objective, Targets
 from tfnst.ops.resizing import resize_image, resize_rows
-from tfnst.optimizers import adam, lbfgs
+from tfnst.optimizers.optimizer import Optimizer
 
 
-class StyleTransferEngine:
-    """Targets, step and loop for one feature extractor and one configuration.
+class WholeEngine:
+    """Targets, step and loop for one objective and one optimiser.
+
+    It is an `Engine`, and holds the pure functions that the other engines and exported
+    models are made of: `step`, `run_compiled`, `enter` and `enlarge_rows`.
 
     Args:
-        feature_extractor: from `tfnst.networks.features.build_feature_extractor`.
-        config: layers, layer weights, optimizer and ema_momentum are read from it;
-            everything else is passed to each call.
-        regions: whether `Targets.regions` holds something.
+        objective: the loss.
+        optimizer: what updates the pixels.
+        ema_momentum: momentum of the average of the iterates; 0 for the last iterate.
+        content_detail: share of the content image's finest detail that is added when
+            the picture is enlarged, 0 to 1.
+        regions: whether `Targets.regions` holds masks.
     """
 
     def __init__(
         self,
-        feature_extractor: keras.Model,
-        config: StyleTransferConfig,
+        objective: Objective,
+        optimizer: Optimizer,
         *,
+        ema_momentum: float,
+        content_detail: float,
         regions: bool = False,
     ) -> None:
-        self.feature_extractor = feature_extractor
-        self.config = config
-        self._regions = regions
-        self._strides = layer_strides(feature_extractor)
-        self.content_layer_weights = _normalized(
-            config.content_layers,
-            config.content_layer_weights or [1.0] * len(config.content_layers),
+        self.objective = objective
+        self.optimizer = optimizer
+        self.ema_momentum = ema_momentum
+        self.content_detail = content_detail
+        self.state_spec = self._build_state_spec()
+        targets_spec = Targets(
+            objective.content_spec(),
+            objective.style_spec(),
+            (MASKS_SPEC,) if regions else (),
         )
-        self.style_layer_weights = _normalized(
-            config.style_layers,
-            config.style_layer_weights
-            or [0.5**i for i in range(len(config.style_layers))],
-        )
-        if config.style_loss == "gram":
-            self.style_statistics = statistics.gram_of_sums
-            self._style_distance = terms.style_loss
-        else:
-            self.style_statistics = statistics.moments_of_sums
-            self._style_distance = terms.moments_loss
-        self._state_spec = self._build_state_spec()
-        self.run = tf.function(self._run, input_signature=self._run_signature())
-        self.enter_scale = tf.function(
-            self._enter_scale,
+        count, sides = tf.TensorSpec([], tf.int32), tf.TensorSpec([2], tf.int32)
+        self.run_steps = tf.function(
+            self._run_steps,
             input_signature=[
                 PICTURES_SPEC,
-                PICTURES_SPEC,
-                tf.TensorSpec([2], tf.int32),
-                tf.TensorSpec([]),
+                self.state_spec,
+                targets_spec,
+                KNOBS_SPEC,
+                count,
             ],
-        )
-        self.style_targets = tf.function(
-            self._style_targets,
-            input_signature=[PICTURES_SPEC, tf.TensorSpec([2], tf.int32)],
-        )
-        self.masked_style_targets = tf.function(
-            self._style_targets,
-            input_signature=[PICTURES_SPEC, tf.TensorSpec([2], tf.int32), MASKS_SPEC],
         )
         self.update = tf.function(
             self._update,
@@ -89,116 +78,122 @@ class StyleTransferEngine:
                 PICTURES_SPEC,
                 terms.Losses(*[tf.TensorSpec([None])] * 4),
                 PICTURES_SPEC,
-                self._state_spec,
+                self.state_spec,
                 KNOBS_SPEC,
             ],
         )
+        self._enter = tf.function(
+            self.enter,
+            input_signature=[PICTURES_SPEC, PICTURES_SPEC, sides, tf.TensorSpec([])],
+        )
+        self._plain_targets = tf.function(
+            objective.style_targets, input_signature=[PICTURES_SPEC, sides]
+        )
+        self._masked_targets = tf.function(
+            objective.style_targets, input_signature=[PICTURES_SPEC, sides, MASKS_SPEC]
+        )
+
+    @property
+    def feature_extractor(self) -> keras.Model:
+        return self.objective.feature_extractor
 
     def init_state(self, image: tf.Tensor) -> TransferState:
         """The state before the first step from `image`, [N, H, W, 3]."""
-        if self.config.optimizer == "adam":
-            optimizer = adam.adam_init(image)
-        else:
-            optimizer = lbfgs.lbfgs_init(image)
-        return TransferState(tf.constant(0), optimizer, image)
+        return TransferState(tf.constant(0), self.optimizer.init(image), image)
 
-    def paint(
-        self,
-        content_image: tf.Tensor,
-        first_image: tf.Tensor,
-        scales: tf.Tensor,
-        knobs: Knobs,
-        *,
-        scale_steps: tf.Tensor,
-        style_targets: Callable[[tf.Tensor], dict[str, Any]],
-        masks: tf.Tensor | None = None,
-    ) -> tuple[tf.Tensor, tf.Tensor]:
-        """A whole run, coarse to fine, as one graph.
+    def style_targets(
+        self, style_image: tf.Tensor, sides: tf.Tensor, mask: tf.Tensor | None = None
+    ) -> dict[str, Any]:
+        """As `Engine.style_targets`, also in graphs."""
+        if mask is None:
+            return self._plain_targets(style_image, sides)
+        return self._masked_targets(style_image, sides, mask)
 
-        It is what `tfnst.stylize` does between its callbacks, but nothing is rolled
-        back: a loss that isn't finite ends the run.
+    def targets(self, content_image: tf.Tensor, style_image: tf.Tensor) -> Targets:
+        """The targets of pictures that have the size of the scale already.
 
         Args:
-            content_image: [N, H, W, 3] in [0, 1], at the size of the finest scale.
-            first_image: to start from, [N, h, w, 3] in [0, 1].
-            scales: height and width of each scale, int32 [scales, 2].
-            knobs: scalars; `steps` is not looked at.
-            scale_steps: int32 [scales], from `scale_steps`.
-            style_targets: gives `Targets.style` for the index of a scale.
-            masks: of the regions of an engine that has them, [K, H, W, 1].
-
-        Returns:
-            (stylized image [N, H, W, 3], losses [4, N] of the last step: content,
-            style, total variation, total). The total loss is NaN for a run that
-            ended early since its loss was no longer finite.
+            content_image: [N, H, W, 3] in [0, 1].
+            style_image: [N or 1, h, w, 3] in [0, 1].
         """
-        count = tf.shape(scales)[0]
-
-        def unfinished(scale, finite, *_):
-            return finite & (scale < count)
-
-        def body(scale, _, state, measured):
-            sides = scales[scale]
-            image, state, content = self._enter_scale(
-                state.average, content_image, sides, knobs.content_weight
-            )
-            regions = () if masks is None else (resize_mask(masks, *tf.unstack(sides)),)
-            steps = scale_steps[scale]
-            here = knobs._replace(steps=tf.cast(steps, tf.float32))
-            targets = Targets(content, style_targets(scale), regions)
-            _, state, history, _ = self.run_compiled(
-                image, state, targets, here, steps, rows=1
-            )
-            measured = history[0]
-            finite = tf.reduce_all(tf.math.is_finite(measured))
-            return scale + 1, finite, state, measured
-
-        _, _, state, measured = tf.while_loop(
-            unfinished,
-            body,
-            (
-                tf.constant(0),
-                tf.constant(True),
-                self.init_state(first_image),
-                tf.zeros([4, tf.shape(first_image)[0]]),
-            ),
-            shape_invariants=(
-                tf.TensorShape([]),
-                tf.TensorShape([]),
-                tf.nest.map_structure(lambda spec: spec.shape, self._state_spec),
-                tf.TensorShape([4, None]),
-            ),
-            parallel_iterations=1,
+        sides = tf.shape(style_image)[1:3]
+        return Targets(
+            self.objective.content_targets(content_image),
+            self.style_targets(style_image, sides),
         )
-        return state.average, measured
 
-    def _enter_scale(self, average, content_image, sides, content_weight):
-        """What a scale starts with.
+    def enter_scale(
+        self,
+        average: tf.Tensor,
+        content_image: tf.Tensor,
+        sides: tf.Tensor,
+        content_weight: tf.Tensor,
+    ) -> tuple[tf.Variable, TransferState, dict[str, tf.Tensor]]:
+        """As `Engine.enter_scale`; the canvas is a variable."""
+        image, state, content = self._enter(
+            average, content_image, sides, content_weight
+        )
+        return tf.Variable(image, name="stylized_image"), state, content
 
-        Args:
-            average: `TransferState.average` at the end of the last scale, or the
-                picture that the run starts from.
-            content_image: [N, H, W, 3].
-            sides: int32 [2], height and width of this scale.
-            content_weight: scalar.
+    def run(
+        self,
+        canvas: Canvas,
+        state: TransferState,
+        targets: Targets,
+        knobs: Knobs,
+        steps: tf.Tensor,
+    ) -> tuple[Canvas, TransferState, np.ndarray]:
+        """As `Engine.run`."""
+        image, state, history = self.run_steps(canvas, state, targets, knobs, steps)
+        canvas.assign(image)
+        return canvas, state, history.numpy()
 
-        Returns:
-            (image, state, `Targets.content`).
-        """
+    def go_back(
+        self, canvas: Canvas, good: Any, state: TransferState, step: int
+    ) -> tuple[Canvas, TransferState]:
+        """As `Engine.go_back`."""
+        canvas.assign(good)
+        fresh = self.init_state(tf.convert_to_tensor(good))
+        return canvas, fresh._replace(step=tf.constant(step), average=state.average)
+
+    def restore(
+        self,
+        canvas: Canvas,
+        state: TransferState,
+        image: np.ndarray,
+        arrays: list[np.ndarray],
+    ) -> tuple[Canvas, TransferState]:
+        """As `Engine.restore`."""
+        check_state(state, arrays)
+        canvas.assign(image)
+        tensors = [
+            tf.constant(array, like.dtype)
+            for array, like in zip(arrays, tf.nest.flatten(state), strict=True)
+        ]
+        return canvas, tf.nest.pack_sequence_as(state, tensors)
+
+    def enter(
+        self,
+        average: tf.Tensor,
+        content_image: tf.Tensor,
+        sides: tf.Tensor,
+        content_weight: tf.Tensor,
+    ) -> tuple[tf.Tensor, TransferState, dict[str, tf.Tensor]]:
+        """As `enter_scale`, as a pure function of tensors."""
         content_image = resize_image(content_image, sides[0], sides[1])
         image = self.enlarge(average, content_image, content_weight)
-        # What optimizers remember belongs to another loss and starts anew.
+        # What optimisers remember belongs to another loss, so they start anew.
         state = self.init_state(image)
-        return image, state, self._content_targets(content_image)
+        return image, state, self.objective.content_targets(content_image)
 
     def enlarge(
         self, average: tf.Tensor, content_image: tf.Tensor, content_weight: tf.Tensor
     ) -> tf.Tensor:
-        """The picture of the last scale at the size of this one.
+        """The picture of the last scale, enlarged to the size of this one.
 
-        It gets the detail that the content has at this scale and can't have had at
-        the last one: a window of two pixels is there to be painted, where the
-        enlarged picture has a blur.
+        It gets the detail that the content image has at this scale and could not have
+        at the last one: where enlarging alone leaves a blur, a window two pixels wide
+        is there to be painted.
 
         Args:
             average: [N, h, w, 3].
@@ -224,15 +219,15 @@ class StyleTransferEngine:
         height: tf.Tensor,
         top: tf.Tensor,
     ) -> tf.Tensor:
-        """Some rows of what `enlarge` gives.
+        """Some rows of the result of `enlarge`.
 
         Args:
-            average: [N, h, w, 3], whole.
-            blurred: the content at the size of `average`.
+            average: the whole picture, [N, h, w, 3].
+            blurred: the content image at the size of `average`.
             content_image: the rows, [N, H, W, 3].
             content_weight: as for `enlarge`.
-            height: of the whole picture.
-            top: the first of the rows.
+            height: of the whole enlarged picture.
+            top: index of the first row.
 
         Returns:
             [N, H, W, 3].
@@ -242,8 +237,8 @@ class StyleTransferEngine:
             resize_rows(picture, height, width, top, top + rows)
             for picture in (average, blurred)
         )
-        detail = self.config.content_detail * (content_image - blurred_now)
-        # At the first scale there is no last one, and nothing is missing.
+        detail = self.content_detail * (content_image - blurred_now)
+        # The first scale has no coarser one before it, and nothing is missing.
         larger = (tf.shape(average)[1] < height) & (content_weight > 0)
         return tf.clip_by_value(tf.where(larger, image + detail, image), 0.0, 1.0)
 
@@ -256,7 +251,7 @@ class StyleTransferEngine:
     ) -> tuple[tf.Tensor, TransferState, terms.Losses]:
         """One evaluation of the loss and its gradient, and one update of the pixels.
 
-        Pure: the same arguments give the same results, and nothing else changes.
+        It is pure: the same arguments give the same results, and nothing else changes.
 
         Args:
             image: [N, H, W, 3] in [0, 1].
@@ -266,8 +261,8 @@ class StyleTransferEngine:
 
         Returns:
             (image, state, losses); the losses are those of the picture that came in.
-            Where the loss or the new picture isn't finite, the picture that comes
-            out is the one that came in and the total loss is NaN.
+            If the loss or the new picture isn't finite, the picture that comes out is
+            the one that came in, and the total loss is NaN.
         """
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(image)
@@ -275,10 +270,22 @@ class StyleTransferEngine:
         gradients = tape.gradient(measured.total, image)
         return self._update(image, measured, gradients, state, knobs)
 
-    def _update(self, image, measured, gradients, state, knobs):
-        """The second half of a step: what to do with the losses and gradients.
+    def _losses(
+        self, image: tf.Tensor, targets: Targets, knobs: Knobs
+    ) -> terms.Losses:
+        return self.objective.losses(image, targets, **knobs.loss_weights())
 
-        Adam's works element by element, so a picture may be updated in parts.
+    def _update(
+        self,
+        image: tf.Tensor,
+        measured: terms.Losses,
+        gradients: tf.Tensor,
+        state: TransferState,
+        knobs: Knobs,
+    ) -> tuple[tf.Tensor, TransferState, terms.Losses]:
+        """The second half of a step: what follows from the losses and gradients.
+
+        With an elementwise optimiser a picture may be updated in parts.
 
         Args:
             image: as for `step`.
@@ -290,34 +297,21 @@ class StyleTransferEngine:
         Returns:
             As `step`.
         """
-        if self.config.optimizer == "adam":
-            updated, optimizer = adam.adam_update(
-                image,
-                gradients,
-                state.optimizer,
-                learning_rate=_scheduled(knobs, state.step),
-                lower=0.0,
-                upper=1.0,
-            )
-            iterate = updated
-        else:
-            updated, optimizer = lbfgs.lbfgs_update(
-                image,
-                measured.total,
-                gradients,
-                state.optimizer,
-                learning_rate=knobs.learning_rate,
-                lower=0.0,
-                upper=1.0,
-            )
-            # The new point is only a trial; what counts is the last accepted one.
-            iterate = lbfgs.lbfgs_best(optimizer)
+        updated, memory = self.optimizer.update(
+            image,
+            measured.total,
+            gradients,
+            state.optimizer,
+            learning_rate=knobs.learning_rate,
+            done=tf.cast(state.step, tf.float32) / knobs.steps,
+        )
+        iterate = self.optimizer.iterate(updated, memory)
         count = state.step + 1
-        momentum = self.config.ema_momentum
+        momentum = self.ema_momentum
         share = (1 - momentum) / (1 - momentum ** tf.cast(count, tf.float32))
         average = state.average + share * (iterate - state.average)
 
-        # A loss that isn't finite says so itself; a picture that isn't would be seen
+        # A loss that isn't finite shows by itself; a picture that isn't would show
         # only one step later, when the last good one is gone.
         finite = tf.reduce_all(tf.math.is_finite(measured.total)) & tf.reduce_all(
             tf.math.is_finite(updated)
@@ -325,86 +319,9 @@ class StyleTransferEngine:
         nan = tf.constant(float("nan"), measured.total.dtype)
         return (
             tf.where(finite, updated, image),
-            TransferState(count, optimizer, tf.where(finite, average, state.average)),
+            TransferState(count, memory, tf.where(finite, average, state.average)),
             measured._replace(total=tf.where(finite, measured.total, nan)),
         )
-
-    def _losses(self, image, targets, knobs):
-        activations = self.feature_extractor(image)
-        weights = self.content_layer_weights
-        content = terms.content_loss(
-            [activations[layer] for layer in weights],
-            [targets.content[layer] for layer in weights],
-            layer_weights=list(weights.values()),
-        )
-        masks = targets.regions[0] if targets.regions else None
-        style = self.style_loss(self._style_sums(activations, masks), targets.style)
-        if masks is not None:
-            style = weigh_regions(style, masks)
-        total_variation = terms.total_variation_loss(image)
-        total = terms.total_loss(
-            content,
-            style,
-            total_variation,
-            content_weight=knobs.content_weight,
-            style_weight=knobs.style_weight,
-            total_variation_weight=knobs.total_variation_weight,
-        )
-        return terms.Losses(content, style, total_variation, total)
-
-    def targets(self, content_image: tf.Tensor, style_image: tf.Tensor) -> Targets:
-        """What a picture is compared with.
-
-        Args:
-            content_image: [N, H, W, 3] in [0, 1], of the picture's size.
-            style_image: [N or 1, h, w, 3] in [0, 1].
-        """
-        sides = tf.shape(style_image)[1:3]
-        return Targets(
-            self._content_targets(content_image), self.style_targets(style_image, sides)
-        )
-
-    def _content_targets(self, content_image):
-        activations = self.feature_extractor(content_image)
-        return {layer: activations[layer] for layer in self.content_layer_weights}
-
-    def _style_targets(self, style_image, sides, mask=None):
-        """`Targets.style` of a picture [N or 1, h, w, 3] brought to int32 [2] sides.
-
-        Of what a mask [1, *sides, 1] shows of it, where there is one.
-        """
-        style_image = resize_image(style_image, sides[0], sides[1])
-        sums = self._style_sums(self.feature_extractor(style_image), mask)
-        return {layer: self.style_statistics(sums[layer]) for layer in sums}
-
-    def style_loss(
-        self,
-        sums: dict[str, statistics.ActivationSums],
-        targets: dict[str, tf.Tensor] | dict[str, statistics.Moments],
-    ) -> tf.Tensor:
-        """The style loss, or what some of its layers add to it.
-
-        Args:
-            sums: of those layers, by name.
-            targets: as in `Targets.style`.
-
-        Returns:
-            [N].
-        """
-        return self._style_distance(
-            [self.style_statistics(sums[layer]) for layer in sums],
-            [targets[layer] for layer in sums],
-            layer_weights=[self.style_layer_weights[layer] for layer in sums],
-        )
-
-    def _style_sums(self, activations, masks=None):
-        return {
-            layer: statistics.activation_sums(
-                activations[layer],
-                None if masks is None else layer_weights(masks, self._strides[layer]),
-            )
-            for layer in self.style_layer_weights
-        }
 
     def run_compiled(
         self,
@@ -414,25 +331,35 @@ class StyleTransferEngine:
         knobs: Knobs,
         steps: tf.Tensor,
         *,
-        rows: int,
+        rows: int | tf.Tensor,
     ) -> tuple[tf.Tensor, TransferState, tf.Tensor, tf.Tensor]:
-        """As `run`, with nothing whose shape depends on values, as XLA wants it.
+        """Steps in a loop in which no shape depends on a value, as XLA requires.
 
         Args:
-            image: as for `run`, and so are the next four; `steps` is at most `rows`.
+            image: [N, H, W, 3] in [0, 1].
+            state: of the same size.
+            targets: of the same size.
+            knobs: scalars.
+            steps: int32 scalar, at most `rows` unless `rows` is 1.
             rows: of the history.
 
         Returns:
-            (image, state, history [rows, 4, N], number of steps taken). The rows that
-            no step has filled are 0; `rows=1` keeps the last step's.
+            (image, state, history [rows, 4, N], number of steps taken). Rows that no
+            step has filled are 0; `rows=1` keeps those of the last step.
         """
         history = tf.zeros([rows, 4, tf.shape(image)[0]])
         last_row = tf.shape(history)[0] - 1
 
-        def unfinished(index, finite, *_):
+        def unfinished(index: tf.Tensor, finite: tf.Tensor, *_: Any) -> tf.Tensor:
             return finite & (index < steps)
 
-        def body(index, _, image, state, history):
+        def body(
+            index: tf.Tensor,
+            _: tf.Tensor,
+            image: tf.Tensor,
+            state: TransferState,
+            history: tf.Tensor,
+        ) -> tuple[Any, ...]:
             image, state, measured = self.step(image, state, targets, knobs)
             row = tf.reshape(tf.minimum(index, last_row), [1, 1])
             history = tf.tensor_scatter_nd_update(history, row, [tf.stack(measured)])
@@ -449,23 +376,24 @@ class StyleTransferEngine:
         )
         return image, state, history, taken
 
-    def _run(self, image, state, targets, knobs, steps):
-        """`steps` steps at one scale.
-
-        Returns:
-            (image, state, history), where history is [steps taken, 4, N]: content,
-            style, total variation and total loss of each step. It ends early after a
-            step whose total loss isn't finite.
-        """
+    def _run_steps(
+        self,
+        image: tf.Tensor,
+        state: TransferState,
+        targets: Targets,
+        knobs: Knobs,
+        steps: tf.Tensor,
+    ) -> tuple[tf.Tensor, TransferState, tf.Tensor]:
+        """As `run`, as a pure function of tensors."""
         image, state, history, taken = self.run_compiled(
             image, state, targets, knobs, steps, rows=steps
         )
         return image, state, history[:taken]
 
-    def _build_state_spec(self):
-        """The state's shapes with None where they change with the pictures' size."""
+    def _build_state_spec(self) -> TransferState:
+        """The state's shapes, with None where they depend on the pictures' size."""
 
-        def spec(one, other):
+        def spec(one: tf.Tensor, other: tf.Tensor) -> tf.TensorSpec:
             shape = [
                 a if a == b else None
                 for a, b in zip(one.shape, other.shape, strict=True)
@@ -477,49 +405,3 @@ class StyleTransferEngine:
             self.init_state(tf.zeros([1, 2, 2, 3])),
             self.init_state(tf.zeros([2, 4, 4, 3])),
         )
-
-    @property
-    def style_layers(self) -> list[str]:
-        """The layers of `Targets.style`."""
-        return list(self.style_layer_weights)
-
-    def style_spec(self, layer: str) -> tf.TensorSpec | statistics.Moments:
-        """The shape of a layer's entry in `Targets.style`."""
-        channels = self.feature_extractor.output[layer].shape[-1]
-        matrix = tf.TensorSpec([None, channels, channels])
-        if self.config.style_loss == "gram":
-            return matrix
-        return statistics.Moments(tf.TensorSpec([None, channels]), matrix)
-
-    def _run_signature(self):
-        outputs = self.feature_extractor.output
-        targets = Targets(
-            {
-                layer: tf.TensorSpec(outputs[layer].shape, outputs[layer].dtype)
-                for layer in self.content_layer_weights
-            },
-            {layer: self.style_spec(layer) for layer in self.style_layers},
-            (MASKS_SPEC,) if self._regions else (),
-        )
-        return [
-            PICTURES_SPEC,
-            self._state_spec,
-            targets,
-            KNOBS_SPEC,
-            tf.TensorSpec([], tf.int32),
-        ]
-
-
-def _scheduled(knobs, step):
-    """Adam's learning rate: it falls in a straight line to a tenth over a scale.
-
-    Long steps move whole strokes at first; short ones let the grain settle that long
-    steps keep stirring up.
-    """
-    done = tf.cast(step, tf.float32) / knobs.steps
-    return knobs.learning_rate * (1 - 0.9 * tf.minimum(done, 1.0))
-
-
-def _normalized(layers, weights):
-    pairs = zip(layers, weights, strict=True)
-    return {layer: weight / sum(weights) for layer, weight in pairs}

@@ -1,20 +1,158 @@
-"""What a picture is compared with, and the losses that follow."""
+"""What a picture is compared with, and how far it is from that."""
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
+import keras
 import tensorflow as tf
 
-from tfnst.losses import statistics
+from tfnst.losses import terms
+from tfnst.losses.statistics import StyleStatistic
+from tfnst.networks.features import layer_strides
+from tfnst.ops.masks import masks_at_stride, weigh_regions
+from tfnst.ops.resizing import resize_image
 
 
 class Targets(NamedTuple):
-    """What the picture is compared with, by layer."""
+    """What a picture is compared with.
 
-    content: dict[str, tf.Tensor]  # activations, [N, h, w, C]
-    # [N or 1, ...], or of each region, [K, ...]
-    style: dict[str, tf.Tensor] | dict[str, statistics.Moments]
-    # Where one picture has several styles, the masks of their regions, [K, H, W, 1];
-    # else there is none. See `tfnst.ops.masks`.
+    Attributes:
+        content: by layer, activations of the content image, [N, h, w, C].
+        style: by layer, from `StyleStatistic.targets`: [N or 1, ...]; with regions, one
+            for each of them, [K, ...].
+        regions: the masks of the regions, [K, H, W, 1], if parts of the picture have
+            styles of their own; otherwise empty. See `tfnst.ops.masks`.
+    """
+
+    content: Any
+    style: dict[str, Any]
     regions: tuple[tf.Tensor, ...] = ()
+
+
+class Objective:
+    """The loss of a picture as a function of its pixels and of targets.
+
+    Args:
+        feature_extractor: from `tfnst.networks.features.build_feature_extractor`.
+        content_layers: weight of each content layer; the weights sum to 1.
+        style_layers: weight of each style layer; the weights sum to 1.
+        statistic: how styles are compared.
+    """
+
+    def __init__(
+        self,
+        feature_extractor: keras.Model,
+        *,
+        content_layers: Mapping[str, float],
+        style_layers: Mapping[str, float],
+        statistic: StyleStatistic,
+    ) -> None:
+        self.feature_extractor = feature_extractor
+        self.content_layers = dict(content_layers)
+        self.style_layers = dict(style_layers)
+        self.statistic = statistic
+        self._strides = layer_strides(feature_extractor)
+
+    def losses(
+        self,
+        image: tf.Tensor,
+        targets: Targets,
+        *,
+        content_weight: tf.Tensor,
+        style_weight: tf.Tensor,
+        total_variation_weight: tf.Tensor,
+    ) -> terms.Losses:
+        """The losses of pictures [N, H, W, 3] in [0, 1]."""
+        activations = self.feature_extractor(image)
+        content = terms.content_loss(
+            [activations[layer] for layer in self.content_layers],
+            [targets.content[layer] for layer in self.content_layers],
+            layer_weights=list(self.content_layers.values()),
+        )
+        masks = targets.regions[0] if targets.regions else None
+        style = self.style_loss(
+            self.measure_style(activations, masks), targets.style
+        )
+        if masks is not None:
+            style = weigh_regions(style, masks)
+        total_variation = terms.total_variation_loss(image)
+        total = terms.total_loss(
+            content,
+            style,
+            total_variation,
+            content_weight=content_weight,
+            style_weight=style_weight,
+            total_variation_weight=total_variation_weight,
+        )
+        return terms.Losses(content, style, total_variation, total)
+
+    def content_targets(self, content_image: tf.Tensor) -> dict[str, tf.Tensor]:
+        """`Targets.content` of pictures [N, H, W, 3] in [0, 1]."""
+        activations = self.feature_extractor(content_image)
+        return {layer: activations[layer] for layer in self.content_layers}
+
+    def style_targets(
+        self, style_image: tf.Tensor, sides: tf.Tensor, mask: tf.Tensor | None = None
+    ) -> dict[str, Any]:
+        """`Targets.style` of style images.
+
+        Args:
+            style_image: [N or 1, h, w, 3] in [0, 1].
+            sides: height and width to which they are resized first, int32 [2].
+            mask: which part of a single style image counts, [1, *sides, 1].
+        """
+        style_image = resize_image(style_image, sides[0], sides[1])
+        measured = self.measure_style(self.feature_extractor(style_image), mask)
+        return {
+            layer: self.statistic.targets(measured[layer]) for layer in measured
+        }
+
+    def measure_style(
+        self, activations: Mapping[str, tf.Tensor], masks: tf.Tensor | None = None
+    ) -> dict[str, Any]:
+        """What the style loss is computed from, by layer.
+
+        Args:
+            activations: by layer, [N, h, w, C].
+            masks: of K regions of a single picture, [K, H, W, 1].
+        """
+        return {
+            layer: self.statistic.measure(
+                activations[layer],
+                None if masks is None else masks_at_stride(masks, self._strides[layer]),
+            )
+            for layer in self.style_layers
+        }
+
+    def style_loss(
+        self, measured: Mapping[str, Any], targets: Mapping[str, Any]
+    ) -> tf.Tensor:
+        """The style loss [N], or the part of it that some of the layers contribute.
+
+        Args:
+            measured: of these layers, from `measure_style`.
+            targets: as `Targets.style`.
+        """
+        return self.statistic.distance(
+            [measured[layer] for layer in measured],
+            [targets[layer] for layer in measured],
+            layer_weights=[self.style_layers[layer] for layer in measured],
+        )
+
+    def content_spec(self) -> dict[str, tf.TensorSpec]:
+        """The shapes of `Targets.content`."""
+        outputs = self.feature_extractor.output
+        return {
+            layer: tf.TensorSpec(outputs[layer].shape, outputs[layer].dtype)
+            for layer in self.content_layers
+        }
+
+    def style_spec(self) -> dict[str, Any]:
+        """The shapes of `Targets.style`."""
+        outputs = self.feature_extractor.output
+        return {
+            layer: self.statistic.spec(outputs[layer].shape[-1])
+            for layer in self.style_layers
+        }

@@ -69,7 +69,7 @@ def divide_picture(masks: tf.Tensor, groups: tf.Tensor, weights: tf.Tensor) -> D
     )
 
 
-def layer_weights(masks: tf.Tensor, stride: int) -> tf.Tensor:
+def masks_at_stride(masks: tf.Tensor, stride: int) -> tf.Tensor:
     """Masks [K, H, W, 1] on the grid of a layer: means over squares of `stride`."""
     if stride == 1:
         return masks

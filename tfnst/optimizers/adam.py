@@ -1,4 +1,7 @@
-"""Adam as pure functions of tensors: the state goes in and comes out."""
+"""Adam as pure functions of tensors: the state goes in and comes out.
+
+The first axis counts N independent problems, as in `tfnst.optimizers.lbfgs`.
+"""
 
 from __future__ import annotations
 
@@ -106,3 +109,40 @@ def _bias_correction(beta: float, step: tf.Tensor, dtype: tf.DType) -> tf.Tensor
     """`1 - beta^step`, without the cancellation that float32 has in early steps."""
     log_beta = math.log(beta) if beta else -math.inf
     return -tf.math.expm1(tf.cast(step, dtype) * log_beta)
+
+
+class Adam:
+    """Adam for pixels; see `tfnst.optimizers.optimizer.Optimizer`."""
+
+    elementwise = True
+    history_images = 0
+
+    def init(self, image: tf.Tensor) -> AdamState:
+        return adam_init(image)
+
+    def update(
+        self,
+        image: tf.Tensor,
+        loss: tf.Tensor,
+        gradients: tf.Tensor,
+        state: AdamState,
+        *,
+        learning_rate: tf.Tensor,
+        done: tf.Tensor,
+    ) -> tuple[tf.Tensor, AdamState]:
+        return adam_update(
+            image,
+            gradients,
+            state,
+            # Long steps move whole strokes at first; short ones then let the grain
+            # settle that long steps keep stirring up.
+            learning_rate=learning_rate * (1 - 0.9 * tf.minimum(done, 1.0)),
+            lower=0.0,
+            upper=1.0,
+        )
+
+    def iterate(self, image: tf.Tensor, state: AdamState) -> tf.Tensor:
+        return image
+
+    def last_good(self, state: AdamState) -> None:
+        return None

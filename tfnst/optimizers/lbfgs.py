@@ -1,8 +1,8 @@
-"""Adam and L-BFGS as pure functions of tensors: the state goes in and comes out.
+"""L-BFGS as pure functions of tensors: the state goes in and comes out.
 
-`init` makes the state, `update` spends one loss and gradient and says where to look
-next. Nothing is kept anywhere else, so the same code runs in a Python loop, in a
-`tf.function` and in the `tf.while_loop` of an exported model::
+`lbfgs_init` makes the state; `lbfgs_update` takes one loss and gradient and says where
+to evaluate next. Nothing is kept anywhere else, so the same code runs in a Python loop,
+in a `tf.function` and in the `tf.while_loop` of an exported model::
 
     state = lbfgs_init(image)
     for _ in range(steps):
@@ -10,8 +10,8 @@ next. Nothing is kept anywhere else, so the same code runs in a Python loop, in 
         image, state = lbfgs_update(image, loss, gradients, state, learning_rate=0.02)
     image = lbfgs_best(state)
 
-The first axis counts N independent problems. Every dot product, step length and
-decision is taken for each of them alone.
+The first axis counts N independent problems: every dot product, step length and
+decision belongs to one of them alone.
 """
 
 from __future__ import annotations
@@ -347,3 +347,41 @@ def _write(
     old = tf.gather_nd(ring, _slots(slot))
     value = tf.where(_like(wanted, value), value, old)
     return tf.tensor_scatter_nd_update(ring, _slots(slot), value)
+
+
+class LBFGS:
+    """L-BFGS for pixels; see `tfnst.optimizers.optimizer.Optimizer`."""
+
+    elementwise = False
+    # Both rings, before and after a step.
+    history_images = 2 * 2 * HISTORY
+
+    def init(self, image: tf.Tensor) -> LBFGSState:
+        return lbfgs_init(image)
+
+    def update(
+        self,
+        image: tf.Tensor,
+        loss: tf.Tensor,
+        gradients: tf.Tensor,
+        state: LBFGSState,
+        *,
+        learning_rate: tf.Tensor,
+        done: tf.Tensor,
+    ) -> tuple[tf.Tensor, LBFGSState]:
+        return lbfgs_update(
+            image,
+            loss,
+            gradients,
+            state,
+            learning_rate=learning_rate,
+            lower=0.0,
+            upper=1.0,
+        )
+
+    def iterate(self, image: tf.Tensor, state: LBFGSState) -> tf.Tensor:
+        # The new point is only a trial; what counts is the last accepted one.
+        return lbfgs_best(state)
+
+    def last_good(self, state: LBFGSState) -> tf.Tensor:
+        return state.params

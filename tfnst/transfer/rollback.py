@@ -1,66 +1,53 @@
-"""Where a run goes on after a step whose loss was not finite, with smaller steps."""
+"""Where a run goes on after a step whose loss was not finite."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
-from tfnst.engines.engine import TransferState
-from tfnst.engines.whole import StyleTransferEngine
-from tfnst.optimizers.lbfgs import LBFGSState
+from tfnst.engines.engine import Canvas, Engine, TransferState
 
 # How often a run halves its learning rate before it gives up.
 MAX_ROLLBACKS = 4
 
 
-def copy_of_start(
-    engine: StyleTransferEngine, image: tf.Variable | tf.Tensor | np.ndarray
-) -> tf.Tensor | np.ndarray | None:
-    """The picture that a scale starts with, where `roll_back` will ask for it.
+def copy_of_start(engine: Engine, canvas: Canvas, state: TransferState) -> Any:
+    """The picture that a scale starts with, if `roll_back` may need it; else None.
 
     Args:
-        engine: of the run.
-        image: [N, H, W, 3], which is changed as the run goes on.
+        engine: of the scale.
+        canvas: [N, H, W, 3], which changes as the run goes on.
+        state: before the first step.
     """
-    if engine.config.optimizer != "adam" or engine.config.ema_momentum:
+    if engine.ema_momentum or engine.optimizer.last_good(state.optimizer) is not None:
         return None
-    return image.copy() if isinstance(image, np.ndarray) else tf.identity(image)
+    return canvas.copy() if isinstance(canvas, np.ndarray) else tf.identity(canvas)
 
 
 def roll_back(
-    engine: StyleTransferEngine,
-    image: tf.Variable | tf.Tensor | np.ndarray,
-    state: TransferState,
-    start: tf.Tensor | np.ndarray | None,
-    step: int,
-) -> tuple[tf.Tensor | np.ndarray, TransferState]:
+    engine: Engine, canvas: Canvas, state: TransferState, start: Any, step: int
+) -> tuple[Canvas, TransferState]:
     """A picture to go on from, and a state that remembers nothing of the failure.
 
     The loss of the last picture isn't finite, however short the next step is. So
     L-BFGS goes back to the last point it accepted, and Adam to the moving average,
-    which every step has and which lies amid pictures whose losses were finite; where
-    there is no average (`ema_momentum` is 0), to the start of the scale. None of them
-    depends on how steps are grouped, so that a run gives the same picture each time.
+    which lies amid pictures whose losses were finite; without an average
+    (`ema_momentum` is 0), to the start of the scale. None of them depends on how steps
+    are grouped, so a run gives the same picture each time.
 
     Args:
-        engine: of the run.
-        image: the picture that was painted on, [N, H, W, 3]; in tiles an array.
+        engine: of the scale.
+        canvas: that was painted on.
         state: after the step that failed.
         start: from `copy_of_start`.
         step: steps of this scale that are done.
 
     Returns:
-        (image [N, H, W, 3], state), of arrays where `image` is one.
+        (canvas, state).
     """
-    in_tiles = isinstance(image, np.ndarray)
-    if isinstance(state.optimizer, LBFGSState):
-        image = state.optimizer.params
-    elif start is not None:
-        image = start
-    else:
-        image = state.average
-    fresh = engine.init_state(tf.convert_to_tensor(image))
-    after = TransferState(tf.constant(step), fresh.optimizer, state.average)
-    if in_tiles:  # they are painted in place
-        return np.array(image), tf.nest.map_structure(np.array, after)
-    return tf.identity(image), after
+    good = engine.optimizer.last_good(state.optimizer)
+    if good is None:
+        good = state.average if start is None else start
+    return engine.go_back(canvas, good, state, step)

@@ -1,0 +1,105 @@
+"""Sums over the positions of an activation, from which style statistics follow."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import tensorflow as tf
+
+
+class ActivationSums(NamedTuple):
+    """Sums over the positions of an activation [N, H, W, C].
+
+    The sums of a picture are the sums of its parts, added up.
+    """
+
+    count: tf.Tensor  # H * W, or for each region the sum of its weights, [K]
+    activations: tf.Tensor  # [N, C]
+    products: tf.Tensor  # of each pair of channels, [N, C, C]
+
+
+def activation_sums(
+    activations: tf.Tensor, weights: tf.Tensor | None = None
+) -> ActivationSums:
+    """The sums from which Gram matrices and moments are computed.
+
+    Args:
+        activations: floating point [N, H, W, C], any range.
+        weights: how much each position of a single picture counts in each of K
+            regions, float32 [K, H, W, 1], 0 or more. The sums are then `sum_p w_p`,
+            `sum_p w_p F_p` and `sum_p w_p F_p F_p^T`, with K in place of N. None
+            gives every position the same weight.
+
+    Returns:
+        ActivationSums of the same dtype; float32 for a 16-bit one.
+
+    Raises:
+        ValueError: if `activations` isn't of rank 4.
+    """
+    activations = tf.convert_to_tensor(activations)
+    if activations.shape.rank != 4:
+        raise ValueError(
+            "`activations` must be of the shape [N, H, W, C]. "
+            f"Received: {activations.shape}"
+        )
+    if weights is not None:
+        count = tf.reduce_sum(weights, axis=[1, 2, 3])
+        return ActivationSums(count, *_weighted_sums(activations, weights))
+    sums, products = _sums(activations)
+    shape = tf.shape(activations)
+    return ActivationSums(tf.cast(shape[1] * shape[2], sums.dtype), sums, products)
+
+
+@tf.custom_gradient
+def _sums(
+    activations: tf.Tensor,
+) -> tuple[tuple[tf.Tensor, tf.Tensor], Callable[[tf.Tensor, tf.Tensor], tf.Tensor]]:
+    shape = tf.shape(activations)
+    positions = tf.reshape(activations, [shape[0], -1, activations.shape[-1]])
+
+    def gradient(by_sums: tf.Tensor, by_products: tf.Tensor) -> tf.Tensor:
+        # Both factors of the product are the same tensor, so the two halves of its
+        # gradient are computed as one product: half the cost of automatic
+        # differentiation. It is as precise as the activations, whose gradient it is.
+        symmetric = by_products + tf.linalg.matrix_transpose(by_products)
+        product = tf.matmul(positions, tf.cast(symmetric, positions.dtype))
+        return tf.reshape(product + tf.cast(by_sums, product.dtype)[:, None], shape)
+
+    widened = widen(positions)
+    # A product with ones takes half the time of a sum over the middle axis.
+    ones = tf.ones([shape[0], 1, tf.shape(positions)[1]], widened.dtype)
+    sums = tf.matmul(ones, widened)[:, 0]
+    return (sums, tf.matmul(widened, widened, transpose_a=True)), gradient
+
+
+@tf.custom_gradient
+def _weighted_sums(
+    activations: tf.Tensor, weights: tf.Tensor
+) -> tuple[
+    tuple[tf.Tensor, tf.Tensor],
+    Callable[[tf.Tensor, tf.Tensor], tuple[tf.Tensor, None]],
+]:
+    shape = tf.shape(activations)
+    positions = tf.reshape(activations, [1, -1, activations.shape[-1]])
+    weights = tf.reshape(weights, [tf.shape(weights)[0], -1, 1])
+
+    def gradient(
+        by_sums: tf.Tensor, by_products: tf.Tensor
+    ) -> tuple[tf.Tensor, None]:
+        # As in `_sums`, for each region, weighted by how much a position counts there.
+        symmetric = by_products + tf.linalg.matrix_transpose(by_products)
+        product = tf.matmul(positions, tf.cast(symmetric, positions.dtype))
+        product += tf.cast(by_sums, product.dtype)[:, None]
+        share = tf.reduce_sum(product * tf.cast(weights, product.dtype), axis=0)
+        return tf.reshape(share, shape), None
+
+    widened = widen(positions)
+    weighted = widened * tf.cast(weights, widened.dtype)
+    products = tf.matmul(weighted, widened, transpose_a=True)
+    return (tf.reduce_sum(weighted, axis=1), products), gradient
+
+
+def widen(tensor: tf.Tensor) -> tf.Tensor:
+    """A 16-bit tensor as float32, which has enough digits for sums; others as is."""
+    return tf.cast(tensor, tf.float32) if tensor.dtype.size < 4 else tensor
