@@ -1,3 +1,5 @@
+"""The scales of a run, their steps, and the picture it starts from."""
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -28,7 +30,7 @@ def test_pyramid_sizes(size, min_size, expected):
 
 
 def test_pyramid_leaves_out_scales_that_are_too_narrow():
-    # 1:16 is 16 pixels at 256 and fewer below.
+    # At 1:16, the short side is 16 pixels at 256 and shorter below.
     scales = pyramid.build_pyramid([100, 1600], [50, 50], 512, 128).numpy()
     assert scales[:, 0].tolist() == [[16, 256], [23, 362], [32, 512]]
     assert pyramid.build_pyramid([50, 50], [1, 400], 512, 128).shape[0] == 0
@@ -41,7 +43,7 @@ def test_the_style_has_a_size_of_its_own():
         scales = pyramid.build_pyramid(*sides, 512, 128, factor).numpy()
         np.testing.assert_array_equal(scales[:, 0], plain[:, 0])
         np.testing.assert_allclose(scales[:, 1], factor * plain[:, 1], atol=1)
-    # No shorter than what the network needs, and no scale is left out for it.
+    # Never shorter than the network needs, and no scale is left out because of it.
     scales = pyramid.build_pyramid(*sides, 512, 64, 0.1).numpy()
     assert len(scales) == len(pyramid.build_pyramid(*sides, 512, 64))
     assert scales[:, 1].min() == 16
@@ -58,9 +60,9 @@ def test_several_styles_share_the_scales_that_suit_all():
         np.testing.assert_array_equal(scales[:, 1 + i], alone[-len(scales) :, 1])
         finest = pyramid.finest_sides(tf.constant(sides), 256, factor)
         np.testing.assert_array_equal(scales[-1, 1 + i], finest)
-    # 1:8 has 16 pixels at 128, and there are scales below that.
+    # At 1:8, the short side is 16 pixels at 128, so the scales below are left out.
     assert scales[:, 0].max(axis=1).tolist() == [128, 181, 256]
-    # A picture too narrow keeps its sides.
+    # A picture that is too narrow keeps its sides.
     assert pyramid.finest_sides(tf.constant([3, 400]), 256).numpy().tolist() == [3, 400]
 
 
@@ -106,3 +108,35 @@ def test_noise_is_seeded():
     assert tf.reduce_min(a) >= 0
     assert tf.reduce_max(a) < 1
     np.testing.assert_allclose(tf.reduce_mean(a), 0.5, atol=0.05)
+
+
+def test_levels_are_the_scales_and_steps_as_objects():
+    scales = pyramid.build_pyramid([300, 400], [[200, 100], [50, 50]], 256, 128)
+    steps = pyramid.scale_steps(scales, 50, 200)
+    coarse, middle, fine = pyramid.levels(scales.numpy(), steps.numpy())
+    assert coarse == pyramid.Level(
+        height=96, width=128, style_sizes=((128, 64), (128, 128)), steps=200
+    )
+    assert (middle.sides, middle.steps) == ((136, 181), 141)
+    assert (fine.sides, fine.steps) == ((192, 256), 100)
+    assert (fine.long_side, fine.pixels) == (256, 192 * 256)
+    # Plain integers, which neither overflow nor surprise JSON.
+    for number in (*fine.sides, *fine.style_sizes[0], fine.steps, fine.pixels):
+        assert type(number) is int
+
+
+def test_a_level_of_a_tall_picture_has_its_height_as_long_side():
+    level = pyramid.Level(height=16384, width=9000, style_sizes=(), steps=1)
+    assert (level.long_side, level.pixels) == (16384, 147_456_000)
+
+
+def test_no_scales_are_no_levels():
+    scales = pyramid.build_pyramid([50, 50], [1, 400], 512, 128).numpy()
+    assert pyramid.levels(scales, np.zeros(0, np.int32)) == ()
+
+
+def test_each_level_needs_its_steps():
+    scales = pyramid.build_pyramid([300, 400], [200, 100], 256, 128).numpy()
+    expected = r"^`steps` must have one number for each of 3 scales\. Received: 2$"
+    with pytest.raises(ValueError, match=expected):
+        pyramid.levels(scales, np.array([1, 2]))
