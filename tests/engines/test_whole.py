@@ -187,81 +187,6 @@ def test_enlarging_puts_the_contents_detail_back(content_weight, content_detail,
     np.testing.assert_allclose(image, expected, atol=1e-6)
 
 
-@pytest.mark.parametrize(
-    ("size", "min_size", "expected"),
-    [
-        (512, 128, [128, 181, 256, 362, 512]),
-        (256, 128, [128, 181, 256]),
-        (128, 128, [128]),
-        (100, 128, [100]),
-        (200, 128, [141, 200]),
-        (1024, 1024, [1024]),
-    ],
-)
-def test_pyramid_sizes(size, min_size, expected):
-    scales = pyramid.build_pyramid([300, 400], [200, 100], size, min_size).numpy()
-    assert scales[:, 0].max(1).tolist() == expected
-    assert scales[:, 1].max(1).tolist() == expected
-    np.testing.assert_allclose(scales[:, 0, 0], scales[:, 0, 1] * 0.75, atol=0.5)
-    np.testing.assert_allclose(scales[:, 1, 1], scales[:, 1, 0] / 2, atol=0.5)
-
-
-def test_pyramid_leaves_out_scales_that_are_too_narrow():
-    # 1:16 is 16 pixels at 256 and fewer below.
-    scales = pyramid.build_pyramid([100, 1600], [50, 50], 512, 128).numpy()
-    assert scales[:, 0].tolist() == [[16, 256], [23, 362], [32, 512]]
-    assert pyramid.build_pyramid([50, 50], [1, 400], 512, 128).shape[0] == 0
-
-
-def test_the_style_has_a_size_of_its_own():
-    sides = [300, 400], [200, 100]
-    plain = pyramid.build_pyramid(*sides, 512, 128).numpy()
-    for factor in (0.5, 2.0):
-        scales = pyramid.build_pyramid(*sides, 512, 128, factor).numpy()
-        np.testing.assert_array_equal(scales[:, 0], plain[:, 0])
-        np.testing.assert_allclose(scales[:, 1], factor * plain[:, 1], atol=1)
-    # No shorter than what the network needs, and no scale is left out for it.
-    scales = pyramid.build_pyramid(*sides, 512, 64, 0.1).numpy()
-    assert len(scales) == len(pyramid.build_pyramid(*sides, 512, 64))
-    assert scales[:, 1].min() == 16
-    assert tuple(scales[-1, 1]) == (51, 26)
-
-
-def test_several_styles_share_the_scales_that_suit_all():
-    content, styles = [300, 400], [[200, 100], [50, 400]]
-    scales = pyramid.build_pyramid(content, styles, 256, 64, [1.0, 0.5]).numpy()
-    assert scales.shape[1:] == (3, 2)
-    for i, (sides, factor) in enumerate(zip(styles, [1.0, 0.5], strict=True)):
-        alone = pyramid.build_pyramid(content, sides, 256, 64, factor).numpy()
-        np.testing.assert_array_equal(scales[:, 0], alone[-len(scales) :, 0])
-        np.testing.assert_array_equal(scales[:, 1 + i], alone[-len(scales) :, 1])
-        finest = pyramid.finest_sides(tf.constant(sides), 256, factor)
-        np.testing.assert_array_equal(scales[-1, 1 + i], finest)
-    # 1:8 has 16 pixels at 128, and there are scales below that.
-    assert scales[:, 0].max(axis=1).tolist() == [128, 181, 256]
-    # A picture too narrow keeps its sides.
-    assert pyramid.finest_sides(tf.constant([3, 400]), 256).numpy().tolist() == [3, 400]
-
-
-def test_first_images():
-    scales = pyramid.build_pyramid([32, 40], [36, 32], 40, 32)
-
-    def first(kind, seed=0):
-        return pyramid.first_image(kind, CONTENT, STYLE, scales, seed)
-
-    height, width = scales.numpy()[0, 0]
-    np.testing.assert_array_equal(
-        first("content"), resizing.resize_image(CONTENT, height, width)
-    )
-    np.testing.assert_array_equal(
-        first("style"), resizing.cover_image(STYLE, height, width)
-    )
-    np.testing.assert_array_equal(
-        first("noise", 3), pyramid.noise_image([1, height, width, 3], 3)
-    )
-    assert not np.array_equal(first("noise", 3), first("noise", 4))
-
-
 @pytest.mark.parametrize("optimizer", ["adam", "lbfgs"])
 def test_the_run_as_one_graph_equals_the_python_loop(optimizer):
     config = TINY.replace(
@@ -292,22 +217,6 @@ def test_the_run_as_one_graph_equals_the_python_loop(optimizer):
     np.testing.assert_allclose(measured[3, 0], result.losses["total"][-1], rtol=1e-3)
 
 
-@pytest.mark.parametrize(
-    ("sizes", "steps", "initial_steps", "expected"),
-    [
-        ([128, 181, 256, 362, 512, 724], 50, 200, [200, 141, 100, 71, 50, 50]),
-        ([128, 181, 256], 50, 200, [200, 141, 100]),
-        ([128, 181, 256], 50, 50, [50, 50, 50]),
-        ([128, 181, 256], 50, 1, [1, 50, 50]),
-        ([512], 50, 200, [200]),
-    ],
-)
-def test_scale_steps(sizes, steps, initial_steps, expected):
-    scales = tf.constant([[[size, size // 2], [size, 20]] for size in sizes])
-    got = pyramid.scale_steps(scales, steps, initial_steps)
-    assert got.numpy().tolist() == expected
-
-
 def test_adams_steps_get_shorter_over_a_scale():
     loop, image, state, targets, knobs = start(TINY.replace(learning_rate=0.01))
     knobs = knobs._replace(steps=tf.constant(100.0))
@@ -318,22 +227,6 @@ def test_adams_steps_get_shorter_over_a_scale():
         )
         longest = tf.reduce_max(tf.abs(moved - image)).numpy()
         assert longest == pytest.approx(rate, rel=1e-3)
-
-
-def test_resize_to_the_same_size_changes_nothing():
-    assert resizing.resize_image(CONTENT, 32, 40) is CONTENT
-    in_a_graph = tf.function(resizing.resize_image)
-    np.testing.assert_array_equal(in_a_graph(CONTENT, 32, 40), CONTENT)
-
-
-@pytest.mark.parametrize(("height", "width"), [(45, 57), (20, 25)])
-def test_resized_rows_are_those_of_the_whole(height, width):
-    whole = resizing.resize_image(CONTENT, height, width)
-    expected = tf.image.resize(CONTENT, [height, width], "lanczos3", antialias=True)
-    np.testing.assert_allclose(whole, tf.clip_by_value(expected, 0, 1), atol=1e-6)
-    for top, bottom in ((0, 7), (7, 19), (19, height)):
-        rows = resizing.resize_rows(CONTENT, height, width, top, bottom)
-        np.testing.assert_allclose(rows, whole[:, top:bottom], atol=1e-5)
 
 
 def test_enter_scale_resizes_all_there_is():
@@ -351,39 +244,3 @@ def test_enter_scale_resizes_all_there_is():
         tf.nest.flatten(targets), tf.nest.flatten(wanted), strict=True
     ):
         np.testing.assert_allclose(got, other, rtol=1e-3, atol=1e-3)
-
-
-def test_resize_keeps_flat_pictures_and_range():
-    flat = tf.fill([1, 9, 7, 3], 0.25)
-    np.testing.assert_allclose(resizing.resize_image(flat, 20, 3), 0.25, atol=1e-6)
-    edge = tf.concat([tf.zeros([1, 8, 4, 3]), tf.ones([1, 8, 4, 3])], axis=2)
-    resized = resizing.resize_image(edge, 32, 32)
-    assert tf.reduce_min(resized) == 0
-    assert tf.reduce_max(resized) == 1
-
-
-def test_resize_down_averages_what_it_cannot_show():
-    checkerboard = (np.indices((64, 64)).sum(0) % 2).astype(np.float32)
-    image = np.repeat(checkerboard[None, :, :, None], 3, -1)
-    middle = resizing.resize_image(image, 16, 16)[:, 2:-2, 2:-2]
-    np.testing.assert_allclose(middle, 0.5, atol=0.02)
-
-
-def test_noise_is_seeded():
-    a, b = (pyramid.noise_image([1, 20, 20, 3], 7) for _ in range(2))
-    np.testing.assert_array_equal(a, b)
-    assert not np.array_equal(a, pyramid.noise_image([1, 20, 20, 3], 8))
-    assert tf.reduce_min(a) >= 0
-    assert tf.reduce_max(a) < 1
-    np.testing.assert_allclose(tf.reduce_mean(a), 0.5, atol=0.05)
-
-
-@pytest.mark.parametrize("sides", [(20, 40), (40, 20), (60, 60), (7, 5)])
-def test_cover_fills_and_does_not_distort(sides):
-    image = np.zeros((1, 30, 30, 3), np.float32)
-    image[:, 10:20, 10:20] = 1  # a square in the middle
-    covered = resizing.cover_image(image, *sides).numpy()[0, :, :, 0]
-    assert covered.shape == sides
-    rows, columns = (covered > 0.5).any(1).sum(), (covered > 0.5).any(0).sum()
-    assert rows == pytest.approx(max(sides) / 3, abs=1)
-    assert columns == pytest.approx(max(sides) / 3, abs=1)

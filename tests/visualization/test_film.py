@@ -11,7 +11,6 @@ import tfnst
 from tests.helpers import TINY, picture
 from tfnst.engines import plans
 from tfnst.images.metadata import PictureInfo
-from tfnst.ops import resizing
 from tfnst.transfer.history import LOSS_FIELDS
 from tfnst.transfer.results import TransferProgress
 from tfnst.visualization import film as films
@@ -147,17 +146,6 @@ def test_what_can_not_be_filmed_is_said(tmp_path):
         with pytest.raises(ValueError, match=rf"^`{name}` must be an integer from "):
             tfnst.Film(**{name: value})
     assert not list(tmp_path.iterdir())
-
-
-@pytest.mark.parametrize("sides", [(500, 333), (301, 100), (36, 48), (65, 64)])
-def test_shrunk_pictures_look_the_same(sides):
-    # So smooth that shrinking loses nothing.
-    y, x = np.mgrid[: sides[0], : sides[1]] / max(sides)
-    image = np.stack([x, y, x * y], axis=-1).astype(np.float32)[None]
-    small = resizing.shrink_image(image, 64).numpy()
-    assert max(small.shape[1:3]) == min(64, max(sides))
-    expected = resizing.resize_image(image, *small.shape[1:3])
-    np.testing.assert_allclose(small, expected, atol=0.02)
 
 
 def test_a_film_of_tiles_with_colours_kept(monkeypatch, tmp_path):

@@ -1,41 +1,113 @@
-"""The scales of a run, coarse to fine, and what pictures are at each of them."""
+"""The pyramid of a run: its scales from coarse to fine, and the sizes at each.
+
+In a graph the pyramid is two tensors, from `build_pyramid` and `scale_steps`; in Python
+`levels` turns their values into objects.
+"""
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Sequence
+
+import numpy as np
 import tensorflow as tf
 
 from tfnst.limits import MIN_SIDE
-from tfnst.ops.resizing import cover_image, resize_image
+from tfnst.ops.resizing import Integer, Picture, cover_image, resize_image
+
+Sides = tf.Tensor | np.ndarray | Sequence[int]  # height and width
+
+
+@dataclasses.dataclass(frozen=True)
+class Level:
+    """One scale of a run.
+
+    Attributes:
+        height: of the picture, in pixels.
+        width: of the picture, in pixels.
+        style_sizes: height and width of each style.
+        steps: gradient steps to take at this scale.
+    """
+
+    height: int
+    width: int
+    style_sizes: tuple[tuple[int, int], ...]
+    steps: int
+
+    @property
+    def sides(self) -> tuple[int, int]:
+        """Height and width of the picture."""
+        return self.height, self.width
+
+    @property
+    def long_side(self) -> int:
+        return max(self.sides)
+
+    @property
+    def pixels(self) -> int:
+        return self.height * self.width
+
+
+def levels(scales: np.ndarray, steps: np.ndarray) -> tuple[Level, ...]:
+    """The levels of a run, coarse to fine.
+
+    Args:
+        scales: int [scales, 1 + S, 2], the values of `build_pyramid`.
+        steps: int [scales], the values of `scale_steps`.
+
+    Returns:
+        A level for each scale, with plain integers and S style sizes.
+
+    Raises:
+        ValueError: if there isn't exactly one number of steps for each scale.
+    """
+    if len(steps) != len(scales):
+        raise ValueError(
+            f"`steps` must have one number for each of {len(scales)} scales. "
+            f"Received: {len(steps)}"
+        )
+    return tuple(
+        Level(
+            height=int(picture[0]),
+            width=int(picture[1]),
+            style_sizes=tuple((int(height), int(width)) for height, width in styles),
+            steps=int(count),
+        )
+        for (picture, *styles), count in zip(scales, steps, strict=True)
+    )
 
 
 def build_pyramid(
-    content_sides: tf.Tensor,
-    style_sides: tf.Tensor,
-    size: tf.Tensor,
-    min_size: tf.Tensor,
-    style_scale: tf.Tensor | float = 1.0,
+    content_sides: Sides,
+    style_sides: Sides | Sequence[Sequence[int]],
+    size: Integer,
+    min_size: Integer,
+    style_scale: tf.Tensor | float | Sequence[float] = 1.0,
 ) -> tf.Tensor:
-    """Sizes of content and styles at each scale, coarse to fine.
+    """Sizes of the content and the styles at each scale, coarse to fine.
 
-    Long sides are `size / sqrt(2)^k`, rounded, for k = 0, 1, ... as long as that is
-    `min_size` or more; `size` alone where it is below `min_size`. A run at 256 is so
-    the first part of a run at 512. All pictures get the same long side, so that
-    strokes of the style keep their size relative to the picture, or a style picture
-    one `style_scale` times as long, though none that makes its short side shorter than
-    `MIN_SIDE`; short sides follow from their shapes. Scales at which one of the short
-    sides is below `MIN_SIDE` are left out.
+    The long sides are `size / sqrt(2)^k`, rounded, for k = 0, 1, ... down to
+    `min_size`; if `size` is below `min_size`, it is the only one. A run at 256 pixels
+    is therefore the first part of a run at 512.
+
+    Content and styles share a long side, so that strokes keep their size relative to
+    the picture; `style_scale` makes a style's longer or shorter, but never so short
+    that its short side falls below `MIN_SIDE`. Short sides follow from the aspect
+    ratios. Scales at which any short side would be below `MIN_SIDE` are left out.
 
     Args:
         content_sides: height and width of the content image, int [2].
-        style_sides: as `content_sides`, for the style image, or int [S, 2] for S.
+        style_sides: height and width of the style image, int [2], or of S style
+            images, int [S, 2].
         size: long side of the finest scale, int scalar.
-        min_size: long side below which no scale starts, int scalar.
-        style_scale: long side of the style by that of the content, float scalar, or
+        min_size: the smallest long side of a coarser scale, int scalar.
+        style_scale: a style's long side relative to the content's, float scalar or
             float [S].
 
     Returns:
-        int32 [scales, 1 + S, 2]: for each scale height and width of the content, then
-        of the styles; no scales where `size` makes a short side too short.
+        int32 [scales, 1 + S, 2]: at each scale the height and width of the content,
+        then of the styles. There are no scales if a short side is below `MIN_SIDE`
+        even at `size`.
 
     Reference:
         The factor is that of github.com/crowsonkb/style-transfer-pytorch. Coarse to
@@ -45,7 +117,7 @@ def build_pyramid(
     size, min_size = tf.cast(size, tf.float64), tf.cast(min_size, tf.float64)
     two = tf.constant(2.0, tf.float64)
     octaves = tf.math.log(size / min_size) / tf.math.log(two)
-    # The small term lets rounding errors not lose a scale that fits exactly.
+    # The small term keeps rounding from losing a scale that fits exactly.
     coarsest = tf.maximum(_floor(2 * octaves + 1e-6), 0)
     exponents = tf.cast(tf.range(coarsest, -1, -1), tf.float64) / 2
     long_sides = tf.cast(_round(size / tf.pow(two, exponents)), tf.float64)
@@ -56,7 +128,8 @@ def build_pyramid(
     sides = tf.cast(sides, tf.float64)
     shapes = sides / tf.reduce_max(sides, axis=1, keepdims=True)
     scales = long_sides[:, None, None] * shapes
-    # A small style has strokes as fine as it has room for; a small picture has none.
+    # `style_scale` may not shrink a style below `MIN_SIDE`, but a style that is too
+    # narrow without it isn't enlarged.
     least = tf.minimum(MIN_SIDE / tf.reduce_min(scales[:, 1:], -1, keepdims=True), 1.0)
     wanted = tf.reshape(tf.cast(style_scale, tf.float64), [-1, 1])
     scales = _round(
@@ -66,17 +139,17 @@ def build_pyramid(
 
 
 def scale_steps(
-    scales: tf.Tensor, steps: tf.Tensor, initial_steps: tf.Tensor
+    scales: tf.Tensor | np.ndarray, steps: Integer, initial_steps: Integer
 ) -> tf.Tensor:
-    """Gradient steps at each scale.
+    """The number of gradient steps at each scale.
 
-    `initial_steps` at the coarsest one; behind it the number falls in proportion to
-    the long side, `initial_steps * coarsest / long_side`, until it is `steps`. The
-    numbers of a run at 256 are so the first ones of a
-    run at 512, and all coarse scales together cost about as much as the finest one.
+    The coarsest scale gets `initial_steps`, the others `steps` or, if that is more,
+    `initial_steps * coarsest / long_side`, rounded. A run at 256 pixels therefore
+    takes the same steps as the first part of a run at 512, and all coarser scales
+    together cost about as much as the finest one.
 
     Args:
-        scales: from `build_pyramid`.
+        scales: from `build_pyramid`, with at least one scale.
         steps: int scalar, 1 or more.
         initial_steps: int scalar, 1 or more.
 
@@ -85,25 +158,26 @@ def scale_steps(
     """
     long_sides = tf.cast(tf.reduce_max(scales[:, 0], axis=1), tf.float64)
     falling = _round(tf.cast(initial_steps, tf.float64) * long_sides[:1] / long_sides)
-    # The coarsest scale may get fewer steps than the others where that is asked for.
-    behind = tf.maximum(falling[1:], steps)
-    return tf.concat([[initial_steps], behind], axis=0)
+    # The coarsest scale isn't raised to `steps`: it may be given fewer than the others.
+    finer = tf.maximum(falling[1:], steps)
+    return tf.concat([[initial_steps], finer], axis=0)
 
 
 def finest_sides(
-    sides: tf.Tensor, size: tf.Tensor, style_scale: tf.Tensor | float = 1.0
+    sides: Sides, size: Integer, style_scale: tf.Tensor | float = 1.0
 ) -> tf.Tensor:
-    """Height and width that a picture has at the finest scale, whatever the others are.
+    """A picture's height and width at the finest scale, whatever the other pictures.
 
-    All scales are made from the picture at this size, so that a huge one isn't kept in
-    memory and resized again for each of them.
+    Every scale is made from the picture at this size, so that a huge picture needn't
+    be kept in memory and resized again for each of them.
 
     Args:
-        sides: its height and width, int32 [2].
-        size: as for `build_pyramid`, and so is `style_scale`.
+        sides: height and width of the picture, int32 [2].
+        size: as for `build_pyramid`.
+        style_scale: as for `build_pyramid`, a scalar.
 
     Returns:
-        int32 [2]; `sides` themselves for a picture too narrow for `size`.
+        int32 [2]; `sides` unchanged if the picture is too narrow for `size`.
     """
     scales = build_pyramid(sides, sides, size, size, style_scale)
     return tf.concat([[sides], scales[:, 1]], axis=0)[-1]
@@ -111,19 +185,19 @@ def finest_sides(
 
 def first_image(
     init_image: str,
-    content_image: tf.Tensor,
-    style_image: tf.Tensor,
-    scales: tf.Tensor,
-    seed: tf.Tensor,
+    content_image: Picture,
+    style_image: Picture,
+    scales: tf.Tensor | np.ndarray,
+    seed: Integer,
 ) -> tf.Tensor:
-    """The picture that a run starts from, at the size of its first scale.
+    """The picture that a run starts from, at the size of the coarsest scale.
 
     Args:
         init_image: `"content"`, `"style"` or `"noise"`.
         content_image: [N, H, W, 3] in [0, 1].
         style_image: [N or 1, h, w, 3] in [0, 1].
         scales: from `build_pyramid`.
-        seed: of the noise, int32 scalar.
+        seed: seed of the noise, int32 scalar.
 
     Returns:
         [N, height, width, 3].
@@ -131,17 +205,17 @@ def first_image(
     height, width = scales[0, 0, 0], scales[0, 0, 1]
     count = tf.shape(content_image)[0]
     if init_image == "content":
-        return resize_image(content_image, height, width)
+        return tf.convert_to_tensor(resize_image(content_image, height, width))
     if init_image == "noise":
-        # The same noise for each picture, so that it is painted as if it were alone.
+        # The same noise for every picture, so that each is painted as if alone.
         noise = noise_image([1, height, width, 3], seed)
         return tf.repeat(noise, count, axis=0)
     covered = cover_image(style_image, height, width)
     return tf.repeat(covered, count // tf.shape(covered)[0], axis=0)
 
 
-def noise_image(shape: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-    """Uniform noise in [0, 1), the same for the same shape and seed.
+def noise_image(shape: Sequence[Integer], seed: Integer) -> tf.Tensor:
+    """Uniform noise in [0, 1): the same shape and seed give the same noise.
 
     Args:
         shape: int32 [4].
@@ -150,9 +224,9 @@ def noise_image(shape: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
     return tf.random.stateless_uniform(tf.stack(shape), seed=tf.stack([seed, 0]))
 
 
-def _floor(x):
+def _floor(x: tf.Tensor) -> tf.Tensor:
     return tf.cast(tf.floor(x), tf.int32)
 
 
-def _round(x):
+def _round(x: tf.Tensor) -> tf.Tensor:
     return _floor(x + 0.5)

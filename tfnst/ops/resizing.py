@@ -1,22 +1,35 @@
-"""Pictures at other sizes, the same in graphs as outside of them."""
+"""Pictures at other sizes, with the same result in a graph as outside one."""
 
 from __future__ import annotations
+
+from typing import overload
 
 import numpy as np
 import tensorflow as tf
 
+Picture = tf.Tensor | np.ndarray  # float32 [N, H, W, C]
+Integer = tf.Tensor | np.integer | int  # a scalar
 
-def resize_image(image: tf.Tensor, height: tf.Tensor, width: tf.Tensor) -> tf.Tensor:
-    """Pictures at another size: Lanczos with radius 3, antialiased when shrunk.
+
+@overload
+def resize_image(image: tf.Tensor, height: Integer, width: Integer) -> tf.Tensor: ...
+
+
+@overload
+def resize_image(image: np.ndarray, height: Integer, width: Integer) -> Picture: ...
+
+
+def resize_image(image: Picture, height: Integer, width: Integer) -> Picture:
+    """Resizes pictures by Lanczos with radius 3, antialiased where they shrink.
 
     Args:
         image: [N, H, W, 3] in [0, 1].
         height: int32 scalar, 1 or more.
-        width: as `height`.
+        width: int32 scalar, 1 or more.
 
     Returns:
         [N, height, width, 3], clipped to [0, 1] because Lanczos overshoots at edges;
-        `image` itself where it has the size.
+        `image` itself if it already has that size.
     """
     if tf.executing_eagerly():
         if tuple(image.shape[1:3]) == (int(height), int(width)):
@@ -32,23 +45,19 @@ def resize_image(image: tf.Tensor, height: tf.Tensor, width: tf.Tensor) -> tf.Te
 
 
 def resize_rows(
-    image: tf.Tensor,
-    height: tf.Tensor,
-    width: tf.Tensor,
-    top: tf.Tensor,
-    bottom: tf.Tensor,
+    image: Picture, height: Integer, width: Integer, top: Integer, bottom: Integer
 ) -> tf.Tensor:
-    """Some rows of what `resize_image` gives, without the memory for the others.
+    """Some rows of the result of `resize_image`, without the memory for the rest.
 
     Args:
         image: [N, H, W, 3] in [0, 1].
-        height: of the whole, int32 scalar, 1 or more.
-        width: as `height`.
-        top: first row.
-        bottom: row behind the last one.
+        height: height of the whole result, int32 scalar, 1 or more.
+        width: width of the result, int32 scalar, 1 or more.
+        top: the first row to return, int32 scalar.
+        bottom: the row after the last one to return, int32 scalar.
 
     Returns:
-        [N, bottom - top, width, 3].
+        [N, bottom - top, width, 3] in [0, 1].
     """
     sides = tf.cast(tf.stack([height, width]), tf.float32)
     resized = tf.raw_ops.ScaleAndTranslate(
@@ -62,26 +71,26 @@ def resize_rows(
     return tf.clip_by_value(resized, 0.0, 1.0)
 
 
-def shrink_image(image: tf.Tensor | np.ndarray, size: int) -> tf.Tensor:
-    """Pictures whose long side is at most `size`, for looking at.
+def shrink_image(image: Picture, size: int) -> tf.Tensor:
+    """Pictures to look at, whose long side is at most `size`.
 
-    Large ones are first averaged over squares, some rows at a time, since a resized
-    picture of any size takes memory for several.
+    Resizing a picture takes memory for several of its size, so a large one is first
+    averaged over squares, a few rows at a time.
 
     Args:
         image: [N, H, W, 3] in [0, 1].
         size: 1 or more.
 
     Returns:
-        [N, h, w, 3].
+        [N, h, w, 3] in [0, 1].
     """
+    image = np.asarray(image)
     height, width = image.shape[1:3]
     scale = size / max(height, width)
     if scale >= 1:
         return tf.convert_to_tensor(image)
     factor = int(1 / scale)
     if factor > 1:
-        image = np.asarray(image)
         starts = np.arange(0, width, factor)
         counts = np.diff(starts, append=width)[:, np.newaxis]
         rows = [
@@ -91,24 +100,24 @@ def shrink_image(image: tf.Tensor | np.ndarray, size: int) -> tf.Tensor:
         ]
         image = np.stack(rows, axis=1).astype(np.float32)
     sides = [max(1, round(side * scale)) for side in (height, width)]
-    return resize_image(image, *sides)
+    return tf.convert_to_tensor(resize_image(image, *sides))
 
 
-def cover_image(image: tf.Tensor, height: tf.Tensor, width: tf.Tensor) -> tf.Tensor:
-    """The picture enlarged to cover height x width, undistorted, its middle cut out.
+def cover_image(image: Picture, height: Integer, width: Integer) -> tf.Tensor:
+    """The middle of the picture, scaled undistorted until it fills height x width.
 
     Args:
         image: [N, H, W, 3] in [0, 1].
-        height: int32 scalar.
-        width: as `height`.
+        height: int32 scalar, 1 or more.
+        width: int32 scalar, 1 or more.
 
     Returns:
-        [N, height, width, 3].
+        [N, height, width, 3] in [0, 1].
     """
     sides = tf.cast(tf.shape(image)[1:3], tf.float64)
     wanted = tf.stack([height, width])
     ratio = tf.reduce_max(tf.cast(wanted, tf.float64) / sides)
     covering = tf.maximum(tf.cast(tf.floor(sides * ratio + 0.5), tf.int32), wanted)
-    enlarged = resize_image(image, covering[0], covering[1])
+    enlarged = tf.convert_to_tensor(resize_image(image, covering[0], covering[1]))
     top, left = tf.unstack((covering - wanted) // 2)
     return enlarged[:, top : top + height, left : left + width]
