@@ -92,7 +92,7 @@ def build_step(loop, knobs, size):
     targets = loop.targets(picture, pyramid.noise_image([1, size, size, 3], 1))
     state = loop.init_state(picture)
     one = tf.constant(1)
-    return lambda: loop.run(picture, state, targets, knobs, one)[0].numpy()
+    return lambda: loop.run_steps(picture, state, targets, knobs, one)[0].numpy()
 
 
 def build_product(precision):

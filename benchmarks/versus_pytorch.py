@@ -109,7 +109,7 @@ def tfnst_case(config: StyleTransferConfig, size: int) -> Case:
     one = tf.constant(1)
 
     def step():
-        image, state, history = loop.run(held[0], held[1], targets, knobs, one)
+        image, state, history = loop.run_steps(held[0], held[1], targets, knobs, one)
         held[:] = image, state
         return float(history[0, 3, 0])
 
@@ -122,8 +122,8 @@ def torch_case(config: StyleTransferConfig, size: int, layout) -> Case:
     kind = getattr(torch, config.precision)
     network = TorchNetwork(loop.feature_extractor, kind, layout)
     weights = config.loss_weights()
-    style_weights = loop.style_layer_weights
-    (content_layer,) = loop.content_layer_weights
+    style_weights = loop.objective.style_layers
+    (content_layer,) = loop.objective.content_layers
 
     def to_torch(picture):
         tensor = torch.from_numpy(picture.numpy().transpose(0, 3, 1, 2).copy())

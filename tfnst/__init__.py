@@ -21,11 +21,8 @@ if TYPE_CHECKING:
     from tfnst.images.reading import load_image
     from tfnst.images.style_images import StyleImage
     from tfnst.images.writing import save_image
-    from tfnst.transfer.results import (
-        NonFiniteLossError,
-        TransferProgress,
-        TransferResult,
-    )
+    from tfnst.transfer.progress import TransferProgress
+    from tfnst.transfer.results import NonFiniteLossError, TransferResult
     from tfnst.transfer.style_transfer import StyleTransfer, stylize
     from tfnst.visualization.film import Film
     from tfnst.visualization.plots import plot_losses

@@ -417,3 +417,26 @@ def build_config(
     """
     before = {} if preset is None else preset_settings(preset)
     return (config or StyleTransferConfig()).replace(**before | settings)
+
+
+def setting_names(*, traced: bool) -> tuple[str, ...]:
+    names = {
+        "backbone",
+        "weights",
+        "precision",
+        "device",
+        "content_layers",
+        "pooling",
+        "content_layer_weights",
+        "content_detail",
+        "style_loss",
+        "style_layers",
+        "style_layer_weights",
+        "optimizer",
+        "ema_momentum",
+    }
+    return tuple(
+        f.name
+        for f in dataclasses.fields(StyleTransferConfig)
+        if (f.name in names) == traced
+    )

@@ -143,7 +143,7 @@ def test_a_file_that_tfnst_has_not_painted_is_kept(files):
 
 
 def test_a_loss_that_is_not_finite_fails_its_own_picture_only(monkeypatch):
-    real = whole.StyleTransferEngine.step
+    real = whole.WholeEngine.step
 
     def poisoned(self, image, state, targets, knobs):
         import tensorflow as tf
@@ -155,7 +155,7 @@ def test_a_loss_that_is_not_finite_fails_its_own_picture_only(monkeypatch):
         total = tf.where(bad, float("nan"), measured.total)
         return image, state, measured._replace(total=total)
 
-    monkeypatch.setattr(whole.StyleTransferEngine, "step", poisoned)
+    monkeypatch.setattr(whole.WholeEngine, "step", poisoned)
     white = np.ones([60, 80, 3], np.float32)
     items = tfnst.stylize_batch(
         [CONTENTS[0], white, CONTENTS[2]],

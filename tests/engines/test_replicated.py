@@ -93,7 +93,7 @@ def test_steps_compile_with_xla(style_loss, optimizer, pooling):
     compiled = tf.function(plain.run_compiled, jit_compile=True)
     steps = 3 if optimizer == "adam" else 2
     painted, state, history, taken = compiled(*arguments, tf.constant(steps), rows=8)
-    expected, expected_state, rows = plain.run(*arguments, tf.constant(steps))
+    expected, expected_state, rows = plain.run_steps(*arguments, tf.constant(steps))
     assert int(taken) == steps
     assert history.shape == (8, 4, 1)
     np.testing.assert_allclose(painted, expected, atol=1e-3)

@@ -5,6 +5,7 @@ import tensorflow as tf
 from tests.helpers import TINY, picture
 from tfnst.engines import loading
 from tfnst.engines.engine import Knobs
+from tfnst.export import graph_run
 from tfnst.losses.objective import Targets
 from tfnst.ops import pyramid, resizing
 from tfnst.transfer import style_transfer
@@ -21,7 +22,7 @@ def start(config, image=CONTENT, content=CONTENT, style=STYLE):
 
 def run(config, steps, **pictures):
     loop, image, state, targets, knobs = start(config, **pictures)
-    return loop.run(image, state, targets, knobs, tf.constant(steps))
+    return loop.run_steps(image, state, targets, knobs, tf.constant(steps))
 
 
 @pytest.mark.parametrize("optimizer", ["adam", "lbfgs"])
@@ -64,7 +65,9 @@ def test_grouping_of_steps_does_not_matter():
     image, state, _ = run(config, 6)
     loop, one, one_state, targets, knobs = start(config)
     for steps in (1, 3, 2):
-        one, one_state, _ = loop.run(one, one_state, targets, knobs, tf.constant(steps))
+        one, one_state, _ = loop.run_steps(
+            one, one_state, targets, knobs, tf.constant(steps)
+        )
     np.testing.assert_array_equal(image, one)
     np.testing.assert_array_equal(state.average, one_state.average)
 
@@ -139,7 +142,9 @@ def test_a_loss_that_is_not_finite_ends_the_loop_and_keeps_the_picture(optimizer
     config = TINY.replace(optimizer=optimizer)
     loop, image, state, targets, knobs = start(config)
     knobs = knobs._replace(style_weight=tf.constant(float("inf")))
-    updated, state, history = loop.run(image, state, targets, knobs, tf.constant(9))
+    updated, state, history = loop.run_steps(
+        image, state, targets, knobs, tf.constant(9)
+    )
     assert history.shape[0] == 1
     assert np.isnan(history[0, 3, 0])
     np.testing.assert_array_equal(updated, image)
@@ -153,8 +158,10 @@ def test_one_trace_serves_steps_and_sizes():
         targets = loop.targets(image, STYLE)
         state = loop.init_state(image)
         for steps in (1, 3):
-            image, state, _ = loop.run(image, state, targets, knobs, tf.constant(steps))
-    assert loop.run.experimental_get_tracing_count() == 1
+            image, state, _ = loop.run_steps(
+                image, state, targets, knobs, tf.constant(steps)
+            )
+    assert loop.run_steps.experimental_get_tracing_count() == 1
 
 
 @pytest.mark.parametrize("optimizer", ["adam", "lbfgs"])
@@ -202,7 +209,8 @@ def test_the_run_as_one_graph_equals_the_python_loop(optimizer):
     def paint(content, style):
         content = resizing.resize_image(content, *tf.unstack(scales[-1, 0]))
         style = resizing.resize_image(style, *tf.unstack(scales[-1, 1]))
-        return loop.paint(
+        return graph_run.paint(
+            loop,
             content,
             pyramid.first_image("noise", content, style, scales, seed=5),
             scales[:, 0],

@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfnst.losses import statistics, terms
+from tfnst.losses import moments, terms
+from tfnst.losses.gram import blend_gram_matrices, gram_matrix, style_loss
 
 
 def random(*shape, seed=0, dtype=np.float64):
@@ -32,18 +33,18 @@ def gradient(function, x):
 def test_gram_matrix_equals_numpy():
     f = random(2, 5, 3, 4)
     expected = np.einsum("nijc,nijd->ncd", f, f) / 15
-    np.testing.assert_allclose(statistics.gram_matrix(f), expected, rtol=1e-12)
+    np.testing.assert_allclose(gram_matrix(f), expected, rtol=1e-12)
 
 
 def test_gram_matrix_of_ones_is_ones_at_any_size():
     for height, width in ((1, 1), (4, 7), (32, 16)):
         np.testing.assert_allclose(
-            statistics.gram_matrix(tf.ones([1, height, width, 3])), np.ones([1, 3, 3])
+            gram_matrix(tf.ones([1, height, width, 3])), np.ones([1, 3, 3])
         )
 
 
 def test_gram_matrix_is_symmetric_and_positive_semi_definite():
-    gram = statistics.gram_matrix(random(1, 3, 3, 16)).numpy()[0]
+    gram = gram_matrix(random(1, 3, 3, 16)).numpy()[0]
     np.testing.assert_array_equal(gram, gram.T)
     assert np.linalg.eigvalsh(gram).min() > -1e-12
 
@@ -52,7 +53,7 @@ def test_gram_matrix_is_blind_to_where_things_are():
     f = random(1, 6, 4, 5)
     shuffled = np.random.default_rng(1).permutation(f.reshape(24, 5))
     np.testing.assert_allclose(
-        statistics.gram_matrix(f), statistics.gram_matrix(shuffled.reshape(1, 6, 4, 5))
+        gram_matrix(f), gram_matrix(shuffled.reshape(1, 6, 4, 5))
     )
 
 
@@ -61,7 +62,7 @@ def test_gram_matrix_gradient():
     u = random(2, 3, 3, seed=1)
 
     def value(x):
-        return tf.reduce_sum(statistics.gram_matrix(x) * u)
+        return tf.reduce_sum(gram_matrix(x) * u)
 
     np.testing.assert_allclose(
         gradient(value, f), central_differences(value, f), rtol=1e-6, atol=1e-8
@@ -71,12 +72,12 @@ def test_gram_matrix_gradient():
 @pytest.mark.parametrize("shape", [(3, 4), (2, 2, 3), (1, 2, 2, 3, 1)])
 def test_gram_matrix_refuses_other_ranks(shape):
     with pytest.raises(ValueError, match=r"^`activations` must be of the shape \[N"):
-        statistics.gram_matrix(tf.zeros(shape))
+        gram_matrix(tf.zeros(shape))
 
 
 def test_moments_equal_numpy():
     f = random(2, 5, 3, 4)
-    got = statistics.moments(f)
+    got = moments.moments(f)
     np.testing.assert_allclose(got.mean, f.mean((1, 2)))
     for n in range(2):
         expected = np.cov(f[n].reshape(15, 4), rowvar=False, bias=True)
@@ -84,8 +85,8 @@ def test_moments_equal_numpy():
 
 
 def test_moments_loss():
-    values = [statistics.moments(random(2, 4, 5, 3, seed=i)) for i in range(2)]
-    targets = [statistics.moments(1 + random(2, 4, 5, 3, seed=9 + i)) for i in range(2)]
+    values = [moments.moments(random(2, 4, 5, 3, seed=i)) for i in range(2)]
+    targets = [moments.moments(1 + random(2, 4, 5, 3, seed=9 + i)) for i in range(2)]
     expected = 0
     for weight, value, target in zip((0.25, 0.75), values, targets, strict=True):
         mean = np.sum((value.mean - target.mean) ** 2, 1) / np.sum(target.mean**2, 1)
@@ -94,21 +95,22 @@ def test_moments_loss():
         ) / np.sum(target.covariance**2, (1, 2))
         expected += weight * (mean + covariance) / 2
     np.testing.assert_allclose(
-        terms.moments_loss(values, targets, layer_weights=[0.25, 0.75]), expected
+        moments.moments_loss(values, targets, layer_weights=[0.25, 0.75]), expected
     )
-    np.testing.assert_array_equal(terms.moments_loss(targets, targets), [0, 0])
-    shared = [statistics.Moments(*(part[:1] for part in target)) for target in targets]
+    np.testing.assert_array_equal(moments.moments_loss(targets, targets), [0, 0])
+    shared = [moments.Moments(*(part[:1] for part in target)) for target in targets]
     np.testing.assert_allclose(
-        terms.moments_loss(values, shared)[0], terms.moments_loss(values, targets)[0]
+        moments.moments_loss(values, shared)[0],
+        moments.moments_loss(values, targets)[0],
     )
 
 
 def test_moments_loss_gradient():
-    target = [statistics.moments(random(1, 3, 4, 3, seed=1))]
+    target = [moments.moments(random(1, 3, 4, 3, seed=1))]
     x = random(1, 3, 4, 3)
 
     def value(x):
-        return terms.moments_loss([statistics.moments(x)], target)
+        return moments.moments_loss([moments.moments(x)], target)
 
     np.testing.assert_allclose(
         gradient(value, x), central_differences(value, x), rtol=1e-5, atol=1e-9
@@ -116,16 +118,16 @@ def test_moments_loss_gradient():
 
 
 def test_moments_loss_of_a_target_of_one_colour():
-    flat = statistics.moments(np.ones([1, 4, 4, 3]))
-    assert terms.moments_loss([flat], [flat]).numpy() == [0]
+    flat = moments.moments(np.ones([1, 4, 4, 3]))
+    assert moments.moments_loss([flat], [flat]).numpy() == [0]
     # A covariance as large as a hundredth of the Gram matrix's energy, 9, is worth 1.
-    other = statistics.Moments(flat.mean, np.full([1, 3, 3], 0.1))
-    np.testing.assert_allclose(terms.moments_loss([other], [flat]), [0.5])
+    other = moments.Moments(flat.mean, np.full([1, 3, 3], 0.1))
+    np.testing.assert_allclose(moments.moments_loss([other], [flat]), [0.5])
 
 
-@pytest.mark.parametrize("loss", [terms.content_loss, terms.style_loss])
+@pytest.mark.parametrize("loss", [terms.content_loss, style_loss])
 def test_relative_losses(loss):
-    shape = (2, 4, 4) if loss is terms.style_loss else (2, 3, 4, 5)
+    shape = (2, 4, 4) if loss is style_loss else (2, 3, 4, 5)
     values = [random(*shape, seed=i) for i in range(2)]
     targets = [random(*shape, seed=10 + i) for i in range(2)]
     axes = tuple(range(1, len(shape)))
@@ -171,9 +173,7 @@ def test_losses_do_not_change_with_size():
         terms.content_loss([tiled(small)], [tiled(target)]),
         terms.content_loss([small], [target]),
     )
-    np.testing.assert_allclose(
-        statistics.gram_matrix(tiled(small)), statistics.gram_matrix(small)
-    )
+    np.testing.assert_allclose(gram_matrix(tiled(small)), gram_matrix(small))
 
 
 def test_a_target_without_energy_gives_no_nan():
@@ -185,12 +185,12 @@ def test_a_target_without_energy_gives_no_nan():
 def test_one_style_serves_a_batch():
     grams, target = random(3, 4, 4), random(1, 4, 4, seed=1)
     np.testing.assert_allclose(
-        terms.style_loss([grams], [target]),
-        [terms.style_loss([gram[None]], [target])[0] for gram in grams],
+        style_loss([grams], [target]),
+        [style_loss([gram[None]], [target])[0] for gram in grams],
     )
 
 
-@pytest.mark.parametrize("loss", [terms.content_loss, terms.style_loss])
+@pytest.mark.parametrize("loss", [terms.content_loss, style_loss])
 def test_shapes_are_never_broadcast(loss):
     with pytest.raises(ValueError, match="compares equal shapes"):
         loss([tf.zeros([2, 4, 4])], [tf.zeros([2, 4, 1])])
@@ -257,17 +257,17 @@ def test_a_blend_has_the_statistics_of_a_collage():
     shares = np.float32(parts)
     shares /= shares.sum(axis=1, keepdims=True)
     stacked = np.concatenate(pictures)
-    blended = statistics.blend_moments(statistics.moments(stacked), shares)
-    grams = statistics.blend_gram_matrices(statistics.gram_matrix(stacked), shares)
+    blended = moments.blend_moments(moments.moments(stacked), shares)
+    grams = blend_gram_matrices(gram_matrix(stacked), shares)
     for k, collage in enumerate(collages):
-        mean, covariance = statistics.moments(collage)
+        mean, covariance = moments.moments(collage)
         np.testing.assert_allclose(blended.mean[k], mean[0], rtol=1e-5, atol=1e-6)
         np.testing.assert_allclose(
             blended.covariance[k], covariance[0], rtol=1e-4, atol=1e-5
         )
         np.testing.assert_allclose(
-            grams[k], statistics.gram_matrix(collage)[0], rtol=1e-4, atol=1e-5
+            grams[k], gram_matrix(collage)[0], rtol=1e-4, atol=1e-5
         )
     # One that is alone is itself, to the last bit.
-    for got, alone in zip(blended, statistics.moments(stacked), strict=True):
+    for got, alone in zip(blended, moments.moments(stacked), strict=True):
         np.testing.assert_array_equal(got[2], alone[2])

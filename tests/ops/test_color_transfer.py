@@ -7,7 +7,7 @@ from tests.helpers import SAMPLES, TINY, picture
 from tfnst import config
 from tfnst.engines import loading
 from tfnst.ops import color_spaces, color_transfer, resizing
-from tfnst.transfer import run
+from tfnst.transfer import finishing
 
 MODES = config.COLOR_MODES[1:]
 CONTENT, STYLE = picture(60, 80, seed=1), picture(50, 40, seed=2)
@@ -288,7 +288,7 @@ def test_modes_share_a_network():
 
 
 def test_pictures_on_the_way_have_the_colours_too(monkeypatch):
-    monkeypatch.setattr(run, "_PIXELS_AT_A_TIME", 500)  # some rows at a time
+    monkeypatch.setattr(finishing, "_PIXELS_AT_A_TIME", 500)  # some rows at a time
     seen = []
 
     def watch(progress):
@@ -308,7 +308,7 @@ def test_pictures_on_the_way_have_the_colours_too(monkeypatch):
 
 def test_colours_are_restored_by_rows_as_at_once(monkeypatch):
     one = tfnst.stylize(CONTENT, STYLE, config=TINY, preserve_color="luminance")
-    monkeypatch.setattr(run, "_PIXELS_AT_A_TIME", 500)
+    monkeypatch.setattr(finishing, "_PIXELS_AT_A_TIME", 500)
     other = tfnst.stylize(CONTENT, STYLE, config=TINY, preserve_color="luminance")
     np.testing.assert_allclose(one.array, other.array, atol=1e-6)
 

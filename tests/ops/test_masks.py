@@ -11,9 +11,10 @@ from tfnst.engines import loading, plans
 from tfnst.engines.engine import Knobs
 from tfnst.engines.tiled import TiledEngine
 from tfnst.images.manifest import describe_source, read_manifest
-from tfnst.losses import statistics, terms
+from tfnst.losses import gram, moments
 from tfnst.losses.objective import Targets
-from tfnst.ops.masks import layer_weights, resize_mask
+from tfnst.losses.sums import activation_sums
+from tfnst.ops.masks import masks_at_stride, resize_mask
 from tfnst.transfer.run import Run
 from tfnst.transfer.style_transfer import load_job, load_style
 
@@ -30,16 +31,16 @@ def test_sums_with_weights_are_numpys():
     generator = np.random.default_rng(0)
     seen = generator.normal(size=(1, 4, 5, 3)).astype(np.float32)
     weights = generator.uniform(size=(2, 4, 5, 1)).astype(np.float32)
-    sums = statistics.activation_sums(seen, weights)
+    sums = activation_sums(seen, weights)
     flat, w = seen.reshape(20, 3), weights.reshape(2, 20)
     np.testing.assert_allclose(sums.count, w.sum(1), rtol=1e-6)
     np.testing.assert_allclose(sums.activations, w @ flat, rtol=1e-5)
     np.testing.assert_allclose(
         sums.products, np.einsum("kp,pc,pd->kcd", w, flat, flat), rtol=1e-5, atol=1e-5
     )
-    ones = statistics.activation_sums(seen, np.ones((1, 4, 5, 1), np.float32))
-    plain = statistics.moments(tf.constant(seen))
-    for got, expected in zip(statistics.moments_of_sums(ones), plain, strict=True):
+    ones = activation_sums(seen, np.ones((1, 4, 5, 1), np.float32))
+    plain = moments.moments(tf.constant(seen))
+    for got, expected in zip(moments.moments_of_sums(ones), plain, strict=True):
         np.testing.assert_allclose(got, expected, atol=1e-6)
 
 
@@ -49,8 +50,8 @@ def test_gradient_of_sums_with_weights():
     weights = tf.constant(generator.uniform(size=(2, 3, 4, 1)))
 
     def function(activations):
-        sums = statistics.activation_sums(activations, weights)
-        mean, covariance = statistics.moments_of_sums(sums)
+        sums = activation_sums(activations, weights)
+        mean, covariance = moments.moments_of_sums(sums)
         return tf.reduce_sum(mean**3) + tf.reduce_sum(tf.sin(covariance))
 
     theory, numeric = tf.test.compute_gradient(function, [seen])
@@ -93,7 +94,7 @@ def test_where_nothing_is_left_there_is_no_region():
 def test_masks_are_averaged_over_areas():
     mask = np.float32([[[[1.0], [0.0], [0.0], [0.0]]] * 4])
     np.testing.assert_allclose(resize_mask(mask, 2, 2)[0, 0, :, 0], [0.5, 0])
-    pooled = layer_weights(tf.constant(np.arange(25.0).reshape(1, 5, 5, 1)), 2)
+    pooled = masks_at_stride(tf.constant(np.arange(25.0).reshape(1, 5, 5, 1)), 2)
     np.testing.assert_allclose(pooled[0, ..., 0], [[3, 5], [13, 15]])
 
 
@@ -137,11 +138,13 @@ def test_each_half_gets_its_own_style():
     def distance(one, other, columns):
         loop, _ = loading.load_engine(TINY)
         sums = [
-            loop._style_sums(loop.feature_extractor(picture[None, :, columns]))
+            loop.objective.measure_style(
+                loop.feature_extractor(picture[None, :, columns])
+            )
             for picture in (one, other)
         ]
-        grams = [[statistics.gram_of_sums(s) for s in each.values()] for each in sums]
-        return float(terms.style_loss(*grams)[0])
+        grams = [[gram.gram_of_sums(s) for s in each.values()] for each in sums]
+        return float(gram.style_loss(*grams)[0])
 
     for columns, own, other in (
         (slice(None, middle), red, blue),
@@ -158,7 +161,7 @@ def test_a_style_is_taken_from_where_its_mask_is_white():
     config = TINY.replace(preserve_color="none")
     loop, _ = loading.load_engine(config)
     sides = tf.constant(two.shape[:2])
-    got = loop.masked_style_targets(two[None], sides, mask[None, ..., None])
+    got = loop.style_targets(two[None], sides, mask[None, ..., None])
     red, blue = (
         loop.style_targets(s[None], tf.constant(s.shape[:2]))
         for s in (RED[:44], BLUE[:, :40])
@@ -191,10 +194,10 @@ def test_tiles_give_the_gradient_of_the_whole_with_masks(tiles):
     def targets(painter):
         each = [
             painter.style_targets(STYLE[None], sides),
-            painter.masked_style_targets(STYLE[None], sides, mask),
+            painter.style_targets(STYLE[None], sides, mask),
         ]
         content_targets = (
-            whole._content_targets(content)
+            whole.objective.content_targets(content)
             if painter is whole
             else tiled.content_targets(content)
         )

@@ -405,7 +405,7 @@ def picture_update(name, params, state):
 
 
 def picture_loop(name, params, steps):
-    init = getattr(lbfgs, f"{name}_init")
+    init = {"adam": adam.adam_init, "lbfgs": lbfgs.lbfgs_init}[name]
     return tf.while_loop(
         lambda step, *_: step < steps,
         lambda step, *rest: (step + 1, *picture_update(name, *rest)),
@@ -416,7 +416,7 @@ def picture_loop(name, params, steps):
 @pytest.mark.parametrize("name", ["adam", "lbfgs"])
 def test_loops_of_any_kind_agree(name, tmp_path):
     params = pictures()
-    state = getattr(lbfgs, f"{name}_init")(params)
+    state = {"adam": adam.adam_init, "lbfgs": lbfgs.lbfgs_init}[name](params)
     for _ in range(30):
         params, state = picture_update(name, params, state)
     assert float(tf.reduce_sum(picture_loss(params) - picture_loss(pictures()))) < 0

@@ -8,7 +8,7 @@ import tfnst
 from tests.helpers import TINY, picture
 from tfnst.engines import loading, plans, tiled
 from tfnst.engines.engine import TransferState
-from tfnst.engines.whole import StyleTransferEngine
+from tfnst.engines.whole import WholeEngine
 from tfnst.transfer import rollback
 
 CONTENT, STYLE = picture(60, 80, seed=1), picture(50, 40, seed=2)
@@ -28,8 +28,8 @@ MESSAGE = (
 @pytest.fixture
 def poison(monkeypatch):
     """Makes losses NaN where the picture is far from the content and steps are long."""
-    loading._load_engine.cache_clear()
-    real = StyleTransferEngine._losses
+    loading.forget_engines()
+    real = WholeEngine._losses
 
     def poison(far, rate):
         def losses(self, image, targets, knobs):
@@ -39,10 +39,10 @@ def poison(monkeypatch):
             nan = tf.fill(tf.shape(measured.total), float("nan"))
             return measured._replace(total=tf.where(bad, nan, measured.total))
 
-        monkeypatch.setattr(StyleTransferEngine, "_losses", losses)
+        monkeypatch.setattr(WholeEngine, "_losses", losses)
 
     yield poison
-    loading._load_engine.cache_clear()
+    loading.forget_engines()
 
 
 @pytest.mark.parametrize("kind", RUNS)
@@ -81,7 +81,7 @@ def test_a_run_goes_on_by_smaller_steps(poison, kind, callback_steps):
 
 def test_no_less_is_tried_than_four_times(monkeypatch):
     rates = []
-    real = StyleTransferEngine._losses
+    real = WholeEngine._losses
 
     def losses(self, image, targets, knobs):
         measured = real(self, image, targets, knobs)
@@ -93,15 +93,15 @@ def test_no_less_is_tried_than_four_times(monkeypatch):
         nan = tf.fill(tf.shape(measured.total), float("nan"))
         return measured._replace(total=tf.where(bad, nan, measured.total))
 
-    monkeypatch.setattr(StyleTransferEngine, "_losses", losses)
-    loading._load_engine.cache_clear()
+    monkeypatch.setattr(WholeEngine, "_losses", losses)
+    loading.forget_engines()
     config = TINY.replace(ema_momentum=0, init_image="content", learning_rate=0.016)
     with (
         pytest.warns(UserWarning, match="at step 2 of 12") as told,
         pytest.raises(tfnst.NonFiniteLossError, match="at step ") as caught,
     ):
         tfnst.stylize(CONTENT, STYLE, config=config)
-    loading._load_engine.cache_clear()
+    loading.forget_engines()
     assert len(told) == 1
     # The start is good each time, the step from it is not.
     wanted = [0.016 * 0.5**k for k in range(5) for _ in range(2)]
@@ -153,7 +153,7 @@ def test_pictures_of_a_batch_go_back_alone(poison):
     flat = 0.2 * CONTENT + 0.4
     healthy = tfnst.stylize(flat, STYLE, config=config)
     poison(far, 0.01)
-    loading._load_engine.cache_clear()
+    loading.forget_engines()
     with pytest.warns(UserWarning, match="no longer finite"):
         alone = tfnst.stylize(CONTENT, STYLE, config=config)
     with pytest.warns(UserWarning, match="no longer finite"):
@@ -193,7 +193,7 @@ def test_nothing_poisoned_is_remembered():
     state = loop.init_state(average)
     adam = state.optimizer._replace(first_moment=nan, second_moment=nan)
     state = TransferState(tf.constant(9), adam, average)
-    image, after = rollback.roll_back(loop, average, state, None, 4)
+    image, after = rollback.roll_back(loop, tf.Variable(nan), state, None, 4)
     np.testing.assert_array_equal(image, CONTENT[None])
     np.testing.assert_array_equal(after.average, CONTENT[None])
     assert after.step == 4

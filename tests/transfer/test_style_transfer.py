@@ -8,6 +8,7 @@ from PIL import Image
 import tfnst
 from tests.helpers import TINY, picture
 from tfnst.engines import engine, loading, whole
+from tfnst.losses import objective
 from tfnst.ops import pyramid, resizing
 from tfnst.transfer import run
 
@@ -114,7 +115,7 @@ def test_runtime_settings_share_one_trace():
         CONTENT, STYLE, config=base, steps=2, size=64, style_weight=3, learning_rate=0.1
     )
     loop, _ = loading.load_engine(base)
-    assert loop.run.experimental_get_tracing_count() == 1
+    assert loop.run_steps.experimental_get_tracing_count() == 1
 
 
 @pytest.mark.parametrize("optimizer", ["adam", "lbfgs"])
@@ -201,7 +202,7 @@ def test_layers_must_exist():
 
 
 def test_a_loss_that_is_not_finite_stops_and_keeps_the_last_good_picture(monkeypatch):
-    real = whole.StyleTransferEngine.step
+    real = whole.WholeEngine.step
 
     def poisoned(self, image, state, targets, knobs):
         new_image, new_state, measured = real(self, image, state, targets, knobs)
@@ -213,7 +214,7 @@ def test_a_loss_that_is_not_finite_stops_and_keeps_the_last_good_picture(monkeyp
             measured._replace(total=total),
         )
 
-    monkeypatch.setattr(whole.StyleTransferEngine, "step", poisoned)
+    monkeypatch.setattr(whole.WholeEngine, "step", poisoned)
     config = TINY.replace(ema_momentum=0.5)  # not shared with another test's engine
     with (
         pytest.warns(UserWarning, match="with half the `learning_rate`"),
@@ -223,7 +224,7 @@ def test_a_loss_that_is_not_finite_stops_and_keeps_the_last_good_picture(monkeyp
         ) as caught,
     ):
         tfnst.stylize(CONTENT, STYLE, config=config)
-    loading._load_engine.cache_clear()
+    loading.forget_engines()
     kept = caught.value.result
     assert len(kept.losses) == 9
     assert kept.array.shape == (36, 48, 3)
@@ -235,7 +236,9 @@ def test_a_loss_that_is_not_finite_stops_and_keeps_the_last_good_picture(monkeyp
         STYLE,
         config=config,
         callback_steps=1,
-        callback=lambda p: seen.append(p._average.numpy()) if p.step == 9 else None,
+        callback=lambda p: (
+            seen.append(p.snapshot.average.numpy()) if p.step == 9 else None
+        ),
     )
     np.testing.assert_allclose(kept.array, seen[0][0], atol=1e-6)
 
@@ -287,13 +290,13 @@ def test_files_give_what_their_pixels_give(tmp_path):
 
 def test_a_style_transfer_gives_what_stylize_gives(monkeypatch):
     seen = []
-    style_targets = whole.StyleTransferEngine._style_targets
+    style_targets = objective.Objective.style_targets
 
     def counted(self, *arguments):
         seen.append(1)
         return style_targets(self, *arguments)
 
-    monkeypatch.setattr(whole.StyleTransferEngine, "_style_targets", counted)
+    monkeypatch.setattr(objective.Objective, "style_targets", counted)
     config = TINY.replace(ema_momentum=0.4)  # an engine of its own, not yet traced
     style_transfer = tfnst.StyleTransfer(STYLE, config=config)
     for content in (CONTENT, CONTENT[:, ::-1], CONTENT[:32]):

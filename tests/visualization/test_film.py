@@ -12,7 +12,7 @@ from tests.helpers import TINY, picture
 from tfnst.engines import plans
 from tfnst.images.metadata import PictureInfo
 from tfnst.transfer.history import LOSS_FIELDS
-from tfnst.transfer.results import TransferProgress
+from tfnst.transfer.progress import Snapshot, TransferProgress
 from tfnst.visualization import film as films
 
 CONTENT, STYLE = picture(60, 80, seed=1), picture(50, 40, seed=2)
@@ -26,9 +26,9 @@ def progress(fraction, level=0.5, sides=(36, 48)):
         fraction=fraction,
         losses=np.zeros([], LOSS_FIELDS),
         seconds=1.0,
-        _average=np.full([1, *sides, 3], level, np.float32),
-        _finish=lambda pictures: pictures,
-        _info=PictureInfo(),
+        snapshot=Snapshot(
+            np.full([1, *sides, 3], level, np.float32), lambda p: p, PictureInfo()
+        ),
     )
 
 

@@ -22,7 +22,8 @@ from tfnst.batch.items import (
 from tfnst.config import StyleTransferConfig
 from tfnst.engines import devices, memory, plans
 from tfnst.engines.loading import load_engine
-from tfnst.transfer.results import NonFiniteLossError, TransferProgress
+from tfnst.transfer.progress import TransferProgress
+from tfnst.transfer.results import NonFiniteLossError
 from tfnst.transfer.run import Job, Run
 from tfnst.transfer.style_transfer import load_job, load_style
 
@@ -122,7 +123,7 @@ class BatchPainter:
             if job is None:
                 self._report([], None)
                 continue
-            key = job.scales[:, 0].tobytes()
+            key = tuple(level.sides for level in job.levels)
             waiting.setdefault(key, []).append((item, job))
             if len(waiting[key]) >= self._batch_size:
                 yield waiting.pop(key)
@@ -213,7 +214,7 @@ class BatchPainter:
             plans.build_plan(
                 self._extractor,
                 self._config,
-                batch[0][1].scales[-1],
+                batch[0][1].levels[-1].sizes,
                 memory.memory_limit(self._config.max_memory, self._config.device),
                 pictures=len(batch),
             )

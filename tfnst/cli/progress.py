@@ -12,7 +12,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from tfnst.transfer.results import TransferProgress
+from tfnst.transfer.progress import TransferProgress
 
 
 class StopSignals:

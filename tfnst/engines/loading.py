@@ -5,103 +5,222 @@ from __future__ import annotations
 import dataclasses
 import functools
 import os
+from collections.abc import Sequence
 
+import keras
+import numpy as np
 import tensorflow as tf
 
-from tfnst.config import StyleTransferConfig
-from tfnst.engines import engine, whole
-from tfnst.engines.devices import choose_precision, placement
+from tfnst.config import StyleTransferConfig, setting_names
+from tfnst.engines import devices, memory, plans
+from tfnst.engines.engine import Engine
 from tfnst.engines.replicated import ReplicatedEngine
+from tfnst.engines.tiled import TiledEngine
+from tfnst.engines.whole import WholeEngine
+from tfnst.losses.objective import Objective
+from tfnst.losses.statistics import style_statistic
 from tfnst.networks import backbones, features, vgg, weight_sources
-
-# Settings that the compiled loop takes as arguments or doesn't see at all: runs that
-# differ only in these share one trace.
-_RUN_SETTINGS = (
-    *engine.Knobs._fields,
-    "style_strength",
-    "initial_steps",
-    "patience",
-    "max_time",
-    "size",
-    "min_size",
-    "style_scale",
-    "max_memory",
-    "init_image",
-    "preserve_color",
-    "seed",
-)
+from tfnst.optimizers.optimizer import optimizer
 
 
 def load_engine(
     config: StyleTransferConfig, *, regions: bool = False
-) -> tuple[whole.StyleTransferEngine, backbones.Backbone]:
-    """The engine for a configuration and the backbone that it looks through.
+) -> tuple[WholeEngine, backbones.Backbone]:
+    """The engine for a configuration, and the backbone that it looks through.
 
-    Runs that differ only in settings which the engine takes as arguments share one,
-    so that nothing is loaded or traced twice.
+    Runs whose settings differ only in what the engine takes as arguments share one
+    engine, so nothing is loaded or traced twice.
 
     Args:
         config: the settings.
         regions: whether styles have regions; such runs have an engine of their own.
     """
-    plain, backbone = _load_engine(*_key(config), None)
-    if not regions:
-        return plain, backbone
-    return _load_engine_of_regions(plain), backbone
+    extractor, backbone = _load_network(_network_key(config), None)
+    return _build_engine(extractor, _traced_settings(config), regions), backbone
 
 
-@functools.lru_cache(maxsize=2)
-def _load_engine_of_regions(plain):
-    return whole.StyleTransferEngine(
-        plain.feature_extractor, plain.config, regions=True
-    )
+class ScaleEngines:
+    """Chooses the engine for each scale of a run: whole, in tiles, or replicated.
+
+    Args:
+        config: the settings.
+        pictures: number of pictures painted together.
+        regions: number of regions with styles of their own.
+
+    Attributes:
+        backbone: the network behind the engines.
+
+    Raises:
+        ValueError: for regions on a device that can't paint them.
+    """
+
+    def __init__(
+        self, config: StyleTransferConfig, *, pictures: int, regions: int
+    ) -> None:
+        self._config = config
+        self._pictures = pictures
+        self._regions = regions
+        self._whole, self.backbone = load_engine(config, regions=regions > 0)
+        self._replicated = None
+        strategy = devices.choose_strategy(config.device)
+        # One picture is no faster on several GPUs; a TPU can't be reached otherwise.
+        if strategy is not None and (
+            pictures > 1 or isinstance(strategy, tf.distribute.TPUStrategy)
+        ):
+            if regions:
+                raise ValueError(
+                    f"`region` must be None on this device. Received: {config.device!r}"
+                )
+            self._replicated = load_replicated_engine(config, strategy)
+
+    def for_scale(self, sides: np.ndarray) -> Engine:
+        """The engine for one scale.
+
+        Args:
+            sides: height and width of the content and of each style, int [1 + S, 2].
+
+        Raises:
+            ValueError, MemoryError: as `tfnst.engines.plans.build_plan`.
+        """
+        if self._replicated is not None:
+            return self._replicated
+        plan = plans.build_plan(
+            self._whole.feature_extractor,
+            self._config,
+            sides,
+            self._limit,
+            pictures=self._pictures,
+            regions=self._regions,
+        )
+        if plan.head_side is None:
+            return self._whole
+        return TiledEngine(
+            self._whole,
+            cut=plan.cut,
+            head_side=plan.head_side,
+            tail_side=plan.tail_side,
+        )
+
+    @functools.cached_property
+    def _limit(self) -> float:
+        """Bytes that the process may hold, as it is when the first scale begins."""
+        return memory.memory_limit(self._config.max_memory, self._config.device)
 
 
 def load_replicated_engine(
     config: StyleTransferConfig, strategy: tf.distribute.Strategy
 ) -> ReplicatedEngine:
     """As `load_engine`, for the devices of a strategy."""
-    return _load_replicated_engine(*_key(config), strategy)
+    return _load_replicated_engine(
+        _network_key(config), _traced_settings(config), strategy
+    )
 
 
-def _key(config):
-    """The configuration with defaults for what engines don't depend on, and what else
-    they depend on."""
-    defaults = {
-        field.name: field.default
-        for field in dataclasses.fields(config)
-        if field.name in _RUN_SETTINGS
-    }
-    if config.weights is None:
-        defaults["seed"] = config.seed
-    # The variable stands in for the weights, so another value is another network.
-    return config.replace(**defaults), os.environ.get(weight_sources.WEIGHTS_VARIABLE)
+def forget_engines() -> None:
+    """Lets go of all engines and networks that are kept for later runs."""
+    for cached in (_load_network, _build_engine, _load_replicated_engine):
+        cached.cache_clear()
+
+
+@dataclasses.dataclass(frozen=True)
+class _Network:
+    """What a feature extractor depends on.
+
+    `weights_file` is the value of the environment variable that says what `"imagenet"`
+    stands for: another file is another network.
+    """
+
+    backbone: str
+    weights: str | None
+    weights_file: str | None
+    seed: int  # 0 unless the weights are random
+    pooling: str
+    layers: tuple[str, ...]
+    precision: str
+    device: str
+
+
+def _network_key(config: StyleTransferConfig) -> _Network:
+    return _Network(
+        backbone=config.backbone,
+        weights=config.weights,
+        weights_file=os.environ.get(weight_sources.WEIGHTS_VARIABLE),
+        seed=config.seed if config.weights is None else 0,
+        pooling=config.pooling,
+        layers=tuple(dict.fromkeys(config.content_layers + config.style_layers)),
+        precision=config.precision,
+        device=config.device,
+    )
+
+
+def _traced_settings(config: StyleTransferConfig) -> StyleTransferConfig:
+    """The configuration with defaults for all that isn't part of a trace."""
+    traced = {name: getattr(config, name) for name in setting_names(traced=True)}
+    return StyleTransferConfig(**traced)
 
 
 @functools.lru_cache(maxsize=4)
-def _load_engine(config, _, strategy):
-    scope = placement(config.device) if strategy is None else strategy.scope()
-    layers = tuple(dict.fromkeys(config.content_layers + config.style_layers))
+def _load_network(
+    network: _Network, strategy: tf.distribute.Strategy | None
+) -> tuple[keras.Model, backbones.Backbone]:
+    """The feature extractor and its backbone; in a strategy's scope where given."""
+    scope = devices.placement(network.device) if strategy is None else strategy.scope()
     with scope:
         backbone = backbones.load_backbone(
-            config.backbone,
-            weights=config.weights,
-            pooling=config.pooling,
+            network.backbone,
+            weights=network.weights,
+            pooling=network.pooling,
             last_layer=features.deepest_layer(
-                layers, order=vgg.layer_names(config.backbone)
+                network.layers, order=vgg.layer_names(network.backbone)
             ),
-            seed=config.seed,
+            seed=network.seed,
         )
         extractor = features.build_feature_extractor(
             backbone.model,
-            layers=layers,
-            precision=choose_precision(config.precision, config.device),
+            layers=network.layers,
+            precision=devices.choose_precision(network.precision, network.device),
         )
-        return whole.StyleTransferEngine(extractor, config), backbone
+    return extractor, backbone
+
+
+@functools.lru_cache(maxsize=6)
+def _build_engine(
+    extractor: keras.Model, config: StyleTransferConfig, regions: bool
+) -> WholeEngine:
+    """The engine for a feature extractor and the traced settings."""
+    style_weights = [0.5**i for i in range(len(config.style_layers))]
+    objective = Objective(
+        extractor,
+        content_layers=_normalized(
+            config.content_layers,
+            config.content_layer_weights or [1.0] * len(config.content_layers),
+        ),
+        style_layers=_normalized(
+            config.style_layers, config.style_layer_weights or style_weights
+        ),
+        statistic=style_statistic(config.style_loss),
+    )
+    return WholeEngine(
+        objective,
+        optimizer(config.optimizer),
+        ema_momentum=config.ema_momentum,
+        content_detail=config.content_detail,
+        regions=regions,
+    )
 
 
 @functools.lru_cache(maxsize=2)
-def _load_replicated_engine(config, variable, strategy):
-    plain, _ = _load_engine(config, variable, None)
-    replicated, _ = _load_engine(config, variable, strategy)
-    return ReplicatedEngine(plain, replicated, strategy)
+def _load_replicated_engine(
+    network: _Network, traced: StyleTransferConfig, strategy: tf.distribute.Strategy
+) -> ReplicatedEngine:
+    plain, _ = _load_network(network, None)
+    replicated, _ = _load_network(network, strategy)
+    with strategy.scope():
+        on_each = _build_engine(replicated, traced, False)
+    return ReplicatedEngine(_build_engine(plain, traced, False), on_each, strategy)
+
+
+def _normalized(layers: Sequence[str], weights: Sequence[float]) -> dict[str, float]:
+    """Weights by layer, scaled to sum to 1."""
+    pairs = zip(layers, weights, strict=True)
+    return {layer: weight / sum(weights) for layer, weight in pairs}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Iterator
 
 import keras
 import numpy as np
@@ -12,34 +13,23 @@ import tensorflow as tf
 from tfnst.config import StyleTransferConfig
 from tfnst.engines.memory import GIB, resident_memory
 from tfnst.engines.tiles import Segment
+from tfnst.losses.statistics import style_statistic
 from tfnst.networks.features import split_feature_extractor
-from tfnst.optimizers import lbfgs
+from tfnst.optimizers.optimizer import optimizer
 
 # Sides of tiles to choose from: pixels before the cut, positions behind it.
 _HEAD_SIDES = (2048, 1536, 1024, 768, 512, 384, 256)
-
-
 _TAIL_SIDES = (768, 512, 384, 256, 192, 128, 96, 64)
-
-
 # Measured with VGG19: a gradient pass holds each activation once, and about five
-# times the widest one for what it is just working on; TensorFlow itself grows by so
-# much when it first works.
+# times the widest one for what it is working on. TensorFlow itself grows by this much
+# when it first works.
 _WORKING_COPIES = 5
-
-
 _GROWTH = 200 * 2**20
-
-
-# Pictures of four bytes a channel that a step holds: picture, gradient, moments,
-# average; and, where it is one graph, the next values of all of these.
+# Pictures of four bytes a channel that a step holds: picture, gradient, two moments,
+# average; in one graph also the next values of all of these.
 _TILED_PICTURES, _WHOLE_PICTURES = 5, 12
-
-
 _PIXEL = 3 * 4
-
-
-# The masks of a region, at the sizes of the layers, too.
+# The masks of a region, with those at the sizes of the layers.
 _MASK = 2 * 4
 
 
@@ -63,6 +53,7 @@ class Plan:
 
     @property
     def tiled(self) -> bool:
+        """Whether the step is computed in tiles."""
         return self.head_side is not None
 
 
@@ -81,16 +72,16 @@ def build_plan(
     Args:
         extractor: the feature extractor.
         config: of the run.
-        sides: int [2, 2], height and width of content and style.
+        sides: height and width of the content and of each style, int [1 + S, 2].
         limit: bytes that the process may hold, from `memory_limit`.
-        pictures: how many are painted at a time; more than one are not tiled.
-        regions: how many there are with a style of their own.
-        resident: bytes that it holds already; those that it does by default.
+        pictures: number painted together; several are never tiled.
+        regions: number of regions with styles of their own.
+        resident: bytes that the process holds already; measured by default.
 
     Raises:
-        ValueError: when there is none below `max_memory`; the message says how much
-            is needed.
-        MemoryError: the same for what is free, where no limit is set.
+        ValueError: if no plan stays below `max_memory`; the message says how much is
+            needed.
+        MemoryError: if `max_memory` is None and no plan fits into what is free.
     """
     resident = resident_memory(config.device) if resident is None else resident
     plans, fitting = [], []
@@ -116,54 +107,71 @@ def build_plan(
     return min(fitting, key=lambda plan: (plan.cost, plan.peak))
 
 
-def _plans(extractor, config, sides, regions=0):
-    """All plans there are, that without tiles first, with the peak of what they add."""
+def _plans(
+    extractor: keras.Model,
+    config: StyleTransferConfig,
+    sides: np.ndarray,
+    regions: int,
+) -> Iterator[Plan]:
+    """All plans, the one without tiles first; `peak` is what they add."""
     whole = _Part(extractor, regions)
     larger = int(max(math.prod(map(int, each)) for each in sides))
     pixels = math.prod(map(int, sides[0]))
     content = sum(whole.width(layer) for layer in config.content_layers)
-    # Content and style picture are there already, and so are resident.
+    # Content and style image are loaded already, and so are part of what is resident.
     kept = pixels * (content * whole.itemsize + regions * _MASK)
-    pairs = 0
-    if config.optimizer == "lbfgs":
-        # The history, and what it is after the next step.
-        pairs = 2 * 2 * lbfgs.HISTORY
-    yield Plan(
-        None,
-        None,
-        None,
-        kept + pixels * (_WHOLE_PICTURES + pairs) * _PIXEL + larger * whole.working,
-        1.0,
-    )
-    # A strip at a time for Adam; L-BFGS takes a step in one graph.
-    pictures = _TILED_PICTURES if not pairs else _WHOLE_PICTURES + pairs
+    pair = optimizer(config.optimizer)
+    pictures = _WHOLE_PICTURES + pair.history_images
+    peak = kept + pixels * pictures * _PIXEL + larger * whole.working
+    yield Plan(None, None, None, peak, 1.0)
+    if not style_statistic(config.style_loss).additive:
+        return
+    if pair.elementwise:  # updated a strip at a time
+        pictures = _TILED_PICTURES + pair.history_images
     kept += pixels * pictures * _PIXEL
     for cut in (None, *_cuts(extractor)):
-        models = split_feature_extractor(extractor, cut)
-        head, tail = _Part(models[0], regions), None
-        at_cut, tails = 0, [(None, 0, 0.0)]
-        if cut is not None:
-            tail = _Part(models[1], regions)
-            positions = head.stride**2
-            # The activations there and their gradient.
-            at_cut = 2 * larger * head.width(cut) * head.itemsize
-            tails = [(None, tail.working * larger / positions, tail.flops / positions)]
-            for side in _TAIL_SIDES:
-                area, cost = tail.tile(sides // head.stride, side)
-                tails.append((side, area * tail.working, cost / positions))
-        for head_side in _HEAD_SIDES:
-            area, cost = head.tile(sides, head_side)
-            for tail_side, tail_working, tail_cost in tails:
-                yield Plan(
-                    cut,
-                    head_side,
-                    tail_side,
-                    kept + at_cut + max(area * head.working, tail_working),
-                    (cost + tail_cost) / whole.flops,
-                )
+        yield from _tiled_plans(extractor, cut, sides, regions, whole.flops, kept)
 
 
-def _cuts(extractor):
+def _tiled_plans(
+    extractor: keras.Model,
+    cut: str | None,
+    sides: np.ndarray,
+    regions: int,
+    flops: float,
+    kept: float,
+) -> Iterator[Plan]:
+    """The plans with one cut.
+
+    Args:
+        extractor: the feature extractor.
+        cut: where it is cut; None for nowhere.
+        sides: height and width of content and style, int [1 + S, 2].
+        regions: number of regions.
+        flops: arithmetic of the whole network for a position.
+        kept: bytes held whatever the tiles are.
+    """
+    larger = int(max(math.prod(map(int, each)) for each in sides))
+    models = split_feature_extractor(extractor, cut)
+    head = _Part(models[0], regions)
+    at_cut, tails = 0, [(None, 0, 0.0)]
+    if cut is not None:
+        tail = _Part(models[1], regions)
+        positions = head.stride**2
+        # The activations there and their gradient.
+        at_cut = 2 * larger * head.width(cut) * head.itemsize
+        tails = [(None, tail.working * larger / positions, tail.flops / positions)]
+        for side in _TAIL_SIDES:
+            area, cost = tail.tile(sides // head.stride, side)
+            tails.append((side, area * tail.working, cost / positions))
+    for head_side in _HEAD_SIDES:
+        area, cost = head.tile(sides, head_side)
+        for tail_side, tail_working, tail_cost in tails:
+            peak = kept + at_cut + max(area * head.working, tail_working)
+            yield Plan(cut, head_side, tail_side, peak, (cost + tail_cost) / flops)
+
+
+def _cuts(extractor: keras.Model) -> list[str]:
     """The pooling layers that have something before and behind them."""
     names = [layer.name for layer in extractor.layers]
     kinds = keras.layers.MaxPooling2D | keras.layers.AveragePooling2D
@@ -177,7 +185,7 @@ def _cuts(extractor):
 class _Part:
     """A part of the network; all figures for one position of its input."""
 
-    def __init__(self, model, regions=0):
+    def __init__(self, model: keras.Model, regions: int = 0) -> None:
         segment = Segment.from_model(model)
         self.stride = segment.stride
         self._halo = segment.before + segment.after
@@ -206,17 +214,17 @@ class _Part:
         # Activations times the mask of each region, and gradients by these.
         self.working += regions * 2 * 4 * widest
 
-    def width(self, layer):
-        """Numbers that a layer has."""
+    def width(self, layer: str) -> float:
+        """Numbers in a layer's activation."""
         return self._widths[layer]
 
-    def tile(self, sides, side):
-        """Area of a tile with its halo, and the arithmetic of two passes."""
+    def tile(self, sides: np.ndarray, side: int) -> tuple[int, float]:
+        """Area of a tile with its halo, and the arithmetic of two passes over it."""
         height, width = (min(int(s), side) for s in sides[0])
         grown = [
             min(core + self._halo, int(s))
             for core, s in zip((height, width), sides[0], strict=True)
         ]
         area = math.prod(grown)
-        # A look costs a half of a step without tiles, a look and a gradient all of it.
+        # The first pass costs half of a step without tiles, the second all of one.
         return area, 1.5 * self.flops * area / (height * width)

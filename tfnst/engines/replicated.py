@@ -97,8 +97,8 @@ class ReplicatedEngine:
     ) -> tuple[Canvas, TransferState, np.ndarray]:
         """As `Engine.run`, at most MAX_GROUP steps at a time.
 
-        If the devices can't share a batch evenly, it is filled up with its last picture.
-        A picture whose loss is no longer finite stops only the pictures of its own
+        If the devices can't share a batch evenly, its last picture is repeated. A
+        picture whose loss is no longer finite stops only the pictures of its own
         device, whose last row is repeated in the history.
         """
         count = int(canvas.shape[0])

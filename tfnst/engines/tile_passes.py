@@ -131,9 +131,7 @@ class Passes:
         """
         seen = self.segment.model(view.seen)
         strides = self.segment.strides
-        cores = {
-            layer: _crop(seen[layer], view.core, strides[layer]) for layer in seen
-        }
+        cores = {layer: _crop(seen[layer], view.core, strides[layer]) for layer in seen}
         content = {layer: cores[layer] for layer in self.content_layers}
         parts = Parts(
             {

@@ -162,7 +162,9 @@ class TiledEngine:
         """As `Engine.go_back`."""
         image = np.array(good)
         fresh = self._init_state(image)
-        return image, fresh._replace(step=np.array(step, np.int32), average=state.average)
+        return image, fresh._replace(
+            step=np.array(step, np.int32), average=state.average
+        )
 
     def restore(
         self,

@@ -270,9 +270,7 @@ class WholeEngine:
         gradients = tape.gradient(measured.total, image)
         return self._update(image, measured, gradients, state, knobs)
 
-    def _losses(
-        self, image: tf.Tensor, targets: Targets, knobs: Knobs
-    ) -> terms.Losses:
+    def _losses(self, image: tf.Tensor, targets: Targets, knobs: Knobs) -> terms.Losses:
         return self.objective.losses(image, targets, **knobs.loss_weights())
 
     def _update(

@@ -11,7 +11,7 @@ import math
 
 import tensorflow as tf
 
-from tfnst.losses import statistics
+from tfnst.losses.gram import gram_matrix
 
 # Cosine distances below this are rounding errors of float32, not differences.
 _ROUNDING = 1e-6
@@ -23,7 +23,7 @@ _STRIPS = 5  # Strips along each edge that `border_contrast` compares.
 def gram_distance(activations: tf.Tensor, target: tf.Tensor) -> tf.Tensor:
     """Distance of two Gram matrices, relative to the second one.
 
-    `|G - A| / |A|` in the Frobenius norm, with `tfnst.losses.statistics.gram_matrix`.
+    `|G - A| / |A|` in the Frobenius norm, with `tfnst.losses.gram.gram_matrix`.
 
     Args:
         activations: [1, H, W, C], any range.
@@ -40,8 +40,8 @@ def gram_distance(activations: tf.Tensor, target: tf.Tensor) -> tf.Tensor:
         arXiv 1508.06576, equation 4, which squares it and has another divisor.
     """
     activations, target = _check_pair(activations, target)
-    gram = statistics.gram_matrix(target)
-    difference = statistics.gram_matrix(activations) - gram
+    gram = gram_matrix(target)
+    difference = gram_matrix(activations) - gram
     return tf.math.divide_no_nan(tf.norm(difference), tf.norm(gram))
 
 

@@ -10,7 +10,7 @@ from tfnst import limits
 from tfnst.config import COLOR_MODES, StyleTransferConfig
 from tfnst.engines import engine
 from tfnst.engines.loading import load_engine
-from tfnst.export import decoding
+from tfnst.export import decoding, graph_run
 from tfnst.export.checks import checked, finite_number, in_range
 from tfnst.export.served_styles import decode_regions, decode_styles, spread
 from tfnst.limits import MAX_SEED, MIN_SIZE
@@ -294,7 +294,8 @@ class ServedStyleTransfer(tf.Module):
         first = pyramid.first_image(
             self.config.init_image, content, style, scales, settings.seed
         )
-        stylized, measured = painter.paint(
+        stylized, measured = graph_run.paint(
+            painter,
             content,
             first,
             scales[:, 0],

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import tensorflow as tf
 
 from tfnst import limits
-from tfnst.engines.whole import StyleTransferEngine
+from tfnst.engines.whole import WholeEngine
 from tfnst.export import decoding
 from tfnst.export.checks import checked
 from tfnst.limits import MAX_SCALE, MAX_STYLES, MIN_SCALE, MIN_SHARE
@@ -80,7 +80,7 @@ class DecodedStyles(NamedTuple):
     sides: tf.Tensor  # those that the files have, int32 [S, 2]
 
     def targets(
-        self, painter: StyleTransferEngine, sides: tf.Tensor, shares: tf.Tensor
+        self, painter: WholeEngine, sides: tf.Tensor, shares: tf.Tensor
     ) -> dict[str, Any]:
         """`Targets.style` of each region.
 
@@ -94,7 +94,7 @@ class DecodedStyles(NamedTuple):
             picture, mask = self.pictures.read(index), self.masks.read(index)
             targets = tf.cond(
                 self.masked[index],
-                lambda: painter.masked_style_targets(
+                lambda: painter.style_targets(
                     picture, sides[index], resize_mask(mask, *tf.unstack(sides[index]))
                 ),
                 # The same numbers as without masks, to the last bit.
@@ -107,11 +107,11 @@ class DecodedStyles(NamedTuple):
             tf.range(tf.shape(sides)[0]),
             fn_output_signature=tf.nest.map_structure(
                 lambda spec: tf.TensorSpec(spec.shape[1:]),
-                {layer: painter.style_spec(layer) for layer in painter.style_layers},
+                painter.objective.style_spec(),
             ),
             parallel_iterations=1,
         )
-        return blend_targets(each, shares)
+        return blend_targets(painter.objective.statistic, each, shares)
 
 
 def decode_styles(

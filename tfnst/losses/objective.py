@@ -72,9 +72,7 @@ class Objective:
             layer_weights=list(self.content_layers.values()),
         )
         masks = targets.regions[0] if targets.regions else None
-        style = self.style_loss(
-            self.measure_style(activations, masks), targets.style
-        )
+        style = self.style_loss(self.measure_style(activations, masks), targets.style)
         if masks is not None:
             style = weigh_regions(style, masks)
         total_variation = terms.total_variation_loss(image)
@@ -105,9 +103,7 @@ class Objective:
         """
         style_image = resize_image(style_image, sides[0], sides[1])
         measured = self.measure_style(self.feature_extractor(style_image), mask)
-        return {
-            layer: self.statistic.targets(measured[layer]) for layer in measured
-        }
+        return {layer: self.statistic.targets(measured[layer]) for layer in measured}
 
     def measure_style(
         self, activations: Mapping[str, tf.Tensor], masks: tf.Tensor | None = None

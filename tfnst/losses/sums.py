@@ -84,9 +84,7 @@ def _weighted_sums(
     positions = tf.reshape(activations, [1, -1, activations.shape[-1]])
     weights = tf.reshape(weights, [tf.shape(weights)[0], -1, 1])
 
-    def gradient(
-        by_sums: tf.Tensor, by_products: tf.Tensor
-    ) -> tuple[tf.Tensor, None]:
+    def gradient(by_sums: tf.Tensor, by_products: tf.Tensor) -> tuple[tf.Tensor, None]:
         # As in `_sums`, for each region, weighted by how much a position counts there.
         symmetric = by_products + tf.linalg.matrix_transpose(by_products)
         product = tf.matmul(positions, tf.cast(symmetric, positions.dtype))

@@ -40,6 +40,11 @@ class Level:
         return self.height, self.width
 
     @property
+    def sizes(self) -> np.ndarray:
+        """Height and width of the picture and of each style, int32 [1 + S, 2]."""
+        return np.array([self.sides, *self.style_sizes], np.int32)
+
+    @property
     def long_side(self) -> int:
         return max(self.sides)
 

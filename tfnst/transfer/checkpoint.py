@@ -11,9 +11,11 @@ import zipfile
 from typing import Any
 
 import numpy as np
-import tensorflow as tf
 
+from tfnst.config import StyleTransferConfig
 from tfnst.files import os_error, show_path, write_file
+from tfnst.images.manifest import without_names
+from tfnst.networks.backbones import Backbone
 from tfnst.version import __version__
 
 _HEADER = "header.json"
@@ -145,25 +147,65 @@ def load_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
         ) from error
 
 
-def flatten_state(state: Any) -> list[np.ndarray]:
-    """The tensors of a state as arrays."""
-    return [np.asarray(tensor) for tensor in tf.nest.flatten(state)]
+def describe_run(
+    config: StyleTransferConfig,
+    backbone: Backbone,
+    content_source: dict[str, Any],
+    style_source: Any,
+) -> dict[str, Any]:
+    """What must be equal for a run to go on from a checkpoint, by Checkpoint's fields.
+
+    Args:
+        config: the settings.
+        backbone: the network.
+        content_source: from `tfnst.images.manifest.describe_source`.
+        style_source: from `tfnst.images.style_images.describe_style`.
+    """
+    return {
+        "settings": config.to_dict(),
+        # The names of the files don't matter.
+        "sources": {
+            "content_image": content_source["sha256"],
+            "style_image": without_names(style_source),
+        },
+        "backbone": backbone.name,
+        "weights": backbone.weights.sha256,
+    }
 
 
-def unflatten_state(like: Any, arrays: list[np.ndarray]) -> Any:
-    """A state with the structure and kinds of tensors of `like`.
+def check_same_run(checkpoint: Checkpoint, run: dict[str, Any]) -> None:
+    """Checks that a checkpoint belongs to a run.
+
+    Args:
+        checkpoint: to go on from.
+        run: from `describe_run`.
 
     Raises:
-        ValueError: when the arrays don't fit it.
+        ValueError: if it belongs to another one; the message says what differs.
     """
-    flat = tf.nest.flatten(like)
-    if [tuple(each.shape) for each in flat] != [array.shape for array in arrays]:
-        raise ValueError(
-            "`resume` must be a checkpoint of the same run. Received: one with other "
-            "shapes"
-        )
-    made = [
-        array if isinstance(each, np.ndarray) else tf.constant(array, each.dtype)
-        for each, array in zip(flat, arrays, strict=True)
-    ]
-    return tf.nest.pack_sequence_as(like, made)
+    # A run that was short of time may be given more.
+    settings = StyleTransferConfig(**checkpoint.settings).replace(
+        max_time=run["settings"]["max_time"]
+    )
+    for what, then in (
+        ("settings", settings.to_dict()),
+        ("sources", checkpoint.sources),
+        ("backbone", checkpoint.backbone),
+        ("weights", checkpoint.weights),
+    ):
+        if run[what] != then:
+            shown = "pictures" if what == "sources" else what
+            raise ValueError(
+                "`resume` must be a checkpoint of the same run. "
+                f"Received: one with other {shown}, {_difference(run[what], then)}"
+            )
+
+
+def _difference(now: Any, then: Any) -> str:
+    if not isinstance(now, dict):
+        return f"{then} and not {now}"
+    return ", ".join(
+        f"{name} {then.get(name)} and not {value}"
+        for name, value in now.items()
+        if then.get(name) != value
+    )

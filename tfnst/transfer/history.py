@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import numpy as np
 
 LOSS_FIELDS = np.dtype(
@@ -15,3 +17,75 @@ LOSS_FIELDS = np.dtype(
         ("seconds", np.float64),
     ]
 )
+_LOSSES = ("content", "style", "total_variation", "total")
+
+
+class LossHistory:
+    """A row of losses for each step of each picture, and the clock of the run.
+
+    Args:
+        pictures: number of pictures painted together.
+        steps: most steps that the run can take.
+
+    Attributes:
+        done: number of steps recorded.
+    """
+
+    def __init__(self, pictures: int, steps: int) -> None:
+        self._rows = np.zeros((pictures, steps), LOSS_FIELDS)
+        self._start = 0.0
+        self.done = 0
+
+    def resume(self, rows: np.ndarray) -> None:
+        """Takes over the rows of a checkpoint, [pictures, steps done]."""
+        self.done = rows.shape[1]
+        self._rows[:, : self.done] = rows
+
+    def start_clock(self) -> None:
+        """Seconds count from now, on top of those of the rows that there are."""
+        self._start = time.perf_counter() - self.seconds
+
+    @property
+    def seconds(self) -> float:
+        """Seconds from the start of the first step to the end of the last one."""
+        return float(self._rows[0, self.done - 1]["seconds"]) if self.done else 0.0
+
+    @property
+    def rows(self) -> np.ndarray:
+        """Rows of all steps done, with LOSS_FIELDS, [pictures, steps done]."""
+        return self._rows[:, : self.done]
+
+    def last(self) -> np.void:
+        """The row of the last step; its losses are means over the pictures."""
+        now = self._rows[:, self.done - 1]
+        row = now[0].copy()
+        for name in _LOSSES:
+            row[name] = now[name].mean()
+        return row
+
+    def record(self, history: np.ndarray, size: int) -> tuple[int, np.ndarray]:
+        """Adds the rows of a group of steps, without a last one that isn't finite.
+
+        Args:
+            history: from `Engine.run`, [steps, 4, pictures].
+            size: long side of the scale in pixels.
+
+        Returns:
+            (number of rows added, for each picture whether its last losses aren't
+            finite).
+        """
+        now = time.perf_counter() - self._start
+        failed = ~np.isfinite(history[-1]).all(axis=0)
+        taken = len(history) - int(failed.any())
+        if not taken:
+            return taken, failed
+        rows = self._rows[:, self.done : self.done + taken]
+        before = self.seconds
+        rows["step"] = np.arange(self.done + 1, self.done + taken + 1)
+        rows["size"] = size
+        for column, name in enumerate(_LOSSES):
+            rows[name] = history[:taken, column].T
+        # Only the group as a whole is timed; its steps do equal work.
+        rows["seconds"] = before + (now - before) * np.arange(1, taken + 1) / taken
+        self.done += taken
+        return taken, failed

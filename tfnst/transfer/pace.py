@@ -56,11 +56,23 @@ class Pace:
         # Seconds for a step and a pixel, by the last scale that says so.
         self._rate, self._measured = None, 0
         self._scale, self._spent, self._stepped = None, 0.0, 0
+        self._fraction = 0.0
 
     @property
     def total(self) -> int:
         """Steps in all."""
         return int(self.steps.sum())
+
+    def fraction(self, done: int) -> float:
+        """Share of the work that is done after so many steps; it never falls.
+
+        The work of a step is its number of pixels.
+        """
+        work = np.repeat(self._pixels, self.steps)
+        # If there turns out to be more time than was thought, more is left to do.
+        now = float(work[:done].sum() / work.sum())
+        self._fraction = max(self._fraction, now)
+        return self._fraction
 
     def shortened_by(self, scales: int | None = None) -> list[str]:
         """Which of `"max_time"` and `"patience"` have taken steps.

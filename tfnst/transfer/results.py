@@ -1,21 +1,18 @@
-"""What a run gives: the result, the progress on the way, and the error in between."""
+"""What a run ends with: the result, or the error that holds the last good one."""
 
 from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
-import tensorflow as tf
 from PIL import Image
 
 from tfnst.config import StyleTransferConfig
 from tfnst.images import metadata, writing
 from tfnst.images.manifest import build_manifest
 from tfnst.networks import weight_sources
-from tfnst.ops import resizing
 
 
 class NonFiniteLossError(ValueError):
@@ -124,93 +121,3 @@ class TransferResult:
             keep_gps=keep_gps,
             manifest=self.manifest,
         )
-
-
-@dataclasses.dataclass
-class TransferProgress:
-    """How far a run is; handed to the callback.
-
-    Attributes:
-        step: steps done, over all scales.
-        steps: steps in all; `max_time` and `patience` change it.
-        size: long side of the present scale in pixels.
-        losses: row of the last step, with the fields of `TransferResult.losses`.
-        fraction: share of the work that is done, from 0 to 1. A step's work is its
-            number of pixels, so unlike `step / steps` it grows evenly with time.
-        seconds: since the first step began.
-    """
-
-    step: int
-    steps: int
-    size: int
-    fraction: float
-    losses: np.void
-    seconds: float
-    _average: tf.Tensor | np.ndarray = dataclasses.field(repr=False)
-    _finish: Callable[[tf.Tensor], tf.Tensor] = dataclasses.field(repr=False)
-    _info: metadata.PictureInfo = dataclasses.field(repr=False)
-    _stopped: bool = dataclasses.field(default=False, repr=False)
-
-    def image(self, size: int | None = None) -> Image.Image:
-        """The picture as it is now, the first of several.
-
-        Args:
-            size: long side in pixels, at most; None, the default, for the present one.
-        """
-        picture = self._average[:1]
-        if size is not None:
-            picture = resizing.shrink_image(picture, size)
-        return writing.to_pil(np.asarray(self._finish(picture)[0]))
-
-    def save(
-        self,
-        path: str | os.PathLike[str],
-        *,
-        name: str = "path",
-        quality: int = 95,
-        bits: int = 8,
-        keep_gps: bool = False,
-    ) -> None:
-        """Writes the picture as it is now, the first of several.
-
-        The arguments are those of `TransferResult.save`, and so are the errors. There
-        is no manifest in it: it can't be painted again.
-        """
-        writing.save_image(
-            np.asarray(self._finish(self._average[:1])[0]),
-            path,
-            name=name,
-            quality=quality,
-            bits=bits,
-            info=self._info,
-            keep_gps=keep_gps,
-        )
-
-    def stop(self) -> None:
-        """Ends the run after this callback; `stylize` returns what there is."""
-        self._stopped = True
-
-
-Callback = Callable[[TransferProgress], None]
-
-
-def as_one_callback(callback: Callback | Iterable[Callback] | None) -> Callback | None:
-    """One callback that calls several in their order.
-
-    Raises:
-        ValueError: for what can't be called.
-    """
-    if callback is None or callable(callback):
-        return callback
-    each = tuple(callback) if isinstance(callback, Iterable) else (callback,)
-    if not all(map(callable, each)):
-        raise ValueError(
-            "`callback` must be a function, or a list of functions, of a "
-            f"TransferProgress. Received: {callback!r}"
-        )
-
-    def call(progress):
-        for one in each:
-            one(progress)
-
-    return call

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 
-from tfnst import limits
 from tfnst.config import INIT_IMAGES, StyleTransferConfig, build_config
 from tfnst.images import reading
 from tfnst.images.manifest import describe_source
 from tfnst.images.style_images import describe_style, style_images
-from tfnst.ops import resizing
+from tfnst.limits import MIN_SIDE
+from tfnst.ops.pyramid import Level
+from tfnst.ops.resizing import resize_image
 from tfnst.transfer.checkpoint import CheckpointKeeper, load_checkpoint
-from tfnst.transfer.results import Callback, TransferResult, as_one_callback
+from tfnst.transfer.progress import Callback, as_one_callback
+from tfnst.transfer.results import TransferResult
 from tfnst.transfer.run import Job, Run
 from tfnst.transfer.styles import Style
 
@@ -205,9 +208,9 @@ def load_style(style_image: Any, config: StyleTransferConfig) -> Style:
 def load_job(content_image: Any, style: Style, config: StyleTransferConfig) -> Job:
     """A picture to paint in a style; the errors are those of `stylize`."""
     content, info = reading.read_picture(content_image, name="content_image")
-    scales = _pyramid(content, style, config)
-    content = resizing.resize_image(content, *scales[-1, 0])
-    return Job(content, style, scales, describe_source(content_image), info)
+    levels = _levels(content, style, config)
+    content = resize_image(content, *levels[-1].sides)
+    return Job(content, style, levels, describe_source(content_image), info)
 
 
 def _start_from(config, init_image):
@@ -225,19 +228,19 @@ def _start_from(config, init_image):
     return config, reading.read_picture(init_image, name="init_image")[0]
 
 
-def _pyramid(content, style, config):
-    scales = style.pyramid(content.shape[1:3], config)
-    if not len(scales):
-        name, (height, width) = max(
-            (("content_image", content.shape[1:3]), ("style_image", style.narrowest)),
-            key=lambda pair: max(pair[1]) / min(pair[1]),
-        )
-        smallest = int(
-            np.ceil(limits.MIN_SIDE * max(height, width) / min(height, width))
-        )
-        raise ValueError(
-            f"`{name}` is too narrow for size={config.size}: its short side would have "
-            f"fewer than {limits.MIN_SIDE} pixels; use a size of {smallest} or more. "
-            f"Received: a picture of {width}x{height} pixels"
-        )
-    return scales
+def _levels(
+    content: np.ndarray, style: Style, config: StyleTransferConfig
+) -> tuple[Level, ...]:
+    levels = style.levels(content.shape[1:3], config)
+    if levels:
+        return levels
+    name, (height, width) = max(
+        (("content_image", content.shape[1:3]), ("style_image", style.narrowest)),
+        key=lambda pair: max(pair[1]) / min(pair[1]),
+    )
+    smallest = math.ceil(MIN_SIDE * max(height, width) / min(height, width))
+    raise ValueError(
+        f"`{name}` is too narrow for size={config.size}: its short side would have "
+        f"fewer than {MIN_SIDE} pixels; use a size of {smallest} or more. "
+        f"Received: a picture of {width}x{height} pixels"
+    )

@@ -9,11 +9,13 @@ import numpy as np
 import tensorflow as tf
 
 from tfnst.config import StyleTransferConfig
+from tfnst.engines.engine import Engine
 from tfnst.images.reading import load_mask
 from tfnst.images.style_images import StyleImage
-from tfnst.losses.statistics import blend_targets
-from tfnst.ops import color_transfer, pyramid, resizing
+from tfnst.losses.statistics import blend_targets, style_statistic
+from tfnst.ops import color_transfer, pyramid
 from tfnst.ops.masks import Division, divide_picture, resize_mask
+from tfnst.ops.resizing import resize_image
 
 
 class Style:
@@ -21,9 +23,13 @@ class Style:
 
     Args:
         parts: the pictures, from `tfnst.images.style_images.style_images`.
-        pictures: what they hold, [1, h, w, 3] in [0, 1] each.
+        pictures: their pixels, [1, h, w, 3] in [0, 1] each.
         source: from `tfnst.images.style_images.describe_style`.
         config: of the runs that it is for.
+
+    Attributes:
+        source: as above.
+        pictures: the pixels at the size of the finest scale.
     """
 
     def __init__(
@@ -34,10 +40,11 @@ class Style:
         config: StyleTransferConfig,
     ) -> None:
         self.source = source
+        self._statistic = style_statistic(config.style_loss)
         self._weights = tf.constant([part.weight for part in parts], tf.float32)
         self._scales = [config.style_scale * part.scale for part in parts]
         self._sides = [picture.shape[1:3] for picture in pictures]
-        self._targets = {}
+        self._targets: dict[Any, dict[str, Any]] = {}
         masks, self._regions = (
             [
                 None if mask is None else load_mask(mask, name=name)
@@ -49,16 +56,16 @@ class Style:
         for picture, mask, scale in zip(pictures, masks, self._scales, strict=True):
             sides = tf.constant(picture.shape[1:3])
             finest = pyramid.finest_sides(sides, config.size, scale).numpy()
-            self.pictures.append(resizing.resize_image(picture, *finest))
+            self.pictures.append(resize_image(picture, *finest))
             self._masks.append(None if mask is None else resize_mask(mask, *finest))
 
     @property
     def has_regions(self) -> bool:
-        """Whether one of the pictures is for a part of the content image only."""
+        """Whether any of the pictures is for a part of the content image only."""
         return any(region is not None for region in self._regions)
 
     def divide(self, height: int, width: int) -> Division:
-        """Which pictures go where in a content image of a size."""
+        """Which pictures go where in a content image of this size."""
         # Pictures with the same region share it.
         keys = [r if r is None else (r.shape, r.tobytes()) for r in self._regions]
         regions = dict(zip(keys, self._regions, strict=True))
@@ -68,33 +75,38 @@ class Style:
         masks = [resize_mask(mask, height, width) for mask in regions.values()]
         return divide_picture(tf.concat(masks, axis=0), groups, self._weights)
 
-    def pyramid(
+    def levels(
         self, content_sides: tuple[int, int], config: StyleTransferConfig
-    ) -> np.ndarray:
-        """Sizes of a content image and of the style's pictures at each scale.
+    ) -> tuple[pyramid.Level, ...]:
+        """The scales of a run over a content image of this height and width.
 
-        Returns:
-            int32 [scales, 1 + pictures, 2], from `tfnst.ops.pyramid.build_pyramid`.
+        There are none if a picture is too narrow for the size asked for.
         """
-        return pyramid.build_pyramid(
+        scales = pyramid.build_pyramid(
             content_sides, self._sides, config.size, config.min_size, self._scales
-        ).numpy()
+        )
+        if not len(scales):
+            return ()
+        steps = pyramid.scale_steps(
+            scales, config.steps, config.initial_steps_for(config.steps)
+        )
+        return pyramid.levels(scales.numpy(), steps.numpy())
 
     @property
     def narrowest(self) -> tuple[int, int]:
-        """Height and width of the picture that is the farthest from square."""
+        """Height and width of the picture that is farthest from square."""
         return max(self._sides, key=lambda sides: max(sides) / min(sides))
 
     def in_colors_of(self, content: tf.Tensor, preserve_color: str) -> Style:
-        """The style for one picture whose colours are to be kept.
+        """The style for a picture whose colours are to be kept.
 
         Args:
             content: [1, H, W, 3] in [0, 1].
             preserve_color: as in StyleTransferConfig.
 
         Returns:
-            The style itself, with the targets that it knows, where it fits all
-            pictures; one of its own elsewhere.
+            The style itself, with the targets it knows, if its colours stay as they
+            are; otherwise a copy with other pictures.
         """
         matched = [
             color_transfer.match_style_colors(picture, content, preserve_color)
@@ -107,33 +119,35 @@ class Style:
         return style
 
     def targets(
-        self, painter: Any, sides: np.ndarray, shares: tf.Tensor | None = None
+        self, engine: Engine, sides: np.ndarray, shares: tf.Tensor | None = None
     ) -> dict[str, Any]:
-        """The targets at a scale, as a painter sees them; several pictures blended.
+        """The targets at a scale, blended if there are several pictures.
 
         Args:
-            painter: an engine.
-            sides: of the pictures at that scale, int [pictures, 2].
-            shares: of the pictures in each region, from `divide`; None for one of all.
+            engine: of the scale.
+            sides: height and width of each picture at that scale, int32 [pictures, 2].
+            shares: of the pictures in each region, from `divide`; None for a single
+                region.
 
         Returns:
-            As in `Targets.style`: [1, ...], or of each region, [K, ...].
+            As `Targets.style`: [1, ...], or one for each region, [K, ...].
         """
         if shares is None:
             shares = self._weights[tf.newaxis] / tf.reduce_sum(self._weights)
         key = sides.tobytes(), shares.numpy().tobytes()
         if key not in self._targets:
             each = [
-                self._picture_targets(painter, index, size)
+                self._picture_targets(engine, index, size)
                 for index, size in enumerate(sides)
             ]
             stacked = tf.nest.map_structure(lambda *p: tf.concat(p, axis=0), *each)
-            self._targets[key] = blend_targets(stacked, shares)
+            self._targets[key] = blend_targets(self._statistic, stacked, shares)
         return self._targets[key]
 
-    def _picture_targets(self, painter, index, sides):
-        picture, mask = self.pictures[index], self._masks[index]
-        if mask is None:
-            return painter.style_targets(picture, tf.constant(sides))
-        mask = resize_mask(mask, *sides)
-        return painter.masked_style_targets(picture, tf.constant(sides), mask)
+    def _picture_targets(
+        self, engine: Engine, index: int, sides: np.ndarray
+    ) -> dict[str, Any]:
+        mask = self._masks[index]
+        if mask is not None:
+            mask = resize_mask(mask, *sides)
+        return engine.style_targets(self.pictures[index], tf.constant(sides), mask)

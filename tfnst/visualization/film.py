@@ -12,7 +12,7 @@ from PIL import Image
 
 from tfnst.files import write_file
 from tfnst.images.writing import check_suffix
-from tfnst.transfer.results import TransferProgress
+from tfnst.transfer.progress import TransferProgress
 
 SUFFIXES = (".gif", ".webp", ".mp4")
 MAX_SIZE = 1024

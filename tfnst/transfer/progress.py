@@ -1,0 +1,130 @@
+"""How far a run is, as callbacks see it."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from PIL import Image
+
+from tfnst.images.metadata import PictureInfo
+from tfnst.images.writing import save_image, to_pil
+from tfnst.ops.resizing import shrink_image
+
+
+@dataclasses.dataclass(frozen=True)
+class Snapshot:
+    """The pictures of a run as they are now, finished only when someone looks.
+
+    Attributes:
+        average: moving average of the iterates, [N, H, W, 3] in [0, 1].
+        finish: restores colours and what is kept of the content image.
+        info: what the file of the first content image held besides its colours.
+    """
+
+    average: tf.Tensor | np.ndarray
+    finish: Callable[[Any], Any]
+    info: PictureInfo
+
+    def array(self, size: int | None = None) -> np.ndarray:
+        """The first picture, float32 [H, W, 3] in [0, 1].
+
+        Args:
+            size: longest side in pixels, at most; None for the present size.
+        """
+        picture = self.average[:1]
+        if size is not None:
+            picture = shrink_image(picture, size)
+        return np.asarray(self.finish(picture)[0])
+
+
+@dataclasses.dataclass
+class TransferProgress:
+    """How far a run is; passed to the callback.
+
+    Attributes:
+        step: steps done, over all scales.
+        steps: steps in all; `max_time` and `patience` change it.
+        size: long side of the present scale in pixels.
+        fraction: share of the work that is done, from 0 to 1. The work of a step is
+            its number of pixels, so unlike `step / steps` it grows evenly with time.
+        losses: row of the last step, with the fields of `TransferResult.losses`.
+        seconds: since the first step began.
+        snapshot: the picture as it is now.
+        stopped: whether the callback has asked for the end.
+    """
+
+    step: int
+    steps: int
+    size: int
+    fraction: float
+    losses: np.void
+    seconds: float
+    snapshot: Snapshot = dataclasses.field(repr=False)
+    stopped: bool = dataclasses.field(default=False, repr=False)
+
+    def image(self, size: int | None = None) -> Image.Image:
+        """The picture as it is now; if several are painted together, the first one.
+
+        Args:
+            size: longest side in pixels, at most; None, the default, for the present
+                size.
+        """
+        return to_pil(self.snapshot.array(size))
+
+    def save(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        name: str = "path",
+        quality: int = 95,
+        bits: int = 8,
+        keep_gps: bool = False,
+    ) -> None:
+        """Writes the picture as it is now; of several, the first one.
+
+        The arguments and errors are those of `TransferResult.save`. The file has no
+        manifest, because the picture can't be painted again from one.
+        """
+        save_image(
+            self.snapshot.array(),
+            path,
+            name=name,
+            quality=quality,
+            bits=bits,
+            info=self.snapshot.info,
+            keep_gps=keep_gps,
+        )
+
+    def stop(self) -> None:
+        """Ends the run after this callback; `stylize` returns the picture so far."""
+        self.stopped = True
+
+
+Callback = Callable[[TransferProgress], None]
+
+
+def as_one_callback(callback: Callback | Iterable[Callback] | None) -> Callback | None:
+    """One callback that calls several in turn.
+
+    Raises:
+        ValueError: for what can't be called.
+    """
+    if callback is None or callable(callback):
+        return callback
+    each = tuple(callback) if isinstance(callback, Iterable) else (callback,)
+    if not all(map(callable, each)):
+        raise ValueError(
+            "`callback` must be a function, or a list of functions, of a "
+            f"TransferProgress. Received: {callback!r}"
+        )
+
+    def call(progress: TransferProgress) -> None:
+        for one in each:
+            one(progress)
+
+    return call
