@@ -14,6 +14,8 @@ from tfnst.engines import devices, engine, loading
 
 CONTENTS = [picture(60, 80, seed=i) for i in range(5)]
 STYLES = [picture(50, 40, seed=2), picture(44, 60, seed=3)]
+MASK = np.zeros((16, 16), np.float32)
+MASK[:, :8] = 1
 
 # Logical devices can only be made before TensorFlow first works.
 SPREAD = """
@@ -26,7 +28,7 @@ tf.config.set_logical_device_configuration(
     [tf.config.LogicalDeviceConfiguration()] * count,
 )
 import tfnst
-from tests.engines.test_replicated import CONTENTS, STYLES, TINY
+from tests.engines.test_replicated import CONTENTS, MASK, STYLES, TINY
 from tfnst.engines import devices, replicated
 strategy = devices.choose_strategy()
 seen = []
@@ -43,6 +45,9 @@ for optimizer in ("adam", "lbfgs"):
     arrays |= {
         f"{optimizer}{i}_loss": x.result.losses["total"] for i, x in enumerate(items)
     }
+masked = tfnst.StyleImage(image=STYLES[0], mask=MASK)
+items = tfnst.stylize_batch(CONTENTS[:count], [masked], config=TINY, batch_size=count)
+arrays |= {f"masked{i}": x.result.array for i, x in enumerate(items)}
 np.savez(path, **arrays)
 print(json.dumps({"replicas": strategy.num_replicas_in_sync, "together": seen}))
 """
@@ -60,7 +65,7 @@ def test_several_devices_give_what_one_gives(tmp_path, count):
     assert told["replicas"] == count
     # Batches of one more than there are devices, and what is left; one alone needs
     # no more than one device.
-    assert set(told["together"]) == {count + 1} | {10 % (count + 1)} - {0, 1}
+    assert set(told["together"]) == {count, count + 1} | {10 % (count + 1)} - {0, 1}
     arrays = np.load(path)
     for optimizer, tolerance in (("adam", 1 / 255), ("lbfgs", 0.1)):
         config = TINY.replace(optimizer=optimizer, steps=4, initial_steps=4)
@@ -73,6 +78,13 @@ def test_several_devices_give_what_one_gives(tmp_path, count):
             np.testing.assert_allclose(
                 arrays[f"{optimizer}{i}_loss"], item.result.losses["total"], rtol=2e-2
             )
+    masked = tfnst.StyleImage(image=STYLES[0], mask=MASK)
+    for i, item in enumerate(
+        tfnst.stylize_batch(CONTENTS[:count], [masked], config=TINY)
+    ):
+        np.testing.assert_allclose(
+            arrays[f"masked{i}"], item.result.array, atol=1 / 255
+        )
 
 
 @pytest.mark.parametrize("style_loss", ["moments", "gram"])

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfnst.losses import moments, terms
-from tfnst.losses.gram import blend_gram_matrices, gram_matrix, style_loss
+from tfnst.losses import channel_moments, terms
+from tfnst.losses.gram_matrices import blend_gram_matrices, gram_matrix, style_loss
 
 
 def random(*shape, seed=0, dtype=np.float64):
@@ -77,7 +77,7 @@ def test_gram_matrix_refuses_other_ranks(shape):
 
 def test_moments_equal_numpy():
     f = random(2, 5, 3, 4)
-    got = moments.moments(f)
+    got = channel_moments.moments(f)
     np.testing.assert_allclose(got.mean, f.mean((1, 2)))
     for n in range(2):
         expected = np.cov(f[n].reshape(15, 4), rowvar=False, bias=True)
@@ -85,8 +85,10 @@ def test_moments_equal_numpy():
 
 
 def test_moments_loss():
-    values = [moments.moments(random(2, 4, 5, 3, seed=i)) for i in range(2)]
-    targets = [moments.moments(1 + random(2, 4, 5, 3, seed=9 + i)) for i in range(2)]
+    values = [channel_moments.moments(random(2, 4, 5, 3, seed=i)) for i in range(2)]
+    targets = [
+        channel_moments.moments(1 + random(2, 4, 5, 3, seed=9 + i)) for i in range(2)
+    ]
     expected = 0
     for weight, value, target in zip((0.25, 0.75), values, targets, strict=True):
         mean = np.sum((value.mean - target.mean) ** 2, 1) / np.sum(target.mean**2, 1)
@@ -95,22 +97,27 @@ def test_moments_loss():
         ) / np.sum(target.covariance**2, (1, 2))
         expected += weight * (mean + covariance) / 2
     np.testing.assert_allclose(
-        moments.moments_loss(values, targets, layer_weights=[0.25, 0.75]), expected
+        channel_moments.moments_loss(values, targets, layer_weights=[0.25, 0.75]),
+        expected,
     )
-    np.testing.assert_array_equal(moments.moments_loss(targets, targets), [0, 0])
-    shared = [moments.Moments(*(part[:1] for part in target)) for target in targets]
+    np.testing.assert_array_equal(
+        channel_moments.moments_loss(targets, targets), [0, 0]
+    )
+    shared = [
+        channel_moments.Moments(*(part[:1] for part in target)) for target in targets
+    ]
     np.testing.assert_allclose(
-        moments.moments_loss(values, shared)[0],
-        moments.moments_loss(values, targets)[0],
+        channel_moments.moments_loss(values, shared)[0],
+        channel_moments.moments_loss(values, targets)[0],
     )
 
 
 def test_moments_loss_gradient():
-    target = [moments.moments(random(1, 3, 4, 3, seed=1))]
+    target = [channel_moments.moments(random(1, 3, 4, 3, seed=1))]
     x = random(1, 3, 4, 3)
 
     def value(x):
-        return moments.moments_loss([moments.moments(x)], target)
+        return channel_moments.moments_loss([channel_moments.moments(x)], target)
 
     np.testing.assert_allclose(
         gradient(value, x), central_differences(value, x), rtol=1e-5, atol=1e-9
@@ -118,11 +125,11 @@ def test_moments_loss_gradient():
 
 
 def test_moments_loss_of_a_target_of_one_colour():
-    flat = moments.moments(np.ones([1, 4, 4, 3]))
-    assert moments.moments_loss([flat], [flat]).numpy() == [0]
+    flat = channel_moments.moments(np.ones([1, 4, 4, 3]))
+    assert channel_moments.moments_loss([flat], [flat]).numpy() == [0]
     # A covariance as large as a hundredth of the Gram matrix's energy, 9, is worth 1.
-    other = moments.Moments(flat.mean, np.full([1, 3, 3], 0.1))
-    np.testing.assert_allclose(moments.moments_loss([other], [flat]), [0.5])
+    other = channel_moments.Moments(flat.mean, np.full([1, 3, 3], 0.1))
+    np.testing.assert_allclose(channel_moments.moments_loss([other], [flat]), [0.5])
 
 
 @pytest.mark.parametrize("loss", [terms.content_loss, style_loss])
@@ -257,10 +264,10 @@ def test_a_blend_has_the_statistics_of_a_collage():
     shares = np.float32(parts)
     shares /= shares.sum(axis=1, keepdims=True)
     stacked = np.concatenate(pictures)
-    blended = moments.blend_moments(moments.moments(stacked), shares)
+    blended = channel_moments.blend_moments(channel_moments.moments(stacked), shares)
     grams = blend_gram_matrices(gram_matrix(stacked), shares)
     for k, collage in enumerate(collages):
-        mean, covariance = moments.moments(collage)
+        mean, covariance = channel_moments.moments(collage)
         np.testing.assert_allclose(blended.mean[k], mean[0], rtol=1e-5, atol=1e-6)
         np.testing.assert_allclose(
             blended.covariance[k], covariance[0], rtol=1e-4, atol=1e-5
@@ -269,5 +276,5 @@ def test_a_blend_has_the_statistics_of_a_collage():
             grams[k], gram_matrix(collage)[0], rtol=1e-4, atol=1e-5
         )
     # One that is alone is itself, to the last bit.
-    for got, alone in zip(blended, moments.moments(stacked), strict=True):
+    for got, alone in zip(blended, channel_moments.moments(stacked), strict=True):
         np.testing.assert_array_equal(got[2], alone[2])

@@ -11,7 +11,7 @@ from tfnst.engines import loading, plans
 from tfnst.engines.engine import Knobs
 from tfnst.engines.tiled import TiledEngine
 from tfnst.images.manifest import describe_source, read_manifest
-from tfnst.losses import gram, moments
+from tfnst.losses import channel_moments, gram_matrices
 from tfnst.losses.objective import Targets
 from tfnst.losses.sums import activation_sums
 from tfnst.ops.masks import masks_at_stride, resize_mask
@@ -39,8 +39,8 @@ def test_sums_with_weights_are_numpys():
         sums.products, np.einsum("kp,pc,pd->kcd", w, flat, flat), rtol=1e-5, atol=1e-5
     )
     ones = activation_sums(seen, np.ones((1, 4, 5, 1), np.float32))
-    plain = moments.moments(tf.constant(seen))
-    for got, expected in zip(moments.moments_of_sums(ones), plain, strict=True):
+    plain = channel_moments.moments(tf.constant(seen))
+    for got, expected in zip(channel_moments.moments_of_sums(ones), plain, strict=True):
         np.testing.assert_allclose(got, expected, atol=1e-6)
 
 
@@ -51,7 +51,7 @@ def test_gradient_of_sums_with_weights():
 
     def function(activations):
         sums = activation_sums(activations, weights)
-        mean, covariance = moments.moments_of_sums(sums)
+        mean, covariance = channel_moments.moments_of_sums(sums)
         return tf.reduce_sum(mean**3) + tf.reduce_sum(tf.sin(covariance))
 
     theory, numeric = tf.test.compute_gradient(function, [seen])
@@ -143,8 +143,10 @@ def test_each_half_gets_its_own_style():
             )
             for picture in (one, other)
         ]
-        grams = [[gram.gram_of_sums(s) for s in each.values()] for each in sums]
-        return float(gram.style_loss(*grams)[0])
+        grams = [
+            [gram_matrices.gram_of_sums(s) for s in each.values()] for each in sums
+        ]
+        return float(gram_matrices.style_loss(*grams)[0])
 
     for columns, own, other in (
         (slice(None, middle), red, blue),

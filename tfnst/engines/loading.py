@@ -18,9 +18,9 @@ from tfnst.engines.replicated import ReplicatedEngine
 from tfnst.engines.tiled import TiledEngine
 from tfnst.engines.whole import WholeEngine
 from tfnst.losses.objective import Objective
-from tfnst.losses.statistics import style_statistic
+from tfnst.losses.statistics import build_statistic
 from tfnst.networks import backbones, features, vgg, weight_sources
-from tfnst.optimizers.optimizer import optimizer
+from tfnst.optimizers.optimizer import build_optimizer
 
 
 def load_engine(
@@ -198,11 +198,11 @@ def _build_engine(
         style_layers=_normalized(
             config.style_layers, config.style_layer_weights or style_weights
         ),
-        statistic=style_statistic(config.style_loss),
+        statistic=build_statistic(config.style_loss),
     )
     return WholeEngine(
         objective,
-        optimizer(config.optimizer),
+        build_optimizer(config.optimizer),
         ema_momentum=config.ema_momentum,
         content_detail=config.content_detail,
         regions=regions,

@@ -13,9 +13,9 @@ import tensorflow as tf
 from tfnst.config import StyleTransferConfig
 from tfnst.engines.memory import GIB, resident_memory
 from tfnst.engines.tiles import Segment
-from tfnst.losses.statistics import style_statistic
+from tfnst.losses.statistics import build_statistic
 from tfnst.networks.features import split_feature_extractor
-from tfnst.optimizers.optimizer import optimizer
+from tfnst.optimizers.optimizer import build_optimizer
 
 # Sides of tiles to choose from: pixels before the cut, positions behind it.
 _HEAD_SIDES = (2048, 1536, 1024, 768, 512, 384, 256)
@@ -120,11 +120,11 @@ def _plans(
     content = sum(whole.width(layer) for layer in config.content_layers)
     # Content and style image are loaded already, and so are part of what is resident.
     kept = pixels * (content * whole.itemsize + regions * _MASK)
-    pair = optimizer(config.optimizer)
+    pair = build_optimizer(config.optimizer)
     pictures = _WHOLE_PICTURES + pair.history_images
     peak = kept + pixels * pictures * _PIXEL + larger * whole.working
     yield Plan(None, None, None, peak, 1.0)
-    if not style_statistic(config.style_loss).additive:
+    if not build_statistic(config.style_loss).additive:
         return
     if pair.elementwise:  # updated a strip at a time
         pictures = _TILED_PICTURES + pair.history_images

@@ -11,7 +11,7 @@ import math
 
 import tensorflow as tf
 
-from tfnst.losses.gram import gram_matrix
+from tfnst.losses.gram_matrices import gram_matrix
 
 # Cosine distances below this are rounding errors of float32, not differences.
 _ROUNDING = 1e-6

@@ -7,8 +7,8 @@ from typing import Any, Protocol
 
 import tensorflow as tf
 
-from tfnst.losses.gram import GramStatistic
-from tfnst.losses.moments import MomentsStatistic
+from tfnst.losses.channel_moments import MomentsStatistic
+from tfnst.losses.gram_matrices import GramStatistic
 
 
 class StyleStatistic(Protocol):
@@ -82,7 +82,7 @@ _STATISTICS: dict[str, StyleStatistic] = {
 }
 
 
-def style_statistic(name: str) -> StyleStatistic:
+def build_statistic(name: str) -> StyleStatistic:
     """The statistic that the setting `style_loss` names."""
     return _STATISTICS[name]
 

@@ -68,6 +68,6 @@ class Optimizer(Protocol):
 _OPTIMIZERS: dict[str, Optimizer] = {"adam": Adam(), "lbfgs": LBFGS()}
 
 
-def optimizer(name: str) -> Optimizer:
-    """The optimiser that the setting of that name stands for."""
+def build_optimizer(name: str) -> Optimizer:
+    """The optimiser that the setting `optimizer` names."""
     return _OPTIMIZERS[name]

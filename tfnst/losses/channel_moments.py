@@ -8,7 +8,7 @@ from typing import NamedTuple
 import tensorflow as tf
 
 from tfnst.losses.distance import relative_distance
-from tfnst.losses.gram import gram_of_sums
+from tfnst.losses.gram_matrices import gram_of_sums
 from tfnst.losses.sums import ActivationSums, activation_sums
 
 # A covariance counts for at least this share of its Gram matrix's energy.
