@@ -1,4 +1,4 @@
-"""Which devices a run computes on, and in which floating point type."""
+"""On which devices a run computes, and in which floating point type."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pathlib
 
 import tensorflow as tf
 
-# Variables that name a TPU which isn't in this machine.
+# Environment variables that name a TPU on another machine.
 _TPU_VARIABLES = ("TPU_NAME", "COLAB_TPU_ADDR")
 
 
@@ -17,14 +17,14 @@ def device_kind(device: str = "auto") -> str:
     """The kind of device that a run computes on.
 
     Args:
-        device: `"cpu"`, `"gpu"`, `"tpu"`, or `"auto"`: a TPU where there is one, else
-            GPUs, else the CPU.
+        device: `"cpu"`, `"gpu"`, `"tpu"`, or `"auto"` for the first available of TPU,
+            GPUs and CPU.
 
     Returns:
         `"cpu"`, `"gpu"` or `"tpu"`.
 
     Raises:
-        ValueError: when there is no such device.
+        ValueError: if there is no such device.
     """
     found = [kind for kind, there in _look().items() if there]
     if device == "auto":
@@ -38,9 +38,9 @@ def device_kind(device: str = "auto") -> str:
 
 
 def placement(device: str = "auto") -> contextlib.AbstractContextManager:
-    """A context in which TensorFlow computes on the CPU where that is asked for.
+    """A context in which TensorFlow computes on the CPU, if `device` asks for it.
 
-    Without it TensorFlow takes a GPU if it has one.
+    Without it TensorFlow uses a GPU if it has one.
 
     Args:
         device: as for `device_kind`.
@@ -57,12 +57,11 @@ def choose_strategy(device: str = "auto") -> tf.distribute.Strategy | None:
         device: as for `device_kind`.
 
     Returns:
-        A TPUStrategy for a TPU; a MirroredStrategy for several GPUs or, where
-        TensorFlow was told to see several, for several logical CPUs; None for one
-        device.
+        A TPUStrategy for a TPU; a MirroredStrategy for several GPUs, or for several
+        logical CPUs if TensorFlow was told to have them; None for a single device.
 
     Raises:
-        ValueError: when there is no such device.
+        ValueError: if there is no such device.
     """
     kind = device_kind(device)
     if kind == "tpu":
@@ -71,8 +70,8 @@ def choose_strategy(device: str = "auto") -> tf.distribute.Strategy | None:
     return _mirrored_strategy(devices) if len(devices) > 1 else None
 
 
-def _look():
-    """Kinds of devices, the fastest first, and whether there are any."""
+def _look() -> dict[str, bool]:
+    """For each kind of device, fastest first, whether there is one."""
     return {
         "tpu": bool(
             tf.config.list_physical_devices("TPU")
@@ -84,7 +83,7 @@ def _look():
 
 
 @functools.cache
-def _tpu_strategy():
+def _tpu_strategy() -> tf.distribute.TPUStrategy:
     # "local" is the TPU of this machine, as on Kaggle.
     local = tf.config.list_physical_devices("TPU")
     resolver = tf.distribute.cluster_resolver.TPUClusterResolver.connect(
@@ -94,26 +93,26 @@ def _tpu_strategy():
 
 
 @functools.cache
-def _mirrored_strategy(devices):
+def _mirrored_strategy(devices: tuple[str, ...]) -> tf.distribute.MirroredStrategy:
     return tf.distribute.MirroredStrategy(devices)
 
 
-# On CPUs with one of these a bfloat16 convolution takes about half the time of a
+# On CPUs with one of these, a bfloat16 convolution takes about half the time of a
 # float32 one; on others it is emulated and takes longer.
 BFLOAT16_CPU_FLAGS = ("avx512_bf16", "amx_bf16", "bf16")
 
 
 def choose_precision(precision: str = "auto", device: str = "auto") -> str:
-    """The precision that features are computed in on this machine.
+    """The precision in which features are computed on this machine.
 
-    Image, Gram matrices, moments, losses and optimizer are float32 whatever it is:
-    bfloat16 has 8 bits for the digits, enough for an activation and too few for a sum
-    over all positions.
+    The image, Gram matrices, moments, losses and the optimiser are always float32:
+    bfloat16 has 8 significant bits, enough for an activation but too few for a sum over
+    all positions.
 
     Args:
         precision: `"float32"`, `"bfloat16"`, or `"auto"`: bfloat16 on a TPU, on GPUs
             with bfloat16 units (compute capability 8.0 and up) and on CPUs with
-            bfloat16 instructions, float32 on anything else.
+            bfloat16 instructions; float32 otherwise.
         device: as for `tfnst.engines.devices.device_kind`.
 
     Returns:
@@ -135,7 +134,7 @@ def choose_precision(precision: str = "auto", device: str = "auto") -> str:
 
 @functools.lru_cache
 def cpu_flags() -> tuple[str, ...] | None:
-    """The CPU's features as Linux names them; None where they can't be read."""
+    """The CPU's features, as Linux names them; None if they can't be read."""
     cpuinfo = pathlib.Path("/proc/cpuinfo")
     text = cpuinfo.read_text() if cpuinfo.exists() else ""
     for line in text.splitlines():

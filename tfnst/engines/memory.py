@@ -11,7 +11,7 @@ from tfnst.engines.devices import device_kind
 
 GIB = 2**30
 
-# What is taken of the memory that is free, where no limit is set.
+# Share of the free memory that a run takes if no limit is set.
 _SHARE_OF_FREE = 0.8
 
 
@@ -19,9 +19,9 @@ def memory_limit(max_memory: float | None, device: str = "auto") -> float:
     """Bytes that this process may hold in all.
 
     Args:
-        max_memory: the limit in GiB, or None for what the process holds already and
-            four fifths of what is free; without any limit where a GPU or TPU
-            computes, whose memory TensorFlow allots by itself.
+        max_memory: the limit in GiB. None stands for what the process holds already
+            plus four fifths of what is free; or for no limit on a GPU or TPU, whose
+            memory TensorFlow manages by itself.
         device: as for `tfnst.engines.devices.device_kind`.
     """
     if max_memory is not None:
@@ -32,14 +32,14 @@ def memory_limit(max_memory: float | None, device: str = "auto") -> float:
 
 
 def resident_memory(device: str = "auto") -> int:
-    """Bytes that this process holds; none where a GPU computes, whose own count."""
+    """Bytes that this process holds; 0 on a GPU or TPU, whose own memory counts."""
     if device_kind(device) != "cpu":
         return 0
     return psutil.Process().memory_info().rss
 
 
 def free_memory() -> int:
-    """Bytes that are free: of the machine, and of the container that this runs in.
+    """Bytes that are free on the machine, or in the container if that has less.
 
     Reference:
         https://docs.kernel.org/admin-guide/cgroup-v2.html#memory-interface-files
@@ -52,7 +52,7 @@ def free_memory() -> int:
         try:
             root = pathlib.Path("/sys/fs/cgroup")
             limit, used = (int((root / name).read_text()) for name in (limit, used))
-        except (OSError, ValueError):  # no container, or "max"
+        except (OSError, ValueError):  # not in a container, or "max"
             continue
         free = min(free, max(limit - used, 0))
     return free

@@ -1,4 +1,4 @@
-"""Tiles of a picture, and the parts of a network that look at them."""
+"""Tiles of a picture, and the segments of a network that look at them."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ import numpy as np
 
 
 class Tile(NamedTuple):
-    """A part of a picture or of an activation, in positions of its own grid."""
+    """A part of a picture or of an activation, in positions of its grid."""
 
-    top: int  # of the tile with its halo
+    top: int  # of the tile, including its halo
     left: int
     bottom: int
     right: int
     core: tuple[int, int, int, int]  # top, left, height, width within the tile
 
     def of(self, array: np.ndarray) -> np.ndarray:
-        """The tile's part of an array [N, H, W, C], a view."""
+        """The tile's part of an array [N, H, W, C], as a view."""
         return array[:, self.top : self.bottom, self.left : self.right]
 
     def core_of(self, array: np.ndarray, stride: int = 1) -> np.ndarray:
-        """The core's part of an array whose positions are `stride` of the tile's."""
+        """The core's part of an array on a grid that is `stride` times as coarse."""
         top, left, height, width = self.core
         top, left = self.top + top, self.left + left
         rows = slice(top // stride, (top + height) // stride)
@@ -37,11 +37,12 @@ class Segment:
     """A part of the network, and how far its features see.
 
     Attributes:
-        model: takes [N, H, W, C], returns a dict from layer name to activation.
-        strides: positions of the input for one of each layer in the dict.
-        before: positions of the input that a feature sees above and left of its own,
-            rounded up to a multiple of the longest stride.
-        after: the same below and right.
+        model: from [N, H, W, C] to a dict from layer name to activation.
+        strides: for each layer in the dict, positions of the input along a side for
+            one position of the layer.
+        before: how many positions of the input a feature sees above and to the left
+            of its own, rounded up to a multiple of the longest stride.
+        after: the same below and to the right.
     """
 
     model: keras.Model
@@ -51,7 +52,7 @@ class Segment:
 
     @classmethod
     def from_model(cls, model: keras.Model) -> Segment:
-        """Follows the strides through a chain of 3 x 3 convolutions and poolings."""
+        """The segment of a chain of 3 x 3 convolutions and poolings."""
         stride, before, after, strides = 1, 0, 0, {}
         for layer in model.layers:
             if isinstance(layer, keras.layers.Conv2D):
@@ -72,10 +73,15 @@ class Segment:
         return max(self.strides.values())
 
     def tiles(self, height: int, width: int, side: int | None) -> list[Tile]:
-        """Tiles whose cores cover [height, width], each about `side` long; None: one.
+        """Tiles whose cores cover [height, width].
 
         Cores begin at multiples of the longest stride, so that poolings group the
-        same positions as in the whole.
+        same positions as in the whole picture.
+
+        Args:
+            height: of the picture or activation.
+            width: of the same.
+            side: rough length of a core; None for a single tile.
         """
         return [
             Tile(top, left, bottom, right, (y - top, x - left, y_end - y, x_end - x))
@@ -83,7 +89,10 @@ class Segment:
             for x, x_end, left, right in self._spans(width, side)
         ]
 
-    def _spans(self, length, side) -> Iterator[tuple[int, int, int, int]]:
+    def _spans(
+        self, length: int, side: int | None
+    ) -> Iterator[tuple[int, int, int, int]]:
+        """Start and end of each core along a side, and of its tile."""
         count = 1 if side is None else -(-length // side)
         step = -(-length // (count * self.stride)) * self.stride
         for start in range(0, length, step):

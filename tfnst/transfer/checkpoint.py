@@ -1,4 +1,4 @@
-"""Checkpoints: what a run needs to go on as if nothing had happened, in one file."""
+"""Checkpoints: everything that a run needs to continue after a break, in one file."""
 
 from __future__ import annotations
 
@@ -27,18 +27,18 @@ class Checkpoint:
 
     Attributes:
         settings: of the run, from `StyleTransferConfig.to_dict`.
-        sources: what identifies content and style, by argument name.
+        sources: what identifies the content and the style image, by argument name.
         backbone: name of the network.
         weights: SHA-256 of its weights; None for random ones.
-        scale: number of the scale, from 0.
+        scale: index of the scale.
         scale_step: steps done at that scale.
         losses: rows of all steps done, [1, steps].
         image: the picture, [1, H, W, 3].
-        state: the tensors of `engine.TransferState`, flat.
+        state: from `tfnst.engines.engine.flatten_state`.
         rollbacks: how often the learning rate has been halved.
-        scale_steps: steps of the scales down to this one, where they are not those of
-            the settings.
-        shortened_by: what has made them fewer.
+        scale_steps: steps of the scales up to this one, if `max_time` or `patience`
+            may have changed them.
+        shortened_by: which of these has made them fewer.
     """
 
     settings: dict[str, Any]
@@ -62,12 +62,12 @@ class CheckpointKeeper:
     """Writes a checkpoint now and then.
 
     Args:
-        path: of the file, which is written anew each time.
-        seconds: between two, at least.
+        path: of the file, which is replaced each time.
+        seconds: least time between two checkpoints.
 
     Raises:
-        ValueError: for bad seconds.
-        OSError: when the file could not be written.
+        ValueError: if `seconds` isn't a number, 0 or more.
+        OSError: if the file could not be written.
     """
 
     def __init__(self, path: str | os.PathLike[str], seconds: float) -> None:
@@ -82,7 +82,7 @@ class CheckpointKeeper:
         self._last = time.monotonic()
 
     def due(self, *, last: bool) -> bool:
-        """Whether it is time for one; the last of a run is always kept."""
+        """Whether it is time for a checkpoint; the last one of a run is always kept."""
         return last or time.monotonic() - self._last >= self._seconds
 
     def keep(self, checkpoint: Checkpoint) -> None:
@@ -95,11 +95,11 @@ def save_checkpoint(checkpoint: Checkpoint, path: str | os.PathLike[str]) -> Non
     """Writes a checkpoint, whole or not at all.
 
     Args:
-        checkpoint: to be written.
+        checkpoint: what to write.
         path: of the file, a zip archive of NumPy arrays and a header in JSON.
 
     Raises:
-        OSError: when the file can't be written.
+        OSError: if the file can't be written.
     """
     header = {
         field.name: getattr(checkpoint, field.name)
@@ -118,11 +118,11 @@ def save_checkpoint(checkpoint: Checkpoint, path: str | os.PathLike[str]) -> Non
 
 
 def load_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
-    """Reads what `save_checkpoint` has written.
+    """Reads a file that `save_checkpoint` wrote.
 
     Raises:
-        OSError: when the file can't be read.
-        ValueError: when it is no checkpoint.
+        OSError: if the file can't be read.
+        ValueError: if it isn't a checkpoint.
     """
     try:
         with zipfile.ZipFile(path) as archive:
@@ -153,7 +153,7 @@ def describe_run(
     content_source: dict[str, Any],
     style_source: Any,
 ) -> dict[str, Any]:
-    """What must be equal for a run to go on from a checkpoint, by Checkpoint's fields.
+    """The fields of a Checkpoint that must equal those of a run that resumes it.
 
     Args:
         config: the settings.

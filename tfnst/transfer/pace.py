@@ -1,42 +1,43 @@
-"""How many steps each scale of a run gets, where time or a plateau make them fewer."""
+"""How many steps each scale of a run gets if time or a plateau make them fewer."""
 
 from __future__ import annotations
 
 import numpy as np
 
-# Work at the start of a scale that no step does, in steps: targets, in the main.
+# Cost of entering a scale, in steps: mainly its targets.
 _ENTERING = 2.0
-# Measured steps of a run before its time is planned by them.
+# Steps to measure before time is planned.
 _MEASURED = 3
-# The time is looked at after such a share of it, at least.
+# The clock is checked at least each time this share of `max_time` has passed.
 _LEAST_CONTROL = 0.03
-# A scale that would get a smaller share of its steps is left out.
+# A scale that would get a smaller share of its steps than this is left out.
 _LEAST_SHARE = 0.1
-# What the mean loss has to fall by from so many steps to the next as many.
+# Share by which the mean loss must fall from one window of `patience` to the next.
 _LEAST_GAIN = 0.01
 
 
 class Pace:
     """The steps of a run, scale by scale.
 
-    `max_time` takes the same share of the steps from all scales that are left, so that
-    the finest one is reached; where that share would be below a tenth, the finest
-    scales are left out. It is planned anew after each group of steps, by what they
-    took. The engine's schedule of learning rates follows the planned number, and so
-    falls to its end.
+    `max_time` leaves all remaining scales the same share of their steps, so that the
+    finest one is reached. If that share would be below a tenth, the finest scales are
+    left out. The plan is renewed after each group of steps, from the time it took. The
+    schedule of learning rates follows the planned number of steps, and so reaches its
+    end.
 
-    `patience` ends a scale where the mean total loss of so many steps is not 1 %
-    below that of as many steps before. That is looked at after each multiple of so
-    many steps at a scale, so that it does not depend on how they are grouped.
+    `patience` compares the mean total loss of that number of steps with the mean of as
+    many steps before, and ends the scale if it is less than 1 % lower. This is checked
+    after each multiple of `patience` steps at a scale, so that it does not depend on
+    how steps are grouped.
 
     Args:
         pixels: of each scale, coarse to fine.
-        steps: of each scale by the settings.
-        max_time: seconds from the beginning of the run, or None.
+        steps: of each scale, from the settings.
+        max_time: seconds from the start of the run, or None.
         patience: steps, or None.
 
     Attributes:
-        steps: of each scale, as planned now; int array [scales].
+        steps: planned for each scale; int array [scales].
     """
 
     def __init__(
@@ -52,8 +53,8 @@ class Pace:
         self.steps = np.array(steps)
         self._max_time = max_time
         self._patience = patience
-        self._reasons = set()
-        # Seconds for a step and a pixel, by the last scale that says so.
+        self._reasons: set[str] = set()
+        # Seconds for a step of one pixel, measured at the latest scale.
         self._rate, self._measured = None, 0
         self._scale, self._spent, self._stepped = None, 0.0, 0
         self._fraction = 0.0
@@ -64,7 +65,7 @@ class Pace:
         return int(self.steps.sum())
 
     def fraction(self, done: int) -> float:
-        """Share of the work that is done after so many steps; it never falls.
+        """Share of the work that `done` steps have done; it never falls.
 
         The work of a step is its number of pixels.
         """
@@ -75,22 +76,22 @@ class Pace:
         return self._fraction
 
     def shortened_by(self, scales: int | None = None) -> list[str]:
-        """Which of `"max_time"` and `"patience"` have taken steps.
+        """Which of `"max_time"` and `"patience"` have made the steps fewer.
 
         Args:
-            scales: how many are looked at; all by default.
+            scales: number of scales to look at; all by default.
         """
         cut = (self.steps < self._wanted)[:scales].any()
         return sorted(self._reasons | ({"max_time"} if cut else set()))
 
     def resume(self, steps: list[int], shortened_by: list[str]) -> None:
-        """Takes over what a checkpoint says of the scales down to the present one."""
+        """Takes over what a checkpoint says about the scales up to the present one."""
         if not steps:
             return
         self.steps[: len(steps)] = steps
         self._wanted[: len(steps) - 1] = steps[:-1]
         if "patience" in shortened_by:
-            # Else one that a plateau has ended would be taken for one cut by time.
+            # Otherwise a scale ended by a plateau would count as cut short by time.
             self._wanted[len(steps) - 1] = steps[-1]
         self._reasons = set(shortened_by)
 
@@ -99,7 +100,7 @@ class Pace:
         return self.steps[scale] > 0
 
     def group(self, scale: int, done: int) -> int:
-        """Most steps to take at a time, after `done` steps of a scale."""
+        """Most steps to take in the next group, after `done` steps of a scale."""
         most = int(self._wanted.max())
         if self._patience is not None:
             most = self._patience - done % self._patience
@@ -113,19 +114,19 @@ class Pace:
     def update(
         self, scale: int, done: int, taken: int, seconds: float, elapsed: float
     ) -> None:
-        """Plans the rest of the run by what a group of steps took.
+        """Plans the rest of the run from the time that a group of steps took.
 
         Args:
-            scale: number of the present scale, from 0.
-            done: steps of it that are done.
-            taken: steps of the group.
-            seconds: that the group took.
+            scale: index of the present scale.
+            done: steps done at this scale.
+            taken: steps in the group.
+            seconds: time that the group took.
             elapsed: seconds since the run began.
         """
         if self._max_time is None:
             return
         if scale != self._scale:
-            # What is made ready in the first group of a scale comes once.
+            # The first group of a scale also bears the cost of entering it.
             self._scale, self._spent, self._stepped = scale, 0.0, 0
         else:
             self._spent, self._stepped = self._spent + seconds, self._stepped + taken
@@ -138,8 +139,8 @@ class Pace:
         elif self._measured >= _MEASURED:
             self._plan(scale, done, left / self._rate)
 
-    def _plan(self, scale, done, affordable):
-        """Shares out what can be paid for, in pixels times steps."""
+    def _plan(self, scale: int, done: int, affordable: float) -> None:
+        """Shares out the affordable work, in pixels times steps."""
         wanted = self._wanted
         # The present scale keeps its place in the schedule.
         here = wanted[scale] * (1 - done / self.steps[scale])
@@ -158,11 +159,11 @@ class Pace:
         self.steps[scale + 1 :] = later
 
     def end_at_plateau(self, scale: int, done: int, totals: np.ndarray) -> None:
-        """Ends a scale whose loss has stopped falling, for each of the pictures.
+        """Ends a scale at which the losses of all pictures have stopped falling.
 
         Args:
-            scale: number of the present scale, from 0.
-            done: steps of it that are done.
+            scale: index of the present scale.
+            done: steps done at this scale.
             totals: total losses of these steps, [pictures, done].
         """
         each = self._patience

@@ -29,30 +29,30 @@ class NonFiniteLossError(ValueError):
 
 @dataclasses.dataclass(frozen=True)
 class TransferResult:
-    """What a style transfer gives.
+    """What a style transfer returns.
 
     Attributes:
         array: the stylized image, float32 RGB [H, W, 3] in [0, 1].
-        losses: one row a step, a NumPy structured array with the fields `step` (from
-            1), `size` (long side in pixels), `content`, `style`, `total_variation`
-            (unweighted), `total` (weighted) and `seconds` (since the first step
-            began). Losses are those of the picture before the step.
+        losses: a NumPy structured array with a row for each step and the fields `step`
+            (from 1), `size` (long side in pixels), `content`, `style` and
+            `total_variation` (unweighted), `total` (weighted) and `seconds` (since the
+            first step began). The losses are those of the picture before the step.
         config: the settings of the run.
-        backbone: the network that was used; another one than `config.backbone`
-            where its weights could not be had.
+        backbone: the network that was used. It differs from `config.backbone` if its
+            weights could not be found.
         weights: which weights were used, with their SHA-256.
         stopped: whether the run was stopped before its end.
-        stop_reason: by what: `"callback"`, or `"max_time"` where that left no time for
-            the finest scale; None for a run that wasn't.
-        shortened_by: `"max_time"`, `"patience"` or both, where they have made the steps
-            of some scale fewer.
-        rollbacks: how often a loss was no longer finite and the run went on with half
-            the learning rate.
+        stop_reason: what stopped it: `"callback"`, or `"max_time"` if no time was left
+            for the finest scale; None if nothing did.
+        shortened_by: which of `"max_time"` and `"patience"` left some scale fewer steps.
+        rollbacks: how often a loss was no longer finite, so that the run went on with
+            half the learning rate.
         content_image: file name and SHA-256 of the content image; see
             `tfnst.images.manifest.describe_source`.
-        style_image: the same of the style image; of several a list.
-        info: what the content image's file held beside its colours, for the
-            picture's: alpha, Exif, resolution; see `tfnst.images.metadata.PictureInfo`.
+        style_image: the same for the style image; a list if there are several.
+        info: what the content image's file held besides its colours and the painted
+            file gets, too: alpha, Exif data, resolution; see
+            `tfnst.images.metadata.PictureInfo`.
     """
 
     array: np.ndarray
@@ -70,7 +70,7 @@ class TransferResult:
 
     @property
     def manifest(self) -> dict[str, Any]:
-        """What the picture was made from and how, as it is written into its file."""
+        """From what and how the picture was made, as its file records it."""
         return build_manifest(
             content_image=self.content_image,
             style_image=self.style_image,

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from tfnst.checks import check_integer
 from tfnst.config import INIT_IMAGES, StyleTransferConfig, build_config
 from tfnst.images import reading
 from tfnst.images.manifest import describe_source
@@ -39,53 +40,52 @@ def stylize(
 ) -> TransferResult:
     """Paints the content image in the style of the style image.
 
-    The pixels are optimised, coarse to fine, until content loss, style loss and total
-    variation, weighted, are small; the result is the moving average of the last
-    pictures, at the size asked for, with the content image's shape.
+    The pixels are optimised, coarse to fine, until the weighted sum of content loss,
+    style loss and total variation is small. The result is the moving average of the
+    last pictures, at the size asked for and in the shape of the content image.
 
-    Where a picture is transparent its visible neighbourhood is painted, and the
-    content image's alpha, Exif data and resolution go into the file that
+    Transparent parts of the content image are painted as if the visible colours near
+    them went on. Its alpha, Exif data and resolution go into the file that
     `TransferResult.save` writes.
 
-    After a step whose loss is NaN or infinite the run goes back to the last good
-    picture, says so once by a warning, and goes on with half the learning rate; after
-    four times it gives up.
+    After a step whose loss is NaN or infinite, the run goes back to the last good
+    picture, warns once, and continues with half the learning rate; after four times it
+    gives up.
 
     Args:
         content_image: what to paint: a path, bytes of an image file, a binary file
-            object, a PIL image, or an array or tensor as `tfnst.load_image`
-            takes them.
-        style_image: whose style; as `content_image`. It may have any shape. A list of
-            pictures is blended: what of each goes in, and how large, is said by
-            `tfnst.StyleImage`.
+            object, a PIL image, or an array or tensor that `tfnst.load_image` accepts.
+        style_image: the picture whose style to use; as `content_image`, of any shape.
+            Several are blended if given as a list; `tfnst.StyleImage` sets the weight
+            and scale of each.
         init_image: what to start from: `"content"` (default), `"style"`, `"noise"`,
-            or a picture (resized; a file of such a name is `"./noise"`).
+            or a picture, which is resized (write `"./noise"` for a file of that name).
         config: the settings; StyleTransferConfig() by default.
         preset: `"fast"`, `"balanced"` (the defaults), `"fine"` or `"poster"`: a few
-            settings that replace those of `config`.
+            settings that override those of `config`.
         callback: called with a TransferProgress about twice a second and after the
-            last step. It may call `progress.stop()`. Several, such as a `tfnst.Film`
-            and a function, are given as a list.
-        callback_steps: call back after each multiple of so many steps, too; 1 or more.
-        checkpoint: file to keep the state of the run in, so that it can be resumed
-            after whatever ends it. It is some 50 bytes a pixel with Adam.
-        checkpoint_seconds: between two checkpoints, at least; 0 for one after each
+            last step; it may call `progress.stop()`. For several callbacks, such as a
+            `tfnst.Film` and a function, pass a list.
+        callback_steps: also call back after each multiple of this number of steps; 1
+            or more.
+        checkpoint: file in which to keep the state of the run, so that it can be
+            resumed if it is interrupted. It takes about 50 bytes a pixel with Adam.
+        checkpoint_seconds: least time between two checkpoints; 0 for one after each
             group of steps. Default 60.
-        resume: a checkpoint to go on from, of the same pictures. The settings are its
-            own; others that are given must be the same. The picture is the one that
+        resume: a checkpoint of the same pictures to continue from. It brings its own
+            settings; any given here must equal them. The result is the picture that
             the run would have given without a break, bit for bit on the same machine.
-        **settings: fields of StyleTransferConfig that replace those of `config` and
-            `preset`.
+        **settings: fields of StyleTransferConfig that override `config` and `preset`.
 
     Returns:
         TransferResult. The same arguments give the same picture on the same machine.
 
     Raises:
         ValueError: for bad settings or pictures; the message names the argument.
-        OSError: for files that can't be read, and when no weights can be had.
-        NonFiniteLossError: (a ValueError) when the loss becomes NaN or infinite and
+        OSError: if a file can't be read or no weights can be found.
+        NonFiniteLossError: (a ValueError) if the loss becomes NaN or infinite and
             shorter steps don't help; its `result` holds the last good picture.
-        MemoryError: when the pictures are too large for the machine.
+        MemoryError: if the pictures are too large for the machine.
 
     Reference:
         Gatys, Ecker, Bethge, "Image Style Transfer Using Convolutional Neural
@@ -107,26 +107,26 @@ def stylize(
 
 
 class StyleTransfer:
-    """A style to paint any number of pictures in.
+    """A style in which to paint any number of pictures.
 
-    What is known of the style is worked out once and used for every content image::
+    The style's targets are computed once and used for every content image::
 
         style_transfer = tfnst.StyleTransfer("painting.jpg", size=1024)
         for path in paths:
             style_transfer.stylize(path).save(f"painted/{path.stem}.jpg")
 
     Args:
-        style_image: whose style; as for `stylize`.
+        style_image: as for `stylize`.
         config: the settings; StyleTransferConfig() by default.
         preset: as for `stylize`.
-        **settings: fields of StyleTransferConfig that replace those of both.
+        **settings: fields of StyleTransferConfig that override both.
 
     Attributes:
         config: the settings.
 
     Raises:
         ValueError: for bad settings or a bad picture; the message names the argument.
-        OSError: for a file that can't be read.
+        OSError: if a file can't be read.
     """
 
     def __init__(
@@ -154,13 +154,13 @@ class StyleTransfer:
         """Paints the content image in the style.
 
         Args:
-            content_image: as for `tfnst.stylize`, and so are the others.
-            init_image: in place of the setting of that name.
+            content_image: as for `tfnst.stylize`, like all other arguments.
+            init_image: overrides the setting of that name.
             callback: called as the run goes on.
-            callback_steps: call back after each multiple of so many steps, too.
-            checkpoint: file to keep the state of the run in.
-            checkpoint_seconds: between two checkpoints.
-            resume: a checkpoint to go on from, made with these settings.
+            callback_steps: also call back after each multiple of this number of steps.
+            checkpoint: file in which to keep the state of the run.
+            checkpoint_seconds: least time between two checkpoints.
+            resume: a checkpoint to continue from, made with these settings.
 
         Returns:
             TransferResult, the same as that of `tfnst.stylize`.
@@ -170,26 +170,19 @@ class StyleTransfer:
         """
         there = None if resume is None else load_checkpoint(resume)
         if there is not None and init_image is None:
-            # The checkpoint holds what a picture to start from has become.
+            # The checkpoint holds what became of the picture that it started from.
             config, given = self.config, None
         else:
             config, given = _start_from(self.config, init_image)
-        if callback_steps is not None and (
-            isinstance(callback_steps, bool)
-            or not isinstance(callback_steps, int)
-            or callback_steps < 1
-        ):
-            raise ValueError(
-                "`callback_steps` must be an integer, 1 or more. "
-                f"Received: {callback_steps!r}"
-            )
+        if callback_steps is not None:
+            callback_steps = check_integer("callback_steps", callback_steps, 1)
         callback = as_one_callback(callback)
         jobs = [load_job(content_image, self._style, config)]
         keeper = None
         if checkpoint is not None:
             keeper = CheckpointKeeper(checkpoint, checkpoint_seconds)
         run = Run(config, jobs, given, callback, callback_steps, keeper, there)
-        # What isn't held here can be given back while the run lasts.
+        # What isn't held here can be freed while the run goes on.
         del jobs, given, there
         (result,) = run.paint()
         return result
