@@ -44,7 +44,7 @@ class TransferResult:
         stopped: whether the run was stopped before its end.
         stop_reason: what stopped it: `"callback"`, or `"max_time"` if no time was left
             for the finest scale; None if nothing did.
-        shortened_by: which of `"max_time"` and `"patience"` left some scale fewer steps.
+        shortened_by: which of `"max_time"` and `"patience"` left a scale fewer steps.
         rollbacks: how often a loss was no longer finite, so that the run went on with
             half the learning rate.
         content_image: file name and SHA-256 of the content image; see

@@ -1,0 +1,51 @@
+"""What is public: the same in the packages, on the page of the docs, and sorted."""
+
+import importlib
+import re
+import subprocess
+import sys
+
+import pytest
+
+from tests.helpers import ROOT
+
+
+def documented():
+    """Names on docs/api.md by package."""
+    text = (ROOT / "docs" / "api.md").read_text()
+    sections = re.split(r"^## (tfnst\S*)$", text, flags=re.MULTILINE)[1:]
+    return {
+        package: re.findall(r"^- `(\w+)`$", body, flags=re.MULTILINE)
+        for package, body in zip(sections[::2], sections[1::2], strict=True)
+    }
+
+
+@pytest.mark.parametrize("package", documented())
+def test_packages_offer_what_the_page_lists(package):
+    module = importlib.import_module(package)
+    names = documented()[package]
+    assert module.__all__ == names == sorted(names)
+    for name in names:
+        assert getattr(module, name) is not None
+    assert set(names) <= set(dir(module))
+    with pytest.raises(AttributeError, match=f"^module '{package}' has no attribute"):
+        _ = module.no_such_name
+
+
+def test_no_other_package_offers_names():
+    for path in (ROOT / "tfnst").glob("*/__init__.py"):
+        package = f"tfnst.{path.parent.name}"
+        if package not in documented():
+            assert not path.read_text().strip(), path
+
+
+@pytest.mark.parametrize(
+    "package", [name for name in documented() if name != "tfnst.server"]
+)
+def test_importing_a_package_loads_nothing_heavy(package):
+    code = (
+        f"import sys, {package}\n"
+        "heavy = {'tensorflow', 'keras', 'numpy', 'PIL', 'grpc'} & set(sys.modules)\n"
+        "assert not heavy, heavy\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
