@@ -15,8 +15,9 @@ from tfnst.optimizers.optimizer import Optimizer
 PICTURES_SPEC = tf.TensorSpec([None, None, None, 3], tf.float32)
 MASKS_SPEC = tf.TensorSpec([None, None, None, 1], tf.float32)
 
-# The picture being painted, [N, H, W, 3]; engines change it in place.
-Canvas: TypeAlias = "tf.Variable | np.ndarray"
+# The picture being painted, [N, H, W, 3], which engines change in place: a tf.Variable,
+# or a NumPy array if it is painted in tiles.
+Canvas: TypeAlias = Any
 
 
 class Knobs(NamedTuple):

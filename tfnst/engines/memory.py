@@ -45,13 +45,13 @@ def free_memory() -> int:
         https://docs.kernel.org/admin-guide/cgroup-v2.html#memory-interface-files
     """
     free = psutil.virtual_memory().available
-    for limit, used in (
+    for names in (
         ("memory.max", "memory.current"),
         ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes"),
     ):
         try:
             root = pathlib.Path("/sys/fs/cgroup")
-            limit, used = (int((root / name).read_text()) for name in (limit, used))
+            limit, used = (int((root / name).read_text()) for name in names)
         except (OSError, ValueError):  # not in a container, or "max"
             continue
         free = min(free, max(limit - used, 0))

@@ -154,7 +154,8 @@ def _tiled_plans(
     larger = int(max(math.prod(map(int, each)) for each in sides))
     models = split_feature_extractor(extractor, cut)
     head = _Part(models[0], regions)
-    at_cut, tails = 0, [(None, 0, 0.0)]
+    at_cut = 0.0
+    tails: list[tuple[int | None, float, float]] = [(None, 0.0, 0.0)]
     if cut is not None:
         tail = _Part(models[1], regions)
         positions = head.stride**2

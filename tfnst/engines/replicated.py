@@ -9,7 +9,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfnst.engines.engine import Canvas, Knobs, TransferState
+from tfnst.engines.engine import Knobs, TransferState
 from tfnst.engines.whole import WholeEngine
 from tfnst.losses.objective import Targets
 from tfnst.optimizers.optimizer import Optimizer
@@ -45,7 +45,7 @@ class ReplicatedEngine:
         self.replicas = strategy.num_replicas_in_sync
         self._strategy = strategy
         self._axes = _batch_axes(plain)
-        on_each = replicated.run_compiled
+        on_each: Callable[..., Any] = replicated.run_compiled
         if jit_compile:
             on_each = tf.function(on_each, jit_compile=True)
 
@@ -89,12 +89,12 @@ class ReplicatedEngine:
 
     def run(
         self,
-        canvas: Canvas,
+        canvas: tf.Variable,
         state: TransferState,
         targets: Targets,
         knobs: Knobs,
         steps: tf.Tensor,
-    ) -> tuple[Canvas, TransferState, np.ndarray]:
+    ) -> tuple[tf.Variable, TransferState, np.ndarray]:
         """As `Engine.run`, at most MAX_GROUP steps at a time.
 
         If the devices can't share a batch evenly, its last picture is repeated. A
@@ -127,24 +127,24 @@ class ReplicatedEngine:
         return canvas, joined, history
 
     def go_back(
-        self, canvas: Canvas, good: Any, state: TransferState, step: int
-    ) -> tuple[Canvas, TransferState]:
+        self, canvas: tf.Variable, good: Any, state: TransferState, step: int
+    ) -> tuple[tf.Variable, TransferState]:
         """As `Engine.go_back`."""
         return self._plain.go_back(canvas, good, state, step)
 
     def restore(
         self,
-        canvas: Canvas,
+        canvas: tf.Variable,
         state: TransferState,
         image: np.ndarray,
         arrays: list[np.ndarray],
-    ) -> tuple[Canvas, TransferState]:
+    ) -> tuple[tf.Variable, TransferState]:
         """As `Engine.restore`."""
         return self._plain.restore(canvas, state, image, arrays)
 
     def _take(
         self,
-        image: Canvas,
+        image: tf.Variable,
         state: TransferState,
         targets: Targets,
         indices: Iterable[int],

@@ -25,7 +25,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfnst.engines.engine import Canvas, Knobs, TransferState, check_state
+from tfnst.engines.engine import Knobs, TransferState, check_state
 from tfnst.engines.tile_passes import Parts, Passes, View
 from tfnst.engines.tiles import Segment, Tile
 from tfnst.engines.whole import WholeEngine
@@ -69,17 +69,16 @@ class TiledEngine:
         self._whole = whole
         models = split_feature_extractor(whole.feature_extractor, cut)
         segments = [Segment.from_model(model) for model in models]
-        cuts = [None] if cut is None else [cut, None]
+
+        def passes(masked: bool) -> tuple[Passes, Passes | None]:
+            head = Passes(whole.objective, segments[0], cut, masked=masked)
+            if cut is None:
+                return head, None
+            return head, Passes(whole.objective, segments[1], None, masked=masked)
+
         # Before and behind the cut; with masks and without.
-        self._passes = {
-            masked: [
-                Passes(whole.objective, *each, masked=masked)
-                for each in zip(segments, cuts, strict=True)
-            ]
-            for masked in (False, True)
-        }
-        self._head, *tail = self._passes[False]
-        self._tail = tail[0] if tail else None
+        self._passes = {masked: passes(masked) for masked in (False, True)}
+        self._head, self._tail = self._passes[False]
         self._head_side, self._tail_side = head_side, tail_side
 
     @property
@@ -113,7 +112,7 @@ class TiledEngine:
     def content_targets(self, content_image: tf.Tensor | np.ndarray) -> TiledContent:
         """The targets of a picture [N, H, W, 3] in [0, 1]."""
         activations = self._empty_content(content_image.shape)
-        energies = {}
+        energies: dict[str, tf.Tensor] = {}
         for parts in self._first_pass(
             np.asarray(content_image), activations, keep=True
         ):
@@ -136,7 +135,7 @@ class TiledEngine:
 
     def run(
         self,
-        canvas: Canvas,
+        canvas: np.ndarray,
         state: TransferState,
         targets: Targets,
         knobs: Knobs,
@@ -157,7 +156,7 @@ class TiledEngine:
         return canvas, state, np.stack(history)
 
     def go_back(
-        self, canvas: Canvas, good: Any, state: TransferState, step: int
+        self, canvas: np.ndarray, good: Any, state: TransferState, step: int
     ) -> tuple[np.ndarray, TransferState]:
         """As `Engine.go_back`."""
         image = np.array(good)
@@ -168,7 +167,7 @@ class TiledEngine:
 
     def restore(
         self,
-        canvas: Canvas,
+        canvas: np.ndarray,
         state: TransferState,
         image: np.ndarray,
         arrays: list[np.ndarray],
@@ -182,14 +181,14 @@ class TiledEngine:
     ) -> tuple[terms.Losses, np.ndarray]:
         """The losses of a picture [N, H, W, 3] and the gradient of their total."""
         cut = self._empty_cut(image.shape)
-        head, *tail = self._passes[bool(targets.regions)]
+        head, tail = self._passes[bool(targets.regions)]
         activations = targets.content.activations
         parts = self._look(head, image, activations, targets.regions, cut=cut)
         variation, pairs = parts.variation, _pairs(image.shape)
         content, style, upstream = self._weigh(head, parts, targets, knobs)
         at_cut = None
-        if tail:
-            more_content, more_style, at_cut = self._behind(*tail, cut, targets, knobs)
+        if tail is not None and cut is not None:
+            more_content, more_style, at_cut = self._behind(tail, cut, targets, knobs)
             content, style = content + more_content, style + more_style
         variation = sum(s / n for s, n in zip(variation, pairs, strict=True))
         total = terms.total_loss(content, style, variation, **knobs.loss_weights())
@@ -222,7 +221,7 @@ class TiledEngine:
         self, regions: tuple[np.ndarray, ...]
     ) -> tuple[np.ndarray, ...]:
         """Masks on the grid of the cut."""
-        stride = self._head.segment.strides[self._head.cut]
+        stride = self._head.segment.stride
         return tuple(masks_at_stride(masks, stride).numpy() for masks in regions)
 
     def _weigh(
@@ -252,7 +251,7 @@ class TiledEngine:
             cut: where to write the activations at the cut; None for nowhere.
         """
         strides = passes.segment.strides
-        total = None
+        total: Any = None
         for tile in self._tiles(passes, seen):
             view = _view(passes, tile, seen, content, regions)
             parts, found, at_cut = passes.look(view)
@@ -260,8 +259,8 @@ class TiledEngine:
                 for layer in found:
                     view.content[layer][...] = found[layer].numpy()
             if cut is not None:
-                (activations,) = at_cut.values()
-                tile.core_of(cut, strides[passes.cut])[...] = activations.numpy()
+                for layer, activations in at_cut.items():
+                    tile.core_of(cut, strides[layer])[...] = activations.numpy()
             if total is not None:
                 parts = tf.nest.map_structure(tf.add, total, parts)
             total = parts
@@ -281,8 +280,8 @@ class TiledEngine:
         gradient = np.zeros_like(seen)
         for tile in self._tiles(passes, seen):
             above = {}
-            if passes.cut is not None:
-                above = {passes.cut: tile.core_of(at_cut, strides[passes.cut])}
+            if passes.cut is not None and at_cut is not None:
+                above[passes.cut] = tile.core_of(at_cut, strides[passes.cut])
             view = _view(passes, tile, seen, content, regions)
             share = passes.gradient(view, upstream, above).numpy()
             tile.of(gradient)[...] += share
@@ -298,26 +297,30 @@ class TiledEngine:
     ) -> Iterator[Parts]:
         """The parts of a picture that each segment sees."""
         cut = self._empty_cut(image.shape)
-        head, *tail = self._passes[bool(regions)]
+        head, tail = self._passes[bool(regions)]
         yield self._look(head, image, content, regions, keep=keep, cut=cut)
-        for passes in tail:
+        if tail is not None and cut is not None:
             regions = self._regions_behind(regions)
-            yield self._look(passes, cut, content, regions, keep=keep)
+            yield self._look(tail, cut, content, regions, keep=keep)
 
     def _tiles(self, passes: Passes, seen: np.ndarray) -> list[Tile]:
+        _, height, width, _ = seen.shape
         side = self._head_side if passes.sees_pixels else self._tail_side
-        return passes.segment.tiles(*seen.shape[1:3], side)
+        return passes.segment.tiles(height, width, side)
 
     def _empty_cut(self, shape: tuple[int, ...]) -> np.ndarray | None:
         """Room for the activations at the cut; None if there is no cut."""
-        return None if self._tail is None else self._head.room(self._head.cut, shape)
+        if self._head.cut is None:
+            return None
+        return self._head.room(self._head.cut, shape)
 
     def _empty_content(self, shape: tuple[int, ...]) -> dict[str, np.ndarray]:
         """Room for the content activations, by layer; all zeros."""
         room = {k: self._head.room(k, shape) for k in self._head.content_layers}
-        if self._tail is not None:
-            shape = self._empty_cut(shape).shape
-            room |= {k: self._tail.room(k, shape) for k in self._tail.content_layers}
+        cut = self._empty_cut(shape)
+        if self._tail is not None and cut is not None:
+            tail = self._tail
+            room |= {k: tail.room(k, cut.shape) for k in tail.content_layers}
         return room
 
     def _enlarge(

@@ -16,7 +16,6 @@ from tfnst.engines.engine import (
     KNOBS_SPEC,
     MASKS_SPEC,
     PICTURES_SPEC,
-    Canvas,
     Knobs,
     TransferState,
     check_state,
@@ -137,20 +136,20 @@ class WholeEngine:
 
     def run(
         self,
-        canvas: Canvas,
+        canvas: tf.Variable,
         state: TransferState,
         targets: Targets,
         knobs: Knobs,
         steps: tf.Tensor,
-    ) -> tuple[Canvas, TransferState, np.ndarray]:
+    ) -> tuple[tf.Variable, TransferState, np.ndarray]:
         """As `Engine.run`."""
         image, state, history = self.run_steps(canvas, state, targets, knobs, steps)
         canvas.assign(image)
         return canvas, state, history.numpy()
 
     def go_back(
-        self, canvas: Canvas, good: Any, state: TransferState, step: int
-    ) -> tuple[Canvas, TransferState]:
+        self, canvas: tf.Variable, good: Any, state: TransferState, step: int
+    ) -> tuple[tf.Variable, TransferState]:
         """As `Engine.go_back`."""
         canvas.assign(good)
         fresh = self.init_state(tf.convert_to_tensor(good))
@@ -158,11 +157,11 @@ class WholeEngine:
 
     def restore(
         self,
-        canvas: Canvas,
+        canvas: tf.Variable,
         state: TransferState,
         image: np.ndarray,
         arrays: list[np.ndarray],
-    ) -> tuple[Canvas, TransferState]:
+    ) -> tuple[tf.Variable, TransferState]:
         """As `Engine.restore`."""
         check_state(state, arrays)
         canvas.assign(image)

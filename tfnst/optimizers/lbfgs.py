@@ -257,11 +257,17 @@ def _quasi_newton(
     available = tf.where(wanted, tf.minimum(pairs, history), 0)
     longest = tf.reduce_max(available)
 
-    def pair(age):
+    def pair(age: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         slots = _slots((pairs - 1 - age) % history)
         return tf.gather_nd(s_ring, slots), tf.gather_nd(y_ring, slots) * free
 
-    def from_newest(age, q, alphas, rhos, scale):
+    def from_newest(
+        age: tf.Tensor,
+        q: tf.Tensor,
+        alphas: tf.Tensor,
+        rhos: tf.Tensor,
+        scale: tf.Tensor,
+    ) -> tuple[tf.Tensor, ...]:
         s, y = pair(age)
         sy, yy = _dot(s, y), _dot(y, y)
         curved = sy > _noise(q.dtype) * tf.sqrt(_dot(s, s)) * tf.sqrt(yy)
@@ -273,7 +279,7 @@ def _quasi_newton(
         scale = tf.where(used & (scale == 0), sy / yy, scale)
         return age + 1, q - _like(alpha, q) * y, alphas, rhos, scale
 
-    def from_oldest(age, r):
+    def from_oldest(age: tf.Tensor, r: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         s, y = pair(age)
         beta = rhos[age] * _dot(y, r)
         return age - 1, r + _like(alphas[age] - beta, r) * s
@@ -332,7 +338,8 @@ def _all(a: tf.Tensor) -> tf.Tensor:
 
 def _like(numbers: tf.Tensor, a: tf.Tensor) -> tf.Tensor:
     """[N] as [N, 1, ...], with as many axes as `a`."""
-    return numbers[(slice(None), *[tf.newaxis] * len(_axes(a)))]
+    index = (slice(None), *[tf.newaxis] * len(_axes(a)))
+    return numbers[index]
 
 
 def _slots(slot: tf.Tensor) -> tf.Tensor:

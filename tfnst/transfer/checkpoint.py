@@ -128,7 +128,7 @@ def load_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
         with zipfile.ZipFile(path) as archive:
             header = json.loads(archive.read(_HEADER))
             header.pop("tfnst")
-            arrays = {}
+            arrays: dict[str, Any] = {}
             for name in archive.namelist():
                 if name != _HEADER:
                     with archive.open(name) as file:

@@ -55,8 +55,8 @@ class Pace:
         self._patience = patience
         self._reasons: set[str] = set()
         # Seconds for a step of one pixel, measured at the latest scale.
-        self._rate, self._measured = None, 0
-        self._scale, self._spent, self._stepped = None, 0.0, 0
+        self._rate, self._measured = 0.0, 0
+        self._scale, self._spent, self._stepped = -1, 0.0, 0
         self._fraction = 0.0
 
     @property

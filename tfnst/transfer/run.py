@@ -214,7 +214,7 @@ class Run:
             tf.constant(level.sides),
             self._knobs.content_weight,
         )
-        regions = ()
+        regions: tuple[tf.Tensor, ...] = ()
         if self._division is not None:
             regions = (resize_mask(self._division.masks, *level.sides),)
         done = 0

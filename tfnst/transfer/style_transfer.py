@@ -206,7 +206,9 @@ def load_job(content_image: Any, style: Style, config: StyleTransferConfig) -> J
     return Job(content, style, levels, describe_source(content_image), info)
 
 
-def _start_from(config, init_image):
+def _start_from(
+    config: StyleTransferConfig, init_image: Any
+) -> tuple[StyleTransferConfig, np.ndarray | None]:
     """The settings, and the picture to start from where one is given."""
     if init_image is not None:
         named = isinstance(init_image, str) and init_image in INIT_IMAGES
