@@ -2,34 +2,16 @@
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import os
 
 import tensorflow as tf
 
-from tfnst.config import StyleTransferConfig
-from tfnst.engines import engine, whole
+from tfnst.config import StyleTransferConfig, setting_names
+from tfnst.engines import whole
 from tfnst.engines.devices import choose_precision, placement
 from tfnst.engines.replicated import ReplicatedEngine
 from tfnst.networks import backbones, features, vgg, weight_sources
-
-# Settings that the compiled loop takes as arguments or doesn't see at all: runs that
-# differ only in these share one trace.
-_RUN_SETTINGS = (
-    *engine.Knobs._fields,
-    "style_strength",
-    "initial_steps",
-    "patience",
-    "max_time",
-    "size",
-    "min_size",
-    "style_scale",
-    "max_memory",
-    "init_image",
-    "preserve_color",
-    "seed",
-)
 
 
 def load_engine(
@@ -68,9 +50,7 @@ def _key(config):
     """The configuration with defaults for what engines don't depend on, and what else
     they depend on."""
     defaults = {
-        field.name: field.default
-        for field in dataclasses.fields(config)
-        if field.name in _RUN_SETTINGS
+        name: getattr(StyleTransferConfig, name) for name in setting_names(traced=False)
     }
     if config.weights is None:
         defaults["seed"] = config.seed
