@@ -24,13 +24,13 @@ from tfnst.cli.terminal import quiet_start
     "--poll-seconds",
     type=float,
     metavar="X",
-    help="Time between two looks for new versions.",
+    help="Seconds between checks for new versions.",
 )
 @click.option(
     "--grace",
     type=float,
     metavar="X",
-    help="Seconds that requests have to finish when the server stops.",
+    help="Seconds that running requests are given when the server stops.",
 )
 @click.option("--certificate", type=click.Path(), metavar="FILE", help="For TLS.")
 @click.option("--private-key", type=click.Path(), metavar="FILE", help="For TLS.")
