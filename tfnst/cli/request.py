@@ -22,7 +22,10 @@ if TYPE_CHECKING:
 @output_option
 @click.option("--model", metavar="TEXT", help="Name of the model.")
 @click.option(
-    "--version", type=int, metavar="N", help="Version of the model; by default the newest."
+    "--version",
+    type=int,
+    metavar="N",
+    help="Version of the model; by default the newest.",
 )
 @click.option("--version-label", metavar="TEXT", help="Label of a version.")
 @click.option("--root-certificates", type=click.Path(), metavar="FILE", help="For TLS.")
