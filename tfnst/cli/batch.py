@@ -14,6 +14,7 @@ from tfnst.cli.options import (
     Command,
     add_options,
     config_options,
+    file_option,
     grouped,
     read_config,
     saving_options,
@@ -66,27 +67,22 @@ def picture_options(command: Command) -> Command:
     return add_options(
         grouped(command, "pictures", Pictures),
         click.argument("contents", type=click.Path(), nargs=-1, metavar="CONTENT..."),
-        click.option(
+        file_option(
             "-s",
             "--style",
             "styles",
-            type=click.Path(),
             multiple=True,
-            metavar="FILE",
             help="Style image; repeat it to paint every content in every style.",
         ),
-        click.option(
+        file_option(
             "--pairs",
-            type=click.Path(),
-            metavar="FILE",
             help="CSV file with the columns content and style, instead of CONTENT and "
             "--style.",
         ),
-        click.option(
+        file_option(
             "-o",
             "--output",
             required=True,
-            type=click.Path(),
             metavar="DIR",
             help="Folder for the pictures, which are named CONTENT_STYLE.png.",
         ),
@@ -187,10 +183,8 @@ def worker_options(command: Command) -> Command:
 
 @click.command()
 @picture_options
-@click.option(
+@file_option(
     "--report",
-    type=click.Path(),
-    metavar="FILE",
     help="Where to write what became of each picture, as JSON; report.json in DIR by "
     "default.",
 )

@@ -21,13 +21,20 @@ DEFAULTS = StyleTransferConfig()
 _TYPES = {"int": (int, "N"), "float": (float, "X")}
 
 Command = Callable[..., Any]
+Option = Callable[[Command], Command]
 
 
-def add_options(command: Command, *options: Callable[[Command], Command]) -> Command:
+def add_options(command: Command, *options: Option) -> Command:
     """Adds options to a command; `--help` shows them in this order."""
     for option in reversed(options):
         command = option(command)
     return command
+
+
+def file_option(*names: str, help: str, **settings: Any) -> Option:
+    """An option for the path of a file; the settings are `click.option`'s."""
+    settings = {"metavar": "FILE"} | settings
+    return click.option(*names, type=click.Path(), help=help, **settings)
 
 
 def grouped(command: Command, name: str, make: Callable[..., Any]) -> Command:
@@ -49,7 +56,7 @@ def grouped(command: Command, name: str, make: Callable[..., Any]) -> Command:
 
 
 def config_options(command: Command) -> Command:
-    """Adds an option for every setting, and files and names of several."""
+    """Adds an option for every setting, and those that give several at once."""
     return add_options(
         command,
         click.option(
@@ -57,10 +64,8 @@ def config_options(command: Command) -> Command:
             type=click.Choice(list(PRESETS)),
             help="Several settings by one name; --config and options override it.",
         ),
-        click.option(
+        file_option(
             "--config",
-            type=click.Path(),
-            metavar="FILE",
             help="Settings from a TOML file; options given here override it.",
         ),
         *_setting_options(setting_names()),
@@ -85,7 +90,7 @@ def network_options(command: Command) -> Command:
 
 def _setting_options(
     names: Sequence[str], default_of: str | None = None
-) -> list[Callable[[Command], Command]]:
+) -> list[Option]:
     """One option for each setting, with the setting's name, help and default."""
     return [
         _setting_option(field, default_of)
@@ -94,9 +99,7 @@ def _setting_options(
     ]
 
 
-def _setting_option(
-    field: dataclasses.Field[Any], default_of: str | None
-) -> Callable[[Command], Command]:
+def _setting_option(field: dataclasses.Field[Any], default_of: str | None) -> Option:
     about, default = field.metadata, default_of or field.default
     if isinstance(default, tuple):
         default = ",".join(default)
@@ -120,12 +123,10 @@ def _setting_option(
 
 def output_option(command: Command) -> Command:
     """Adds the option for the file of the painted picture."""
-    return click.option(
+    return file_option(
         "-o",
         "--output",
         required=True,
-        type=click.Path(),
-        metavar="FILE",
         help="Where to write the picture: .png, .jpg, .webp or .tif.",
     )(command)
 
@@ -161,7 +162,7 @@ def given(options: dict[str, Any]) -> dict[str, Any]:
 
 
 def read_config(options: dict[str, Any]) -> StyleTransferConfig:
-    """The configuration that options stand for, `--init-image` being no picture."""
+    """The configuration that options stand for; `--init-image` must be a name."""
     config, init_image = read_settings(options)
     if init_image is not None:
         config = config.replace(init_image=init_image)

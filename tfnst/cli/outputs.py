@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tfnst.cli.options import Command, add_options, grouped, output_option
+from tfnst.cli.options import (
+    Command,
+    add_options,
+    file_option,
+    grouped,
+    output_option,
+)
 
 if TYPE_CHECKING:
     from tfnst.images.style_images import StyleImage
@@ -91,10 +97,8 @@ def output_options(command: Command) -> Command:
     return add_options(
         grouped(command, "outputs", Outputs),
         output_option,
-        click.option(
+        file_option(
             "--sheet",
-            type=click.Path(),
-            metavar="FILE",
             help="Also write content, style and result side by side.",
         ),
         click.option(
@@ -103,10 +107,8 @@ def output_options(command: Command) -> Command:
             metavar="N",
             help="Also write the picture after every N steps, as OUTPUT-STEP.suffix.",
         ),
-        click.option(
+        file_option(
             "--timelapse",
-            type=click.Path(),
-            metavar="FILE",
             help="Also write a film of the run: .gif, .webp or .mp4.",
         ),
         click.option(
@@ -116,10 +118,8 @@ def output_options(command: Command) -> Command:
             metavar="N",
             help="Longest side of the film in pixels.  [default: 512]",
         ),
-        click.option(
+        file_option(
             "--plot",
-            type=click.Path(),
-            metavar="FILE",
             help="Also plot the losses over the steps: .png, .svg or .pdf.",
         ),
     )

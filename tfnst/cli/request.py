@@ -6,7 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tfnst.cli.options import given, gps_option, output_option, request_options
+from tfnst.cli.options import (
+    file_option,
+    given,
+    gps_option,
+    output_option,
+    request_options,
+)
 from tfnst.cli.styles import style_arguments
 from tfnst.cli.terminal import EXIT_BAD_INPUT, EXIT_FAILED, fail, one_line, quiet_start
 from tfnst.config import setting_names
@@ -28,11 +34,9 @@ if TYPE_CHECKING:
     help="Version of the model; by default the newest.",
 )
 @click.option("--version-label", metavar="TEXT", help="Label of a version.")
-@click.option("--root-certificates", type=click.Path(), metavar="FILE", help="For TLS.")
-@click.option(
-    "--client-certificate", type=click.Path(), metavar="FILE", help="For mutual TLS."
-)
-@click.option("--client-key", type=click.Path(), metavar="FILE", help="For mutual TLS.")
+@file_option("--root-certificates", help="For TLS.")
+@file_option("--client-certificate", help="For mutual TLS.")
+@file_option("--client-key", help="For mutual TLS.")
 @click.option(
     "--timeout",
     type=float,

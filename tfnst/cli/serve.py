@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from tfnst.cli.options import given
+from tfnst.cli.options import file_option, given
 from tfnst.cli.terminal import quiet_start
 
 
@@ -32,9 +32,9 @@ from tfnst.cli.terminal import quiet_start
     metavar="X",
     help="Seconds that running requests are given when the server stops.",
 )
-@click.option("--certificate", type=click.Path(), metavar="FILE", help="For TLS.")
-@click.option("--private-key", type=click.Path(), metavar="FILE", help="For TLS.")
-@click.option("--client-ca", type=click.Path(), metavar="FILE", help="For mutual TLS.")
+@file_option("--certificate", help="For TLS.")
+@file_option("--private-key", help="For TLS.")
+@file_option("--client-ca", help="For mutual TLS.")
 @click.option("--metrics-port", type=int, metavar="N", help="Port for Prometheus.")
 def serve(directory: str, **options: Any) -> None:
     """Serves the SavedModels in DIRECTORY as TensorFlow Serving does.

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from tfnst.cli.options import Command, add_options, grouped
+from tfnst.cli.options import Command, add_options, file_option, grouped
 
 if TYPE_CHECKING:
     from tfnst.images.style_images import StyleImage
@@ -20,22 +20,18 @@ def style_arguments(command: Command) -> Command:
         click.argument(
             "styles", metavar="STYLE[:WEIGHT[:SCALE]]...", nargs=-1, required=True
         ),
-        click.option(
+        file_option(
             "--region",
             "regions",
-            type=click.Path(),
             multiple=True,
-            metavar="FILE",
             help="Grey picture stretched over CONTENT: the style goes where it is "
             "white. Give it once per STYLE, in the same order; - gives a style what "
             "the others leave.",
         ),
-        click.option(
+        file_option(
             "--style-mask",
             "style_masks",
-            type=click.Path(),
             multiple=True,
-            metavar="FILE",
             help="Grey picture stretched over STYLE: the style is taken from where it "
             "is white. Give it once per STYLE, in the same order; - takes all of it.",
         ),

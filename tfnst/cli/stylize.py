@@ -13,6 +13,7 @@ from tfnst.cli.options import (
     Command,
     add_options,
     config_options,
+    file_option,
     grouped,
     read_settings,
     saving_options,
@@ -41,10 +42,8 @@ def checkpoint_options(command: Command) -> Command:
     """Adds the options for checkpoints, received as `checkpoints`."""
     return add_options(
         grouped(command, "checkpoints", Checkpoints),
-        click.option(
+        file_option(
             "--checkpoint",
-            type=click.Path(),
-            metavar="FILE",
             help="Keep the state of the run in this file, for --resume.",
         ),
         click.option(
@@ -54,10 +53,8 @@ def checkpoint_options(command: Command) -> Command:
             metavar="X",
             help="Shortest time between two checkpoints.  [default: 60]",
         ),
-        click.option(
+        file_option(
             "--resume",
-            type=click.Path(),
-            metavar="FILE",
             help="Continue the run that kept this file, with its settings.",
         ),
     )
@@ -68,11 +65,9 @@ def checkpoint_options(command: Command) -> Command:
 @style_arguments
 @output_options
 @checkpoint_options
-@click.option(
+@file_option(
     "--from",
     "painted",
-    type=click.Path(),
-    metavar="FILE",
     help="Take the settings from a picture painted by tfnst; options given here "
     "override them.",
 )
