@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import pathlib
 import sys
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
@@ -208,15 +209,14 @@ def batch(
         from tfnst.batch import storage
         from tfnst.cli.progress import BatchBars
     items = pictures.plan(bits=saving["bits"])
-    if report is None:
-        report = storage.join(pictures.output, "report.json")
-    with BatchBars() as bars, _reported(items, report):
+    path = report or storage.join(pictures.output, "report.json")
+    with BatchBars() as bars, _reported(items, path):
         workers.paint(items, config, saving, bars.update)
-    _finish(items, pictures.output, report)
+    _finish(items, pictures.output, path)
 
 
 @contextlib.contextmanager
-def _reported(items: Sequence[BatchItem], report: str) -> Iterator[None]:
+def _reported(items: Sequence[BatchItem], report: str | pathlib.Path) -> Iterator[None]:
     """Writes the report when a batch begins and however it ends."""
     from tfnst.batch import storage
     from tfnst.batch.items import write_report
@@ -231,7 +231,9 @@ def _reported(items: Sequence[BatchItem], report: str) -> Iterator[None]:
             write_report(items, path)
 
 
-def _finish(items: Sequence[BatchItem], output: str, report: str) -> None:
+def _finish(
+    items: Sequence[BatchItem], output: str, report: str | pathlib.Path
+) -> None:
     """Says what became of a batch, and ends the command with the code for it."""
     from tfnst.batch.items import FAILED, LEFT, count
 

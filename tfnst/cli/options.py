@@ -105,6 +105,7 @@ def _setting_option(field: dataclasses.Field[Any], default_of: str | None) -> Op
         default = ",".join(default)
     # The default is shown but not passed on: it lives in StyleTransferConfig.
     shown = "" if default is None else f"  [default: {default}]"
+    value: dict[str, Any]
     if about["metavar"] is not None:
         value = {"metavar": about["metavar"]}
     elif about["choices"]:
