@@ -1,9 +1,9 @@
-"""Paints a photo by each way of keeping its colours, and puts them side by side.
+"""Paints a photo in each colour mode, and shows the pictures side by side.
 
     python examples/color_modes.py [--size 256] [--out color_modes.jpg]
 
-The upper row has the photo, then a picture a mode; below each is the style as that run
-looks at it.
+The upper row has the photo, then one picture per mode; below each picture is the style
+as that run sees it.
 """
 
 import argparse
@@ -48,12 +48,12 @@ def main():
 
 
 def to_pil(picture):
-    """The first of a batch of pictures in [0, 1], for Pillow."""
+    """The first picture of a batch in [0, 1], as a PIL image."""
     return Image.fromarray(np.uint8(255 * np.asarray(picture[0]) + 0.5))
 
 
 def sheet(rows, cell):
-    """Pictures in rows and columns; all but those of the first row are half as high."""
+    """Pictures in rows and columns; rows after the first are half as high."""
     width, height = cell
     columns = max(map(len, rows))
     heights = [height] + [height // 2] * (len(rows) - 1)

@@ -1,8 +1,8 @@
-"""Paints every photo in every style of a folder, and puts the pictures on one sheet.
+"""Paints every photo of a folder in every style, and shows the pictures on one sheet.
 
     python examples/contact_sheet.py [--size 400] [--out contact_sheet.jpg]
 
-Photos are the files photo_*, styles the files style_* of `--images`.
+The photos are the files photo_* in the folder `--images`, the styles the files style_*.
 """
 
 import argparse
@@ -25,7 +25,7 @@ def main():
     photos = sorted(arguments.images.glob("photo_*"))
     rows = [[None, *map(Image.open, photos)]]
     for style in sorted(arguments.images.glob("style_*")):
-        # What is known of the style is worked out once for all photos.
+        # The style is analysed once for all photos.
         style_transfer = tfnst.StyleTransfer(style, size=arguments.size)
         row = [Image.open(style)]
         for photo in photos:
@@ -36,7 +36,7 @@ def main():
 
 
 def sheet(rows, side):
-    """Pictures in rows and columns, each in a cell of equal size."""
+    """Pictures in rows and columns, in cells of equal size."""
     cell = side, round(side * 3 / 4)
     columns = max(map(len, rows))
     page = Image.new(

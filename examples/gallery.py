@@ -1,8 +1,8 @@
-"""Paints the pictures of docs/gallery.md: a strip for each option that changes them.
+"""Paints the pictures of docs/gallery.md: one strip for each option.
 
     python examples/gallery.py [--size 256] [--out docs/images] [NAMES...]
 
-With names only those strips are painted: `style_scale` is gallery_style_scale.jpg.
+Given names, it paints only these strips: `style_scale` is gallery_style_scale.jpg.
 """
 
 import argparse
@@ -30,7 +30,9 @@ def main():
     arguments = parser.parse_args()
     unknown = sorted(set(arguments.names) - set(STRIPS))
     if unknown:
-        parser.error(f"no strips: {', '.join(unknown)}; there are {', '.join(STRIPS)}")
+        parser.error(
+            f"no such strips: {', '.join(unknown)}; choose from {', '.join(STRIPS)}"
+        )
     arguments.out.mkdir(parents=True, exist_ok=True)
     for name in arguments.names or STRIPS:
         pictures = STRIPS[name](arguments.size)
@@ -39,14 +41,14 @@ def main():
 
 
 def each(content, style, *variants):
-    """A strip of one photo, painted by several settings."""
+    """A strip of one photo, painted with different settings."""
     return lambda size: [
         paint(content, style, size=size, **settings).image for settings in variants
     ]
 
 
 def styles(content, *blends):
-    """A strip of one photo, painted in several styles by the defaults."""
+    """A strip of one photo, painted in different styles with the default settings."""
     return lambda size: [paint(content, blend, size=size).image for blend in blends]
 
 
@@ -58,7 +60,7 @@ def paint(content, style, **settings):
 
 
 def blend(first, second):
-    """Mosaic and ink hatching, in these parts."""
+    """A blend of mosaic and ink hatching in these proportions."""
     return [
         tfnst.StyleImage(image=MOSAIC, weight=first),
         tfnst.StyleImage(image=HATCHING, weight=second),
@@ -70,7 +72,7 @@ def part(mask):
 
 
 def sky():
-    """White on the sky of the style picture, black on its hills and its field."""
+    """White on the sky of the style image, black on its hills and field."""
     mask = np.zeros(SIDES, np.float32)
     mask[: SIDES[0] * 2 // 3] = 1
     return mask
@@ -85,7 +87,7 @@ def progress(size):
             del moments[0]
             pictures.append(progress.image())
 
-    # Callbacks otherwise come by the clock.
+    # Without this, callbacks come about twice a second.
     settings = {"callback": watch, "callback_steps": 1}
     result = paint(ROCKET, GLASS, size=size, **settings)
     shown = [picture.resize(result.image.size) for picture in pictures]
@@ -93,7 +95,7 @@ def progress(size):
 
 
 def everything(size):
-    """A cut-out photo, two styles in two regions, a kept part, and its own colours."""
+    """A cut-out photo in two styles by region, its eyes kept, in three colour modes."""
     rgb = np.asarray(Image.open(CAT).convert("RGB"))
     alpha = Image.fromarray(np.uint8(255 * oval(0.45, 0.5, 0.42, 0.47)))
     head = np.dstack([rgb, alpha.resize(rgb.shape[1::-1])])
@@ -106,7 +108,7 @@ def everything(size):
     pictures = [Image.fromarray(head)]
     with tempfile.TemporaryDirectory() as folder:
         for mode in ("none", "transport", "luminance"):
-            # Alpha is in the file; `result.image` has none.
+            # Only the file has alpha, `result.image` doesn't.
             path = pathlib.Path(folder) / f"{mode}.png"
             paint(head, blend, size=size, preserve_color=mode).save(path)
             pictures.append(Image.open(path).copy())
@@ -115,14 +117,14 @@ def everything(size):
 
 
 def oval(x, y, width, height):
-    """White in an oval, soft at its edge; its middle and radii in shares of a photo."""
+    """A white oval with a soft edge; its centre and radii are shares of the sides."""
     rows, columns = ((np.indices(SIDES).T + 0.5) / SIDES).T
     distance = np.hypot((columns - x) / width, (rows - y) / height)
     return np.clip((1.1 - distance) / 0.2, 0, 1).astype("float32")
 
 
 def over_chequers(picture):
-    """Over light and dark squares, so that it is seen where it is transparent."""
+    """A picture over light and dark squares, which show where it is transparent."""
     y, x = np.indices(picture.size[::-1]) // 8
     grey = np.where((x + y) % 2, 0.8, 0.6)[..., None]
     pixels = np.asarray(picture.convert("RGBA")) / 255

@@ -1,14 +1,14 @@
-"""Paint the sample style pictures of tfnst.
+"""Paints the sample style pictures of tfnst.
 
-Every picture is painted from a seed, with nothing but numpy and Pillow; none of
+Every picture is computed from a seed, with nothing but NumPy and Pillow; none of
 them is a copy of a painting:
 
-* ``swirls``: oil paint laid on in thick strokes along a whirling sky;
+* ``swirls``: oil paint in thick strokes along a swirling sky;
 * ``stained_glass``: a leaded rose window with the light behind it;
 * ``ink_hatching``: hills in pen and sepia wash on warm paper;
 * ``mosaic``: a vine scroll in glass and gold stones.
 
-The pictures are the project's own work, under Apache-2.0 like the rest of it.
+The pictures are the project's own work and under Apache-2.0, like the rest of it.
 
 Usage: ``python examples/paint_styles.py [--only NAME] [--output-dir DIR]``
 """

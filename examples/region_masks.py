@@ -1,9 +1,9 @@
-"""Paints a photo in two styles with a soft edge between, and an oval of it in one.
+"""Paints a photo in two styles side by side, then in one style around an oval.
 
     python examples/region_masks.py [--size 384] [--out region_masks.jpg]
 
-The upper row has the photo, then the picture in two styles, then that of which the
-rest is kept; below the last two is the mask of the first style.
+The upper row has the photo, then the picture in two styles, then the one whose oval is
+kept; below the last two is the mask of the first style.
 """
 
 import argparse
@@ -57,14 +57,14 @@ def main():
 
 
 def left_half():
-    """White on the left, black on the right, soft over a tenth of the width."""
+    """White on the left, black on the right, with a soft edge a tenth as wide."""
     height, width = SIDES
     x = (np.arange(width) + 0.5) / width
     return np.tile(np.clip(0.5 + (0.5 - x) / 0.1, 0, 1), (height, 1)).astype("float32")
 
 
 def oval_mask():
-    """A white oval in the middle, soft at its edge."""
+    """A white oval in the middle, with a soft edge."""
     y, x = ((np.indices(SIDES).T + 0.5) / SIDES).T * 2 - 1
     distance = np.hypot(x / 0.62, y / 0.9)
     return np.clip((1.1 - distance) / 0.2, 0, 1).astype("float32")

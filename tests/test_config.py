@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from tfnst import StyleTransferConfig
+from tfnst.config import picture_settings, setting_names
 
 
 def test_is_frozen_hashable_and_equal_by_value():
@@ -109,8 +110,8 @@ def test_to_dict_holds_every_setting_as_json_does():
         *(
             (
                 {"max_time": value},
-                "`max_time` must be seconds, above 0, or a text such as '90s', '5m' or "
-                f"'1h'. Received: {value!r}",
+                "`max_time` must be a number of seconds above 0, or text such as "
+                f"'90s', '5m' or '1h'. Received: {value!r}",
             )
             for value in (0, -3, "", "m", "5 days", "0s", "nan", math.inf, True, [1])
         ),
@@ -139,11 +140,11 @@ def test_to_dict_holds_every_setting_as_json_does():
         ),
         (
             {"learning_rate": 0},
-            "`learning_rate` must be a number above 0 and at most 1. Received: 0.0",
+            "`learning_rate` must be a number above 0 and at most 1. Received: 0",
         ),
         (
             {"ema_momentum": 1},
-            "`ema_momentum` must be a number from 0 to below 1. Received: 1.0",
+            "`ema_momentum` must be a number from 0 to below 1. Received: 1",
         ),
         (
             {"init_image": "grey"},
@@ -162,13 +163,13 @@ def test_to_dict_holds_every_setting_as_json_does():
         ),
         (
             {"content_layer_weights": (1, 2)},
-            "`content_layer_weights` must be 1 finite numbers, 0 or more, not all 0. "
-            "Received: (1, 2)",
+            "`content_layer_weights` must be one finite number per layer (1), each "
+            "0 or more and not all 0. Received: (1, 2)",
         ),
         (
             {"style_layer_weights": (1, 2, 3, 4, -5)},
-            "`style_layer_weights` must be 5 finite numbers, 0 or more, not all 0. "
-            "Received: (1, 2, 3, 4, -5)",
+            "`style_layer_weights` must be one finite number per layer (5), each "
+            "0 or more and not all 0. Received: (1, 2, 3, 4, -5)",
         ),
     ],
 )
@@ -197,7 +198,10 @@ def test_a_time_is_a_number_of_seconds(given, seconds):
 
 def test_replace_checks_names_and_values():
     assert StyleTransferConfig().replace(steps=3).steps == 3
-    with pytest.raises(ValueError, match=r"^`epochs` is not a setting; there are: "):
+    with pytest.raises(
+        ValueError,
+        match=r"^`epochs` is not a setting; choose from backbone, ",
+    ):
         StyleTransferConfig().replace(epochs=3)
     with pytest.raises(ValueError, match=r"^`steps` must be an integer"):
         StyleTransferConfig().replace(steps=0)
@@ -223,3 +227,40 @@ def test_style_strength_sets_the_weights_that_are_not_given():
     # A copy follows the knob, too.
     copy = StyleTransferConfig().replace(style_strength=1)
     assert copy.loss_weights()["style_weight"] == 320
+
+
+def test_settings_say_what_they_change():
+    assert setting_names() == tuple(StyleTransferConfig().to_dict())
+    assert setting_names(exported=False) == (
+        "device", "patience", "max_time", "max_memory",
+    )  # fmt: skip
+    assert setting_names(network=True) == ("backbone", "weights", "seed")
+    # What doesn't change the picture belongs to the machine, but not the reverse.
+    assert setting_names(picture=False) == ("device", "max_memory")
+    assert setting_names(machine=True, picture=True) == ("max_time",)
+    # A server compiles its loop once, for all requests.
+    requested = setting_names(requested=True)
+    assert len(requested) == 9
+    assert setting_names(requested=True, traced=False, exported=True) == requested
+    with pytest.raises(KeyError):
+        setting_names(visible=True)
+
+
+def test_settings_that_change_the_picture():
+    settings = StyleTransferConfig().to_dict() | {"brush": 3}
+    others = {"device", "max_memory"}
+    assert picture_settings(settings | {"device": "gpu", "max_memory": 2}) == {
+        name: value for name, value in settings.items() if name not in others
+    }
+
+
+def test_the_loop_is_traced_once_for_all_of_its_arguments():
+    from tfnst.engines.engine import Knobs
+
+    assert set(Knobs._fields) <= set(setting_names(traced=False))
+
+
+def test_defaults_are_among_the_choices():
+    for field in dataclasses.fields(StyleTransferConfig):
+        choices = field.metadata["choices"]
+        assert not choices or field.default in choices

@@ -1,15 +1,12 @@
-"""Settings by one word, and what goes before them."""
+"""Presets: several settings by one name, and what overrides them."""
 
 import re
 
 import pytest
 
 import tfnst
-from tests.cli.test_commands import TINY_OPTIONS, names, pictures, run_here  # noqa: F401
 from tests.helpers import TINY, picture
-from tfnst.config import preset_settings
-from tfnst.images.manifest import read_manifest
-from tfnst.presets import PRESETS
+from tfnst.config import PRESETS, preset_settings
 
 CONTENT, STYLE = picture(60, 80, seed=1), picture(50, 40, seed=2)
 
@@ -37,7 +34,7 @@ def test_other_presets_are_refused(preset):
         tfnst.StyleTransferConfig.from_preset(preset)
 
 
-def test_arguments_go_before_presets_and_presets_before_configurations():
+def test_arguments_override_presets_and_presets_override_configurations():
     config = TINY.replace(steps=9)
     expected = TINY.replace(**preset_settings("fast") | {"size": 48})
     result = tfnst.stylize(CONTENT, STYLE, config=config, preset="fast", size=48)
@@ -49,37 +46,3 @@ def test_arguments_go_before_presets_and_presets_before_configurations():
         [CONTENT], [STYLE], config=config, preset="fast", size=48
     )
     assert item.result.config == expected
-
-
-def test_options_and_files_go_before_presets(pictures, monkeypatch, capsys):  # noqa: F811
-    (pictures / "my.toml").write_text("initial_steps = 2\nseed = 5\n")
-    tiny = TINY_OPTIONS[: TINY_OPTIONS.index("--steps")]
-    code, _, err = run_here(
-        monkeypatch, capsys, pictures, "stylize", "content.png", "style.png",
-        "-o", "out.png", *tiny, "--preset", "fast", "--config", "my.toml",
-    )  # fmt: skip
-    assert (code, err) == (0, "")
-    told = read_manifest(pictures / "out.png")["settings"]
-    expected = TINY.replace(**preset_settings("fast") | {"size": 48})
-    assert told == expected.replace(initial_steps=2, seed=5).to_dict()
-    assert "preset" not in told
-    # A preset takes the place of what a picture was painted by.
-    code, _, err = run_here(
-        monkeypatch, capsys, pictures, "stylize", "content.png", "style.png",
-        "-o", "new.png", "--from", "out.png", "--preset", "balanced", "--size", "48",
-        "--steps", "2",
-    )  # fmt: skip
-    assert (code, err) == (0, "")
-    told = read_manifest(pictures / "new.png")["settings"]
-    assert (told["steps"], told["initial_steps"], told["seed"]) == (2, None, 5)
-
-
-def test_an_unknown_preset_is_bad_input(pictures, monkeypatch, capsys):  # noqa: F811
-    for command in ("stylize", "batch"):
-        code, out, err = run_here(
-            monkeypatch, capsys, pictures, command, "content.png", "style.png",
-            "-o", "out.png", "--preset", "slow",
-        )  # fmt: skip
-        assert (code, out) == (2, "")
-        assert err.startswith("tfnst: error: Invalid value for '--preset': 'slow' is")
-    assert names(pictures) == ["content.png", "style.png"]

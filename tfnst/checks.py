@@ -1,9 +1,19 @@
-"""How errors name an argument: "`name` must be X. Received: Y"."""
+"""Checks of arguments, and how their errors read: "`name` must be X. Received: Y".
+
+Each check takes the argument's name and value and returns the value to use, in the type
+that it says; it raises ValueError for anything else.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import math
+import operator
+import os
 from collections.abc import Sequence
 from typing import Any
+
+_SECONDS = {"s": 1, "m": 60, "h": 3600}
 
 
 def argument_error(name: str, expected: str, received: str) -> ValueError:
@@ -14,10 +24,137 @@ def show_type(value: Any) -> str:
     return "None" if value is None else f"a value of type {type(value).__name__}"
 
 
-def check_choice(argument: str, value: str, choices: Sequence[str]) -> None:
-    """Raises ValueError for what isn't one of the choices."""
+def check_choice(name: str, value: Any, choices: Sequence[str]) -> str:
+    """One of the choices."""
     if not isinstance(value, str) or value not in choices:
-        raise ValueError(
-            f"`{argument}` must be one of {', '.join(map(repr, choices))}. "
-            f"Received: {value!r}"
+        expected = f"one of {', '.join(map(repr, choices))}"
+        raise argument_error(name, expected, repr(value))
+    return value
+
+
+def check_integer(
+    name: str,
+    value: Any,
+    low: int,
+    high: int | None = None,
+    *,
+    whole_floats: bool = False,
+) -> int:
+    """An integer from `low` to `high`, or any from `low` up where `high` is None.
+
+    Args:
+        name: of the argument.
+        value: an integer, which may be NumPy's. True and False are not integers.
+        low: the smallest allowed.
+        high: the largest allowed.
+        whole_floats: whether 7.0 counts as 7.
+    """
+    number = None
+    if not isinstance(value, bool | str):
+        with contextlib.suppress(TypeError, ValueError, OverflowError):
+            number = int(value) if whole_floats else operator.index(value)
+    # 7.5 isn't the integer that it was cut to.
+    if (
+        number is None
+        or number != value
+        or number < low
+        or (high is not None and number > high)
+    ):
+        expected = (
+            f"an integer, {low} or more"
+            if high is None
+            else f"an integer from {low} to {high}"
         )
+        raise argument_error(name, expected, repr(value))
+    return number
+
+
+def check_number(
+    name: str,
+    value: Any,
+    expected: str,
+    *,
+    low: float = -math.inf,
+    high: float = math.inf,
+    above: float = -math.inf,
+    below: float = math.inf,
+) -> float:
+    """A finite number within bounds.
+
+    Args:
+        name: of the argument.
+        value: a number, which may be NumPy's. True and False are not numbers.
+        expected: the bounds in words, for the error.
+        low: the smallest allowed.
+        high: the largest allowed.
+        above: what it must be greater than.
+        below: what it must be less than.
+    """
+    try:
+        number = float(value)
+    except (TypeError, ValueError, OverflowError):
+        number = math.nan
+    if (
+        isinstance(value, bool | str)
+        or not math.isfinite(number)
+        or not low <= number <= high
+        or not above < number < below
+    ):
+        raise argument_error(name, expected, repr(value))
+    return number
+
+
+def check_seconds(name: str, value: Any) -> float:
+    """Seconds above 0, from a number or from a text such as '90', '90s', '5m', '1h'."""
+    number, factor = value, 1
+    if isinstance(value, str) and value[-1:] in _SECONDS:
+        number, factor = value[:-1], _SECONDS[value[-1]]
+    try:
+        seconds = factor * float(number)
+    except (TypeError, ValueError, OverflowError):
+        seconds = math.nan
+    if isinstance(value, bool) or not 0 < seconds < math.inf:
+        expected = "a number of seconds above 0, or text such as '90s', '5m' or '1h'"
+        raise argument_error(name, expected, repr(value))
+    return seconds
+
+
+def check_text(name: str, value: Any) -> str:
+    """A name or a path, as text."""
+    if not isinstance(value, str | os.PathLike) or not os.fspath(value):
+        raise argument_error(name, "a name or a path", repr(value))
+    return os.fspath(value)
+
+
+def check_layers(name: str, value: Any) -> tuple[str, ...]:
+    """One or more different layer names; a single one may be given as text."""
+    try:
+        layers = (value,) if isinstance(value, str) else tuple(value)
+    except TypeError:
+        layers = ()
+    if (
+        not layers
+        or not all(isinstance(layer, str) and layer for layer in layers)
+        or len(set(layers)) != len(layers)
+    ):
+        expected = "one or more different layer names"
+        raise argument_error(name, expected, repr(value))
+    return layers
+
+
+def check_layer_weights(name: str, value: Any, count: int) -> tuple[float, ...]:
+    """One finite number for each of `count` layers, each 0 or more and not all 0."""
+    try:
+        numbers = tuple(float(weight) for weight in value)
+    except (TypeError, ValueError, OverflowError):
+        numbers = ()
+    if (
+        len(numbers) != count
+        or not all(math.isfinite(n) and n >= 0 for n in numbers)
+        or not any(numbers)
+    ):
+        expected = (
+            f"one finite number per layer ({count}), each 0 or more and not all 0"
+        )
+        raise argument_error(name, expected, repr(value))
+    return numbers

@@ -1,14 +1,22 @@
-"""StyleTransferConfig: every setting of a run, its default and its limits."""
+"""StyleTransferConfig: every setting of a run, its default, its check and its uses."""
 
 from __future__ import annotations
 
 import dataclasses
-import math
-import os
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
-from tfnst.limits import MAX_SEED, MAX_SIZE, MAX_STEPS, MIN_SIZE
-from tfnst.presets import PRESETS
+from tfnst.checks import (
+    check_choice,
+    check_integer,
+    check_layer_weights,
+    check_layers,
+    check_number,
+    check_seconds,
+    check_text,
+)
+from tfnst.limits import MAX_SCALE, MAX_SEED, MAX_SIZE, MAX_STEPS, MIN_SCALE, MIN_SIZE
 
 BACKBONES = ("vgg19", "vgg16")
 POOLINGS = ("max", "average")
@@ -22,117 +30,207 @@ DEVICES = ("auto", "cpu", "gpu", "tpu")
 
 LOSS_WEIGHTS = ("content_weight", "style_weight", "total_variation_weight")
 
+# How each preset differs from the defaults; docs/runs.md says what they cost.
+PRESETS: dict[str, dict[str, Any]] = {
+    "fast": {"steps": 10},
+    "balanced": {},
+    "fine": {"size": 1024},
+    "poster": {"size": 2048, "steps": 10, "initial_steps": 100},
+}
 
-_SECONDS = {"s": 1, "m": 60, "h": 3600}
+_SHARE = partial(check_number, expected="a number from 0 to 1", low=0, high=1)
+_WEIGHT = partial(check_number, expected="a finite number, 0 or more", low=0)
+_STEPS = partial(check_integer, low=1, high=MAX_STEPS, whole_floats=True)
+_SIDE = partial(check_integer, low=MIN_SIZE, high=MAX_SIZE, whole_floats=True)
 
 
-def _setting(default: Any, help: str) -> Any:
-    """A dataclass field whose help text the command line shows as it is."""
-    return dataclasses.field(default=default, metadata={"help": help})
+def _setting(
+    default: Any,
+    help: str,
+    *,
+    check: Callable[[str, Any], Any] | None = None,
+    choices: tuple[str, ...] = (),
+    metavar: str | None = None,
+    traced: bool = True,
+    picture: bool = True,
+    machine: bool = False,
+    exported: bool = True,
+    requested: bool = False,
+    network: bool = False,
+) -> Any:
+    """A field of StyleTransferConfig with everything that is to be known of it.
+
+    Args:
+        default: its default.
+        help: what the command line says of it.
+        check: takes the name and a value and returns the value to keep, or raises
+            ValueError. A setting whose type allows None is not checked when it is None.
+        choices: the allowed values, in place of `check`.
+        metavar: what the command line shows as its value; the option then takes text.
+        traced: whether the compiled loop depends on it. Otherwise the loop takes it as
+            an argument or never sees it, and runs that differ in it share one trace.
+        picture: whether it changes the picture by more than rounding.
+        machine: whether it says what a run may use of the machine, so that it isn't
+            taken over when a run is repeated, perhaps elsewhere.
+        exported: whether it has a meaning in an exported model.
+        requested: whether a request to a server may set it.
+        network: whether it says through which network pictures are compared.
+    """
+    if choices:
+        check = partial(check_choice, choices=choices)
+    return dataclasses.field(
+        default=default,
+        metadata={
+            "help": help,
+            "check": check,
+            "choices": choices,
+            "metavar": metavar,
+            "traced": traced,
+            "picture": picture,
+            "machine": machine,
+            "exported": exported,
+            "requested": requested,
+            "network": network,
+        },
+    )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class StyleTransferConfig:
-    """Settings of a style transfer, checked when they are made.
+    """The settings of a style transfer, checked when they are made.
 
-    The loss that is minimised is ::
+    The loss to minimise is ::
 
         content_weight * content_loss + style_weight * style_loss
             + total_variation_weight * total_variation_loss
 
-    Each term is dimensionless (see `tfnst.losses`), so the weights mean the same
-    at every size and for every backbone; only their ratios change the picture.
+    Each term is dimensionless (see `tfnst.losses`), so a weight means the same at
+    every size and for every backbone. Only the ratios of the weights change the
+    picture.
 
     Attributes:
-        backbone: `"vgg19"` or `"vgg16"`.
-        weights: `"imagenet"`, the path of a weight file, or None for a seeded random
-            network. `tfnst.networks.backbones.load_backbone` says where `"imagenet"`
-            looks.
-        content_layers: names of Keras layers whose activations are compared.
-        content_layer_weights: one weight a content layer, or None for equal ones.
-            They are scaled to sum to 1.
-        content_detail: share of the content image's finest detail that is put back
-            into the picture each time it is enlarged to the next scale, 0 to 1.
-            Windows that a coarse scale can't show are so there to be painted at the
-            next one. With a content weight of 0 none is.
-        style_loss: how activations of the style layers are compared: `"moments"`, by
-            mean and covariance, or `"gram"`, by Gram matrix as Gatys et al. do.
-        style_layers: names of Keras layers at which that is done.
-        style_layer_weights: one weight a style layer, or None for weights that halve
-            from each layer to the next: colour and stroke before large forms. They
-            are scaled to sum to 1.
-        precision: of the network: `"float32"`, `"bfloat16"`, or `"auto"`, which is
-            bfloat16 where that is faster; see
+        backbone: the network, `"vgg19"` or `"vgg16"`.
+        weights: `"imagenet"`, the path of a weight file, or None for random weights
+            drawn from `seed`. `tfnst.networks.backbones.load_backbone` says where
+            `"imagenet"` looks.
+        precision: what the network computes in: `"float32"`, `"bfloat16"`, or
+            `"auto"` for bfloat16 on hardware where it is faster; see
             `tfnst.engines.devices.choose_precision`.
-        device: what computes: `"cpu"`, `"gpu"`, `"tpu"`, or `"auto"`, the best that
-            there is; see `tfnst.engines.devices`.
-        pooling: `"max"` as VGG was trained, or `"average"`.
+        device: what to compute on: `"cpu"`, `"gpu"`, `"tpu"`, or `"auto"` for the
+            best available; see `tfnst.engines.devices`.
+        content_layers: names of the Keras layers whose activations are compared with
+            the content image's.
+        content_layer_weights: one weight per content layer, or None to weigh them
+            equally. They are scaled to sum to 1.
+        content_detail: how much of the content image's finest detail is added back
+            each time the picture is enlarged to the next scale, 0 to 1. Things too
+            small for a coarse scale, such as windows, can then be painted at the
+            next. With a `content_weight` of 0, none is added.
+        style_loss: what is compared with the style image: `"moments"`, the means and
+            covariances of the activations, or `"gram"`, their Gram matrices, as in
+            Gatys et al.
+        style_layers: names of the Keras layers whose activations are compared with
+            the style image's.
+        style_layer_weights: one weight per style layer, or None to halve the weight
+            from each layer to the next, so that colours and brush strokes count for
+            more than large shapes. They are scaled to sum to 1.
+        pooling: `"max"`, as VGG was trained, or `"average"`.
         content_weight: weight of the content loss, 0 or more.
-        style_strength: the one knob for people, from 0 (the photo) to 1 (mostly
-            painting). It sets the next two where they are None: style weight
-            `320 * style_strength^3`, total variation weight `160 * style_strength^2`.
+        style_strength: the one knob most people need, from 0 (the photo) to 1 (mostly
+            painting). It sets the next two where they are None: the style weight to
+            `320 * style_strength^3`, the total variation weight to
+            `160 * style_strength^2`.
         style_weight: weight of the style loss, 0 or more; None leaves it to
             `style_strength`.
-        total_variation_weight: as `style_weight`, for the total variation loss.
-        preserve_color: how the content image's colours are kept. `"none"`: they
-            aren't, the style's are taken. `"luminance"`: only lightness is painted,
-            and each pixel has the content's hue and chroma. `"histogram"` and
-            `"transport"`: the style picture is first given the content's colours, all
-            of their distribution or its mean and covariance. `tfnst.ops.color_transfer`
-            has the formulas.
+        total_variation_weight: weight of the total variation loss, 0 or more; None
+            leaves it to `style_strength`.
+        preserve_color: how to keep the content image's colours. `"none"` takes the
+            style's colours instead. `"luminance"` paints only the lightness; each
+            pixel keeps the content's hue and chroma. `"histogram"` and `"transport"`
+            first recolour the style image with the content's colours: their whole
+            distribution, or their mean and covariance. `tfnst.ops.color_transfer` has
+            the formulas.
         optimizer: `"adam"` or `"lbfgs"`.
-        learning_rate: Adam's step at the start of each scale, in units of the pixel
-            range [0, 1]; it falls to a tenth over the scale. For L-BFGS the largest
-            pixel change of the first trial step. 0 < rate <= 1.
-        steps: gradient steps at the fine scales of the pyramid, 1 to 100,000. One
-            step is one evaluation of the loss and its gradient.
-        initial_steps: gradient steps at the coarsest scale, where colours and large
-            forms are laid down and a step is cheap; None for 4 times `steps`. From
-            there the number falls with the size of the scale until it is `steps`.
-        patience: end a scale early when the mean total loss of so many steps is not 1 %
-            below that of as many steps before, 1 to 100,000; 10 to 20 suit long runs.
-            Pictures that are painted together go on until the last of them is there.
-            None, the default, takes all steps.
-        max_time: seconds that the run may take, above 0, or a text such as `"90s"`,
+        learning_rate: Adam's step size at the start of each scale, in units of the
+            pixel range [0, 1]; it falls to a tenth by the end of the scale. For
+            L-BFGS, the largest change of a pixel in the first trial step.
+            0 < rate <= 1.
+        steps: gradient steps at each of the finer scales, 1 to 100,000. A step
+            evaluates the loss and its gradient once.
+        initial_steps: gradient steps at the coarsest scale, 1 to 100,000, where steps
+            are cheap and colours and large shapes are laid down. As the scales grow,
+            the number falls until it reaches `steps`. None for 4 times `steps`.
+        patience: end a scale early when the mean total loss over this many steps is
+            less than 1 % below the mean over the same number before, 1 to 100,000;
+            10 to 20 suit long runs. Pictures that are painted together continue until
+            the last of them gets there. None, the default, takes all steps.
+        max_time: how long the run may take: seconds above 0, or text such as `"90s"`,
             `"5m"` or `"1.5h"`. All scales get fewer steps, so that the finest is
-            reached; where that would leave it less than a tenth of them, the picture
-            is enlarged from a coarser one. The number of steps, and with it the
-            picture, depends on how fast the machine is. None, the default, takes all
-            steps.
+            still reached; if that would leave it less than a tenth of its steps, the
+            picture is enlarged from a coarser scale instead. The number of steps, and
+            with it the picture, depends on the speed of the machine. None, the
+            default, takes all steps.
         size: long side of the picture in pixels, 32 to 16,384.
-        min_size: long side of the coarsest scale; scales lie a factor of the square
-            root of 2 apart. `min_size >= size` means one scale only.
-        style_scale: size of the style picture by that of the picture to paint, 0.1 to
-            4: smaller gives finer strokes, larger gives broader ones.
-        max_memory: memory in GiB that the process may hold while it paints, above 0.
-            Scales that would take more are painted in tiles, by the same gradients,
-            up to rounding. None for most of what is free.
+        min_size: long side of the coarsest scale in pixels, 32 to 16,384. Each scale
+            is larger than the one before by a factor of the square root of 2. With
+            `min_size >= size` there is only one.
+        style_scale: size of the style image relative to the picture, 0.1 to 4:
+            smaller gives finer strokes, larger gives broader ones.
+        max_memory: memory in GiB that the process may use while it paints, above 0.
+            Scales that need more are painted in tiles, with the same gradients up to
+            rounding. None for most of what is free.
         init_image: what the run starts from: `"content"`, `"style"`, `"noise"` or
-            `"given"` (the `init_image` that is passed to `stylize`).
+            `"given"`, the `init_image` that is passed to `stylize`.
         ema_momentum: momentum of the exponential moving average of the iterates,
-            which is the picture that comes out. 0 <= momentum < 1; 0 turns it off.
+            which becomes the picture. 0 <= momentum < 1; 0 turns averaging off.
         seed: seed of the noise and of random weights, 0 to 2**31 - 1.
 
     Raises:
         ValueError: when a setting is out of its range; the message names it.
     """
 
-    backbone: str = _setting("vgg19", "Network that looks at the pictures.")
-    weights: str | None = _setting(
-        "imagenet", "Keras' ImageNet weights, random ones, or those of a file."
+    backbone: str = _setting(
+        "vgg19",
+        "Network through which pictures are compared.",
+        choices=BACKBONES,
+        network=True,
     )
-    precision: str = _setting("auto", "What the network computes in.")
-    device: str = _setting("auto", "What computes; the best that there is by default.")
+    weights: str | None = _setting(
+        "imagenet",
+        "Keras' ImageNet weights, random ones, or a weight file.",
+        check=check_text,
+        metavar="imagenet|none|FILE",
+        network=True,
+    )
+    precision: str = _setting(
+        "auto", "Number format that the network computes in.", choices=PRECISIONS
+    )
+    device: str = _setting(
+        "auto",
+        "What to compute on; auto takes the best available.",
+        choices=DEVICES,
+        picture=False,
+        machine=True,
+        # A served model runs where its server does.
+        exported=False,
+    )
     content_layers: tuple[str, ...] = _setting(
-        ("block4_conv2",), "Layers whose activations are compared with the content's."
+        ("block4_conv2",),
+        "Layers at which the picture is compared with the content.",
+        check=check_layers,
+        metavar="A,B,...",
     )
     content_layer_weights: tuple[float, ...] | None = _setting(
-        None, "One weight a content layer; equal by default."
+        None, "One weight per content layer; equal by default.", metavar="A,B,..."
     )
     content_detail: float = _setting(
-        1.0, "Share of the content's fine detail put back at each scale, 0 to 1."
+        1.0,
+        "Share of the content's fine detail to add back at each scale, 0 to 1.",
+        check=_SHARE,
     )
-    style_loss: str = _setting("moments", "What is compared with the style.")
+    style_loss: str = _setting(
+        "moments", "What is compared with the style.", choices=STYLE_LOSSES
+    )
     style_layers: tuple[str, ...] = _setting(
         (
             "block1_conv1",
@@ -141,98 +239,165 @@ class StyleTransferConfig:
             "block4_conv1",
             "block5_conv1",
         ),
-        "Layers whose activations are compared with the style's.",
+        "Layers at which the picture is compared with the style.",
+        check=check_layers,
+        metavar="A,B,...",
     )
     style_layer_weights: tuple[float, ...] | None = _setting(
-        None, "One weight a style layer; by default half of that of the layer before."
+        None,
+        "One weight per style layer; by default each is half the one before.",
+        metavar="A,B,...",
     )
-    pooling: str = _setting("max", "Pooling of the network.")
-    content_weight: float = _setting(1.0, "Weight of the content loss.")
+    pooling: str = _setting("max", "Pooling of the network.", choices=POOLINGS)
+    content_weight: float = _setting(
+        1.0,
+        "Weight of the content loss.",
+        check=_WEIGHT,
+        traced=False,
+        requested=True,
+    )
     style_strength: float = _setting(
-        0.5, "From 0, the photo, to 1, mostly painting; sets the next two."
+        0.5,
+        "From 0, the photo, to 1, mostly painting; sets the next two options.",
+        check=_SHARE,
+        traced=False,
+        requested=True,
     )
     style_weight: float | None = _setting(
-        None, "Weight of the style loss; from --style-strength by default."
+        None,
+        "Weight of the style loss; by default from --style-strength.",
+        check=_WEIGHT,
+        traced=False,
+        requested=True,
     )
     total_variation_weight: float | None = _setting(
-        None, "Weight of the loss that smooths; from --style-strength by default."
+        None,
+        "Weight of the loss that smooths; by default from --style-strength.",
+        check=_WEIGHT,
+        traced=False,
+        requested=True,
     )
-    preserve_color: str = _setting("none", "How the content's colours are kept.")
-    optimizer: str = _setting("adam", "Optimiser of the pixels.")
-    learning_rate: float = _setting(0.015, "Step of the optimiser, in pixel values.")
-    steps: int = _setting(25, "Gradient steps at the fine scales.")
+    preserve_color: str = _setting(
+        "none",
+        "How to keep the content's colours.",
+        choices=COLOR_MODES,
+        traced=False,
+        requested=True,
+    )
+    optimizer: str = _setting("adam", "Optimiser of the pixels.", choices=OPTIMIZERS)
+    learning_rate: float = _setting(
+        0.015,
+        "Step size of the optimiser, in units of the pixel range.",
+        check=partial(
+            check_number, expected="a number above 0 and at most 1", above=0, high=1
+        ),
+        traced=False,
+        requested=True,
+    )
+    steps: int = _setting(
+        25,
+        "Gradient steps at each of the finer scales.",
+        check=_STEPS,
+        traced=False,
+        requested=True,
+    )
     initial_steps: int | None = _setting(
-        None, "Gradient steps at the coarsest scale; by default 4 x --steps."
+        None,
+        "Gradient steps at the coarsest scale; by default 4 times --steps.",
+        check=_STEPS,
+        traced=False,
     )
     patience: int | None = _setting(
-        None, "End a scale when its loss hasn't fallen by 1 % in so many steps."
+        None,
+        "End a scale when N steps lower the loss by less than 1 %.",
+        check=_STEPS,
+        traced=False,
+        exported=False,
     )
     max_time: float | None = _setting(
-        None, "Seconds the run may take (or 90s, 5m, 1h), with fewer steps if need be."
+        None,
+        "Time limit for the run, which takes fewer steps if need be.",
+        check=check_seconds,
+        metavar="SECONDS|5m|1h",
+        traced=False,
+        machine=True,
+        exported=False,
     )
-    size: int = _setting(512, "Long side of the picture in pixels.")
-    min_size: int = _setting(128, "Long side of the coarsest scale in pixels.")
+    size: int = _setting(
+        512,
+        "Long side of the picture in pixels.",
+        check=_SIDE,
+        traced=False,
+        requested=True,
+    )
+    min_size: int = _setting(
+        128, "Long side of the coarsest scale in pixels.", check=_SIDE, traced=False
+    )
     style_scale: float = _setting(
-        1.0, "Size of the style picture by the picture's: finer or broader strokes."
+        1.0,
+        "Size of the style image relative to the picture; smaller gives finer strokes.",
+        check=partial(
+            check_number,
+            expected=f"a number from {MIN_SCALE:g} to {MAX_SCALE:g}",
+            low=MIN_SCALE,
+            high=MAX_SCALE,
+        ),
+        traced=False,
     )
     max_memory: float | None = _setting(
         None,
-        "GiB to stay within, in tiles if need be; by default most of what is free.",
+        "Memory limit in GiB, kept by painting in tiles; by default most of what is "
+        "free.",
+        check=partial(
+            check_number, expected="a finite number of GiB, above 0", above=0
+        ),
+        traced=False,
+        picture=False,
+        machine=True,
+        # An exported step has no tiles.
+        exported=False,
     )
-    init_image: str = _setting("content", "What the run starts from.")
+    init_image: str = _setting(
+        "content",
+        "What the run starts from.",
+        choices=INIT_IMAGES,
+        metavar="content|style|noise|FILE",
+        traced=False,
+    )
     ema_momentum: float = _setting(
-        0.95, "Momentum of the average of the iterates; 0 turns it off."
+        0.95,
+        "Momentum of the moving average of the iterates; 0 turns it off.",
+        check=partial(
+            check_number, expected="a number from 0 to below 1", low=0, below=1
+        ),
     )
-    seed: int = _setting(0, "Seed of everything random.")
+    seed: int = _setting(
+        0,
+        "Seed of everything random.",
+        check=partial(check_integer, low=0, high=MAX_SEED, whole_floats=True),
+        # Unless it draws random weights; see tfnst.engines.loading.
+        traced=False,
+        requested=True,
+        network=True,
+    )
 
     def __post_init__(self) -> None:
-        self._check_choice("backbone", BACKBONES)
-        if self.weights is not None:
-            self._set("weights", self._text("weights", self.weights))
-        self._check_choice("precision", PRECISIONS)
-        self._check_choice("device", DEVICES)
+        for field in dataclasses.fields(self):
+            check, value = field.metadata["check"], getattr(self, field.name)
+            optional = value is None and str(field.type).endswith("| None")
+            if check is not None and not optional:
+                self._set(field.name, check(field.name, value))
         for kind in ("content", "style"):
-            self._check_layers(f"{kind}_layers", f"{kind}_layer_weights")
-        self._check_number("content_detail", 0, 1, "a number from 0 to 1")
-        self._check_choice("style_loss", STYLE_LOSSES)
-        self._check_choice("pooling", POOLINGS)
-        self._check_number("style_strength", 0, 1, "a number from 0 to 1")
-        for name in LOSS_WEIGHTS:
-            if name == "content_weight" or getattr(self, name) is not None:
-                self._check_number(name, 0, math.inf, "a finite number, 0 or more")
+            name = f"{kind}_layer_weights"
+            weights, layers = getattr(self, name), getattr(self, f"{kind}_layers")
+            if weights is not None:
+                self._set(name, check_layer_weights(name, weights, len(layers)))
         style_weight = self.loss_weights()["style_weight"]
         if not self.content_weight and not style_weight:
             raise ValueError(
                 "`content_weight` and `style_weight` can't both be 0: nothing would "
                 f"be left to paint. Received: {self.content_weight} and {style_weight}"
             )
-        self._check_choice("preserve_color", COLOR_MODES)
-        self._check_choice("optimizer", OPTIMIZERS)
-        rate_range = "a number above 0 and at most 1"
-        self._check_number("learning_rate", 0, 1, rate_range)
-        if self.learning_rate == 0:
-            self._fail("learning_rate", rate_range)
-        self._check_integer("steps", 1, MAX_STEPS)
-        if self.initial_steps is not None:
-            self._check_integer("initial_steps", 1, MAX_STEPS)
-        if self.patience is not None:
-            self._check_integer("patience", 1, MAX_STEPS)
-        if self.max_time is not None:
-            self._check_time("max_time")
-        self._check_integer("size", MIN_SIZE, MAX_SIZE)
-        self._check_integer("min_size", MIN_SIZE, MAX_SIZE)
-        self._check_number("style_scale", 0.1, 4, "a number from 0.1 to 4")
-        if self.max_memory is not None:
-            memory_range = "a finite number of GiB, above 0"
-            self._check_number("max_memory", 0, math.inf, memory_range)
-            if self.max_memory == 0:
-                self._fail("max_memory", memory_range)
-        self._check_choice("init_image", INIT_IMAGES)
-        momentum_range = "a number from 0 to below 1"
-        self._check_number("ema_momentum", 0, 1, momentum_range)
-        if self.ema_momentum == 1:
-            self._fail("ema_momentum", momentum_range)
-        self._check_integer("seed", 0, MAX_SEED)
 
     @classmethod
     def from_preset(cls, preset: str, **settings: Any) -> StyleTransferConfig:
@@ -240,19 +405,19 @@ class StyleTransferConfig:
 
         Args:
             preset: its name; `"balanced"` is the defaults.
-            **settings: settings in place of the preset's.
+            **settings: settings that override the preset's.
 
         Raises:
-            ValueError: for another preset, or a setting that is unknown or out of its
-                range.
+            ValueError: for an unknown preset, or a setting that is unknown or out of
+                its range.
         """
         return cls().replace(**preset_settings(preset) | settings)
 
     def loss_weights(self) -> dict[str, float]:
-        """The weights of the three losses, with those that `style_strength` sets.
+        """The weights of the three losses, including those that `style_strength` sets.
 
-        The cube spreads what can be seen evenly: from 0.1 to 1 the weight grows a
-        thousandfold.
+        The cube makes equal steps of the strength look about equally large: from 0.1
+        to 1 the style weight grows a thousandfold.
         """
         weights = {name: getattr(self, name) for name in LOSS_WEIGHTS}
         if self.style_weight is None:
@@ -262,7 +427,7 @@ class StyleTransferConfig:
         return weights
 
     def initial_steps_for(self, steps: Any) -> Any:
-        """`initial_steps`, or where that is None 4 times a number or tensor `steps`."""
+        """`initial_steps`, or 4 times `steps`, a number or tensor, where it is None."""
         return 4 * steps if self.initial_steps is None else self.initial_steps
 
     def replace(self, **changes: Any) -> StyleTransferConfig:
@@ -271,11 +436,11 @@ class StyleTransferConfig:
         Raises:
             ValueError: for a setting that is unknown or out of its range.
         """
-        known = [field.name for field in dataclasses.fields(self)]
+        known = setting_names()
         for name in changes:
             if name not in known:
                 raise ValueError(
-                    f"`{name}` is not a setting; there are: {', '.join(known)}. "
+                    f"`{name}` is not a setting; choose from {', '.join(known)}. "
                     f"Received: {name}={changes[name]!r}"
                 )
         return dataclasses.replace(self, **changes)
@@ -290,153 +455,56 @@ class StyleTransferConfig:
     def _set(self, name: str, value: Any) -> None:
         object.__setattr__(self, name, value)
 
-    def _fail(self, name: str, expected: str) -> None:
-        raise ValueError(
-            f"`{name}` must be {expected}. Received: {getattr(self, name)!r}"
-        )
 
-    def _text(self, name: str, value: Any) -> str:
-        if not isinstance(value, str | os.PathLike) or not os.fspath(value):
-            self._fail(name, "a name or a path")
-        return os.fspath(value)
+def setting_names(**flags: bool) -> tuple[str, ...]:
+    """The settings with these flags, or all of them, in their order.
 
-    def _check_choice(self, name: str, choices: tuple[str, ...]) -> None:
-        if getattr(self, name) not in choices:
-            self._fail(name, "one of " + ", ".join(map(repr, choices)))
+    Args:
+        **flags: `traced`, `picture`, `machine`, `exported`, `requested` or `network`,
+            each True or False; `_setting` says what they mean. For example
+            `setting_names(traced=False)`.
+    """
+    return tuple(
+        field.name
+        for field in dataclasses.fields(StyleTransferConfig)
+        if all(field.metadata[flag] is value for flag, value in flags.items())
+    )
 
-    def _check_number(self, name: str, low: float, high: float, expected: str) -> None:
-        value = getattr(self, name)
-        try:
-            number = float(value)
-        except (TypeError, ValueError):
-            number = math.nan
-        if isinstance(value, bool | str) or not (
-            math.isfinite(number) and low <= number <= high
-        ):
-            self._fail(name, expected)
-        self._set(name, number)
 
-    def _check_integer(self, name: str, low: int, high: int) -> None:
-        value = getattr(self, name)
-        expected = f"an integer from {low} to {high}"
-        try:
-            number = int(value)
-        except (TypeError, ValueError, OverflowError):
-            self._fail(name, expected)
-        if (
-            isinstance(value, bool | str)
-            or number != value
-            or not low <= number <= high
-        ):
-            self._fail(name, expected)
-        self._set(name, number)
-
-    def _check_time(self, name: str) -> None:
-        value = getattr(self, name)
-        number, factor = value, 1
-        if isinstance(value, str):
-            factor = _SECONDS.get(value[-1:], 1)
-            number = value[:-1] if value[-1:] in _SECONDS else value
-        try:
-            seconds = factor * float(number)
-        except (TypeError, ValueError):
-            seconds = math.nan
-        if isinstance(value, bool) or not 0 < seconds < math.inf:
-            self._fail(name, "seconds, above 0, or a text such as '90s', '5m' or '1h'")
-        self._set(name, seconds)
-
-    def _check_layers(self, layers_name: str, weights_name: str) -> None:
-        layers = getattr(self, layers_name)
-        if isinstance(layers, str):
-            layers = (layers,)
-        try:
-            layers = tuple(layers)
-        except TypeError:
-            layers = ()
-        if (
-            not layers
-            or len(set(layers)) != len(layers)
-            or not all(isinstance(layer, str) and layer for layer in layers)
-        ):
-            self._fail(layers_name, "one or more different layer names")
-        self._set(layers_name, layers)
-
-        weights = getattr(self, weights_name)
-        if weights is None:
-            return
-        expected = f"{len(layers)} finite numbers, 0 or more, not all 0"
-        try:
-            numbers = tuple(float(weight) for weight in weights)
-        except (TypeError, ValueError):
-            self._fail(weights_name, expected)
-        if (
-            len(numbers) != len(layers)
-            or not all(math.isfinite(n) and n >= 0 for n in numbers)
-            or not any(numbers)
-        ):
-            self._fail(weights_name, expected)
-        self._set(weights_name, numbers)
+def picture_settings(settings: dict[str, Any]) -> dict[str, Any]:
+    """Those of some settings that change the picture, unknown ones included."""
+    others = setting_names(picture=False)
+    return {name: value for name, value in settings.items() if name not in others}
 
 
 def preset_settings(preset: str) -> dict[str, Any]:
-    """What a preset sets, whatever it was before.
+    """The settings of a preset, which override those of any other preset.
 
     Args:
-        preset: one of `tfnst.presets.PRESETS`.
+        preset: a name in `PRESETS`.
 
     Raises:
-        ValueError: for another one.
+        ValueError: for another name.
     """
-    if not isinstance(preset, str) or preset not in PRESETS:
-        raise ValueError(
-            f"`preset` must be one of {', '.join(map(repr, PRESETS))}. "
-            f"Received: {preset!r}"
-        )
-    # Each preset sets what any of them does.
+    check_choice("preset", preset, tuple(PRESETS))
+    # Each preset sets whatever any of them does.
     names = {name for each in PRESETS.values() for name in each}
-    defaults = {
-        field.name: field.default
-        for field in dataclasses.fields(StyleTransferConfig)
-        if field.name in names
-    }
+    defaults = {name: getattr(StyleTransferConfig, name) for name in names}
     return defaults | PRESETS[preset]
 
 
 def build_config(
     config: StyleTransferConfig | None, preset: str | None, settings: dict[str, Any]
 ) -> StyleTransferConfig:
-    """A configuration from the three ways to give settings; the last ones go first.
+    """A configuration from the three ways to give settings; later ones override.
 
     Args:
         config: StyleTransferConfig() where it is None.
-        preset: name of a preset, whose settings replace those of `config`.
-        settings: by name; they replace those of both.
+        preset: name of a preset, whose settings override those of `config`.
+        settings: by name; they override both.
 
     Raises:
         ValueError: for a preset or a setting that is unknown or out of its range.
     """
     before = {} if preset is None else preset_settings(preset)
     return (config or StyleTransferConfig()).replace(**before | settings)
-
-
-def setting_names(*, traced: bool) -> tuple[str, ...]:
-    names = {
-        "backbone",
-        "weights",
-        "precision",
-        "device",
-        "content_layers",
-        "pooling",
-        "content_layer_weights",
-        "content_detail",
-        "style_loss",
-        "style_layers",
-        "style_layer_weights",
-        "optimizer",
-        "ema_momentum",
-    }
-    return tuple(
-        f.name
-        for f in dataclasses.fields(StyleTransferConfig)
-        if (f.name in names) == traced
-    )

@@ -10,7 +10,9 @@ import stat
 from typing import Any
 
 
-def write_file(path: str | os.PathLike, data: bytes | memoryview | None, *, name: str) -> None:
+def write_file(
+    path: str | os.PathLike, data: bytes | memoryview | None, *, name: str
+) -> None:
     """Writes a file, whole or not at all.
 
     The bytes go to a hidden file in the same folder, which then takes the place of

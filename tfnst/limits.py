@@ -1,13 +1,13 @@
-"""The bounds of what tfnst takes, each stated once."""
+"""The bounds of what tfnst accepts, each stated once."""
 
 from __future__ import annotations
 
 # Long side of a picture in pixels.
 MIN_SIZE, MAX_SIZE = 32, 16384
-# Short side of a picture, at every scale.
+# Smallest short side of a picture in pixels, at every scale.
 MIN_SIDE = 16
-# Height times width of a picture that is read: Pillow's own limit against
-# decompression bombs.
+# Most pixels (height times width) of a picture that is read: Pillow's own limit
+# against decompression bombs.
 MAX_PIXELS = 89_478_485
 
 MAX_STEPS = 100_000
@@ -15,7 +15,7 @@ MAX_SEED = 2**31 - 1
 
 # Size of a style image relative to the picture.
 MIN_SCALE, MAX_SCALE = 0.1, 4.0
-# Styles in one request; a server holds each at the size of the finest scale.
+# Most styles in one request; a server holds each at the size of the finest scale.
 MAX_STYLES = 8
-# Mean that a mask must have at least; below it, it says nothing.
+# Smallest mean of a mask; below it, the mask counts as empty.
 MIN_SHARE = 1e-4

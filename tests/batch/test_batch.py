@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import tfnst
-from tests.cli.test_commands import TFNST, TINY_OPTIONS, tfnst_command
+from tests.cli.helpers import TFNST, TINY_OPTIONS, tfnst_command
 from tests.helpers import TINY, picture
 from tfnst.batch.items import find_pictures, read_pairs
 from tfnst.engines import whole

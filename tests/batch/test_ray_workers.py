@@ -9,7 +9,7 @@ import psutil
 import pytest
 
 import tfnst
-from tests.cli.test_commands import TFNST, TINY_OPTIONS
+from tests.cli.helpers import TFNST, TINY_OPTIONS
 from tests.helpers import TINY, picture
 from tfnst.batch import ray_workers, storage
 from tfnst.batch.items import find_pictures, plan_items

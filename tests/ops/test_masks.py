@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 import tfnst
-from tests.cli.test_commands import TINY_OPTIONS, tfnst_command
+from tests.cli.helpers import TINY_OPTIONS, tfnst_command
 from tests.helpers import TINY, picture
 from tfnst.engines import loading, plans
 from tfnst.engines.engine import Knobs

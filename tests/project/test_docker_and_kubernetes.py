@@ -17,6 +17,7 @@ import yaml
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
 from tests.helpers import ROOT
+from tfnst.cli.command import cli
 
 DOCKER = ROOT / "docker"
 KUBERNETES = ROOT / "serving" / "kubernetes"
@@ -261,7 +262,7 @@ def test_commands_of_the_images_are_tfnsts():
 def parse(command):
     program, name, *arguments = command
     assert program == "tfnst"
-    command.cli.commands[name].make_context(name, arguments)
+    cli.commands[name].make_context(name, arguments)
 
 
 def test_compose_files_name_what_is_there():

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import tfnst
-from tests.cli.test_commands import TFNST, TINY_OPTIONS, tfnst_command
+from tests.cli.helpers import TFNST, TINY_OPTIONS, tfnst_command
 from tests.helpers import TINY, picture
 from tfnst.engines import plans
 from tfnst.transfer.checkpoint import load_checkpoint

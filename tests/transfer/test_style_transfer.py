@@ -168,7 +168,7 @@ def test_small_pictures_are_enlarged():
 
 
 def test_settings_are_checked_by_name():
-    with pytest.raises(ValueError, match=r"^`step` is not a setting; there are: "):
+    with pytest.raises(ValueError, match=r"^`step` is not a setting; choose from "):
         tfnst.stylize(CONTENT, STYLE, step=3)
     for value in (0, True, 1.5):
         with pytest.raises(ValueError, match=r"^`callback_steps` must be an integer"):

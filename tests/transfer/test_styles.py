@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import tfnst
-from tests.cli.test_commands import TINY_OPTIONS, tfnst_command
+from tests.cli.helpers import TINY_OPTIONS, tfnst_command
 from tests.helpers import TINY, picture
 from tfnst.cli import styles as command_styles
 from tfnst.engines import loading

@@ -2,134 +2,250 @@
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
+import pathlib
 import sys
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from tfnst.cli.options import config_options, read_settings, saving_options
+from tfnst.cli.options import (
+    Command,
+    add_options,
+    config_options,
+    file_option,
+    grouped,
+    read_config,
+    saving_options,
+)
 from tfnst.cli.terminal import EXIT_FAILED, EXIT_INTERRUPTED, quiet_start, say
+from tfnst.config import StyleTransferConfig
+
+if TYPE_CHECKING:
+    from tfnst.batch.items import BatchItem
+    from tfnst.batch.painter import BatchCallback
+
+
+@dataclasses.dataclass(frozen=True)
+class Pictures:
+    """The pictures of a batch and where they go; the fields are the options."""
+
+    contents: tuple[str, ...]
+    styles: tuple[str, ...]
+    pairs: str | None
+    output: str
+    suffix: str
+
+    def plan(self, *, bits: int) -> list[BatchItem]:
+        """The items of the batch.
+
+        Raises:
+            click.UsageError: for contents or styles beside `--pairs`.
+            ValueError, OSError: as `tfnst.batch.items` has them.
+        """
+        from tfnst.batch import items
+
+        if self.pairs is None:
+            contents, styles = items.find_pictures(self.contents), self.styles
+        elif self.contents or self.styles:
+            raise click.UsageError("--pairs replaces CONTENT and --style")
+        else:
+            contents, styles = items.read_pairs(self.pairs)
+        return items.plan_items(
+            contents,
+            styles,
+            self.output,
+            pairs=self.pairs is not None,
+            suffix=self.suffix,
+            bits=bits,
+        )
+
+
+def picture_options(command: Command) -> Command:
+    """Adds the contents, styles and names of a batch, received as `pictures`."""
+    return add_options(
+        grouped(command, "pictures", Pictures),
+        click.argument("contents", type=click.Path(), nargs=-1, metavar="CONTENT..."),
+        file_option(
+            "-s",
+            "--style",
+            "styles",
+            multiple=True,
+            help="Style image; repeat it to paint every content in every style.",
+        ),
+        file_option(
+            "--pairs",
+            help="CSV file with the columns content and style, instead of CONTENT and "
+            "--style.",
+        ),
+        file_option(
+            "-o",
+            "--output",
+            required=True,
+            metavar="DIR",
+            help="Folder for the pictures, which are named CONTENT_STYLE.png.",
+        ),
+        click.option(
+            "--suffix",
+            default=".png",
+            metavar=".png|.jpg|...",
+            help="Format of the pictures.  [default: .png]",
+        ),
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class Workers:
+    """What paints a batch; the fields are the options."""
+
+    batch_size: int | None
+    engine: str
+    address: str | None
+    workers: int | None
+    cpus: float
+    gpus: float
+
+    def paint(
+        self,
+        items: Sequence[BatchItem],
+        config: StyleTransferConfig,
+        saving: dict[str, Any],
+        callback: BatchCallback,
+    ) -> None:
+        """Paints items, and notes in each what became of it."""
+        if self.engine == "ray":
+            from tfnst.batch import ray_workers
+
+            ray_workers.paint_items(
+                items,
+                config,
+                address=self.address,
+                workers=self.workers,
+                cpus=self.cpus,
+                gpus=self.gpus,
+                saving=saving,
+                callback=callback,
+            )
+            return
+        from tfnst.batch.painter import BatchPainter
+
+        painter = BatchPainter(
+            config, batch_size=self.batch_size, saving=saving, callback=callback
+        )
+        painter.paint(items)
+
+
+def worker_options(command: Command) -> Command:
+    """Adds the options for what paints a batch, received as `workers`."""
+    return add_options(
+        grouped(command, "workers", Workers),
+        click.option(
+            "--batch-size",
+            type=click.IntRange(min=1),
+            metavar="N",
+            help="Most pictures of one size to paint together; by default what suits "
+            "the device.",
+        ),
+        click.option(
+            "--engine",
+            type=click.Choice(["local", "ray"]),
+            default="local",
+            help="Paint in this process or on a Ray cluster.  [default: local]",
+        ),
+        click.option(
+            "--address",
+            metavar="HOST",
+            help="Address of the Ray cluster; by default one is started here.",
+        ),
+        click.option(
+            "--workers",
+            type=click.IntRange(min=1),
+            metavar="N",
+            help="Most Ray workers.",
+        ),
+        click.option(
+            "--cpus",
+            type=float,
+            default=1.0,
+            metavar="X",
+            help="CPUs per Ray worker.  [default: 1]",
+        ),
+        click.option(
+            "--gpus",
+            type=float,
+            default=0.0,
+            metavar="X",
+            help="GPUs per Ray worker.  [default: 0]",
+        ),
+    )
 
 
 @click.command()
-@click.argument("contents", type=click.Path(), nargs=-1, metavar="CONTENT...")
-@click.option(
-    "-s",
-    "--style",
-    "styles",
-    type=click.Path(),
-    multiple=True,
-    metavar="FILE",
-    help="Whose style; may be repeated, for every content in every style.",
-)
-@click.option(
-    "--pairs",
-    type=click.Path(),
-    metavar="FILE",
-    help="CSV file with the columns content and style, in place of the above.",
-)
-@click.option(
-    "-o",
-    "--output",
-    required=True,
-    type=click.Path(),
-    metavar="DIR",
-    help="Folder for the pictures, CONTENT_STYLE.png.",
-)
-@click.option(
-    "--suffix", metavar=".png|.jpg|...", help="Of the files; .png by default."
-)
-@click.option(
-    "--batch-size",
-    type=click.IntRange(min=1),
-    metavar="N",
-    help="Most pictures of one size to paint together; by default what suits the "
-    "device.",
-)
-@click.option(
+@picture_options
+@file_option(
     "--report",
-    type=click.Path(),
-    metavar="FILE",
-    help="What became of each picture, as JSON; report.json in DIR by default.",
+    help="Where to write what became of each picture, as JSON; report.json in DIR by "
+    "default.",
 )
-@click.option(
-    "--engine",
-    type=click.Choice(["local", "ray"]),
-    default="local",
-    help="This process, or a Ray cluster's.  [default: local]",
-)
-@click.option("--address", metavar="HOST", help="Of the Ray cluster; else one here.")
-@click.option("--workers", type=click.IntRange(min=1), help="Most Ray workers.")
-@click.option(
-    "--cpus", type=float, default=1.0, help="Of each Ray worker.  [default: 1]"
-)
-@click.option(
-    "--gpus", type=float, default=0.0, help="Of each Ray worker.  [default: 0]"
-)
+@worker_options
 @saving_options
 @config_options
 def batch(
-    contents, styles, pairs, output, suffix, batch_size, report, engine, address,
-    workers, cpus, gpus, bits, keep_gps, **settings,
-):  # fmt: skip
-    """Paints every CONTENT, files or folders of them, in every style.
+    pictures: Pictures,
+    report: str | None,
+    workers: Workers,
+    saving: dict[str, Any],
+    **options: Any,
+) -> None:
+    """Paints every CONTENT, a file or a folder, in every style.
 
-    Pictures that are in DIR already are not painted again, so a batch that was
-    stopped can be started anew. One that fails doesn't stop the others.
+    Pictures that are already in DIR are skipped, so a batch that was stopped can be
+    started again. A picture that fails doesn't stop the others.
     """
-    config, init_image = read_settings(settings)
-    if init_image is not None:
-        config = config.replace(init_image=init_image)
+    config = read_config(options)
     with quiet_start():
-        from tfnst.batch import items as batches
         from tfnst.batch import storage
         from tfnst.cli.progress import BatchBars
-    if pairs is None:
-        contents = batches.find_pictures(contents)
-    elif contents or styles:
-        raise click.UsageError("--pairs is in place of CONTENT and --style")
-    else:
-        contents, styles = batches.read_pairs(pairs)
-    items = batches.plan_items(
-        contents,
-        styles,
-        output,
-        pairs=pairs is not None,
-        suffix=suffix or ".png",
-        bits=int(bits),
-    )
-    saving = {"bits": int(bits), "keep_gps": keep_gps}
-    report = storage.join(output, "report.json") if report is None else report
+    items = pictures.plan(bits=saving["bits"])
+    path = report or storage.join(pictures.output, "report.json")
+    with BatchBars() as bars, _reported(items, path):
+        workers.paint(items, config, saving, bars.update)
+    _finish(items, pictures.output, path)
+
+
+@contextlib.contextmanager
+def _reported(items: Sequence[BatchItem], report: str | pathlib.Path) -> Iterator[None]:
+    """Writes the report when a batch begins and however it ends."""
+    from tfnst.batch import storage
+    from tfnst.batch.items import write_report
+
     storage.make_folder(storage.parent(report))
     with storage.LocalCopy(report) as path:
-        batches.write_report(items, path)
-    with BatchBars() as bars:
-        try:
-            if engine == "ray":
-                from tfnst.batch import ray_workers
+        write_report(items, path)
+    try:
+        yield
+    finally:
+        with storage.LocalCopy(report) as path:
+            write_report(items, path)
 
-                ray_workers.paint_items(
-                    items, config, address=address, workers=workers, cpus=cpus,
-                    gpus=gpus, saving=saving, callback=bars.update,
-                )  # fmt: skip
-            else:
-                from tfnst.batch.painter import BatchPainter
 
-                BatchPainter(
-                    config, batch_size=batch_size, saving=saving, callback=bars.update
-                ).paint(items)
-        finally:
-            bars.close()
-            with storage.LocalCopy(report) as path:
-                batches.write_report(items, path)
-    counts = batches.count(items)
+def _finish(
+    items: Sequence[BatchItem], output: str, report: str | pathlib.Path
+) -> None:
+    """Says what became of a batch, and ends the command with the code for it."""
+    from tfnst.batch.items import FAILED, LEFT, count
+
+    counts = count(items)
     for item in items:
-        if item.status == batches.FAILED:
+        if item.status == FAILED:
             say(f"failed: {item.output}: {item.error}")
-    click.echo(
-        f"{output}: {', '.join(f'{n} {status}' for status, n in counts.items() if n)}"
-        f"; {report}"
+    told = ", ".join(
+        f"{number} {status}" for status, number in counts.items() if number
     )
-    if counts[batches.LEFT]:
+    click.echo(f"{output}: {told}; {report}")
+    if counts[LEFT]:
         sys.exit(EXIT_INTERRUPTED)
-    if counts[batches.FAILED]:
+    if counts[FAILED]:
         sys.exit(EXIT_FAILED)

@@ -1,6 +1,6 @@
 """The `tfnst` command: parse, call, print.
 
-Nothing here imports TensorFlow before a command needs it, so that `--help` is quick.
+Nothing here imports TensorFlow before a command needs it, so `--help` is quick.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def main() -> None:
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="tfnst")
 def cli() -> None:
-    """Paints a picture in the style of another one."""
+    """Paints a picture in the style of another."""
 
 
 for command in (

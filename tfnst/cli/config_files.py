@@ -16,21 +16,19 @@ else:
 
 
 def read_config_file(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """Settings of a TOML file: fields of StyleTransferConfig, each at most once.
+    """The settings in a TOML file: fields of StyleTransferConfig by name.
 
     Args:
-        path: of the file, such as ::
+        path: of a file such as ::
 
             size = 768
             style_strength = 0.6
             style_layers = ["block1_conv1", "block2_conv1"]
 
-    Returns:
-        The settings by name.
-
     Raises:
         OSError: when the file can't be read.
-        ValueError: when it is no TOML, or holds what is no setting.
+        ValueError: when it isn't TOML, or a setting in it is unknown or out of its
+            range.
     """
     try:
         with open(path, "rb") as file:
@@ -43,6 +41,6 @@ def read_config_file(path: str | os.PathLike[str]) -> dict[str, Any]:
         raise ValueError(
             f"`config` must be a TOML file. Received: {show_path(path)}, {reason}"
         ) from error
-    # Says which one it is that is unknown or out of its range.
+    # Raises for a bad setting, before options hide it.
     StyleTransferConfig().replace(**settings)
     return settings

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import click
 
-from tfnst.cli.options import network_options, read_settings
+from tfnst.cli.options import network_options, read_config
 from tfnst.cli.terminal import quiet_start
 
 
@@ -16,9 +17,11 @@ from tfnst.cli.terminal import quiet_start
 @click.argument("stylized", type=click.Path())
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @network_options
-def evaluate(content, style, stylized, as_json, **settings):
-    """Measures how STYLIZED shows the style of STYLE and keeps CONTENT."""
-    config, _ = read_settings(settings)
+def evaluate(
+    content: str, style: str, stylized: str, as_json: bool, **options: Any
+) -> None:
+    """Measures how well STYLIZED shows the style of STYLE and keeps CONTENT."""
+    config = read_config(options)
     with quiet_start():
         from tfnst.evaluation.evaluation import evaluate as evaluate_pictures
     result = evaluate_pictures(

@@ -7,17 +7,18 @@ import json
 import click
 
 from tfnst.cli.terminal import quiet_start
-from tfnst.images.manifest import read_painted
 
 
 @click.command()
 @click.argument("file", type=click.Path(), required=False)
-def info(file):
-    """Shows versions, devices and which weights would be used.
+def info(file: str | None) -> None:
+    """Shows versions, devices and the weights that would be used.
 
-    With FILE, a picture that tfnst has painted, shows how it was painted, as JSON.
+    With FILE, a picture painted by tfnst, shows how it was painted, as JSON.
     """
     if file is not None:
+        from tfnst.images.manifest import read_painted
+
         click.echo(json.dumps(read_painted(file, "file"), indent=2))
         return
     with quiet_start():

@@ -1,134 +1,192 @@
-"""Options that several commands have, and the settings that they stand for."""
+"""Options that several commands share, and the settings that they stand for."""
 
 from __future__ import annotations
 
 import dataclasses
+import functools
+import inspect
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import click
 
-from tfnst import config as config_module
-from tfnst.config import StyleTransferConfig, preset_settings
-from tfnst.presets import PRESETS
+from tfnst.config import (
+    PRESETS,
+    StyleTransferConfig,
+    preset_settings,
+    setting_names,
+)
 
-_CHOICES = {
-    "backbone": config_module.BACKBONES,
-    "precision": config_module.PRECISIONS,
-    "device": config_module.DEVICES,
-    "style_loss": config_module.STYLE_LOSSES,
-    "pooling": config_module.POOLINGS,
-    "preserve_color": config_module.COLOR_MODES,
-    "optimizer": config_module.OPTIMIZERS,
-}
-REQUEST_SETTINGS = (
-    "style_strength",
-    "content_weight",
-    "style_weight",
-    "total_variation_weight",
-    "learning_rate",
-    "steps",
-    "size",
-    "seed",
-    "preserve_color",
-)
-# An exported step has no tiles, runs where its server does, and always to its end.
-_EXPORT_SETTINGS = tuple(
-    field.name
-    for field in dataclasses.fields(StyleTransferConfig)
-    if field.name not in ("max_memory", "device", "patience", "max_time")
-)
-_NETWORK_SETTINGS = ("backbone", "weights", "seed")
+DEFAULTS = StyleTransferConfig()
 _TYPES = {"int": (int, "N"), "float": (float, "X")}
 
+Command = Callable[..., Any]
+Option = Callable[[Command], Command]
 
-def config_options(command, names=None, default_of=None):
-    """Adds one option for each setting, with the setting's name and default."""
-    for field in reversed(dataclasses.fields(StyleTransferConfig)):
-        if names is not None and field.name not in names:
-            continue
-        # The default is shown but not passed on: it lives in StyleTransferConfig.
-        shown = field.default
-        if isinstance(shown, tuple):
-            shown = ",".join(shown)
-        settings = {"help": field.metadata["help"], "default": None}
-        if default_of is not None:
-            settings["help"] += f"  [default: {default_of}]"
-        elif shown is not None:
-            settings["help"] += f"  [default: {shown}]"
-        if field.name in _CHOICES:
-            settings["type"] = click.Choice(_CHOICES[field.name])
-        elif field.name.endswith(("layers", "layer_weights")):
-            settings["metavar"] = "A,B,..."
-        elif field.name == "init_image":
-            settings["metavar"] = "content|style|noise|FILE"
-        elif field.name == "max_time":
-            settings["metavar"] = "SECONDS|5m|1h"
-        elif field.name == "weights":
-            settings["metavar"] = "imagenet|none|FILE"
-        else:
-            settings["type"], settings["metavar"] = _TYPES[field.type.split(" ")[0]]
-        option = "--" + field.name.replace("_", "-")
-        command = click.option(option, field.name, **settings)(command)
-    if names is None:
-        command = click.option(
-            "--config",
-            type=click.Path(),
-            metavar="FILE",
-            help="Settings in a TOML file; options that are given go first.",
-        )(command)
-        command = click.option(
-            "--preset",
-            type=click.Choice(list(PRESETS)),
-            help="Some settings by one word; --config and options go first.",
-        )(command)
+
+def add_options(command: Command, *options: Option) -> Command:
+    """Adds options to a command; `--help` shows them in this order."""
+    for option in reversed(options):
+        command = option(command)
     return command
 
 
-def request_options(command):
+def file_option(*names: str, help: str, **settings: Any) -> Option:
+    """An option for the path of a file; the settings are `click.option`'s."""
+    settings = {"metavar": "FILE"} | settings
+    return click.option(*names, type=click.Path(), help=help, **settings)
+
+
+def grouped(command: Command, name: str, make: Callable[..., Any]) -> Command:
+    """A command that receives some of its options as one argument.
+
+    Args:
+        command: a function of the options by name.
+        name: of the argument.
+        make: makes the argument from the options that its parameters name.
+    """
+    names = list(inspect.signature(make).parameters)
+
+    @functools.wraps(command)
+    def with_group(**options: Any) -> Any:
+        group = make(**{each: options.pop(each) for each in names})
+        return command(**options, **{name: group})
+
+    return with_group
+
+
+def config_options(command: Command) -> Command:
+    """Adds an option for every setting, and those that give several at once."""
+    return add_options(
+        command,
+        click.option(
+            "--preset",
+            type=click.Choice(list(PRESETS)),
+            help="Several settings by one name; --config and options override it.",
+        ),
+        file_option(
+            "--config",
+            help="Settings from a TOML file; options given here override it.",
+        ),
+        *_setting_options(setting_names()),
+    )
+
+
+def request_options(command: Command) -> Command:
     """Adds an option for each setting that a request may carry."""
-    return config_options(command, REQUEST_SETTINGS, "the server's")
+    names = setting_names(requested=True)
+    return add_options(command, *_setting_options(names, "the server's"))
 
 
-def export_options(command):
+def export_options(command: Command) -> Command:
     """Adds an option for each setting that an exported model can have."""
-    return config_options(command, _EXPORT_SETTINGS)
+    return add_options(command, *_setting_options(setting_names(exported=True)))
 
 
-def network_options(command):
-    """Adds an option for each setting that says which network looks at pictures."""
-    return config_options(command, _NETWORK_SETTINGS)
+def network_options(command: Command) -> Command:
+    """Adds an option for each setting of the network that compares pictures."""
+    return add_options(command, *_setting_options(setting_names(network=True)))
 
 
-def gps_option(command):
+def _setting_options(
+    names: Sequence[str], default_of: str | None = None
+) -> list[Option]:
+    """One option for each setting, with the setting's name, help and default."""
+    return [
+        _setting_option(field, default_of)
+        for field in dataclasses.fields(StyleTransferConfig)
+        if field.name in names
+    ]
+
+
+def _setting_option(field: dataclasses.Field[Any], default_of: str | None) -> Option:
+    about, default = field.metadata, default_of or field.default
+    if isinstance(default, tuple):
+        default = ",".join(default)
+    # The default is shown but not passed on: it lives in StyleTransferConfig.
+    shown = "" if default is None else f"  [default: {default}]"
+    value: dict[str, Any]
+    if about["metavar"] is not None:
+        value = {"metavar": about["metavar"]}
+    elif about["choices"]:
+        value = {"type": click.Choice(about["choices"])}
+    else:
+        kind, metavar = _TYPES[str(field.type).split()[0]]
+        value = {"type": kind, "metavar": metavar}
+    return click.option(
+        f"--{field.name.replace('_', '-')}",
+        field.name,
+        default=None,
+        help=about["help"] + shown,
+        **value,
+    )
+
+
+def output_option(command: Command) -> Command:
+    """Adds the option for the file of the painted picture."""
+    return file_option(
+        "-o",
+        "--output",
+        required=True,
+        help="Where to write the picture: .png, .jpg, .webp or .tif.",
+    )(command)
+
+
+def gps_option(command: Command) -> Command:
     """Adds the option that says whether files may tell where photos were taken."""
     return click.option(
         "--keep-gps",
         is_flag=True,
-        help="Keep in the Exif data where the photo was taken; by default the rest "
-        "is kept and the place is not.",
+        help="Keep the location in the Exif data, which is otherwise left out.",
     )(command)
 
 
-def saving_options(command):
-    """Adds the options that say what is written into the files of pictures."""
-    return click.option(
+def saving_options(command: Command) -> Command:
+    """Adds the options for how pictures are saved, received as `saving`."""
+    bits = click.option(
         "--bits",
         type=click.Choice(["8", "16"]),
         default="8",
-        help="Bits a channel; 16 for PNG and TIFF.  [default: 8]",
-    )(gps_option(command))
+        help="Bits per channel; 16 for PNG and TIFF.  [default: 8]",
+    )
+    return add_options(grouped(command, "saving", _saving), bits, gps_option)
 
 
-DEFAULTS = StyleTransferConfig()
+def _saving(bits: str, keep_gps: bool) -> dict[str, Any]:
+    """Arguments of `TransferResult.save`."""
+    return {"bits": int(bits), "keep_gps": keep_gps}
 
 
-def read_settings(settings, others=DEFAULTS):
-    """The configuration that the options stand for, and the picture to start from.
+def given(options: dict[str, Any]) -> dict[str, Any]:
+    """The options that were given a value; the defaults of others live elsewhere."""
+    return {name: value for name, value in options.items() if value is not None}
+
+
+def read_config(options: dict[str, Any]) -> StyleTransferConfig:
+    """The configuration that options stand for; `--init-image` must be a name."""
+    config, init_image = read_settings(options)
+    if init_image is not None:
+        config = config.replace(init_image=init_image)
+    return config
+
+
+def read_settings(
+    options: dict[str, Any], others: StyleTransferConfig = DEFAULTS
+) -> tuple[StyleTransferConfig, str | None]:
+    """The configuration that options stand for, and what to start from.
 
     Args:
-        settings: the options.
-        others: the settings that no option is given for.
+        options: by name; None where an option isn't given.
+        others: the settings for which no option is given.
+
+    Returns:
+        (the configuration, `--init-image`: a name, the path of a picture, or None).
+
+    Raises:
+        ValueError: for settings that are out of their range, or a bad file of them.
+        OSError: when a file of settings can't be read.
     """
-    settings = {name: value for name, value in settings.items() if value is not None}
+    settings = given(options)
     for name in settings:
         if name.endswith(("layers", "layer_weights")):
             settings[name] = tuple(part.strip() for part in settings[name].split(","))

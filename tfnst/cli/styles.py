@@ -3,69 +3,77 @@
 from __future__ import annotations
 
 import os
+from typing import TYPE_CHECKING
 
 import click
 
+from tfnst.cli.options import Command, add_options, file_option, grouped
 
-def style_arguments(command):
-    """Adds the styles and the options for their masks."""
-    for decorate in (
-        click.option(
-            "--style-mask",
-            "style_masks",
-            type=click.Path(),
-            multiple=True,
-            metavar="FILE",
-            help="Grey picture laid over STYLE: it is taken from where that is white. "
-            "Once for each STYLE, in their order; - for all of it.",
-        ),
-        click.option(
-            "--region",
-            "regions",
-            type=click.Path(),
-            multiple=True,
-            metavar="FILE",
-            help="Grey picture laid over CONTENT: the style goes where it is white. "
-            "Once for each STYLE, in their order; - for what the others leave.",
-        ),
+if TYPE_CHECKING:
+    from tfnst.images.style_images import StyleImage
+
+
+def style_arguments(command: Command) -> Command:
+    """Adds the styles and the options for their masks, received as `style`."""
+    return add_options(
+        grouped(command, "style", read_styles),
         click.argument(
             "styles", metavar="STYLE[:WEIGHT[:SCALE]]...", nargs=-1, required=True
         ),
-    ):
-        command = decorate(command)
-    return command
+        file_option(
+            "--region",
+            "regions",
+            multiple=True,
+            help="Grey picture stretched over CONTENT: the style goes where it is "
+            "white. Give it once per STYLE, in the same order; - gives a style what "
+            "the others leave.",
+        ),
+        file_option(
+            "--style-mask",
+            "style_masks",
+            multiple=True,
+            help="Grey picture stretched over STYLE: the style is taken from where it "
+            "is white. Give it once per STYLE, in the same order; - takes all of it.",
+        ),
+    )
 
 
-def read_styles(styles, regions, style_masks):
-    """The `StyleImage`s that the arguments of `style_arguments` stand for."""
+def read_styles(
+    styles: tuple[str, ...], regions: tuple[str, ...], style_masks: tuple[str, ...]
+) -> list[StyleImage]:
+    """The `StyleImage`s that the arguments of `style_arguments` stand for.
+
+    Raises:
+        ValueError: for more masks than styles, or a weight or scale out of its range.
+    """
     from tfnst.images.style_images import StyleImage
 
-    given = [_split_style(each) for each in styles]
+    split = [_split_style(text) for text in styles]
     return [
         StyleImage(image=path, weight=weight, scale=scale, mask=mask, region=region)
         for (path, weight, scale), mask, region in zip(
-            given,
-            _one_a_style("style_mask", style_masks, given),
-            _one_a_style("region", regions, given),
+            split,
+            _one_per_style("style_mask", style_masks, len(styles)),
+            _one_per_style("region", regions, len(styles)),
             strict=True,
         )
     ]
 
 
-def _one_a_style(name, files, styles):
-    """A file or None for each style; those at the end may be left out."""
-    if len(files) > len(styles):
+def _one_per_style(name: str, files: tuple[str, ...], count: int) -> list[str | None]:
+    """A file or None for each style; the last ones may be left out."""
+    if len(files) > count:
         raise ValueError(
             f"`{name}` must be given at most once for each style. "
-            f"Received: {len(files)} for {len(styles)}"
+            f"Received: {len(files)} for {count}"
         )
-    given = [None if file == "-" else file for file in files]
-    return given + [None] * (len(styles) - len(given))
+    masks = [None if file == "-" else file for file in files]
+    return masks + [None] * (count - len(masks))
 
 
-def _split_style(text):
+def _split_style(text: str) -> tuple[str, float, float]:
     """Path, weight and scale of a style such as `a.jpg:2` or `a.jpg:2:0.5`."""
-    if os.path.exists(text):  # Colons may be part of a name.
+    if os.path.exists(text):  # A file's name may contain colons.
         return text, 1.0, 1.0
     path, numbers = text, []
     while len(numbers) < 2 and ":" in path:
@@ -75,4 +83,5 @@ def _split_style(text):
         except ValueError:
             break
         path = head
-    return path, *numbers, *[1.0] * (2 - len(numbers))
+    weight, scale = numbers + [1.0] * (2 - len(numbers))
+    return path, weight, scale

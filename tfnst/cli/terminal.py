@@ -1,10 +1,12 @@
-"""What commands say on the terminal, and the codes that they end with."""
+"""What commands say on the terminal, and their exit codes."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import sys
+from collections.abc import Iterator
+from typing import NoReturn
 
 from tqdm import tqdm
 
@@ -14,11 +16,12 @@ EXIT_INTERRUPTED = 130
 
 
 @contextlib.contextmanager
-def quiet_start():
-    """Keeps TensorFlow's start-up notes off the terminal while it is imported.
+def quiet_start() -> Iterator[None]:
+    """Keeps TensorFlow's start-up messages off the terminal while it is imported.
 
-    They come from C++, some of them before TF_CPP_MIN_LOG_LEVEL is looked at, so only
-    the file descriptor itself can be turned away. Who sets the variable sees them.
+    They come from C++, some of them before TF_CPP_MIN_LOG_LEVEL is read, so only
+    redirecting the file descriptor itself silences them. Setting the variable shows
+    them.
     """
     if "TF_CPP_MIN_LOG_LEVEL" in os.environ:
         yield
@@ -36,15 +39,18 @@ def quiet_start():
 
 
 def say(line: str) -> None:
-    # A bar on the same terminal would be torn by a plain print.
+    """Prints a line to standard error, above any bar."""
     with contextlib.suppress(BrokenPipeError):
+        # A plain print would tear a bar apart.
         tqdm.write(f"tfnst: {line}", file=sys.stderr)
 
 
-def fail(line: str, code: int) -> None:
+def fail(line: str, code: int) -> NoReturn:
+    """Prints an error and ends the command."""
     say(f"error: {line}")
     sys.exit(code)
 
 
 def one_line(error: BaseException) -> str:
+    """What an error says, in one line."""
     return " ".join(str(error).split())

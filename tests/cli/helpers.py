@@ -1,0 +1,51 @@
+"""Running the command, in another process or in this one."""
+
+import os
+import subprocess
+import sys
+import warnings
+
+from tfnst.cli import command
+
+# The settings of `tests.helpers.TINY`.
+TINY_OPTIONS = [
+    *("--weights", "none"),
+    *("--precision", "float32"),
+    *("--content-layers", "block2_conv1"),
+    *("--style-layers", "block1_conv1,block2_conv1"),
+    *("--size", "48", "--min-size", "32", "--steps", "6"),
+    *("--initial-steps", "6"),
+]
+TFNST = [sys.executable, "-c", "from tfnst.cli.command import main; main()"]
+
+
+def tfnst_command(*arguments, cwd, **environment):
+    return subprocess.run(
+        [*TFNST, *map(str, arguments)],
+        cwd=cwd,
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+
+
+def run_here(monkeypatch, capsys, folder, *arguments):
+    """The command in this process: its exit code, and what it printed."""
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr(sys, "argv", ["tfnst", *arguments])
+    monkeypatch.setattr(warnings, "showwarning", warnings.showwarning)
+    # Set by the command, and inherited by those in other processes.
+    monkeypatch.setenv("TF_CPP_MIN_LOG_LEVEL", "3")
+    code = 0
+    try:
+        command.main()
+    except SystemExit as error:
+        code = error.code
+    return code, *capsys.readouterr()
+
+
+def names(folder):
+    """The files in a folder."""
+    return sorted(path.name for path in folder.iterdir())

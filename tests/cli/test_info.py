@@ -1,0 +1,44 @@
+"""`tfnst info`."""
+
+import json
+import re
+
+import tfnst
+from tests.cli.helpers import run_here, tfnst_command
+from tests.helpers import picture
+
+
+def test_info_names_versions_devices_and_weights(tmp_path):
+    done = tfnst_command("info", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    for line in (
+        rf"tfnst +{re.escape(tfnst.__version__)}",
+        r"tensorflow +\d+\.\d+\.\d+",
+        r"keras +3\.",
+        r"device +CPU:0 CPU",
+        r"cpu cores +\d+",
+        r"weights vgg19 +\S",
+        r"weights vgg16 +\S",
+    ):
+        assert re.search(rf"^{line}", done.stdout, re.MULTILINE), line
+
+
+def test_info_prints_how_a_picture_was_painted(pictures, monkeypatch, capsys):
+    manifest = {"settings": {"size": 48}, "content_image": {"name": "Müller.png"}}
+    tfnst.save_image(picture(20, 20), pictures / "out.jpg", manifest=manifest)
+    code, out, err = run_here(monkeypatch, capsys, pictures, "info", "out.jpg")
+    assert (code, json.loads(out), err) == (0, manifest, "")
+    (pictures / "text.png").write_text("not a picture")
+    for name in ("content.png", "text.png"):
+        code, out, err = run_here(monkeypatch, capsys, pictures, "info", name)
+        assert (code, out) == (2, "")
+        assert err == (
+            "tfnst: error: `file` must be a picture that tfnst has painted. "
+            f"Received: '{name}', in which nothing says so\n"
+        )
+    code, out, err = run_here(monkeypatch, capsys, pictures, "info", "no.png")
+    assert (code, out) == (2, "")
+    assert err == (
+        "tfnst: error: `file` must be a file that can be read. "
+        "Received: 'no.png', which does not exist\n"
+    )

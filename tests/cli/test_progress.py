@@ -1,0 +1,84 @@
+"""What a person sees of a run, and Ctrl-C."""
+
+import os
+import pty
+import re
+import signal
+import subprocess
+import threading
+import time
+
+import pytest
+from PIL import Image
+
+from tests.cli.helpers import TFNST, TINY_OPTIONS, names
+
+
+def read_terminal(descriptor):
+    with open(descriptor, "rb", buffering=0) as stream:
+        try:
+            while chunk := stream.read(1024):
+                yield chunk.decode(errors="replace")
+        except OSError:  # the other end is closed
+            return
+
+
+def start_on_terminal(folder, *options):
+    """The command with a terminal as its standard error."""
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(
+        [
+            *TFNST, "stylize", "content.png", "style.png", "-o", "out.png",
+            *TINY_OPTIONS, *options,
+        ],
+        cwd=folder,
+        stdout=subprocess.DEVNULL,
+        stderr=theirs,
+    )  # fmt: skip
+    os.close(theirs)
+    # Whatever happens, the tests end.
+    killer = threading.Timer(60, process.kill)
+    killer.daemon = True
+    killer.start()
+    return process, read_terminal(ours)
+
+
+def test_a_terminal_gets_a_bar(pictures):
+    process, output = start_on_terminal(pictures)
+    shown = "".join(output)
+    assert process.wait() == 0
+    assert re.search(r"100%\|.*48px 12/12 [\d.]+/s  content [\d.]+ style", shown)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_keeps_the_picture_so_far(pictures, number):
+    process, output = start_on_terminal(
+        pictures, "--steps", "100000", "--timelapse", "film.gif"
+    )
+    shown = ""
+    for chunk in output:
+        if "content" not in shown and "content" in shown + chunk:
+            process.send_signal(number)
+        shown += chunk
+    assert process.wait() == 130
+    assert re.search(
+        r"tfnst: stopped after \d+ steps; the picture so far is out\.png", shown
+    )
+    with Image.open(pictures / "out.png") as out:
+        assert out.size == (48, 36)
+    with Image.open(pictures / "film.gif") as film:
+        assert film.size == (48, 36)
+    assert "tfnst: stopping after this step" in shown
+    assert "Traceback" not in shown
+
+
+def test_ctrl_c_before_there_is_a_picture(pictures):
+    process, output = start_on_terminal(pictures)
+    time.sleep(0.7)  # while TensorFlow loads
+    process.send_signal(signal.SIGINT)
+    shown = "".join(output)
+    assert process.wait() in (0, 130)
+    if process.returncode == 130:
+        assert "Traceback" not in shown
+        assert "interrupted before there was a picture to keep" in shown
+        assert names(pictures) == ["content.png", "style.png"]

@@ -1,0 +1,70 @@
+"""`tfnst stylize --from`: repeating the run of a painted picture."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import tfnst
+from tests.cli.helpers import TINY_OPTIONS, run_here
+from tests.helpers import picture
+from tfnst.images.manifest import read_manifest
+
+
+def test_a_run_is_repeated_from_its_picture(pictures, monkeypatch, capsys):
+    def stylize(*arguments):
+        return run_here(
+            monkeypatch, capsys, pictures, "stylize", "content.png", *arguments
+        )
+
+    code, _, err = stylize("style.png", "-o", "out.png", *TINY_OPTIONS, "--seed", "3")
+    assert (code, err) == (0, "")
+    code, out, err = stylize("style.png", "-o", "new.png", "--from", "out.png")
+    assert (code, err) == (0, "")
+    assert out.startswith("new.png: 48x36 pixels, 12 steps in ")
+    with (
+        Image.open(pictures / "out.png") as old,
+        Image.open(pictures / "new.png") as new,
+    ):
+        np.testing.assert_array_equal(np.asarray(old), np.asarray(new))
+    assert read_manifest(pictures / "new.png") == read_manifest(pictures / "out.png")
+    # Options override; another picture or network is pointed out.
+    tfnst.save_image(picture(50, 40, seed=3), pictures / "other.png")
+    code, out, err = stylize(
+        *("other.png", "-o", "new.tif", "--from", "out.png"),
+        *("--steps", "2", "--seed", "4", "--bits", "16"),
+    )
+    assert code == 0
+    assert out.startswith("new.tif: 48x36 pixels, ")
+    settings = read_manifest(pictures / "new.tif")["settings"]
+    assert (settings["steps"], settings["seed"], settings["size"]) == (2, 4, 48)
+    lines = err.splitlines()
+    assert lines[0] == (
+        "tfnst: warning: the style image is not the one that out.png was painted from"
+    )
+    assert lines[1:] == [] or lines[1].startswith("tfnst: warning: out.png was painted")
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (None, "`from` must be a picture that tfnst has painted"),
+        ([], "`from` must be a picture whose settings are known"),
+        ({"brush": 3}, "`brush` is not a setting"),
+        ({"steps": "many"}, "`steps` must be an integer"),
+        ({"style_layers": {"a": [1]}, "size": [1]}, "`"),
+        ({"init_image": "given"}, "`init_image` must be given"),
+    ],
+)
+def test_strange_manifests_are_refused(
+    pictures, monkeypatch, capsys, settings, message
+):
+    manifest = None if settings is None else {"settings": settings}
+    tfnst.save_image(picture(20, 20), pictures / "old.png", manifest=manifest)
+    code, out, err = run_here(
+        *(monkeypatch, capsys, pictures, "stylize", "content.png", "style.png"),
+        *("-o", "out.png", "--from", "old.png"),
+    )
+    assert (code, out) == (2, "")
+    assert err.startswith(f"tfnst: error: {message}")
+    assert err.count("\n") == 1
+    assert not (pictures / "out.png").exists()

@@ -1,0 +1,167 @@
+"""`tfnst stylize`."""
+
+import re
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import tfnst
+from tests.cli.helpers import TINY_OPTIONS, names, run_here, tfnst_command
+from tests.helpers import TINY
+from tfnst.images.manifest import read_manifest
+
+
+def test_stylize_writes_what_python_gives(pictures):
+    done = tfnst_command(
+        "stylize", "content.png", "style.png", "-o", "out.png", *TINY_OPTIONS,
+        cwd=pictures,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert re.fullmatch(
+        r"out\.png: 48x36 pixels, 12 steps in \d+ s "
+        r"\(vgg19, weights from [^)]*\)\n",
+        done.stdout,
+    )
+    # Nothing but the result in a pipe.
+    assert done.stderr == ""
+    expected = tfnst.stylize(
+        pictures / "content.png", pictures / "style.png", config=TINY
+    )
+    with Image.open(pictures / "out.png") as out:
+        np.testing.assert_array_equal(np.asarray(out), np.asarray(expected.image))
+    assert names(pictures) == ["content.png", "out.png", "style.png"]
+
+
+def test_pictures_in_between_and_the_sheet(pictures):
+    done = tfnst_command(
+        "stylize", "content.png", "style.png", "-o", "out.jpg", "--save-every", "4",
+        "--sheet", "sheet.png", *TINY_OPTIONS,
+        cwd=pictures,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert names(pictures) == [
+        "content.png", "out-04.jpg", "out-08.jpg", "out-12.jpg", "out.jpg",
+        "sheet.png", "style.png",
+    ]  # fmt: skip
+    with Image.open(pictures / "sheet.png") as sheet:
+        assert sheet.width > 48 + 12
+        assert sheet.height == 36 + 24
+
+
+def test_pictures_in_between_have_what_the_last_one_has(pictures):
+    with Image.open(pictures / "content.png") as photo:
+        photo.putalpha(100)
+        photo.save(pictures / "clear.png", dpi=(300, 300))
+    done = tfnst_command(
+        "stylize", "clear.png", "style.png", "-o", "out.png", "--save-every", "6",
+        *TINY_OPTIONS, cwd=pictures,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    for name in ("out-06.png", "out-12.png", "out.png"):
+        with Image.open(pictures / name) as out:
+            assert out.mode == "RGBA"
+            assert out.getchannel("A").getextrema() == (100, 100)
+            assert out.info["dpi"] == pytest.approx((300, 300), rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["nowhere.png", "style.png", "-o", "out.png"], r"`content_image` .*nowhere"),
+        (["text.jpg", "style.png", "-o", "out.png"], r"`content_image` .*text\.jpg"),
+        (["content.png", "cut.png", "-o", "out.png"], r"`style_image` .*cut\.png"),
+        (
+            ["dot.png", "style.png", "-o", "out.png"],
+            r"`content_image` .*1 wide and 1 high",
+        ),
+        (["content.png", "style.png", "-o", "out.doc"], r"`output` .*out\.doc"),
+        (["content.png", "style.png", "-o", "no/out.png"], r"`output` .*no/out\.png"),
+        (
+            ["content.png", "style.png", "-o", "out.png", "--steps", "-1"],
+            r"`steps` must be an integer from 1 to 100000\. Received: -1",
+        ),
+        (
+            ["content.png", "style.png", "-o", "out.png", "--style-weight", "nan"],
+            r"`style_weight` must be a finite number, 0 or more\. Received: nan",
+        ),
+        (
+            ["content.png", "style.png", "-o", "out.png", "--size", "big"],
+            r"Invalid value for '--size': 'big' is not a valid integer\.",
+        ),
+        (
+            ["content.png", "style.png", "-o", "out.png", "--style-layers", "x"],
+            r"`content_layers` and `style_layers` must be .*Received: 'x'",
+        ),
+        (
+            ["content.png", "style.png", "-o", "out.png", "--weights", "no.h5"],
+            r".*no\.h5.*",
+        ),
+        (
+            ["content.png", "style.png", "-o", "out.png", "--max-time", "soon"],
+            r"`max_time` must be a number of seconds above 0, .* Received: 'soon'",
+        ),
+        (
+            ["content.png", "style.png", "-o", "out.png", "--timelapse", "film.avi"],
+            r"`timelapse` must be a path that ends in \.gif, \.webp or \.mp4\. ",
+        ),
+        (
+            ["content.png", "style.png", "-o", "out.png", "--plot", "plot.gif"],
+            r"`plot` must be a path that ends in \.png, \.svg or \.pdf\. ",
+        ),
+        (["content.png", "style.png"], r"Missing option '-o' / '--output'\."),
+    ],
+)
+def test_bad_input_is_one_line_and_leaves_nothing_behind(
+    pictures, arguments, message, monkeypatch, capsys
+):
+    (pictures / "text.jpg").write_text("not a picture\n")
+    whole = (pictures / "style.png").read_bytes()
+    (pictures / "cut.png").write_bytes(whole[: len(whole) // 2])
+    Image.new("RGB", (1, 1)).save(pictures / "dot.png")
+    before = names(pictures)
+    # The last one of an option counts.
+    code, out, err = run_here(
+        monkeypatch, capsys, pictures, "stylize", *TINY_OPTIONS, *arguments
+    )
+    assert (code, out) == (2, "")
+    assert re.fullmatch(rf"tfnst: error: {message}.*\n", err), err
+    assert names(pictures) == before
+
+
+def test_a_film_and_a_plot(pictures, monkeypatch, capsys):
+    pytest.importorskip("matplotlib")
+    code, _, err = run_here(
+        monkeypatch, capsys, pictures, "stylize", "content.png", "style.png",
+        "-o", "out.png", *TINY_OPTIONS, "--timelapse", "film.webp",
+        "--timelapse-size", "32", "--plot", "losses.svg", "--save-every", "6",
+    )  # fmt: skip
+    assert (code, err) == (0, "")
+    assert names(pictures) == [
+        "content.png", "film.webp", "losses.svg", "out-06.png", "out-12.png",
+        "out.png", "style.png",
+    ]  # fmt: skip
+    with Image.open(pictures / "film.webp") as film:
+        assert film.size == (32, 24)
+        assert film.n_frames > 2
+
+
+def test_a_run_says_when_its_time_is_up(pictures, monkeypatch, capsys):
+    code, out, err = run_here(
+        monkeypatch, capsys, pictures, "stylize", "content.png", "style.png",
+        "-o", "out.png", *TINY_OPTIONS, "--max-time", "0.001s",
+    )  # fmt: skip
+    assert code == 0
+    assert re.match(r"out\.png: 48x36 pixels, \d steps, cut by --max-time, in ", out)
+    assert err == (
+        "tfnst: the time was up at 34 pixels; the picture is enlarged from there\n"
+    )
+    told = read_manifest(pictures / "out.png")
+    assert (told["stopped"], told["stop_reason"]) == (True, "max_time")
+    # A repeated run has no time limit, and takes all steps.
+    code, out, _ = run_here(
+        monkeypatch, capsys, pictures, "stylize", "content.png", "style.png",
+        "-o", "new.png", "--from", "out.png",
+    )  # fmt: skip
+    assert code == 0
+    assert out.startswith("new.png: 48x36 pixels, 12 steps in ")

@@ -1,0 +1,125 @@
+"""The files that `tfnst stylize` writes."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from tfnst.cli.options import (
+    Command,
+    add_options,
+    file_option,
+    grouped,
+    output_option,
+)
+
+if TYPE_CHECKING:
+    from tfnst.images.style_images import StyleImage
+    from tfnst.transfer.results import TransferResult
+    from tfnst.visualization.film import Film
+
+
+@dataclasses.dataclass(frozen=True)
+class Outputs:
+    """The picture and what is written beside it; the fields are the options."""
+
+    output: str
+    sheet: str | None
+    save_every: int | None
+    timelapse: str | None
+    timelapse_size: int
+    plot: str | None
+
+    @functools.cached_property
+    def film(self) -> Film | None:
+        """The film that `--timelapse` asks for, which is a callback of the run."""
+        if self.timelapse is None:
+            return None
+        from tfnst.visualization.film import Film
+
+        return Film(size=self.timelapse_size)
+
+    def check_pictures(self, *, bits: int) -> None:
+        """Checks that the picture and the sheet can be written; loads no TensorFlow.
+
+        Raises:
+            ValueError, OSError: as when they are written.
+        """
+        from tfnst.images import writing
+
+        writing.check_output_path(self.output, name="output", bits=bits)
+        if self.sheet is not None:
+            writing.check_output_path(self.sheet, name="sheet")
+
+    def check_records(self) -> None:
+        """Checks that the film and the plot can be written.
+
+        Raises:
+            ValueError, ImportError, OSError: as when they are written.
+        """
+        from tfnst.visualization import film, plots
+
+        if self.timelapse is not None:
+            film.check_film_path(self.timelapse, name="timelapse")
+        if self.plot is not None:
+            plots.check_plot_path(self.plot, name="plot")
+
+    def save_picture(self, result: TransferResult, saving: dict[str, Any]) -> None:
+        """Writes the painted picture."""
+        result.save(self.output, name="output", **saving)
+
+    def save_records(self, result: TransferResult) -> None:
+        """Writes how the run went: the film and the plot."""
+        from tfnst.visualization import plots
+
+        if self.film is not None and self.timelapse is not None:
+            self.film.save(self.timelapse, last_image=result.image, name="timelapse")
+        if self.plot is not None:
+            plots.plot_losses(result, self.plot, name="plot")
+
+    def save_sheet(
+        self, content: str, style: list[StyleImage], result: TransferResult
+    ) -> None:
+        """Writes content, style and result side by side."""
+        from tfnst.images import writing
+        from tfnst.visualization.sheet import comparison_sheet
+
+        if self.sheet is not None:
+            page = comparison_sheet(content, style, result.image)
+            writing.save_image(page, self.sheet, name="sheet")
+
+
+def output_options(command: Command) -> Command:
+    """Adds the options for the files to write, received as `outputs`."""
+    return add_options(
+        grouped(command, "outputs", Outputs),
+        output_option,
+        file_option(
+            "--sheet",
+            help="Also write content, style and result side by side.",
+        ),
+        click.option(
+            "--save-every",
+            type=click.IntRange(min=1),
+            metavar="N",
+            help="Also write the picture after every N steps, as OUTPUT-STEP.suffix.",
+        ),
+        file_option(
+            "--timelapse",
+            help="Also write a film of the run: .gif, .webp or .mp4.",
+        ),
+        click.option(
+            "--timelapse-size",
+            type=click.IntRange(32, 1024),
+            default=512,
+            metavar="N",
+            help="Longest side of the film in pixels.  [default: 512]",
+        ),
+        file_option(
+            "--plot",
+            help="Also plot the losses over the steps: .png, .svg or .pdf.",
+        ),
+    )

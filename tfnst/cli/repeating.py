@@ -1,0 +1,102 @@
+"""Repeating the run of a picture that tfnst has painted: `tfnst stylize --from`."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+from typing import TYPE_CHECKING, Any
+
+from tfnst.cli.options import DEFAULTS
+from tfnst.cli.terminal import say
+from tfnst.config import StyleTransferConfig, setting_names
+
+if TYPE_CHECKING:
+    from tfnst.images.style_images import StyleImage
+
+
+@dataclasses.dataclass(frozen=True)
+class PaintedPicture:
+    """A picture whose run is to be repeated.
+
+    Attributes:
+        path: of its file.
+        manifest: how it was painted.
+    """
+
+    path: str
+    manifest: dict[str, Any]
+
+    @classmethod
+    def read(cls, path: str) -> PaintedPicture:
+        """The picture in a file.
+
+        Raises:
+            ValueError: for a picture that tfnst has not painted.
+            OSError: when the file can't be read.
+        """
+        from tfnst.images.manifest import read_painted
+
+        return cls(path, read_painted(path, "from"))
+
+    def config(self, init_image: str | None) -> StyleTransferConfig:
+        """The settings that the picture was painted with, as far as they are repeated.
+
+        Args:
+            init_image: the option of that name.
+
+        Raises:
+            ValueError: for settings that are missing, unknown or out of their range.
+        """
+        settings = self.manifest["settings"]
+        if not isinstance(settings, dict):
+            raise ValueError(
+                "`from` must be a picture whose settings are known. "
+                f"Received: settings of type {type(settings).__name__}"
+            )
+        if settings.get("init_image") == "given":
+            if init_image is None:
+                raise ValueError(
+                    "`init_image` must be given: the picture was started from one. "
+                    "Received: None"
+                )
+            settings = settings | {"init_image": "content"}
+        machine = setting_names(machine=True)
+        repeated = {n: value for n, value in settings.items() if n not in machine}
+        return DEFAULTS.replace(**repeated)
+
+    def warn_of_other_images(self, content: str, style: list[StyleImage]) -> None:
+        """Warns when it was painted from another content or style image."""
+        from tfnst.images.manifest import describe_source, without_names
+        from tfnst.images.style_images import describe_style
+
+        # A file that can't be read is reported by the run.
+        with contextlib.suppress(OSError, ValueError):
+            sources = [describe_source(part.image) for part in style]
+            for name, now in (
+                ("content", describe_source(content)),
+                ("style", describe_style(style, sources)),
+            ):
+                then = self.manifest.get(f"{name}_image")
+                if then and without_names(then) != without_names(now):
+                    say(
+                        f"warning: the {name} image is not the one that {self.path} "
+                        "was painted from"
+                    )
+
+    def warn_of_another_network(self, manifest: dict[str, Any]) -> None:
+        """Warns when the new picture, by its manifest, used another network."""
+        then, now = _network(self.manifest), _network(manifest)
+        if then != now:
+            before, after = (
+                f"{name} (weights {str(sha)[:12]})" for name, sha in (then, now)
+            )
+            say(
+                f"warning: {self.path} was painted by {before}, this picture by {after}"
+            )
+
+
+def _network(manifest: dict[str, Any]) -> tuple[Any, Any]:
+    """Name and hash of the weights; None where a strange manifest has neither."""
+    weights = manifest.get("weights")
+    sha256 = weights.get("sha256") if isinstance(weights, dict) else None
+    return manifest.get("backbone"), sha256
