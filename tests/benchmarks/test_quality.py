@@ -6,7 +6,16 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from benchmarks.quality import crowson, fronts, johnson, judge, recipes, report, task
+from benchmarks.quality import (
+    __main__,
+    crowson,
+    fronts,
+    johnson,
+    judge,
+    recipes,
+    report,
+    task,
+)
 from tests.helpers import picture
 from tfnst.networks import backbones, vgg
 
@@ -50,6 +59,10 @@ def test_recipes_paint_within_the_budget(name, build_task):
     allowed = given.budget * (0.25 if name == "tfnst_quarter" else 1)
     assert 0.2 * allowed < painting.spent <= allowed
     json.dumps(painting.settings)
+
+
+def test_the_command_names_all_recipes():
+    assert tuple(recipes.build_recipes({})) == __main__.RECIPES
 
 
 def test_the_budget_is_a_share_of_a_thousand_evaluations(build_task):
