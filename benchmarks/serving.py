@@ -169,7 +169,7 @@ def print_first_requests(directory: pathlib.Path, rounds: int) -> None:
 def print_throughput(server: Server, clients: list[int], size: int) -> None:
     steps, requests = 10, max(clients)
     files = picture(size, 1), picture(size, 2)
-    print(f"\n{requests} requests of {steps} steps at {size} pixels")
+    print(f"\nrequests of {steps} steps at {size} pixels")
     print("clients   requests/s   slowest s   peak memory MiB")
     for count in clients:
         connections = [StylizeClient(server.target, timeout=3600) for _ in range(count)]

@@ -52,8 +52,8 @@ def run(
     judges = build_judges(backbone, optimized, SECOND_NETWORK)
     factors = SWEEP if arguments.sweep_content else (1.0,)
     print(
-        f"{len(pairs)} pairs, {len(arguments.recipes)} recipes, content weights times "
-        f"{', '.join(f'{f:g}' for f in factors)}; {arguments.size} pixels, "
+        f"pairs: {len(pairs)}, recipes: {len(arguments.recipes)}, content weights "
+        f"times {', '.join(f'{f:g}' for f in factors)}; {arguments.size} pixels, "
         f"{arguments.budget:g} of 1,000 evaluations; {backbone.name}, weights from "
         f"{backbone.weights.source}"
     )
