@@ -2,7 +2,7 @@
 
 For each precision and size: the median time of one step of the default configuration
 in the compiled loop; the GFLOP of its convolutions, forward and back to the input; and
-the ratio of its GFLOP/s to those of a large matrix product in the same precision. Steps
+the ratio of its GFLOP/s to a large matrix product's in the same precision. Steps
 and products of all precisions take turns in one run, because machines change speed.
 
     python benchmarks/step_time.py [--sizes 256,512] [--backbone vgg19] [--rounds 7]

@@ -2,8 +2,8 @@
 
 A point is (content distance, style distance), in units that don't depend on a recipe:
 the photo itself is at (0, 1), and the style image, cropped to the photo's shape, at
-(1, nearly 0). A recipe's front connects, by straight lines, those of its points that no
-other point of the recipe beats in both distances.
+(1, nearly 0). A recipe's front connects with straight lines the points that none of its
+other points beats in both distances.
 
 Two fronts are compared as the rate-distortion curves of video coders are: by the mean
 difference in style distance over a range of content distances. The range goes from

@@ -31,8 +31,8 @@ class Backbone:
         model: keras.Model from preprocessed pixels (see `tfnst.networks.features`),
             float32 [N, H, W, 3], to the activation of its last layer. It isn't
             trainable.
-        name: the network actually built, `"vgg19"` or `"vgg16"`. It isn't the one asked
-            for if the weights fell back on another.
+        name: the network actually built, `"vgg19"` or `"vgg16"`. It may not be the one
+            asked for: see `WeightsFallbackWarning`.
         weights: where its weights come from.
     """
 

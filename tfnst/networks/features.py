@@ -158,7 +158,7 @@ def split_feature_extractor(
 def rebuild_layer(
     layer: keras.layers.Layer, precision: str, *, padded: bool = False
 ) -> keras.layers.Layer:
-    """A copy of a backbone's layer in another precision, or the layer if it has that.
+    """A copy of a backbone's layer in a precision; the layer itself if it fits already.
 
     Args:
         layer: a convolution or pooling layer with its weights.
