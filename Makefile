@@ -1,7 +1,8 @@
 # make demo     installs tfnst into .venv and stylises a photo
-# make test     installs what tests need and runs them
-# make check    formatting and lint, also of docker/ and serving/kubernetes
-# make bench    short benchmarks, into bench.txt
+# make test     installs what the tests need and runs them
+# make check    checks formatting and lint, including docker/ and serving/kubernetes
+# make bench    runs the short benchmarks and writes bench.txt
+# make clean    deletes .venv and everything that was built
 
 PYTHON ?= python3
 VENV := .venv
@@ -11,7 +12,8 @@ SETUP := setup.cfg pyproject.toml
 DEMO_CONTENT := examples/images/photo_cat.jpg
 DEMO_STYLE := examples/images/style_stained_glass.jpg
 
-# The ones that stand alone; tests/project/test_docker_and_kubernetes.py checks the overlays.
+# Manifests that are complete by themselves. tests/project/test_docker_and_kubernetes.py
+# checks the overlays.
 MANIFESTS := $(filter-out %/kustomization.yaml, \
   $(wildcard serving/kubernetes/base/*.yaml serving/kubernetes/overlays/cpu/*.yaml))
 
@@ -36,7 +38,7 @@ check: $(VENV)/installed-check
 	$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec docker/compose*.yaml
 	@if docker compose version > /dev/null 2>&1; then \
 	  docker compose -f docker/compose.yaml -f docker/compose.gpu.yaml config --quiet; \
-	else echo "No docker compose here: only the schema of its files was checked"; fi
+	else echo "No docker compose: compose files were only checked against their schema"; fi
 
 bench: $(VENV)/installed-dev
 	$(BIN)/python benchmarks/short.py
@@ -46,7 +48,7 @@ clean:
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))' \
-	  || { echo "tfnst needs Python 3.10 to 3.13; say which one: make PYTHON=python3.12"; exit 1; }
+	  || { echo "tfnst needs Python 3.10 to 3.13. Name one: make PYTHON=python3.12"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/installed: $(BIN)/python $(SETUP)

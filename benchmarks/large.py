@@ -1,6 +1,6 @@
-"""Large pictures: seconds a megapixel a step, and memory, predicted and measured.
+"""Large pictures: seconds per megapixel and step, and predicted and measured memory.
 
-Each size runs in a process of its own, at one scale, by `tfnst.stylize` as it is.
+Each size runs in a process of its own, at a single scale, through `tfnst.stylize`.
 
     python benchmarks/large.py [--pixels 1,2,4,8.3,16,33] [--max-memory 6] [--steps 3]
         [--precision auto]
@@ -14,17 +14,22 @@ import math
 import pathlib
 import subprocess
 import sys
+from typing import Any
 
 ASPECT = 16 / 9
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--pixels", default="1,2,4,8.3,16,33", help="megapixels")
-    parser.add_argument("--max-memory", default="6", help="GiB, or none for no limit")
-    parser.add_argument("--steps", type=int, default=3)
-    parser.add_argument("--precision", default="auto")
-    parser.add_argument("--backbone", default="vgg19")
+    parser.add_argument(
+        "--pixels", default="1,2,4,8.3,16,33", help="sizes of the pictures, megapixels"
+    )
+    parser.add_argument(
+        "--max-memory", default="6", help="memory limit in GiB, or none for no limit"
+    )
+    parser.add_argument("--steps", type=int, default=3, help="steps to take and time")
+    parser.add_argument("--precision", default="auto", help="float32, bfloat16 or auto")
+    parser.add_argument("--backbone", default="vgg19", help="vgg19 or vgg16")
     parser.add_argument("--run", type=json.loads, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.run:
@@ -54,8 +59,8 @@ def main() -> None:
         print(row(json.loads(child.stdout.splitlines()[-1])), flush=True)
 
 
-def row(measured: dict) -> str:
-    """A line of the table."""
+def row(measured: dict[str, Any]) -> str:
+    """One row of the table."""
     plan = measured["plan"]
     return (
         f"{measured['megapixels']:10.2f}  {measured['seconds']:16.2f}  "
@@ -72,8 +77,9 @@ def run(
     steps: int,
     precision: str,
     backbone: str,
-) -> dict:
-    """One size, measured."""
+) -> dict[str, Any]:
+    """Paints and measures a picture of one size."""
+    # Imported here, so that neither --help nor the parent process loads TensorFlow.
     import dataclasses
     import tempfile
     from unittest import mock
@@ -90,7 +96,7 @@ def run(
     found = []
     build_plan = plans.build_plan
 
-    def spy(*arguments, **settings):
+    def spy(*arguments: Any, **settings: Any) -> plans.Plan:
         found.append(build_plan(*arguments, **settings))
         return found[-1]
 
@@ -99,7 +105,7 @@ def run(
         mock.patch.object(plans, "build_plan", spy),
     ):
         path = pathlib.Path(folder, "noise.jpg")
-        # Memory and time don't depend on what there is to see.
+        # Memory and time don't depend on what the picture shows.
         coarse = pyramid.noise_image([1, height // 64, width // 64, 3], 0)
         Image.fromarray(np.uint8(coarse[0] * 255)).resize((width, height)).save(path)
         # Random weights need no file.
@@ -117,7 +123,7 @@ def run(
             callback=lambda _: None,
             callback_steps=1,
         )
-    # The first step compiles, and works out the targets.
+    # Differences leave out the first step, which compiles and computes the targets.
     seconds = np.diff(result.losses["seconds"])
     (plan,) = found
     return {
@@ -130,12 +136,12 @@ def run(
 
 
 def peak_gib() -> float:
-    """Most memory that this process has held, in GiB."""
-    # Not getrusage, whose figure starts with that of the parent process.
+    """The peak memory of this process, in GiB."""
+    # Not getrusage, whose figure starts at the parent process's.
     for line in pathlib.Path("/proc/self/status").read_text().splitlines():
         if line.startswith("VmHWM"):
             return int(line.split()[1]) / 2**20
-    raise RuntimeError("/proc/self/status doesn't tell; this needs Linux")
+    raise RuntimeError("/proc/self/status must have VmHWM: this needs Linux")
 
 
 if __name__ == "__main__":

@@ -1,16 +1,17 @@
-"""What serving adds to a run, and what a server needs.
+"""What serving adds to the time of a run, and what a server needs.
 
-Four tables, from one export and servers in processes of their own on this machine:
+One model is exported, and servers run in processes of their own on this machine. The
+tables are:
 
-- the same work, in this process and by a server, in turn: once as long as it is asked
-  for, and once as one step on a picture of 64 pixels, which is nearly all overhead;
-- the first request after a start, with and without the warm-up requests of the export;
-- requests a second from 1, 2, 4 and 8 clients at once, and the server's peak memory;
-- with `--sizes`, seconds a request and peak memory of a fresh server by image size;
-  core seconds are those of all cores together, and hardly depend on what else runs.
+- the same work in this process and by a server, in turn: once with `--size` and
+  `--steps`, and once one step at 64 pixels, which is nearly all overhead;
+- the first request after a start, with and without the export's warm-up requests;
+- requests per second from 1, 2, 4 and 8 clients at once, and the server's peak memory;
+- with `--sizes`, only this table: a request's time and a fresh server's peak memory by
+  image size. Core seconds are summed over all cores and hardly depend on other load.
 
-The work is `--steps` steps at the size itself, without the coarse scales before it,
-except for `--sizes`, which runs requests with all defaults but for the steps.
+With `--sizes`, requests use the defaults except for the steps. Otherwise the work is
+`--steps` steps at the full size, without the coarser scales before it.
 
     python benchmarks/serving.py [--size 256] [--steps 50] [--rounds 3]
         [--clients 1,2,4,8] [--backbone vgg19] [--precision float32] [--sizes 256,512]
@@ -31,6 +32,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from concurrent import futures
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -44,14 +46,14 @@ QUEUE = 64
 
 
 class Server:
-    """A running `tfnst serve`: where it listens, its memory and its time."""
+    """A running `tfnst serve`: its address, its memory and its processor time."""
 
     def __init__(self, process: subprocess.Popen, port: int) -> None:
         self._process = process
         self.target = f"127.0.0.1:{port}"
 
     def peak_memory(self) -> float:
-        """MiB; NaN where the system doesn't tell."""
+        """In MiB; NaN if the system doesn't report it."""
         path = pathlib.Path(f"/proc/{self._process.pid}/status")
         if not path.exists():
             return float("nan")
@@ -59,18 +61,18 @@ class Server:
         return int(line.split()[1]) / 1024
 
     def core_seconds(self) -> float:
-        """Of all threads since the start; NaN where the system doesn't tell."""
+        """All threads' time since the start; NaN if the system doesn't report it."""
         path = pathlib.Path(f"/proc/{self._process.pid}/stat")
         if not path.exists():
             return float("nan")
-        # utime and stime; the name before them may hold spaces.
+        # utime and stime; the name before them may contain spaces.
         fields = path.read_text().rpartition(")")[2].split()
         return sum(map(int, fields[11:13])) / os.sysconf("SC_CLK_TCK")
 
 
 @contextlib.contextmanager
 def serving(directory: pathlib.Path) -> Iterator[Server]:
-    """Starts a server and waits until it is ready."""
+    """Starts a server, waits until it is ready, and ends it afterwards."""
     log = directory.with_suffix(".log")
     command = "from tfnst.cli.command import main; main()"
     arguments = ["serve", str(directory), "--port", "0", "--max-queue", str(QUEUE)]
@@ -81,7 +83,7 @@ def serving(directory: pathlib.Path) -> Iterator[Server]:
     try:
         while " is available after " not in (text := log.read_text()):
             if process.poll() is not None:
-                sys.exit(f"the server ended:\n{text}")
+                sys.exit(f"the server failed to start:\n{text}")
             time.sleep(0.05)
         yield Server(process, int(text.split(" on 127.0.0.1:")[1].split()[0]))
     finally:
@@ -96,7 +98,7 @@ def seconds(function: Callable[[], object]) -> float:
 
 
 def picture(size: int, seed: int) -> bytes:
-    """A PNG file."""
+    """A PNG file of a square picture."""
     rng = np.random.default_rng(seed)
     small = Image.fromarray(rng.integers(0, 256, (16, 16, 3), np.uint8))
     file = io.BytesIO()
@@ -104,7 +106,14 @@ def picture(size: int, seed: int) -> bytes:
     return file.getvalue()
 
 
-def print_overhead(server: Server, config, size: int, steps: int, rounds: int) -> None:
+def print_overhead(
+    server: Server,
+    config: tfnst.StyleTransferConfig,
+    *,
+    size: int,
+    steps: int,
+    rounds: int,
+) -> None:
     print("in this process and by a server, in turn (medians)")
     print("size   steps   in-process s   served s   added s   ratio   of each round")
     with StylizeClient(server.target, timeout=3600) as client:
@@ -115,14 +124,14 @@ def print_overhead(server: Server, config, size: int, steps: int, rounds: int) -
             files = picture(side, 1), picture(side, 2)
             settings = {"size": side, "steps": count}
 
-            def alone(files=files, settings=settings):
+            def alone(files: Any = files, settings: Any = settings) -> None:
                 result = tfnst.stylize(*files, config=config, **settings)
                 writing.to_pil(result.array).save(io.BytesIO(), "PNG", compress_level=1)
 
-            def served(files=files, settings=settings):
+            def served(files: Any = files, settings: Any = settings) -> None:
                 client.stylize(*files, **settings)
 
-            if count == 1:  # Builds what is built once.
+            if count == 1:  # the first call, which builds what later ones reuse
                 alone(), served()
             times = [(seconds(alone), seconds(served)) for _ in range(repeats)]
             one, other = map(statistics.median, zip(*times, strict=True))
@@ -139,7 +148,7 @@ def print_first_requests(directory: pathlib.Path, rounds: int) -> None:
     shutil.copytree(directory, bare)
     shutil.rmtree(bare / "1" / "assets.extra")
     files = picture(SMALL_SIZE, 1), picture(SMALL_SIZE, 2)
-    print("\nthe first request after a start: 2 steps at 64 pixels (medians)")
+    print("\nthe first request after a start, 2 steps at 64 pixels (medians)")
     print("warm-up   start s   first s   second s")
     rows: dict[str, list] = {"yes": [], "no": []}
     for _ in range(rounds):
@@ -148,7 +157,7 @@ def print_first_requests(directory: pathlib.Path, rounds: int) -> None:
             with serving(path) as server, StylizeClient(server.target) as client:
                 ready = time.perf_counter() - start
 
-                def ask(client=client):
+                def ask(client: StylizeClient = client) -> None:
                     client.stylize(*files, size=SMALL_SIZE, steps=2)
 
                 rows[name].append((ready, seconds(ask), seconds(ask)))
@@ -160,12 +169,12 @@ def print_first_requests(directory: pathlib.Path, rounds: int) -> None:
 def print_throughput(server: Server, clients: list[int], size: int) -> None:
     steps, requests = 10, max(clients)
     files = picture(size, 1), picture(size, 2)
-    print(f"\n{requests} requests of {steps} steps at {size} pixels")
+    print(f"\nrequests of {steps} steps at {size} pixels")
     print("clients   requests/s   slowest s   peak memory MiB")
     for count in clients:
         connections = [StylizeClient(server.target, timeout=3600) for _ in range(count)]
 
-        def work(client, share=requests // count):
+        def work(client: StylizeClient, share: int = requests // count) -> list[float]:
             return [
                 seconds(lambda: client.stylize(*files, size=size, steps=steps))
                 for _ in range(share)
@@ -182,8 +191,8 @@ def print_throughput(server: Server, clients: list[int], size: int) -> None:
 
 
 def print_sizes(directory: pathlib.Path, sizes: list[int], steps: int) -> None:
-    print(f"fresh servers; {steps} steps at the fine scales, coarse scales as always")
-    print("size   idle MiB   peak MiB   seconds   core seconds   of it a step")
+    print(f"fresh servers; {steps} steps at the fine scales")
+    print("size   idle MiB   peak MiB   seconds   core seconds   per step")
     for size in sizes:
         files = picture(size, 1), picture(size, 2)
         with serving(directory) as server:
@@ -196,23 +205,25 @@ def print_sizes(directory: pathlib.Path, sizes: list[int], steps: int) -> None:
             peak = server.peak_memory()
         print(
             f"{size:4}  {idle:9.0f}  {peak:9.0f}  {taken:8.1f}  {used:13.1f}"
-            f"  {used / steps:13.2f}",
+            f"  {used / steps:9.2f}",
             flush=True,
         )
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--size", type=int, default=256)
-    parser.add_argument("--steps", type=int, default=50)
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--clients", default="1,2,4,8")
-    parser.add_argument("--backbone", default="vgg19")
-    parser.add_argument("--precision", default="float32")
-    parser.add_argument("--sizes", help="print only the table of these sizes")
+    parser.add_argument("--size", type=int, default=256, help="long side in pixels")
+    parser.add_argument("--steps", type=int, default=50, help="steps of a request")
+    parser.add_argument("--rounds", type=int, default=3, help="runs of each case")
+    parser.add_argument("--clients", default="1,2,4,8", help="numbers of clients")
+    parser.add_argument("--backbone", default="vgg19", help="vgg19 or vgg16")
+    parser.add_argument(
+        "--precision", default="float32", help="float32, bfloat16 or auto"
+    )
+    parser.add_argument("--sizes", help="print only the table of these image sizes")
     arguments = parser.parse_args()
 
-    # Time doesn't depend on the values of the weights, and random ones need no file.
+    # Times don't depend on the weights, and random ones need no file.
     config = tfnst.StyleTransferConfig(
         backbone=arguments.backbone, weights=None, precision=arguments.precision
     )
@@ -226,11 +237,15 @@ def main() -> None:
             )
             print_sizes(directory, sizes, arguments.steps)
             return
-        config = config.replace(min_size=16_384)  # One scale only.
+        config = config.replace(min_size=16_384)  # a single scale
         tfnst.export_saved_model(directory, config=config)
         with serving(directory) as server:
             print_overhead(
-                server, config, arguments.size, arguments.steps, arguments.rounds
+                server,
+                config,
+                size=arguments.size,
+                steps=arguments.steps,
+                rounds=arguments.rounds,
             )
         print_first_requests(directory, min(arguments.rounds, 2))
         with serving(directory) as server:

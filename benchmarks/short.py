@@ -1,4 +1,4 @@
-"""The short benchmarks one after the other, under a description of the machine.
+"""Runs the short benchmarks one after the other and describes the machine.
 
 python benchmarks/short.py [--out bench.txt]
 """
@@ -15,8 +15,6 @@ import sys
 
 import psutil
 
-from tfnst.engines import devices
-
 FOLDER = pathlib.Path(__file__).parent
 BENCHMARKS = {
     "Start-up": ["startup.py"],
@@ -28,11 +26,16 @@ BENCHMARKS = {
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--out", type=pathlib.Path, default=pathlib.Path("bench.txt"))
+    parser.add_argument(
+        "--out",
+        type=pathlib.Path,
+        default=pathlib.Path("bench.txt"),
+        help="the file to write the results to as well",
+    )
     arguments = parser.parse_args()
     with arguments.out.open("w") as out:
 
-        def say(line):
+        def say(line: str) -> None:
             print(line, flush=True)
             out.write(f"{line}\n")
 
@@ -40,7 +43,7 @@ def main() -> None:
         for name, (script, *options) in BENCHMARKS.items():
             say(f"\n{name}\n")
             if script == "versus_pytorch.py" and not importlib.util.find_spec("torch"):
-                say("left out: PyTorch isn't installed, see benchmarks/README.md")
+                say("skipped: PyTorch isn't installed (see benchmarks/README.md)")
                 continue
             command = [sys.executable, FOLDER / script, *options]
             run = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
@@ -48,7 +51,10 @@ def main() -> None:
 
 
 def describe_machine() -> str:
-    """Processor, memory and versions, in two lines."""
+    """The processor, the memory and the versions, in two lines."""
+    # Imported here, so that --help doesn't load TensorFlow.
+    from tfnst.engines import devices
+
     model = platform.processor() or platform.machine()
     cpuinfo = pathlib.Path("/proc/cpuinfo")
     if cpuinfo.exists():

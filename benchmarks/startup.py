@@ -1,7 +1,6 @@
-"""What one waits for before there is a picture.
+"""How long it takes to start: imports, the command's help, and a first small picture.
 
-Seconds, medians of several runs in processes of their own: importing tfnst, the
-command's help, importing what paints, and a first small picture.
+The times are medians of several runs, each in a process of its own.
 
     python benchmarks/startup.py [--rounds 5]
 """
@@ -21,7 +20,7 @@ SAMPLES = pathlib.Path(__file__).resolve().parents[1] / "examples" / "images"
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=5, help="runs of each case")
     arguments = parser.parse_args()
     tfnst = [sys.executable, "-m", "tfnst"]
     with tempfile.TemporaryDirectory() as folder:

@@ -1,10 +1,9 @@
-"""Seconds a gradient step, and how much of the machine it uses.
+"""The time of a gradient step, and the share of the machine's speed that it reaches.
 
 For each precision and size: the median time of one step of the default configuration
-in the compiled loop; the multiply-adds of the convolutions in use, forward and back to
-the input, as GFLOP; and the ratio of GFLOP/s to what a large matrix product reaches in
-the same precision. Products and steps of all precisions are timed in turn, in one run,
-because machines change speed while they run.
+in the compiled loop; the GFLOP of its convolutions, forward and back to the input; and
+the ratio of its GFLOP/s to a large matrix product's in the same precision. Steps
+and products of all precisions take turns in one run, because machines change speed.
 
     python benchmarks/step_time.py [--sizes 256,512] [--backbone vgg19] [--rounds 7]
         [--precisions float32,bfloat16]
@@ -15,23 +14,30 @@ from __future__ import annotations
 import argparse
 import statistics
 import time
-
-import keras
-import tensorflow as tf
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from tfnst import StyleTransferConfig
-from tfnst.engines import engine, loading
-from tfnst.ops import pyramid
+
+if TYPE_CHECKING:
+    import keras
+
+    from tfnst.engines.engine import Knobs
+    from tfnst.engines.whole import StyleTransferEngine
 
 PRODUCT_SIDE = 2048
 
+# TensorFlow is imported in the functions that use it, so that --help doesn't load it.
+
 
 def convolution_flops(model: keras.Model, height: int, width: int) -> float:
-    """Floating point operations of a model's convolutions for one step on a picture.
+    """Floating-point operations of a model's convolutions in one step on a picture.
 
-    A convolution takes 2 * h * w * k * k * C_in * C_out, forward, and as much again
-    for the gradient of its input; its weights have none.
+    A convolution takes 2 * h * w * k * k * C_in * C_out forward, and as many again for
+    the gradient with respect to its input; its weights need no gradient.
     """
+    import keras
+
     flops = 0.0
     for layer in model.layers:
         if isinstance(layer, keras.layers.MaxPooling2D | keras.layers.AveragePooling2D):
@@ -43,7 +49,7 @@ def convolution_flops(model: keras.Model, height: int, width: int) -> float:
     return flops
 
 
-def seconds(function) -> float:
+def seconds(function: Callable[[], object]) -> float:
     start = time.perf_counter()
     function()
     return time.perf_counter() - start
@@ -51,13 +57,17 @@ def seconds(function) -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--sizes", default="256,512")
-    parser.add_argument("--backbone", default="vgg19")
-    parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--precisions", default="float32,bfloat16")
+    parser.add_argument("--sizes", default="256,512", help="sides of the pictures")
+    parser.add_argument("--backbone", default="vgg19", help="vgg19 or vgg16")
+    parser.add_argument("--rounds", type=int, default=7, help="steps to time")
+    parser.add_argument(
+        "--precisions", default="float32,bfloat16", help="float32, bfloat16 or both"
+    )
     arguments = parser.parse_args()
 
-    # Time doesn't depend on the values of the weights, and random ones need no file.
+    from tfnst.engines import engine, loading
+
+    # Times don't depend on the weights, and random ones need no file.
     config = StyleTransferConfig(backbone=arguments.backbone, weights=None)
     precisions = arguments.precisions.split(",")
     sizes = list(map(int, arguments.sizes.split(",")))
@@ -86,8 +96,14 @@ def main() -> None:
         )
 
 
-def build_step(loop, knobs, size):
-    """A function that takes one step at a size and waits for it."""
+def build_step(
+    loop: StyleTransferEngine, knobs: Knobs, size: int
+) -> Callable[[], object]:
+    """A function that takes one step on a square picture and waits for it."""
+    import tensorflow as tf
+
+    from tfnst.ops import pyramid
+
     picture = pyramid.noise_image([1, size, size, 3], 0)
     targets = loop.targets(picture, pyramid.noise_image([1, size, size, 3], 1))
     state = loop.init_state(picture)
@@ -95,8 +111,10 @@ def build_step(loop, knobs, size):
     return lambda: loop.run_steps(picture, state, targets, knobs, one)[0].numpy()
 
 
-def build_product(precision):
-    """A function that multiplies two large matrices and waits for it."""
+def build_product(precision: str) -> Callable[[], object]:
+    """A function that multiplies two large matrices and waits for the product."""
+    import tensorflow as tf
+
     matrix = tf.random.stateless_normal([PRODUCT_SIDE, PRODUCT_SIDE], [0, 0])
     matrix = tf.cast(matrix, precision)
     product = tf.function(lambda: tf.matmul(matrix, matrix))

@@ -1,9 +1,9 @@
-"""A gradient step of tfnst against the same step in PyTorch.
+"""A gradient step of tfnst compared with the same step in PyTorch.
 
-The same network to the same layer, the same losses, the same optimiser, in float32 and
-bfloat16, and in PyTorch with both layouts of memory. PyTorch's step gets tfnst's
-weights and pictures, and must give tfnst's losses. All are timed in turn, in one run,
-because machines change speed while they run; the table has medians, and ratios to those
+Both use the same layers of the same network, the same losses and the same optimiser, in
+float32 and bfloat16; PyTorch with both memory layouts. PyTorch's step gets tfnst's
+weights and pictures, and must give the same losses. The cases take turns in one run,
+because machines change speed. The table shows medians, and their ratios to the median
 of tfnst in float32.
 
     python benchmarks/versus_pytorch.py [--sizes 512] [--rounds 7]
@@ -17,29 +17,37 @@ import os
 import statistics
 import time
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
-import keras
 import numpy as np
-import tensorflow as tf
-import torch
-from torch.nn import functional
 
 from tfnst import StyleTransferConfig
-from tfnst.engines import engine, loading
-from tfnst.networks import features
-from tfnst.ops import pyramid, resizing
+
+if TYPE_CHECKING:
+    import keras
+    import tensorflow as tf
+    import torch
 
 WARM_UP = 2
 MIN_COVARIANCE = 0.01
 
+# TensorFlow and PyTorch are imported in the functions that use them, so that --help
+# doesn't load them.
+
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--sizes", default="512")
-    parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--precisions", default="float32,bfloat16")
+    parser.add_argument("--sizes", default="512", help="sides of the pictures")
+    parser.add_argument("--rounds", type=int, default=7, help="steps to time")
+    parser.add_argument(
+        "--precisions", default="float32,bfloat16", help="float32, bfloat16 or both"
+    )
     arguments = parser.parse_args()
-    # As many as TensorFlow takes.
+
+    import tensorflow as tf
+    import torch
+
+    # As many threads as TensorFlow uses.
     torch.set_num_threads(len(os.sched_getaffinity(0)))
 
     config = StyleTransferConfig(weights=None)
@@ -67,7 +75,7 @@ def main() -> None:
 
 @dataclasses.dataclass
 class Case:
-    """A way to compute a step; `step` gives the total loss before it."""
+    """A way to compute a step; `step` takes one and returns the loss before it."""
 
     name: str
     precision: str
@@ -76,7 +84,7 @@ class Case:
 
 
 def compare_losses(cases: list[Case]) -> None:
-    """Two steps of each case, which must agree."""
+    """Takes some steps of each case and checks that their losses agree."""
     losses = np.array([[case.step() for _ in range(WARM_UP)] for case in cases])
     for case, each in zip(cases, losses, strict=True):
         tolerance = 1e-3 if case.precision == "float32" else 2e-2
@@ -84,7 +92,9 @@ def compare_losses(cases: list[Case]) -> None:
 
 
 def pictures(size: int) -> tuple[tf.Tensor, tf.Tensor]:
-    """Content and style, noise of several sizes of grain."""
+    """A content and a style image, made of noise with several sizes of grain."""
+    from tfnst.ops import pyramid, resizing
+
     return tuple(
         sum(
             resizing.resize_image(
@@ -100,7 +110,11 @@ def pictures(size: int) -> tuple[tf.Tensor, tf.Tensor]:
 
 
 def tfnst_case(config: StyleTransferConfig, size: int) -> Case:
-    """tfnst's own step, from the content image."""
+    """tfnst's own step, starting from the content image."""
+    import tensorflow as tf
+
+    from tfnst.engines import engine, loading
+
     loop, _ = loading.load_engine(config)
     knobs = engine.Knobs.from_config(config)
     content, style = pictures(size)
@@ -108,7 +122,7 @@ def tfnst_case(config: StyleTransferConfig, size: int) -> Case:
     held = [content, loop.init_state(content)]
     one = tf.constant(1)
 
-    def step():
+    def step() -> float:
         image, state, history = loop.run_steps(held[0], held[1], targets, knobs, one)
         held[:] = image, state
         return float(history[0, 3, 0])
@@ -116,8 +130,14 @@ def tfnst_case(config: StyleTransferConfig, size: int) -> Case:
     return Case(f"tfnst {config.precision}", config.precision, step)
 
 
-def torch_case(config: StyleTransferConfig, size: int, layout) -> Case:
+def torch_case(
+    config: StyleTransferConfig, size: int, layout: torch.memory_format
+) -> Case:
     """The same step in PyTorch."""
+    import torch
+
+    from tfnst.engines import loading
+
     loop, _ = loading.load_engine(config)
     kind = getattr(torch, config.precision)
     network = TorchNetwork(loop.feature_extractor, kind, layout)
@@ -125,7 +145,7 @@ def torch_case(config: StyleTransferConfig, size: int, layout) -> Case:
     style_weights = loop.objective.style_layers
     (content_layer,) = loop.objective.content_layers
 
-    def to_torch(picture):
+    def to_torch(picture: tf.Tensor) -> torch.Tensor:
         tensor = torch.from_numpy(picture.numpy().transpose(0, 3, 1, 2).copy())
         return tensor.to(memory_format=layout)
 
@@ -140,7 +160,7 @@ def torch_case(config: StyleTransferConfig, size: int, layout) -> Case:
     average = image.detach().clone()
     taken = 0
 
-    def step():
+    def step() -> float:
         nonlocal taken
         seen = network(image)
         loss = (seen[content_layer].float() - wanted).square().sum() / energy
@@ -167,9 +187,14 @@ def torch_case(config: StyleTransferConfig, size: int, layout) -> Case:
 
 
 class TorchNetwork:
-    """The feature extractor, layer by layer, in PyTorch."""
+    """The feature extractor, rebuilt layer by layer in PyTorch."""
 
-    def __init__(self, extractor: keras.Model, kind, layout):
+    def __init__(
+        self, extractor: keras.Model, kind: torch.dtype, layout: torch.memory_format
+    ) -> None:
+        import keras
+        import torch
+
         self.layers = []
         self.kind, self.layout = kind, layout
         self.wanted = set(extractor.output)
@@ -184,7 +209,12 @@ class TorchNetwork:
                 continue
             self.layers.append((layer.name, kernel, bias))
 
-    def __call__(self, image):
+    def __call__(self, image: torch.Tensor) -> dict[str, torch.Tensor]:
+        import torch
+        from torch.nn import functional
+
+        from tfnst.networks import features
+
         mean = torch.tensor(features.IMAGENET_MEAN_BGR).view(1, 3, 1, 1)
         x = image.flip(1) * 255.0 - mean
         x = functional.pad(x, (1, 1, 1, 1), "replicate")
@@ -202,16 +232,22 @@ class TorchNetwork:
         return seen
 
 
-def torch_moments(activations):
-    """Mean and covariance of the channels."""
+def torch_moments(
+    activations: torch.Tensor,
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Mean, covariance and Gram matrix of the channels."""
     flat = activations.float().flatten(2)[0]
     mean = flat.mean(1)
     gram = flat @ flat.T / flat.shape[1]
     return mean, gram - mean[:, None] * mean[None, :], gram
 
 
-def moments_distance(one, target):
-    """Half the relative distances of means and covariances."""
+def moments_distance(
+    one: tuple[torch.Tensor, ...], target: tuple[torch.Tensor, ...]
+) -> torch.Tensor:
+    """Half the sum of the relative distances of means and covariances."""
+    import torch
+
     mean, covariance, _ = one
     wanted_mean, wanted, gram = target
     energy = torch.maximum(wanted.square().sum(), MIN_COVARIANCE * gram.square().sum())

@@ -1,15 +1,16 @@
 """Runs a SavedModel in TensorFlow's C library, as tensorflow_model_server does.
 
-A program of its own, because it must import neither tensorflow nor tfnst:
+It is a separate program because it must import neither tensorflow nor tfnst:
 
     python -I tests/c_api.py LIBRARIES MODEL < calls > answers
 
-LIBRARIES is the folder of libtensorflow_cc, MODEL that of saved_model.pb. Both streams
-are pickles: a list of `(signature, inputs, milliseconds)` with arrays and bytes by name
-(inputs that are not there get their defaults; 0 milliseconds mean no time limit), and a
-dictionary with what is imported, the library's version, and an `Answer` for each call.
+LIBRARIES is the folder that holds libtensorflow_cc, MODEL the one that holds
+saved_model.pb. Both streams are pickles. `calls` is a list of `(signature, inputs,
+milliseconds)`: inputs are arrays and bytes by name, and missing ones get their default;
+0 milliseconds means no time limit. `answers` is a dictionary with the heavy modules
+imported (there should be none), the library's version, and an `Answer` for each call.
 
-XLA is disabled, as the server has it, and no shape is checked, as it checks none.
+As in the server, XLA is disabled and shapes aren't checked.
 
 Reference:
     tensorflow/c/c_api.h, tf_tensor.h and tf_tstring.h of TensorFlow.
@@ -42,13 +43,13 @@ class Answer:
     """How a call ended.
 
     Attributes:
-        code: of the status, as in gRPC.
-        message: of the status.
+        code: the status code, as in gRPC.
+        message: the status message.
         outputs: arrays and bytes by name; empty unless `code` is 0.
-        seconds: what the call took.
-        idle: CPU seconds that the process used in the second after a call that
+        seconds: how long the call took.
+        idle: CPU seconds that the process used in the second after the call, if that
             reached its time limit.
-        grown: bytes by which the most memory that the process ever had went up.
+        grown: bytes by which the call raised the process's peak memory.
     """
 
     code: int
@@ -72,8 +73,8 @@ class Output(ctypes.Structure):
 
 
 def load_library(folder):
-    """libtensorflow_cc with the types of the functions that are called here."""
-    # Not RTLD_GLOBAL: its symbols would take the place of numpy's.
+    """Loads libtensorflow_cc and sets the types of the functions called here."""
+    # Not RTLD_GLOBAL: its symbols would replace numpy's.
     (path,) = pathlib.Path(folder).glob("libtensorflow_cc.*")
     library = ctypes.CDLL(str(path))
     pointers = ["NewGraph", "NewStatus", "NewBuffer", "NewSessionOptions"]
@@ -160,7 +161,7 @@ class Model:
         return Answer(code, message, outputs, seconds)
 
     def _outputs(self, names):
-        """What `"operation:index"` stands for."""
+        """The outputs that names such as `"operation:index"` refer to."""
         found = []
         for name in names:
             operation, _, index = name.partition(":")
@@ -211,13 +212,13 @@ class Model:
         return array
 
     def _delete(self, tensor, own=None):
-        # The library frees the strings that it made, and ours not.
+        # The library frees its own strings, but not ours.
         for string in self._strings(tensor, own):
             self._tf.TF_StringDealloc(string)
         self._tf.TF_DeleteTensor(tensor)
 
     def _strings(self, tensor, value):
-        """Where the strings of a tensor lie that was made of bytes or of a list."""
+        """Addresses of the strings in a tensor made from bytes or a list of bytes."""
         if not isinstance(value, bytes | list):
             return []
         first = self._tf.TF_TensorData(tensor)
@@ -226,7 +227,7 @@ class Model:
 
 
 def read_signatures(meta_graph):
-    """Signature -> (tensor names of inputs, of outputs, default values) by alias."""
+    """Signature -> (input tensors' names, output tensors' names, defaults) by alias."""
     signatures = {}
     for name, signature in read_map(meta_graph, 5):
         inputs, outputs = (
@@ -244,11 +245,11 @@ def read_signatures(meta_graph):
     return signatures
 
 
-# Just enough of Protocol Buffers' wire format.
+# Just enough of the wire format of Protocol Buffers.
 
 
 def read_fields(message):
-    """(number, value) of each field; a value is a number or bytes."""
+    """The (number, value) of each field; a value is an integer or bytes."""
     at = 0
 
     def varint():
@@ -279,7 +280,7 @@ def read_field(message, number):
 def read_map(message, number):
     for n, entry in read_fields(message):
         if n == number:
-            # A value that is empty, as a SignatureDef without inputs, isn't sent.
+            # An empty value, such as a SignatureDef without inputs, is left out.
             fields = {1: b"", 2: b"", **dict(read_fields(entry))}
             yield fields[1], fields[2]
 
@@ -287,7 +288,7 @@ def read_map(message, number):
 def read_default(tensor):
     """The value of a TensorProto of rank 0, or of rank 1 with a single value."""
     fields = dict(read_fields(tensor))
-    # A value that is 0, and a shape without dimensions, are not there.
+    # A value of 0 and a shape without dimensions are left out.
     dtype, of_rank_1 = fields[1], bool(fields.get(2))
     if dtype == _STRING:
         value = fields.get(8, b"")
@@ -311,8 +312,8 @@ def write_varint(number):
 
 
 def peak_memory():
-    """The most bytes that this process ever had in memory; None where nothing tells."""
-    # Not ru_maxrss, which begins with that of the process that started this one.
+    """The process's peak memory in bytes, or None if the system doesn't report it."""
+    # Not ru_maxrss, which starts at the parent process's value.
     status = pathlib.Path("/proc/self/status")
     if not status.exists():
         return None

@@ -1,4 +1,4 @@
-"""What several tests share: tiny pictures, a tiny configuration, real pictures."""
+"""Shared by many tests: tiny pictures, a tiny configuration, and real pictures."""
 
 import pathlib
 
@@ -37,7 +37,7 @@ def picture(height, width, seed=0):
 
 
 def shared(*parts):
-    """A file of test data beside the project; the test is skipped without it."""
+    """A file of test data kept beside the project; skips the test without it."""
     path = SHARED.joinpath(*parts)
     if not path.exists():
         pytest.skip(f"{'/'.join(parts)} isn't there")

@@ -1,4 +1,4 @@
-"""Image files for tests, among them such as no program writes."""
+"""Image files for tests, including some that no program would write."""
 
 import io
 import struct
@@ -30,5 +30,5 @@ def png(width, height, depth, colour_type, rows, *chunks):
 
 
 def claiming_png(width, height):
-    """A PNG file that claims these sides and has hardly any pixels."""
+    """A PNG file that claims these sides but has hardly any pixels."""
     return png(width, height, 8, 2, b"\0" * 100)

@@ -1,4 +1,4 @@
-"""Toy SavedModels for the tests of the server, and the files beside them."""
+"""Toy SavedModels for the server's tests, requests to them, and warm-up files."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def spec(name=None, *shape, dtype=tf.float32):
 
 
 class Toy(tf.Module):
-    """Signatures for every row of the table of errors, and one that takes its time."""
+    """Signatures that can cause every error a server reports, and one that is slow."""
 
     def __init__(self):
         super().__init__()
@@ -26,7 +26,7 @@ class Toy(tf.Module):
         return {"total": a + b, "difference": a - b}
 
     @tf.function(input_signature=[spec("a", None), spec("factor")])
-    def scale(self, a, factor=tf.constant(2.0)):  # noqa: B008 (writes the default)
+    def scale(self, a, factor=tf.constant(2.0)):  # noqa: B008 (saved as the default)
         return {"product": a * factor}
 
     @tf.function(input_signature=[spec("image", None, None, None, 3)])
@@ -43,7 +43,7 @@ class Toy(tf.Module):
         def body(step, work):
             return step + 1, tf.matmul(work, self.matrix)
 
-        # Each request has its own work, which a shared variable would mix up.
+        # Each request has work of its own: a shared variable would mix them up.
         work = tf.ones([128, 64]) * tf.reduce_sum(start)
         _, work = tf.while_loop(
             lambda step, work: step < steps,
@@ -80,7 +80,7 @@ def save_toy(path):
 
 
 def publish(model, base, version):
-    """Copies a SavedModel under a hidden name and renames it, as exporters should."""
+    """Copies a SavedModel under a hidden name, then renames it, as exporters should."""
     hidden = os.path.join(base, f".{version}.tmp")
     shutil.copytree(model, hidden)
     final = os.path.join(base, str(version))

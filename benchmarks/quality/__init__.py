@@ -1,1 +1,1 @@
-"""Recipes for style transfer side by side: tfnst's defaults and its peers'."""
+"""Compares recipes for style transfer: tfnst's defaults and its peers'."""

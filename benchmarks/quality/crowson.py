@@ -6,9 +6,11 @@ Reference:
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import tensorflow as tf
 
-from benchmarks.quality.network import build_extractor
+from benchmarks.quality.network import Extractor, build_extractor
 from benchmarks.quality.task import BudgetError, Painting, Task, fit, resized
 
 STYLE_LAYERS = tuple(f"block{block}_conv1" for block in range(1, 6))
@@ -19,26 +21,29 @@ INITIAL_ITERATIONS, ITERATIONS = 1000, 500
 COVARIANCE_FLOOR = 1e-4
 SQUARE_ROOT_ITERATIONS = 12
 
-# The recipe is made for torchvision's VGG19, whose activations are smaller than those
-# of the Oxford group's. PyTorch's example fast_neural_style had to raise its content
-# weight by 1e5 and its style weight by 2e9 when it went over from one to the other:
-# activations are 316 or 211 times smaller, by the root of the one and the fourth root
-# of the other. Only the total variation's share depends on this.
+# The recipe was made for torchvision's VGG19, whose activations are smaller than in the
+# Oxford group's. When PyTorch's example fast_neural_style switched from the latter to
+# the former, it had to raise its content weight by 1e5 and its style weight by 2e9. The
+# root of the one and the fourth root of the other say that activations are 316 or 211
+# times smaller. Only the total variation's share depends on this.
 ACTIVATION_SCALE = 1 / 250
+
+Adam = tuple[tf.Tensor, tf.Tensor, tf.Tensor]  # number of steps, both moments
 
 
 def paint_crowson(task: Task) -> Painting:
-    """style-transfer-pytorch with its defaults.
+    """style-transfer-pytorch with its default settings.
 
     Content: mean squared difference at relu4_2, weight 0.015. Style: squared
-    Wasserstein-2 distance of normal distributions with the activations' mean and
-    covariance, divided by the number of channels, at relu1_1 to relu5_1, weights
-    256:64:16:4:1 of sum 1. Total variation with a nine-point stencil, weight 2. Adam
-    with rate 0.02 and betas 0.9 and 0.99, pixels clipped to [0, 1]; moments are
-    resized from scale to scale. Scales from 128 pixels by sqrt(2), 1,000 iterations at
-    the first and 500 at each other, both times the budget's share. What goes from
-    scale to scale and comes out is the average of the iterates with decay 0.99. The
-    first convolution repeats the edge.
+    Wasserstein-2 distance between normal distributions with the activations' means and
+    covariances, divided by the number of channels, at relu1_1 to relu5_1, with weights
+    256:64:16:4:1 that sum to 1. Total variation: nine-point stencil, weight 2.
+
+    Adam with a rate of 0.02 and betas of 0.9 and 0.99; its moments are resized for each
+    scale. Pixels are clipped to [0, 1]. Scales grow by sqrt(2) from 128 pixels, with
+    1,000 iterations at the first and 500 at each of the others, all multiplied by the
+    budget's share. The next scale starts from the average of the iterates with decay
+    0.99, which is also the result. The first convolution repeats the edge.
     """
     extractor = build_extractor(
         task.backbone,
@@ -65,7 +70,7 @@ def paint_crowson(task: Task) -> Painting:
         average, seen_share = image, tf.constant(1 - 0.99)
         for _ in range(count):
             image, adam = step(image, adam)
-            # Bias-corrected: the weights of all iterates so far sum to 1.
+            # Bias-corrected: the weights of all iterates so far add up to 1.
             seen_share = 0.99 * seen_share + 0.01
             average += 0.01 / seen_share * (image - average)
         spent += count * sides[0] * sides[1]
@@ -73,7 +78,7 @@ def paint_crowson(task: Task) -> Painting:
     return Painting(array, spent, {"scales": scales, "iterations": iterations})
 
 
-def _scales(size):
+def _scales(size: int) -> list[int]:
     """Long sides, coarse to fine."""
     scales, i = [size], 1
     while (scale := round(size / 2 ** (i / 2))) >= MIN_SCALE:
@@ -82,21 +87,27 @@ def _scales(size):
     return scales[::-1]
 
 
-def _iterations(task, scales):
+def _iterations(task: Task, scales: list[int]) -> list[int]:
+    """Iterations at each scale."""
     pixels = [height * width for height, width in map(task.sides, scales)]
     own = [INITIAL_ITERATIONS] + [ITERATIONS] * (len(scales) - 1)
     share = task.budget / sum(n * p for n, p in zip(own, pixels, strict=True))
     iterations = [int(n * share + 1e-9) for n in own]
     if min(iterations) < 1:
-        raise BudgetError("not one step a scale fits into the budget")
+        raise BudgetError("the budget is too small for a step at each scale")
     return iterations
 
 
-def _build_step(extractor, target, moments, content_factor):
-    """One evaluation and one step of Adam."""
+def _build_step(
+    extractor: Extractor,
+    target: tf.Tensor,
+    moments: list[tuple[tf.Tensor, ...]],
+    content_factor: float,
+) -> Callable[[tf.Tensor, Adam], tuple[tf.Tensor, Adam]]:
+    """A function that evaluates the loss and takes a step of Adam."""
 
     @tf.function
-    def step(image, adam):
+    def step(image: tf.Tensor, adam: Adam) -> tuple[tf.Tensor, Adam]:
         with tf.GradientTape() as tape:
             tape.watch(image)
             activations = extractor(image)
@@ -119,7 +130,8 @@ def _build_step(extractor, target, moments, content_factor):
     return step
 
 
-def _rescaled(adam, image, sides):
+def _rescaled(adam: Adam | None, image: tf.Tensor, sides: tuple[int, int]) -> Adam:
+    """Adam's state at another scale; a fresh one for the first."""
     if adam is None:
         return tf.constant(0.0), tf.zeros_like(image), tf.zeros_like(image)
     count, m, v = adam
@@ -127,7 +139,7 @@ def _rescaled(adam, image, sides):
     return count, m, tf.nn.relu(v)
 
 
-def _moments(activations):
+def _moments(activations: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     """Mean [C] and covariance [C, C] over positions."""
     positions = tf.reshape(activations, [-1, activations.shape[-1]])
     mean = tf.reduce_mean(positions, axis=0)
@@ -137,7 +149,8 @@ def _moments(activations):
     return mean, covariance + COVARIANCE_FLOOR * tf.eye(mean.shape[0])
 
 
-def _target(activations):
+def _target(activations: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    """Mean, covariance and the covariance's square root."""
     mean, covariance = _moments(activations)
     root, _ = square_roots(covariance)
     return mean, covariance, root
@@ -146,7 +159,9 @@ def _target(activations):
 def wasserstein_loss(
     activations: tf.Tensor, mean: tf.Tensor, covariance: tf.Tensor, root: tf.Tensor
 ) -> tf.Tensor:
-    """`|m - n|^2 / C + tr(A + B - 2 sqrt(sqrt(B) A sqrt(B))) / C`.
+    """Squared Wasserstein-2 distance of normal distributions, per channel.
+
+    `|m - n|^2 / C + tr(A + B - 2 sqrt(sqrt(B) A sqrt(B))) / C`
 
     Args:
         activations: [1, H, W, C]; m and A are their mean and covariance.
@@ -167,16 +182,17 @@ def wasserstein_loss(
 def trace_of_square_root(matrix: tf.Tensor) -> tf.Tensor:
     """tr(sqrt(M)) of a symmetric positive semi-definite matrix.
 
-    Its gradient is `sqrt(M)^-1 / 2`, which the same iteration gives.
+    Its gradient is `sqrt(M)^-1 / 2`, which the same iteration computes.
     """
     root, inverse = square_roots(matrix)
     return tf.linalg.trace(root), lambda upstream: upstream * inverse / 2
 
 
 def square_roots(matrix: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """sqrt(M) and its inverse by 12 iterations of Newton and Schulz.
+    """sqrt(M) and its inverse, by 12 Newton-Schulz iterations.
 
-    So few bound the inverse where M is nearly singular, as in the original.
+    As in the original, so few iterations keep the inverse bounded if M is nearly
+    singular.
 
     Reference:
         Higham, "Functions of Matrices", equation 6.35.
@@ -191,10 +207,10 @@ def square_roots(matrix: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
 
 
 def total_variation(image: tf.Tensor) -> tf.Tensor:
-    """Mean squared differences along rows, columns and diagonals: nine points.
+    """Mean squared differences along rows, columns and diagonals, a nine-point stencil.
 
-    Each pixel and channel counts the squares to the right and below with 2/3, and
-    along both diagonals with 1/6.
+    For each pixel and channel, the squared differences to the right and below have a
+    weight of 2/3, and those along both diagonals 1/6.
     """
     padded = tf.pad(image, [[0, 0], [1, 1], [1, 1], [0, 0]], "SYMMETRIC")
     right = tf.reduce_mean((padded[:, 1:-1, 2:] - padded[:, 1:-1, 1:-1]) ** 2)

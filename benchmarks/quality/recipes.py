@@ -1,11 +1,9 @@
-"""All recipes by name, and tfnst's own at a given budget."""
+"""All recipes by name, and tfnst's own within a budget."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
-
-import numpy as np
 
 import tfnst
 from benchmarks.quality import crowson, johnson, tutorials
@@ -20,13 +18,13 @@ QUARTER = 0.25
 
 
 def build_recipes(changes: dict[str, Any]) -> dict[str, Paint]:
-    """Recipes by name.
+    """The recipes by name.
 
     Args:
-        changes: settings of tfnst to try in place of the defaults.
+        changes: settings of tfnst to try instead of its defaults.
     """
 
-    def paint_quarter(task):
+    def paint_quarter(task: Task) -> Painting:
         return paint_tfnst(task, changes, share=QUARTER)
 
     return {
@@ -39,7 +37,7 @@ def build_recipes(changes: dict[str, Any]) -> dict[str, Paint]:
     }
 
 
-# What the peers optimise; the layers of tfnst are those of its configuration.
+# The layers that the peers optimise; tfnst's are in its configuration.
 PEERS_LAYERS = frozenset(
     {*tutorials.LAYERS, *johnson.STYLE_LAYERS, johnson.CONTENT_LAYER}
     | {*crowson.STYLE_LAYERS, crowson.CONTENT_LAYER}
@@ -53,8 +51,8 @@ def paint_tfnst(
 
     Args:
         task: what to paint.
-        changes: settings in place of the defaults.
-        share: of the budget that is used.
+        changes: settings to use instead of the defaults.
+        share: the share of the budget to use.
     """
     config = tfnst_config(task, changes)
     scales = pyramid.build_pyramid(
@@ -64,23 +62,26 @@ def paint_tfnst(
         config.min_size,
         config.style_scale,
     ).numpy()
-    pixels = scales[:, 0].astype(np.int64).prod(axis=1)
     budget = share * task.budget
 
-    def cost(steps):
+    def plan(steps: int) -> tuple[pyramid.Level, ...]:
         initial = config.initial_steps_for(steps)
-        return int(pyramid.scale_steps(scales, steps, initial).numpy() @ pixels)
+        counts = pyramid.scale_steps(scales, steps, initial).numpy()
+        return pyramid.levels(scales, counts)
+
+    def cost(steps: int) -> int:
+        return sum(level.steps * level.pixels for level in plan(steps))
 
     if cost(1) > budget:
-        raise BudgetError("not one step a scale fits into the budget")
+        raise BudgetError("the budget is too small for a step at each scale")
     low, high = 1, MAX_STEPS
     while low < high:
         middle = (low + high + 1) // 2
         low, high = (middle, high) if cost(middle) <= budget else (low, middle - 1)
     result = tfnst.stylize(task.content, task.style, config=config, steps=low)
-    # Counted from what was done, not from what was planned.
-    of_size = dict(zip(scales[:, 0].max(axis=1), pixels, strict=True))
-    spent = sum(int(of_size[size]) for size in result.losses["size"])
+    # Count what was done, not what was planned.
+    pixels = {level.long_side: level.pixels for level in plan(low)}
+    spent = sum(pixels[int(size)] for size in result.losses["size"])
     settings = result.config.to_dict() | {"weights": result.weights.source}
     return Painting(result.array, spent, settings)
 
@@ -88,7 +89,7 @@ def paint_tfnst(
 def tfnst_config(
     task: Task, changes: dict[str, Any] | None = None
 ) -> StyleTransferConfig:
-    """tfnst's settings for a task, but for the steps."""
+    """tfnst's settings for a task, except for the steps."""
     config = StyleTransferConfig(
         backbone=task.backbone.name,
         weights=task.weights,

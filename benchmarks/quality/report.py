@@ -1,10 +1,11 @@
-"""The tables, the plot and the contact sheet of a run."""
+"""The tables, the plot and the contact sheet of a comparison."""
 
 from __future__ import annotations
 
 import csv
 import json
 import pathlib
+from typing import Any
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
@@ -12,6 +13,8 @@ from PIL import Image, ImageDraw, ImageFont
 from benchmarks.quality import fronts
 from benchmarks.quality.judge import STYLE_MEASURES, point
 from tfnst.evaluation.evaluation import Evaluation
+
+Front = tuple[list[fronts.Point], list[fronts.Point]]  # all points, the front
 
 MEASURES = tuple(Evaluation.measures())
 REFERENCES = ("photo", "style")
@@ -27,14 +30,14 @@ _BACKGROUND, _INK = (250, 248, 244), (30, 30, 30)
 _CELL, _MARGIN, _LINE = 256, 8, 16
 
 
-def write(rows: list[dict], folder: pathlib.Path, *, title: str) -> None:
-    """Prints the tables and writes everything into a folder.
+def write(rows: list[dict[str, Any]], folder: pathlib.Path, *, title: str) -> None:
+    """Prints the tables and writes everything to a folder.
 
     Args:
-        rows: one a pair, recipe, content factor and judge.
-        folder: measures.csv, report.json, sheet.png and, with matplotlib, fronts.png
-            go there.
-        title: of the run.
+        rows: one for each pair, recipe, content factor and judge.
+        folder: where to write measures.csv, report.json, sheet.png and, if matplotlib
+            is installed, fronts.png.
+        title: title of the plot and the sheet.
     """
     with open(folder / "measures.csv", "w", newline="") as file:
         table = csv.DictWriter(file, fieldnames=list(rows[0]))
@@ -52,8 +55,8 @@ def write(rows: list[dict], folder: pathlib.Path, *, title: str) -> None:
     print(f"\n{folder}: {', '.join(written)}")
 
 
-def print_measures(rows: list[dict]) -> None:
-    """The measures at each recipe's own content weight, pair by pair, then means."""
+def print_measures(rows: list[dict[str, Any]]) -> None:
+    """Prints the measures at each recipe's own content weight, and their means."""
     judge = rows[0]["judge"]
     chosen = [r for r in rows if r["judge"] == judge and r["content_factor"] == 1]
     print(f"\nMeasures, {judge}, own content weights")
@@ -68,15 +71,15 @@ def print_measures(rows: list[dict]) -> None:
         print(f"{'mean':24}{recipe:16}{_numbers(means)}")
 
 
-def compare(rows: list[dict]) -> list[dict]:
-    """tfnst's front against each peer's, for each judge and style measure.
+def compare(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Compares tfnst's fronts with each peer's, for each judge and style measure.
 
     Returns:
-        One dict a judge, style measure, recipe of tfnst and peer: on how many `pairs`
-        both have a front; on how many tfnst's is `ahead`, and its mean `lead`; how many
-        points of the peer lie behind tfnst's front (`theirs_behind` of `theirs`) and
-        the other way round (`ours_behind` of `ours`); `lost`, the pairs where tfnst
-        isn't ahead.
+        A dict for each judge, style measure, recipe of tfnst and peer: the number of
+        `pairs` on which both have a front; on how many of them tfnst's is `ahead`, and
+        by how much on average, its `lead`; how many of the peer's points lie behind
+        tfnst's front (`theirs_behind` of `theirs`), and vice versa (`ours_behind` of
+        `ours`); and `lost`, the pairs on which tfnst isn't ahead.
     """
     lines = {}
     for judge in dict.fromkeys(row["judge"] for row in rows):
@@ -103,7 +106,8 @@ def compare(rows: list[dict]) -> list[dict]:
     return comparisons
 
 
-def _count(pairs):
+def _count(pairs: list[tuple[str, Front, Front]]) -> dict[str, Any]:
+    """Counts for (pair, tfnst's front, the peer's front)."""
     counts = {"pairs": len(pairs), "ahead": 0, "theirs": 0, "theirs_behind": 0}
     counts |= {"ours": 0, "ours_behind": 0, "lost": []}
     leads = []
@@ -122,9 +126,9 @@ def _count(pairs):
     return counts
 
 
-def print_comparisons(comparisons: list[dict]) -> None:
-    """On how many pairs tfnst's front lies ahead."""
-    print("\nFronts of style against content: on how many pairs tfnst's lies ahead")
+def print_comparisons(comparisons: list[dict[str, Any]]) -> None:
+    """Prints on how many pairs tfnst's front is ahead."""
+    print("\nFronts of style against content: on how many pairs tfnst's is ahead")
     print("(by how much, in units of the photo's style distance), and points behind")
     for c in comparisons:
         lost = f"  not on {', '.join(c['lost'])}" if c["lost"] else ""
@@ -136,8 +140,10 @@ def print_comparisons(comparisons: list[dict]) -> None:
         )
 
 
-def _points(rows, judge, pair, measure):
-    """Recipe -> (points, front)."""
+def _points(
+    rows: list[dict[str, Any]], judge: str, pair: str, measure: str
+) -> dict[str, Front]:
+    """Each recipe's points and the front through them."""
     here = [row for row in rows if (row["judge"], row["pair"]) == (judge, pair)]
     photo, painting = (
         next(row for row in here if row["recipe"] == name) for name in REFERENCES
@@ -153,23 +159,27 @@ def _points(rows, judge, pair, measure):
     return found
 
 
-def _recipes(rows, *, with_references=False):
+def _recipes(rows: list[dict[str, Any]], *, with_references: bool = False) -> list[str]:
     names = dict.fromkeys(row["recipe"] for row in rows)
     return [name for name in names if with_references or name not in REFERENCES]
 
 
-def _numbers(row):
+def _numbers(row: dict[str, Any]) -> str:
     spent = f"{row['spent'] / row['budget']:8.0%}" if row["budget"] else " " * 8
     values = "".join(f"{row[name]:10.3f}" for name in MEASURES)
     return f"{values}{spent}{row['seconds']:7.0f}"
 
 
-def plot(rows: list[dict], path: pathlib.Path, title: str) -> bool:
-    """Style against content, one panel a pair, through the first judge."""
+def plot(rows: list[dict[str, Any]], path: pathlib.Path, title: str) -> bool:
+    """Plots style against content by the first judge, in a panel for each pair.
+
+    Returns:
+        Whether matplotlib is installed.
+    """
     try:
         import matplotlib
     except ImportError:
-        print("\nno fronts.png: pip install matplotlib, or tfnst[bench], for the plot")
+        print("\nno fronts.png: matplotlib is missing (pip install 'tfnst[bench]')")
         return False
     matplotlib.use("agg")
     from matplotlib import pyplot
@@ -196,8 +206,10 @@ def plot(rows: list[dict], path: pathlib.Path, title: str) -> bool:
     return True
 
 
-def contact_sheet(rows: list[dict], folder: pathlib.Path, title: str) -> Image.Image:
-    """All pictures at their recipes' own content weights: a row a pair."""
+def contact_sheet(
+    rows: list[dict[str, Any]], folder: pathlib.Path, title: str
+) -> Image.Image:
+    """All pictures at their recipes' own content weights, one row for each pair."""
     judge = rows[0]["judge"]
     chosen = {
         (row["pair"], row["recipe"]): row

@@ -1,8 +1,9 @@
-"""What every recipe is given, and what it gives back."""
+"""What every recipe gets, and what it returns."""
 
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -10,13 +11,14 @@ import tensorflow as tf
 from tfnst.networks import backbones
 from tfnst.ops import resizing
 
-# A run of 1,000 steps at the full size: what Crowson's, the TensorFlow tutorial's and
-# Johnson's recipes spend at 512 pixels, 262 million pixel-evaluations of a square.
+# A run of 1,000 steps at the full size, which is what the recipes of Crowson, Johnson
+# and TensorFlow's tutorial spend at 512 pixels: 262 million pixel-evaluations for a
+# square.
 FULL_STEPS = 1000
 
 
 class BudgetError(ValueError):
-    """A recipe can't be run within so few evaluations."""
+    """The budget is too small for a recipe."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,13 +29,13 @@ class Task:
         content: float32 RGB [1, H, W, 3] in [0, 1], at its own size.
         style: as `content`.
         size: long side of the picture to paint, in pixels.
-        fraction: pixel-evaluations that may be spent, as a share of 1,000 gradient
+        fraction: how many pixel-evaluations may be spent, as a share of 1,000 gradient
             evaluations at the full size.
-        content_factor: what the recipe's own content weight is multiplied by.
-        backbone: the network, its preprocessing to be done by the recipe.
-        weights: where the backbone came from, for who loads it again.
+        content_factor: a factor for the recipe's own content weight.
+        backbone: the network; the recipe does the preprocessing.
+        weights: path of the backbone's weights, for recipes that load it themselves.
         precision: what the network computes in, `"float32"` or `"bfloat16"`.
-        seed: of everything random.
+        seed: seed of everything random.
     """
 
     content: np.ndarray
@@ -48,12 +50,12 @@ class Task:
 
     @property
     def budget(self) -> float:
-        """Pixel-evaluations: gradient evaluations times their number of pixels."""
+        """Pixel-evaluations: gradient evaluations times the number of pixels."""
         height, width = self.sides(self.size)
         return self.fraction * FULL_STEPS * height * width
 
     def sides(self, long_side: int) -> tuple[int, int]:
-        """Height and width of the content image at a long side."""
+        """Height and width of the content image with a given long side."""
         return fit(self.content, long_side)
 
     def steps(self) -> int:
@@ -61,32 +63,32 @@ class Task:
         height, width = self.sides(self.size)
         steps = int(self.budget / (height * width) + 1e-9)
         if steps < 1:
-            raise BudgetError("not one step fits into the budget")
+            raise BudgetError("the budget is too small for a single step")
         return steps
 
 
 @dataclasses.dataclass(frozen=True)
 class Painting:
-    """What a recipe has painted.
+    """A recipe's result.
 
     Attributes:
         array: float32 RGB [H, W, 3] in [0, 1].
-        spent: pixel-evaluations.
-        settings: what was really set, for the record.
+        spent: pixel-evaluations spent.
+        settings: the settings actually used, for the record.
     """
 
     array: np.ndarray
     spent: int
-    settings: dict
+    settings: dict[str, Any]
 
 
 def fit(picture: np.ndarray, long_side: int) -> tuple[int, int]:
-    """Height and width of a picture [1, H, W, 3] at a long side."""
+    """Height and width of a picture [1, H, W, 3] with a given long side."""
     height, width = picture.shape[1:3]
     ratio = long_side / max(height, width)
     return round(height * ratio), round(width * ratio)
 
 
 def resized(picture: np.ndarray, sides: tuple[int, int]) -> tf.Tensor:
-    """A picture at another size; all recipes resize by the same method."""
-    return resizing.resize_image(picture, *sides)
+    """A picture at another size, as a tensor; all recipes resize by this method."""
+    return tf.convert_to_tensor(resizing.resize_image(picture, *sides))

@@ -1,6 +1,7 @@
-"""The recipes of TensorFlow's tutorial and of Keras' example.
+"""The recipes of TensorFlow's tutorial and Keras' example.
 
-Both paint at one size, with Adam or plain gradient descent, from the content image.
+Both paint at one size and start from the content image. The tutorial uses Adam, the
+example gradient descent.
 
 References:
     https://www.tensorflow.org/tutorials/generative/style_transfer
@@ -19,16 +20,17 @@ STYLE_LAYERS = tuple(f"block{block}_conv1" for block in range(1, 6))
 CONTENT_LAYER = "block5_conv2"
 LAYERS = (*STYLE_LAYERS, CONTENT_LAYER)
 
-KERAS_STEPS = 4000  # over which its learning rate falls
-KERAS_HEIGHT = 400  # for which its weights are made
+KERAS_STEPS = 4000  # the steps over which its learning rate falls
+KERAS_HEIGHT = 400  # the height of the picture its weights are made for
 
 
 def paint_tensorflow(task: Task) -> Painting:
     """TensorFlow's tutorial.
 
-    Gram matrices averaged over positions, mean squared differences (content 1e4, style
-    1e-2 shared by 5 layers), 30 times the sum of absolute differences of neighbouring
-    pixels, Adam with rate 0.02, beta_1 0.99 and epsilon 0.1, 1,000 steps, pixels
+    Content: mean squared difference, weight 1e4. Style: mean squared differences of
+    Gram matrices averaged over positions, weight 1e-2 divided among 5 layers. Total
+    variation: the sum of absolute differences of neighbouring pixels, weight 30. Adam
+    with a rate of 0.02, a beta_1 of 0.99 and an epsilon of 0.1, 1,000 steps, pixels
     clipped to [0, 1]. Style and content have the same long side.
     """
     extractor = build_extractor(task.backbone, LAYERS, precision=task.precision)
@@ -44,7 +46,7 @@ def paint_tensorflow(task: Task) -> Painting:
     optimizer.build([image])
 
     @tf.function
-    def step():
+    def step() -> None:
         with tf.GradientTape() as tape:
             activations = extractor(to_caffe(image))
             style_loss = tf.add_n(
@@ -70,14 +72,17 @@ def paint_tensorflow(task: Task) -> Painting:
 def paint_keras(task: Task) -> Painting:
     """Keras' example.
 
-    Sums of squares: content 2.5e-8; Gram matrices summed over positions, divided by
-    4 * 3^2 * (H * W)^2, 1e-6 shared by 5 layers; 1e-6 times the sum over pixels of
-    (a + b)^1.25 with a, b squared differences to the neighbours below and right.
-    Gradient descent with rate 100, which falls by 0.96 each 100 of 4,000 steps; with
-    another number of steps it falls as much over the run. The style is stretched to
-    the content's shape. The example paints 400 pixels high. At another size one of the
-    two factors H * W stays what it is there: a pixel's share of the style's gradient
-    would else grow as the picture shrinks, until the rate of 100 makes it diverge.
+    Content: sum of squared differences, weight 2.5e-8. Style: sums of squared
+    differences of Gram matrices summed over positions, divided by 4 * 3^2 * (H * W)^2,
+    weight 1e-6 divided among 5 layers. Total variation: the sum over pixels of
+    (a + b)^1.25, where a and b are the squared differences to the neighbours below and
+    to the right, weight 1e-6. Gradient descent with a rate of 100 that is multiplied by
+    0.96 every 100 of 4,000 steps; with another number of steps it falls by as much over
+    the run. The style is stretched to the content's shape.
+
+    The example paints pictures 400 pixels high. At another size, one of the two factors
+    H * W keeps its value at 400 pixels. Otherwise a pixel's share of the style's
+    gradient would grow as the picture shrinks, until the rate of 100 made it diverge.
     """
     extractor = build_extractor(task.backbone, LAYERS, precision=task.precision)
     sides = height, width = task.sides(task.size)
@@ -98,7 +103,7 @@ def paint_keras(task: Task) -> Painting:
     optimizer.build([image])
 
     @tf.function
-    def step():
+    def step() -> None:
         with tf.GradientTape() as tape:
             activations = extractor(image)
             style_loss = tf.add_n(
@@ -122,11 +127,11 @@ def paint_keras(task: Task) -> Painting:
     return Painting(array, steps * height * width, {"steps": steps})
 
 
-def _mean_gram(activations):
+def _mean_gram(activations: tf.Tensor) -> tf.Tensor:
     shape = tf.shape(activations)
     positions = tf.cast(shape[1] * shape[2], tf.float32)
     return tf.einsum("bijc,bijd->bcd", activations, activations) / positions
 
 
-def _summed_gram(activations):
+def _summed_gram(activations: tf.Tensor) -> tf.Tensor:
     return tf.einsum("bijc,bijd->bcd", activations, activations)

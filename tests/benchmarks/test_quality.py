@@ -1,4 +1,4 @@
-"""The benchmark's recipes do what they say, on a tiny seeded network."""
+"""The benchmark's recipes do what they claim, on a tiny seeded network."""
 
 import json
 
@@ -6,7 +6,16 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from benchmarks.quality import crowson, fronts, johnson, judge, recipes, report, task
+from benchmarks.quality import (
+    __main__,
+    crowson,
+    fronts,
+    johnson,
+    judge,
+    recipes,
+    report,
+    task,
+)
 from tests.helpers import picture
 from tfnst.networks import backbones, vgg
 
@@ -52,6 +61,10 @@ def test_recipes_paint_within_the_budget(name, build_task):
     json.dumps(painting.settings)
 
 
+def test_the_command_names_all_recipes():
+    assert tuple(recipes.build_recipes({})) == __main__.RECIPES
+
+
 def test_the_budget_is_a_share_of_a_thousand_evaluations(build_task):
     given = build_task(fraction=0.01)
     assert given.budget == 10 * 36 * 48
@@ -95,7 +108,7 @@ def test_lbfgs_solves_a_quadratic_with_steps_of_length_one():
     points = list(johnson.lbfgs_points(gradient, np.zeros(8, np.float32), 60))
     assert len(points) == len(calls) == 60
     np.testing.assert_allclose(points[-1], wanted, atol=1e-2)
-    # The first step is short, as no curvature is known.
+    # The first step is short, because no curvature is known yet.
     assert np.abs(points[0]).sum() <= 1.0001
 
 
@@ -150,7 +163,7 @@ def test_wasserstein_loss_of_known_activations():
 
 def test_crowsons_total_variation_is_that_of_a_slope():
     ramp = np.broadcast_to(np.linspace(0, 1, 101)[:, None, None], (101, 101, 3))
-    # On a slope s all differences but at the border sum to 2 s^2 (1/3 + 2/12).
+    # On a slope s, the differences away from the border sum to 2 s^2 (1/3 + 2/12).
     expected = 2 * 0.01**2 * (1 / 3 + 2 / 12)
     loss = crowson.total_variation(tf.constant(ramp[None], tf.float32))
     np.testing.assert_allclose(loss, expected, rtol=0.03)
@@ -173,10 +186,10 @@ def test_the_lead_is_the_mean_distance_at_equal_content():
     above = [(c, s + 0.1) for c, s in line]
     assert fronts.lead(line, above) == pytest.approx(0.1)
     assert fronts.lead(above, line) == pytest.approx(-0.1)
-    # From 0.4, where the later one begins, to the end of the longer one at 0.8.
+    # From 0.4, where the later front begins, to 0.8, where the longer one ends.
     late = [(0.4, 0.5), (0.8, 0.5)]
     assert fronts.lead(line, late) == pytest.approx(0.05, abs=1e-3)
-    # Nothing is gained by painting less of the style at less of the content.
+    # Painting less of the style while keeping less of the content gains nothing.
     assert fronts.lead(line, [(0.9, 0.5), (1.0, 0.45)]) > 0
 
 

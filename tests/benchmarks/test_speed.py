@@ -1,10 +1,25 @@
-"""The benchmarks measure what they say."""
+"""The benchmarks measure what they claim to."""
 
 import json
+import subprocess
+import sys
 
 import pytest
 
-from benchmarks import large
+from benchmarks import large, versus_pytorch
+from tests.helpers import ROOT
+from tfnst import StyleTransferConfig
+
+HELP = """
+import runpy, sys
+name, sys.argv = sys.argv[1], ["benchmark", "--help"]
+try:
+    runpy.run_module(name, run_name="__main__", alter_sys=True)
+except SystemExit:
+    pass
+heavy = {"tensorflow", "keras", "torch", "h5py"} & set(sys.modules)
+assert not heavy, heavy
+"""
 
 
 def test_a_large_picture_is_measured(capsys):
@@ -23,12 +38,30 @@ def test_a_large_picture_is_measured(capsys):
 
 
 def test_pytorchs_step_gives_the_same_losses():
-    pytest.importorskip("torch")
-    from benchmarks import versus_pytorch
-
-    config = versus_pytorch.StyleTransferConfig(weights=None, precision="float32")
+    torch = pytest.importorskip("torch")
+    config = StyleTransferConfig(weights=None, precision="float32")
     cases = [
         versus_pytorch.tfnst_case(config, 64),
-        versus_pytorch.torch_case(config, 64, versus_pytorch.torch.channels_last),
+        versus_pytorch.torch_case(config, 64, torch.channels_last),
     ]
     versus_pytorch.compare_losses(cases)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "large",
+        "quality",
+        "serving",
+        "short",
+        "startup",
+        "step_time",
+        "time_to_quality",
+        "versus_pytorch",
+    ],
+)
+def test_help_loads_nothing_heavy(name):
+    command = [sys.executable, "-c", HELP, f"benchmarks.{name}"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "usage: " in done.stdout

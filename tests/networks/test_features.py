@@ -1,3 +1,5 @@
+"""The feature extractor, by hand and on real weights."""
+
 import keras
 import numpy as np
 import pytest
@@ -34,7 +36,7 @@ def test_gives_the_activations_of_the_named_layers(backbone):
         "block1_conv2": (1, 20, 12, 64),
         "block2_conv1": (1, 10, 6, 128),
     }
-    # The same by hand: repeat the edge, let VGG pad further, cut that off again.
+    # The same by hand: repeat the edge, let VGG pad with zeros, crop that padding.
     x = features.VGGPreprocessing()(image)
     x = np.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)), mode="edge")
     for layer in backbone.layers[1:]:
@@ -97,7 +99,7 @@ def test_real_vgg19_sees_edges_not_flats():
     flat = np.full((1, 64, 64, 3), 0.5, np.float32)
     striped = flat.copy()
     striped[:, :, ::8] = 1
-    # The border sees the padding, so only the middle counts.
+    # Padding affects the border, so only the middle counts.
     middles = [
         extractor(x)["block4_conv1"].numpy()[:, 3:5, 3:5] for x in (flat, striped)
     ]

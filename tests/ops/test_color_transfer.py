@@ -1,3 +1,5 @@
+"""Colour spaces, and pictures that get the colours of others."""
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -11,7 +13,7 @@ from tfnst.transfer import finishing
 
 MODES = config.COLOR_MODES[1:]
 CONTENT, STYLE = picture(60, 80, seed=1), picture(50, 40, seed=2)
-# All of these work on any number of pictures.
+# All of these take any number of pictures.
 MATCHES = {
     "luminance": color_transfer.match_lightness,
     "histogram": color_transfer.match_histogram,
@@ -38,7 +40,7 @@ def assert_grey(array, atol):
 
 
 def test_lab_of_known_colours():
-    # As scikit-image has them, which rounds the matrix and the white.
+    # From scikit-image, which rounds the matrix and the white point.
     known = {
         (0, 0, 0): (0, 0, 0),
         (255, 255, 255): (100, 0, 0),
@@ -54,7 +56,7 @@ def test_lab_of_known_colours():
 
 
 def test_oklab_of_known_colours():
-    # As CSS Color 4 lists them for white, red, lime and blue.
+    # From CSS Color 4, for white, red, lime and blue.
     known = {
         (1, 1, 1): (1, 0, 0),
         (1, 0, 0): (0.62796, 0.22486, 0.12585),
@@ -68,7 +70,7 @@ def test_oklab_of_known_colours():
 
 def test_oklab_and_back():
     rgb = np.random.default_rng(0).uniform(size=[1, 50, 60, 3]).astype(np.float32)
-    rgb[0, :, :8] = np.round(rgb[0, :, :8])  # corners of the cube, too
+    rgb[0, :, :8] = np.round(rgb[0, :, :8])  # also corners of the cube
     back = color_spaces.srgb_from_oklab(color_spaces.oklab_from_srgb(rgb))
     np.testing.assert_allclose(back, rgb, atol=2e-3)
     inside = muted(rgb, 0.9)
@@ -83,12 +85,12 @@ def test_colours_out_of_gamut_keep_lightness_and_hue():
     rgb = color_spaces.srgb_from_oklab(oklab.astype(np.float32)).numpy()
     assert rgb.min() >= 0
     assert rgb.max() <= 1
-    # No chroma is lost that sRGB has: each colour touches a face of the cube.
+    # No more chroma is lost than necessary: each colour touches a face of the cube.
     assert (np.minimum(rgb, 1 - rgb).min(axis=-1) < 0.02).all()
     back = color_spaces.oklab_from_srgb(rgb).numpy()
     np.testing.assert_allclose(back[:, 0], lightness, atol=1e-3)
     turned = np.angle(np.exp(1j * (np.arctan2(back[:, 2], back[:, 1]) - hue)))
-    # In the dark a step of 1e-6 in linear light turns the hue of a colour.
+    # In dark colours, as little as 1e-6 of linear light changes the hue.
     assert np.abs(turned[lightness > 0.15]).max() < 0.02
 
 
@@ -134,7 +136,7 @@ def test_transported_colours_have_mean_and_covariance_of_the_contents():
 
 
 def test_transport_is_the_symmetric_map():
-    # Of two colours of normal distributions the map is a positive definite matrix.
+    # Between normal distributions the optimal map is a positive definite matrix.
     style, content = muted(STYLE), muted(CONTENT)
     pixels = style.reshape(-1, 3).astype(np.float64)
     result = (
@@ -156,7 +158,7 @@ def test_matched_histograms_have_the_contents_quantiles():
                 np.quantile(x[..., channel], levels) for x in (result[0], content)
             )
             np.testing.assert_allclose(one, other, atol=0.01)
-        # Not only channel by channel.
+        # Together, too, not just channel by channel.
         for one, other in zip(moments(result), moments(content), strict=True):
             np.testing.assert_allclose(one, other, atol=5e-3)
 
@@ -178,7 +180,7 @@ def test_many_pixels_are_matched_by_a_sample_of_them(monkeypatch):
 @pytest.mark.parametrize("mode", MATCHES)
 def test_a_picture_has_its_own_colours_already(mode):
     for image in (STYLE[None], grey(STYLE)[None], np.full([1, 20, 20, 3], 0.3, "f")):
-        # A colour that nearly all have is not told from those within a step of 8 bits.
+        # A very common colour isn't told from others within a step of 8 bits.
         expected = color_transfer.grayscale(image) if mode == "luminance" else image
         np.testing.assert_allclose(MATCHES[mode](image, image), expected, atol=0.01)
     np.testing.assert_allclose(
@@ -191,7 +193,7 @@ def test_a_picture_has_its_own_colours_already(mode):
 @pytest.mark.parametrize("mode", MATCHES)
 def test_a_grey_content_makes_a_grey_style(mode):
     result = MATCHES[mode](STYLE[None], grey(CONTENT)[None]).numpy()
-    # Along directions without colour, levels are found within a step of 8 bits.
+    # Along directions without colour, levels are only good to a step of 8 bits.
     assert_grey(result, atol=1 / 255 if mode == "histogram" else 1e-4)
     assert result.std() > 0.05
 
@@ -211,7 +213,7 @@ def test_a_style_without_colours_or_contrast_is_no_trouble(match):
         assert np.isfinite(result).all()
         assert result.min() >= 0
         assert result.max() <= 1
-    # Rounding errors of grey are not made into colours.
+    # Rounding errors in a grey picture don't become colours.
     noise = np.random.default_rng(0).normal(0, 1e-6, STYLE.shape)
     noisy = (grey(STYLE) + noise).astype(np.float32)[None]
     difference = match(noisy, CONTENT[None]) - match(grey(STYLE)[None], CONTENT[None])
@@ -222,7 +224,7 @@ def test_a_style_without_colours_or_contrast_is_no_trouble(match):
 def test_each_picture_is_matched_as_if_alone(match):
     contents = np.stack([CONTENT, CONTENT[::-1] ** 2, grey(CONTENT)])
     styles = np.stack([STYLE, STYLE**2, 1 - STYLE])
-    # As an export does it, where no shape is known.
+    # As in an export, where no shape is known.
     unknown = tf.TensorSpec([None, None, None, 3])
     in_graph = tf.function(match, input_signature=[unknown, unknown])
     for given in (styles, styles[:1]):
@@ -256,7 +258,7 @@ def test_a_grey_content_is_painted_in_grey(mode):
     assert result.manifest["settings"]["preserve_color"] == mode
     plain = tfnst.stylize(grey(CONTENT), STYLE, config=TINY).array
     left, before = (np.abs(x - grey(x)).mean() for x in (result.array, plain))
-    # An untrained network doesn't care much about colour.
+    # An untrained network hardly responds to colour.
     assert left < (1e-5 if mode == "luminance" else 0.5 * before)
 
 

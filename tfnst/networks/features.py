@@ -6,60 +6,64 @@ Preprocessing (RGB in [0, 1] to what VGG was trained on) happens here and nowher
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import keras
 import tensorflow as tf
 
-# Mean of ImageNet's pixels, blue, green, red, in [0, 255], that VGG was trained on.
-# Simonyan and Zisserman, arXiv 1409.1556; the values are those of
+# The mean of ImageNet's pixels (blue, green, red, in [0, 255]), subtracted when VGG was
+# trained: Simonyan and Zisserman, arXiv 1409.1556. The values are the ones in
 # keras.applications.vgg19.preprocess_input.
 IMAGENET_MEAN_BGR = (103.939, 116.779, 123.68)
 
 
-class VGGPreprocessing(keras.layers.Layer):
-    """RGB in [0, 1] to BGR in [0, 255] less ImageNet's mean, as VGG expects it."""
+Shape = tuple[int | None, ...]
 
-    def __init__(self, **kwargs):
-        # float32 by name, so that a global mixed precision policy can't round pixels.
+
+class VGGPreprocessing(keras.layers.Layer):
+    """Converts RGB in [0, 1] to BGR in [0, 255] minus ImageNet's mean, VGG's input."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        # float32 explicitly: a global mixed precision policy must not round pixels.
         super().__init__(dtype="float32", trainable=False, **kwargs)
 
-    def call(self, image):
+    def call(self, image: tf.Tensor) -> tf.Tensor:
         return tf.reverse(image, axis=[-1]) * 255.0 - tf.constant(IMAGENET_MEAN_BGR)
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         return input_shape
 
 
 class EdgePadding(keras.layers.Layer):
-    """One pixel more on each side, a copy of the outermost one.
+    """Adds one pixel on each side, a copy of the outermost one.
 
-    It takes the place of the first convolution's zeros, which to VGG are a grey frame
-    around the picture: the optimiser paints against that frame, and the picture gets
-    a dark or bright border. github.com/crowsonkb/style-transfer-pytorch pads its first
+    It replaces the first convolution's zero padding, which VGG sees as a grey frame
+    around the picture: the optimiser paints against that frame, and the picture gets a
+    dark or bright border. github.com/crowsonkb/style-transfer-pytorch pads its first
     convolution in the same way.
     """
 
-    def __init__(self, **kwargs):
+    def __init__(self, **kwargs: Any) -> None:
         super().__init__(dtype="float32", trainable=False, **kwargs)
 
-    def call(self, pixels):
+    def call(self, pixels: tf.Tensor) -> tf.Tensor:
         return tf.pad(pixels, [[0, 0], [1, 1], [1, 1], [0, 0]], "SYMMETRIC")
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         batch, height, width, channels = input_shape
         grown = (None if side is None else side + 2 for side in (height, width))
         return (batch, *grown, channels)
 
 
 def deepest_layer(layers: Sequence[str], *, order: Sequence[str]) -> str:
-    """The one of `layers` that comes last in `order`.
+    """Whichever of `layers` comes last in `order`.
 
     Args:
-        layers: layer names to look for.
-        order: all layer names of a backbone, first to last.
+        layers: names of layers, at least one.
+        order: the names of all layers of a backbone, first to last.
 
     Raises:
-        ValueError: when one of `layers` isn't in `order`.
+        ValueError: if one of `layers` isn't in `order`.
     """
     for layer in layers:
         if layer not in order:
@@ -73,24 +77,24 @@ def deepest_layer(layers: Sequence[str], *, order: Sequence[str]) -> str:
 def build_feature_extractor(
     backbone: keras.Model, *, layers: Sequence[str], precision: str = "float32"
 ) -> keras.Model:
-    """One model that gives the activations of several layers at once.
+    """Builds one model that returns the activations of several layers.
 
-    Layers behind the deepest one asked for take no part in it. The first convolution
-    sees the picture's outermost pixels repeated where VGG has zeros (`EdgePadding`).
+    Layers after the deepest one asked for are left out. The first convolution sees the
+    picture's outermost pixels repeated where VGG pads with zeros (`EdgePadding`).
 
     Args:
-        backbone: a chain of layers on preprocessed pixels, as
-            `tfnst.networks.backbones` builds it, the first of them a convolution.
-        layers: names of the layers to look at.
-        precision: what the layers compute in and what activations are, `"float32"`
-            or `"bfloat16"`. Pictures are float32 in both cases.
+        backbone: a chain of layers on preprocessed pixels, as built by
+            `tfnst.networks.backbones`, starting with a convolution.
+        layers: names of the layers whose activations to return.
+        precision: what the layers compute in and what their activations are,
+            `"float32"` or `"bfloat16"`. Pictures are float32 either way.
 
     Returns:
         keras.Model that takes float32 RGB [N, H, W, 3] in [0, 1] and returns a dict
         from layer name to activation [N, h, w, C], in `precision`. It isn't trainable.
 
     Raises:
-        ValueError: when the backbone lacks one of the layers.
+        ValueError: if the backbone lacks one of the layers.
 
     Reference:
         https://keras.io/api/applications/#extract-features-from-an-arbitrary-intermediate-layer
@@ -111,7 +115,7 @@ def build_feature_extractor(
 
 
 def layer_strides(extractor: keras.Model) -> dict[str, int]:
-    """Pixels of the picture, along a side, for one position of each layer's output."""
+    """Pixels of the picture, along a side, per position of each layer's output."""
     stride, strides = 1, {}
     for layer in extractor.layers:
         if isinstance(layer, keras.layers.MaxPooling2D | keras.layers.AveragePooling2D):
@@ -124,21 +128,22 @@ def layer_strides(extractor: keras.Model) -> dict[str, int]:
 def split_feature_extractor(
     extractor: keras.Model, cut: str | None
 ) -> list[keras.Model]:
-    """A feature extractor as two models, of which the second goes on after the first.
+    """Splits a feature extractor in two: the second model continues the first.
 
     Args:
         extractor: from `build_feature_extractor`; its layers are shared.
-        cut: name of the layer that the first model ends with; None for no cut.
+        cut: name of the first model's last layer, or None for no cut.
 
     Returns:
-        The models before and behind the cut; one alone where there is no cut. Each
-        returns a dict from layer name to activation, the first one that of `cut`, too.
+        The models before and after the cut, or just one if there is no cut. Each
+        returns a dict from layer name to activation; the first one's includes `cut`.
     """
     if cut is None:
         return [extractor]
-    # The chain is called anew: a layer's own output may belong to another model.
+    # The layers are called again: a layer's own output may belong to another model.
     x = start = keras.Input([None, None, 3], dtype="float32")
-    models, outputs = [], {}
+    models: list[keras.Model] = []
+    outputs = {}
     for layer in extractor.layers[1:]:
         x = layer(x)
         if layer.name in extractor.output or layer.name == cut:
@@ -153,12 +158,12 @@ def split_feature_extractor(
 def rebuild_layer(
     layer: keras.layers.Layer, precision: str, *, padded: bool = False
 ) -> keras.layers.Layer:
-    """A layer of a backbone in a precision, itself if it has that one already.
+    """A copy of a backbone's layer in a precision; the layer itself if it fits already.
 
     Args:
-        layer: convolution or pooling, with its weights.
-        precision: what it is to compute in, `"float32"` or `"bfloat16"`.
-        padded: whether what it sees is padded already; it then pads no more.
+        layer: a convolution or pooling layer with its weights.
+        precision: what it should compute in, `"float32"` or `"bfloat16"`.
+        padded: whether its input is already padded; the copy then doesn't pad.
     """
     if not padded and layer.dtype_policy.name == precision:
         return layer
@@ -167,6 +172,6 @@ def rebuild_layer(
         settings["padding"] = "valid"
     rebuilt = type(layer).from_config(settings)
     if layer.weights:
-        rebuilt.build(layer.input.shape)
+        rebuilt.build(keras.ops.shape(layer.input))
         rebuilt.set_weights(layer.get_weights())
     return rebuilt

@@ -3,7 +3,7 @@
 References:
     Simonyan and Zisserman, "Very Deep Convolutional Networks for Large-Scale Image
         Recognition", arXiv 1409.1556: the networks.
-    https://keras.io/api/applications/vgg/: the names of the layers.
+    https://keras.io/api/applications/vgg/: the layers' names.
 """
 
 from __future__ import annotations
@@ -11,28 +11,29 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Sequence
+from typing import Any
 
 import keras
 import numpy as np
 
 from tfnst.checks import check_choice
 
-# Convolutions in each block, and filters of each of them.
+# The number of convolutions in each block, and of filters in each of those.
 VGG_BLOCKS = {"vgg19": (2, 2, 4, 4, 4), "vgg16": (2, 2, 3, 3, 3)}
 VGG_FILTERS = (64, 128, 256, 512, 512)
 CONVOLUTION = re.compile(r"block\d_conv\d")
 
-Arrays = dict[str, tuple[np.ndarray, np.ndarray]]
-Shapes = dict[str, tuple[int, int, int, int]]
+Arrays = dict[str, tuple[np.ndarray, np.ndarray]]  # layer name: (kernel, bias)
+Shapes = dict[str, tuple[int, int, int, int]]  # layer name: shape of the kernel
 
 
 def layer_names(name: str) -> tuple[str, ...]:
     """Keras' names of all layers of a backbone, first to last.
 
     Raises:
-        ValueError: for an unknown backbone.
+        ValueError: if there is no such backbone.
     """
-    check_choice("name", name, VGG_BLOCKS)
+    check_choice("name", name, tuple(VGG_BLOCKS))
     names = []
     for block, depth in enumerate(VGG_BLOCKS[name], start=1):
         names += [f"block{block}_conv{i}" for i in range(1, depth + 1)]
@@ -41,7 +42,7 @@ def layer_names(name: str) -> tuple[str, ...]:
 
 
 def check_layer(name: str, last_layer: str | None) -> None:
-    """Raises ValueError for what is neither None nor a layer of a backbone."""
+    """Raises ValueError if `last_layer` is neither None nor a layer of the backbone."""
     names = layer_names(name)
     if last_layer is not None and last_layer not in names:
         raise ValueError(
@@ -51,7 +52,7 @@ def check_layer(name: str, last_layer: str | None) -> None:
 
 
 def kernel_shapes(names: Sequence[str]) -> Shapes:
-    """The shapes of the kernels of the convolutions among some layers."""
+    """The kernel shapes of the convolutions among the first layers of a backbone."""
     shapes, channels = {}, 3
     for layer in names:
         if CONVOLUTION.match(layer):
@@ -62,9 +63,13 @@ def kernel_shapes(names: Sequence[str]) -> Shapes:
 
 
 def random_arrays(shapes: Shapes, seed: int) -> Arrays:
-    """He initialisation, arXiv 1502.01852: deviation sqrt(2 / inputs), biases 0."""
-    # Sums of four uniform integers are near enough to normal, and unlike NumPy's normal
-    # numbers they come from integer arithmetic: the same on every machine and version.
+    """He initialisation: kernels with deviation sqrt(2 / inputs), and biases of 0.
+
+    Reference:
+        He, Zhang, Ren, Sun, "Delving Deep into Rectifiers", arXiv 1502.01852.
+    """
+    # The sum of four uniform integers is close enough to normal. Unlike NumPy's normal
+    # numbers it takes only integer arithmetic: the same on every machine and version.
     bits = np.random.PCG64(seed)
     arrays = {}
     for layer, shape in shapes.items():
@@ -78,16 +83,16 @@ def random_arrays(shapes: Shapes, seed: int) -> Arrays:
 def build_vgg(
     name: str, names: Sequence[str], shapes: Shapes, pooling: str
 ) -> keras.Model:
-    """A network whose weights are all 0.
+    """Builds a network whose weights are all 0.
 
     Args:
-        name: of the model.
-        names: of its layers.
-        shapes: of their kernels.
+        name: the model's name.
+        names: the names of its layers, in order.
+        shapes: the kernel shapes of its convolutions; its other layers are pooling.
         pooling: `"max"` or `"average"`.
     """
-    # Stated for every layer, so that no global setting of Keras changes the network.
-    fixed = {"dtype": "float32", "data_format": "channels_last"}
+    # Given to every layer, so that no global setting of Keras changes the network.
+    fixed: dict[str, Any] = {"dtype": "float32", "data_format": "channels_last"}
     pools = {"max": keras.layers.MaxPool2D, "average": keras.layers.AvgPool2D}
     pixels = keras.Input([None, None, 3], dtype="float32", name="preprocessed_image")
     x = pixels
@@ -98,7 +103,7 @@ def build_vgg(
                 3,
                 padding="same",
                 activation="relu",
-                kernel_initializer="zeros",  # uses up none of Keras' random numbers
+                kernel_initializer="zeros",  # which uses none of Keras' random numbers
                 name=layer,
                 **fixed,
             )(x)

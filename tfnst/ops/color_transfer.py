@@ -1,7 +1,7 @@
-"""Colours: perceptual spaces, and how a picture gets the colours of another one.
+"""Colour transfer: giving a picture the colours of another one.
 
-Pure functions of pictures [N, H, W, 3] in [0, 1], each of which is treated as if it
-were alone. `docs/colors.md` shows what they make of a picture.
+Pure functions of pictures [N, H, W, 3] in [0, 1], each treated as if it were alone.
+`docs/colors.md` shows what they do to a picture.
 """
 
 from __future__ import annotations
@@ -11,25 +11,25 @@ import tensorflow as tf
 
 from tfnst.ops.color_spaces import oklab_from_srgb, srgb_from_linear, srgb_from_oklab
 
-# Two colours nearer than this look alike: half a step of 8 bits.
+# Half a step of 8 bits: two colours closer than this look the same.
 _HALF_STEP = 0.5 / 255
-# What a step of 8 bits adds to a variance: a grey picture has no less.
+# The square of a step of 8 bits: no variance counts as less, not even a grey picture's.
 _LEAST_VARIANCE = (1 / 255) ** 2
-_LEVELS = 512  # Of the quantiles that histograms are matched by.
-_MOST_SAMPLES = 2**17  # Pixels that these are taken from.
+_LEVELS = 512  # quantiles by which histograms are matched
+_MOST_SAMPLES = 2**17  # pixels from which the quantiles are taken, at most
 _ROTATIONS = 8
 
 
 def prepare_content(content_image: tf.Tensor, preserve_color: str) -> tf.Tensor:
-    """The content picture as a run looks at it that keeps its colours.
+    """The content image as a run that keeps its colours sees it.
 
     Args:
         content_image: [N, H, W, 3] in [0, 1].
         preserve_color: `"none"`, `"luminance"`, `"histogram"` or `"transport"`.
 
     Returns:
-        [N, H, W, 3] in [0, 1]: in grey for `"luminance"`, the picture itself elsewhere.
-        What a run paints in colours of equal lightness would be lost in the end.
+        [N, H, W, 3] in [0, 1]: in grey for `"luminance"`, because detail painted in
+        colours of equal lightness would be lost at the end; otherwise unchanged.
     """
     return grayscale(content_image) if preserve_color == "luminance" else content_image
 
@@ -37,7 +37,7 @@ def prepare_content(content_image: tf.Tensor, preserve_color: str) -> tf.Tensor:
 def match_style_colors(
     style_image: tf.Tensor, content_image: tf.Tensor, preserve_color: str
 ) -> tf.Tensor:
-    """The style picture as a run looks at it that keeps the content's colours.
+    """The style image as a run that keeps the content's colours sees it.
 
     Args:
         style_image: [N or 1, h, w, 3] in [0, 1].
@@ -45,9 +45,9 @@ def match_style_colors(
         preserve_color: `"none"`, `"luminance"`, `"histogram"` or `"transport"`.
 
     Returns:
-        [N, h, w, 3] in [0, 1], one for each content image: in grey with its lightness
-        for `"luminance"`, in its colours for `"histogram"` and `"transport"`; the
-        style picture itself for `"none"`.
+        [N, h, w, 3] in [0, 1], one for each content image: in grey with the content's
+        lightness for `"luminance"`; in the content's colours for `"histogram"` and
+        `"transport"`; the style image itself, [N or 1, h, w, 3], for `"none"`.
     """
     if preserve_color == "luminance":
         return match_lightness(style_image, content_image)
@@ -61,15 +61,16 @@ def match_style_colors(
 def restore_colors(
     stylized_image: tf.Tensor, content_image: tf.Tensor, preserve_color: str
 ) -> tf.Tensor:
-    """The painted picture as it comes out of a run that keeps the content's colours.
+    """The result of a run that keeps the content's colours.
 
     Args:
         stylized_image: [N, H, W, 3] in [0, 1].
-        content_image: of the same shape.
-        preserve_color: as for `match_style_colors`.
+        content_image: [N, H, W, 3] in [0, 1].
+        preserve_color: `"none"`, `"luminance"`, `"histogram"` or `"transport"`.
 
     Returns:
-        [N, H, W, 3] in [0, 1]; the painted picture itself but for `"luminance"`.
+        [N, H, W, 3] in [0, 1]: with the content's hue and chroma for `"luminance"`;
+        otherwise unchanged.
     """
     if preserve_color == "luminance":
         return replace_chroma(stylized_image, content_image)
@@ -77,24 +78,23 @@ def restore_colors(
 
 
 def replace_chroma(image: tf.Tensor, target: tf.Tensor) -> tf.Tensor:
-    """The lightness of a picture with the hue and chroma of another one, in Oklab.
+    """Combines one picture's lightness with another's hue and chroma, in Oklab.
 
-    `(L, a, b) = (L of image, a of target, b of target)`. Where that is no colour of
-    sRGB, a and b are made smaller by the same factor, the largest one with which it
-    is, so neither lightness nor hue changes, as they would if channels were clipped.
-    Oklab's lines of equal hue are nearly straight as people see them; those of CIE
-    L*a*b* lead from blue to purple.
+    `(L, a, b) = (L of image, a of target, b of target)`. If sRGB has no such colour,
+    a and b are scaled by the largest common factor that makes it one. Lightness and
+    hue then stay the same; clipping the channels would change both. Oklab, because its
+    lines of equal hue look nearly straight; in CIE L*a*b* blue turns to purple.
 
     Args:
         image: [N, H, W, 3] in [0, 1].
-        target: of the same shape.
+        target: [N, H, W, 3] in [0, 1].
 
     Returns:
         [N, H, W, 3] in [0, 1].
 
     Reference:
         Gatys, Bethge, Hertzmann, Shechtman, "Preserving Color in Neural Artistic Style
-        Transfer", arXiv 1606.05897, section 4.2, which takes YIQ.
+        Transfer", arXiv 1606.05897, section 4.2, which uses YIQ.
     """
     lightness = oklab_from_srgb(image)[..., :1]
     chroma = oklab_from_srgb(target)[..., 1:]
@@ -102,7 +102,7 @@ def replace_chroma(image: tf.Tensor, target: tf.Tensor) -> tf.Tensor:
 
 
 def grayscale(image: tf.Tensor) -> tf.Tensor:
-    """The greys that have the lightness of a picture's colours, in Oklab.
+    """Turns a picture grey and keeps the lightness of its colours, in Oklab.
 
     Args:
         image: [N, H, W, 3] in [0, 1].
@@ -114,14 +114,14 @@ def grayscale(image: tf.Tensor) -> tf.Tensor:
 
 
 def match_lightness(image: tf.Tensor, target: tf.Tensor) -> tf.Tensor:
-    """A picture in grey whose lightness has mean and deviation of that of another one.
+    """Turns a picture grey with the mean and deviation of another's lightness.
 
     With means m and standard deviations s of Oklab's L, ::
 
         L' = s_target / s_image * (L - m_image) + m_target
 
     clipped to [0, 1]. Without this, a style much darker than the content would darken
-    colours that then have no room for their chroma.
+    its colours until they had no room for their chroma.
 
     Args:
         image: [N or 1, h, w, 3] in [0, 1].
@@ -141,17 +141,17 @@ def match_lightness(image: tf.Tensor, target: tf.Tensor) -> tf.Tensor:
 
 
 def transport_colors(image: tf.Tensor, target: tf.Tensor) -> tf.Tensor:
-    """A picture whose colours have mean and covariance of those of another one.
+    """Gives a picture's colours the mean and covariance of another's.
 
-    With means m and covariances S of the picture and C of the target, in RGB, ::
+    With means m, the picture's covariance S and the target's C, in RGB, ::
 
         x' = T (x - m_image) + m_target
         T = S^(-1/2) (S^(1/2) C S^(1/2))^(1/2) S^(-1/2)
 
-    clipped to [0, 1]. Of all linear maps that do that, T moves colours least: it is
-    the Monge-Kantorovich map between normal distributions. S has the variance of a
-    step of 8 bits added in each direction, so that a grey picture has an inverse and
-    the noise of its colours isn't blown up.
+    clipped to [0, 1]. Of all linear maps that do this, T moves colours least: it is
+    the Monge-Kantorovich map between normal distributions. The square of a step of 8
+    bits is first added to S's diagonal, so that a grey picture's S has an inverse and
+    the noise in its colours isn't amplified.
 
     Args:
         image: [N or 1, h, w, 3] in [0, 1].
@@ -163,33 +163,33 @@ def transport_colors(image: tf.Tensor, target: tf.Tensor) -> tf.Tensor:
     Reference:
         Pitie, Kokaram, "The Linear Monge-Kantorovitch Linear Colour Mapping for
         Example-Based Colour Transfer", CVMP 2007. Gatys et al., arXiv 1606.05897,
-        section 4.1, where any linear map that does that will do.
+        section 4.1, which allows any linear map that does this.
     """
     moved = _transport(_pixels(image), _pixels(target))
     return _like(image, tf.clip_by_value(moved, 0.0, 1.0))
 
 
 def match_histogram(image: tf.Tensor, target: tf.Tensor) -> tf.Tensor:
-    """A picture whose colours are distributed like those of another one.
+    """Gives a picture's colours the distribution of another's.
 
-    After `transport_colors`, unclipped, the pixels are moved along three orthogonal
-    directions at a time such that there their quantiles are those of the target ::
+    After `transport_colors`, unclipped, pixels are moved along three orthogonal
+    directions d at a time, so that their quantiles become the target's, ::
 
         x' = sum_d d F_target,d^-1(F_image,d(d.x))
 
-    first along seeded random directions, at last along R, G and B. This matches the
-    distribution of colours as a whole: each channel by itself could match while red
-    and blue, say, turn to purple. F_image is averaged over a step of 8 bits, so that
-    even areas, a colour that many pixels have, stay even. Along directions in which
-    the picture has less than half the variance of the target, as a grey one has in
-    most, pixels are moved only part of the way.
+    first along seeded random directions and finally along R, G and B. This matches the
+    distribution of colours as a whole; matching each channel by itself could turn red
+    and blue, say, into purple. F_image is averaged over a step of 8 bits, so that flat
+    areas, where many pixels have one colour, stay flat. Along directions in which the
+    picture has less than half the target's variance, as in most directions of a grey
+    one, pixels are moved only part of the way.
 
     Args:
         image: [N or 1, h, w, 3] in [0, 1].
         target: [N, H, W, 3] in [0, 1].
 
     Returns:
-        [N, h, w, 3], each channel within the range that the target's has.
+        [N, h, w, 3] in [0, 1].
 
     Reference:
         Pitie, Kokaram, Dahyot, "Automated Colour Grading using Colour Distribution
@@ -205,26 +205,26 @@ def match_histogram(image: tf.Tensor, target: tf.Tensor) -> tf.Tensor:
     return _like(image, tf.clip_by_value(pixels, 0.0, 1.0))
 
 
-def _grey(lightness):
-    """Greys [..., 3] of Oklab's L [..., 1]."""
+def _grey(lightness: tf.Tensor) -> tf.Tensor:
+    """Greys [..., 3] with Oklab's lightness L [..., 1]."""
     linear = lightness * tf.square(lightness)
     gray = srgb_from_linear(tf.clip_by_value(linear, 0.0, 1.0))
     return tf.repeat(gray, 3, axis=-1)
 
 
-def _pixels(image):
-    """[N, h * w, 3]."""
+def _pixels(image: tf.Tensor) -> tf.Tensor:
+    """The pixels of pictures [N, h, w, 3] in a row: [N, h * w, 3]."""
     image = tf.convert_to_tensor(image)
     return tf.reshape(image, [tf.shape(image)[0], -1, 3])
 
 
-def _like(image, pixels):
-    """Pixels [N, h * w, 3] in the shape of a picture."""
+def _like(image: tf.Tensor, pixels: tf.Tensor) -> tf.Tensor:
+    """Pixels [N, h * w, 3] in the shape of the picture [N or 1, h, w, 3]."""
     height, width = tf.unstack(tf.shape(image)[1:3])
     return tf.reshape(pixels, [tf.shape(pixels)[0], height, width, 3])
 
 
-def _transport(pixels, wanted):
+def _transport(pixels: tf.Tensor, wanted: tf.Tensor) -> tf.Tensor:
     """`transport_colors` of [N or 1, P, 3] and [N, Q, 3], unclipped."""
     mean, covariance = _moments(pixels)
     wanted_mean, wanted_covariance = _moments(wanted)
@@ -232,60 +232,60 @@ def _transport(pixels, wanted):
     root, inverse = _power(covariance, 0.5), _power(covariance, -0.5)
     middle = _power(root @ wanted_covariance @ root, 0.5)
     matrix = tf.cast(inverse @ middle @ inverse, pixels.dtype)
-    return tf.matmul(pixels - mean, matrix) + wanted_mean  # it is symmetric
+    return tf.matmul(pixels - mean, matrix) + wanted_mean  # the matrix is symmetric
 
 
-def _moments(pixels):
-    """Means [N, 1, 3] and covariances [N, 3, 3], the latter in float64."""
+def _moments(pixels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Means [N, 1, 3] and, in float64, covariances [N, 3, 3] of pixels [N, P, 3]."""
     mean = tf.reduce_mean(pixels, axis=1, keepdims=True)
     centered = pixels - mean
     count = tf.cast(tf.shape(pixels)[1], pixels.dtype)
     covariance = tf.matmul(centered, centered, transpose_a=True) / count
-    # Roots of eigenvalues that are nearly 0 would lose half the digits of float32.
+    # In float32, the roots of eigenvalues near 0 would lose half their digits.
     return mean, tf.cast(covariance, tf.float64)
 
 
-def _power(matrices, exponent):
-    """A power of symmetric matrices [N, 3, 3] without negative eigenvalues."""
+def _power(matrices: tf.Tensor, exponent: float) -> tf.Tensor:
+    """A power of symmetric, positive semi-definite matrices [N, 3, 3]."""
     values, vectors = tf.linalg.eigh(matrices)
     powers = tf.maximum(values, 0) ** tf.constant(exponent, values.dtype)
     return tf.matmul(vectors * powers[:, tf.newaxis, :], vectors, transpose_b=True)
 
 
-def _rotations():
-    """Matrices with orthogonal rows, the last one the identity."""
+def _rotations() -> list[tf.Tensor]:
+    """Orthogonal matrices [3, 3]: seeded random ones, then the identity."""
     rng = np.random.default_rng(0)
     drawn = [np.linalg.qr(rng.normal(size=(3, 3))).Q for _ in range(_ROTATIONS)]
     return [tf.constant(matrix, tf.float32) for matrix in (*drawn, np.eye(3))]
 
 
-def _evenly_sampled(pixels):
-    """No more than _MOST_SAMPLES of the pixels [N, P, 3]."""
+def _evenly_sampled(pixels: tf.Tensor) -> tf.Tensor:
+    """At most _MOST_SAMPLES of the pixels [N, P, 3], evenly spaced."""
     count = tf.shape(pixels, out_type=tf.int64)[1]
     taken = tf.minimum(count, _MOST_SAMPLES)
     return tf.gather(pixels, tf.range(taken) * count // taken, axis=1)
 
 
-def _match_quantiles(values, wanted):
-    """Values [N, 3, P], moved such that their quantiles are those of [N, 3, Q]."""
+def _match_quantiles(values: tf.Tensor, wanted: tf.Tensor) -> tf.Tensor:
+    """Moves values [N, 3, P] so that their quantiles become those of [N, 3, Q]."""
     sample = tf.transpose(_evenly_sampled(tf.transpose(values, [0, 2, 1])), [0, 2, 1])
     spread, wanted_spread = (
         tf.math.reduce_std(x, axis=-1, keepdims=True) for x in (sample, wanted)
     )
     table, wanted = _quantiles(sample), _quantiles(wanted)
-    # A colour that many pixels have gets the middle of all the levels it is at.
+    # A colour shared by many pixels spans several levels, and gets the middle one.
     alike = tf.minimum(_HALF_STEP, wanted_spread / 16)
     level = (_level(values - alike, table) + _level(values + alike, table)) / 2
     left = tf.cast(tf.minimum(tf.floor(level), _LEVELS - 2), tf.int32)
     low, high = (tf.gather(wanted, left + i, batch_dims=2) for i in (0, 1))
     matched = low + (level - tf.cast(left, level.dtype)) * (high - low)
-    # Where there is little but noise, no colours are made of it.
+    # Where there is hardly more than noise, don't turn it into colours.
     ratio = tf.math.divide_no_nan(spread, wanted_spread)
     return values + tf.minimum(2 * ratio**2, 1.0) * (matched - values)
 
 
-def _quantiles(values):
-    """[..., _LEVELS]: quantiles of [..., P] at even levels from 0 to 1."""
+def _quantiles(values: tf.Tensor) -> tf.Tensor:
+    """Quantiles [..., _LEVELS] of values [..., P], at even levels from 0 to 1."""
     ordered = tf.sort(values, axis=-1)
     last = tf.shape(ordered)[-1] - 1
     levels = tf.range(_LEVELS, dtype=tf.float64) / (_LEVELS - 1)
@@ -298,8 +298,8 @@ def _quantiles(values):
     return low + share * (high - low)
 
 
-def _level(values, table):
-    """Where values [N, 3, P] lie in ordered quantiles [N, 3, _LEVELS], from 0."""
+def _level(values: tf.Tensor, table: tf.Tensor) -> tf.Tensor:
+    """Positions of values [N, 3, P] among quantiles [N, 3, _LEVELS], from 0."""
     above = tf.searchsorted(table, values, side="right")
     left = tf.clip_by_value(above - 1, 0, _LEVELS - 2)
     low, high = (tf.gather(table, left + i, batch_dims=2) for i in (0, 1))

@@ -1,56 +1,71 @@
-"""Soft masks: where in the picture a style goes, and where in its picture it is taken.
+"""Soft masks: where in the picture a style goes, and which part of a style is used.
 
-A mask is a grey picture: 1 (white) counts fully, 0 (black) not at all. Activations are
-summed with a mask's values as weights, area-averaged to the layer's grid, and divided
-by their sum, so that a small region has the statistics of a large one.
+A mask is a grey picture: 1 (white) counts fully, 0 (black) not at all. It is averaged
+over areas to a layer's grid and weights the sums over that layer's activations, which
+are divided by the sum of the weights: statistics don't depend on a region's size.
 """
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
+import numpy as np
 import tensorflow as tf
 
 from tfnst.limits import MIN_SHARE
+from tfnst.ops.resizing import Integer, Picture
 
 
-def resize_mask(mask: tf.Tensor, height: tf.Tensor, width: tf.Tensor) -> tf.Tensor:
-    """Masks [K, h, w, 1] stretched to a size: area averages where they shrink.
+def resize_mask(mask: Picture, height: Integer, width: Integer) -> tf.Tensor:
+    """Stretches masks to a size: averaged over areas where they shrink, else bilinear.
 
     Args:
-        mask: float32 in [0, 1].
-        height: int32 scalar.
-        width: as `height`.
+        mask: float32 [K, h, w, 1] in [0, 1].
+        height: int32 scalar, 1 or more.
+        width: int32 scalar, 1 or more.
 
     Returns:
         float32 [K, height, width, 1] in [0, 1].
     """
-    # An area is averaged only in as far as it shrinks; what grows is interpolated.
+    # Sides that shrink are averaged first; then sides that grow are interpolated.
     shrunk = tf.minimum(tf.shape(mask)[1:3], tf.stack([height, width]))
     mask = tf.image.resize(mask, shrunk, method="area")
     return tf.image.resize(mask, tf.stack([height, width]), method="bilinear")
 
 
 class Division(NamedTuple):
-    """Who gets which part of a picture; see `divide_picture`."""
+    """Which style gets which part of a picture, from `divide_picture`.
 
-    shares: tf.Tensor  # of each style in each region, [K, S]; rows sum to 1
-    masks: tf.Tensor  # [K, H, W, 1]
-    kept: tf.Tensor  # mask of what stays as it is, [1, H, W, 1]
+    Attributes:
+        shares: float32 [K, S], the share of each style in each of K regions; rows sum
+            to 1.
+        masks: float32 [K, H, W, 1] in [0, 1], the regions.
+        kept: float32 [1, H, W, 1] in [0, 1], the part that isn't painted.
+    """
+
+    shares: tf.Tensor
+    masks: tf.Tensor
+    kept: tf.Tensor
 
 
-def divide_picture(masks: tf.Tensor, groups: tf.Tensor, weights: tf.Tensor) -> Division:
-    """Divides a picture between styles.
+def divide_picture(
+    masks: Picture, groups: tf.Tensor | np.ndarray, weights: tf.Tensor | np.ndarray
+) -> Division:
+    """Divides a picture among styles.
 
-    Styles with the same region share it by their weights. Those without one share what
-    the others leave; where all have one and leave something, it is kept as it is. Where
-    regions overlap they are divided by their sum. What is left to share is a region
-    only where it has some area.
+    Styles with the same region share it in proportion to their weights. Styles without
+    a region share the rest, if it has any area; if every style has a region, the rest
+    isn't painted. Where the masks of regions add up to more than 1, they are divided by
+    their sum.
 
     Args:
-        masks: of R regions, float32 [R, H, W, 1] in [0, 1], each with some area.
-        groups: the region of each style, int32 [S]; R for none.
-        weights: of the styles, float32 [S], above 0.
+        masks: the masks of R regions, float32 [R, H, W, 1] in [0, 1], each with some
+            area.
+        groups: the index of each style's region, int32 [S]; R for no region.
+        weights: the styles' weights, float32 [S], above 0.
+
+    Returns:
+        K regions: the R given ones and, if there is a rest to share, one more.
     """
     count = tf.shape(masks)[0]
     total = tf.reduce_sum(masks, axis=0, keepdims=True)
@@ -58,7 +73,7 @@ def divide_picture(masks: tf.Tensor, groups: tf.Tensor, weights: tf.Tensor) -> D
     left = tf.clip_by_value(1 - total, 0.0, 1.0)
     left *= tf.cast(tf.reduce_mean(left) >= MIN_SHARE, left.dtype)
     shared = tf.reduce_any(groups == count) & tf.reduce_any(left > 0)
-    # One region more for those without one, where there is something left for them.
+    # The rest is one more region, if it has any area and a style without a region.
     masks = tf.concat([masks, left], axis=0)[: count + tf.cast(shared, tf.int32)]
     members = tf.range(tf.shape(masks)[0])[:, tf.newaxis] == groups
     shares = tf.cast(members, weights.dtype) * weights
@@ -70,23 +85,23 @@ def divide_picture(masks: tf.Tensor, groups: tf.Tensor, weights: tf.Tensor) -> D
 
 
 def masks_at_stride(masks: tf.Tensor, stride: int) -> tf.Tensor:
-    """Masks [K, H, W, 1] on the grid of a layer: means over squares of `stride`."""
+    """Masks [K, H, W, 1] on a layer's grid: means over squares of side `stride`."""
     if stride == 1:
         return masks
     return tf.nn.avg_pool2d(masks, stride, stride, "VALID")
 
 
 def weigh_regions(style_losses: tf.Tensor, masks: tf.Tensor) -> tf.Tensor:
-    """The style loss of a picture whose regions have styles of their own.
+    """The style loss of a picture whose regions each have a style.
 
-    `sum_k a_k L_k`, where `a_k` is the share of the picture that region k covers. A
-    pixel changes the statistics of a small region more, by `1 / a_k`; so each pixel
-    of a region gets the balance of style and content that it has in a picture which
-    is all in that style.
+    `sum_k a_k L_k`, where `a_k` is the share of the picture that region k covers. One
+    pixel changes a small region's statistics more, by a factor of `1 / a_k`; the weight
+    `a_k` cancels this, so that style and content are balanced at each pixel as if the
+    whole picture had its style.
 
     Args:
-        style_losses: of each region, [K].
-        masks: [K, H, W, 1].
+        style_losses: the style loss of each region, [K].
+        masks: [K, H, W, 1] in [0, 1].
 
     Returns:
         [1].
@@ -95,5 +110,5 @@ def weigh_regions(style_losses: tf.Tensor, masks: tf.Tensor) -> tf.Tensor:
 
 
 def region_shares(masks: tf.Tensor) -> tf.Tensor:
-    """The share of the picture that each region covers, [K]."""
+    """The share of the picture that each of the regions [K, H, W, 1] covers, [K]."""
     return tf.reduce_mean(masks, axis=[1, 2, 3])

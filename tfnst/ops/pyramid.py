@@ -115,7 +115,7 @@ def build_pyramid(
         even at `size`.
 
     Reference:
-        The factor is that of github.com/crowsonkb/style-transfer-pytorch. Coarse to
+        The factor is from github.com/crowsonkb/style-transfer-pytorch. Coarse to
         fine: Gatys et al., "Controlling Perceptual Factors in Neural Style
         Transfer", arXiv 1611.07865, section 5.
     """
@@ -171,7 +171,7 @@ def scale_steps(
 def finest_sides(
     sides: Sides, size: Integer, style_scale: tf.Tensor | float = 1.0
 ) -> tf.Tensor:
-    """A picture's height and width at the finest scale, whatever the other pictures.
+    """A picture's height and width at the finest scale, whatever other pictures need.
 
     Every scale is made from the picture at this size, so that a huge picture needn't
     be kept in memory and resized again for each of them.
