@@ -9,6 +9,7 @@ from PIL import Image
 
 import tfnst
 from tests.helpers import TINY, picture
+from tfnst.images.formats import SUFFIXES
 from tfnst.images.manifest import (
     MAX_BYTES,
     build_manifest,
@@ -16,7 +17,7 @@ from tfnst.images.manifest import (
     read_manifest,
 )
 from tfnst.images.reading import load_image
-from tfnst.images.writing import SUFFIXES, save_image
+from tfnst.images.writing import save_image
 
 CONTENT, STYLE = picture(60, 80, seed=1), picture(50, 40, seed=2)
 MANIFEST = build_manifest(

@@ -15,11 +15,12 @@ import tfnst
 from tests.helpers import TINY, picture
 from tests.image_files import chunk, encode, png
 from tfnst.images.color_profiles import convert_array, srgb_profile
+from tfnst.images.formats import SUFFIXES
 from tfnst.images.manifest import read_manifest
 from tfnst.images.metadata import EXIF_IFD, GPS_IFD, PictureInfo
 from tfnst.images.reading import load_image, read_picture
 from tfnst.images.transparency import fill_hidden, resize_alpha
-from tfnst.images.writing import SUFFIXES, check_output_path, save_image
+from tfnst.images.writing import check_output_path, save_image
 
 MANIFEST = {"settings": {"size": 48}}
 WITH_ALPHA = (".png", ".webp", ".tif")

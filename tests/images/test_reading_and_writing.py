@@ -13,7 +13,7 @@ import pytest
 from PIL import Image, ImageCms
 
 from tests.helpers import ROOT
-from tfnst.images import writing
+from tfnst.images.formats import FORMATS, SUFFIXES
 from tfnst.images.reading import load_image
 from tfnst.images.writing import check_output_path, save_image, to_pil
 
@@ -318,7 +318,11 @@ def test_first_frame_of_an_animation():
     ("source", "expected", "received"),
     [
         (b"", FILE, "a file of 0 bytes, which is empty"),
-        (b"hello", FILE, "a file of 5 bytes, which is no image that Pillow can read"),
+        (
+            b"hello",
+            FILE,
+            "a file of 5 bytes, which is not an image that Pillow can read",
+        ),
         (
             b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 20 20\n%%EndComments\n",
             FILE,
@@ -337,7 +341,7 @@ def test_first_frame_of_an_animation():
         (
             io.StringIO("text"),
             "an open file in binary mode",
-            "a value of type StringIO that gave str",
+            "a value of type StringIO whose read() returned str",
         ),
         ("a\0b.png", "the path of an image file", r"'a\x00b.png'"),
         (
@@ -469,7 +473,8 @@ def test_bad_files(tmp_path, monkeypatch):
 
     start = "`content_image` must be "
     assert text(ValueError, "notes.jpg") == (
-        f"{start}{FILE}. Received: 'notes.jpg', which is no image that Pillow can read"
+        f"{start}{FILE}. "
+        "Received: 'notes.jpg', which is not an image that Pillow can read"
     )
     assert text(ValueError, "empty.png") == (
         f"{start}{FILE}. Received: 'empty.png', which is empty"
@@ -561,7 +566,7 @@ def test_threads_share_nothing():
 @pytest.mark.parametrize(
     ("code", "kind", "reason"),
     [
-        (errno.EACCES, PermissionError, "which permissions forbid"),
+        (errno.EACCES, PermissionError, "but permission was denied"),
         (errno.EIO, OSError, os.strerror(errno.EIO)),
     ],
 )
@@ -628,7 +633,7 @@ def test_to_pil_refuses(array):
 # Saving
 
 
-@pytest.mark.parametrize("suffix", writing.SUFFIXES)
+@pytest.mark.parametrize("suffix", SUFFIXES)
 def test_round_trips(tmp_path, suffix):
     lossless = suffix in (".png", ".tif", ".tiff")
     array = unit(noise()) if lossless else smooth()
@@ -639,7 +644,7 @@ def test_round_trips(tmp_path, suffix):
             load_image(path)[0], array, atol=0 if lossless else 0.05
         )
     with Image.open(path) as image:
-        assert image.format == writing.FORMATS[suffix]
+        assert image.format == FORMATS[suffix]
     assert os.listdir(tmp_path) == [path.name]
 
 
@@ -725,7 +730,7 @@ def test_unwritable_folder(tmp_path, monkeypatch):
     monkeypatch.setattr("builtins.open", refuse)
     expected = (
         "`output_image` must be a path in a folder that can be written to. Received: "
-        f"{str(path)!r} in the folder {str(tmp_path)!r}, which permissions forbid"
+        f"{str(path)!r} in the folder {str(tmp_path)!r}, but permission was denied"
     )
     name = "output_image"
     assert message(PermissionError, check_output_path, path, name=name) == expected
@@ -738,7 +743,7 @@ def test_read_only_file_is_not_replaced(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "access", lambda path, mode: False)
     expected = (
         "`output` must be a file that can be written. "
-        f"Received: {str(path)!r}, which permissions forbid"
+        f"Received: {str(path)!r}, but permission was denied"
     )
     assert message(PermissionError, check_output_path, path) == expected
     assert message(PermissionError, save_image, smooth(), path) == expected

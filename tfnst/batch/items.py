@@ -14,8 +14,9 @@ from typing import Any
 from tfnst.batch import storage
 from tfnst.config import StyleTransferConfig
 from tfnst.files import write_file
-from tfnst.images import writing
+from tfnst.images.formats import SUFFIXES
 from tfnst.images.manifest import describe_source, read_manifest, without_names
+from tfnst.images.save_options import SaveOptions
 from tfnst.images.style_images import describe_style, style_images
 from tfnst.transfer.results import TransferResult
 
@@ -79,12 +80,11 @@ def plan_items(
     for name, given in (("contents", contents), ("styles", styles)):
         if not given:
             raise ValueError(f"`{name}` must hold one picture or more. Received: none")
-    if suffix not in writing.SUFFIXES:
+    if suffix not in SUFFIXES:
         raise ValueError(
-            f"`suffix` must be one of {', '.join(writing.SUFFIXES)}. "
-            f"Received: {suffix!r}"
+            f"`suffix` must be one of {', '.join(SUFFIXES)}. Received: {suffix!r}"
         )
-    writing.check_bits(bits, suffix)
+    SaveOptions(bits=bits).check_format(suffix)
     content_names = [_name(source, i) for i, source in enumerate(contents, 1)]
     style_names = [_name(source, i) for i, source in enumerate(styles, 1)]
     if pairs:
@@ -135,7 +135,7 @@ def find_pictures(paths: Iterable[str | os.PathLike[str]]) -> list[Any]:
         if not inside:
             raise ValueError(
                 "`contents` must be pictures, or folders with files that end in "
-                f"{', '.join(writing.SUFFIXES)}. Received: {str(path)!r}, without any"
+                f"{', '.join(SUFFIXES)}. Received: {str(path)!r}, without any"
             )
         found += inside
     return found
@@ -253,4 +253,4 @@ def _essence(settings):
 
 
 def _is_picture(name):
-    return name.lower().endswith(writing.SUFFIXES) and not name.startswith(".")
+    return name.lower().endswith(SUFFIXES) and not name.startswith(".")

@@ -8,10 +8,10 @@ import shutil
 import signal
 import sys
 import time
-from typing import Any
 
 from tqdm import tqdm
 
+from tfnst.images.save_options import SaveOptions
 from tfnst.transfer.results import TransferProgress
 
 
@@ -99,11 +99,11 @@ class RunProgress:
     Args:
         output: file of the painted picture; those in between lie beside it.
         save_every: write one after each multiple of so many steps; None for none.
-        saving: how, in arguments of `TransferProgress.save`.
+        saving: how to save them.
     """
 
     def __init__(
-        self, output: pathlib.Path, save_every: int | None, saving: dict[str, Any]
+        self, output: pathlib.Path, save_every: int | None, saving: SaveOptions
     ) -> None:
         self._output = output
         self._save_every = save_every
@@ -129,7 +129,7 @@ class RunProgress:
             digits = len(str(progress.steps))
             name = f"{self._output.stem}-{progress.step:0{digits}}{self._output.suffix}"
             path = self._output.with_name(name)
-            progress.save(path, name="output", **self._saving)
+            progress.write(path, self._saving, name="output")
         if self._signals.stopping:
             progress.stop()
 

@@ -109,10 +109,11 @@ def stylize(
         others = _manifest_settings(manifest, settings["init_image"])
     config, init_image = read_settings(settings, others)
     style = read_styles(styles, regions, style_masks)
-    saving = {"bits": int(bits), "keep_gps": keep_gps}
     from tfnst.images import writing
+    from tfnst.images.save_options import SaveOptions
 
-    writing.check_output_path(output, name="output", bits=saving["bits"])
+    saving = SaveOptions(bits=int(bits), keep_gps=keep_gps)
+    writing.check_output_path(output, name="output", bits=saving.bits)
     if sheet is not None:
         writing.check_output_path(sheet, name="sheet")
 
@@ -159,11 +160,11 @@ def stylize(
         except NonFiniteLossError as error:
             progress.close()
             if len(error.result.losses):
-                error.result.save(output, name="output", **saving)
+                error.result.write(output, saving, name="output")
                 say(f"the last good picture is {output}")
                 write_others(error.result)
             fail(one_line(error), EXIT_FAILED)
-    result.save(output, name="output", **saving)
+    result.write(output, saving, name="output")
     write_others(result)
     if manifest is not None:
         _warn_of_another_network(manifest, painted, result.manifest)

@@ -14,6 +14,7 @@ from PIL import Image
 from tfnst.config import StyleTransferConfig
 from tfnst.images import metadata, writing
 from tfnst.images.manifest import build_manifest
+from tfnst.images.save_options import SaveOptions
 from tfnst.networks import weight_sources
 from tfnst.ops import resizing
 
@@ -114,14 +115,27 @@ class TransferResult:
         Raises:
             ValueError, OSError: as `tfnst.save_image`.
         """
-        writing.save_image(
+        options = SaveOptions(bits=bits, quality=quality, keep_gps=keep_gps)
+        self.write(path, options, name=name)
+
+    def write(
+        self,
+        path: str | os.PathLike[str],
+        options: SaveOptions,
+        *,
+        name: str = "path",
+    ) -> None:
+        """As `save`, with options that have been checked.
+
+        Raises:
+            ValueError, OSError: as `tfnst.save_image`.
+        """
+        writing.write_picture(
             self.array,
             path,
+            options,
             name=name,
-            quality=quality,
-            bits=bits,
             info=self.info,
-            keep_gps=keep_gps,
             manifest=self.manifest,
         )
 
@@ -176,15 +190,23 @@ class TransferProgress:
         The arguments are those of `TransferResult.save`, and so are the errors. There
         is no manifest in it: it can't be painted again.
         """
-        writing.save_image(
-            np.asarray(self._finish(self._average[:1])[0]),
-            path,
-            name=name,
-            quality=quality,
-            bits=bits,
-            info=self._info,
-            keep_gps=keep_gps,
-        )
+        options = SaveOptions(bits=bits, quality=quality, keep_gps=keep_gps)
+        self.write(path, options, name=name)
+
+    def write(
+        self,
+        path: str | os.PathLike[str],
+        options: SaveOptions,
+        *,
+        name: str = "path",
+    ) -> None:
+        """As `save`, with options that have been checked.
+
+        Raises:
+            ValueError, OSError: as `tfnst.save_image`.
+        """
+        picture = np.asarray(self._finish(self._average[:1])[0])
+        writing.write_picture(picture, path, options, name=name, info=self._info)
 
     def stop(self) -> None:
         """Ends the run after this callback; `stylize` returns what there is."""

@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 from tfnst.files import write_file
-from tfnst.images.writing import check_suffix
+from tfnst.images.formats import check_suffix
 from tfnst.transfer.results import TransferProgress
 
 SUFFIXES = (".gif", ".webp", ".mp4")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tfnst.files import write_file
-from tfnst.images.writing import check_suffix
+from tfnst.images.formats import check_suffix
 from tfnst.transfer.results import TransferResult
 
 if TYPE_CHECKING:
