@@ -11,7 +11,7 @@ import pytest
 import tfnst
 from tests.cli.test_commands import TFNST, TINY_OPTIONS, tfnst_command
 from tests.helpers import TINY, picture
-from tfnst.batch.items import find_pictures, read_pairs
+from tfnst.batch.sources import find_pictures, read_pairs
 from tfnst.engines import whole
 from tfnst.images.manifest import read_manifest
 from tfnst.transfer import run
@@ -207,7 +207,7 @@ def test_a_callback_sees_every_picture_and_can_stop(files):
         ({"contents": []}, "`contents` must hold one picture or more"),
         ({"styles": []}, "`styles` must hold one picture or more"),
         ({"suffix": ".gif"}, "`suffix` must be one of"),
-        ({"pairs": True}, "`styles` must be as many as `contents`"),
+        ({"pairs": True}, "`styles` must be as many as `contents` to be"),
         ({"batch_size": 0}, "`batch_size` must be an integer, 1 or more"),
         ({"init_image": "given"}, "`init_image` must be 'content', 'style' or"),
         ({"contents": ["a/x.png", "b/x.jpg"]}, "must have different names"),
@@ -244,7 +244,7 @@ def test_folders_stand_for_their_pictures(files):
     names = ["photo0", "photo1", "photo2", "style0", "style1", "x"]
     assert [path.name for path in found] == [f"{name}.png" for name in names]
     (files / "empty").mkdir()
-    with pytest.raises(ValueError, match="`contents` must be pictures, or folders"):
+    with pytest.raises(ValueError, match="`contents` must be pictures or folders of"):
         find_pictures([files / "empty"])
 
 

@@ -12,7 +12,8 @@ import tfnst
 from tests.cli.test_commands import TFNST, TINY_OPTIONS
 from tests.helpers import TINY, picture
 from tfnst.batch import ray_workers, storage
-from tfnst.batch.items import find_pictures, plan_items
+from tfnst.batch.planning import plan_items
+from tfnst.batch.sources import find_pictures
 from tfnst.images.manifest import read_manifest
 
 pytest.importorskip("ray")
@@ -106,13 +107,13 @@ def test_a_url_that_nothing_opens_fails_its_picture():
         ["nosuch://bucket/a.png"], [picture(40, 52)], config=TINY
     )
     assert items[0].status == "failed"
-    assert "`path` must be one that can be opened" in items[0].error
+    assert "`path` must be a URL that can be opened" in items[0].error
 
 
 @pytest.mark.parametrize(
     ("changes", "expected"),
     [
-        ({"workers": 0}, "`workers` must be 1 or more"),
+        ({"workers": 0}, "`workers` must be an integer, 1 or more"),
         ({"cpus": -1}, "`cpus` and `gpus` must be numbers, 0 or more"),
         ({"cpus": 0}, "not both 0"),
         ({"items": plan_items(["a"], ["b"], None)}, "must be paths or"),

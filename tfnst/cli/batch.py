@@ -80,28 +80,32 @@ def batch(
     if init_image is not None:
         config = config.replace(init_image=init_image)
     with quiet_start():
-        from tfnst.batch import items as batches
         from tfnst.batch import storage
+        from tfnst.batch.items import FAILED, LEFT
+        from tfnst.batch.planning import plan_items
+        from tfnst.batch.report import count, write_report
+        from tfnst.batch.sources import find_pictures, read_pairs
         from tfnst.cli.progress import BatchBars
+        from tfnst.images.save_options import SaveOptions
     if pairs is None:
-        contents = batches.find_pictures(contents)
+        contents = find_pictures(contents)
     elif contents or styles:
         raise click.UsageError("--pairs is in place of CONTENT and --style")
     else:
-        contents, styles = batches.read_pairs(pairs)
-    items = batches.plan_items(
+        contents, styles = read_pairs(pairs)
+    saving = SaveOptions(bits=int(bits), keep_gps=keep_gps)
+    items = plan_items(
         contents,
         styles,
         output,
         pairs=pairs is not None,
         suffix=suffix or ".png",
-        bits=int(bits),
+        saving=saving,
     )
-    saving = {"bits": int(bits), "keep_gps": keep_gps}
     report = storage.join(output, "report.json") if report is None else report
     storage.make_folder(storage.parent(report))
     with storage.LocalCopy(report) as path:
-        batches.write_report(items, path)
+        write_report(items, path)
     with BatchBars() as bars:
         try:
             if engine == "ray":
@@ -120,16 +124,16 @@ def batch(
         finally:
             bars.close()
             with storage.LocalCopy(report) as path:
-                batches.write_report(items, path)
-    counts = batches.count(items)
+                write_report(items, path)
+    counts = count(items)
     for item in items:
-        if item.status == batches.FAILED:
+        if item.status == FAILED:
             say(f"failed: {item.output}: {item.error}")
     click.echo(
         f"{output}: {', '.join(f'{n} {status}' for status, n in counts.items() if n)}"
         f"; {report}"
     )
-    if counts[batches.LEFT]:
+    if counts[LEFT]:
         sys.exit(EXIT_INTERRUPTED)
-    if counts[batches.FAILED]:
+    if counts[FAILED]:
         sys.exit(EXIT_FAILED)
