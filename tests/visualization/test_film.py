@@ -128,7 +128,7 @@ def test_a_missing_package_is_one_line(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "av", None)
     monkeypatch.setattr(films.importlib.util, "find_spec", lambda name: None)
     message = (
-        r"^`timelapse` must be a \.gif or \.webp where PyAV is missing; for MP4: "
+        r"^`timelapse` must be a \.gif or \.webp file unless PyAV is installed: "
         r"pip install 'tfnst\[film\]'\. Received: '.*film\.mp4'$"
     )
     with pytest.raises(ImportError, match=message):
