@@ -1,4 +1,4 @@
-"""Many pictures: each in each style, faults, killing and taking up again."""
+"""Batches: every content in every style, failures, and starting again after a kill."""
 
 import json
 import signal
@@ -210,6 +210,7 @@ def test_a_callback_sees_every_picture_and_can_stop(files):
         ({"pairs": True}, "`styles` must be as many as `contents` to be"),
         ({"batch_size": 0}, "`batch_size` must be an integer, 1 or more"),
         ({"init_image": "given"}, "`init_image` must be 'content', 'style' or"),
+        ({"suffix": ".jpg", "bits": 16}, "`bits` must be 8 in a .jpg file"),
         ({"contents": ["a/x.png", "b/x.jpg"]}, "must have different names"),
     ],
 )
@@ -227,12 +228,22 @@ def test_pairs_come_from_a_table(tmp_path):
     assert [str(style) for style in styles] == [str(tmp_path / "s.png"), "/s2.png"]
 
 
-@pytest.mark.parametrize("text", ["", "content,style\n", "a,b\n1,2\n", "content\nx\n"])
-def test_a_table_without_pairs_is_refused(tmp_path, text):
+@pytest.mark.parametrize(
+    ("text", "missing"),
+    [
+        ("", "content"),
+        ("content,style\n", "content"),
+        ("a,b\n1,2\n", "content in line 2"),
+        ("content\nx\n", "style in line 2"),
+        ("content,style\nx,y\nx,\n", "style in line 3"),
+    ],
+)
+def test_a_table_without_pairs_is_refused(tmp_path, text, missing):
     table = tmp_path / "pairs.csv"
     table.write_text(text)
-    with pytest.raises(ValueError, match="`pairs` must be a CSV file"):
+    with pytest.raises(ValueError, match="`pairs` must be a CSV file") as caught:
         read_pairs(table)
+    assert str(caught.value).endswith(f"{str(table)!r}, which has no {missing}")
     with pytest.raises(FileNotFoundError, match="`pairs` must be a file"):
         read_pairs(tmp_path / "none.csv")
 

@@ -58,7 +58,7 @@ def test_a_worker_that_is_killed_loses_nothing_and_nothing_is_painted_twice(tmp_
     by_status = {item["output"]: item["status"] for item in report["items"]}
     assert len(by_status) == 50
     assert report["failed"] == 2
-    # What the worker had written but not yet told of is there already the next time.
+    # A picture that the worker had written but not reported is skipped next time.
     assert report["painted"] + report["skipped"] == 48
     assert report["skipped"] <= 1
     assert "c24.png" in stderr

@@ -1,3 +1,5 @@
+"""Reading pictures from anywhere and writing them, and the errors on the way."""
+
 import errno
 import io
 import os
@@ -14,7 +16,8 @@ from PIL import Image, ImageCms
 
 from tests.helpers import ROOT
 from tfnst.images.formats import FORMATS, SUFFIXES
-from tfnst.images.reading import load_image
+from tfnst.images.reading import load_image, load_mask, load_one_image, read_picture
+from tfnst.images.save_options import SaveOptions
 from tfnst.images.writing import check_output_path, save_image, to_pil
 
 FILE = "an image file (PNG, JPEG, WebP, TIFF, ...)"
@@ -54,7 +57,7 @@ def png_header(width, height):
 
 
 def message(kind, function, *args, **kwargs):
-    """The text of the error, which must be of exactly this class and one line."""
+    """The text of the error; its class must be exactly `kind`, and it is one line."""
     with pytest.raises(kind) as caught:
         function(*args, **kwargs)
     assert type(caught.value) is kind
@@ -181,7 +184,7 @@ def test_broken_exif_is_ignored():
 
 
 def test_orientation_is_obeyed_beside_an_odd_entry():
-    # An ImageWidth that is text, which Pillow reads but can't write again.
+    # An ImageWidth that is text: Pillow can read it, but can't write it again.
     entries = struct.pack(">HHIHHHHII", 0x0112, 3, 1, 6, 0, 0x0100, 2, 1, 0)
     image = Image.fromarray(noise())
     image.info["exif"] = b"Exif\0\0MM\0*\0\0\0\x08\0\x02" + entries + bytes(4)
@@ -292,7 +295,7 @@ def test_icc_profiles():
     grey = np.full((16, 16), 128, np.uint8)
     loaded = load_image(encode(grey, icc_profile=srgb))
     np.testing.assert_array_equal(loaded[0, ..., 0], unit(grey))
-    # A grey profile of the same curve, but for an exponent of 1 instead of 2.4.
+    # A grey profile with the same curve, but an exponent of 1 instead of 2.4.
     linear = srgb.replace(b"RGB ", b"GRAY", 1).replace(b"rTRC", b"kTRC")
     linear = linear.replace(b"\0\x02\x66\x66", b"\0\x01\0\0")
     light = (128 / 255 + 0.055) / 1.055
@@ -309,6 +312,28 @@ def test_first_frame_of_an_animation():
             frames[0], kind, save_all=True, append_images=frames[1:], **options
         )
         assert load_image(data)[0, 0, 0].tolist() == [1, 0, 0]
+
+
+# One picture
+
+
+def test_several_pictures_are_refused_where_one_is_needed():
+    batch = np.zeros((2, 16, 16, 3), np.float32)
+    for load in (load_one_image, load_mask, read_picture):
+        text = message(ValueError, load, batch, name="content_image")
+        assert text == ("`content_image` must be one picture. Received: a batch of 2")
+    image = unit(noise())[np.newaxis]
+    np.testing.assert_array_equal(load_one_image(image, name="image"), image)
+
+
+def test_masks_are_grey_and_not_black():
+    array = noise()
+    expected = unit(array).mean(axis=-1, keepdims=True)[np.newaxis]
+    np.testing.assert_array_equal(load_mask(array, name="mask"), expected)
+    assert message(ValueError, load_mask, array * 0, name="mask") == (
+        "`mask` must have something white in it, to show where it applies. "
+        "Received: a black picture"
+    )
 
 
 # Bad sources
@@ -526,7 +551,7 @@ def test_too_many_pixels_are_refused_before_they_are_decoded(side, monkeypatch):
     data = png_header(side, side)
     limit = Image.MAX_IMAGE_PIXELS
     monkeypatch.setattr("PIL.ImageFile.ImageFile.load", decoded.append)
-    # Pillow itself warns of the smaller one and raises its own error for the other.
+    # Pillow itself warns about the smaller one, and raises its own error for the other.
     for max_pixels, most in ((None, 89_478_485), (1000, 1000)):
         options = {} if max_pixels is None else {"max_pixels": max_pixels}
         assert message(ValueError, load_image, data, **options) == (
@@ -631,6 +656,27 @@ def test_to_pil_refuses(array):
 
 
 # Saving
+
+
+def test_save_options_check_themselves():
+    assert SaveOptions() == SaveOptions(bits=8, quality=95, keep_gps=False)
+    for bits in (1, 12, "16", None, True):
+        assert message(ValueError, SaveOptions, bits=bits) == (
+            f"`bits` must be 8 or 16. Received: {bits!r}"
+        )
+    for quality in (0, 101, 9.5, "high", True):
+        assert message(ValueError, SaveOptions, quality=quality) == (
+            f"`quality` must be an integer from 1 to 100. Received: {quality!r}"
+        )
+    deep = SaveOptions(bits=16)
+    for suffix in SUFFIXES:
+        if FORMATS[suffix] in ("PNG", "TIFF"):
+            deep.check_format(suffix)
+        else:
+            assert message(ValueError, deep.check_format, suffix) == (
+                f"`bits` must be 8 in a {suffix} file (PNG and TIFF hold 16). "
+                "Received: 16"
+            )
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)

@@ -1,4 +1,4 @@
-"""Painting a batch: what is loaded once, painted together, and what may go wrong."""
+"""Painting a batch: what is loaded once, what is painted together, what may fail."""
 
 from __future__ import annotations
 
@@ -115,8 +115,8 @@ class BatchPainter:
         except (ValueError, OSError) as error:
             mark_failed(item, error)
             return None
-        # Outside the try: without a network no picture can be painted, so that ends the
-        # batch and isn't this item's failure.
+        # Not in a try: without a network no picture can be painted, so an error here
+        # isn't this item's fault, and ends the batch.
         self._extractor = load_engine(self._config)[0].feature_extractor
         try:
             style = self._load_style(item.style_image)

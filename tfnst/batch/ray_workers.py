@@ -6,9 +6,10 @@ Reference:
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from tfnst.batch import storage
@@ -62,6 +63,26 @@ def paint_items(
         ConnectionError: when there is no cluster at the address.
     """
     _check(items, workers, cpus, gpus)
+    with _cluster(address) as resources:
+        if workers is None:
+            workers = _room(resources, cpus, gpus)
+        for _ in range(_ATTEMPTS):
+            rows = [
+                _row(index, item)
+                for index, item in enumerate(items)
+                if item.status in (LEFT, FAILED)
+            ]
+            if not rows:
+                break
+            arguments = {"config": _portable(config), "cpus": cpus, "saving": saving}
+            painted = _paint_rows(rows, workers, cpus, gpus, arguments)
+            if _follow(painted, items, callback):
+                break
+
+
+@contextlib.contextmanager
+def _cluster(address: str | None) -> Iterator[Mapping[str, float]]:
+    """Connects to a cluster, and gives its resources: how many CPUs and GPUs it has."""
     try:
         import ray
         import ray.data
@@ -79,38 +100,41 @@ def paint_items(
             os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
         ray.init(address, **options)
     try:
-        if workers is None:
-            workers = _room(ray.cluster_resources(), cpus, gpus)
-        for _ in range(_ATTEMPTS):
-            rows = [
-                _row(index, item)
-                for index, item in enumerate(items)
-                if item.status in (LEFT, FAILED)
-            ]
-            if not rows:
-                break
-            context = ray.data.DataContext.get_current()
-            context.enable_progress_bars = False
-            done = ray.data.from_items(
-                rows, override_num_blocks=min(len(rows), _MAX_BLOCKS)
-            ).map(
-                _Worker,  # pyright: ignore[reportArgumentType] (a class is fine too)
-                fn_constructor_kwargs={
-                    "config": _portable(config),
-                    "cpus": cpus,
-                    "saving": saving,
-                },
-                compute=ray.data.ActorPoolStrategy(
-                    min_size=1, max_size=min(workers, len(rows))
-                ),
-                num_cpus=cpus,
-                num_gpus=gpus or None,
-            )
-            if _follow(done.iter_rows(), items, callback):
-                break
+        ray.data.DataContext.get_current().enable_progress_bars = False
+        yield ray.cluster_resources()
     finally:
         if ours:
             ray.shutdown()
+
+
+def _paint_rows(
+    rows: list[dict[str, Any]],
+    workers: int,
+    cpus: float,
+    gpus: float,
+    arguments: dict[str, Any],
+) -> Iterable[dict[str, Any]]:
+    """Paints rows in workers, and gives what became of each as it is done.
+
+    Args:
+        rows: from `_row`.
+        workers: the most workers at a time.
+        cpus: CPUs of each worker.
+        gpus: GPUs of each worker.
+        arguments: arguments of `_Worker`.
+    """
+    import ray.data
+
+    blocks = min(len(rows), _MAX_BLOCKS)
+    pool = ray.data.ActorPoolStrategy(min_size=1, max_size=min(workers, len(rows)))
+    dataset = ray.data.from_items(rows, override_num_blocks=blocks)
+    return dataset.map(
+        _Worker,  # pyright: ignore[reportArgumentType] (a class is fine too)
+        fn_constructor_kwargs=arguments,
+        compute=pool,
+        num_cpus=cpus,
+        num_gpus=gpus or None,
+    ).iter_rows()
 
 
 def _check(
