@@ -117,7 +117,7 @@ def _is_srgb(profile: bytes) -> bool:
 def _read_tags(profile: bytes) -> dict[bytes, bytes]:
     (count,) = struct.unpack_from(">I", profile, _HEADER_BYTES)
     if profile[36:40] != b"acsp" or count > 100:
-        raise ValueError("no profile")
+        raise ValueError("not a profile")
     tags = {}
     for i in range(count):
         name, offset, size = struct.unpack_from(
@@ -129,7 +129,7 @@ def _read_tags(profile: bytes) -> dict[bytes, bytes]:
 
 def _read_xyz(tag: bytes) -> np.ndarray:
     if tag[:4] != b"XYZ ":
-        raise ValueError("no colour")
+        raise ValueError("not a colour")
     return np.array(struct.unpack_from(">3i", tag, 8)) / 65536
 
 
@@ -145,7 +145,7 @@ def _apply_curve(tag: bytes, values: np.ndarray) -> np.ndarray:
         places = np.linspace(0, 1, count)
         return np.interp(values, places, table / 65535).astype(np.float32)
     if tag[:4] != b"para":
-        raise ValueError("no curve")
+        raise ValueError("not a curve")
     (kind,) = struct.unpack_from(">H", tag, 8)
     numbers = (1, 3, 4, 5, 7)[kind]
     given = np.array(struct.unpack_from(f">{numbers}i", tag, 12)) / 65536

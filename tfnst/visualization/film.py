@@ -31,9 +31,9 @@ class Film:
         result = tfnst.stylize("photo.jpg", "painting.jpg", callback=film)
         film.save("film.mp4", last_image=result.image)
 
-    A run calls back about twice a second; if that is too seldom for all frames, those
-    there are get shown for longer. Frames are stored at the size of the film, so a film
-    takes at most `3 * frames * size^2` bytes, however long the run.
+    A run calls back about twice a second; a short run gives fewer frames, and each is
+    shown for longer. Frames are stored at the size of the film, so a film takes at most
+    `3 * frames * size^2` bytes, however long the run.
 
     Args:
         size: longest side of the film in pixels, 32 to 1024; frames are shrunk to it,
