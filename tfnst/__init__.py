@@ -14,7 +14,7 @@ from tfnst.version import __version__
 if TYPE_CHECKING:
     from tfnst.batch.batch import stylize_batch
     from tfnst.batch.items import BatchItem
-    from tfnst.batch.painter import BatchProgress
+    from tfnst.batch.progress import BatchProgress
     from tfnst.config import StyleTransferConfig
     from tfnst.evaluation.evaluation import Evaluation, evaluate
     from tfnst.export.saved_model import export_saved_model
@@ -50,7 +50,7 @@ __all__ = [
 
 _MODULES = {
     "BatchItem": "tfnst.batch.items",
-    "BatchProgress": "tfnst.batch.painter",
+    "BatchProgress": "tfnst.batch.progress",
     "Evaluation": "tfnst.evaluation.evaluation",
     "Film": "tfnst.visualization.film",
     "NonFiniteLossError": "tfnst.transfer.results",

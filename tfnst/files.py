@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all, and errors that say what was wrong."""
+"""Reading files, and writing them whole or not at all, with errors that say why."""
 
 from __future__ import annotations
 
@@ -9,31 +9,61 @@ import secrets
 import stat
 from typing import Any
 
+from tfnst.checks import argument_error
+
+_REASONS = {
+    errno.ENOENT: "which does not exist",
+    errno.EISDIR: "which is a folder",
+    errno.EACCES: "but permission was denied",
+    errno.ENOSPC: "but the disk is full",
+}
+
+
+def read_file(path: str | os.PathLike[str], *, name: str) -> bytes:
+    """The bytes of a file.
+
+    Args:
+        path: path of the file.
+        name: what errors call the path.
+
+    Raises:
+        OSError: when the file can't be read; `FileNotFoundError` and the like.
+        ValueError: when `path` can't be a path.
+    """
+    try:
+        with open(path, "rb") as file:
+            return file.read()
+    except OSError as error:
+        expected = "a file that can be read"
+        raise os_error(error, name, expected, show_path(path)) from error
+    except ValueError as error:  # A null byte.
+        raise argument_error(name, "the path of a file", show_path(path)) from error
+
 
 def write_file(
-    path: str | os.PathLike, data: bytes | memoryview | None, *, name: str
+    path: str | os.PathLike[str], data: bytes | memoryview | None, *, name: str
 ) -> None:
     """Writes a file, whole or not at all.
 
-    The bytes go to a hidden file in the same folder, which then takes the place of
-    `path`; whatever fails or interrupts on the way, an older file at `path` stays as
-    it was.
+    The bytes go to a hidden file in the same folder, which then replaces `path`. If
+    anything fails or interrupts this, an older file at `path` stays as it was.
 
     Args:
-        path: of the file.
-        data: what it is to hold; None only tries whether it could be written.
+        path: path of the file.
+        data: the bytes to write; None only tests whether the file could be written.
         name: what errors call the path.
 
     Raises:
         OSError: when the file can't be written; `FileNotFoundError` and the like.
-        ValueError: for what can't be a path.
+        ValueError: when `path` can't be a path.
     """
     target = _find_target(path, name)
     folder = os.path.dirname(target)
     hidden = os.path.join(folder, f".tfnst-{secrets.token_hex(8)}.tmp")
     try:
-        # Not by tempfile: its files are private, and the umask, which says what this
-        # one may be, can only be read by changing it for every thread.
+        # Not with tempfile: its files are private, and the umask, which says what
+        # permissions this one should get, can only be read by changing it for every
+        # thread.
         with open(hidden, "xb") as file:
             if data is not None:
                 file.write(data)
@@ -52,16 +82,14 @@ def write_file(
             os.unlink(hidden)
 
 
-def _find_target(path: Any, name: str) -> str:
+def _find_target(path: str | os.PathLike[str], name: str) -> str:
     """The real path to write to."""
     shown = show_path(path)
     try:
-        # Through symbolic links, as open() writes, so that a link stays a link.
+        # Follow symbolic links, as open() does, so that a link stays a link.
         target = os.path.realpath(os.fsdecode(path))
     except ValueError as error:  # A null byte.
-        raise ValueError(
-            f"`{name}` must be the path of a file. Received: {shown}"
-        ) from error
+        raise argument_error(name, "the path of a file", shown) from error
     folder = os.path.dirname(target)
     try:
         os.stat(os.path.join(folder, ""))
@@ -72,7 +100,8 @@ def _find_target(path: Any, name: str) -> str:
     try:
         if stat.S_ISDIR(os.stat(target).st_mode):
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
-        # A file may be read-only in a folder where it could yet be replaced.
+        # The folder's permissions may allow a read-only file to be replaced, but
+        # whoever protected it did not mean that.
         if not os.access(target, os.W_OK):
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
     except FileNotFoundError:
@@ -83,21 +112,18 @@ def _find_target(path: Any, name: str) -> str:
 
 
 def os_error(error: OSError, name: str, expected: str, shown: str) -> OSError:
-    """The same error (class and errno), its message naming argument and value."""
-    reasons = {
-        errno.ENOENT: "which does not exist",
-        errno.EISDIR: "which is a folder",
-        errno.EACCES: "which permissions forbid",
-        errno.ENOSPC: "but the disk is full",
-    }
-    reason = reasons.get(error.errno, error.strerror or "which failed")
-    kind = type(OSError(error.errno or errno.EIO, ""))
-    renamed = kind(f"`{name}` must be {expected}. Received: {shown}, {reason}")
-    # Set afterwards, since with errno as an argument "[Errno 2]" would lead the line.
+    """The same error (class and errno) with a message that names the argument."""
+    code = error.errno or errno.EIO
+    reason = _REASONS.get(code) or error.strerror or "but the system gave no reason"
+    renamed = type(OSError(code, ""))(
+        str(argument_error(name, expected, f"{shown}, {reason}"))
+    )
+    # Set afterwards: as an argument, errno would put "[Errno 2]" before the message.
     renamed.errno = error.errno
     return renamed
 
 
 def show_path(path: Any) -> str:
+    """How errors show a path: quoted, and cut in the middle if it is very long."""
     text = repr(os.fspath(path))
     return text if len(text) <= 200 else f"{text[:100]}...{text[-90:]}"

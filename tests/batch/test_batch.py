@@ -1,4 +1,4 @@
-"""Many pictures: each in each style, faults, killing and taking up again."""
+"""Batches: every content in every style, failures, and starting again after a kill."""
 
 import json
 import signal
@@ -11,7 +11,7 @@ import pytest
 import tfnst
 from tests.cli.helpers import TFNST, TINY_OPTIONS, tfnst_command
 from tests.helpers import TINY, picture
-from tfnst.batch.items import find_pictures, read_pairs
+from tfnst.batch.sources import find_pictures, read_pairs
 from tfnst.engines import whole
 from tfnst.images.manifest import read_manifest
 from tfnst.transfer import run
@@ -207,9 +207,10 @@ def test_a_callback_sees_every_picture_and_can_stop(files):
         ({"contents": []}, "`contents` must hold one picture or more"),
         ({"styles": []}, "`styles` must hold one picture or more"),
         ({"suffix": ".gif"}, "`suffix` must be one of"),
-        ({"pairs": True}, "`styles` must be as many as `contents`"),
+        ({"pairs": True}, "`styles` must be as many as `contents` to be"),
         ({"batch_size": 0}, "`batch_size` must be an integer, 1 or more"),
         ({"init_image": "given"}, "`init_image` must be 'content', 'style' or"),
+        ({"suffix": ".jpg", "bits": 16}, "`bits` must be 8 in a .jpg file"),
         ({"contents": ["a/x.png", "b/x.jpg"]}, "must have different names"),
     ],
 )
@@ -227,12 +228,22 @@ def test_pairs_come_from_a_table(tmp_path):
     assert [str(style) for style in styles] == [str(tmp_path / "s.png"), "/s2.png"]
 
 
-@pytest.mark.parametrize("text", ["", "content,style\n", "a,b\n1,2\n", "content\nx\n"])
-def test_a_table_without_pairs_is_refused(tmp_path, text):
+@pytest.mark.parametrize(
+    ("text", "missing"),
+    [
+        ("", "content"),
+        ("content,style\n", "content"),
+        ("a,b\n1,2\n", "content in line 2"),
+        ("content\nx\n", "style in line 2"),
+        ("content,style\nx,y\nx,\n", "style in line 3"),
+    ],
+)
+def test_a_table_without_pairs_is_refused(tmp_path, text, missing):
     table = tmp_path / "pairs.csv"
     table.write_text(text)
-    with pytest.raises(ValueError, match="`pairs` must be a CSV file"):
+    with pytest.raises(ValueError, match="`pairs` must be a CSV file") as caught:
         read_pairs(table)
+    assert str(caught.value).endswith(f"{str(table)!r}, which has no {missing}")
     with pytest.raises(FileNotFoundError, match="`pairs` must be a file"):
         read_pairs(tmp_path / "none.csv")
 
@@ -244,7 +255,7 @@ def test_folders_stand_for_their_pictures(files):
     names = ["photo0", "photo1", "photo2", "style0", "style1", "x"]
     assert [path.name for path in found] == [f"{name}.png" for name in names]
     (files / "empty").mkdir()
-    with pytest.raises(ValueError, match="`contents` must be pictures, or folders"):
+    with pytest.raises(ValueError, match="`contents` must be pictures or folders of"):
         find_pictures([files / "empty"])
 
 

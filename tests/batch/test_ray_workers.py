@@ -12,7 +12,8 @@ import tfnst
 from tests.cli.helpers import TFNST, TINY_OPTIONS
 from tests.helpers import TINY, picture
 from tfnst.batch import ray_workers, storage
-from tfnst.batch.items import find_pictures, plan_items
+from tfnst.batch.planning import plan_items
+from tfnst.batch.sources import find_pictures
 from tfnst.images.manifest import read_manifest
 
 pytest.importorskip("ray")
@@ -57,7 +58,7 @@ def test_a_worker_that_is_killed_loses_nothing_and_nothing_is_painted_twice(tmp_
     by_status = {item["output"]: item["status"] for item in report["items"]}
     assert len(by_status) == 50
     assert report["failed"] == 2
-    # What the worker had written but not yet told of is there already the next time.
+    # A picture that the worker had written but not reported is skipped next time.
     assert report["painted"] + report["skipped"] == 48
     assert report["skipped"] <= 1
     assert "c24.png" in stderr
@@ -106,13 +107,13 @@ def test_a_url_that_nothing_opens_fails_its_picture():
         ["nosuch://bucket/a.png"], [picture(40, 52)], config=TINY
     )
     assert items[0].status == "failed"
-    assert "`path` must be one that can be opened" in items[0].error
+    assert "`path` must be a URL that can be opened" in items[0].error
 
 
 @pytest.mark.parametrize(
     ("changes", "expected"),
     [
-        ({"workers": 0}, "`workers` must be 1 or more"),
+        ({"workers": 0}, "`workers` must be an integer, 1 or more"),
         ({"cpus": -1}, "`cpus` and `gpus` must be numbers, 0 or more"),
         ({"cpus": 0}, "not both 0"),
         ({"items": plan_items(["a"], ["b"], None)}, "must be paths or"),

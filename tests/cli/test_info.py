@@ -34,7 +34,7 @@ def test_info_prints_how_a_picture_was_painted(pictures, monkeypatch, capsys):
         assert (code, out) == (2, "")
         assert err == (
             "tfnst: error: `file` must be a picture that tfnst has painted. "
-            f"Received: '{name}', in which nothing says so\n"
+            f"Received: '{name}', which holds no manifest\n"
         )
     code, out, err = run_here(monkeypatch, capsys, pictures, "info", "no.png")
     assert (code, out) == (2, "")

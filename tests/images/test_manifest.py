@@ -1,6 +1,7 @@
 """Pictures say how they were made."""
 
 import hashlib
+import io
 import json
 
 import numpy as np
@@ -9,6 +10,7 @@ from PIL import Image
 
 import tfnst
 from tests.helpers import TINY, picture
+from tfnst.images.formats import SUFFIXES
 from tfnst.images.manifest import (
     MAX_BYTES,
     build_manifest,
@@ -16,7 +18,7 @@ from tfnst.images.manifest import (
     read_manifest,
 )
 from tfnst.images.reading import load_image
-from tfnst.images.writing import SUFFIXES, save_image
+from tfnst.images.writing import save_image
 
 CONTENT, STYLE = picture(60, 80, seed=1), picture(50, 40, seed=2)
 MANIFEST = build_manifest(
@@ -49,7 +51,7 @@ def test_a_result_says_what_it_was_made_from(tmp_path):
     }
     assert manifest["style_image"] == describe_source(STYLE)
     assert manifest["settings"]["size"] == 40
-    # The settings make a configuration again.
+    # The settings can be made into a configuration again.
     assert tfnst.StyleTransferConfig(**manifest["settings"]) == result.config
     assert manifest["steps"] == len(result.losses)
     assert manifest["weights"]["source"] == result.weights.source
@@ -74,6 +76,14 @@ def test_sources_are_told_apart_by_what_they_hold():
     assert describe_source(np.asarray(grey)) == describe_source(grey)
 
 
+def test_bytes_are_named_after_the_file_they_come_from(tmp_path):
+    path = tmp_path / "photo.png"
+    path.write_bytes(b"abc")
+    assert describe_source(b"abc", file_name="photo.png") == describe_source(path)
+    named = {"name": "photo.png", "sha256": None}
+    assert describe_source(io.BytesIO(b"abc"), file_name="photo.png") == named
+
+
 @pytest.mark.parametrize("data", [b"", b"no picture", b"\x89PNG\r\n\x1a\n" * 3])
 def test_what_is_no_picture_has_no_manifest(tmp_path, data):
     path = tmp_path / "file.png"
@@ -81,6 +91,8 @@ def test_what_is_no_picture_has_no_manifest(tmp_path, data):
     assert read_manifest(path) is None
     with pytest.raises(FileNotFoundError):
         read_manifest(tmp_path / "missing.png")
+    with pytest.raises(ValueError, match=r"^`path` must be the path of a file\. "):
+        read_manifest("a\0.png")
 
 
 def test_another_programs_comment_is_no_manifest(tmp_path):

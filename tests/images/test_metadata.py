@@ -1,4 +1,4 @@
-"""What travels with a picture: alpha, profiles, Exif, resolution and 16 bits."""
+"""What a picture takes along: alpha, profiles, Exif, resolution and 16 bits."""
 
 import io
 import struct
@@ -15,11 +15,12 @@ import tfnst
 from tests.helpers import TINY, picture
 from tests.image_files import chunk, encode, png
 from tfnst.images.color_profiles import convert_array, srgb_profile
+from tfnst.images.formats import SUFFIXES
 from tfnst.images.manifest import read_manifest
 from tfnst.images.metadata import EXIF_IFD, GPS_IFD, PictureInfo
 from tfnst.images.reading import load_image, read_picture
 from tfnst.images.transparency import fill_hidden, resize_alpha
-from tfnst.images.writing import SUFFIXES, check_output_path, save_image
+from tfnst.images.writing import check_output_path, save_image
 
 MANIFEST = {"settings": {"size": 48}}
 WITH_ALPHA = (".png", ".webp", ".tif")
@@ -170,7 +171,7 @@ def test_hidden_pixels_take_the_colours_around_them():
     rgb[:, 20:24] = 0.2, 0.4, 0.6
     filled = fill_hidden(rgb, alpha)
     np.testing.assert_allclose(filled, np.broadcast_to([0.2, 0.4, 0.6], rgb.shape))
-    # Two colours: each hole is nearer to the one that is nearer to it.
+    # With two colours, each hole takes more of the one that is nearer.
     alpha[:, 56:] = 1
     rgb[:, 56:] = 0.8, 0.4, 0.6
     filled = fill_hidden(rgb, alpha)
@@ -266,12 +267,12 @@ def test_every_file_says_that_it_is_srgb(tmp_path, suffix):
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "TIFF"])
 def test_p3_photos(kind):
     array = noise(16, 24, 3, seed=5)
-    if kind == "JPEG":  # which is lossy: flat colours
+    if kind == "JPEG":  # It is lossy, so the colours are flat.
         array[:] = array[0, 0]
     options = {"quality": 100} if kind == "JPEG" else {}
     data = encode(array, kind, icc_profile=p3_profile(), **options)
     expected = p3_to_srgb(array / 255)
-    # The reddest of P3 is no red of sRGB.
+    # P3 has reds that sRGB doesn't.
     assert np.abs(expected - array / 255).max() > 0.04
     np.testing.assert_allclose(load_image(data)[0], expected, atol=2.5 / 255)
 
@@ -281,7 +282,8 @@ def test_p3_of_16_bits_is_converted_with_16_bits():
     body = b"p3\0\0" + zlib.compress(p3_profile())
     loaded = load_image(deep_png(array, chunk(b"iCCP", body)))[0]
     expected = p3_to_srgb(array / 65535)
-    # 8 bits would be off by 1 / 510 or more; near black the colorants' digits show.
+    # 8 bits would be off by up to 1 / 510. Near black, the rounding of the colorants
+    # shows.
     inside = ((expected > 0.2) & (expected < 1)).all(axis=-1)
     assert inside.sum() > 100
     np.testing.assert_allclose(loaded[inside], expected[inside], atol=5e-4)
@@ -315,7 +317,7 @@ def test_curves_of_profiles_are_those_of_littlecms(curve):
     array = noise(32, 32, 3)
     expected = load_image(encode(array, "PNG", icc_profile=own))[0]
     actual = convert_array(array.astype(np.float32) / 255, own)
-    # LittleCMS has 8 bits, and rounds in between.
+    # LittleCMS works with 8 bits, and rounds along the way.
     np.testing.assert_allclose(actual, expected, atol=2.5 / 255)
     assert np.abs(actual - array / 255).max() > 0.1
 
@@ -489,7 +491,7 @@ def test_bad_deep_files(monkeypatch):
         for keep in (0.2, 0.5, 0.9):
             with pytest.raises(ValueError, match=r"`image` must be .* which is"):
                 load_image(data[: int(len(data) * keep)])
-    # A file that claims more than it holds takes no more memory than other ones.
+    # A file that claims to hold more than it does takes no more memory than others.
     tracemalloc.start()
     with pytest.raises(ValueError, match="89478485 pixels"):
         load_image(png(10_000, 10_000, 16, 2, b"\0" * 100))

@@ -1,3 +1,5 @@
+"""Reading pictures from anywhere and writing them, and the errors on the way."""
+
 import errno
 import io
 import os
@@ -13,8 +15,9 @@ import pytest
 from PIL import Image, ImageCms
 
 from tests.helpers import ROOT
-from tfnst.images import writing
-from tfnst.images.reading import load_image
+from tfnst.images.formats import FORMATS, SUFFIXES
+from tfnst.images.reading import load_image, load_mask, load_one_image, read_picture
+from tfnst.images.save_options import SaveOptions
 from tfnst.images.writing import check_output_path, save_image, to_pil
 
 FILE = "an image file (PNG, JPEG, WebP, TIFF, ...)"
@@ -54,7 +57,7 @@ def png_header(width, height):
 
 
 def message(kind, function, *args, **kwargs):
-    """The text of the error, which must be of exactly this class and one line."""
+    """The text of the error; its class must be exactly `kind`, and it is one line."""
     with pytest.raises(kind) as caught:
         function(*args, **kwargs)
     assert type(caught.value) is kind
@@ -181,7 +184,7 @@ def test_broken_exif_is_ignored():
 
 
 def test_orientation_is_obeyed_beside_an_odd_entry():
-    # An ImageWidth that is text, which Pillow reads but can't write again.
+    # An ImageWidth that is text: Pillow can read it, but can't write it again.
     entries = struct.pack(">HHIHHHHII", 0x0112, 3, 1, 6, 0, 0x0100, 2, 1, 0)
     image = Image.fromarray(noise())
     image.info["exif"] = b"Exif\0\0MM\0*\0\0\0\x08\0\x02" + entries + bytes(4)
@@ -292,7 +295,7 @@ def test_icc_profiles():
     grey = np.full((16, 16), 128, np.uint8)
     loaded = load_image(encode(grey, icc_profile=srgb))
     np.testing.assert_array_equal(loaded[0, ..., 0], unit(grey))
-    # A grey profile of the same curve, but for an exponent of 1 instead of 2.4.
+    # A grey profile with the same curve, but an exponent of 1 instead of 2.4.
     linear = srgb.replace(b"RGB ", b"GRAY", 1).replace(b"rTRC", b"kTRC")
     linear = linear.replace(b"\0\x02\x66\x66", b"\0\x01\0\0")
     light = (128 / 255 + 0.055) / 1.055
@@ -311,6 +314,28 @@ def test_first_frame_of_an_animation():
         assert load_image(data)[0, 0, 0].tolist() == [1, 0, 0]
 
 
+# One picture
+
+
+def test_several_pictures_are_refused_where_one_is_needed():
+    batch = np.zeros((2, 16, 16, 3), np.float32)
+    for load in (load_one_image, load_mask, read_picture):
+        text = message(ValueError, load, batch, name="content_image")
+        assert text == ("`content_image` must be one picture. Received: a batch of 2")
+    image = unit(noise())[np.newaxis]
+    np.testing.assert_array_equal(load_one_image(image, name="image"), image)
+
+
+def test_masks_are_grey_and_not_black():
+    array = noise()
+    expected = unit(array).mean(axis=-1, keepdims=True)[np.newaxis]
+    np.testing.assert_array_equal(load_mask(array, name="mask"), expected)
+    assert message(ValueError, load_mask, array * 0, name="mask") == (
+        "`mask` must have something white in it, to show where it applies. "
+        "Received: a black picture"
+    )
+
+
 # Bad sources
 
 
@@ -318,7 +343,11 @@ def test_first_frame_of_an_animation():
     ("source", "expected", "received"),
     [
         (b"", FILE, "a file of 0 bytes, which is empty"),
-        (b"hello", FILE, "a file of 5 bytes, which is no image that Pillow can read"),
+        (
+            b"hello",
+            FILE,
+            "a file of 5 bytes, which is not an image that Pillow can read",
+        ),
         (
             b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 20 20\n%%EndComments\n",
             FILE,
@@ -337,7 +366,7 @@ def test_first_frame_of_an_animation():
         (
             io.StringIO("text"),
             "an open file in binary mode",
-            "a value of type StringIO that gave str",
+            "a value of type StringIO whose read() returned str",
         ),
         ("a\0b.png", "the path of an image file", r"'a\x00b.png'"),
         (
@@ -469,7 +498,8 @@ def test_bad_files(tmp_path, monkeypatch):
 
     start = "`content_image` must be "
     assert text(ValueError, "notes.jpg") == (
-        f"{start}{FILE}. Received: 'notes.jpg', which is no image that Pillow can read"
+        f"{start}{FILE}. "
+        "Received: 'notes.jpg', which is not an image that Pillow can read"
     )
     assert text(ValueError, "empty.png") == (
         f"{start}{FILE}. Received: 'empty.png', which is empty"
@@ -521,7 +551,7 @@ def test_too_many_pixels_are_refused_before_they_are_decoded(side, monkeypatch):
     data = png_header(side, side)
     limit = Image.MAX_IMAGE_PIXELS
     monkeypatch.setattr("PIL.ImageFile.ImageFile.load", decoded.append)
-    # Pillow itself warns of the smaller one and raises its own error for the other.
+    # Pillow itself warns about the smaller one, and raises its own error for the other.
     for max_pixels, most in ((None, 89_478_485), (1000, 1000)):
         options = {} if max_pixels is None else {"max_pixels": max_pixels}
         assert message(ValueError, load_image, data, **options) == (
@@ -561,7 +591,7 @@ def test_threads_share_nothing():
 @pytest.mark.parametrize(
     ("code", "kind", "reason"),
     [
-        (errno.EACCES, PermissionError, "which permissions forbid"),
+        (errno.EACCES, PermissionError, "but permission was denied"),
         (errno.EIO, OSError, os.strerror(errno.EIO)),
     ],
 )
@@ -628,7 +658,28 @@ def test_to_pil_refuses(array):
 # Saving
 
 
-@pytest.mark.parametrize("suffix", writing.SUFFIXES)
+def test_save_options_check_themselves():
+    assert SaveOptions() == SaveOptions(bits=8, quality=95, keep_gps=False)
+    for bits in (1, 12, "16", None, True):
+        assert message(ValueError, SaveOptions, bits=bits) == (
+            f"`bits` must be 8 or 16. Received: {bits!r}"
+        )
+    for quality in (0, 101, 9.5, "high", True):
+        assert message(ValueError, SaveOptions, quality=quality) == (
+            f"`quality` must be an integer from 1 to 100. Received: {quality!r}"
+        )
+    deep = SaveOptions(bits=16)
+    for suffix in SUFFIXES:
+        if FORMATS[suffix] in ("PNG", "TIFF"):
+            deep.check_format(suffix)
+        else:
+            assert message(ValueError, deep.check_format, suffix) == (
+                f"`bits` must be 8 in a {suffix} file (PNG and TIFF hold 16). "
+                "Received: 16"
+            )
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
 def test_round_trips(tmp_path, suffix):
     lossless = suffix in (".png", ".tif", ".tiff")
     array = unit(noise()) if lossless else smooth()
@@ -639,7 +690,7 @@ def test_round_trips(tmp_path, suffix):
             load_image(path)[0], array, atol=0 if lossless else 0.05
         )
     with Image.open(path) as image:
-        assert image.format == writing.FORMATS[suffix]
+        assert image.format == FORMATS[suffix]
     assert os.listdir(tmp_path) == [path.name]
 
 
@@ -725,7 +776,7 @@ def test_unwritable_folder(tmp_path, monkeypatch):
     monkeypatch.setattr("builtins.open", refuse)
     expected = (
         "`output_image` must be a path in a folder that can be written to. Received: "
-        f"{str(path)!r} in the folder {str(tmp_path)!r}, which permissions forbid"
+        f"{str(path)!r} in the folder {str(tmp_path)!r}, but permission was denied"
     )
     name = "output_image"
     assert message(PermissionError, check_output_path, path, name=name) == expected
@@ -738,7 +789,7 @@ def test_read_only_file_is_not_replaced(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "access", lambda path, mode: False)
     expected = (
         "`output` must be a file that can be written. "
-        f"Received: {str(path)!r}, which permissions forbid"
+        f"Received: {str(path)!r}, but permission was denied"
     )
     assert message(PermissionError, check_output_path, path) == expected
     assert message(PermissionError, save_image, smooth(), path) == expected

@@ -33,7 +33,7 @@ def progress(fraction, level=0.5, sides=(36, 48)):
 
 
 def shown(path):
-    """Frames of an animation, and milliseconds for each."""
+    """The frames of an animation, and the milliseconds that each is shown."""
     frames, durations = [], []
     with Image.open(path) as image:
         for i in range(image.n_frames):
@@ -90,10 +90,10 @@ def test_a_run_is_filmed_beside_another_callback(tmp_path):
     assert len(seen) == len(film) == 12
     film.save(tmp_path / "film.webp", last_image=result.image)
     frames, _ = shown(tmp_path / "film.webp")
-    assert 4 < len(frames) <= 12  # those that look alike become one
+    assert 4 < len(frames) <= 12  # Equal frames become one.
     last = np.asarray(result.image).astype(int)
     first, end = (np.abs(frames[i] - last).mean() for i in (0, -1))
-    assert end < 12  # WebP is lossy, above all in chroma
+    assert end < 12  # WebP is lossy, above all in chroma.
     assert end < first
 
 
@@ -127,7 +127,7 @@ def test_a_missing_package_is_one_line(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "av", None)
     monkeypatch.setattr(films.importlib.util, "find_spec", lambda name: None)
     message = (
-        r"^`timelapse` must be a \.gif or \.webp where PyAV is missing; for MP4: "
+        r"^`timelapse` must be a \.gif or \.webp file unless PyAV is installed: "
         r"pip install 'tfnst\[film\]'\. Received: '.*film\.mp4'$"
     )
     with pytest.raises(ImportError, match=message):

@@ -1,4 +1,4 @@
-"""stylize_batch(): many pictures, each content in each style or pair by pair."""
+"""stylize_batch(): many pictures, every content in every style or in pairs."""
 
 from __future__ import annotations
 
@@ -6,9 +6,13 @@ import os
 from collections.abc import Iterable
 from typing import Any
 
-from tfnst.batch.items import BatchItem, plan_items
-from tfnst.batch.painter import BatchCallback, BatchPainter
+from tfnst.batch.items import BatchItem
+from tfnst.batch.painter import BatchPainter
+from tfnst.batch.planning import plan_items
+from tfnst.batch.progress import BatchCallback
+from tfnst.checks import argument_error, check_integer
 from tfnst.config import StyleTransferConfig, build_config
+from tfnst.images.save_options import SaveOptions
 
 
 def stylize_batch(
@@ -28,58 +32,50 @@ def stylize_batch(
 ) -> list[BatchItem]:
     """Paints every content image in every style, or pairs of them.
 
-    What is known of a style is worked out once. A picture that can't be read or
-    painted doesn't stop the others: its item says why. With an `output` folder the
-    pictures are written as they are done, each whole or not at all, and those that
-    are there already, from the same pictures by the same settings, are not painted
-    again: a batch that was killed can just be started anew.
+    Each style is analysed only once. A picture that can't be read or painted doesn't
+    stop the others: its item says why. With an `output` folder, each picture is
+    written as soon as it is done, whole or not at all, and a picture that is in the
+    folder already, painted from the same pictures with the same settings, is not
+    painted again. So a batch that was killed can simply be started again.
 
     Args:
-        contents: what to paint; each as for `tfnst.stylize`.
-        styles: in which styles; each as for `tfnst.stylize`.
-        output: folder for the pictures, made where it is missing; they are called
-            `CONTENT_STYLE.png`, after the files' names, or numbers from 1 for what is
-            no file. None keeps the pictures in memory.
-        pairs: the first content in the first style, the second in the second and so
-            on, instead of each in each.
-        suffix: of the files, which says their format. Default `".png"`.
-        batch_size: most pictures of the same size to paint together, 1 or more; None
-            for what suits the device. Memory may allow fewer.
-        bits: of the files, as for `TransferResult.save`, and so is `keep_gps`.
-            Pictures that are there already are not written anew for either.
-        keep_gps: whether the files may say where the photos were taken.
+        contents: the pictures to paint; each as for `tfnst.stylize`.
+        styles: the styles to paint them in; each as for `tfnst.stylize`.
+        output: folder for the painted pictures, created if it doesn't exist. They are
+            called `CONTENT_STYLE.png` after the names of the files; pictures that
+            aren't files are numbered from 1. None keeps the pictures in memory.
+        pairs: paint the first content in the first style, the second in the second
+            and so on, instead of every content in every style.
+        suffix: suffix of the files, which chooses their format. Default `".png"`.
+        batch_size: the most pictures of the same size to paint together, 1 or more;
+            None for a number that suits the device. Memory may allow fewer.
+        bits: 8 or 16 a channel; 16 for PNG and TIFF. Default 8. A picture that is in
+            the folder already is not written again for this, nor for `keep_gps`.
+        keep_gps: whether the files may say where the photos were taken. Default False.
         config: the settings; StyleTransferConfig() by default.
         preset: as for `tfnst.stylize`.
-        callback: called with a BatchProgress as each run goes on and between them. It
-            may call `progress.stop()`.
-        **settings: fields of StyleTransferConfig that replace those of both.
+        callback: called with a BatchProgress during each run and between runs. It may
+            call `progress.stop()`.
+        **settings: fields of StyleTransferConfig; they override `config` and `preset`.
 
     Returns:
-        One BatchItem a picture: for each style all contents, in their order.
+        One BatchItem for each picture, ordered by style and then by content.
 
     Raises:
-        ValueError: for bad settings, or two pictures of the same name.
-        OSError: when no weights can be had, or the folder can't be made.
+        ValueError: for bad settings, or two pictures with the same name.
+        OSError: when there are no weights to be had, or the folder can't be made.
     """
     config = build_config(config, preset, settings)
     if config.init_image == "given":
-        raise ValueError(
-            "`init_image` must be 'content', 'style' or 'noise' for a batch. "
-            "Received: 'given'"
-        )
-    if batch_size is not None and (
-        isinstance(batch_size, bool)
-        or not isinstance(batch_size, int)
-        or batch_size < 1
-    ):
-        raise ValueError(
-            f"`batch_size` must be an integer, 1 or more. Received: {batch_size!r}"
-        )
-    items = plan_items(contents, styles, output, pairs=pairs, suffix=suffix, bits=bits)
-    BatchPainter(
-        config,
-        batch_size=batch_size,
-        saving={"bits": bits, "keep_gps": keep_gps},
-        callback=callback,
-    ).paint(items)
+        expected = "'content', 'style' or 'noise' for a batch"
+        raise argument_error("init_image", expected, "'given'")
+    if batch_size is not None:
+        check_integer("batch_size", batch_size, 1)
+    saving = SaveOptions(bits=bits, keep_gps=keep_gps)
+    items = plan_items(
+        contents, styles, output, pairs=pairs, suffix=suffix, saving=saving
+    )
+    BatchPainter(config, batch_size=batch_size, saving=saving, callback=callback).paint(
+        items
+    )
     return items

@@ -1,76 +1,45 @@
-"""Painting a batch: what is loaded once, what is painted together, what goes wrong."""
+"""Painting a batch: what is loaded once, what is painted together, what may fail."""
 
 from __future__ import annotations
 
-import dataclasses
 import errno
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from tfnst.batch import storage
-from tfnst.batch.items import (
-    FAILED,
-    LEFT,
-    PAINTED,
-    SKIPPED,
-    BatchItem,
-    is_done,
-    read_source,
-    shown,
-)
+from tfnst.batch.items import PAINTED, SKIPPED, BatchItem, count_done, mark_failed
+from tfnst.batch.painted import is_painted
+from tfnst.batch.progress import BatchCallback, BatchProgress
+from tfnst.batch.sources import fetch, show_source
 from tfnst.config import StyleTransferConfig
 from tfnst.engines import devices, memory, plans
 from tfnst.engines.loading import load_engine
+from tfnst.images.save_options import SaveOptions
 from tfnst.transfer.progress import TransferProgress
-from tfnst.transfer.results import NonFiniteLossError
+from tfnst.transfer.results import NonFiniteLossError, TransferResult
 from tfnst.transfer.run import Job, Run
 from tfnst.transfer.style_transfer import load_job, load_style
+from tfnst.transfer.styles import Style
 
-# Pictures that a GPU or TPU core gets at a time.
+# Pictures that each GPU or TPU core paints at a time.
 _PICTURES_PER_ACCELERATOR = 4
 # Pictures that may wait for others of their size, in batches.
 _WAITING_BATCHES = 4
-# Styles that are held at a time.
+# Styles that are kept in memory.
 _STYLES = 4
-# What no other picture of the batch would fare better with.
+# Errors that would stop every other picture of the batch too.
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 
 
-@dataclasses.dataclass
-class BatchProgress:
-    """How far a batch is; handed to the callback.
-
-    Attributes:
-        done: pictures painted, skipped or failed.
-        total: pictures in all.
-        items: those that are being painted.
-        run: how far these are; None between two runs.
-        stopped: whether the callback has asked for the end.
-    """
-
-    done: int
-    total: int
-    items: list[BatchItem]
-    run: TransferProgress | None
-    stopped: bool = dataclasses.field(default=False, repr=False)
-
-    def stop(self) -> None:
-        """Ends the batch after this callback; pictures that aren't done are left."""
-        self.stopped = True
-
-
-BatchCallback = Callable[[BatchProgress], None]
-
-
 class BatchPainter:
-    """Paints the items of batches, and holds styles from one to the next.
+    """Paints the items of batches, and keeps styles from one to the next.
 
     Args:
         config: the settings.
-        batch_size: as for `tfnst.stylize_batch`, and so is the callback.
-        saving: arguments of `TransferResult.save`.
-        callback: called as a batch goes on.
+        batch_size: as for `tfnst.stylize_batch`.
+        saving: how to save the pictures; SaveOptions() by default.
+        callback: as for `tfnst.stylize_batch`.
     """
 
     def __init__(
@@ -78,31 +47,33 @@ class BatchPainter:
         config: StyleTransferConfig,
         *,
         batch_size: int | None = None,
-        saving: dict[str, Any] | None = None,
+        saving: SaveOptions | None = None,
         callback: BatchCallback | None = None,
     ) -> None:
         self._config = config
         self._callback = callback
-        self._extractor = None
+        self._extractor: Any = None
         strategy = devices.choose_strategy(config.device)
         replicas = 1 if strategy is None else strategy.num_replicas_in_sync
         if batch_size is None:
             on_cpu = devices.device_kind(config.device) == "cpu"
             batch_size = replicas * (1 if on_cpu else _PICTURES_PER_ACCELERATOR)
         self._batch_size = batch_size
-        self._saving = saving or {}
-        self._styles = {}
-        self._items = []
+        self._saving = saving or SaveOptions()
+        # By path, URL or identity; errors too, so that no bad style is read twice.
+        self._styles: dict[str | int, Style | ValueError | OSError] = {}
+        self._items: Sequence[BatchItem] = []
         self._stopped = False
 
     def paint(self, items: Sequence[BatchItem]) -> None:
         """Paints items, and notes in each what became of it.
 
         Args:
-            items: from `tfnst.batch.items.plan_items`.
+            items: from `tfnst.batch.planning.plan_items`.
 
         Raises:
-            OSError: when no weights can be had, or a folder can't be made or is full.
+            OSError: when there are no weights to be had, when a folder can't be made,
+                and when the disk is full.
         """
         self._items = items
         for folder in {storage.parent(item.output) for item in items if item.output}:
@@ -114,8 +85,9 @@ class BatchPainter:
         self._report([], None)
 
     def _batches(self) -> Iterator[list[tuple[BatchItem, Job]]]:
-        """Items and jobs to be painted together."""
-        waiting = {}
+        """The items that are painted together, with their jobs."""
+        # By the sizes of their scales.
+        waiting: dict[bytes, list[tuple[BatchItem, Job]]] = {}
         for item in self._items:
             job = self._load(item)
             if self._stopped:
@@ -131,56 +103,54 @@ class BatchPainter:
                 yield waiting.pop(max(waiting, key=lambda key: len(waiting[key])))
         yield from waiting.values()
 
-    def _load(self, item):
-        """The job of an item; None where there is nothing to paint."""
+    def _load(self, item: BatchItem) -> Job | None:
+        """The job of an item; None if there is nothing to paint."""
         try:
-            if is_done(item, self._config):
+            if is_painted(item, self._config):
                 item.status = SKIPPED
                 return None
         except (ValueError, OSError) as error:
-            fail(item, error)
+            mark_failed(item, error)
             return None
-        # Where there is no network, no picture can be painted: that is no item's fault.
+        # Not in a try: without a network no picture can be painted, so an error here
+        # isn't this item's fault, and ends the batch.
         self._extractor = load_engine(self._config)[0].feature_extractor
         try:
             style = self._load_style(item.style_image)
-            return self._load_job(item.content_image, style)
+            return load_job(
+                fetch(item.content_image, name="content_image"),
+                style,
+                self._config,
+                file_name=storage.url_file_name(item.content_image),
+            )
         except (ValueError, OSError) as error:
-            fail(item, error)
+            mark_failed(item, error)
         return None
 
-    def _load_style(self, source):
-        key = shown(source) if storage.is_path(source) else id(source)
+    def _load_style(self, source: Any) -> Style:
+        key = show_source(source) if storage.is_path(source) else id(source)
         if key not in self._styles:
             if len(self._styles) == _STYLES:
                 self._styles.pop(next(iter(self._styles)))
             try:
-                self._styles[key] = self._read_style(source)
+                self._styles[key] = load_style(
+                    fetch(source, name="style_image"),
+                    self._config,
+                    file_name=storage.url_file_name(source),
+                )
             except (ValueError, OSError) as error:
-                # It is not read again for each content.
                 self._styles[key] = error
-        if isinstance(self._styles[key], Exception):
-            raise self._styles[key]
-        return self._styles[key]
-
-    def _read_style(self, source):
-        style = load_style(read_source(source, "style_image"), self._config)
-        if storage.is_url(source):
-            style.source["name"] = storage.file_name(source)
+        style = self._styles[key]
+        if isinstance(style, Exception):
+            raise style
         return style
 
-    def _load_job(self, source, style):
-        job = load_job(read_source(source, "content_image"), style, self._config)
-        if storage.is_url(source):
-            job.source["name"] = storage.file_name(source)
-        return job
-
-    def _paint(self, batch):
-        """Paints and writes items, all together where that can be done."""
+    def _paint(self, batch: list[tuple[BatchItem, Job]]) -> None:
+        """Paints and saves items, all together if possible."""
         if len(batch) > 1 and not self._fits(batch):
             self._split(batch)
             return
-        items, jobs = map(list, zip(*batch, strict=True))
+        items, jobs = [item for item, _ in batch], [job for _, job in batch]
         started = time.perf_counter()
         try:
             run = Run(self._config, jobs, callback=lambda p: self._report(items, p))
@@ -188,13 +158,13 @@ class BatchPainter:
             results = run.paint()
         except (NonFiniteLossError, MemoryError) as error:
             if len(batch) > 1:
-                # The fault may lie with one of them, or only with their number.
+                # One of them may be at fault, or just their number.
                 self._split(batch)
                 return
-            fail(items[0], error)
+            mark_failed(items[0], error)
         except (ValueError, OSError) as error:
             for item in items:
-                fail(item, error)
+                mark_failed(item, error)
         else:
             if results[0].stop_reason != "callback":
                 seconds = (time.perf_counter() - started) / len(items)
@@ -203,13 +173,15 @@ class BatchPainter:
                     _keep(item, result, self._saving)
         self._report([], None)
 
-    def _split(self, batch):
+    def _split(self, batch: list[tuple[BatchItem, Job]]) -> None:
+        """Paints the two halves of a batch one after the other."""
         middle = len(batch) // 2
         for half in (batch[:middle], batch[middle:]):
             if not self._stopped:
                 self._paint(half)
 
-    def _fits(self, batch):
+    def _fits(self, batch: list[tuple[BatchItem, Job]]) -> bool:
+        """Whether there is enough memory to paint all of them together."""
         try:
             plans.build_plan(
                 self._extractor,
@@ -222,10 +194,11 @@ class BatchPainter:
             return False
         return True
 
-    def _report(self, items, run):
+    def _report(self, items: list[BatchItem], run: TransferProgress | None) -> None:
+        """Calls back, and stops if the callback says so."""
         if self._callback is None:
             return
-        done = sum(item.status != LEFT for item in self._items)
+        done = count_done(self._items)
         progress = BatchProgress(done, len(self._items), items, run)
         self._callback(progress)
         if progress.stopped:
@@ -234,20 +207,17 @@ class BatchPainter:
                 run.stop()
 
 
-def _keep(item, result, saving):
+def _keep(item: BatchItem, result: TransferResult, saving: SaveOptions) -> None:
+    """Writes a painted picture, or keeps it in its item."""
     if item.output is None:
         item.result = result
     else:
         try:
             with storage.LocalCopy(item.output) as path:
-                result.save(path, name="output", **saving)
+                result.write(path, saving, name="output")
         except OSError as error:
             if error.errno in _FULL:
                 raise
-            fail(item, error)
+            mark_failed(item, error)
             return
     item.status = PAINTED
-
-
-def fail(item, error):
-    item.status, item.error = FAILED, " ".join(str(error).split())

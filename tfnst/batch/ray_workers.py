@@ -1,4 +1,4 @@
-"""A batch on several machines: Ray Data hands the pictures to workers.
+"""Painting a batch on several machines: Ray Data passes the pictures to workers.
 
 Reference:
     https://docs.ray.io/en/latest/data/data.html
@@ -6,21 +6,24 @@ Reference:
 
 from __future__ import annotations
 
-import dataclasses
+import contextlib
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from tfnst.batch import storage
-from tfnst.batch.items import FAILED, LEFT, BatchItem
-from tfnst.batch.painter import BatchCallback, BatchPainter, BatchProgress
+from tfnst.batch.items import FAILED, LEFT, BatchItem, count_done, mark_failed
+from tfnst.batch.painter import BatchPainter
+from tfnst.batch.progress import BatchCallback, BatchProgress
+from tfnst.checks import check_integer
 from tfnst.config import StyleTransferConfig
+from tfnst.images.save_options import SaveOptions
 
-# A block is what a worker gets at a time, and what is done again if it dies: one
+# A worker gets one block at a time, and a block is done again if its worker dies: one
 # picture, unless there are very many.
-_MOST_BLOCKS = 10_000
-# What failed may have done so for what passes, such as a network, and is tried again.
+_MAX_BLOCKS = 10_000
+# Failed pictures are tried again, as the reason may pass, such as a network's fault.
 _ATTEMPTS = 2
 
 
@@ -32,52 +35,37 @@ def paint_items(
     workers: int | None = None,
     cpus: float = 1.0,
     gpus: float = 0.0,
-    saving: dict[str, Any] | None = None,
+    saving: SaveOptions | None = None,
     callback: BatchCallback | None = None,
 ) -> None:
     """Paints the items of a batch on a Ray cluster, and notes what became of each.
 
-    Each worker is a process with a network of its own, which paints one picture after
-    the other. What a worker that dies was painting is given to another one; what is
-    written already is not painted again. All workers must see the files: on several
-    machines they lie in a shared folder or at URLs that fsspec opens.
+    Each worker is a process with its own network, which paints one picture after the
+    other. If a worker dies, another one gets the picture it was painting; pictures
+    that have been written are not painted again. All workers must see the files: on
+    several machines, put them in a shared folder or at URLs that fsspec can open.
 
     Args:
-        items: from `tfnst.batch.items.plan_items`, with `output`.
+        items: from `tfnst.batch.planning.plan_items`, with an `output`.
         config: the settings.
-        address: of the cluster, such as `"auto"` or `"ray://host:10001"`; None for
-            one on this machine, which ends with the batch.
-        workers: most at a time; None for as many as the cluster has room for.
+        address: address of the cluster, such as `"auto"` or `"ray://host:10001"`; None
+            starts one on this machine, which ends with the batch.
+        workers: the most workers at a time; None for as many as the cluster has room
+            for.
         cpus: CPUs of each worker, which may be a fraction.
         gpus: GPUs of each worker, which may be a fraction.
-        saving: arguments of `TransferResult.save`.
+        saving: how to save the pictures; SaveOptions() by default.
         callback: called with a BatchProgress as pictures are done.
 
     Raises:
-        ValueError: for pictures that have no path, or bad numbers.
+        ValueError: for pictures without a path, or bad numbers.
         ImportError: when Ray isn't installed.
         ConnectionError: when there is no cluster at the address.
     """
     _check(items, workers, cpus, gpus)
-    try:
-        import ray
-        import ray.data
-    except ImportError as error:
-        raise ImportError("Ray is not installed; pip install 'tfnst[ray]'") from error
-
-    # Its notes on each stage would tear the bar; what goes wrong is in the items.
-    logging.getLogger("ray").setLevel(logging.ERROR)
-    logging.getLogger("ray.data").setLevel(logging.ERROR)
-    ours = not ray.is_initialized()
-    if ours:
-        options = {"log_to_driver": False, "logging_level": "ERROR"}
-        if address is None:
-            options["include_dashboard"] = False
-            os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
-        ray.init(address, **options)
-    try:
+    with _cluster(address) as resources:
         if workers is None:
-            workers = _room(ray.cluster_resources(), cpus, gpus)
+            workers = _room(resources, cpus, gpus)
         for _ in range(_ATTEMPTS):
             rows = [
                 _row(index, item)
@@ -86,31 +74,72 @@ def paint_items(
             ]
             if not rows:
                 break
-            context = ray.data.DataContext.get_current()
-            context.enable_progress_bars = False
-            done = ray.data.from_items(
-                rows, override_num_blocks=min(len(rows), _MOST_BLOCKS)
-            ).map(
-                _Worker,
-                fn_constructor_kwargs={
-                    "config": _portable(config),
-                    "cpus": cpus,
-                    "saving": saving,
-                },
-                compute=ray.data.ActorPoolStrategy(
-                    min_size=1, max_size=min(workers, len(rows))
-                ),
-                num_cpus=cpus,
-                num_gpus=gpus or None,
-            )
-            if _follow(done.iter_rows(), items, callback):
+            arguments = {"config": _portable(config), "cpus": cpus, "saving": saving}
+            painted = _paint_rows(rows, workers, cpus, gpus, arguments)
+            if _follow(painted, items, callback):
                 break
+
+
+@contextlib.contextmanager
+def _cluster(address: str | None) -> Iterator[Mapping[str, float]]:
+    """Connects to a cluster, and gives its resources: how many CPUs and GPUs it has."""
+    try:
+        import ray
+        import ray.data
+    except ImportError as error:
+        raise ImportError("Ray is not installed; pip install 'tfnst[ray]'") from error
+
+    # Its messages would break up the progress bar; errors are noted in the items.
+    logging.getLogger("ray").setLevel(logging.ERROR)
+    logging.getLogger("ray.data").setLevel(logging.ERROR)
+    ours = not ray.is_initialized()
+    if ours:
+        options: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
+        if address is None:
+            options["include_dashboard"] = False
+            os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
+        ray.init(address, **options)
+    try:
+        ray.data.DataContext.get_current().enable_progress_bars = False
+        yield ray.cluster_resources()
     finally:
         if ours:
             ray.shutdown()
 
 
-def _check(items, workers, cpus, gpus):
+def _paint_rows(
+    rows: list[dict[str, Any]],
+    workers: int,
+    cpus: float,
+    gpus: float,
+    arguments: dict[str, Any],
+) -> Iterable[dict[str, Any]]:
+    """Paints rows in workers, and gives what became of each as it is done.
+
+    Args:
+        rows: from `_row`.
+        workers: the most workers at a time.
+        cpus: CPUs of each worker.
+        gpus: GPUs of each worker.
+        arguments: arguments of `_Worker`.
+    """
+    import ray.data
+
+    blocks = min(len(rows), _MAX_BLOCKS)
+    pool = ray.data.ActorPoolStrategy(min_size=1, max_size=min(workers, len(rows)))
+    dataset = ray.data.from_items(rows, override_num_blocks=blocks)
+    return dataset.map(
+        _Worker,  # pyright: ignore[reportArgumentType] (a class is fine too)
+        fn_constructor_kwargs=arguments,
+        compute=pool,
+        num_cpus=cpus,
+        num_gpus=gpus or None,
+    ).iter_rows()
+
+
+def _check(
+    items: Sequence[BatchItem], workers: int | None, cpus: float, gpus: float
+) -> None:
     for item in items:
         if not all(
             map(storage.is_path, (item.content_image, item.style_image, item.output))
@@ -119,8 +148,8 @@ def _check(items, workers, cpus, gpus):
                 "`contents`, `styles` and `output` must be paths or URLs for Ray. "
                 f"Received: {item.to_dict()}"
             )
-    if workers is not None and (isinstance(workers, bool) or workers < 1):
-        raise ValueError(f"`workers` must be 1 or more. Received: {workers!r}")
+    if workers is not None:
+        check_integer("workers", workers, 1)
     if not cpus >= 0 or not gpus >= 0 or cpus + gpus == 0:
         raise ValueError(
             "`cpus` and `gpus` must be numbers, 0 or more, and not both 0. "
@@ -128,8 +157,8 @@ def _check(items, workers, cpus, gpus):
         )
 
 
-def _room(resources, cpus, gpus):
-    """How many workers a cluster has room for."""
+def _room(resources: Mapping[str, float], cpus: float, gpus: float) -> int:
+    """The number of workers that a cluster has room for, but at least 1."""
     rooms = [
         resources.get(name, 0) / each
         for name, each in (("CPU", cpus), ("GPU", gpus))
@@ -138,7 +167,9 @@ def _room(resources, cpus, gpus):
     return max(1, int(min(rooms)))
 
 
-def _row(index, item):
+def _row(index: int, item: BatchItem) -> dict[str, Any]:
+    """An item as plain values, for a worker."""
+    assert item.output is not None  # `_check` has seen to that.
     return {
         "index": index,
         "content_image": storage.absolute(item.content_image),
@@ -147,23 +178,26 @@ def _row(index, item):
     }
 
 
-def _portable(config):
-    """The settings as plain values, for a process that works in another folder."""
+def _portable(config: StyleTransferConfig) -> dict[str, Any]:
+    """The settings as plain values, for a process that runs in another folder."""
     settings = config.to_dict()
     if config.weights is not None and os.path.exists(config.weights):
         settings["weights"] = os.path.abspath(config.weights)
     return settings
 
 
-def _follow(rows, items, callback):
-    """Notes what workers report as they do; returns whether it was stopped."""
+def _follow(
+    rows: Iterable[dict[str, Any]],
+    items: Sequence[BatchItem],
+    callback: BatchCallback | None,
+) -> bool:
+    """Notes what the workers report; returns whether the callback stopped the batch."""
     for row in rows:
         item = items[row["index"]]
         item.status, item.seconds = row["status"], row["seconds"]
         item.error = row["error"] or None
         if callback is not None:
-            done = sum(item.status != LEFT for item in items)
-            progress = BatchProgress(done, len(items), [item], None)
+            progress = BatchProgress(count_done(items), len(items), [item], None)
             callback(progress)
             if progress.stopped:
                 return True
@@ -174,12 +208,12 @@ class _Worker:
     """A process of the cluster that paints one picture after the other."""
 
     def __init__(
-        self, config: dict[str, Any], cpus: float, saving: dict[str, Any] | None
+        self, config: dict[str, Any], cpus: float, saving: SaveOptions | None
     ) -> None:
         import tensorflow as tf
 
         for gpu in tf.config.list_physical_devices("GPU"):
-            # Workers may share one.
+            # Workers may share a GPU.
             tf.config.experimental.set_memory_growth(gpu, True)
         if cpus:
             tf.config.threading.set_intra_op_parallelism_threads(max(1, round(cpus)))
@@ -192,9 +226,7 @@ class _Worker:
         try:
             self._painter.paint([item])
         except (ValueError, OSError) as error:
-            item = dataclasses.replace(
-                item, status=FAILED, error=" ".join(str(error).split())
-            )
+            mark_failed(item, error)
         return {
             "index": row["index"],
             "status": item.status,

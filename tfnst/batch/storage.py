@@ -1,4 +1,4 @@
-"""Files by path or by URL: what batches read from and write to."""
+"""Files at paths and URLs, which batches read from and write to."""
 
 from __future__ import annotations
 
@@ -7,23 +7,30 @@ import os
 import pathlib
 import posixpath
 import tempfile
-from typing import Any
+from typing import Any, TypeGuard
 
+from tfnst import files
+from tfnst.checks import argument_error
 from tfnst.files import os_error, show_path
 
 
-def is_url(path: Any) -> bool:
-    """Whether a path is a URL, such as `s3://bucket/photo.jpg`."""
+def is_url(path: Any) -> TypeGuard[str]:
+    """Whether a picture or path is a URL, such as `s3://bucket/photo.jpg`."""
     return isinstance(path, str) and "://" in path
 
 
-def is_path(source: Any) -> bool:
-    """Whether a picture is named by a path or URL."""
+def is_path(source: Any) -> TypeGuard[str | os.PathLike[str]]:
+    """Whether a picture is given by its path or URL."""
     return isinstance(source, str | os.PathLike)
 
 
 def join(folder: str | os.PathLike[str], name: str) -> str | pathlib.Path:
-    """The path or URL of a file in a folder."""
+    """The path or URL of a file in a folder.
+
+    Args:
+        folder: path or URL of the folder.
+        name: name of the file, or its path from the folder.
+    """
     if is_url(folder):
         return posixpath.join(folder, name)
     return pathlib.Path(folder, name)
@@ -34,21 +41,26 @@ def file_name(path: str | os.PathLike[str]) -> str:
     return posixpath.basename(path) if is_url(path) else pathlib.Path(path).name
 
 
+def url_file_name(source: Any) -> str | None:
+    """The last part of a picture's URL; None for any other picture."""
+    return file_name(source) if is_url(source) else None
+
+
 def absolute(path: str | os.PathLike[str]) -> str:
-    """The path or URL for a process that works in another folder."""
+    """The path or URL, for a process that runs in another folder."""
     return path if is_url(path) else os.path.abspath(path)
 
 
 def list_folder(path: str | os.PathLike[str]) -> list[str | pathlib.Path] | None:
-    """The files in a folder, by name; None for what is no folder.
+    """The files in a folder, sorted by name; None if it isn't a folder.
 
     Raises:
         OSError: when the folder can't be read.
         ValueError: for a URL that nothing here can open.
     """
     if not is_url(path):
-        path = pathlib.Path(path)
-        return sorted(path.iterdir()) if path.is_dir() else None
+        folder = pathlib.Path(path)
+        return sorted(folder.iterdir()) if folder.is_dir() else None
     system, inner = _open_url(path)
     if not system.isdir(inner):
         return None
@@ -56,7 +68,7 @@ def list_folder(path: str | os.PathLike[str]) -> list[str | pathlib.Path] | None
 
 
 def make_folder(path: str | os.PathLike[str]) -> None:
-    """Makes a folder and those above it, where they are missing."""
+    """Makes a folder, and its parents, unless it exists."""
     if is_url(path):
         system, inner = _open_url(path)
         system.makedirs(inner, exist_ok=True)
@@ -70,7 +82,7 @@ def parent(path: str | os.PathLike[str]) -> str | pathlib.Path:
 
 
 def exists(path: str | os.PathLike[str]) -> bool:
-    """Whether there is such a file."""
+    """Whether the file exists."""
     if not is_url(path):
         return os.path.exists(path)
     system, inner = _open_url(path)
@@ -78,19 +90,19 @@ def exists(path: str | os.PathLike[str]) -> bool:
 
 
 def read_file(path: str | os.PathLike[str], *, name: str) -> bytes:
-    """What a file holds.
+    """The bytes of a file.
 
     Args:
-        path: path or URL.
+        path: path or URL of the file.
         name: what errors call the path.
 
     Raises:
         OSError: when it can't be read; `FileNotFoundError` and the like.
         ValueError: for a URL that nothing here can open.
     """
+    if not is_url(path):
+        return files.read_file(path, name=name)
     try:
-        if not is_url(path):
-            return pathlib.Path(path).read_bytes()
         system, inner = _open_url(path)
         return system.cat_file(inner)
     except OSError as error:
@@ -111,14 +123,15 @@ def write_url(url: str, data: bytes) -> None:
 
 
 class LocalCopy:
-    """A local path for what is to be written to a path or URL.
+    """A context that gives a local path to write to, for a path or URL.
 
-    Used as a context: what is at the local path at its end goes to the URL.
+    If it is a URL, the file at the local path is uploaded there when the context ends
+    without an error.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self._path = path
-        self._folder = None
+        self._folder: tempfile.TemporaryDirectory[str] | None = None
 
     def __enter__(self) -> str | os.PathLike[str]:
         if not is_url(self._path):
@@ -130,19 +143,21 @@ class LocalCopy:
         if self._folder is None:
             return
         with self._folder as folder:
-            if kind is None:
+            if kind is None and is_url(self._path):
                 local = pathlib.Path(folder, file_name(self._path))
                 write_url(self._path, local.read_bytes())
 
 
-def _open_url(url):
-    """fsspec's file system for a URL, and the path in it."""
-    expected = f"`path` must be one that can be opened. Received: {url!r}, "
+def _open_url(url: str) -> tuple[Any, str]:
+    """fsspec's file system for a URL, and the path within it."""
+    expected = "a URL that can be opened"
     if importlib.util.find_spec("fsspec") is None:
-        raise ValueError(f"{expected}which needs the package fsspec: tfnst[ray]")
+        reason = "which needs fsspec: pip install 'tfnst[ray]'"
+        raise argument_error("path", expected, f"{url!r}, {reason}")
     import fsspec
 
     try:
         return fsspec.core.url_to_fs(url)
     except (ValueError, ImportError) as error:
-        raise ValueError(f"{expected}{' '.join(str(error).split())}") from error
+        reason = " ".join(str(error).split())
+        raise argument_error("path", expected, f"{url!r}: {reason}") from error

@@ -26,6 +26,7 @@ from tfnst.config import StyleTransferConfig
 if TYPE_CHECKING:
     from tfnst.batch.items import BatchItem
     from tfnst.batch.painter import BatchCallback
+    from tfnst.images.save_options import SaveOptions
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,28 +39,29 @@ class Pictures:
     output: str
     suffix: str
 
-    def plan(self, *, bits: int) -> list[BatchItem]:
+    def plan(self, saving: SaveOptions) -> list[BatchItem]:
         """The items of the batch.
 
         Raises:
             click.UsageError: for contents or styles beside `--pairs`.
-            ValueError, OSError: as `tfnst.batch.items` has them.
+            ValueError, OSError: as `find_pictures`, `read_pairs` and `plan_items`.
         """
-        from tfnst.batch import items
+        from tfnst.batch.planning import plan_items
+        from tfnst.batch.sources import find_pictures, read_pairs
 
         if self.pairs is None:
-            contents, styles = items.find_pictures(self.contents), self.styles
+            contents, styles = find_pictures(self.contents), self.styles
         elif self.contents or self.styles:
             raise click.UsageError("--pairs replaces CONTENT and --style")
         else:
-            contents, styles = items.read_pairs(self.pairs)
-        return items.plan_items(
+            contents, styles = read_pairs(self.pairs)
+        return plan_items(
             contents,
             styles,
             self.output,
             pairs=self.pairs is not None,
             suffix=self.suffix,
-            bits=bits,
+            saving=saving,
         )
 
 
@@ -111,7 +113,7 @@ class Workers:
         self,
         items: Sequence[BatchItem],
         config: StyleTransferConfig,
-        saving: dict[str, Any],
+        saving: SaveOptions,
         callback: BatchCallback,
     ) -> None:
         """Paints items, and notes in each what became of it."""
@@ -196,7 +198,7 @@ def batch(
     pictures: Pictures,
     report: str | None,
     workers: Workers,
-    saving: dict[str, Any],
+    saving: SaveOptions,
     **options: Any,
 ) -> None:
     """Paints every CONTENT, a file or a folder, in every style.
@@ -208,7 +210,7 @@ def batch(
     with quiet_start():
         from tfnst.batch import storage
         from tfnst.cli.progress import BatchBars
-    items = pictures.plan(bits=saving["bits"])
+    items = pictures.plan(saving)
     path = report or storage.join(pictures.output, "report.json")
     with BatchBars() as bars, _reported(items, path):
         workers.paint(items, config, saving, bars.update)
@@ -219,7 +221,7 @@ def batch(
 def _reported(items: Sequence[BatchItem], report: str | pathlib.Path) -> Iterator[None]:
     """Writes the report when a batch begins and however it ends."""
     from tfnst.batch import storage
-    from tfnst.batch.items import write_report
+    from tfnst.batch.report import write_report
 
     storage.make_folder(storage.parent(report))
     with storage.LocalCopy(report) as path:
@@ -235,7 +237,8 @@ def _finish(
     items: Sequence[BatchItem], output: str, report: str | pathlib.Path
 ) -> None:
     """Says what became of a batch, and ends the command with the code for it."""
-    from tfnst.batch.items import FAILED, LEFT, count
+    from tfnst.batch.items import FAILED, LEFT
+    from tfnst.batch.report import count
 
     counts = count(items)
     for item in items:

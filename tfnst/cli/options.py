@@ -6,7 +6,7 @@ import dataclasses
 import functools
 import inspect
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -16,6 +16,9 @@ from tfnst.config import (
     preset_settings,
     setting_names,
 )
+
+if TYPE_CHECKING:
+    from tfnst.images.save_options import SaveOptions
 
 DEFAULTS = StyleTransferConfig()
 _TYPES = {"int": (int, "N"), "float": (float, "X")}
@@ -152,9 +155,10 @@ def saving_options(command: Command) -> Command:
     return add_options(grouped(command, "saving", _saving), bits, gps_option)
 
 
-def _saving(bits: str, keep_gps: bool) -> dict[str, Any]:
-    """Arguments of `TransferResult.save`."""
-    return {"bits": int(bits), "keep_gps": keep_gps}
+def _saving(bits: str, keep_gps: bool) -> SaveOptions:
+    from tfnst.images.save_options import SaveOptions
+
+    return SaveOptions(bits=int(bits), keep_gps=keep_gps)
 
 
 def given(options: dict[str, Any]) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -17,6 +17,7 @@ from tfnst.cli.options import (
 )
 
 if TYPE_CHECKING:
+    from tfnst.images.save_options import SaveOptions
     from tfnst.images.style_images import StyleImage
     from tfnst.transfer.results import TransferResult
     from tfnst.visualization.film import Film
@@ -67,9 +68,9 @@ class Outputs:
         if self.plot is not None:
             plots.check_plot_path(self.plot, name="plot")
 
-    def save_picture(self, result: TransferResult, saving: dict[str, Any]) -> None:
+    def save_picture(self, result: TransferResult, saving: SaveOptions) -> None:
         """Writes the painted picture."""
-        result.save(self.output, name="output", **saving)
+        result.write(self.output, saving, name="output")
 
     def save_records(self, result: TransferResult) -> None:
         """Writes how the run went: the film and the plot."""

@@ -16,6 +16,7 @@ from tqdm import tqdm
 from tfnst.batch.painter import BatchProgress
 from tfnst.cli.outputs import Outputs
 from tfnst.cli.terminal import EXIT_FAILED, fail, one_line, say
+from tfnst.images.save_options import SaveOptions
 from tfnst.images.style_images import StyleImage
 from tfnst.transfer.progress import TransferProgress
 from tfnst.transfer.results import NonFiniteLossError, TransferResult
@@ -26,7 +27,7 @@ def paint(
     content: str,
     style: list[StyleImage],
     outputs: Outputs,
-    saving: dict[str, Any],
+    saving: SaveOptions,
     **arguments: Any,
 ) -> TransferResult:
     """Paints a picture while a person watches.
@@ -38,7 +39,7 @@ def paint(
         content: path of the content image.
         style: the styles.
         outputs: the files to write; those of the finished run are not written here.
-        saving: how to save pictures, in arguments of `TransferResult.save`.
+        saving: how to save pictures.
         **arguments: of `tfnst.stylize`.
     """
     with RunProgress(outputs, saving) as progress:
@@ -144,10 +145,10 @@ class RunProgress:
 
     Args:
         outputs: the files to write.
-        saving: how to save pictures, in arguments of `TransferProgress.save`.
+        saving: how to save pictures.
     """
 
-    def __init__(self, outputs: Outputs, saving: dict[str, Any]) -> None:
+    def __init__(self, outputs: Outputs, saving: SaveOptions) -> None:
         self._outputs = outputs
         self._saving = saving
         self._bar = RunBar()
@@ -173,7 +174,7 @@ class RunProgress:
         self._bar.update(progress)
         if self._outputs.save_every and progress.step % self._outputs.save_every == 0:
             path = self._path_of_step(progress)
-            progress.save(path, name="output", **self._saving)
+            progress.write(path, self._saving, name="output")
         if self._signals.stopping:
             progress.stop()
 

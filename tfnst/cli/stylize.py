@@ -25,6 +25,7 @@ from tfnst.cli.terminal import EXIT_INTERRUPTED, quiet_start, say
 from tfnst.config import StyleTransferConfig
 
 if TYPE_CHECKING:
+    from tfnst.images.save_options import SaveOptions
     from tfnst.images.style_images import StyleImage
     from tfnst.transfer.results import TransferResult
 
@@ -79,7 +80,7 @@ def stylize(
     outputs: Outputs,
     checkpoints: Checkpoints,
     painted: str | None,
-    saving: dict[str, Any],
+    saving: SaveOptions,
     **options: Any,
 ) -> None:
     """Paints CONTENT in the style of STYLE, or of several, blended by their weights.
@@ -90,7 +91,7 @@ def stylize(
     repeated = None if painted is None else PaintedPicture.read(painted)
     others = DEFAULTS if repeated is None else repeated.config(options["init_image"])
     config, init_image = read_settings(options, others)
-    outputs.check_pictures(bits=saving["bits"])
+    outputs.check_pictures(bits=saving.bits)
     with quiet_start():
         from tfnst.cli.progress import paint
         from tfnst.transfer.checkpoint import load_checkpoint

@@ -1,5 +1,8 @@
-"""The image files that a client sends: those it is given, where the server reads them
-as `tfnst.images` does, and PNG files of what is seen in all others."""
+"""The image files that a client sends.
+
+A file is sent as it is if the server reads the same pixels from it as `tfnst.images`
+does; anything else is sent as a PNG file of what can be seen in it.
+"""
 
 from __future__ import annotations
 
@@ -11,17 +14,18 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from tfnst.images import metadata, reading, writing
+from tfnst.images import reading, writing
+from tfnst.images.metadata import PictureInfo
 
 _ORIENTATION_TAG = 0x0112
 
 
-def encode_picture(source: Any, *, name: str) -> tuple[bytes, metadata.PictureInfo]:
-    """A picture to paint, or to take a style from, as an image file.
+def encode_picture(source: Any, *, name: str) -> tuple[bytes, PictureInfo]:
+    """Encodes a content or style picture as an image file.
 
     Args:
         source: as for `tfnst.images.reading.read_picture`; hidden pixels are filled.
-        name: what errors call it.
+        name: what errors call the source.
 
     Returns:
         (the file, what else the source holds, for the painted picture).
@@ -29,34 +33,30 @@ def encode_picture(source: Any, *, name: str) -> tuple[bytes, metadata.PictureIn
     Raises:
         ValueError, OSError: as `read_picture`.
     """
-    source = _rewound(source)
+    source = _read_once(source)
     picture, info = reading.read_picture(source, name=name)
     return _plain_file(source, picture) or _png(picture), info
 
 
 def encode_mask(source: Any, *, name: str) -> bytes:
-    """A mask as an image file; the server takes the mean of its channels.
+    """Encodes a mask as an image file; the server takes the mean of its channels.
 
     Args:
-        source: as for `tfnst.images.reading.load_image`; one picture.
-        name: what errors call it.
+        source: as for `tfnst.images.reading.load_one_image`.
+        name: what errors call the source.
 
     Raises:
-        ValueError, OSError: as `load_image`.
+        ValueError, OSError: as `load_one_image`.
     """
-    source = _rewound(source)
-    mask = reading.load_image(source, name=name)
-    if len(mask) != 1:
-        raise ValueError(
-            f"`{name}` must be one picture. Received: a batch of {len(mask)}"
-        )
+    source = _read_once(source)
+    mask = reading.load_one_image(source, name=name)
     return _plain_file(source, mask) or _png(mask)
 
 
-def _rewound(source):
-    """The bytes of a file object, which can be read only once."""
+def _read_once(source: Any) -> Any:
+    """The bytes of a file object, which can be read only once; other sources as is."""
     if hasattr(source, "read"):
-        # What goes wrong here does so again in `load_image`, which finds words.
+        # If it fails, so will `load_image`, which says what is wrong.
         with contextlib.suppress(OSError, ValueError):
             data = source.read()
             return data if isinstance(data, bytes) else source
@@ -64,13 +64,13 @@ def _rewound(source):
 
 
 def _plain_file(source: Any, picture: np.ndarray) -> bytes | None:
-    """The file itself, where its pixels mean what they say."""
+    """The file itself, if the server would read the same pixels from it."""
     if isinstance(source, str | os.PathLike):
         with open(source, "rb") as file:
             source = file.read()
     if isinstance(source, bytes | bytearray | memoryview):
         source = bytes(source)
-        # A file may hold far more than its picture.
+        # A file may hold far more than its picture, which needn't be sent.
         if len(source) <= max(2**20, picture.size) and _is_plain(source):
             return source
     return None
@@ -78,12 +78,13 @@ def _plain_file(source: Any, picture: np.ndarray) -> bytes | None:
 
 def _png(picture: np.ndarray) -> bytes:
     encoded = io.BytesIO()
-    # Little is gained by more compression, at several times the time.
+    # More compression gains little and takes several times as long.
     writing.to_pil(picture).save(encoded, "PNG", compress_level=1)
     return encoded.getvalue()
 
 
 def _is_plain(data: bytes) -> bool:
+    """Whether it is an opaque, upright 8-bit JPEG or PNG file without a profile."""
     with contextlib.suppress(Exception), Image.open(io.BytesIO(data)) as image:
         return (
             image.format in ("JPEG", "PNG")

@@ -164,7 +164,7 @@ def evaluate(
         2006.07229. Self-similarity: Kolkin et al., arXiv 1904.12785.
     """
     content, style, stylized = (
-        _load(picture, name)
+        reading.load_one_image(picture, name=name)
         for picture, name in (
             (content_image, "content_image"),
             (style_image, "style_image"),
@@ -239,15 +239,6 @@ def _artefacts(content, style, stylized):
         "clipped": max(0.0, clipped - max(allowed)),
         "border": float(measures.border_contrast(color_spaces.lab_from_srgb(stylized))),
     }
-
-
-def _load(source, name):
-    picture = reading.load_image(source, name=name)
-    if len(picture) != 1:
-        raise ValueError(
-            f"`{name}` must be one picture. Received: a batch of {len(picture)}"
-        )
-    return picture
 
 
 def _sides(picture, long_side):

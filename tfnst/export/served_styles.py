@@ -11,6 +11,7 @@ from tfnst import limits
 from tfnst.engines.whole import WholeEngine
 from tfnst.export import decoding
 from tfnst.export.checks import checked
+from tfnst.images.reading import MASK_EXPECTATION
 from tfnst.limits import MAX_SCALE, MAX_STYLES, MIN_SCALE, MIN_SHARE
 from tfnst.losses.statistics import blend_targets
 from tfnst.ops import pyramid, resizing
@@ -217,7 +218,7 @@ def _decode_mask(name, encoded, max_pixels):
     return checked(
         mask,
         share >= MIN_SHARE,
-        f"`{name}` must have something white, which says where.",
+        f"`{name}` must have {MASK_EXPECTATION}.",
         share,
     )
 

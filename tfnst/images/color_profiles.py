@@ -1,4 +1,4 @@
-"""ICC profiles: what they say of colours, brought to sRGB, and the profile of sRGB."""
+"""ICC profiles: converting colours to sRGB, and the profile of sRGB itself."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ import struct
 import numpy as np
 from PIL import Image, ImageCms
 
-_BLACK_POINT_COMPENSATION = 0x2000  # In lcms2.h; Pillow 10.1 has no name for it.
+_BLACK_POINT_COMPENSATION = 0x2000  # From lcms2.h; Pillow 10.1 has no name for it.
 _HEADER_BYTES = 128
-# From the profile's space of connection, XYZ under D50, to linear sRGB: the inverse
-# of the colorants that every sRGB profile has (ICC, "sRGB" of 2015).
+# From the profile connection space, XYZ under D50, to linear sRGB: the inverse of the
+# colorants in every sRGB profile (ICC, "sRGB" of 2015).
 _XYZ_TO_SRGB = np.linalg.inv(
     [
         [0.43606567, 0.38514709, 0.14306641],
@@ -24,61 +24,66 @@ _XYZ_TO_SRGB = np.linalg.inv(
 
 @functools.cache
 def srgb_profile() -> bytes | None:
-    """The ICC profile of sRGB, the same bytes whenever; None without LittleCMS."""
+    """The ICC profile of sRGB, always the same bytes; None without LittleCMS."""
     try:
         profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     except (ImageCms.PyCMSError, ImportError, OSError):
         return None
-    # LittleCMS writes the time of day; the day here is that of the sRGB standard.
+    # LittleCMS writes the current time; this is when the sRGB standard appeared.
     made = struct.pack(">6H", 1999, 10, 1, 0, 0, 0)
     return profile[:24] + made + profile[36:]
 
 
 def convert_image(image: Image.Image, profile: bytes) -> Image.Image:
-    """A picture of 8 bits in sRGB, or as it is where that can't be told.
+    """Converts a picture of 8 bits to sRGB.
 
     The intent is relative colorimetric, with black point compensation.
 
     Args:
-        image: of mode RGB, CMYK or L.
-        profile: ICC profile; broken ones are common, and are ignored.
+        image: picture of mode RGB, CMYK or L.
+        profile: its ICC profile.
+
+    Returns:
+        The picture in sRGB; unchanged if the profile is broken, which is common, or is
+        for another mode, or if LittleCMS is missing.
     """
     if _is_srgb(profile):
         return image
     try:
         source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
         space = "GRAY" if image.mode == "L" else image.mode
-        if source.profile.xcolor_space.strip() != space:
+        if profile[16:20].strip() != space.encode():
             return image
-        return ImageCms.profileToProfile(
+        converted = ImageCms.profileToProfile(
             image,
             source,
             ImageCms.createProfile("sRGB"),
             renderingIntent=ImageCms.Intent.RELATIVE_COLORIMETRIC,
             outputMode="RGB",
-            flags=_BLACK_POINT_COMPENSATION,
+            flags=_BLACK_POINT_COMPENSATION,  # pyright: ignore[reportArgumentType]
         )
+        return image if converted is None else converted
     except (ImageCms.PyCMSError, ImportError, OSError, TypeError, ValueError):
-        return image  # Broken profiles are common, and LittleCMS may be missing.
+        return image
 
 
 def convert_array(rgb: np.ndarray, profile: bytes) -> np.ndarray | None:
-    """A picture of more than 8 bits in sRGB, where the profile is a simple one.
+    """Converts a picture of more than 8 bits to sRGB, if its profile is simple.
 
-    Simple profiles are a curve for each channel and a matrix, as those of screens,
-    cameras and working spaces are ::
+    A simple profile consists of a curve for each channel and a matrix, as most profiles
+    of screens, cameras and working spaces do ::
 
         srgb = encode(clip(matrix @ curve(rgb), 0, 1))
 
-    LittleCMS could do all profiles, but Pillow hands it 8 bits only. Black points are
-    not compensated for: these curves start from 0.
+    LittleCMS could convert by any profile, but Pillow passes it only 8 bits. There is
+    no black point compensation, as these curves start at 0.
 
     Args:
-        rgb: [H, W, 3] in [0, 1]; of a grey picture all channels are the same.
+        rgb: [H, W, 3] in [0, 1]; all channels of a grey picture are the same.
         profile: ICC profile.
 
     Returns:
-        [H, W, 3] float32; None for a profile that is broken or not simple.
+        [H, W, 3] float32; None if the profile is broken or not simple.
     """
     if _is_srgb(profile):
         return rgb
@@ -104,7 +109,7 @@ def convert_array(rgb: np.ndarray, profile: bytes) -> np.ndarray | None:
 
 
 def _is_srgb(profile: bytes) -> bool:
-    """Whether it is the profile that is written into every picture."""
+    """Whether it is the profile that tfnst writes into every picture."""
     own = srgb_profile()
     return own is not None and profile[_HEADER_BYTES:] == own[_HEADER_BYTES:]
 
@@ -112,7 +117,7 @@ def _is_srgb(profile: bytes) -> bool:
 def _read_tags(profile: bytes) -> dict[bytes, bytes]:
     (count,) = struct.unpack_from(">I", profile, _HEADER_BYTES)
     if profile[36:40] != b"acsp" or count > 100:
-        raise ValueError("no profile")
+        raise ValueError("not a profile")
     tags = {}
     for i in range(count):
         name, offset, size = struct.unpack_from(
@@ -124,12 +129,12 @@ def _read_tags(profile: bytes) -> dict[bytes, bytes]:
 
 def _read_xyz(tag: bytes) -> np.ndarray:
     if tag[:4] != b"XYZ ":
-        raise ValueError("no colour")
+        raise ValueError("not a colour")
     return np.array(struct.unpack_from(">3i", tag, 8)) / 65536
 
 
 def _apply_curve(tag: bytes, values: np.ndarray) -> np.ndarray:
-    """Light from values in [0, 1], by a curve that is a table, a power or a formula."""
+    """Linear light from values in [0, 1], by a table, a power or a formula."""
     if tag[:4] == b"curv":
         (count,) = struct.unpack_from(">I", tag, 8)
         if count == 0:
@@ -140,11 +145,11 @@ def _apply_curve(tag: bytes, values: np.ndarray) -> np.ndarray:
         places = np.linspace(0, 1, count)
         return np.interp(values, places, table / 65535).astype(np.float32)
     if tag[:4] != b"para":
-        raise ValueError("no curve")
+        raise ValueError("not a curve")
     (kind,) = struct.unpack_from(">H", tag, 8)
     numbers = (1, 3, 4, 5, 7)[kind]
     given = np.array(struct.unpack_from(f">{numbers}i", tag, 12)) / 65536
-    # ICC.1, table 68: (a x + b)^g + e from d on, c x + f below.
+    # ICC.1, table 68: (a x + b)^g + e where x >= d, and c x + f below.
     g, a, b, c, d, e, f = {
         0: lambda g: (g, 1, 0, 0, 0, 0, 0),
         1: lambda g, a, b: (g, a, b, 0, -b / a if a else 0, 0, 0),
@@ -157,7 +162,7 @@ def _apply_curve(tag: bytes, values: np.ndarray) -> np.ndarray:
 
 
 def _encode(linear: np.ndarray) -> np.ndarray:
-    """sRGB's values of light."""
+    """sRGB values of linear light."""
     linear = np.clip(np.nan_to_num(linear), 0, 1)
     power = np.float32(1.055) * linear ** np.float32(1 / 2.4) - np.float32(0.055)
     low = linear * np.float32(12.92)

@@ -1,7 +1,7 @@
-"""The manifest of a picture: what it was painted from, by which settings and versions.
+"""The manifest of a picture: what it was painted from, with what settings and versions.
 
-It travels inside the picture's file, so that a picture can say how it was made, and so
-that a batch knows which of its pictures are there already.
+It is stored inside the picture's file, so that a picture can say how it was made, and
+so that a batch knows which of its pictures it has painted already.
 """
 
 from __future__ import annotations
@@ -15,40 +15,46 @@ import os
 from typing import Any
 
 import numpy as np
-from PIL import Image
+from PIL import Image, PngImagePlugin, TiffImagePlugin
 
-from tfnst.files import os_error, show_path
+from tfnst.checks import argument_error
+from tfnst.files import read_file, show_path
 from tfnst.images.metadata import EXIF_IFD
 from tfnst.version import __version__
 
-# PNG has text under a keyword of one's own, TIFF a description, the others Exif's
+# PNG stores text under any keyword, TIFF has a description, the others have Exif's
 # comment.
 PNG_KEYWORD = "tfnst"
 _DESCRIPTION, _SOFTWARE = 0x010E, 0x0131
 _USER_COMMENT = 0x9286
-# Exif: eight bytes that say how the comment is encoded. JSON is kept to ASCII.
+# Exif: eight bytes that name the comment's encoding. The JSON is plain ASCII.
 _ASCII = b"ASCII\0\0\0"
 _PACKAGES = ("tensorflow", "keras", "numpy", "pillow")
-# Above what JPEG's Exif segment holds, and what nobody's settings reach.
+# More than any settings need, and half of what JPEG's Exif segment holds.
 MAX_BYTES = 32_000
 
 
-def describe_source(source: Any) -> dict[str, str | None]:
-    """Which picture it is: the name of its file, and its SHA-256.
+def describe_source(
+    source: Any, *, file_name: str | None = None
+) -> dict[str, str | None]:
+    """Identifies a picture by the name of its file and its SHA-256.
 
     Args:
         source: as for `tfnst.images.reading.load_image`.
+        file_name: name of the file that the bytes in `source` come from. By default
+            the last part of a path, and None for anything else.
 
     Returns:
-        `name`, the file's name without its folder or None; and `sha256`, of the
-        file's bytes or of the array's values, None for an open file.
+        `name`, the file's name without its folder, or None; and `sha256`, the digest
+        of the file's bytes or the array's values, or None for an open file.
 
     Raises:
         OSError: when a file can't be read.
     """
-    name = None
+    name = file_name
     if isinstance(source, str | os.PathLike):
-        name = os.path.basename(os.fsdecode(source))
+        if name is None:
+            name = os.path.basename(os.fsdecode(source))
         with open(source, "rb") as file:
             digest = hashlib.sha256()
             while chunk := file.read(1 << 20):
@@ -56,7 +62,7 @@ def describe_source(source: Any) -> dict[str, str | None]:
     elif isinstance(source, bytes | bytearray | memoryview):
         digest = hashlib.sha256(source)
     elif hasattr(source, "read"):
-        return {"name": None, "sha256": None}
+        return {"name": name, "sha256": None}
     else:
         array = np.ascontiguousarray(source)
         digest = hashlib.sha256(f"{array.dtype} {array.shape}".encode())
@@ -65,7 +71,12 @@ def describe_source(source: Any) -> dict[str, str | None]:
 
 
 def without_names(source: Any) -> Any:
-    """What `describe_source` says, but for the names of files; of a list, of each."""
+    """The description of a picture, or of each in a list, without file names.
+
+    Args:
+        source: from `describe_source` or `tfnst.images.style_images.describe_style`;
+            anything else, as a strange manifest may hold, is returned as it is.
+    """
     if isinstance(source, list):
         return [without_names(each) for each in source]
     if not isinstance(source, dict):
@@ -80,13 +91,13 @@ def build_manifest(
     style_image: Any,
     **facts: Any,
 ) -> dict[str, Any]:
-    """The manifest of a run.
+    """Builds the manifest of a run.
 
     Args:
-        settings: of the run, from `StyleTransferConfig.to_dict`.
+        settings: the run's settings, from `StyleTransferConfig.to_dict`.
         content_image: from `describe_source`.
         style_image: from `tfnst.images.style_images.describe_style`.
-        **facts: what else there is to say; plain values that JSON can hold.
+        **facts: anything else worth recording, as plain values that JSON can hold.
     """
     versions = {"tfnst": __version__}
     for package in _PACKAGES:
@@ -104,26 +115,25 @@ def build_manifest(
 def add_manifest(
     manifest: dict[str, Any], format: str, exif: dict[int, Any]
 ) -> str | None:
-    """Adds a manifest to the Exif tags that a picture's file is to hold.
+    """Adds a manifest to the Exif tags of a picture's file.
 
     Args:
         manifest: from `build_manifest`.
         format: Pillow's name of the file format: PNG, JPEG, WEBP or TIFF.
-        exif: from `tfnst.images.metadata.build_exif`; what the manifest takes the place
-            of is lost.
+        exif: the tags to change, from `tfnst.images.metadata.build_exif`. The manifest
+            replaces the comment, or in TIFF the description.
 
     Returns:
-        For PNG the text under `PNG_KEYWORD`, which leaves the tags alone; else None.
+        For PNG the manifest as text, to be stored under `PNG_KEYWORD` instead; None
+        for the other formats.
 
     Raises:
-        ValueError: for a manifest that is too long for a picture's file.
+        ValueError: when the manifest is too long for a picture's file.
     """
     text = json.dumps(manifest)
     if len(text) > MAX_BYTES:
-        raise ValueError(
-            f"`manifest` must be at most {MAX_BYTES} bytes of JSON. "
-            f"Received: {len(text)} bytes"
-        )
+        expected = f"at most {MAX_BYTES} bytes of JSON"
+        raise argument_error("manifest", expected, f"{len(text)} bytes")
     exif[_SOFTWARE] = f"tfnst {__version__}"
     if format == "PNG":
         return text
@@ -141,20 +151,19 @@ def read_manifest(
     """The manifest in a picture's file; None for a picture without one.
 
     Args:
-        source: the file's path, or what it holds.
+        source: the file's path, or its bytes.
         name: what errors call the path. Default `"path"`.
 
     Raises:
         OSError: when the file can't be read; `FileNotFoundError` and the like.
-        ValueError: for what can't be a path.
+        ValueError: when `source` can't be a path.
     """
-    if not isinstance(source, bytes):
-        source = _read(source, name)
-    # Whatever a strange file leads Pillow to, there is no manifest in it.
-    with contextlib.suppress(Exception), Image.open(io.BytesIO(source)) as image:
-        if image.format == "PNG":
+    data = source if isinstance(source, bytes) else read_file(source, name=name)
+    # A file that makes Pillow raise, whatever the error, holds no manifest.
+    with contextlib.suppress(Exception), Image.open(io.BytesIO(data)) as image:
+        if isinstance(image, PngImagePlugin.PngImageFile):
             text = image.text[PNG_KEYWORD]
-        elif image.format == "TIFF":
+        elif isinstance(image, TiffImagePlugin.TiffImageFile):
             text = image.tag_v2[_DESCRIPTION]
         else:
             comment = image.getexif().get_ifd(EXIF_IFD)[_USER_COMMENT]
@@ -165,27 +174,20 @@ def read_manifest(
     return None
 
 
-def _read(path, name):
-    try:
-        with open(path, "rb") as file:
-            return file.read()
-    except OSError as error:
-        expected = "a file that can be read"
-        raise os_error(error, name, expected, show_path(path)) from error
-    except ValueError as error:  # A null byte.
-        raise ValueError(
-            f"`{name}` must be the path of a file. Received: {show_path(path)}"
-        ) from error
+def read_painted(path: str | os.PathLike[str], name: str) -> dict[str, Any]:
+    """The manifest in the file of a picture that must have one.
 
+    Args:
+        path: path of the file.
+        name: what errors call the path.
 
-def read_painted(path, name):
-    """How a picture was painted."""
-    pass
-
+    Raises:
+        OSError: when the file can't be read; `FileNotFoundError` and the like.
+        ValueError: when it holds no manifest.
+    """
     manifest = read_manifest(path, name=name)
     if manifest is None:
-        raise ValueError(
-            f"`{name}` must be a picture that tfnst has painted. "
-            f"Received: {str(path)!r}, in which nothing says so"
-        )
+        expected = "a picture that tfnst has painted"
+        received = f"{show_path(path)}, which holds no manifest"
+        raise argument_error(name, expected, received)
     return manifest

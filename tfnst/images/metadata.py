@@ -1,4 +1,4 @@
-"""What travels with a picture from file to file: alpha, Exif and resolution."""
+"""What a picture takes along from file to file: alpha, Exif and resolution."""
 
 from __future__ import annotations
 
@@ -15,30 +15,30 @@ _X_RESOLUTION, _Y_RESOLUTION, _RESOLUTION_UNIT = 0x011A, 0x011B, 0x0128
 _INCHES, _CENTIMETRES = 2, 3
 _PIXEL_SIDES = (0xA002, 0xA003)
 _COLOR_SPACE, _SRGB = 0xA001, 1
-# Of the main directory what says something of the photo, and not how its file holds
-# it: description, make, model, software, date, artist, host, copyright, ratings, and
-# the title, comment, author, keywords and subject of Windows.
+# Tags of the main directory that describe the photo, not the layout of its file:
+# document name, description, make, model, software, date, artist, host, ratings,
+# copyright, and Windows' title, comment, author, keywords and subject.
 _KEPT_TAGS = (
     *(0x010D, 0x010E, 0x010F, 0x0110, 0x0131, 0x0132, 0x013B, 0x013C),
     *(0x4746, 0x4749, 0x8298, 0x9C9B, 0x9C9C, 0x9C9D, 0x9C9E, 0x9C9F),
 )
-# Of the photo's own directory everything but the maker's note, whose offsets break
-# when it is moved, places in pixels, pointers and padding.
+# Tags of the photo's own directory that can't be copied: the maker's note, whose
+# offsets break when it moves, the subject's place in pixels, pointers and padding.
 _DROPPED_TAGS = (0x927C, 0x9214, 0xA214, 0xA005, 0xEA1C)
-# No value that says something is longer, and a JPEG file holds 64 KB in all.
+# No useful value is longer, and a JPEG file holds 64 KB in all.
 _MAX_VALUE_BYTES = 16_000
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class PictureInfo:
-    """What a picture's file holds beside its colours.
+    """What a picture's file holds besides its colours.
 
     Attributes:
-        alpha: float32 [H, W] in [0, 1], upright; None where all is opaque.
-        exif: Exif tags and their values; under 0x8769 a dictionary with those of the
-            photo, under 0x8825 one with the place. Without orientation, thumbnail
-            and maker's note.
-        dpi: pixels per inch, horizontal and vertical; None where it is not known.
+        alpha: float32 [H, W] in [0, 1], upright; None if everything is opaque.
+        exif: Exif tags and their values. Under 0x8769 is a dictionary of tags about
+            the photo, under 0x8825 one about the place. Orientation, thumbnail and
+            maker's note are left out.
+        dpi: pixels per inch, horizontal and vertical; None if unknown.
     """
 
     alpha: np.ndarray | None = None
@@ -47,11 +47,11 @@ class PictureInfo:
 
 
 def read_info(image: Image.Image, alpha: np.ndarray | None) -> PictureInfo:
-    """What a PIL image that has been loaded holds beside its colours.
+    """What a PIL image holds besides its colours.
 
     Args:
-        image: the image. What is broken in its Exif data is left out.
-        alpha: as in PictureInfo; one that is 1 everywhere is dropped.
+        image: the image, already loaded. Broken entries in its Exif data are left out.
+        alpha: as in PictureInfo; dropped if it is 1 everywhere.
     """
     if alpha is not None and alpha.min() == 1:
         alpha = None
@@ -65,7 +65,7 @@ def read_info(image: Image.Image, alpha: np.ndarray | None) -> PictureInfo:
                 kept |= _writable({tag: exif[tag]}, None)
     for pointer in (EXIF_IFD, GPS_IFD):
         with contextlib.suppress(Exception):
-            # A copy: to ask for a missing directory makes an empty one.
+            # A copy, and only if it exists: asking for a missing directory adds one.
             directory = dict(exif.get_ifd(pointer)) if pointer in exif else {}
             for tag in _DROPPED_TAGS:
                 directory.pop(tag, None)
@@ -83,14 +83,14 @@ def build_exif(
     keep_gps: bool = False,
     with_dpi: bool = False,
 ) -> dict[int, Any]:
-    """The Exif tags of a picture painted from another one.
+    """The Exif tags of a picture painted from a photo.
 
     Args:
-        info: of the other picture.
-        width: of the picture.
-        height: of the picture.
+        info: what the photo's file held.
+        width: width of the painted picture in pixels.
+        height: height of the painted picture in pixels.
         keep_gps: whether to say where the photo was taken.
-        with_dpi: whether the resolution is to be among the tags.
+        with_dpi: whether to add the resolution.
     """
     exif = dict(info.exif)
     if not keep_gps:
@@ -112,7 +112,7 @@ def build_exif(
 
 
 def encode_exif(exif: dict[int, Any]) -> bytes:
-    """Exif tags as files hold them."""
+    """Exif tags encoded as in files."""
     encoder = Image.Exif()
     for tag, value in exif.items():
         encoder[tag] = value
@@ -120,7 +120,7 @@ def encode_exif(exif: dict[int, Any]) -> bytes:
 
 
 def _writable(tags: dict[int, Any], pointer: int | None) -> dict[int, Any]:
-    """The tags that can be written: what is read of broken data often can't."""
+    """The tags that can be written; what is read from broken data often can't."""
     kept = {}
     for tag, value in tags.items():
         with contextlib.suppress(Exception):
@@ -138,7 +138,7 @@ def _read_dpi(image: Image.Image, exif: Image.Exif) -> tuple[float, float] | Non
             inch = {_INCHES: 1, _CENTIMETRES: 2.54}[exif.get(_RESOLUTION_UNIT, _INCHES)]
             dpi = [exif[tag] * inch for tag in (_X_RESOLUTION, _Y_RESOLUTION)]
         x, y = map(float, dpi)
-        # What JPEG can hold; some files say 0 or nonsense.
+        # The range of JPEG; some files say 0 or nonsense.
         if all(math.isfinite(value) and 1 <= value <= 65535 for value in (x, y)):
             return x, y
     return None

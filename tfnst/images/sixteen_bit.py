@@ -1,4 +1,4 @@
-"""PNG and TIFF files of 16 bits a channel, of which Pillow reads and writes 8."""
+"""PNG and TIFF files with 16 bits a channel; Pillow itself reads and writes 8."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from PIL import Image, TiffImagePlugin
+from PIL import Image, ImageFile, TiffImagePlugin
 
 _PNG_START = b"\x89PNG\r\n\x1a\n"
-# Pillow keeps the upper byte of each value, which it finds by the order of the bytes.
-# Told the other order, it keeps the lower one. So two decodings give 16 bits, with
+# Pillow keeps the upper byte of each value, which it finds by the byte order. Told the
+# opposite order, it keeps the lower byte. So decoding twice gives 16 bits, with
 # Pillow's speed, limits and checks, and without another library.
 _NATIVE = "B" if sys.byteorder == "big" else "L"
 _OTHER_ORDER = {
@@ -22,25 +22,25 @@ _OTHER_ORDER = {
     for channels in ("RGB", "RGBA", "RGBX")
     for order, actual in (("B", "B"), ("L", "L"), ("N", _NATIVE))
 }
-# Grey and alpha: all four bytes as they are.
+# Grey and alpha, read as RGBA: all four bytes as they are.
 _GREY_ALPHA = "LA;16B"
 
 
 def decode(
-    image: Image.Image, open_again: Callable[[], Image.Image]
+    image: Image.Image, open_again: Callable[[], ImageFile.ImageFile]
 ) -> np.ndarray | None:
-    """Decodes a file of 16 bits a channel.
+    """Decodes a file with 16 bits a channel.
 
     Args:
-        image: the file, opened but not decoded; is decoded, too, with 8 bits.
+        image: the file, opened but not decoded. It gets decoded too, with 8 bits.
         open_again: opens the file a second time.
 
     Returns:
-        uint16 [H, W, 3] or [H, W, 4]; None for all other files, which are left as
-        they are, and for the one channel of grey, of which Pillow keeps 16 bits.
+        uint16 [H, W, 3] or [H, W, 4]; None for all other files, which are not decoded,
+        including those with a single grey channel, where Pillow keeps 16 bits itself.
 
     Raises:
-        Exception: whatever Pillow raises for a file that is not whole.
+        Exception: whatever Pillow raises for a damaged file.
     """
     tiles, grey_alpha = [], False
     for tile in getattr(image, "tile", ()):
@@ -55,7 +55,7 @@ def decode(
             return None
         if not isinstance(arguments, str):
             other = (other, *arguments[1:])
-        # Before Pillow 11.1 a tile had no names.
+        # Before Pillow 11.1, tiles were plain tuples.
         named = hasattr(tile, "_replace")
         tiles.append(tile._replace(args=other) if named else (*tile[:3], other))
     if not tiles:
@@ -74,20 +74,20 @@ def decode(
 
 
 def encode_png(array: np.ndarray, **options: Any) -> bytes:
-    """A PNG file of 16 bits a channel.
+    """Encodes a PNG file with 16 bits a channel.
 
     Args:
         array: uint16 [H, W, 3] or [H, W, 4].
-        **options: of Pillow: `icc_profile`, `exif`, `dpi`, `pnginfo`.
+        **options: Pillow's options `icc_profile`, `exif`, `dpi`, `pnginfo`.
     """
     height, width, channels = array.shape
-    # Pillow writes all but the pixels: around one of its own.
+    # Pillow writes everything but the pixels, in a file of one pixel.
     frame = io.BytesIO()
     Image.new("RGB", (1, 1)).save(frame, "PNG", **options)
     colour = {3: 2, 4: 6}[channels]
     head = struct.pack(">IIBBBBB", width, height, 16, colour, 0, 0, 0)
     pixels = zlib.compress(_filter_rows(array), 6)
-    # A chunk may hold 2**31 - 1 bytes.
+    # A chunk can hold 2**31 - 1 bytes.
     parts = [pixels[i : i + 2**30] for i in range(0, len(pixels), 2**30)]
     replaced = {b"IHDR": [head], b"IDAT": parts}
     data, file = frame.getvalue(), [_PNG_START]
@@ -103,7 +103,7 @@ def encode_png(array: np.ndarray, **options: Any) -> bytes:
 
 
 def _filter_rows(array: np.ndarray) -> bytes:
-    """The rows as PNG compresses them: what Paeth's predictor leaves."""
+    """The rows as PNG compresses them: their differences from Paeth's prediction."""
     step = 2 * array.shape[2]
     above = np.zeros(array[0].size * 2 + step, np.int16)
     rows = []
@@ -111,7 +111,7 @@ def _filter_rows(array: np.ndarray) -> bytes:
         row = np.frombuffer(row.astype(">u2").tobytes(), np.uint8).astype(np.int16)
         here = np.concatenate([np.zeros(step, np.int16), row])
         left, up, corner = here[:-step], above[step:], above[:-step]
-        # The distances of left + up - corner from each of the three.
+        # The distances from left + up - corner to each of the three.
         to_left, to_up = np.abs(up - corner), np.abs(left - corner)
         to_corner = np.abs(left + up - 2 * corner)
         predicted = np.where(
@@ -131,18 +131,18 @@ def encode_tiff(
     icc_profile: bytes | None = None,
     dpi: tuple[float, float] | None = None,
 ) -> bytes:
-    """A TIFF file, compressed by Deflate.
+    """Encodes a TIFF file, compressed with Deflate.
 
-    Pillow writes 8 bits, and no Exif directories into compressed files.
+    Pillow itself writes only 8 bits, and no Exif directories into compressed files.
 
     Args:
-        array: uint8 or uint16, [H, W, 3] or [H, W, 4]; the fourth is alpha.
-        tags: that describe the picture; directories as dictionaries.
-        icc_profile: its profile.
-        dpi: pixels per inch.
+        array: uint8 or uint16, [H, W, 3] or [H, W, 4]; the fourth channel is alpha.
+        tags: tags that describe the picture; directories as dictionaries.
+        icc_profile: the picture's ICC profile.
+        dpi: pixels per inch, horizontal and vertical.
     """
     height, width, channels = array.shape
-    # Each value less the one on its left, the first of a row as it is.
+    # Each value minus the one on its left; the first of a row stays as it is.
     little = array.dtype.newbyteorder("<")
     rows = np.diff(array, axis=1, prepend=np.zeros_like(array[:, :1]))
     pixels = zlib.compress(rows.astype(little).tobytes(), 6)
@@ -154,17 +154,17 @@ def encode_tiff(
     directory[259] = 8  # Deflate
     directory[262] = 2  # RGB
     directory[277] = channels
-    directory[278] = height  # All rows in one strip.
+    directory[278] = height  # All rows are in one strip.
     directory[279] = len(pixels)
-    directory[284] = 1  # The channels of a pixel together.
-    directory[317] = 2  # Differences along rows.
+    directory[284] = 1  # The channels of a pixel are together.
+    directory[317] = 2  # Values are differences along rows.
     if channels == 4:
         directory[338] = 2  # Colours are not multiplied by alpha.
     if dpi is not None:
         directory[282], directory[283], directory[296] = *dpi, 2
     if icc_profile is not None:
         directory[34675] = icc_profile
-    # Pillow counts it from the end of the directory, and puts the true one there.
+    # The pixels' offset from the end of the directory; Pillow adds the rest.
     directory[273] = 0
     file = io.BytesIO()
     directory.save(file)

@@ -1,4 +1,4 @@
-"""What a style is made of: one picture, or several with weights, sizes and masks."""
+"""The pictures of a style: one, or several with weights, sizes and masks."""
 
 from __future__ import annotations
 
@@ -6,23 +6,25 @@ import dataclasses
 import math
 from typing import Any
 
+from tfnst.checks import argument_error
 from tfnst.images.manifest import describe_source
 from tfnst.limits import MAX_SCALE, MIN_SCALE
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class StyleImage:
-    """A style picture with a weight and a size of its own, for blends.
+    """A style picture with its own weight, size and place, for blends.
 
     Attributes:
-        image: as `tfnst.stylize` takes it.
-        weight: its share of the style, beside those of the others; above 0.
-        scale: what the setting `style_scale` is multiplied by for it, 0.1 to 4.
-        mask: grey picture that is stretched over `image`: the style is taken from
-            where it is white. None for all of it.
-        region: grey picture that is stretched over the content image: the style goes
-            where it is white. Styles without a region share what the others leave;
-            where all have one, the content stays as it is in what they leave.
+        image: any picture that `tfnst.stylize` takes.
+        weight: its share of the style, relative to the other weights; above 0.
+        scale: factor by which the setting `style_scale` is multiplied for this
+            picture, 0.1 to 4.
+        mask: grey picture, stretched over `image`: the style is taken from where it
+            is white. None takes it from everywhere.
+        region: grey picture, stretched over the content image: the style is painted
+            where it is white. Styles without a region share what the others leave; if
+            all have one, the rest of the content image stays as it is.
 
     Raises:
         ValueError: for a weight or scale out of its range.
@@ -51,7 +53,7 @@ class StyleImage:
 
 
 def style_images(style_image: Any) -> list[StyleImage]:
-    """The pictures of a style.
+    """The pictures of a style, as a list.
 
     Args:
         style_image: a picture, a StyleImage, or a list or tuple of these.
@@ -62,9 +64,7 @@ def style_images(style_image: Any) -> list[StyleImage]:
     several = isinstance(style_image, list | tuple)
     given = style_image if several else [style_image]
     if not given:
-        raise ValueError(
-            "`style_image` must be one picture or more. Received: an empty list"
-        )
+        raise argument_error("style_image", "one picture or more", "an empty list")
     return [
         each if isinstance(each, StyleImage) else StyleImage(image=each)
         for each in given
@@ -74,21 +74,22 @@ def style_images(style_image: Any) -> list[StyleImage]:
 def describe_style(
     parts: list[StyleImage], sources: list[dict[str, str | None]]
 ) -> dict[str, Any] | list[dict[str, Any]]:
-    """What a manifest says of a style.
+    """Describes a style for a manifest.
 
     Args:
         parts: from `style_images`.
-        sources: of each, from `tfnst.images.manifest.describe_source`.
+        sources: description of each part's image, from
+            `tfnst.images.manifest.describe_source`.
 
     Returns:
-        The source of a single picture, with its `scale` where that isn't 1; of
-        several a list, with `weight` and `scale` of each. With `mask` and `region`,
-        their sources, where there are any.
+        For a single picture its source, with its `scale` unless that is 1; for several
+        a list, each with its `weight` and `scale`. The sources of masks are added under
+        `mask` and `region`.
 
     Raises:
         OSError: when the file of a mask can't be read.
     """
-    sources = [
+    described: list[dict[str, Any]] = [
         source
         | {
             name: describe_source(mask)
@@ -98,9 +99,9 @@ def describe_style(
         for part, source in zip(parts, sources, strict=True)
     ]
     if len(parts) == 1:
-        (part,), (source,) = parts, sources
+        (part,), (source,) = parts, described
         return source if part.scale == 1 else source | {"scale": part.scale}
     return [
         source | {"weight": part.weight, "scale": part.scale}
-        for part, source in zip(parts, sources, strict=True)
+        for part, source in zip(parts, described, strict=True)
     ]

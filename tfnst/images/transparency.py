@@ -1,17 +1,19 @@
-"""Transparent pictures: what to paint where nothing is seen, and alpha at a size."""
+"""Transparent pictures: what to paint where nothing is seen, and resizing alpha."""
 
 from __future__ import annotations
 
 import numpy as np
 from PIL import Image
 
-# A pixel is painted in its own colour from this alpha on, so that glass keeps its
-# detail; what is less visible has colours that a file hardly holds.
+# From this alpha up a pixel is painted in its own colour, so that glass keeps its
+# detail; below it, files hardly store colours at all.
 _VISIBLE_ALPHA = 0.25
 
 
 def over_white(rgb: np.ndarray, alpha: np.ndarray) -> np.ndarray:
-    """alpha * rgb + (1 - alpha)
+    """Lays a picture over white ::
+
+        alpha * rgb + (1 - alpha)
 
     Args:
         rgb: [..., H, W, 3] in [0, 1].
@@ -23,30 +25,30 @@ def over_white(rgb: np.ndarray, alpha: np.ndarray) -> np.ndarray:
 def fill_hidden(rgb: np.ndarray, alpha: np.ndarray) -> np.ndarray:
     """Gives hidden pixels the colours of the visible ones near them.
 
-    What is hidden would else be seen by the network, as would white in its place:
-    an edge that is in no picture, and a colour that is not the picture's. So holes
-    are filled by an image pyramid (pull and push): the visible colours are averaged
-    to ever coarser grids until all holes are closed, and what a hole lacks at one
-    scale it takes from the next. It is smooth, takes time linear in the pixels, and
-    needs no size of a blur.
+    Otherwise the network would see whatever is hidden there. White would be no better:
+    it would add edges and a colour that the picture doesn't have. So holes are filled
+    by an image pyramid (pull and push): the visible colours are averaged to coarser
+    and coarser grids until all holes are closed, and each hole takes what it lacks
+    from the next coarser grid. The result is smooth, takes time linear in the number
+    of pixels, and needs no blur radius.
 
     Args:
         rgb: [H, W, 3] in [0, 1].
         alpha: [H, W] in [0, 1].
 
     Returns:
-        [H, W, 3]: `rgb` where alpha is a quarter or more, and a mixture of it and its
-        neighbourhood below. A picture without visible pixels becomes grey.
+        [H, W, 3]: `rgb` where alpha is a quarter or more; where it is less, a mixture
+        with the colours nearby. A picture without any visible pixels becomes grey.
     """
     visible = np.minimum(alpha[..., np.newaxis] / np.float32(_VISIBLE_ALPHA), 1)
     return np.clip(_fill(rgb * visible, visible), 0, 1)
 
 
 def resize_alpha(alpha: np.ndarray, height: int, width: int) -> np.ndarray:
-    """Alpha [H, W] at another size, float32 in [0, 1]."""
+    """Resizes alpha [H, W], float32 in [0, 1]."""
     if alpha.shape == (height, width):
         return alpha
-    # Pillow's bilinear filter averages where it shrinks, and never overshoots.
+    # Pillow's bilinear filter averages when it shrinks, and never overshoots.
     resized = Image.fromarray(alpha.astype(np.float32)).resize(
         (width, height), Image.Resampling.BILINEAR
     )
@@ -54,14 +56,14 @@ def resize_alpha(alpha: np.ndarray, height: int, width: int) -> np.ndarray:
 
 
 def _fill(colour: np.ndarray, weight: np.ndarray) -> np.ndarray:
-    """The holes filled in a picture whose pixels are multiplied by their weights."""
+    """Fills the holes of a picture whose colours are multiplied by their weights."""
     if weight.min() == 1:
         return colour
     height, width = weight.shape[:2]
     if height == width == 1:
         return colour / weight if weight.any() else np.full_like(colour, 0.5)
     coarse_colour, coarse_weight = _halve(colour), _halve(weight)
-    # What a pixel has of weight above 1 is worth no more.
+    # Weights above 1 count no more than 1.
     excess = np.maximum(coarse_weight, 1)
     coarse = _fill(coarse_colour / excess, coarse_weight / excess)
     finer = _double(_double(coarse, 0)[:height], 1)[:, :width]
@@ -69,7 +71,7 @@ def _fill(colour: np.ndarray, weight: np.ndarray) -> np.ndarray:
 
 
 def _halve(array: np.ndarray) -> np.ndarray:
-    """Sums over blocks of 2 by 2; beyond the border is 0."""
+    """Sums over blocks of 2 by 2, with zeros beyond the border."""
     height, width = array.shape[:2]
     array = np.pad(array, ((0, height % 2), (0, width % 2), (0, 0)))
     rows = array[::2] + array[1::2]
@@ -77,7 +79,7 @@ def _halve(array: np.ndarray) -> np.ndarray:
 
 
 def _double(array: np.ndarray, axis: int) -> np.ndarray:
-    """Twice as many values along an axis, interpolated between their middles."""
+    """Twice as many values along an axis, interpolated linearly."""
     array = np.moveaxis(array, axis, 0)
     before = np.concatenate([array[:1], array[:-1]])
     after = np.concatenate([array[1:], array[-1:]])

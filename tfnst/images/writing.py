@@ -1,4 +1,4 @@
-"""Pictures written: arrays and PIL images into files, whole or not at all."""
+"""Writing arrays and PIL images to files, whole or not at all."""
 
 from __future__ import annotations
 
@@ -14,27 +14,20 @@ from tfnst.files import show_path, write_file
 from tfnst.images import sixteen_bit
 from tfnst.images.arrays import finite_range, show_array, to_array
 from tfnst.images.color_profiles import srgb_profile
-from tfnst.images.decoding import read_pil
+from tfnst.images.formats import FORMATS, check_suffix
 from tfnst.images.manifest import PNG_KEYWORD, add_manifest
 from tfnst.images.metadata import PictureInfo, build_exif, encode_exif
+from tfnst.images.reading import load_image
+from tfnst.images.save_options import SaveOptions
+from tfnst.images.source import PictureSource
 from tfnst.images.transparency import over_white, resize_alpha
 
-FORMATS = {
-    ".png": "PNG",
-    ".jpg": "JPEG",
-    ".jpeg": "JPEG",
-    ".webp": "WEBP",
-    ".tif": "TIFF",
-    ".tiff": "TIFF",
-}
-SUFFIXES = tuple(FORMATS)
-_DEEP_FORMATS = ("PNG", "TIFF")
-# What fits into a segment of a JPEG file.
+# The most that fits into a segment of a JPEG file.
 _MAX_EXIF_BYTES = 65_533
 
 
 def to_pil(image: Any, *, name: str = "image") -> Image.Image:
-    """Turns an array into a PIL image of 8 bits a channel ::
+    """Turns an array into a PIL image with 8 bits a channel ::
 
         floor(255 * clip(image, 0, 1) + 1 / 2)
 
@@ -47,14 +40,14 @@ def to_pil(image: Any, *, name: str = "image") -> Image.Image:
         PIL image of mode RGB.
 
     Raises:
-        ValueError: for another shape or dtype, and for NaN or infinity.
+        ValueError: for any other shape or dtype, and for NaN or infinity.
     """
     return Image.fromarray(_to_levels(_to_colours(image, name), 8))
 
 
 def save_image(
     image: Any,
-    path: str | os.PathLike,
+    path: str | os.PathLike[str],
     *,
     name: str = "output",
     quality: int = 95,
@@ -65,40 +58,57 @@ def save_image(
 ) -> None:
     """Writes an image file, whole or not at all.
 
-    Whatever fails or interrupts on the way, an older file at `path` stays as it was;
-    see `tfnst.files.write_file`. PNG and TIFF keep every value, JPEG and WebP are
-    lossy. The file says that its colours are sRGB, by an ICC profile.
+    If anything fails or interrupts this, an older file at `path` stays as it was; see
+    `tfnst.files.write_file`. PNG and TIFF keep every value, JPEG and WebP are lossy.
+    The file's ICC profile says that its colours are sRGB.
 
     Args:
         image: array as for `to_pil`, or PIL image, which is saved as `load_image`
             sees it: opaque sRGB, upright.
-        path: ends in .png, .jpg, .jpeg, .webp, .tif or .tiff, which says the format.
+        path: ends in .png, .jpg, .jpeg, .webp, .tif or .tiff, which chooses the
+            format.
         name: what errors call the path. Default `"output"`.
         quality: quality of JPEG (at full colour resolution) and WebP, 1 to 100.
             Default 95.
         bits: 8 or 16 a channel; 16 for PNG and TIFF. Default 8.
-        info: what else there is to write, from `tfnst.images.reading.read_picture`:
-            alpha, at the image's size (JPEG has none, and is laid over white),
-            resolution, and Exif data. The Exif directory is left out of a JPEG file in
-            which it does not fit beside the manifest. None by default.
-        keep_gps: whether the Exif data may say where the photo was taken. By default
-            not: a painting is made to be shown, and who shows it seldom thinks of
-            the address in it.
-        manifest: what to say in the file of how the picture was made; see
-            `tfnst.images.manifest`. In JPEG and WebP it takes the place of Exif's
-            comment, in TIFF that of the description. None by default.
+        info: what else to write, from `tfnst.images.reading.read_picture`: alpha,
+            resized to the image (JPEG has none, so there the image is laid over
+            white), resolution, and Exif data. If the Exif data and the manifest don't
+            both fit into a JPEG file, the Exif data is left out. None by default.
+        keep_gps: whether the Exif data may say where the photo was taken. False by
+            default: people show their paintings around, and seldom remember that
+            there is an address in them.
+        manifest: how the picture was made; see `tfnst.images.manifest`. In JPEG and
+            WebP it replaces Exif's comment, in TIFF the description. None by default.
 
     Raises:
-        ValueError: for another suffix, quality or number of bits, or an image that is
-            not as above or does not fit into the format.
+        ValueError: for any other suffix, quality or number of bits, for an image that
+            isn't as described, and for one that the format can't hold.
         OSError: when the file can't be written; `FileNotFoundError` and the like.
     """
+    options = SaveOptions(bits=bits, quality=quality, keep_gps=keep_gps)
+    write_picture(image, path, options, name=name, info=info, manifest=manifest)
+
+
+def write_picture(
+    image: Any,
+    path: str | os.PathLike[str],
+    options: SaveOptions,
+    *,
+    name: str = "output",
+    info: PictureInfo | None = None,
+    manifest: dict[str, Any] | None = None,
+) -> None:
+    """As `save_image`, with options that have been checked.
+
+    Raises:
+        ValueError, OSError: as `save_image`.
+    """
     suffix = check_suffix(path, name)
-    check_bits(bits, suffix)
-    if not isinstance(quality, int) or not 1 <= quality <= 100:
-        raise argument_error("quality", "an integer from 1 to 100", repr(quality))
+    options.check_format(suffix)
     if isinstance(image, Image.Image):
-        colours = _from_pil(image)
+        pixels = max(1, image.width * image.height)
+        colours = load_image(image, max_pixels=pixels, min_side=1)[0]
     else:
         colours = _to_colours(image, "image")
     format, info = FORMATS[suffix], info or PictureInfo()
@@ -109,23 +119,23 @@ def save_image(
             colours = over_white(np.clip(colours, 0, 1), alpha)
         else:
             colours = np.concatenate([colours, alpha[..., np.newaxis]], axis=-1)
-    levels = _to_levels(colours, bits)
+    levels = _to_levels(colours, options.bits)
 
-    exif, text = _describe(format, info, colours.shape[:2], keep_gps, manifest)
+    exif, text = _describe(format, info, (height, width), options.keep_gps, manifest)
     try:
-        data = _encode(format, levels, exif, text, info.dpi, quality)
-    except (OSError, ValueError) as error:  # WebP ends at 16,383 pixels, for one.
+        data = _encode(format, levels, exif, text, info.dpi, options.quality)
+    except (OSError, ValueError) as error:  # WebP, for one, ends at 16,383 pixels.
         expected = f"in a format that holds {width} x {height} pixels"
         raise argument_error(name, expected, show_path(path)) from error
     write_file(path, data, name=name)
 
 
 def check_output_path(
-    path: str | os.PathLike, *, name: str = "output", bits: int = 8
+    path: str | os.PathLike[str], *, name: str = "output", bits: int = 8
 ) -> None:
     """Checks that `save_image` could write to a path, before the work starts.
 
-    A hidden empty file is made in the folder and removed again.
+    It makes a hidden empty file in the folder and removes it again.
 
     Args:
         path: as for `save_image`.
@@ -133,24 +143,12 @@ def check_output_path(
         bits: as for `save_image`.
 
     Raises:
-        ValueError: for an unknown suffix, or one whose format has no 16 bits.
+        ValueError: for an unknown suffix, or one whose format can't hold the bits.
         OSError: when the file could not be written; `FileNotFoundError` and the like.
     """
-    check_bits(bits, check_suffix(path, name))
+    suffix = check_suffix(path, name)
+    SaveOptions(bits=bits).check_format(suffix)
     write_file(path, None, name=name)
-
-
-def check_bits(bits: Any, suffix: str) -> None:
-    """Checks that files with a suffix can hold so many bits a channel.
-
-    Raises:
-        ValueError: for neither 8 nor 16, or 16 in a format that has none.
-    """
-    if isinstance(bits, bool) or bits not in (8, 16):
-        raise argument_error("bits", "8 or 16", repr(bits))
-    if bits == 16 and FORMATS[suffix] not in _DEEP_FORMATS:
-        expected = f"8 in a {suffix} file (PNG and TIFF hold 16)"
-        raise argument_error("bits", expected, repr(bits))
 
 
 def _describe(
@@ -160,23 +158,22 @@ def _describe(
     keep_gps: bool,
     manifest: dict[str, Any] | None,
 ) -> tuple[dict[int, Any], str | None]:
-    """Exif tags for a file, and the manifest's text where it is not among them."""
+    """The Exif tags of a file, and the manifest's text if it isn't among them."""
     height, width = sides
     exif = build_exif(
         info,
         width=width,
         height=height,
         keep_gps=keep_gps,
-        # The other formats have places of their own for it.
+        # The other formats store it elsewhere.
         with_dpi=format == "WEBP",
     )
-    for tags in (exif, {}):  # The second where the first is too long.
-        text = None
+    text = None if manifest is None else add_manifest(manifest, format, exif)
+    if format == "JPEG" and len(encode_exif(exif)) > _MAX_EXIF_BYTES:
+        exif = {}
         if manifest is not None:
-            text = add_manifest(manifest, format, tags)
-        if format != "JPEG" or len(encode_exif(tags)) <= _MAX_EXIF_BYTES:
-            break
-    return tags, text
+            add_manifest(manifest, format, exif)
+    return exif, text
 
 
 def _encode(
@@ -187,8 +184,8 @@ def _encode(
     dpi: tuple[float, float] | None,
     quality: int,
 ) -> bytes:
-    """A file of uint8 or uint16 [H, W, 3 or 4]."""
-    options = {"icc_profile": srgb_profile()}
+    """The bytes of a file with the values uint8 or uint16 [H, W, 3 or 4]."""
+    options: dict[str, Any] = {"icc_profile": srgb_profile()}
     if dpi is not None and format != "WEBP":
         options["dpi"] = dpi
     if format == "TIFF":
@@ -209,43 +206,25 @@ def _encode(
     return encoded.getvalue()
 
 
-def _from_pil(image: Image.Image) -> np.ndarray:
-    """[H, W, 3] from a PIL image, laid over white."""
-    shown = f"PIL image of mode {image.mode}"
-    limits = (max(1, image.width * image.height), 1)
-    rgb, info = read_pil(image, "image", shown, limits)
-    return rgb if info.alpha is None else over_white(rgb, info.alpha)
-
-
 def _to_colours(image: Any, name: str) -> np.ndarray:
-    """float [H, W, 3] from an array, which is checked."""
-    array = to_array(image, name)
+    """float [H, W, 3] from an array or tensor.
+
+    Raises:
+        ValueError: for any other shape or dtype, and for NaN or infinity.
+    """
+    source = PictureSource(name, show_type(image))
+    array = to_array(image, source)
+    source = source.shown_as(show_array(array))
     shape = array.shape[1:] if array.ndim == 4 and len(array) == 1 else array.shape
     if array.dtype.kind != "f" or len(shape) != 3 or shape[2] != 3 or not array.size:
-        expected = "a float array of shape [1, H, W, 3] or [H, W, 3]"
-        raise argument_error(name, expected, show_array(array))
-    finite_range(array, name, show_array(array))
-    # At least float32: in float16 the half would be lost before the floor.
+        raise source.error("a float array of shape [1, H, W, 3] or [H, W, 3]")
+    finite_range(array, source)
+    # At least float32: float16 would lose the half before the floor.
     return array.reshape(shape).astype(np.promote_types(array.dtype, np.float32))
 
 
 def _to_levels(array: np.ndarray, bits: int) -> np.ndarray:
-    """uint8 or uint16, rounded, from float in [0, 1]."""
-    most = 2**bits - 1
-    levels = np.floor(np.clip(array, 0, 1) * most + 0.5)
+    """uint8 or uint16 from float in [0, 1], rounded."""
+    top = 2**bits - 1
+    levels = np.floor(np.clip(array, 0, 1) * top + 0.5)
     return levels.astype(np.uint8 if bits == 8 else np.uint16)
-
-
-def check_suffix(path: Any, name: str, suffixes: tuple[str, ...] = SUFFIXES) -> str:
-    """The path's suffix, lower case.
-
-    Raises:
-        ValueError: for one that is not among `suffixes`.
-    """
-    expected = f"a path that ends in {', '.join(suffixes[:-1])} or {suffixes[-1]}"
-    if not isinstance(path, str | os.PathLike):
-        raise argument_error(name, expected, show_type(path))
-    suffix = os.path.splitext(os.fsdecode(path))[1].lower()
-    if suffix not in suffixes:
-        raise argument_error(name, expected, show_path(path))
-    return suffix

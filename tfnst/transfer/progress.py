@@ -12,7 +12,8 @@ import tensorflow as tf
 from PIL import Image
 
 from tfnst.images.metadata import PictureInfo
-from tfnst.images.writing import save_image, to_pil
+from tfnst.images.save_options import SaveOptions
+from tfnst.images.writing import to_pil, write_picture
 from tfnst.ops.resizing import shrink_image
 
 
@@ -90,14 +91,23 @@ class TransferProgress:
         The arguments and errors are those of `TransferResult.save`. The file has no
         manifest, because the picture can't be painted again from one.
         """
-        save_image(
-            self.snapshot.array(),
-            path,
-            name=name,
-            quality=quality,
-            bits=bits,
-            info=self.snapshot.info,
-            keep_gps=keep_gps,
+        options = SaveOptions(bits=bits, quality=quality, keep_gps=keep_gps)
+        self.write(path, options, name=name)
+
+    def write(
+        self,
+        path: str | os.PathLike[str],
+        options: SaveOptions,
+        *,
+        name: str = "path",
+    ) -> None:
+        """As `save`, with options that have been checked.
+
+        Raises:
+            ValueError, OSError: as `tfnst.save_image`.
+        """
+        write_picture(
+            self.snapshot.array(), path, options, name=name, info=self.snapshot.info
         )
 
     def stop(self) -> None:

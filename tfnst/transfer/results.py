@@ -12,6 +12,7 @@ from PIL import Image
 from tfnst.config import StyleTransferConfig
 from tfnst.images import metadata, writing
 from tfnst.images.manifest import build_manifest
+from tfnst.images.save_options import SaveOptions
 from tfnst.networks import weight_sources
 
 
@@ -111,13 +112,26 @@ class TransferResult:
         Raises:
             ValueError, OSError: as `tfnst.save_image`.
         """
-        writing.save_image(
+        options = SaveOptions(bits=bits, quality=quality, keep_gps=keep_gps)
+        self.write(path, options, name=name)
+
+    def write(
+        self,
+        path: str | os.PathLike[str],
+        options: SaveOptions,
+        *,
+        name: str = "path",
+    ) -> None:
+        """As `save`, with options that have been checked.
+
+        Raises:
+            ValueError, OSError: as `tfnst.save_image`.
+        """
+        writing.write_picture(
             self.array,
             path,
+            options,
             name=name,
-            quality=quality,
-            bits=bits,
             info=self.info,
-            keep_gps=keep_gps,
             manifest=self.manifest,
         )

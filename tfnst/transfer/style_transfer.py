@@ -188,22 +188,44 @@ class StyleTransfer:
         return result
 
 
-def load_style(style_image: Any, config: StyleTransferConfig) -> Style:
-    """A style to paint in; the errors are those of `stylize`."""
+def load_style(
+    style_image: Any, config: StyleTransferConfig, *, file_name: str | None = None
+) -> Style:
+    """A style to paint in; the errors are those of `stylize`.
+
+    Args:
+        style_image: as for `stylize`.
+        config: the settings.
+        file_name: as for `tfnst.images.manifest.describe_source`.
+    """
     parts = style_images(style_image)
     pictures = [
         reading.read_picture(part.image, name="style_image")[0] for part in parts
     ]
-    sources = [describe_source(part.image) for part in parts]
+    sources = [describe_source(part.image, file_name=file_name) for part in parts]
     return Style(parts, pictures, describe_style(parts, sources), config)
 
 
-def load_job(content_image: Any, style: Style, config: StyleTransferConfig) -> Job:
-    """A picture to paint in a style; the errors are those of `stylize`."""
+def load_job(
+    content_image: Any,
+    style: Style,
+    config: StyleTransferConfig,
+    *,
+    file_name: str | None = None,
+) -> Job:
+    """A picture to paint in a style; the errors are those of `stylize`.
+
+    Args:
+        content_image: as for `stylize`.
+        style: from `load_style`.
+        config: the settings.
+        file_name: as for `tfnst.images.manifest.describe_source`.
+    """
     content, info = reading.read_picture(content_image, name="content_image")
     levels = _levels(content, style, config)
     content = resize_image(content, *levels[-1].sides)
-    return Job(content, style, levels, describe_source(content_image), info)
+    source = describe_source(content_image, file_name=file_name)
+    return Job(content, style, levels, source, info)
 
 
 def _start_from(

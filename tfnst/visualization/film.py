@@ -1,4 +1,4 @@
-"""A film of a run: how the picture comes about, as a GIF, a WebP or an MP4."""
+"""A film of a run: how the picture develops, as a GIF, WebP or MP4 file."""
 
 from __future__ import annotations
 
@@ -10,63 +10,54 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from tfnst.checks import check_integer
 from tfnst.files import write_file
-from tfnst.images.writing import check_suffix
+from tfnst.images.formats import check_suffix
 from tfnst.transfer.progress import TransferProgress
 
 SUFFIXES = (".gif", ".webp", ".mp4")
 MAX_SIZE = 1024
 _FRAMES_PER_SECOND = 12
-# How long the last frame is shown.
+# How long the last frame is held.
 _HOLD_SECONDS = 2.0
 
 
 class Film:
-    """Frames of a run, evenly spaced by the work that is done.
+    """Collects frames of a run, evenly spaced by the work done.
 
-    It is a callback of `tfnst.stylize`::
+    Use it as a callback of `tfnst.stylize`::
 
         film = tfnst.Film()
         result = tfnst.stylize("photo.jpg", "painting.jpg", callback=film)
         film.save("film.mp4", last_image=result.image)
 
-    A run calls back about twice a second; where that is seldom, frames are shown for
-    longer. Frames are kept shrunk, so a film of any run takes `3 * frames * size^2`
-    bytes at most.
+    A run calls back about twice a second; a short run gives fewer frames, and each is
+    shown for longer. Frames are stored at the size of the film, so a film takes at most
+    `3 * frames * size^2` bytes, however long the run.
 
     Args:
-        size: longest side of the film in pixels, 32 to 1024. It is never larger than
-            the picture. Default 512.
-        frames: most frames, 2 to 1000; 12 are shown in a second. Default 72.
+        size: longest side of the film in pixels, 32 to 1024; frames are shrunk to it,
+            never enlarged. Default 512.
+        frames: the most frames, 2 to 1000; a second shows 12. Default 72.
 
     Raises:
-        ValueError: for a size or number that is out of its range.
+        ValueError: when `size` or `frames` is out of its range.
     """
 
     def __init__(self, *, size: int = 512, frames: int = 72) -> None:
-        for name, value, low, high in (
-            ("size", size, 32, MAX_SIZE),
-            ("frames", frames, 2, 1000),
-        ):
-            whole = isinstance(value, int) and not isinstance(value, bool)
-            if not whole or not low <= value <= high:
-                raise ValueError(
-                    f"`{name}` must be an integer from {low} to {high}. "
-                    f"Received: {value!r}"
-                )
-        self._size = size
-        self._count = frames
-        # Number of the frame by the work, and the frame.
+        self._size = check_integer("size", size, 32, MAX_SIZE)
+        self._count = check_integer("frames", frames, 2, 1000)
+        # Each frame with its number, by the share of the work done.
         self._frames: list[tuple[int, Image.Image]] = []
 
     def __call__(self, progress: TransferProgress) -> None:
-        """Takes a frame where it is time for one."""
+        """Takes a frame if it is time for the next one."""
         number = int(progress.fraction * (self._count - 1))
         if not self._frames or number > self._frames[-1][0]:
             self._frames.append((number, progress.image(size=self._size)))
 
     def __len__(self) -> int:
-        """How many frames there are."""
+        """The number of frames taken so far."""
         return len(self._frames)
 
     def save(
@@ -79,43 +70,43 @@ class Film:
         """Writes the film, whole or not at all.
 
         Args:
-            path: of the file: `.gif`, `.webp` or `.mp4`. An MP4 takes PyAV, which is in
-                the extra `film`, and has even sides.
-            last_image: what the film ends with; a run that was stopped has a picture
-                that is newer than its last frame. By default the last frame.
+            path: path of the file, which ends in `.gif`, `.webp` or `.mp4`. An MP4 file
+                needs PyAV, which is in the extra `film`, and has even sides.
+            last_image: picture to end the film with, as the result of a run that was
+                stopped is newer than the last frame. The last frame by default.
             name: what errors call the path. Default `"path"`.
 
         Raises:
-            ValueError: for another suffix, or a film without a frame.
-            ImportError: when PyAV is missing.
+            ValueError: for any other suffix, or a film without frames.
+            ImportError: when PyAV is needed and missing.
             OSError: when the file can't be written; `FileNotFoundError` and the like.
         """
         suffix = _check_format(path, name)
-        frames, durations = self._timed(last_image)
+        frames, durations = self._time_frames(last_image)
         if suffix == ".mp4":
             data = _encode_mp4(frames, durations)
         else:
             data = _encode_animation(frames, durations, suffix)
         write_file(path, data, name=name)
 
-    def _timed(self, last_image):
-        """Frames of one size, and for how many frames' time each is shown."""
+    def _time_frames(
+        self, last_image: Image.Image | None
+    ) -> tuple[list[Image.Image], list[int]]:
+        """Frames of equal size, and how long to show each, in twelfths of a second."""
         numbers = [number for number, _ in self._frames]
         images = [image for _, image in self._frames]
         if last_image is not None:
             numbers = numbers or [0]
             images[-1:] = [last_image.convert("RGB")]
         if not images:
-            raise ValueError(
-                "`Film` must have been a callback of a run before it is saved. "
-                "Received: no frames"
-            )
+            expected = "a callback of a run before it is saved"
+            raise ValueError(f"`Film` must have been {expected}. Received: no frames")
         width, height = images[-1].size
         scale = min(1.0, self._size / max(width, height))
-        sides = [max(2, round(side * scale)) for side in (width, height)]
+        sides = (max(2, round(width * scale)), max(2, round(height * scale)))
         images = [
             image
-            if image.size == tuple(sides)
+            if image.size == sides
             else image.resize(sides, Image.Resampling.LANCZOS)
             for image in images
         ]
@@ -135,19 +126,23 @@ def check_film_path(path: str | os.PathLike[str], *, name: str = "path") -> None
 
 
 def _check_format(path: Any, name: str) -> str:
+    """The path's suffix, once it can be written here."""
     suffix = check_suffix(path, name, SUFFIXES)
     if suffix == ".mp4" and importlib.util.find_spec("av") is None:
         raise ImportError(
-            f"`{name}` must be a .gif or .webp where PyAV is missing; for MP4: "
+            f"`{name}` must be a .gif or .webp file unless PyAV is installed: "
             f"pip install 'tfnst[film]'. Received: {os.fspath(path)!r}"
         )
     return suffix
 
 
-def _encode_animation(frames, durations, suffix):
-    settings = {"quality": 85, "method": 3}
+def _encode_animation(
+    frames: list[Image.Image], durations: list[int], suffix: str
+) -> bytes:
+    """A GIF or WebP file that repeats for ever."""
+    settings: dict[str, Any] = {"quality": 85, "method": 3}
     if suffix == ".gif":
-        # A palette for each frame flickers.
+        # A separate palette for each frame would flicker.
         palette = _common_palette(frames)
         frames = [frame.quantize(palette=palette) for frame in frames]
         settings = {"disposal": 1}
@@ -164,20 +159,21 @@ def _encode_animation(frames, durations, suffix):
     return data.getvalue()
 
 
-def _common_palette(frames):
-    """256 colours for frames from the first to the last; most are the last one's."""
+def _common_palette(frames: list[Image.Image]) -> Image.Image:
+    """A palette image with 256 colours for all frames, mostly for the last one."""
     chosen = [frames[i] for i in np.linspace(0, len(frames) - 1, 5).astype(int)]
     width, height = frames[0].size
-    shown = Image.new("RGB", (4 * width, 2 * height))
+    sample = Image.new("RGB", (4 * width, 2 * height))
     for i, frame in enumerate([*chosen, *[frames[-1]] * 3]):
-        shown.paste(frame, (i % 4 * width, i // 4 * height))
-    return shown.quantize(256)
+        sample.paste(frame, (i % 4 * width, i // 4 * height))
+    return sample.quantize(256)
 
 
-def _encode_mp4(frames, durations):
+def _encode_mp4(frames: list[Image.Image], durations: list[int]) -> bytes:
+    """An MP4 file in H.264."""
     import av
 
-    # Chroma has half the resolution, which takes even sides.
+    # Chroma has half the resolution, so sides must be even.
     width, height = (side - side % 2 for side in frames[0].size)
     data = io.BytesIO()
     with av.open(data, "w", format="mp4") as container:

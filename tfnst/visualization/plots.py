@@ -1,4 +1,4 @@
-"""The losses of a run as a plot."""
+"""A plot of a run's losses."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tfnst.files import write_file
-from tfnst.images.writing import check_suffix
+from tfnst.images.formats import check_suffix
 from tfnst.transfer.results import TransferResult
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 SUFFIXES = (".png", ".svg", ".pdf")
@@ -30,25 +31,28 @@ def plot_losses(
     *,
     name: str = "path",
 ) -> Figure:
-    """Plots what the losses, weighted, add to the total over the steps.
+    """Plots what each weighted loss adds to the total loss at every step.
 
-    Losses are on a logarithmic axis, and each scale begins at a line with its size.
+    The axis of the losses is logarithmic. A vertical line marks where each scale of the
+    pyramid begins, labelled with its size.
 
     Args:
-        result: of `tfnst.stylize`.
-        path: where the plot goes: `.png`, `.svg` or `.pdf`; None to write none.
+        result: from `tfnst.stylize`.
+        path: path of the file to write, which ends in `.png`, `.svg` or `.pdf`; None
+            doesn't write a file.
         name: what errors call the path. Default `"path"`.
 
     Returns:
         matplotlib.figure.Figure.
 
     Raises:
-        ValueError: for another suffix.
+        ValueError: for any other suffix.
         ImportError: when Matplotlib is missing, which is in the extra `plot`.
         OSError: when the file can't be written; `FileNotFoundError` and the like.
     """
-    suffix = _check_format(path, name)
-    # Without pyplot, which has a state and perhaps windows.
+    suffix = None if path is None else check_suffix(path, name, SUFFIXES)
+    _check_matplotlib(path, name)
+    # Not pyplot, which has global state and may open windows.
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(9, 5), layout="constrained")
@@ -66,10 +70,13 @@ def plot_losses(
     axes.set_ylabel("loss, weighted")
     _mark_scales(axes, losses)
     axes.legend(loc="upper right", framealpha=0.9)
-    if path is not None:
+    if path is not None and suffix is not None:
         data = io.BytesIO()
-        # The date would make each file another one.
-        metadata = {".pdf": {"CreationDate": None}, ".svg": {"Date": None}}
+        # No dates, so that equal plots give equal files.
+        metadata: dict[str, dict[str, Any]] = {
+            ".pdf": {"CreationDate": None},
+            ".svg": {"Date": None},
+        }
         figure.savefig(data, format=suffix[1:], dpi=120, metadata=metadata.get(suffix))
         write_file(path, data.getvalue(), name=name)
     return figure
@@ -81,20 +88,20 @@ def check_plot_path(path: str | os.PathLike[str], *, name: str = "path") -> None
     Raises:
         ValueError, ImportError, OSError: as `plot_losses`.
     """
-    _check_format(path, name)
+    check_suffix(path, name, SUFFIXES)
+    _check_matplotlib(path, name)
     write_file(path, None, name=name)
 
 
-def _check_format(path: Any, name: str) -> str | None:
-    suffix = None if path is None else check_suffix(path, name, SUFFIXES)
+def _check_matplotlib(path: Any, name: str) -> None:
     if importlib.util.find_spec("matplotlib") is None:
         raise ImportError(
             f"`{name}` needs Matplotlib: pip install 'tfnst[plot]'. Received: {path!r}"
         )
-    return suffix
 
 
-def _mark_scales(axes, losses):
+def _mark_scales(axes: Axes, losses: np.ndarray) -> None:
+    """Draws a line at the first step of each scale."""
     firsts = np.flatnonzero(np.diff(losses["size"], prepend=0))
     for first in firsts:
         step = losses["step"][first]

@@ -1,4 +1,4 @@
-"""One picture that shows content, style and result side by side."""
+"""A sheet that shows content, style and result side by side."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ from typing import Any
 
 from PIL import Image
 
-from tfnst.images import reading, writing
+from tfnst.images.reading import load_image
 from tfnst.images.style_images import style_images
+from tfnst.images.writing import to_pil
 
 _MARGIN = 12
 _BACKGROUND = (250, 248, 244)
@@ -16,21 +17,21 @@ _BACKGROUND = (250, 248, 244)
 def comparison_sheet(
     content_image: Any, style_image: Any, stylized_image: Any
 ) -> Image.Image:
-    """Content over style on the left, the result at its full size on the right.
+    """Shows content above style on the left, and the full-size result on the right.
 
     Args:
-        content_image: as `tfnst.load_image` takes it.
-        style_image: as `content_image`, or as `tfnst.stylize` takes a blend: its
+        content_image: as for `tfnst.load_image`.
+        style_image: as `content_image`, or a blend as for `tfnst.stylize`, whose
             pictures are shown in a row.
         stylized_image: as `content_image`.
 
     Returns:
-        8-bit RGB.
+        PIL image of mode RGB.
 
     Raises:
         ValueError, OSError: as `tfnst.load_image`.
     """
-    result = writing.to_pil(reading.load_image(stylized_image, name="stylized_image"))
+    result = to_pil(load_image(stylized_image, name="stylized_image"))
     cell_height = (result.height - _MARGIN) // 2
     cell_width = round(cell_height * result.width / result.height)
     sheet = Image.new(
@@ -38,11 +39,11 @@ def comparison_sheet(
         (cell_width + result.width + 3 * _MARGIN, result.height + 2 * _MARGIN),
         _BACKGROUND,
     )
-    content = writing.to_pil(reading.load_image(content_image, name="content_image"))
-    for row, picture in enumerate((content, _in_a_row(style_image))):
+    content = to_pil(load_image(content_image, name="content_image"))
+    for row, picture in enumerate((content, _style_row(style_image))):
         scale = min(cell_width / picture.width, cell_height / picture.height)
-        size = [max(1, round(side * scale)) for side in picture.size]
-        picture = picture.resize(size, Image.Resampling.LANCZOS)
+        width, height = (max(1, round(side * scale)) for side in picture.size)
+        picture = picture.resize((width, height), Image.Resampling.LANCZOS)
         left = _MARGIN + (cell_width - picture.width) // 2
         top = _MARGIN + row * (cell_height + _MARGIN)
         sheet.paste(picture, (left, top + (cell_height - picture.height) // 2))
@@ -50,16 +51,16 @@ def comparison_sheet(
     return sheet
 
 
-def _in_a_row(style_image):
-    """The pictures of a style, brought to the height of the lowest."""
+def _style_row(style_image: Any) -> Image.Image:
+    """The pictures of a style in a row, all as high as the lowest of them."""
     pictures = [
-        writing.to_pil(reading.load_image(part.image, name="style_image"))
+        to_pil(load_image(part.image, name="style_image"))
         for part in style_images(style_image)
     ]
     height = min(picture.height for picture in pictures)
     widths = [max(1, round(p.width * height / p.height)) for p in pictures]
     row = Image.new("RGB", (sum(widths), height))
     for i, (picture, width) in enumerate(zip(pictures, widths, strict=True)):
-        shown = picture.resize((width, height), Image.Resampling.LANCZOS)
-        row.paste(shown, (sum(widths[:i]), 0))
+        cell = picture.resize((width, height), Image.Resampling.LANCZOS)
+        row.paste(cell, (sum(widths[:i]), 0))
     return row

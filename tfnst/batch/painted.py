@@ -1,0 +1,62 @@
+"""Whether a batch has painted a picture before, going by the manifest in its file."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from tfnst.batch import storage
+from tfnst.batch.items import BatchItem
+from tfnst.batch.sources import fetch
+from tfnst.checks import argument_error
+from tfnst.config import StyleTransferConfig, picture_settings
+from tfnst.images.manifest import describe_source, read_manifest, without_names
+from tfnst.images.style_images import describe_style, style_images
+
+
+def is_painted(item: BatchItem, config: StyleTransferConfig) -> bool:
+    """Whether the item's file holds the picture that painting it would give.
+
+    It does if it was painted, to the end, from the same pictures with the same
+    settings.
+
+    Args:
+        item: the item.
+        config: the settings of the batch.
+
+    Raises:
+        ValueError: for a file that tfnst has not painted, and that would be lost.
+        OSError: when a file can't be read.
+    """
+    if item.output is None or not storage.exists(item.output):
+        return False
+    manifest = read_manifest(storage.read_file(item.output, name="output"))
+    if manifest is None:
+        raise argument_error(
+            "output",
+            "a folder without other files of these names",
+            f"{str(item.output)!r}, which tfnst has not painted",
+        )
+    cut_short = manifest.get("stopped") and manifest.get("stop_reason") != "max_time"
+    settings = manifest["settings"]
+    if cut_short or not isinstance(settings, dict):
+        return False
+    if _essence(settings) != _essence(config.to_dict()):
+        return False
+    content = describe_source(fetch(item.content_image, name="content_image"))
+    parts = style_images(item.style_image)
+    styles = [describe_source(fetch(p.image, name="style_image")) for p in parts]
+    if any(source["sha256"] is None for source in (content, *styles)):
+        return False
+    return all(
+        without_names(manifest.get(name)) == without_names(source)
+        for name, source in (
+            ("content_image", content),
+            ("style_image", describe_style(parts, styles)),
+        )
+    )
+
+
+def _essence(settings: dict[str, Any]) -> dict[str, Any]:
+    """The settings that change the picture (by more than rounding), as in JSON."""
+    return json.loads(json.dumps(picture_settings(settings)))

@@ -1,0 +1,79 @@
+"""Planning a batch: which picture is painted in which style, and its file's name."""
+
+from __future__ import annotations
+
+import os
+import pathlib
+from collections.abc import Iterable
+from typing import Any
+
+from tfnst.batch import storage
+from tfnst.batch.items import BatchItem
+from tfnst.batch.sources import show_source
+from tfnst.checks import argument_error, check_choice
+from tfnst.images.formats import SUFFIXES
+from tfnst.images.save_options import SaveOptions
+
+
+def plan_items(
+    contents: Iterable[Any],
+    styles: Iterable[Any],
+    output: str | os.PathLike[str] | None,
+    *,
+    pairs: bool = False,
+    suffix: str = ".png",
+    saving: SaveOptions | None = None,
+) -> list[BatchItem]:
+    """The items of a batch: for each style every content, or pairs of them.
+
+    Args:
+        contents: the pictures to paint; each as for `tfnst.stylize`.
+        styles: the styles to paint them in; each as for `tfnst.stylize`.
+        output: folder or URL of the painted pictures; None to keep them in memory.
+        pairs: pair the first content with the first style, and so on.
+        suffix: suffix of the files, which chooses their format.
+        saving: how they will be saved; SaveOptions() by default.
+
+    Raises:
+        ValueError: for an empty list, pairs of lists of different lengths, a bad
+            suffix, or two pictures with the same name.
+    """
+    contents, styles = list(contents), list(styles)
+    for name, pictures in (("contents", contents), ("styles", styles)):
+        if not pictures:
+            raise ValueError(f"`{name}` must hold one picture or more. Received: none")
+    check_choice("suffix", suffix, SUFFIXES)
+    (saving or SaveOptions()).check_format(suffix)
+    if pairs:
+        if len(contents) != len(styles):
+            raise argument_error(
+                "styles",
+                "as many as `contents` to be paired with them",
+                f"{len(styles)} styles and {len(contents)} contents",
+            )
+        indices = [(i, i) for i in range(len(contents))]
+    else:
+        indices = [(i, j) for j in range(len(styles)) for i in range(len(contents))]
+    items, planned = [], {}
+    for i, j in indices:
+        path = None
+        if output is not None:
+            stem = f"{_file_stem(contents[i], i + 1)}_{_file_stem(styles[j], j + 1)}"
+            path = storage.join(output, stem + suffix)
+            item = f"{show_source(contents[i])} in {show_source(styles[j])}"
+            if stem in planned:
+                raise ValueError(
+                    "`contents` and `styles` must have different names. "
+                    f"Received: {planned[stem]}, and {item}, which would both be "
+                    f"written to {path}"
+                )
+            planned[stem] = item
+        items.append(BatchItem(contents[i], styles[j], path))
+    return items
+
+
+def _file_stem(source: Any, number: int) -> str:
+    """What to call a picture in file names: after its own file, or by number."""
+    if storage.is_path(source):
+        return pathlib.PurePath(storage.file_name(source)).stem
+    return f"{number:04}"

@@ -1,0 +1,115 @@
+"""The pictures that a batch is given: found in folders and tables, and fetched."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+import pathlib
+from collections.abc import Iterable
+from typing import Any
+
+from tfnst.batch import storage
+from tfnst.checks import argument_error, show_type
+from tfnst.images.formats import SUFFIXES
+
+
+def find_pictures(
+    paths: Iterable[str | os.PathLike[str]],
+) -> list[str | os.PathLike[str]]:
+    """Replaces each folder among the paths with the pictures in it.
+
+    Args:
+        paths: paths or URLs of files, which are kept as they are, and of folders. A
+            folder's pictures are the files with the suffix of a picture, sorted by
+            name; hidden files and folders within it are left out.
+
+    Raises:
+        ValueError: for a folder without pictures.
+        OSError: when a folder can't be read.
+    """
+    found: list[str | os.PathLike[str]] = []
+    for path in paths:
+        files = storage.list_folder(path)
+        if files is None:
+            found.append(path)
+            continue
+        pictures = [file for file in files if _is_picture(storage.file_name(file))]
+        if not pictures:
+            raise argument_error(
+                "contents",
+                f"pictures or folders of pictures ({', '.join(SUFFIXES)})",
+                f"{str(path)!r}, a folder without pictures",
+            )
+        found += pictures
+    return found
+
+
+def read_pairs(
+    path: str | os.PathLike[str],
+) -> tuple[list[str | pathlib.Path], list[str | pathlib.Path]]:
+    """The contents and styles in a CSV file with the columns `content` and `style`.
+
+    Args:
+        path: path or URL of the file. Paths in it are relative to its folder.
+
+    Raises:
+        ValueError: when the file doesn't have these columns, or one of them is empty
+            in some line.
+        OSError: when it can't be read.
+    """
+    expected = "a CSV file whose first line names the columns content and style"
+    try:
+        text = storage.read_file(path, name="pairs").decode("utf-8-sig")
+        rows = list(csv.DictReader(io.StringIO(text, newline="")))
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise argument_error("pairs", expected, str(path)) from error
+    contents, styles = (
+        _read_column(rows, column, path, expected) for column in ("content", "style")
+    )
+    return contents, styles
+
+
+def _read_column(
+    rows: list[dict[str, str | None]],
+    column: str,
+    path: str | os.PathLike[str],
+    expected: str,
+) -> list[str | pathlib.Path]:
+    """The paths in one column of a table of pairs."""
+    names = [row.get(column) or "" for row in rows]
+    if not names or not all(names):
+        lines = [line for line, name in enumerate(names, 2) if not name]
+        where = f" in line {lines[0]}" if lines else ""
+        raise argument_error(
+            "pairs",
+            f"{expected}, with a pair in every other line",
+            f"{str(path)!r}, which has no {column}{where}",
+        )
+    folder = storage.parent(path)
+    return [
+        name if storage.is_url(name) else storage.join(folder, name) for name in names
+    ]
+
+
+def fetch(source: Any, *, name: str) -> Any:
+    """Replaces a URL with the bytes there; any other picture stays as it is.
+
+    Args:
+        source: a picture as `stylize` takes it, or a URL.
+        name: what errors call it.
+
+    Raises:
+        OSError: when nothing can be read there.
+        ValueError: for a URL that nothing here can open.
+    """
+    return storage.read_file(source, name=name) if storage.is_url(source) else source
+
+
+def show_source(source: Any) -> str:
+    """How reports and errors show a picture: its path or URL, or its type."""
+    return os.fsdecode(source) if storage.is_path(source) else show_type(source)
+
+
+def _is_picture(name: str) -> bool:
+    return name.lower().endswith(SUFFIXES) and not name.startswith(".")

@@ -1,0 +1,35 @@
+"""The file formats that pictures are written in, by the suffixes of their paths."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from tfnst.checks import argument_error, show_type
+from tfnst.files import show_path
+
+# Pillow's names.
+FORMATS = {
+    ".png": "PNG",
+    ".jpg": "JPEG",
+    ".jpeg": "JPEG",
+    ".webp": "WEBP",
+    ".tif": "TIFF",
+    ".tiff": "TIFF",
+}
+SUFFIXES = tuple(FORMATS)
+
+
+def check_suffix(path: Any, name: str, suffixes: tuple[str, ...] = SUFFIXES) -> str:
+    """The path's suffix in lower case, once it is one of `suffixes`.
+
+    Raises:
+        ValueError: when it is any other, or `path` isn't a path.
+    """
+    expected = f"a path that ends in {', '.join(suffixes[:-1])} or {suffixes[-1]}"
+    if not isinstance(path, str | os.PathLike):
+        raise argument_error(name, expected, show_type(path))
+    suffix = os.path.splitext(os.fsdecode(path))[1].lower()
+    if suffix not in suffixes:
+        raise argument_error(name, expected, show_path(path))
+    return suffix

@@ -1,0 +1,63 @@
+"""A picture that is being read: what errors call it, and how large it may be."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from tfnst.checks import argument_error
+from tfnst.files import os_error
+from tfnst.limits import MAX_PIXELS, MIN_SIDE
+
+
+@dataclasses.dataclass(frozen=True)
+class PictureSource:
+    """What errors about a picture need to know, and the sizes that are allowed.
+
+    Attributes:
+        name: the argument that the picture was passed as.
+        shown: the picture itself, as errors describe it.
+        max_pixels: the most pixels (height times width) it may have.
+        min_side: the fewest pixels its short side may have.
+    """
+
+    name: str
+    shown: str
+    max_pixels: int = MAX_PIXELS
+    min_side: int = MIN_SIDE
+
+    def shown_as(self, shown: str) -> PictureSource:
+        """The same source, described in other words."""
+        return dataclasses.replace(self, shown=shown)
+
+    def error(self, expected: str, received: str | None = None) -> ValueError:
+        """The error to raise for this picture.
+
+        Args:
+            expected: what it must be.
+            received: what it is; `shown` by default.
+        """
+        return argument_error(
+            self.name, expected, self.shown if received is None else received
+        )
+
+    def os_error(self, error: OSError) -> OSError:
+        """The same error (class and errno), worded for this picture."""
+        return os_error(error, self.name, "a file that can be read", self.shown)
+
+    def size_error(self, pixels: int | str) -> ValueError:
+        """The error to raise for a picture with too many pixels."""
+        return self.error(
+            f"an image of at most {self.max_pixels} pixels",
+            f"{self.shown}, which has {pixels} pixels",
+        )
+
+    def check_size(self, height: int, width: int) -> None:
+        """Raises ValueError if the picture is too large or too narrow."""
+        if height * width > self.max_pixels:
+            raise self.size_error(height * width)
+        if min(height, width) < self.min_side:
+            raise self.error(
+                f"an image at least {self.min_side} pixels wide and "
+                f"{self.min_side} high",
+                f"{self.shown}, which is {width} wide and {height} high",
+            )
