@@ -31,8 +31,8 @@ def paint_johnson(task: Task) -> Painting:
     ImageNet's mean colour; pixels are clipped only at the end. Style and content have
     the same long side.
 
-    The network computes in float32 regardless of the task's precision: L-BFGS learns from
-    small differences of gradients, and paints worse if they are rounded.
+    The network computes in float32 regardless of the task's precision: L-BFGS learns
+    from small differences of gradients, and paints worse if they are rounded.
     """
     extractor = build_extractor(task.backbone, (*STYLE_LAYERS, CONTENT_LAYER))
     sides = task.sides(task.size)
