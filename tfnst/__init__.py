@@ -57,7 +57,7 @@ _MODULES = {
     "StyleImage": "tfnst.images.style_images",
     "StyleTransfer": "tfnst.transfer.style_transfer",
     "StyleTransferConfig": "tfnst.config",
-    "TransferProgress": "tfnst.transfer.results",
+    "TransferProgress": "tfnst.transfer.progress",
     "TransferResult": "tfnst.transfer.results",
     "evaluate": "tfnst.evaluation.evaluation",
     "export_saved_model": "tfnst.export.saved_model",

@@ -87,7 +87,7 @@ class BatchPainter:
     def _batches(self) -> Iterator[list[tuple[BatchItem, Job]]]:
         """The items that are painted together, with their jobs."""
         # By the sizes of their scales.
-        waiting: dict[bytes, list[tuple[BatchItem, Job]]] = {}
+        waiting: dict[Any, list[tuple[BatchItem, Job]]] = {}
         for item in self._items:
             job = self._load(item)
             if self._stopped:

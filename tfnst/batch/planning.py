@@ -54,7 +54,8 @@ def plan_items(
         indices = [(i, i) for i in range(len(contents))]
     else:
         indices = [(i, j) for j in range(len(styles)) for i in range(len(contents))]
-    items, planned = [], {}
+    items = []
+    planned: dict[str, str] = {}
     for i, j in indices:
         path = None
         if output is not None:

@@ -49,6 +49,8 @@ class Pictures:
         from tfnst.batch.planning import plan_items
         from tfnst.batch.sources import find_pictures, read_pairs
 
+        contents: Sequence[Any]
+        styles: Sequence[Any]
         if self.pairs is None:
             contents, styles = find_pictures(self.contents), self.styles
         elif self.contents or self.styles:

@@ -75,7 +75,8 @@ def _split_style(text: str) -> tuple[str, float, float]:
     """Path, weight and scale of a style such as `a.jpg:2` or `a.jpg:2:0.5`."""
     if os.path.exists(text):  # A file's name may contain colons.
         return text, 1.0, 1.0
-    path, numbers = text, []
+    path = text
+    numbers: list[float] = []
     while len(numbers) < 2 and ":" in path:
         head, _, tail = path.rpartition(":")
         try:

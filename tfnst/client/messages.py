@@ -48,7 +48,7 @@ FLOAT, INT32, STRING = 1, 3, 7  # Of enum DataType.
 STATES = {10: "START", 20: "LOADING", 30: "AVAILABLE", 40: "UNLOADING", 50: "END"}
 
 
-def _define_messages():
+def _define_messages() -> dict[str, Any]:
     """Classes of `_MESSAGES`, by name."""
     file = descriptor_pb2.FileDescriptorProto(
         name="tfnst/client.proto", package="tfnst", syntax="proto3"

@@ -60,7 +60,7 @@ def convert_image(image: Image.Image, profile: bytes) -> Image.Image:
             ImageCms.createProfile("sRGB"),
             renderingIntent=ImageCms.Intent.RELATIVE_COLORIMETRIC,
             outputMode="RGB",
-            flags=_BLACK_POINT_COMPENSATION,  # pyright: ignore[reportArgumentType]
+            flags=_BLACK_POINT_COMPENSATION,  # type: ignore[arg-type]
         )
         return image if converted is None else converted
     except (ImageCms.PyCMSError, ImportError, OSError, TypeError, ValueError):

@@ -161,6 +161,7 @@ def read_manifest(
     data = source if isinstance(source, bytes) else read_file(source, name=name)
     # A file that makes Pillow raise, whatever the error, holds no manifest.
     with contextlib.suppress(Exception), Image.open(io.BytesIO(data)) as image:
+        text: str | bytes
         if isinstance(image, PngImagePlugin.PngImageFile):
             text = image.text[PNG_KEYWORD]
         elif isinstance(image, TiffImagePlugin.TiffImageFile):

@@ -58,7 +58,7 @@ def read_info(image: Image.Image, alpha: np.ndarray | None) -> PictureInfo:
     exif = Image.Exif()
     with contextlib.suppress(Exception):
         exif = image.getexif()
-    kept = {}
+    kept: dict[int, Any] = {}
     for tag in _KEPT_TAGS:
         with contextlib.suppress(Exception):
             if tag in exif:
@@ -121,7 +121,7 @@ def encode_exif(exif: dict[int, Any]) -> bytes:
 
 def _writable(tags: dict[int, Any], pointer: int | None) -> dict[int, Any]:
     """The tags that can be written; what is read from broken data often can't."""
-    kept = {}
+    kept: dict[int, Any] = {}
     for tag, value in tags.items():
         with contextlib.suppress(Exception):
             one = {tag: value}

@@ -46,6 +46,7 @@ def decode(
     for tile in getattr(image, "tile", ()):
         arguments = tile[3]
         rawmode = arguments if isinstance(arguments, str) else (arguments or [None])[0]
+        other: Any
         grey_alpha = rawmode == _GREY_ALPHA
         if grey_alpha:
             other = "RGBA"

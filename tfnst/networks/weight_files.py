@@ -72,7 +72,7 @@ def read_convolutions(path: str, label: str) -> Arrays:
 
 def _read_npz(path: str) -> dict[str, list[np.ndarray]]:
     """The arrays of each convolution, by its name."""
-    found = {}
+    found: dict[str, list[np.ndarray]] = {}
     with np.load(path, allow_pickle=False) as file:
         for key in file.files:
             if layer := CONVOLUTION.match(key):

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import TypeAlias
+
 import numpy as np
 import tensorflow as tf
 
-Colors = tf.Tensor | np.ndarray  # [..., 3]
+Colors: TypeAlias = tf.Tensor | np.ndarray  # [..., 3]
 
 # From linear sRGB to CIE XYZ; the white point of both is D65.
 # IEC 61966-2-1, as given at https://www.w3.org/TR/css-color-4/#color-conversion-code.

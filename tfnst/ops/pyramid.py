@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
+from typing import TypeAlias
 
 import numpy as np
 import tensorflow as tf
@@ -15,7 +16,7 @@ import tensorflow as tf
 from tfnst.limits import MIN_SIDE
 from tfnst.ops.resizing import Integer, Picture, cover_image, resize_image
 
-Sides = tf.Tensor | np.ndarray | Sequence[int]  # height and width
+Sides: TypeAlias = tf.Tensor | np.ndarray | Sequence[int]  # height and width
 
 
 @dataclasses.dataclass(frozen=True)

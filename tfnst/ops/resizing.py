@@ -2,21 +2,13 @@
 
 from __future__ import annotations
 
-from typing import overload
+from typing import TypeAlias
 
 import numpy as np
 import tensorflow as tf
 
-Picture = tf.Tensor | np.ndarray  # float32 [N, H, W, C]
-Integer = tf.Tensor | np.integer | int  # a scalar
-
-
-@overload
-def resize_image(image: tf.Tensor, height: Integer, width: Integer) -> tf.Tensor: ...
-
-
-@overload
-def resize_image(image: np.ndarray, height: Integer, width: Integer) -> Picture: ...
+Picture: TypeAlias = tf.Tensor | np.ndarray  # float32 [N, H, W, C]
+Integer: TypeAlias = tf.Tensor | np.integer | int  # a scalar
 
 
 def resize_image(image: Picture, height: Integer, width: Integer) -> Picture:
