@@ -5,6 +5,8 @@ from __future__ import annotations
 import functools
 import io
 import struct
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from PIL import Image, ImageCms
@@ -150,13 +152,14 @@ def _apply_curve(tag: bytes, values: np.ndarray) -> np.ndarray:
     numbers = (1, 3, 4, 5, 7)[kind]
     given = np.array(struct.unpack_from(f">{numbers}i", tag, 12)) / 65536
     # ICC.1, table 68: (a x + b)^g + e where x >= d, and c x + f below.
-    g, a, b, c, d, e, f = {
+    parameters: dict[int, Callable[..., tuple[Any, ...]]] = {
         0: lambda g: (g, 1, 0, 0, 0, 0, 0),
         1: lambda g, a, b: (g, a, b, 0, -b / a if a else 0, 0, 0),
         2: lambda g, a, b, c: (g, a, b, 0, -b / a if a else 0, c, c),
         3: lambda g, a, b, c, d: (g, a, b, c, d, 0, 0),
         4: lambda *all_: all_,
-    }[kind](*map(np.float32, given))
+    }
+    g, a, b, c, d, e, f = parameters[kind](*map(np.float32, given))
     power = np.maximum(a * values + b, 0) ** g + e
     return np.where(values >= d, power, c * values + f).astype(np.float32)
 
