@@ -13,7 +13,7 @@ from tfnst.export.decoding import decode_picture, encode_png
 from tfnst.images.reading import load_image
 from tfnst.images.writing import to_pil
 
-LIMITS = {"name": "content_bytes", "min_side": 16, "max_pixels": 10_000}
+LIMITS = {"name": "content_bytes", "max_pixels": 10_000}
 FORMATS = "an image file (PNG, JPEG, GIF, BMP or WebP)"
 RNG = np.random.default_rng(0)
 RGBA = RNG.integers(0, 256, (40, 51, 4), dtype=np.uint8)

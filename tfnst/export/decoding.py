@@ -21,13 +21,12 @@ from tfnst.export.image_headers import (
     read_bytes,
     read_header,
 )
+from tfnst.limits import MIN_SIDE
 
 _PNG_COMPRESSION = 1  # Six times as fast as the default, files 7% larger.
 
 
-def decode_picture(
-    encoded: tf.Tensor, *, name: str, min_side: int, max_pixels: int
-) -> tf.Tensor:
+def decode_picture(encoded: tf.Tensor, *, name: str, max_pixels: int) -> tf.Tensor:
     """Decodes a PNG, JPEG, GIF, BMP or WebP file as it looks on a screen.
 
     The pixels are those of `tfnst.images.reading.load_image`, bit for bit: alpha is
@@ -49,8 +48,7 @@ def decode_picture(
             orientation, and a JPEG file of over 64 scans and one for each 16 KiB is
             refused, so that no file keeps a core busy for long.
         name: what errors, and the nodes of the graph, call the input.
-        min_side: fewest pixels of the short side, 1 or more.
-        max_pixels: most pixels (height times width) that are let in.
+        max_pixels: most pixels, height times width.
 
     Returns:
         Tensor of shape [1, H, W, 3], dtype float32, range [0, 1].
@@ -71,7 +69,7 @@ def decode_picture(
         encoded = tf.ensure_shape(encoded, [])
         kind = find_kind(encoded)
         header = read_header(encoded, kind)
-        message = _refusal(header, encoded, kind, name, min_side, max_pixels)
+        message = _refusal(header, encoded, kind, name, max_pixels)
         # Not tf.debugging.Assert, which words the error differently when eager.
         check = tf.raw_ops.Assert(
             condition=tf.equal(message, ""), data=[message], summarize=1
@@ -102,13 +100,15 @@ def encode_png(image: tf.Tensor) -> tf.Tensor:
     return tf.io.encode_png(tf.cast(levels, tf.uint8), compression=_PNG_COMPRESSION)
 
 
-def _refusal(header, encoded, kind, name, min_side, max_pixels) -> tf.Tensor:
-    """Why the file can't be let in, in one line, or an empty string."""
+def _refusal(
+    header: Header, encoded: tf.Tensor, kind: tf.Tensor, name: str, max_pixels: int
+) -> tf.Tensor:
+    """Why the file is refused, in one line; an empty string where it isn't."""
     width, height = header.width, header.height
     file = tf.strings.format("a file of {} bytes", [tf.strings.length(encoded)])
     formats = "an image file (PNG, JPEG, GIF, BMP or WebP). Received: "
     sides = tf.strings.format("{} x {}", [width, height])
-    too_small = f"an image at least {min_side} pixels wide and {min_side} high"
+    too_small = f"an image at least {MIN_SIDE} pixels wide and {MIN_SIDE} high"
     reasons = [
         (tf.equal(encoded, ""), [formats, file, ", which is empty"]),
         (tf.equal(kind, UNKNOWN), [formats, file, ", which is none of these"]),
@@ -121,7 +121,7 @@ def _refusal(header, encoded, kind, name, min_side, max_pixels) -> tf.Tensor:
             [f"an image of at most {max_pixels} pixels. Received: ", sides],
         ),
         (
-            tf.minimum(width, height) < min_side,
+            tf.minimum(width, height) < MIN_SIDE,
             [f"{too_small}. Received: ", sides],
         ),
         (tf.not_equal(header.refusal, ""), [header.refusal]),
