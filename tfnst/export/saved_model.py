@@ -37,25 +37,9 @@ def export_saved_model(
     """Writes `<directory>/<version>/`, which TensorFlow Serving can serve.
 
     The SavedModel holds the whole run, coarse to fine, with the weights of the network
-    as variables. It has three signatures:
-
-    - `serving_default` takes `content_bytes` and `style_bytes`, encoded images,
-      string [], and returns `image_bytes`, a PNG, string [].
-    - `stylize` takes `content_image`, float32 [N, H, W, 3], and `style_image`, float32
-      [N or 1, h, w, 3], in [0, 1], and returns `stylized_image`, float32
-      [N, H', W', 3].
-    - `blend` takes `content_bytes`, string [], and `style_bytes`, S styles, string [S],
-      and returns `image_bytes`. Optional are `style_weights` and `style_scales`,
-      float32 [S], `mask_bytes` and `region_bytes`, string [S], all as in
-      `tfnst.StyleImage`, where an empty string means no mask or region and a single
-      value applies to all styles; and `preserve_color`, string [].
-
-    All three return `content_loss`, `style_loss` and `total_loss` of the last step, as
-    in `TransferResult.losses`, float32 [N] ([1] for a single picture). All three take
-    the optional settings `steps`, `size` and `seed`, int32 [], and `content_weight`,
-    `style_weight`, `total_variation_weight` and `learning_rate`, float32 []. The graph
-    checks every input; a bad one is answered with INVALID_ARGUMENT and a message that
-    names it.
+    as variables. `tfnst.export.signatures` describes its three signatures:
+    `serving_default` for image files, `stylize` for arrays and `blend` for several
+    styles.
 
     Args:
         directory: base path of the model; created if it is missing.

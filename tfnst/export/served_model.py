@@ -23,12 +23,14 @@ from tfnst.export.requests import (
     request_settings,
 )
 from tfnst.export.served_styles import (
+    DecodedStyles,
     StyleInputs,
     check_styles,
     decode_regions,
     decode_styles,
 )
 from tfnst.ops import color_transfer, pyramid, resizing
+from tfnst.ops.masks import Division
 
 Losses = dict[str, tf.Tensor]  # By their names in a signature's outputs, each [N].
 
@@ -200,14 +202,33 @@ class ServedStyleTransfer(tf.Module):
         division = decode_regions(
             inputs, *tf.unstack(scales[-1, 0]), max_pixels=max_pixels
         )
-        to_paint = in_mode(color_transfer.prepare_content, original)
+        stylized, losses = self._run_blend(
+            in_mode(color_transfer.prepare_content, original),
+            styles,
+            scales,
+            settings,
+            division,
+            has_regions=tf.reduce_any(inputs.region_bytes != ""),
+        )
+        stylized = in_mode(color_transfer.restore_colors, stylized, original)
+        return stylized + division.kept * (original - stylized), losses
 
+    def _run_blend(
+        self,
+        content: tf.Tensor,
+        styles: DecodedStyles,
+        scales: tf.Tensor,
+        settings: RequestSettings,
+        division: Division,
+        *,
+        has_regions: tf.Tensor,
+    ) -> tuple[tf.Tensor, Losses]:
         def run(
             painter: StyleTransferEngine, masks: tf.Tensor | None
         ) -> tuple[tf.Tensor, Losses]:
             return self._run(
                 painter,
-                to_paint,
+                content,
                 styles.pictures.read(0),
                 scales,
                 settings,
@@ -217,15 +238,13 @@ class ServedStyleTransfer(tf.Module):
                 masks,
             )
 
-        # Where there are no regions, the engine without them is faster and gives what
-        # `tfnst.stylize` gives.
-        stylized, losses = tf.cond(
-            tf.reduce_any(inputs.region_bytes != ""),
+        # Without regions, the engine that has none is faster and does what
+        # `tfnst.stylize` does.
+        return tf.cond(
+            has_regions,
             lambda: run(self._engine_of_regions, division.masks),
             lambda: run(self._engine, None),
         )
-        stylized = in_mode(color_transfer.restore_colors, stylized, original)
-        return stylized + division.kept * (original - stylized), losses
 
     def _run(
         self,
