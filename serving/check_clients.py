@@ -32,7 +32,7 @@ from collections.abc import Callable, Iterator
 from PIL import Image
 
 import tfnst
-from tfnst.client.client import StylizeClient
+from tfnst.client import StylizeClient
 from tfnst.server import ModelServer
 
 HERE = pathlib.Path(__file__).parent

@@ -26,19 +26,21 @@ from tensorflow_serving.apis import (
 )
 
 from tests.helpers import ROOT, picture
-from tfnst.client import channels, messages
-from tfnst.client import client as module
-from tfnst.client.client import (
+from tfnst.client import (
     DeadlineError,
     InvalidRequestError,
     ModelNotFoundError,
+    ModelVersionStatus,
     ServerBusyError,
     ServerUnavailableError,
     ServingError,
     StylizeClient,
+    StylizeResponse,
+    channels,
+    messages,
 )
+from tfnst.client import client as module
 from tfnst.client.pictures import encode_picture
-from tfnst.client.responses import ModelVersionStatus, StylizeResponse
 from tfnst.config import StyleTransferConfig
 from tfnst.images.reading import load_image, read_picture
 from tfnst.images.style_images import StyleImage
@@ -538,8 +540,8 @@ def test_an_answer_of_another_model(server, client, change, gave):
     assert type(error.value) is ServingError
     assert error.value.code is None
     assert str(error.value) == (
-        f"The server at {server.target} has the model 'tfnst', but that is no export "
-        f"of tfnst: it gave {gave}"
+        f"The server at {server.target} has the model 'tfnst', but that isn't an "
+        f"export of tfnst: it returned {gave}"
     )
 
 
@@ -709,16 +711,16 @@ ASSERTION = (
             'Serving signature key "serving_default" not found.',
             ModelNotFoundError,
             LookupError,
-            "The server at {target} serves something else as the model 'm', version "
-            '7, no export of tfnst: Serving signature key "serving_default" not found.',
+            "The server at {target} has the model 'm', version 7, but that isn't an "
+            'export of tfnst: Serving signature key "serving_default" not found.',
         ),
         (
             Code.UNAVAILABLE,
             "stopping\nsoon",
             ServerUnavailableError,
             ConnectionError,
-            "No server answers at {target}; check the address, that it runs, and "
-            "whether it wants TLS: stopping soon",
+            "No server answers at {target}; check the address, whether the server is "
+            "running, and whether it requires TLS: stopping soon",
         ),
         (
             Code.RESOURCE_EXHAUSTED,
@@ -925,8 +927,18 @@ def test_waits_no_longer_than_told(server, client, monkeypatch):
         ),
         ({"target": None}, "`target` must be HOST:PORT. Received: None"),
         ({"model": ""}, "`model` must be a text that is not empty. Received: ''"),
-        ({"version": -1}, "`version` must be an integer, 0 or more. Received: -1"),
-        ({"version": "1"}, "`version` must be an integer, 0 or more. Received: '1'"),
+        (
+            {"version": -1},
+            f"`version` must be an integer from 0 to {2**63 - 1}. Received: -1",
+        ),
+        (
+            {"version": "1"},
+            f"`version` must be an integer from 0 to {2**63 - 1}. Received: '1'",
+        ),
+        (
+            {"version": 2**63},
+            f"`version` must be an integer from 0 to {2**63 - 1}. Received: {2**63}",
+        ),
         (
             {"version": 1, "version_label": "a"},
             "`version` must be left out with `version_label`. Received: 1",
@@ -1057,7 +1069,7 @@ def test_tls(tmp_path, mutual):
                 StylizeClient(
                     server.target, timeout=20, max_attempts=1, **options
                 ) as client,
-                pytest.raises(ServerUnavailableError, match="whether it wants TLS"),
+                pytest.raises(ServerUnavailableError, match="whether it requires TLS"),
             ):
                 client.stylize(PNG, PAINTED)
         assert len(server.requests) == 1

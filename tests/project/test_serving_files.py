@@ -24,11 +24,7 @@ from tensorflow_serving.config import model_server_config_pb2
 
 import tfnst
 from tests.helpers import ROOT
-from tfnst.client.client import (
-    ModelNotFoundError,
-    ServerUnavailableError,
-    StylizeClient,
-)
+from tfnst.client import ModelNotFoundError, ServerUnavailableError, StylizeClient
 from tfnst.export.requests import RequestLimits, request_settings
 from tfnst.export.signatures import signature_inputs
 from tfnst.server import ModelServer

@@ -8,7 +8,7 @@ import pytest
 
 import tfnst
 from tests.helpers import TINY, picture
-from tfnst.client.client import DeadlineError, StylizeClient
+from tfnst.client import DeadlineError, StylizeClient
 from tfnst.server import ModelServer
 
 CONTENT, STYLE = picture(60, 80, seed=1), picture(50, 40, seed=2)
