@@ -90,8 +90,8 @@ def test_sliced_wasserstein_refuses_other_channels():
 def test_spread_equals_numpy():
     x = random(3, 4, 5)
     expected = math.sqrt(x.reshape(-1, 5).var(axis=0).sum())
-    np.testing.assert_allclose(measures.spread(x), expected)
-    np.testing.assert_allclose(measures.spread(7 * x + 1), 7 * expected)
+    np.testing.assert_allclose(measures.standard_deviation(x), expected)
+    np.testing.assert_allclose(measures.standard_deviation(7 * x + 1), 7 * expected)
 
 
 def test_cosine_distance():
