@@ -485,8 +485,8 @@ class TestStopping:
             code, text = caller.refused(self.request())
             assert code == Code.RESOURCE_EXHAUSTED
             assert text == (
-                "The server is busy: 1 of at most 1 requests run and 2 of at most 2 "
-                "wait. Try again later."
+                "The server is busy: 1 of at most 1 requests running, 2 of at most 2 "
+                "waiting. Try again later."
             )
             # What needs no run is answered all the same.
             assert caller.states() == {1: "AVAILABLE"}

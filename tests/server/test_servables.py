@@ -373,8 +373,8 @@ class TestRunLimit:
             assert (limit.running, limit.waiting) == (1, 2)
             text = refused(tf.errors.RESOURCE_EXHAUSTED, work, 2)
             assert text == (
-                "The server is busy: 1 of at most 1 requests run and 2 of at most 2 "
-                "wait. Try again later."
+                "The server is busy: 1 of at most 1 requests running, 2 of at most 2 "
+                "waiting. Try again later."
             )
         for thread in threads:
             thread.join(10)
