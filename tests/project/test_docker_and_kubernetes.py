@@ -17,6 +17,7 @@ import yaml
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
 from tests.helpers import ROOT
+from tfnst.cli.command import cli
 
 DOCKER = ROOT / "docker"
 KUBERNETES = ROOT / "serving" / "kubernetes"
@@ -200,7 +201,7 @@ def test_memory_and_time_are_those_of_the_table(documents):
     (threads,) = [a for a in container["args"] if a.startswith("--grpc_max_threads=")]
     runs = int(threads.split("=")[1]) - 1
     idle = float(re.search(r"(\S+) GiB for `tfnst serve`", SERVING_README)[1])
-    pictures = float(re.search(r"12 megapixels \S+ to (\S+) GiB", SERVING_README)[1])
+    pictures = float(re.search(r"12 megapixels take \S+ to (\S+) GiB", SERVING_README)[1])
     limit = float(container["resources"]["limits"]["memory"].removesuffix("Gi"))
     assert idle + runs * (gibibytes + pictures) <= limit
     pod = documents["Deployment"]["spec"]["template"]["spec"]
@@ -258,10 +259,10 @@ def test_commands_of_the_images_are_tfnsts():
     parse(shlex.split(line.split("exec ")[1]))
 
 
-def parse(command):
-    program, name, *arguments = command
+def parse(words):
+    program, name, *arguments = words
     assert program == "tfnst"
-    command.cli.commands[name].make_context(name, arguments)
+    cli.commands[name].make_context(name, arguments)
 
 
 def test_compose_files_name_what_is_there():
