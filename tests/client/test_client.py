@@ -76,10 +76,10 @@ class Server(
     prediction_service_pb2_grpc.PredictionServiceServicer,
     model_service_pb2_grpc.ModelServiceServicer,
 ):
-    """Keeps what it is asked, and answers what it was told to.
+    """Records requests, and gives prepared answers.
 
     Answers are responses, (code, details) or functions of the context; the last one
-    is given again and again.
+    is repeated.
     """
 
     def __init__(self, credentials=None):
@@ -318,7 +318,7 @@ def test_the_server_sees_plain_files_as_load_image_does(mode, format):
 
 
 def sent_all(server):
-    """The inputs of the last request, but for the content image."""
+    """The inputs of the last request except the content image."""
     inputs = {
         name: tf.make_ndarray(proto)
         for name, proto in server.requests[-1].inputs.items()
@@ -575,7 +575,7 @@ def test_the_deadline_fits_the_work(server, client_timeout, call, expected):
     server.answers = [lambda context: answer(losses=(context.time_remaining(), 0, 0))]
     with StylizeClient(server.target, timeout=client_timeout) as client:
         left = client.stylize(PNG, PAINTED, **call).content_loss
-    # On the wire it has few digits, rounded up.
+    # It is sent with few digits, rounded up.
     assert expected - 3 < left < expected * 1.01
 
 
@@ -602,7 +602,7 @@ def test_a_deadline_that_passes(server, client):
     assert len(server.requests) == 1
 
 
-# Repetitions
+# Retries
 
 
 @pytest.mark.parametrize("code", [Code.UNAVAILABLE, Code.RESOURCE_EXHAUSTED])
@@ -611,7 +611,7 @@ def test_repeats_what_may_pass(server, code):
     server.answers = [(code, "not now")] * 3 + [answer(version=9)]
     large = (np.random.default_rng(0).random((400, 400, 3)) * 255).astype(np.uint8)
     with StylizeClient(server.target, timeout=20) as client:
-        # Larger than what gRPC keeps for a repetition by default.
+        # Larger than what gRPC keeps for a retry by default.
         assert client.stylize(large, PAINTED).model_version == 9
     assert len(server.requests) == 4
     assert len(server.requests[0].inputs["content_bytes"].string_val[0]) > 2**18
@@ -810,14 +810,14 @@ def test_an_interrupt_cancels_the_call(server, client):
 
     def wait(context):
         assert context.add_callback(cancelled.set)
-        # Not while gRPC is still at sending, where it may hold its locks.
+        # Not while gRPC is still sending and may hold its locks.
         time.sleep(0.5)
         signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
         cancelled.wait(10)
         return answer()
 
     server.answers = [wait]
-    # A shell has processes in the background ignore the signal, and so would Python.
+    # A shell's background processes ignore the signal, and Python inherits this.
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         with pytest.raises(KeyboardInterrupt):
@@ -926,7 +926,7 @@ def test_waits_no_longer_than_told(server, client, monkeypatch):
             "`target` must be HOST:PORT. Received: 'http://a:8500'",
         ),
         ({"target": None}, "`target` must be HOST:PORT. Received: None"),
-        ({"model": ""}, "`model` must be a text that is not empty. Received: ''"),
+        ({"model": ""}, "`model` must be a non-empty string. Received: ''"),
         (
             {"version": -1},
             f"`version` must be an integer from 0 to {2**63 - 1}. Received: -1",
@@ -945,7 +945,7 @@ def test_waits_no_longer_than_told(server, client, monkeypatch):
         ),
         (
             {"version_label": ""},
-            "`version_label` must be a text that is not empty. Received: ''",
+            "`version_label` must be a non-empty string. Received: ''",
         ),
         (
             {"max_attempts": 6},
@@ -999,7 +999,7 @@ def test_bad_timeouts_of_calls(client, server):
 
 
 def certificate(folder, name, signer=None):
-    """Writes `<name>.crt` and `<name>.key`, signed by `signer` or themselves."""
+    """Writes `<name>.crt` and `<name>.key`, signed by `signer` or self-signed."""
     from cryptography import x509
     from cryptography.hazmat.primitives import hashes, serialization
     from cryptography.hazmat.primitives.asymmetric import ec
@@ -1078,7 +1078,7 @@ def test_tls(tmp_path, mutual):
 
 
 def test_takes_no_tensorflow():
-    # A whole call, too, which takes what is loaded late.
+    # With a whole call, which includes lazy imports.
     code = """
 import json, sys
 from tfnst.client import ServerUnavailableError, StylizeClient

@@ -66,7 +66,7 @@ def test_a_mirrored_style_is_the_same_style():
         tfnst.evaluate(CONTENT, style, CONTENT, **TINY)
         for style in (STYLE, STYLE[:, ::-1])
     )
-    # Not by the network, to which left is not right.
+    # Not by the network, which can tell left from right.
     assert one.color_swd == pytest.approx(other.color_swd, rel=1e-5)
     assert one.high_frequency == pytest.approx(other.high_frequency, rel=1e-5)
 

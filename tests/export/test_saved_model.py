@@ -25,7 +25,7 @@ def base(tmp_path_factory):
 
 
 class Session:
-    """The SavedModel as TensorFlow Serving runs it: fed and fetched by name."""
+    """The SavedModel as TensorFlow Serving runs it: feeding and fetching by name."""
 
     def __init__(self, folder):
         self._graph = tf.Graph()
@@ -57,7 +57,7 @@ def png(array):
 
 
 def in_8_bits(array):
-    """A picture as `png` keeps it."""
+    """A picture as `png` stores it."""
     return (np.floor(array * 255 + 0.5) / 255).astype(np.float32)
 
 
@@ -292,7 +292,7 @@ def test_the_graph_refuses_bad_input(served, inputs, message):
     "shape", [[60, 80, 3], [1, 60, 80, 4], [60], [1, 1, 60, 80, 3]]
 )
 def test_the_graph_refuses_other_ranks(base, shape):
-    # A session of Python's checks shapes itself; the loaded function doesn't.
+    # Python's sessions check shapes themselves; the loaded function doesn't.
     loaded = tf.saved_model.load(str(base / "1"))
     with pytest.raises((tf.errors.InvalidArgumentError, ValueError)):
         check_pictures("content_image", tf.zeros(shape), max_pixels=20_000)
@@ -416,14 +416,14 @@ def assert_only_known_operations(folder):
     nodes = [*graph.node, *(n for f in graph.library.function for n in f.node_def)]
     operations = {node.op for node in nodes}
     assert not {o for o in operations if "PyFunc" in o or "Xla" in o}
-    # The oldest release that setup.cfg allows. A server of an older release than the
-    # one that exports is not what TensorFlow promises, but it knows these.
+    # From the oldest release that setup.cfg allows. TensorFlow doesn't promise that an
+    # older server can load a newer release's model, but it does know these.
     known = (ROOT / "tests" / "tensorflow_2_18_operations.txt").read_text().split()
     functions = {function.signature.name for function in graph.library.function}
     assert operations - functions <= set(known)
-    # XLA is disabled in servers.
+    # Servers have XLA disabled.
     assert not any(f.attr["_XlaMustCompile"].b for f in graph.library.function)
-    # No request writes what another one reads.
+    # No request writes what another reads.
     by_saver = {"AssignVariableOp"}
     outside_saver = {
         node.op
@@ -448,7 +448,7 @@ def test_versions(tmp_path, monkeypatch):
     with pytest.raises(ValueError, match=r"^`version` must be .* Received: 7$"):
         tfnst.export_saved_model(tmp_path, config=TINY, version=7)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["1", "7", "8"]
-    # Written under a name that servers overlook.
+    # Written under names that servers ignore.
     assert all(not folder.name.isdecimal() for folder in made)
 
 

@@ -150,4 +150,4 @@ def _seconds_for(steps: int, size: int) -> float:
 
 def _check_text(name: str, value: Any) -> None:
     if not isinstance(value, str) or not value:
-        raise argument_error(name, "a text that is not empty", repr(value))
+        raise argument_error(name, "a non-empty string", repr(value))

@@ -33,7 +33,7 @@ class Header(NamedTuple):
     refusal: tf.Tensor  # string: what the file must be and what it is; empty if fine
 
 
-@tf.function  # Outside of graphs its loops would take minutes.
+@tf.function(autograph=False)  # Outside of graphs its loops would take minutes.
 def read_header(encoded: tf.Tensor, kind: tf.Tensor) -> Header:
     """The header of a file whose kind is from `find_kind`."""
     readers = (_read_png, _read_jpeg, _read_gif, _read_bmp, _read_webp, _read_nothing)
@@ -243,7 +243,7 @@ def _read_webp(encoded: tf.Tensor) -> Header:
     return Header(width, height, encoded, exif, refusal)
 
 
-@tf.function
+@tf.function(autograph=False)
 def find_chunk(
     encoded: tf.Tensor, tag: bytes, start: int, *, png: bool, last: bytes = b"IEND"
 ) -> tf.Tensor:

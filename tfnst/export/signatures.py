@@ -123,4 +123,6 @@ def _build_signature(
     call.__name__ = name
     # tf.function looks at this in place of the real parameters.
     vars(call)["__signature__"] = signature
-    return tf.function(call, input_signature=[each.spec for each in inputs])
+    return tf.function(
+        call, autograph=False, input_signature=[each.spec for each in inputs]
+    )

@@ -127,7 +127,7 @@ class ModelServer:
             expected = "a directory with versions of a model"
             raise _argument_error("directory", expected, directory)
         if not isinstance(name, str) or not name:
-            raise _argument_error("name", "a text that is not empty", name)
+            raise _argument_error("name", "a non-empty string", name)
         if not poll_seconds > 0:
             raise _argument_error("poll_seconds", "a number above 0", poll_seconds)
         _check_integer("port", port, 0, 65535)
