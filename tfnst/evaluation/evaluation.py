@@ -23,7 +23,7 @@ from tfnst.networks.weight_sources import WeightsInfo, find_weights
 from tfnst.ops import color_spaces, resizing
 
 # Gatys et al., and others after them, optimise the first convolution of each block for
-# the style and one of block 4 or 5 for the content. These layers are none of them.
+# the style and one of block 4 or 5 for the content. These layers are others.
 LAYERS = ("block1_conv2", "block2_conv2", "block3_conv3", "block4_conv3")
 RESOLUTIONS = (256, 128)
 
@@ -47,7 +47,7 @@ class Evaluation:
         content_self_similarity: distance of the self-similarities from the content's.
         color_swd: distance of the colours' distribution from the style's.
         high_frequency: grain, relative to the style's.
-        clipped: share of black and blown-out pixels beyond that of the originals.
+        clipped: share of black and blown-out pixels, minus the originals' own.
         border: how much the picture's border stands out.
         layers: layers whose activations were compared.
         resolutions: long sides in pixels at which they were compared.

@@ -17,7 +17,7 @@ from tfnst.ops.masks import Division, divide_picture, resize_mask
 
 
 class StyleInputs(NamedTuple):
-    """What a request says of its styles, named as in the signature `blend`.
+    """The inputs of a request that describe its styles, named as in `blend`.
 
     As they are sent, the last four may have one value for all styles.
     """
