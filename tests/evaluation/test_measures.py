@@ -29,7 +29,7 @@ def test_gram_distance_of_known_pictures():
     assert measures.gram_distance(f, f) == 0
     np.testing.assert_allclose(measures.gram_distance(shuffled(f), f), 0, atol=1e-12)
     np.testing.assert_allclose(measures.gram_distance(0 * f, f), 1)
-    # Twice the activations are four times the Gram matrix.
+    # Doubling the activations makes the Gram matrix four times as large.
     np.testing.assert_allclose(measures.gram_distance(2 * f, f), 3)
     assert measures.gram_distance(0 * f, 0 * f) == 0
 
@@ -75,7 +75,7 @@ def test_sliced_wasserstein_is_symmetric_seeded_and_blind_to_place_and_number():
     assert distance(x, y) == distance(x, y)
     assert distance(x, y) != distance(x, y, seed=1)
     assert distance(shuffled(x), y) == pytest.approx(distance(x, y), rel=1e-12)
-    # Each vector four times is the same distribution.
+    # Repeating each vector four times doesn't change the distribution.
     fourfold = np.repeat(np.repeat(x, 2, axis=1), 2, axis=2)
     fine = random(1, 30, 30, 4, seed=2)
     assert distance(np.concatenate([fine] * 4), fine) < 0.02
@@ -90,8 +90,8 @@ def test_sliced_wasserstein_refuses_other_channels():
 def test_spread_equals_numpy():
     x = random(3, 4, 5)
     expected = math.sqrt(x.reshape(-1, 5).var(axis=0).sum())
-    np.testing.assert_allclose(measures.spread(x), expected)
-    np.testing.assert_allclose(measures.spread(7 * x + 1), 7 * expected)
+    np.testing.assert_allclose(measures.standard_deviation(x), expected)
+    np.testing.assert_allclose(measures.standard_deviation(7 * x + 1), 7 * expected)
 
 
 def test_cosine_distance():
@@ -127,7 +127,7 @@ def test_self_similarity_distance_equals_numpy():
 def test_self_similarity_is_blind_to_colours_but_not_to_places():
     f = random(1, 6, 6, 8)
     assert measures.self_similarity_distance(f, f) == 0
-    # Other channels, turned and longer, with the same angles between places.
+    # Rotated and scaled activations have the same angles between places.
     turned = 3 * f @ np.linalg.qr(random(8, 8, seed=2))[0]
     np.testing.assert_allclose(
         measures.self_similarity_distance(turned, f), 0, atol=1e-6
@@ -186,7 +186,7 @@ def test_border_contrast_sees_a_frame():
     np.testing.assert_allclose(
         measures.border_contrast(np.full((1, 32, 32, 3), 0.5)), 1
     )
-    # Turned by a quarter or mirrored, it is the same picture.
+    # A quarter turn or a reflection changes nothing.
     turned = framed.transpose(0, 2, 1, 3)[:, ::-1]
     np.testing.assert_allclose(
         measures.border_contrast(turned), measures.border_contrast(framed), rtol=1e-5

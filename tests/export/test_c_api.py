@@ -1,4 +1,4 @@
-"""The export in TensorFlow's C library: what the real server runs, without Python."""
+"""The export in TensorFlow's C library, as the real server runs it: without Python."""
 
 import os
 import pathlib
@@ -19,7 +19,7 @@ from tests.helpers import ROOT, TINY, picture
 from tests.image_files import chunk, claiming_png, encode, png
 
 CONTENT, STYLE = picture(60, 80, seed=1), picture(50, 40, seed=2)
-AN_HOUR = 100_000  # Steps at 64 pixels; more than that, to be exact.
+AN_HOUR = 100_000  # Steps at 64 pixels take at least that long.
 LIMITS = {"max_steps": AN_HOUR, "max_size": 96, "max_pixels": 20_000}
 
 
@@ -86,9 +86,9 @@ def model(tmp_path_factory):
 
 
 def run_calls(model, calls):
-    """Runs calls in a process of the C library; returns what `c_api` writes.
+    """Runs calls in a process with the C library; returns what `c_api` writes.
 
-    The variable TFNST_TEST_LIBRARIES names the folder of another release's library.
+    The variable TFNST_TEST_LIBRARIES can name the folder of another release's library.
     """
     libraries = pathlib.Path(
         os.environ.get("TFNST_TEST_LIBRARIES") or pathlib.Path(tf.__file__).parent
@@ -190,7 +190,7 @@ MANY_BYTES = 200_000_000
 
 
 def changed(data, at, piece):
-    """A file with other bytes from a place on."""
+    """A file with some of its bytes replaced."""
     return data[:at] + piece + data[at + len(piece) :]
 
 
@@ -216,14 +216,14 @@ def claiming_webp():
 
 
 def hidden_png(*chunks, more=b""):
-    """A small picture with more in its file than its pixels."""
+    """A small picture whose file contains more than its pixels."""
     height, width, _ = SMALL.shape
     rows = b"".join(b"\0" + row.tobytes() for row in SMALL)
     return png(width, height, 8, 2, rows + more, *chunks)
 
 
 def hostile_files():
-    """Those that must be refused, and those that may also be let in."""
+    """Files that must be refused, and files that may also be accepted."""
     large = Image.new("1", (10_000, 10_000))
     frames = [Image.new("P", (140, 140), i % 256) for i in range(1000)]
     text = zlib.compress(b"a" * MANY_BYTES, 9)
@@ -264,5 +264,5 @@ def test_hostile_files_cost_no_memory(model):
             assert "`style_bytes` must be an image of at most" in answer.message, name
         else:
             assert answer.code in (c_api.OK, c_api.INVALID_ARGUMENT), name
-        # Decoded, each would take 59 MB or more.
+        # Each would take at least 59 MB if it were decoded.
         assert answer.grown is None or answer.grown < 20 * 2**20, name

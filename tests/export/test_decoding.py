@@ -13,7 +13,7 @@ from tfnst.export.decoding import decode_picture, encode_png
 from tfnst.images.reading import load_image
 from tfnst.images.writing import to_pil
 
-LIMITS = {"name": "content_bytes", "min_side": 16, "max_pixels": 10_000}
+LIMITS = {"name": "content_bytes", "max_pixels": 10_000}
 FORMATS = "an image file (PNG, JPEG, GIF, BMP or WebP)"
 RNG = np.random.default_rng(0)
 RGBA = RNG.integers(0, 256, (40, 51, 4), dtype=np.uint8)
@@ -35,7 +35,7 @@ def noisy_png(depth, colour_type, *chunks):
 
 
 def tiff(orientation, order="<", *, kind=3, count=1, start=8, entries=2):
-    """An EXIF block; only with the defaults it is as it should be."""
+    """An EXIF block; it is valid only with the defaults."""
     mark = {"<": b"II", ">": b"MM"}[order]
     value = struct.pack(
         order + ("HH" if kind == 3 else "I"), orientation, *([0] if kind == 3 else [])
@@ -119,7 +119,7 @@ def first_frame_smaller():
 
 
 def with_scans(count):
-    """A progressive JPEG file with its last scan again and again."""
+    """A progressive JPEG file whose last scan is repeated."""
     data = encode(np.zeros_like(PHOTO), "JPEG", progressive=True)
     scan = data[data.rindex(b"\xff\xc4", 0, data.rindex(b"\xff\xda")) : -2]
     return data[:-2] + scan * (count - data.count(b"\xff\xda")) + data[-2:]
@@ -185,7 +185,7 @@ REFUSALS = {
 
 
 def message(function, encoded):
-    """The line that says what went wrong."""
+    """The message of the error."""
     with pytest.raises(tf.errors.InvalidArgumentError) as caught:
         function(tf.constant(encoded))
     return caught.value.message
@@ -220,7 +220,7 @@ def test_turns_other_files_upright(orientation, kind):
     exif[0x0112] = orientation
     encoded = encode(PHOTO, kind, exif=exif)
     np.testing.assert_array_equal(decode(tf.constant(encoded)), load_image(encoded))
-    if kind == "PNG":  # Behind the pixels.
+    if kind == "PNG":  # After the pixels.
         at = encoded.index(b"eXIf") - 4
         block = encoded[at : at + 12 + struct.unpack(">I", encoded[at : at + 4])[0]]
         encoded = encoded.replace(block, b"")[:-12] + block + encoded[-12:]
@@ -298,7 +298,7 @@ def test_a_file_cut_off_is_refused(kind):
     parts = [] if kind == "gif animated" else [size // 2, 9 * size // 10]
     for length in [*range(1, 60, 3), size // 4, *parts]:
         text = message(decode, encoded[:length])
-        assert "content_bytes" in text  # In the name of the node at least.
+        assert "content_bytes" in text  # At least in the name of the node.
 
 
 def test_the_later_frames_of_a_gif_may_be_cut_off():
@@ -351,7 +351,7 @@ def test_encode_png_undoes_decode_picture():
 
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory):
-    """A folder with a SavedModel."""
+    """The folder of a SavedModel."""
     module = tf.Module()
 
     def serve(content_bytes):
@@ -367,7 +367,7 @@ def exported(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def session(exported):
-    """Runs the SavedModel as servers do: fed and fetched by name."""
+    """Runs the SavedModel as servers do: feeding and fetching by name."""
     graph = tf.Graph()
     session = tf.compat.v1.Session(graph=graph)
     with graph.as_default():

@@ -1,4 +1,4 @@
-"""What docker/ and serving/kubernetes hold: do the files fit together, and tfnst?"""
+"""Whether the files in docker/ and serving/kubernetes fit each other and tfnst."""
 
 import fnmatch
 import json
@@ -27,7 +27,7 @@ OVERLAYS = ["cpu", "gpu"]
 
 
 def instructions(name, stage=None):
-    """[(instruction, its arguments)] of a Dockerfile, or of one of its stages."""
+    """[(instruction, arguments)] of a Dockerfile, or of one of its stages."""
     text = re.sub(r"(?m)^\s*#.*\n", "", (DOCKER / name).read_text())
     lines = text.replace("\\\n", " ").splitlines()
     found = [tuple(line.split(None, 1)) for line in lines if line.strip()]
@@ -45,7 +45,7 @@ def instructions(name, stage=None):
 
 
 def instruction(name, stage, word):
-    """The arguments of the one instruction of this kind in a stage."""
+    """The arguments of a stage's only instruction of this kind."""
     (arguments,) = [rest for kind, rest in instructions(name, stage) if kind == word]
     return arguments
 
@@ -64,7 +64,7 @@ def merge(into, patch):
 
 
 def render(folder):
-    """What `kubectl kustomize` makes of a folder: {kind: document}."""
+    """The result of `kubectl kustomize` for a folder, {kind: document}."""
     plan = yaml.safe_load((folder / "kustomization.yaml").read_text())
     assert set(plan) <= {"apiVersion", "kind", "resources", "images", "patches"}
     documents = {}
@@ -153,7 +153,7 @@ def test_ports(documents):
         assert port["port"] == ports[port["name"]]
     for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
         assert container[probe]["grpc"] == {"port": ports["grpc"]}
-    # Only with it is there something to probe.
+    # Without it, there would be nothing to probe.
     assert "--enable_grpc_healthcheck_service=true" in container["args"]
     annotations = documents["Deployment"]["spec"]["template"]["metadata"]["annotations"]
     assert annotations["prometheus.io/port"] == str(ports["rest"])
@@ -186,7 +186,7 @@ def test_flags(documents):
         assert name in SERVING_README
         if value.startswith("/config/"):
             assert any(f"serving/{value[8:]}" in rest for rest in copied)
-    # The hook before the end of a pod.
+    # The hook before a pod stops.
     (hook,) = container["lifecycle"]["preStop"]["exec"]["command"]
     assert any(rest.endswith(f"/bin/{hook}") for rest in copied)
 
@@ -201,7 +201,9 @@ def test_memory_and_time_are_those_of_the_table(documents):
     (threads,) = [a for a in container["args"] if a.startswith("--grpc_max_threads=")]
     runs = int(threads.split("=")[1]) - 1
     idle = float(re.search(r"(\S+) GiB for `tfnst serve`", SERVING_README)[1])
-    pictures = float(re.search(r"12 megapixels \S+ to (\S+) GiB", SERVING_README)[1])
+    pictures = float(
+        re.search(r"12 megapixels take \S+ to (\S+) GiB", SERVING_README)[1]
+    )
     limit = float(container["resources"]["limits"]["memory"].removesuffix("Gi"))
     assert idle + runs * (gibibytes + pictures) <= limit
     pod = documents["Deployment"]["spec"]["template"]["spec"]
@@ -244,7 +246,7 @@ def test_copied_files_are_in_the_build_context(name):
 
 
 def test_commands_of_the_images_are_tfnsts():
-    """Parses what the images and the compose file run, as `tfnst` does."""
+    """Parses the commands of the images and the compose file, as `tfnst` does."""
     entry = json.loads(instruction("Dockerfile", "AS server", "ENTRYPOINT"))
     arguments = json.loads(instruction("Dockerfile", "AS server", "CMD"))
     parse(entry + arguments)
@@ -259,8 +261,8 @@ def test_commands_of_the_images_are_tfnsts():
     parse(shlex.split(line.split("exec ")[1]))
 
 
-def parse(command):
-    program, name, *arguments = command
+def parse(words):
+    program, name, *arguments = words
     assert program == "tfnst"
     cli.commands[name].make_context(name, arguments)
 
@@ -280,7 +282,7 @@ def test_compose_files_name_what_is_there():
     for argument in services["client"]["command"]:
         if argument.startswith("/images/"):
             assert (DOCKER / samples / argument.removeprefix("/images/")).is_file()
-    # Arguments of builds are declared there.
+    # Build arguments are declared in the Dockerfile.
     gpu = yaml.safe_load((DOCKER / "compose.gpu.yaml").read_text())["services"]
     for name, service in gpu.items():
         dockerfile = services[name]["build"]["dockerfile"].removeprefix("docker/")
@@ -295,7 +297,7 @@ def test_compose_files_name_what_is_there():
 @pytest.mark.parametrize("status", ["SERVING", "NOT_SERVING", "UNAVAILABLE"])
 def test_health_check(status):
     with socket.socket() as taken:
-        # Without listen(), so that connections are refused.
+        # Without listen(), connections are refused.
         taken.bind(("127.0.0.1", 0))
         port = taken.getsockname()[1]
         server = grpc.server(futures.ThreadPoolExecutor(1))

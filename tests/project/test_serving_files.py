@@ -1,4 +1,4 @@
-"""What serving/ holds for operators of tensorflow_model_server."""
+"""The files in serving/ for operators of tensorflow_model_server."""
 
 import inspect
 import json
@@ -24,12 +24,9 @@ from tensorflow_serving.config import model_server_config_pb2
 
 import tfnst
 from tests.helpers import ROOT
-from tfnst.client.client import (
-    ModelNotFoundError,
-    ServerUnavailableError,
-    StylizeClient,
-)
-from tfnst.export.served_model import ServedStyleTransfer
+from tfnst.client import ModelNotFoundError, ServerUnavailableError, StylizeClient
+from tfnst.export.requests import RequestLimits, request_settings
+from tfnst.export.signatures import signature_inputs
 from tfnst.server import ModelServer
 
 SERVING = ROOT / "serving"
@@ -37,7 +34,7 @@ README = (SERVING / "README.md").read_text()
 
 
 def message_class(name, **fields):
-    """A message of tensorflow_serving/config that no package brings."""
+    """A message of tensorflow_serving/config that no package contains."""
     types = descriptor_pb2.FieldDescriptorProto.Type
     file = descriptor_pb2.FileDescriptorProto(name=f"{name}.proto", syntax="proto3")
     message = file.message_type.add(name=name)
@@ -53,7 +50,7 @@ def test_models_config():
     config = model_server_config_pb2.ModelServerConfig()
     text_format.Parse(text, config)
     (model,) = config.model_config_list.config
-    assert model.name == "tfnst"  # As clients ask for.
+    assert model.name == "tfnst"  # The clients' default.
     assert model.base_path.startswith("/")
     assert model.model_platform == "tensorflow"
     assert model.model_version_policy.latest.num_versions == 2
@@ -85,7 +82,7 @@ def test_monitoring_config():
 
 @pytest.fixture(scope="module")
 def certificates(tmp_path_factory):
-    """The folder that the script makes."""
+    """The folder of certificates made by the script."""
     if not (shutil.which("sh") and shutil.which("openssl")):
         pytest.skip("there is no sh or no openssl")
     folder = tmp_path_factory.mktemp("tls") / "certificates"
@@ -128,7 +125,7 @@ def test_certificates_work(certificates, tmp_path):
     with server:
         for host in ("localhost", "127.0.0.1"):
             target = f"{host}:{server.port}"
-            # It has no model, which it tells whom it knows.
+            # It has no model, but only says so to clients that it trusts.
             with (
                 StylizeClient(target, **known) as client,
                 pytest.raises(ModelNotFoundError),
@@ -197,7 +194,7 @@ def test_prediction_proto_is_a_part_of_the_real_interface():
     ):
         add(module.DESCRIPTOR.message_types_by_name[name])
 
-    # An enum is a number on the wire, and so is this one's.
+    # An enum is sent as a number, which is what this one declares.
     theirs["StatusProto"].remove(("error_code", 1, "", "Code"))
     theirs["StatusProto"].add(("error_code", 1, "", "int32"))
     assert {name: fields - theirs[name] for name, fields in mine.items()} == {
@@ -218,18 +215,26 @@ def test_prediction_proto_is_a_part_of_the_real_interface():
 
 
 def json_of_printf(word):
-    """The JSON that a block of the README prints, the files left out."""
+    """The JSON printed by a block of the README, without the files."""
     for block in re.findall(r"```sh\n(.*?)```", README, re.DOTALL):
         if block.startswith("printf") and word in block:
             return json.loads(re.match(r"printf '([^']*)'", block)[1])
     raise AssertionError(word)
 
 
+def inputs_of(signature, config):
+    """The names of a signature's inputs, in order."""
+    limits = RequestLimits(max_steps=1000, max_size=2048, max_pixels=2**25)
+    settings = request_settings(config, limits)
+    inputs = signature_inputs(settings, preserve_color=config.preserve_color)
+    return [each.name for each in inputs[signature]]
+
+
 def test_rest_requests_bring_every_input():
     request = json_of_printf("curl -s")
-    signatures = inspect.getsource(ServedStyleTransfer.signatures)
-    assert f"def {request['signature_name']}(" in signatures
     config = tfnst.StyleTransferConfig()
+    expected = inputs_of(request["signature_name"], config)
+    assert set(request["inputs"]) == set(expected)
     defaults = {**config.to_dict(), **config.loss_weights()}
     settings = request["inputs"]
     for name in ("content_bytes", "style_bytes"):
@@ -246,10 +251,7 @@ def test_rest_requests_bring_every_input():
 
 
 def test_the_inputs_of_blend_are_listed():
-    signatures = inspect.getsource(ServedStyleTransfer.signatures)
-    definition = signatures[signatures.index("def blend(") :]
-    definition = definition[: definition.index("):")]
-    inputs = re.findall(r"^ +(\w+)(?:=|,$)", definition, re.MULTILINE)
+    inputs = inputs_of("blend", tfnst.StyleTransferConfig())
     table = README[README.index("| input | type |") :].split("\n\n")[0]
     listed = re.findall(r"^\| `(\w+)` ", table, re.MULTILINE)
     assert inputs[: len(listed)] == listed

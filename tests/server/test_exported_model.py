@@ -1,4 +1,4 @@
-"""A real export behind the embedded server: how its runs are ended."""
+"""A real export in the embedded server: how its runs end."""
 
 import time
 from concurrent import futures
@@ -8,11 +8,11 @@ import pytest
 
 import tfnst
 from tests.helpers import TINY, picture
-from tfnst.client.client import DeadlineError, StylizeClient
+from tfnst.client import DeadlineError, StylizeClient
 from tfnst.server import ModelServer
 
 CONTENT, STYLE = picture(60, 80, seed=1), picture(50, 40, seed=2)
-AN_HOUR = {"size": 256, "steps": 100_000}  # Rather more, on two cores.
+AN_HOUR = {"size": 256, "steps": 100_000}  # Longer than that, on two cores.
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +27,7 @@ def target(tmp_path_factory):
 
 
 def cpu_seconds(seconds):
-    """What this process, and so the server in it, uses within some seconds."""
+    """CPU seconds that this process, and so the server in it, uses meanwhile."""
     start = time.process_time()
     time.sleep(seconds)
     return time.process_time() - start
@@ -42,7 +42,7 @@ def test_a_deadline_ends_an_hours_work(target):
         seconds = time.monotonic() - start
     assert caught.value.code == grpc.StatusCode.DEADLINE_EXCEEDED
     assert 4.9 < seconds < 6
-    # The answer may come from the client's side; what counts is that the work ends.
+    # The client itself may have answered; what matters is that the work ends.
     time.sleep(max(0, 6 - seconds))
     assert cpu_seconds(1) < 0.2
 

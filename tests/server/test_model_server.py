@@ -33,13 +33,13 @@ from tensorflow_serving.apis import (
 from tests import toys
 from tfnst.server import ModelServer
 
-AN_HOUR = 2_000_000_000  # Steps of the toy's loop; days, to be exact.
+AN_HOUR = 2_000_000_000  # Steps of the toy's loop; they would take days.
 Code = grpc.StatusCode
 State = get_model_status_pb2.ModelVersionStatus
 
 
 class Caller:
-    """The stubs of a server, each call with a time limit."""
+    """Calls a server's methods, each with a time limit."""
 
     def __init__(self, channel):
         prediction = prediction_service_pb2_grpc.PredictionServiceStub(channel)
@@ -102,7 +102,7 @@ def reload_request(base, text="", name="toy"):
 
 
 def until(condition, seconds=20):
-    """Waits for something that takes an unknown short time."""
+    """Waits for something that takes an unknown, short time."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         if condition():
@@ -112,12 +112,12 @@ def until(condition, seconds=20):
 
 
 def answering(caller):
-    """The version that answers a request for none in particular."""
+    """The version that answers a request without a version."""
     return caller(toys.predict_request(a=[1], b=[1])).model_spec.version.value
 
 
 def idle_cpu(seconds=0.5):
-    """CPU seconds that this process uses while nobody asks it for anything."""
+    """CPU seconds that this process uses without any requests."""
     start = time.process_time()
     time.sleep(seconds)
     return time.process_time() - start
@@ -148,7 +148,7 @@ def base(tmp_path, model):
 
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory, model):
-    """A server that no test changes, with room for all requests at once."""
+    """A server that no test changes, with room for many requests at once."""
     base = str(tmp_path_factory.mktemp("shared"))
     toys.publish(model, base, 1)
     with running(base, max_concurrent=8) as (server, caller):
@@ -316,7 +316,7 @@ ROWS = {
     ),
 }
 
-# Each request is wrong in two ways; the one that is checked first is told.
+# Each request is wrong in two ways; the error names the one that is checked first.
 ORDER = {
     "model before signature": (toys.predict_request("s", name="m"), "Servable not"),
     "signature before inputs": (toys.predict_request("s", q=[1]), "Serving sign"),
@@ -433,7 +433,7 @@ class TestPredict:
         assert response.model_spec.version.value == 1
         signatures = get_model_metadata_pb2.SignatureDefMap()
         assert response.metadata["signature_def"].Unpack(signatures)
-        # The file itself, in a graph of protos that knows nothing of the loader.
+        # Read from the file itself, without the loader.
         from tensorflow.core.protobuf import saved_model_pb2
 
         with open(os.path.join(model, "saved_model.pb"), "rb") as file:
@@ -485,10 +485,10 @@ class TestStopping:
             code, text = caller.refused(self.request())
             assert code == Code.RESOURCE_EXHAUSTED
             assert text == (
-                "The server is busy: 1 of at most 1 requests run and 2 of at most 2 "
-                "wait. Try again later."
+                "The server is busy: 1 of at most 1 requests running, 2 of at most 2 "
+                "waiting. Try again later."
             )
-            # What needs no run is answered all the same.
+            # Requests that need no run are still answered.
             assert caller.states() == {1: "AVAILABLE"}
             with pytest.raises(grpc.RpcError) as caught:
                 third.result(30)
@@ -589,7 +589,7 @@ class TestVersions:
             assert status.error_code == tf.errors.NOT_FOUND
             assert "SavedModel file does not exist" in status.error_message
             assert answering(caller) == 1
-            # Copied file by file, it is tried again.
+            # It is tried again after it was copied file by file.
             shutil.copytree(model, broken, dirs_exist_ok=True)
             assert until(lambda: caller.states() == {1: "END", 2: "AVAILABLE"})
 
@@ -771,7 +771,7 @@ class TestOperation:
             ),
             ({"max_queue": -1}, "`max_queue` must be an integer from 0 to 10000"),
             ({"poll_seconds": 0}, "`poll_seconds` must be a number above 0"),
-            ({"name": ""}, "`name` must be a text that is not empty"),
+            ({"name": ""}, "`name` must be a non-empty string"),
             ({"certificate": "x"}, "`certificate` must be given with `private_key`"),
             ({"client_ca": "x"}, "`client_ca` must be given with `certificate`"),
         ],
@@ -791,7 +791,7 @@ class TestOperation:
 
 
 class TestSignals:
-    """The server as a process of its own."""
+    """The server in a separate process."""
 
     SCRIPT = (
         "import logging, sys; from tfnst.server import serve;"

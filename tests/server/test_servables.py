@@ -11,7 +11,7 @@ from tfnst.server import tensors
 from tfnst.server.runs import Cancellation, RunLimit, StatusError
 from tfnst.server.servables import Servable
 
-AN_HOUR = 2_000_000_000  # Steps of the toy's loop; days, to be exact.
+AN_HOUR = 2_000_000_000  # Steps of the toy's loop; they would take days.
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +40,7 @@ def refused(code, function, *args, **kwargs):
 
 
 def idle_cpu(seconds=0.5):
-    """CPU seconds that this process uses while nobody asks it for anything."""
+    """CPU seconds that this process uses without any requests."""
     start = time.process_time()
     time.sleep(seconds)
     return time.process_time() - start
@@ -73,7 +73,7 @@ class TestTensors:
             np.testing.assert_array_equal(result, array)
             assert result.shape == array.shape
             assert result.dtype == array.dtype
-        # What tf.make_tensor_proto makes of it can be read too.
+        # The output of tf.make_tensor_proto can be read too.
         dtype = tf.string if array.dtype == object else array.dtype
         proto = tf.make_tensor_proto(array, dtype)
         assert tensors.is_valid(proto)
@@ -199,7 +199,7 @@ class TestRun:
         assert 0.4 < time.monotonic() - start < 1.5
         timer.join()
         assert idle_cpu() < 0.1
-        # Nothing of it is left for the runs that follow in any of the slots.
+        # Nothing is left over for later runs in any of the slots.
         for _ in range(9):
             assert run(servable, "loop", start=[4])["result"].tolist() == [4]
 
@@ -257,7 +257,7 @@ class TestRun:
         assert results[0]["result"].tolist() == [7]
 
     def test_cancel_while_every_thread_is_in_a_loop(self, servable):
-        # There were two threads for everything on two cores, and no way in.
+        # With one pool, two cores had two threads for everything, and none was free.
         cancellation, errors = Cancellation(), []
 
         def work():
@@ -373,8 +373,8 @@ class TestRunLimit:
             assert (limit.running, limit.waiting) == (1, 2)
             text = refused(tf.errors.RESOURCE_EXHAUSTED, work, 2)
             assert text == (
-                "The server is busy: 1 of at most 1 requests run and 2 of at most 2 "
-                "wait. Try again later."
+                "The server is busy: 1 of at most 1 requests running, 2 of at most 2 "
+                "waiting. Try again later."
             )
         for thread in threads:
             thread.join(10)

@@ -1,4 +1,4 @@
-"""A gRPC client for servers of the exported model; it loads no TensorFlow."""
+"""A gRPC client for servers of the exported model. It doesn't load TensorFlow."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ _MODULES = {
     "DeadlineError": "tfnst.client.errors",
     "InvalidRequestError": "tfnst.client.errors",
     "ModelNotFoundError": "tfnst.client.errors",
-    "ModelVersionStatus": "tfnst.client.client",
+    "ModelVersionStatus": "tfnst.client.responses",
     "ServerBusyError": "tfnst.client.errors",
     "ServerUnavailableError": "tfnst.client.errors",
     "ServingError": "tfnst.client.errors",
     "StylizeClient": "tfnst.client.client",
-    "StylizeResponse": "tfnst.client.client",
+    "StylizeResponse": "tfnst.client.responses",
 }
 
 __getattr__, __dir__ = lazy_names(__name__, _MODULES)

@@ -8,11 +8,14 @@ from typing import Any
 
 import grpc
 
+from tfnst.checks import argument_error
+
 _FIRST_BACKOFF = 1.0
+_Path = str | os.PathLike[str]
 
 
 def channel_options(max_attempts: int) -> list[tuple[str, Any]]:
-    """Options of a channel that tries a call so many times, 1 to 5."""
+    """Options of a channel that tries each call up to `max_attempts` times, 1 to 5."""
     method = {
         "name": [{"service": "tensorflow.serving.PredictionService"}],
         "retryPolicy": {
@@ -24,8 +27,8 @@ def channel_options(max_attempts: int) -> list[tuple[str, Any]]:
         },
     }
     service = {
-        # Where a name stands for several servers, each gets its share of the calls;
-        # else all go to the first one, for as long as the channel lives.
+        # If a name stands for several servers, each gets its share of the calls. By
+        # default the first one would get all of them.
         "loadBalancingConfig": [{"round_robin": {}}],
         "methodConfig": [method],
     }
@@ -34,11 +37,11 @@ def channel_options(max_attempts: int) -> list[tuple[str, Any]]:
         ("grpc.max_receive_message_length", -1),
         ("grpc.enable_retries", int(max_attempts > 1)),
         ("grpc.service_config", json.dumps(service)),
-        # Pictures are larger than the 256 KiB that gRPC else keeps for a repetition.
+        # By default gRPC keeps 256 KiB for a retry; pictures are larger.
         ("grpc.per_rpc_retry_buffer_size", 2**31 - 1),
         ("grpc.max_reconnect_backoff_ms", 2000),
-        # A server that is gone without a word is noticed in a run of hours. Servers
-        # drop clients that ask more often than each 5 minutes.
+        # Notices a server that vanishes during a run of hours. Servers drop clients
+        # that ping more often than every 5 minutes.
         ("grpc.keepalive_time_ms", 310_000),
         ("grpc.keepalive_timeout_ms", 20_000),
         ("grpc.http2.max_pings_without_data", 0),
@@ -48,25 +51,30 @@ def channel_options(max_attempts: int) -> list[tuple[str, Any]]:
 def open_channel(
     target: str,
     options: list[tuple[str, Any]],
-    root_certificates: Any,
-    client_certificate: Any,
-    client_key: Any,
+    *,
+    root_certificates: _Path | None = None,
+    client_certificate: _Path | None = None,
+    client_key: _Path | None = None,
 ) -> grpc.Channel:
-    """A channel to `host:port`; with TLS where there is a path of certificates.
+    """A channel to a server, over TLS if `root_certificates` is given.
+
+    Args:
+        target: `"host:port"`, or another name that gRPC understands.
+        options: from `channel_options`.
+        root_certificates: PEM file, as the next two.
+        client_certificate: for mutual TLS.
+        client_key: key of `client_certificate`.
 
     Raises:
-        ValueError: for certificates that don't go together or are none.
+        ValueError: when the files don't go together, or one isn't a PEM file.
         OSError: when one can't be read.
     """
     if (client_certificate is None) != (client_key is None):
-        given = (client_certificate, client_key)
-        raise ValueError(
-            f"`client_certificate` must be given with `client_key`. Received: {given!r}"
-        )
+        received = repr((client_certificate, client_key))
+        raise argument_error("client_certificate", "given with `client_key`", received)
     if client_key is not None and root_certificates is None:
-        raise ValueError(
-            "`root_certificates` must be given with `client_certificate`. "
-            "Received: None"
+        raise argument_error(
+            "root_certificates", "given with `client_certificate`", "None"
         )
     if root_certificates is None:
         return grpc.insecure_channel(target, options)
@@ -78,11 +86,11 @@ def open_channel(
     return grpc.secure_channel(target, credentials, options)
 
 
-def _read_pem(name: str, path: Any) -> bytes | None:
+def _read_pem(name: str, path: _Path | None) -> bytes | None:
     if path is None:
         return None
     with open(path, "rb") as file:
         data = file.read()
     if b"-----BEGIN " not in data:
-        raise ValueError(f"`{name}` must be a PEM file. Received: {os.fspath(path)!r}")
+        raise argument_error(name, "a PEM file", repr(os.fspath(path)))
     return data

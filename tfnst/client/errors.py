@@ -1,16 +1,16 @@
-"""What can go wrong between a client and a server, in words for people."""
+"""What can go wrong between a client and a server."""
 
 from __future__ import annotations
 
 import grpc
 
-_DETAILS = 500  # Characters of a server's text that a message shows.
+_DETAILS = 500  # Characters of the server's text that a message shows.
 
 
 class ServingError(RuntimeError):
-    """What a call to a server ended with, if not with a picture ::
+    """A call to a server that failed ::
 
-        ServingError (a RuntimeError): any other code, or an answer that is no picture
+        ServingError (a RuntimeError): any other code, or an answer without a picture
          +- InvalidRequestError (a ValueError): INVALID_ARGUMENT
          +- ModelNotFoundError (a LookupError): NOT_FOUND, FAILED_PRECONDITION
          +- ServerBusyError: RESOURCE_EXHAUSTED
@@ -18,8 +18,9 @@ class ServingError(RuntimeError):
          +- DeadlineError (a TimeoutError): DEADLINE_EXCEEDED
 
     Attributes:
-        code: `grpc.StatusCode`, or None where the server answered, but no picture.
-        details: the server's own text, whole; the message has one line of it.
+        code: `grpc.StatusCode`; None where there is none, as when the server's answer
+            has no picture.
+        details: the server's whole text, of which the message shows one line.
     """
 
     code: grpc.StatusCode | None = None
@@ -35,31 +36,31 @@ class ModelNotFoundError(ServingError, LookupError):
 
 
 class ServerBusyError(ServingError):
-    """The server's queue is full, or its memory."""
+    """The server's queue or memory is full."""
 
 
 class ServerUnavailableError(ServingError, ConnectionError):
-    """No server answers, or it is about to stop."""
+    """No server answers, or the server is about to stop."""
 
 
 class DeadlineError(ServingError, TimeoutError):
     """The time ran out."""
 
 
-ERRORS = {
+_ERRORS = {
     grpc.StatusCode.INVALID_ARGUMENT: (
         InvalidRequestError,
         "The server at {target} refuses the request: {details}",
     ),
     grpc.StatusCode.NOT_FOUND: (
         ModelNotFoundError,
-        "The server at {target} does not serve {model}; check the name and "
-        "the version: {details}",
+        "The server at {target} does not serve {model}; check the name and the "
+        "version: {details}",
     ),
     grpc.StatusCode.FAILED_PRECONDITION: (
         ModelNotFoundError,
-        "The server at {target} serves something else as {model}, no export of "
-        "tfnst: {details}",
+        "The server at {target} has {model}, but that isn't an export of tfnst: "
+        "{details}",
     ),
     grpc.StatusCode.RESOURCE_EXHAUSTED: (
         ServerBusyError,
@@ -68,8 +69,8 @@ ERRORS = {
     ),
     grpc.StatusCode.UNAVAILABLE: (
         ServerUnavailableError,
-        "No server answers at {target}; check the address, that it runs, and whether "
-        "it wants TLS: {details}",
+        "No server answers at {target}; check the address, whether the server is "
+        "running, and whether it requires TLS: {details}",
     ),
     grpc.StatusCode.DEADLINE_EXCEEDED: (
         DeadlineError,
@@ -79,8 +80,37 @@ ERRORS = {
 }
 
 
+_OTHER_ERROR = (ServingError, "The server at {target} failed with {code}: {details}")
+
+
+def error_of_call(
+    error: grpc.RpcError, *, target: str, model: str, timeout: float
+) -> ServingError:
+    """The error to raise for a call that failed.
+
+    Args:
+        error: what gRPC raised; a `grpc.Call`, too.
+        target: the server's address.
+        model: what the message calls the model.
+        timeout: seconds that the call had.
+    """
+    code, details = error.code(), error.details() or ""
+    kind, message = _ERRORS.get(code, _OTHER_ERROR)
+    failure = kind(
+        message.format(
+            target=target,
+            model=model,
+            timeout=timeout,
+            code=code.name,
+            details=one_line(details or "it gives no reason"),
+        )
+    )
+    failure.code, failure.details = code, details
+    return failure
+
+
 def one_line(details: str) -> str:
-    """A server's text without what only TensorFlow's developers understand."""
+    """A server's text in one line, without the names of TensorFlow's nodes."""
     text = " ".join(details.split("[[{{")[0].split())
     _, found, assertion = text.partition("assertion failed: [")
     if found:

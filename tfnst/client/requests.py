@@ -1,46 +1,153 @@
-"""What a request to a server holds, and how long it may take."""
+"""What a client sends: the model it asks for, the settings and the pictures."""
 
 from __future__ import annotations
 
-from typing import Any
+import dataclasses
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
-from tfnst.client.messages import (
-    FLOAT,
-    STRING,
-    add_input,
-)
+from tfnst.checks import argument_error, check_integer
+from tfnst.client.messages import FLOAT, INT32, STRING, add_input, messages
 from tfnst.client.pictures import encode_mask, encode_picture
-from tfnst.images.style_images import StyleImage
+from tfnst.config import StyleTransferConfig
+from tfnst.images.metadata import PictureInfo
+from tfnst.images.style_images import StyleImage, style_images
 
-_INTEGERS = ("steps", "size", "seed")
-
-
+_TYPES = {
+    "steps": INT32,
+    "size": INT32,
+    "seed": INT32,
+    "content_weight": FLOAT,
+    "style_weight": FLOAT,
+    "total_variation_weight": FLOAT,
+    "learning_rate": FLOAT,
+    "preserve_color": STRING,
+}
 _BASE_SECONDS, _SECONDS_PER_MEGAPIXEL_STEP = 60.0, 100.0
-
-
 _LONGEST_SECONDS = 7 * 24 * 3600.0
 
 
-def is_one_picture(parts: list[StyleImage]) -> bool:
-    """Whether a style is a picture and nothing else."""
-    first, *others = parts
+@dataclasses.dataclass(frozen=True)
+class ModelChoice:
+    """The model that a client asks for; see StylizeClient.
+
+    Raises:
+        ValueError: when a field is out of range, or both `version` and
+            `version_label` are given.
+    """
+
+    model: str
+    version: int | None = None
+    version_label: str | None = None
+
+    def __post_init__(self) -> None:
+        _check_text("model", self.model)
+        if self.version is not None:
+            if self.version_label is not None:
+                raise argument_error(
+                    "version", "left out with `version_label`", repr(self.version)
+                )
+            check_integer("version", self.version, 0, 2**63 - 1)
+        if self.version_label is not None:
+            _check_text("version_label", self.version_label)
+
+    def __str__(self) -> str:
+        """What error messages call it."""
+        text = f"the model {self.model!r}"
+        if self.version is not None:
+            text += f", version {self.version}"
+        if self.version_label is not None:
+            text += f", label {self.version_label!r}"
+        return text
+
+    def spec(self) -> dict[str, Any]:
+        """The fields of its ModelSpec."""
+        fields: dict[str, Any] = {"name": self.model}
+        if self.version is not None:
+            fields["version"] = {"value": self.version}
+        if self.version_label is not None:
+            fields["version_label"] = self.version_label
+        return fields
+
+
+class Request(NamedTuple):
+    """A request for a picture.
+
+    Attributes:
+        message: a PredictRequest.
+        info: metadata of the content image, for the painted picture.
+        seconds: how long the server may take by default.
+    """
+
+    message: Any
+    info: PictureInfo
+    seconds: float
+
+
+def build_request(
+    model: ModelChoice,
+    content_image: Any,
+    style_image: Any,
+    settings: Mapping[str, Any],
+) -> Request:
+    """The request of a call to `StylizeClient.stylize`.
+
+    Args:
+        model: the model to ask for.
+        content_image: as `stylize` takes it.
+        style_image: as `content_image`.
+        settings: all of `stylize`'s settings; None leaves one to the server.
+
+    Raises:
+        ValueError: for bad settings or pictures.
+        OSError: for files that can't be read.
+    """
+    given = {name: value for name, value in settings.items() if value is not None}
+    config = StyleTransferConfig(**given)
+    if given.pop("style_strength", None) is not None:
+        # Servers only know the weights that it stands for.
+        for name in ("style_weight", "total_variation_weight"):
+            given.setdefault(name, config.loss_weights()[name])
+    message = messages["PredictRequest"](model_spec=model.spec())
+    content, info = encode_picture(content_image, name="content_image")
+    add_input(message, "content_bytes", STRING, content)
+    styles = style_images(style_image)
+    if "preserve_color" in given or not _is_one_picture(styles):
+        message.model_spec.signature_name = "blend"
+        _add_styles(message, styles)
+    else:
+        style, _ = encode_picture(styles[0].image, name="style_image")
+        add_input(message, "style_bytes", STRING, style)
+    for name, value in given.items():
+        value = value.encode() if isinstance(value, str) else value
+        add_input(message, name, _TYPES[name], value)
+    return Request(message, info, _seconds_for(config.steps, config.size))
+
+
+def _is_one_picture(styles: list[StyleImage]) -> bool:
+    """Whether a style is a single picture without scale, mask or region."""
+    first, *others = styles
     return not others and first.scale == 1 and first.mask is first.region is None
 
 
-def add_styles(request: Any, parts: list[StyleImage]) -> None:
-    """Adds the inputs of the signature `blend` that belong to styles."""
-    files = [encode_picture(part.image, name="style_image")[0] for part in parts]
-    add_input(request, "style_bytes", STRING, rank=1, string_val=files)
-    for name in ("weight", "scale"):
-        values = [getattr(part, name) for part in parts]
-        add_input(request, f"style_{name}s", FLOAT, rank=1, float_val=values)
+def _add_styles(message: Any, styles: list[StyleImage]) -> None:
+    """Adds the inputs of the signature `blend` that describe the styles."""
+    files = [encode_picture(style.image, name="style_image")[0] for style in styles]
+    add_input(message, "style_bytes", STRING, files)
+    add_input(message, "style_weights", FLOAT, [style.weight for style in styles])
+    add_input(message, "style_scales", FLOAT, [style.scale for style in styles])
     for name in ("mask", "region"):
-        masks = [getattr(part, name) for part in parts]
-        values = [b"" if m is None else encode_mask(m, name=name) for m in masks]
-        add_input(request, f"{name}_bytes", STRING, rank=1, string_val=values)
+        masks = [getattr(style, name) for style in styles]
+        files = [b"" if m is None else encode_mask(m, name=name) for m in masks]
+        add_input(message, f"{name}_bytes", STRING, files)
 
 
-def seconds_for(steps: int, size: int) -> float:
+def _seconds_for(steps: int, size: int) -> float:
     """How long a run may take; see StylizeClient."""
     seconds = _BASE_SECONDS + _SECONDS_PER_MEGAPIXEL_STEP * size**2 * steps / 1e6
     return min(seconds, _LONGEST_SECONDS)
+
+
+def _check_text(name: str, value: Any) -> None:
+    if not isinstance(value, str) or not value:
+        raise argument_error(name, "a non-empty string", repr(value))

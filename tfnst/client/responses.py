@@ -1,37 +1,46 @@
-"""What a server answers."""
+"""What a server answers: the painted picture, or the state of its versions."""
 
 from __future__ import annotations
 
 import dataclasses
 import io
 import os
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from PIL import Image
 
+from tfnst.client.errors import ServingError
+from tfnst.client.messages import STATES, read_floats
 from tfnst.images import metadata, writing
 
 
 class ModelVersionStatus(NamedTuple):
-    """How a version of the model is: `"AVAILABLE"`, `"LOADING"`, `"END"`, ..."""
+    """The state of a version of the model.
+
+    Attributes:
+        version: its number.
+        state: `"START"`, `"LOADING"`, `"AVAILABLE"`, `"UNLOADING"` or `"END"`.
+        error: why it couldn't be loaded; empty if it could.
+    """
 
     version: int
     state: str
-    error: str  # Empty where there is none.
+    error: str
 
 
 @dataclasses.dataclass(frozen=True)
 class StylizeResponse:
-    """What a server answered.
+    """A painted picture from a server.
 
     Attributes:
         image_bytes: the stylized image, a PNG file.
         content_loss: unweighted content loss of the last step.
         style_loss: unweighted style loss of the last step.
-        total_loss: weighted sum of all losses of the last step.
-        model_version: version of the model that painted it.
-        info: what the content image's file held beside its colours, for the
-            picture's: alpha, Exif, resolution; see `tfnst.images.metadata.PictureInfo`.
+        total_loss: weighted sum of the losses of the last step.
+        model_version: version of the model that painted the picture.
+        info: what the content image's file held besides its colours, to be kept in
+            the picture's: alpha, Exif, resolution; see
+            `tfnst.images.metadata.PictureInfo`.
     """
 
     image_bytes: bytes = dataclasses.field(repr=False)
@@ -57,14 +66,13 @@ class StylizeResponse:
         quality: int = 95,
         keep_gps: bool = False,
     ) -> None:
-        """Writes the picture, with what `info` holds.
+        """Writes the picture and `info` to a file.
 
         Args:
-            path: of the file: PNG, JPEG, WebP or TIFF by suffix.
-            name: what errors call the path. Default `"path"`.
+            path: of the file; its suffix decides: PNG, JPEG, WebP or TIFF.
+            name: what error messages call the path. Default `"path"`.
             quality: of JPEG and WebP, 1 to 100. Default 95.
-            keep_gps: whether the file may say where the photo was taken, as the
-                content image's does. Default False.
+            keep_gps: whether to keep the content image's GPS position. Default False.
 
         Raises:
             ValueError, OSError: as `tfnst.save_image`.
@@ -77,3 +85,46 @@ class StylizeResponse:
             info=self.info,
             keep_gps=keep_gps,
         )
+
+
+def read_response(
+    response: Any, info: metadata.PictureInfo, *, target: str, model: str
+) -> StylizeResponse:
+    """The answer in a PredictResponse.
+
+    Args:
+        response: the message.
+        info: metadata of the content image.
+        target: the server's address, for the error.
+        model: what the error calls the model.
+
+    Raises:
+        ServingError: when it isn't from an export of tfnst.
+    """
+    outputs = {entry.key: entry.value for entry in response.outputs}
+    try:
+        (image_bytes,) = outputs["image_bytes"].string_val
+        content, style, total = (
+            float(read_floats(outputs[f"{name}_loss"])[0])
+            for name in ("content", "style", "total")
+        )
+    except (IndexError, KeyError, ValueError) as error:
+        received = ", ".join(sorted(map(repr, outputs))) or "nothing"
+        raise ServingError(
+            f"The server at {target} has {model}, but that isn't an export of tfnst: "
+            f"it returned {received}"
+        ) from error
+    version = response.model_spec.version.value
+    return StylizeResponse(image_bytes, content, style, total, version, info)
+
+
+def read_status(response: Any) -> list[ModelVersionStatus]:
+    """The versions in a GetModelStatusResponse, in order."""
+    return sorted(
+        ModelVersionStatus(
+            version=item.version,
+            state=STATES.get(item.state, "UNKNOWN"),
+            error=item.status.error_message,
+        )
+        for item in response.model_version_status
+    )

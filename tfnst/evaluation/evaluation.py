@@ -8,48 +8,51 @@ import os
 from collections.abc import Sequence
 from typing import Any
 
+import keras
 import numpy as np
 import tensorflow as tf
 
-from tfnst import limits
-from tfnst.config import StyleTransferConfig
+from tfnst.checks import argument_error, check_choice
+from tfnst.config import BACKBONES, StyleTransferConfig
 from tfnst.evaluation import measures
 from tfnst.images import reading
-from tfnst.limits import MAX_SIZE
-from tfnst.networks import backbones, features, vgg, weight_files, weight_sources
+from tfnst.limits import MAX_SIZE, MIN_SIDE
+from tfnst.networks import features, vgg, weight_files
+from tfnst.networks.backbones import load_backbone
+from tfnst.networks.weight_sources import WeightsInfo, find_weights
 from tfnst.ops import color_spaces, resizing
 
-# Gatys et al. optimise the first convolution of each block for the style and one of
-# block 4 or 5 for the content, and so do those who follow them. These are others.
+# Gatys et al., and others after them, optimise the first convolution of each block for
+# the style and one of block 4 or 5 for the content. These layers are others.
 LAYERS = ("block1_conv2", "block2_conv2", "block3_conv3", "block4_conv3")
 RESOLUTIONS = (256, 128)
 
-# How much shapes may differ that rounding has made out of one.
+# How much the shapes of two sizes of the same picture may differ, by rounding.
 _SHAPE_TOLERANCE = 0.05
 
 
 def _measure(help: str) -> Any:
-    """A dataclass field whose help text the command shows beside the number."""
+    """A dataclass field; the command shows `help` beside the number."""
     return dataclasses.field(metadata={"help": help})
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Evaluation:
-    """What `evaluate` measures.
+    """How well a picture shows a style and keeps a content; see `evaluate`.
 
     Attributes:
-        style_gram: see there, as for all measures.
-        style_swd: as above.
-        content_cosine: as above.
-        content_self_similarity: as above.
-        color_swd: as above.
-        high_frequency: as above.
-        clipped: as above.
-        border: as above.
-        layers: the layers that were looked at.
-        resolutions: long sides in pixels at which they were looked at.
-        backbone: the network that was used, `"vgg19"` or `"vgg16"`.
-        weights: which weights it had.
+        style_gram: distance of the Gram matrices from the style's.
+        style_swd: distance of the activations' distribution from the style's.
+        content_cosine: distance of the activations from the content's.
+        content_self_similarity: distance of the self-similarities from the content's.
+        color_swd: distance of the colours' distribution from the style's.
+        high_frequency: grain, relative to the style's.
+        clipped: share of black and blown-out pixels, minus the originals' own.
+        border: how much the picture's border stands out.
+        layers: layers whose activations were compared.
+        resolutions: long sides in pixels at which they were compared.
+        backbone: the network used, `"vgg19"` or `"vgg16"`.
+        weights: the weights used.
     """
 
     style_gram: float = _measure("0 is the style; less is better")
@@ -58,21 +61,21 @@ class Evaluation:
     content_self_similarity: float = _measure("0 is the content; less is better")
     color_swd: float = _measure("0 has the style's colours; less is better")
     high_frequency: float = _measure("1 is as rough as the style; more is grain")
-    clipped: float = _measure("0 is best; more are blown out or drowned")
-    border: float = _measure("1 is like the rest; more is a frame")
+    clipped: float = _measure("0 is best; more means black or blown-out pixels")
+    border: float = _measure("1 is like the rest; more is a visible frame")
     layers: tuple[str, ...]
     resolutions: tuple[int, ...]
     backbone: str
-    weights: weight_sources.WeightsInfo
+    weights: WeightsInfo
 
     def to_dict(self) -> dict[str, Any]:
-        """Everything as plain values that JSON can hold."""
+        """All values in types that JSON can hold."""
         plain = dataclasses.asdict(self)
         return {k: list(v) if isinstance(v, tuple) else v for k, v in plain.items()}
 
     @classmethod
     def measures(cls) -> dict[str, str]:
-        """Names of the measures, each with a word on which values are good."""
+        """The names of the measures, each with a note on which values are good."""
         return {
             field.name: field.metadata["help"]
             for field in dataclasses.fields(cls)
@@ -93,32 +96,31 @@ def evaluate(
 ) -> Evaluation:
     """Measures how well a picture shows the style and keeps the content.
 
-    No style transfer is known that minimises one of these measures, so none is
-    favoured. The first four compare activations F of a network, on layers that style
-    transfers don't optimise as a rule; they are means over `layers` and `resolutions`.
-    S is the style's activation, C the content's. `tfnst.evaluation.measures` has the
-    formulas.
+    No known style transfer minimises any of these measures, so none has an advantage.
+    The first four compare activations F of a network, at layers that style transfers
+    don't usually optimise, and are averaged over `layers` and `resolutions`. S are the
+    style's activations, C the content's. `tfnst.evaluation.measures` has the formulas.
 
-    - style_gram: `|G(F) - G(S)| / |G(S)|`, Gram matrices in the Frobenius norm. From
-      0, the style itself; 1 is as far as a black picture.
+    - style_gram: `|G(F) - G(S)| / |G(S)|`, Gram matrices in the Frobenius norm. 0 is
+      the style itself; 1 is as far away as a black picture.
     - style_swd: sliced Wasserstein distance of F and S, divided by the standard
-      deviation of S: how far activations must move to be distributed like the
-      style's. From 0; about 1 has nothing in common.
-    - content_cosine: 1 less the cosine of F and C at the same place. 0 to 1.
+      deviation of S: how far activations would have to move to be distributed like the
+      style's. 0 is the style itself; about 1 has nothing in common with it.
+    - content_cosine: 1 minus the cosine of F and C at the same place. 0 to 1.
     - content_self_similarity: whether places that are alike in the content are alike
       in the picture, whatever they look like now (STROTSS). 0 to 1.
-    - color_swd: sliced Wasserstein distance of pixels to the style's in CIE L*a*b*,
-      mean over `resolutions`: by how much colours are off. From 0; 2 is just seen.
-    - high_frequency: mean squared Laplacian, divided by the style's, at the size of
-      the smaller of the two. 1 is as rough as the style; above 1 is grain that the
-      style doesn't have, far below 1 is blur.
-    - clipped: share of pixels with a channel at 0 or 1, above the larger of the
-      style's and the content's own. From 0; 0.05 begins to show.
+    - color_swd: sliced Wasserstein distance of the pixels to the style's in CIE L*a*b*,
+      averaged over `resolutions`: how far off the colours are. 2 is just visible.
+    - high_frequency: mean squared Laplacian divided by the style's, at the size of the
+      smaller picture. 1 is as rough as the style; above 1 is grain that the style
+      doesn't have, far below 1 is blur.
+    - clipped: share of pixels with a channel at 0 or 1, minus the larger of the
+      style's and the content's own. From 0; 0.05 becomes visible.
     - border: step from the outermost 3% of the picture to what is inside, divided by
-      such steps inside. About 1; above 2 is a frame.
+      similar steps inside. About 1; above 2 is a visible frame.
 
-    What is good shows beside what isn't. On two photos and four styles at 256 pixels,
-    through VGG16, from the smallest to the largest:
+    For comparison, the smallest and largest values for two photos and four styles at
+    256 pixels through VGG16:
 
     ======================= ========= ========= ========= ========= ========= =========
     measure                 the photo blurred   mixed     noise     the style painted
@@ -135,29 +137,29 @@ def evaluate(
 
     The blurred photo went through a Gaussian of 2 pixels, the mixed picture is half
     photo and half style, and the painted one is by tfnst. A black frame of 4 pixels
-    around a painted picture has a border of 3.4 to 12.5. Other networks give other
-    numbers: compare pictures with the same content, style and network only.
+    around a painted picture gives a border of 3.4 to 12.5. Other networks give other
+    numbers, so compare only pictures with the same content, style and network.
 
     Args:
         content_image: the photo, as `tfnst.load_image` takes it.
         style_image: the painting.
-        stylized_image: the picture to judge, from whatever program. It must have the
+        stylized_image: the picture to judge, made by any program. It must have the
             content image's shape, at any size.
         backbone: network whose activations are compared.
         weights: its weights, as for `tfnst.networks.backbones.load_backbone`.
-        layers: which activations; by default those of block1_conv2, block2_conv2,
-            block3_conv3 and block4_conv3 that the weights reach to.
-        resolutions: long sides in pixels to which all pictures are brought before
-            the network looks at them, 16 or more. Those above the stylized picture's
-            own are left out; where all are, its own is taken.
-        seed: of the random directions, and of the network where `weights` is None.
+        layers: layers whose activations are compared. The default is block1_conv2,
+            block2_conv2, block3_conv3 and block4_conv3, as far as the weights reach.
+        resolutions: long sides in pixels at which the pictures are compared, 16 or
+            more. Sizes above the stylized picture's own are left out; if none is left,
+            its own is used.
+        seed: seed of the random directions, and of the network if `weights` is None.
 
     Returns:
         Evaluation. The same arguments give the same numbers on the same machine.
 
     Raises:
-        ValueError: for pictures and arguments that are not as above.
-        OSError: for files that can't be read, and when no weights can be had.
+        ValueError: for pictures or arguments out of range.
+        OSError: for files that can't be read, or weights that can't be found.
 
     Reference:
         Gram: Gatys et al., arXiv 1508.06576. Sliced Wasserstein: Heitz et al., arXiv
@@ -172,58 +174,68 @@ def evaluate(
         )
     )
     _check_shape(content, stylized)
-    resolutions = _check_resolutions(resolutions, stylized)
+    sizes = _check_resolutions(resolutions, stylized)
+    check_choice("backbone", backbone, BACKBONES)
     if layers is not None:
         layers = (layers,) if isinstance(layers, str) else tuple(layers)
-    extractor, name, info = _load_extractor(
-        backbone,
-        os.fspath(weights) if isinstance(weights, os.PathLike) else weights,
-        layers,
-        seed,
-        os.environ.get(weight_sources.WEIGHTS_VARIABLE),
+    extractor, info = _load_extractor(
+        find_weights(backbone, weights=weights), layers, seed
     )
     rows = [
-        _at_resolution(content, style, stylized, resolution, extractor, seed)
-        for resolution in resolutions
+        _compare(content, style, stylized, size, extractor=extractor, seed=seed)
+        for size in sizes
     ]
     means = {key: float(np.mean([row[key] for row in rows])) for key in rows[0]}
     return Evaluation(
         **means,
-        **_artefacts(content, style, stylized),
+        **_find_artefacts(content, style, stylized),
         layers=tuple(extractor.output),
-        resolutions=resolutions,
-        backbone=name,
+        resolutions=sizes,
+        backbone=info.backbone,
         weights=info,
     )
 
 
-def _at_resolution(content, style, stylized, resolution, extractor, seed):
-    """What the network and the eye for colours see at one size."""
-    height, width = _sides(stylized, resolution)
+def _compare(
+    content: np.ndarray,
+    style: np.ndarray,
+    stylized: np.ndarray,
+    long_side: int,
+    *,
+    extractor: keras.Model,
+    seed: int,
+) -> dict[str, float]:
+    """The measures of style, content and colour at one size."""
+    height, width = _sides(stylized, long_side)
     content = resizing.resize_image(content, height, width)
     stylized = resizing.resize_image(stylized, height, width)
-    style = resizing.resize_image(style, *_sides(style, resolution))
-    seen = [extractor(picture) for picture in (content, style, stylized)]
-    rows = {"style_gram": [], "style_swd": []}
-    rows |= {"content_cosine": [], "content_self_similarity": []}
+    style = resizing.resize_image(style, *_sides(style, long_side))
+    activations = [extractor(picture) for picture in (content, style, stylized)]
+    rows = []
     for layer in extractor.output:
-        of_content, of_style, of_stylized = (activations[layer] for activations in seen)
-        rows["style_gram"].append(measures.gram_distance(of_stylized, of_style))
+        of_content, of_style, of_stylized = (each[layer] for each in activations)
         moved = measures.sliced_wasserstein_distance(of_stylized, of_style, seed=seed)
-        own = measures.spread(of_style)
-        rows["style_swd"].append(tf.math.divide_no_nan(moved, own))
-        rows["content_cosine"].append(measures.cosine_distance(of_stylized, of_content))
-        rows["content_self_similarity"].append(
-            measures.self_similarity_distance(of_stylized, of_content)
-        )
+        deviation = measures.standard_deviation(of_style)
+        row = {
+            "style_gram": measures.gram_distance(of_stylized, of_style),
+            "style_swd": tf.math.divide_no_nan(moved, deviation),
+            "content_cosine": measures.cosine_distance(of_stylized, of_content),
+            "content_self_similarity": measures.self_similarity_distance(
+                of_stylized, of_content
+            ),
+        }
+        rows.append({name: float(value) for name, value in row.items()})
     lab = [color_spaces.lab_from_srgb(picture) for picture in (stylized, style)]
-    rows["color_swd"] = [measures.sliced_wasserstein_distance(*lab, seed=seed)]
-    return {key: np.mean([float(x) for x in values]) for key, values in rows.items()}
+    colors = measures.sliced_wasserstein_distance(*lab, seed=seed)
+    means = {name: float(np.mean([row[name] for row in rows])) for name in rows[0]}
+    return means | {"color_swd": float(colors)}
 
 
-def _artefacts(content, style, stylized):
-    """What the network is blind to, at the picture's own size."""
-    # Neither picture is enlarged: that would make it smoother than it is.
+def _find_artefacts(
+    content: np.ndarray, style: np.ndarray, stylized: np.ndarray
+) -> dict[str, float]:
+    """The measures of what the network doesn't see, at the picture's own size."""
+    # Enlarging a picture would make it smoother than it is.
     size = min(max(picture.shape[1:3]) for picture in (style, stylized))
     rough, own = (
         measures.laplacian_energy(
@@ -241,13 +253,14 @@ def _artefacts(content, style, stylized):
     }
 
 
-def _sides(picture, long_side):
+def _sides(picture: np.ndarray, long_side: int) -> tuple[int, int]:
+    """Height and width of a picture at another size."""
     height, width = picture.shape[1:3]
     ratio = long_side / max(height, width)
     return max(1, round(height * ratio)), max(1, round(width * ratio))
 
 
-def _check_shape(content, stylized):
+def _check_shape(content: np.ndarray, stylized: np.ndarray) -> None:
     wanted, given = (p.shape[2] / p.shape[1] for p in (content, stylized))
     if not 1 / (1 + _SHAPE_TOLERANCE) <= given / wanted <= 1 + _SHAPE_TOLERANCE:
         height, width = content.shape[1:3]
@@ -258,7 +271,10 @@ def _check_shape(content, stylized):
         )
 
 
-def _check_resolutions(resolutions, stylized):
+def _check_resolutions(
+    resolutions: Sequence[int], stylized: np.ndarray
+) -> tuple[int, ...]:
+    """The resolutions up to the picture's own; its own if there are none."""
     try:
         numbers = [int(number) for number in resolutions]
     except (TypeError, ValueError, OverflowError):
@@ -266,36 +282,44 @@ def _check_resolutions(resolutions, stylized):
     if (
         not numbers
         or numbers != list(resolutions)
-        or not all(limits.MIN_SIDE <= number <= MAX_SIZE for number in numbers)
+        or not all(MIN_SIDE <= number <= MAX_SIZE for number in numbers)
     ):
-        raise ValueError(
-            f"`resolutions` must be integers from {limits.MIN_SIDE} to {MAX_SIZE}. "
-            f"Received: {resolutions!r}"
-        )
+        expected = f"integers from {MIN_SIDE} to {MAX_SIZE}"
+        raise argument_error("resolutions", expected, repr(resolutions))
     own = max(stylized.shape[1:3])
     return tuple(number for number in numbers if number <= own) or (own,)
 
 
 @functools.lru_cache(maxsize=4)
-def _load_extractor(backbone, weights, layers, seed, _):
-    info = weight_sources.find_weights(backbone, weights=weights)
-    source = weights if info.path is None else info.path
-    order = vgg.layer_names(info.backbone)
+def _load_extractor(
+    weights: WeightsInfo, layers: tuple[str, ...] | None, seed: int
+) -> tuple[keras.Model, WeightsInfo]:
+    """The feature extractor, and its weights with the digest of random ones.
+
+    The cache is keyed by the weights that were found, digest included: a file that
+    changes, or an environment variable that names another, loads anew.
+
+    Args:
+        weights: from `find_weights`.
+        layers: layers to extract; None for those of `LAYERS` that the weights have.
+        seed: of random weights.
+    """
+    order = vgg.layer_names(weights.backbone)
     if layers is None:
-        held = order if info.path is None else weight_files.read_weights(info.path)
+        held = (
+            order if weights.path is None else weight_files.read_weights(weights.path)
+        )
         layers = tuple(layer for layer in LAYERS if layer in held)
         if not layers:
             raise ValueError(
-                f"`weights` must reach to {LAYERS[0]}. Received: {info.path!r}"
+                f"`weights` must reach to {LAYERS[0]}. Received: {weights.path!r}"
             )
-    loaded = backbones.load_backbone(
-        info.backbone,
-        weights=source,
+    loaded = load_backbone(
+        weights.backbone,
+        weights=weights.path,
         last_layer=features.deepest_layer(layers, order=order),
         seed=seed,
     )
-    if info.path is not None:
-        # Found once: its own words on where the weights come from are kept.
-        loaded = dataclasses.replace(loaded, weights=info)
     extractor = features.build_feature_extractor(loaded.model, layers=layers)
-    return extractor, loaded.name, loaded.weights
+    # To load_backbone a path is just a file; find_weights knows where it came from.
+    return extractor, loaded.weights if weights.path is None else weights

@@ -1,8 +1,8 @@
 """Measures of a stylized picture, as pure functions of tensors.
 
-None of them is a loss that somebody minimises: they judge pictures, however those
-were made. `tfnst.evaluation` says which activations and sizes they are taken on.
-All of them take float32 or float64 and give scalars of the same dtype.
+None of them is a loss to minimise: they judge pictures, however those were made.
+`tfnst.evaluation.evaluation` chooses the activations and sizes. All of them take
+float32 or float64 and return a scalar of the same dtype.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ import tensorflow as tf
 
 from tfnst.losses.gram_matrices import gram_matrix
 
-# Cosine distances below this are rounding errors of float32, not differences.
+# Cosine distances below this are rounding errors of float32.
 _ROUNDING = 1e-6
 
-_CLIPPED = 0.5 / 255  # Nearer to 0 or 1 than any other value of 8 bits.
-_STRIPS = 5  # Strips along each edge that `border_contrast` compares.
+_CLIPPED = 0.5 / 255  # In 8 bits, anything closer to 0 or 1 is 0 or 255.
+_STRIPS = 5  # Along each edge, for `border_contrast`.
 
 
 def gram_distance(activations: tf.Tensor, target: tf.Tensor) -> tf.Tensor:
@@ -30,14 +30,14 @@ def gram_distance(activations: tf.Tensor, target: tf.Tensor) -> tf.Tensor:
         target: [1, H', W', C].
 
     Returns:
-        Scalar, 0 or more: 0 for equal Gram matrices, 1 for activations of 0.
+        Scalar, 0 or more: 0 for equal Gram matrices, 1 for activations that are all 0.
 
     Raises:
-        ValueError: when a shape is another one.
+        ValueError: for other shapes.
 
     Reference:
         Gatys, Ecker, Bethge, "A Neural Algorithm of Artistic Style",
-        arXiv 1508.06576, equation 4, which squares it and has another divisor.
+        arXiv 1508.06576, equation 4, which is squared and has another divisor.
     """
     activations, target = _check_pair(activations, target)
     gram = gram_matrix(target)
@@ -53,19 +53,19 @@ def sliced_wasserstein_distance(
     quantiles: int = 256,
     seed: int = 0,
 ) -> tf.Tensor:
-    """How far the values would have to be moved to be distributed like the target.
+    """How far the values would have to move to be distributed like the target.
 
-    The Wasserstein-2 distance of the distributions of C-vectors, in random directions
-    d_k instead of all at once, where it is a distance of sorted numbers ::
+    This is the Wasserstein-2 distance of two distributions of C-vectors along random
+    directions d_k, where it is a distance of sorted numbers ::
 
         sqrt(C * mean_k mean_q (F_k(q) - T_k(q))^2)
 
-    F_k and T_k are quantile functions of the values and of the target along d_k, at
-    the levels q = (i + 1/2) / quantiles, interpolated as by
-    `numpy.quantile(method="hazen")`. So the numbers of vectors may differ. The
-    directions are columns of random orthogonal matrices. With the factor C a shift of
-    all values by a vector is the length of that vector (where C divides `projections`;
-    nearly, elsewhere).
+    F_k and T_k are the quantile functions of the values and of the target along d_k,
+    at the levels q = (i + 1/2) / quantiles, interpolated as in
+    `numpy.quantile(method="hazen")`, so the two may have different numbers of vectors.
+    The directions are columns of random orthogonal matrices. Because of the factor C,
+    shifting all values by a vector gives the length of that vector (exactly if C
+    divides `projections`, otherwise nearly).
 
     Args:
         values: [..., C]; all axes but the last are positions, whose order and number
@@ -73,7 +73,7 @@ def sliced_wasserstein_distance(
         target: [..., C].
         projections: number of directions, 1 or more. Default 128.
         quantiles: number of levels, 1 or more. Default 256.
-        seed: of the directions. The same seed gives the same distance.
+        seed: seed of the directions; the same seed gives the same distance.
 
     Returns:
         Scalar in the units of the values, 0 or more.
@@ -99,8 +99,8 @@ def sliced_wasserstein_distance(
     return tf.sqrt(channels * tf.reduce_mean(tf.math.squared_difference(one, other)))
 
 
-def spread(values: tf.Tensor) -> tf.Tensor:
-    """Standard deviation of vectors: root of the mean squared distance to their mean.
+def standard_deviation(values: tf.Tensor) -> tf.Tensor:
+    """Standard deviation of vectors: root mean squared distance to their mean.
 
     Args:
         values: [..., C].
@@ -114,20 +114,20 @@ def spread(values: tf.Tensor) -> tf.Tensor:
 
 
 def cosine_distance(activations: tf.Tensor, target: tf.Tensor) -> tf.Tensor:
-    """1 less the cosine similarity at the same place, averaged over places.
+    """1 minus the cosine similarity at the same place, averaged over places.
 
-    `mean_p (1 - cos(F_p, T_p))`, computed as half the squared distance of the vectors
-    at length 1, which is exactly 0 where they are equal.
+    `mean_p (1 - cos(F_p, T_p))`, computed as half the squared distance of the
+    normalised vectors, which is exactly 0 where they are equal.
 
     Args:
         activations: [1, H, W, C].
         target: of the same shape.
 
     Returns:
-        Scalar from 0 to 2; at most 1 for activations that aren't negative.
+        Scalar from 0 to 2; at most 1 if no activation is negative.
 
     Raises:
-        ValueError: when shapes differ.
+        ValueError: when the shapes differ.
     """
     activations, target = _check_pair(activations, target, same_places=True)
     difference = _unit(activations) - _unit(target)
@@ -139,26 +139,26 @@ def self_similarity_distance(
 ) -> tf.Tensor:
     """Whether places resemble each other as they do in the target.
 
-    With D_pq the cosine distance of the activations at two places p and q, each
-    column normalised to sum 1, ::
+    With D_pq the cosine distance of the activations at two places p and q, and E_pq
+    the same in the target, each column is normalised to sum to 1 ::
 
         mean_q 1/2 sum_p |D_pq / sum_r D_rq - E_pq / sum_r E_rq|
 
-    where E is D of the target. Colours and strokes may all change: only what is like
-    what counts. Places are cells of a grid, over which activations are averaged, so
-    that single strokes don't count; Kolkin et al. take points. Their factor for the
-    two sums is 1 / n^2; with 1 / (2 n) this is a total variation distance.
+    Colours and strokes may change completely; it only matters which places are alike.
+    A place is a cell of a grid, over which activations are averaged so that single
+    strokes don't count. Kolkin et al. use points, and 1 / n^2 as the factor of the two
+    sums; with 1 / (2 n) this is a total variation distance.
 
     Args:
         activations: [1, H, W, C].
         target: of the same shape.
-        grid: cells along the long side at most. Default 32.
+        grid: most cells along the long side. Default 32.
 
     Returns:
         Scalar from 0 to 1.
 
     Raises:
-        ValueError: when shapes differ.
+        ValueError: when the shapes differ.
 
     Reference:
         Kolkin, Salavon, Shakhnarovich, "Style Transfer by Relaxed Optimal Transport
@@ -176,7 +176,7 @@ def laplacian_energy(image: tf.Tensor) -> tf.Tensor:
         image: [1, H, W, C], H and W 3 or more.
 
     Returns:
-        Scalar, 0 or more: 0 for even shading, large for grain.
+        Scalar, 0 or more: 0 for an even gradient, large for grain.
     """
     image = tf.convert_to_tensor(image)
     middle = image[:, 1:-1, 1:-1]
@@ -186,7 +186,7 @@ def laplacian_energy(image: tf.Tensor) -> tf.Tensor:
 
 
 def clipped_share(image: tf.Tensor) -> tf.Tensor:
-    """Share of the pixels with a channel at 0 or at 1, to within half of 1/255.
+    """Share of the pixels with a channel at 0 or 1, to within half of 1/255.
 
     Args:
         image: [1, H, W, 3] in [0, 1].
@@ -200,19 +200,20 @@ def clipped_share(image: tf.Tensor) -> tf.Tensor:
 
 
 def border_contrast(image: tf.Tensor) -> tf.Tensor:
-    """How much the outermost strip differs from the next, against strips inside.
+    """How much the outermost strip stands out, compared with strips further inside.
 
-    Along each edge lie five strips, each 3% of the short side wide (2 pixels or
-    more). Each has six numbers: mean and standard deviation of its three channels.
-    The step from strip i to strip i + 1 is the distance of these, averaged over the
-    four edges; the result is the first step divided by the mean of the others.
+    Five strips lie along each edge, each 3% of the short side wide (at least 2
+    pixels). A strip is described by the mean and standard deviation of its three
+    channels. The step from strip i to strip i + 1 is the distance between these six
+    numbers, averaged over the four edges; the result is the first step divided by the
+    mean of the others.
 
     Args:
         image: [1, H, W, 3], preferably L*a*b*; H and W 10 or more.
 
     Returns:
-        Scalar, 0 or more: about 1 where the border is like the rest; 1 where nothing
-        differs at all.
+        Scalar, 0 or more: about 1 if the border is like the rest, exactly 1 for a
+        uniform picture.
     """
     image = tf.convert_to_tensor(image)[0]
     width = max(2, round(0.03 * min(image.shape[:2])))
@@ -236,7 +237,10 @@ def border_contrast(image: tf.Tensor) -> tf.Tensor:
     return (steps[0] + tiny) / (inside + tiny)
 
 
-def _check_pair(activations, target, *, same_places=False):
+def _check_pair(
+    activations: tf.Tensor, target: tf.Tensor, *, same_places: bool = False
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Both as tensors [1, H, W, C] with as many channels, or with equal shapes."""
     activations, target = (tf.convert_to_tensor(x) for x in (activations, target))
     shapes = activations.shape, target.shape
     first = 1 if same_places else 3
@@ -252,7 +256,9 @@ def _check_pair(activations, target, *, same_places=False):
     return activations, target
 
 
-def _directions(channels, projections, seed, dtype):
+def _directions(
+    channels: int, projections: int, seed: int, dtype: tf.DType
+) -> tf.Tensor:
     """[C, projections]: columns of random orthogonal matrices."""
     blocks = math.ceil(projections / channels)
     shape = [blocks, channels, channels]
@@ -262,7 +268,7 @@ def _directions(channels, projections, seed, dtype):
     return columns[:, :projections]
 
 
-def _quantiles(values, directions, count):
+def _quantiles(values: tf.Tensor, directions: tf.Tensor, count: int) -> tf.Tensor:
     """[projections, count]: quantiles of the values along each direction."""
     values = tf.reshape(values, [-1, values.shape[-1]])
     ordered = tf.sort(tf.matmul(directions, values, transpose_a=True, transpose_b=True))
@@ -276,11 +282,12 @@ def _quantiles(values, directions, count):
     return low + share * (high - low)
 
 
-def _unit(vectors):
+def _unit(vectors: tf.Tensor) -> tf.Tensor:
+    """Vectors scaled to length 1."""
     return tf.math.l2_normalize(vectors, axis=-1, epsilon=1e-24)
 
 
-def _sample(activations, grid):
+def _sample(activations: tf.Tensor, grid: int) -> tf.Tensor:
     """[places, C]: averages over the cells of a regular grid."""
     sides = activations.shape[1:3]
     cell = max(1.0, max(sides) / grid)
@@ -289,8 +296,8 @@ def _sample(activations, grid):
     return tf.reshape(averages, [-1, activations.shape[-1]])
 
 
-def _distance_shares(vectors):
-    """[places, places]: cosine distances, each column normalised to sum 1."""
+def _distance_shares(vectors: tf.Tensor) -> tf.Tensor:
+    """[places, places]: cosine distances, each column normalised to sum to 1."""
     unit = _unit(vectors)
     distances = 1 - tf.matmul(unit, unit, transpose_b=True)
     distances = tf.where(distances < _ROUNDING, tf.zeros_like(distances), distances)

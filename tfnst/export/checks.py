@@ -1,4 +1,4 @@
-"""Checks of a request's inputs in the graph: TensorFlow Serving checks none of them."""
+"""Checks of a request's inputs in the graph, since TensorFlow Serving has none."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ import tensorflow as tf
 
 
 def checked(value: Any, condition: tf.Tensor, message: str, received: Any) -> tf.Tensor:
-    """`value`, once `condition` holds; INVALID_ARGUMENT with one line otherwise."""
+    """`value` if `condition` holds; otherwise the run ends with INVALID_ARGUMENT."""
     check = tf.debugging.Assert(condition, [message + " Received:", received], 8)
     with tf.control_dependencies([check]):
         return tf.identity(value)
 
 
 def in_range(name: str, value: tf.Tensor, low: int, high: int) -> tf.Tensor:
-    """An integer, once it is from `low` to `high`."""
+    """`value`, an integer, if it is from `low` to `high`."""
     return checked(
         value,
         (value >= low) & (value <= high),
@@ -25,7 +25,7 @@ def in_range(name: str, value: tf.Tensor, low: int, high: int) -> tf.Tensor:
 
 
 def finite_number(name: str, value: tf.Tensor) -> tf.Tensor:
-    """A number, once it is finite and not below 0."""
+    """`value`, a number, if it is finite and 0 or more."""
     return checked(
         value,
         tf.math.is_finite(value) & (value >= 0),

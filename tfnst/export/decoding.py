@@ -1,12 +1,13 @@
 """Encoded image bytes -> picture and back, in core TensorFlow ops, for served graphs.
 
-The twin of `tfnst.images` for places where there is no Python: an exported signature.
-What a file says of itself is read, and checked, before any of it is decoded.
+The counterpart of `tfnst.images` where there is no Python: in an exported signature.
+A file's header is read and checked before any pixel is decoded.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 
 import tensorflow as tf
 
@@ -21,43 +22,41 @@ from tfnst.export.image_headers import (
     read_bytes,
     read_header,
 )
+from tfnst.limits import MIN_SIDE
 
 _PNG_COMPRESSION = 1  # Six times as fast as the default, files 7% larger.
 
 
-def decode_picture(
-    encoded: tf.Tensor, *, name: str, min_side: int, max_pixels: int
-) -> tf.Tensor:
+def decode_picture(encoded: tf.Tensor, *, name: str, max_pixels: int) -> tf.Tensor:
     """Decodes a PNG, JPEG, GIF, BMP or WebP file as it looks on a screen.
 
-    The pixels are those of `tfnst.images.reading.load_image`, bit for bit: alpha is
+    The pixels are bit for bit what `tfnst.images.reading.load_image` returns. Alpha is
     laid over white ::
 
         rgb = alpha * rgb + (1 - alpha)
 
-    EXIF orientation is obeyed (malformed EXIF counts as upright), of an animated GIF
-    the first frame is read, and a PNG of 16 bits a channel keeps them. Departures from
-    `load_image`, all for want of an op: embedded ICC profiles and an orientation that
-    only XMP knows are ignored; there is no TIFF, no animated WebP (which crashes
-    TensorFlow 2.21), no GIF whose first frame leaves part of it empty, and no BMP but
-    of 8, 24 or 32 bits without compression. TensorFlow releases that don't know WebP
-    refuse it.
+    EXIF orientation is applied (malformed EXIF counts as upright), an animated GIF
+    gives its first frame, and a PNG with 16 bits per channel keeps all of them. It
+    differs from `load_image` where TensorFlow lacks an op: it ignores embedded ICC
+    profiles and orientations stored only in XMP, and it can't read TIFF, animated WebP
+    (which crashes TensorFlow 2.21), a GIF whose first frame doesn't fill it, or a BMP
+    that is compressed or doesn't have 8, 24 or 32 bits per pixel. TensorFlow releases
+    without WebP refuse WebP files.
 
     Args:
-        encoded: bytes of an image file, scalar string. A file of over 16,384 segments
-            (JPEG), chunks (PNG, WebP) or 65,536 blocks (GIF) may be refused or lose its
-            orientation, and a JPEG file of over 64 scans and one for each 16 KiB is
-            refused, so that no file keeps a core busy for long.
-        name: what errors, and the nodes of the graph, call the input.
-        min_side: fewest pixels of the short side, 1 or more.
-        max_pixels: most pixels (height times width) that are let in.
+        encoded: bytes of an image file, scalar string. So that no file keeps a core
+            busy for long, one with more than 16,384 segments (JPEG) or chunks (PNG,
+            WebP) or 65,536 blocks (GIF) may be refused or lose its orientation, and a
+            JPEG file may have 64 scans and one more for each 16 KiB.
+        name: what error messages and the nodes of the graph call the input.
+        max_pixels: most pixels, height times width.
 
     Returns:
         Tensor of shape [1, H, W, 3], dtype float32, range [0, 1].
 
     Raises:
-        tf.errors.InvalidArgumentError: when `encoded` is no whole image within the
-            limits; before it is decoded if its header tells.
+        tf.errors.InvalidArgumentError: when `encoded` isn't a whole image within the
+            limits; before it is decoded if the header shows it.
 
     Reference:
         W3C, "Portable Network Graphics (PNG) Specification (Third Edition)", 5, 11.
@@ -66,12 +65,12 @@ def decode_picture(
         "WebP Image Format". Microsoft, "BITMAPINFOHEADER structure".
     """
     decoders = (_decode_png, _decode_jpeg, _decode_gif, _decode_bmp, _decode_webp)
-    # Errors of ops name the node, so its name is the only way to say which input.
+    # An op's error names its node, so only that name can say which input is wrong.
     with tf.name_scope(re.sub("[^A-Za-z0-9]+", "_", name).strip("_") or "image"):
         encoded = tf.ensure_shape(encoded, [])
         kind = find_kind(encoded)
         header = read_header(encoded, kind)
-        message = _refusal(header, encoded, kind, name, min_side, max_pixels)
+        message = _refusal(header, encoded, kind, name, max_pixels)
         # Not tf.debugging.Assert, which words the error differently when eager.
         check = tf.raw_ops.Assert(
             condition=tf.equal(message, ""), data=[message], summarize=1
@@ -91,8 +90,8 @@ def encode_png(image: tf.Tensor) -> tf.Tensor:
         floor(255 * clip(image, 0, 1) + 1 / 2)
 
     Args:
-        image: tensor of shape [1, H, W, 3], float, range [0, 1]; finite values outside
-            are clipped.
+        image: tensor of shape [1, H, W, 3], float, range [0, 1]; finite values
+            outside that range are clipped.
 
     Returns:
         The file, scalar string.
@@ -102,13 +101,15 @@ def encode_png(image: tf.Tensor) -> tf.Tensor:
     return tf.io.encode_png(tf.cast(levels, tf.uint8), compression=_PNG_COMPRESSION)
 
 
-def _refusal(header, encoded, kind, name, min_side, max_pixels) -> tf.Tensor:
-    """Why the file can't be let in, in one line, or an empty string."""
+def _refusal(
+    header: Header, encoded: tf.Tensor, kind: tf.Tensor, name: str, max_pixels: int
+) -> tf.Tensor:
+    """Why the file is refused, in one line; an empty string where it isn't."""
     width, height = header.width, header.height
     file = tf.strings.format("a file of {} bytes", [tf.strings.length(encoded)])
     formats = "an image file (PNG, JPEG, GIF, BMP or WebP). Received: "
     sides = tf.strings.format("{} x {}", [width, height])
-    too_small = f"an image at least {min_side} pixels wide and {min_side} high"
+    too_small = f"an image at least {MIN_SIDE} pixels wide and {MIN_SIDE} high"
     reasons = [
         (tf.equal(encoded, ""), [formats, file, ", which is empty"]),
         (tf.equal(kind, UNKNOWN), [formats, file, ", which is none of these"]),
@@ -121,7 +122,7 @@ def _refusal(header, encoded, kind, name, min_side, max_pixels) -> tf.Tensor:
             [f"an image of at most {max_pixels} pixels. Received: ", sides],
         ),
         (
-            tf.minimum(width, height) < min_side,
+            tf.minimum(width, height) < MIN_SIDE,
             [f"{too_small}. Received: ", sides],
         ),
         (tf.not_equal(header.refusal, ""), [header.refusal]),
@@ -137,24 +138,24 @@ def _refusal(header, encoded, kind, name, min_side, max_pixels) -> tf.Tensor:
 
 
 def _decode_png(encoded: tf.Tensor) -> tf.Tensor:
-    """Asks for alpha only where there is some.
+    """Asks for alpha only if the file has some.
 
-    Otherwise the op makes it up, and that of 1 to 4 bits a pixel comes out wrong.
+    Otherwise the op makes it up, wrongly for files with 1 to 4 bits per pixel.
     """
 
-    def decode(channels, dtype):
+    def decode(channels: int, dtype: tf.DType) -> tf.Tensor:
         return _over_white(tf.io.decode_png(encoded, channels=channels, dtype=dtype))
 
-    depth, colour_type = tf.unstack(read_bytes(encoded, 24, 2))
+    depth, color_type = tf.unstack(read_bytes(encoded, 24, 2))
     table = find_chunk(encoded, b"tRNS", 8, png=True, last=b"IDAT")
-    alpha = (colour_type >= 4) | tf.not_equal(table, "")
+    alpha = (color_type >= 4) | tf.not_equal(table, "")
     ways = [(3, tf.uint8), (4, tf.uint8), (3, tf.uint16), (4, tf.uint16)]
     which = 2 * tf.cast(tf.equal(depth, 16), tf.int32) + tf.cast(alpha, tf.int32)
     return tf.switch_case(which, [lambda way=way: decode(*way) for way in ways])
 
 
 def _decode_jpeg(encoded: tf.Tensor) -> tf.Tensor:
-    # The slow transform is Pillow's; that of decode_image is up to 12/255 off.
+    # Pillow uses this slow transform; decode_image's is up to 12/255 off.
     pixels = tf.io.decode_jpeg(encoded, channels=3, dct_method="INTEGER_ACCURATE")
     return _unit(pixels)
 
@@ -164,7 +165,7 @@ def _decode_gif(encoded: tf.Tensor) -> tf.Tensor:
 
 
 def _decode_bmp(encoded: tf.Tensor) -> tf.Tensor:
-    """The op takes the indices of a palette for greys, so they are looked up here."""
+    """The op returns palette indices as greys, so they are looked up here."""
     pixels = tf.io.decode_bmp(encoded)
     start, info = little(read_bytes(encoded, 10, 4)), little(read_bytes(encoded, 14, 4))
     palette = cut(encoded, 14 + info, tf.clip_by_value(start - 14 - info, 0, 1024))
@@ -178,8 +179,8 @@ def _decode_bmp(encoded: tf.Tensor) -> tf.Tensor:
 
 
 def _decode_webp(encoded: tf.Tensor) -> tf.Tensor:
-    # Not by DecodeWebP: an older server could not load a graph with this op in it.
-    # Without alpha the op refuses 4 channels, with alpha it refuses 3.
+    # Not DecodeWebP: an older server couldn't load a graph that contains this op.
+    # The op refuses 4 channels for files without alpha, and 3 for files with alpha.
     pixels = tf.io.decode_image(encoded, channels=0, expand_animations=False)
     return _over_white(pixels)
 
@@ -188,9 +189,13 @@ def _decode_webp(encoded: tf.Tensor) -> tf.Tensor:
 
 
 def _turn(pixels: tf.Tensor, orientation: tf.Tensor) -> tf.Tensor:
-    """[H, W, 3] upright: a transposition, then a mirror for each side, or not."""
+    """[H, W, 3] upright: transposed and mirrored as the orientation requires."""
 
-    def when(condition, function, pixels):
+    def when(
+        condition: tf.Tensor,
+        function: Callable[[tf.Tensor], tf.Tensor],
+        pixels: tf.Tensor,
+    ) -> tf.Tensor:
         return tf.cond(condition, lambda: function(pixels), lambda: pixels)
 
     rest = orientation % 4
@@ -202,17 +207,17 @@ def _turn(pixels: tf.Tensor, orientation: tf.Tensor) -> tf.Tensor:
 
 
 def _unit(pixels: tf.Tensor) -> tf.Tensor:
-    # A plain division by a constant becomes a product, which rounds differently.
+    # TensorFlow turns division by a constant into a product, which rounds differently.
     return tf.math.divide_no_nan(tf.cast(pixels, tf.float32), float(pixels.dtype.max))
 
 
 def _over_white(pixels: tf.Tensor) -> tf.Tensor:
-    """[H, W, 3] from [H, W, 3 or 4]; without the work where everything is opaque."""
+    """[H, W, 3] from [H, W, 3 or 4]; opaque pictures skip the blending."""
     if pixels.shape[-1] == 3:
         return _unit(pixels)
     rgb, alpha = pixels[..., :3], pixels[..., 3:]
 
-    def blend():
+    def blend() -> tf.Tensor:
         coverage = _unit(alpha)
         return _unit(rgb) * coverage + (1.0 - coverage)
 

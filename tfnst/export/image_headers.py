@@ -1,46 +1,47 @@
-"""What encoded images say of themselves, read in core TensorFlow ops.
+"""The headers of encoded images, read in core TensorFlow ops.
 
-Nothing is decoded here. Every place that the bytes of a file name is held against their
-number before it is read, and every walk through a file has an end.
+Nothing is decoded here. Every offset found in a file is checked against its length
+before it is followed, and every loop over a file is bounded.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import tensorflow as tf
 
 KINDS = PNG, JPEG, GIF, BMP, WEBP, UNKNOWN = range(6)
 _MAGIC = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"GIF8", b"BM")  # And WebP, last.
-_MAX_SEGMENTS = 16_384  # Of a JPEG, PNG or WebP file; about half a second's work.
-_MAX_GIF_BLOCKS = 65_536  # Of 255 bytes or less each; about two seconds' work.
-# Each scan of a JPEG file goes over the whole picture, though it be of 75 bytes.
-# Programs write ten. What some cameras put behind the picture, such as a film, looks
-# like one each 65,536 bytes.
+_MAX_SEGMENTS = 16_384  # In a JPEG, PNG or WebP file; about half a second's work.
+_MAX_GIF_BLOCKS = 65_536  # Of up to 255 bytes each; about two seconds' work.
+# Each scan of a JPEG file goes over the whole picture, even if it is only 75 bytes
+# long. Programs write about ten. Data that some cameras append to the picture, such as
+# a film, looks like a scan once in 65,536 bytes.
 _MAX_SCANS, _BYTES_A_SCAN = 64, 16_384
 _MAX_EXIF_BYTES = 65_533  # What fits into a segment of a JPEG.
 _ORIENTATION_TAG = 0x0112
 
 
 class Header(NamedTuple):
-    """What a file says of itself; a side is 0 where it could not be found."""
+    """The header of a file; a side is 0 where it wasn't found."""
 
     width: tf.Tensor  # int64
     height: tf.Tensor  # int64
-    encoded: tf.Tensor  # string: what is to be decoded
+    encoded: tf.Tensor  # string: the part of the file to decode
     exif: tf.Tensor  # string: a TIFF block, or empty
-    refusal: tf.Tensor  # string: what the file must be and what it is, or empty
+    refusal: tf.Tensor  # string: what the file must be and what it is; empty if fine
 
 
-@tf.function  # Or else its loops would take minutes outside of graphs.
+@tf.function(autograph=False)  # Outside of graphs its loops would take minutes.
 def read_header(encoded: tf.Tensor, kind: tf.Tensor) -> Header:
-    """The header of a file of a kind that `find_kind` found."""
+    """The header of a file whose kind is from `find_kind`."""
     readers = (_read_png, _read_jpeg, _read_gif, _read_bmp, _read_webp, _read_nothing)
     return tf.switch_case(kind, [lambda read=read: read(encoded) for read in readers])
 
 
 def find_kind(encoded: tf.Tensor) -> tf.Tensor:
-    """The kind of a file by its first bytes, an int32 that counts `KINDS`."""
+    """The kind of a file by its first bytes, one of `KINDS` as an int32."""
     found = [
         tf.equal(tf.strings.substr(encoded, 0, len(magic)), magic) for magic in _MAGIC
     ]
@@ -60,11 +61,17 @@ def _read_png(encoded: tf.Tensor) -> Header:
 def _read_jpeg(encoded: tf.Tensor) -> Header:
     """Walks over the segments up to the first scan, as libjpeg does.
 
-    Frame headers are SOF0 to SOF15 without DHT (C4), JPG (C8) and DAC (CC). Like
-    libjpeg it looks for the next marker where there is none.
+    Frame headers are SOF0 to SOF15 without DHT (C4), JPG (C8) and DAC (CC). Where a
+    marker is missing it searches for the next one, as libjpeg does.
     """
 
-    def step(at, width, height, exif, going):
+    def step(
+        at: tf.Tensor,
+        width: tf.Tensor,
+        height: tf.Tensor,
+        exif: tf.Tensor,
+        going: tf.Tensor,
+    ) -> tuple[tf.Tensor, ...]:
         head = read_bytes(encoded, at, 10)
         marker = head[1]
         is_marker = tf.equal(head[0], 0xFF)
@@ -102,13 +109,61 @@ def _read_jpeg(encoded: tf.Tensor) -> Header:
 def _read_gif(encoded: tf.Tensor) -> Header:
     """Cuts a GIF file down to its first frame, with the transparent colour white.
 
-    The op decodes every frame to memory, whatever it is asked for.
+    The op would decode every frame to memory, even when asked for one.
     """
-    table_size = _colour_table(read_bytes(encoded, 10, 1)[0])
-    zero = tf.constant(0, tf.int64)
+    table_size = _color_table(read_bytes(encoded, 10, 1)[0])
+    start, end, transparent = _find_gif_frame(encoded, 13 + table_size)
+    head = read_bytes(encoded, start, 10)
+    sides = little(tf.reshape(head[1:9], [4, 2]))
+    canvas = little(tf.reshape(read_bytes(encoded, 6, 4), [2, 2]))
+    whole = (end > 0) & (end <= _size(encoded))
+    largest = tf.maximum(sides[2:], canvas)
+    width, height = tf.unstack(tf.where(whole, largest, tf.zeros_like(largest)))
+    fills = tf.reduce_all(tf.concat([sides[:2] == 0, sides[2:] == canvas], 0))
+    refusal = tf.strings.format(
+        "a GIF file whose first frame fills it. "
+        "Received: a frame of {} x {} at {}, {} in {} x {}",
+        [*tf.unstack(sides[2:]), *tf.unstack(sides[:2]), *tf.unstack(canvas)],
+    )
+
+    local_size = _color_table(head[9])
+    before = cut(encoded, 0, 13 + table_size)
+    frame = tf.strings.join([before, cut(encoded, start, end - start), ";"])
+    table = tf.where(local_size > 0, 13 + table_size + 10, 13)
+    inside = (transparent >= 0) & (
+        3 * transparent < tf.where(local_size > 0, local_size, table_size)
+    )
+    entry = table + 3 * tf.maximum(transparent, 0)
+    white = tf.strings.join(
+        [cut(frame, 0, entry), b"\xff\xff\xff", cut(frame, entry + 3, _size(encoded))]
+    )
+    frame = tf.where(inside, white, frame)
+    return Header(width, height, frame, tf.constant(""), tf.where(fills, "", refusal))
+
+
+def _find_gif_frame(
+    encoded: tf.Tensor, first: tf.Tensor
+) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    """Start and end of a GIF's first frame, and its transparent colour's index.
+
+    Args:
+        encoded: the file, scalar string.
+        first: where its first block begins, int64 scalar.
+
+    Returns:
+        int64 scalars; an end of 0 means no whole frame, an index of -1 no colour.
+    """
+    zero, size = tf.constant(0, tf.int64), _size(encoded)
     none, skip_extension, skip_image = zero, zero + 1, zero + 2
 
-    def step(at, blocks, image, end, transparent, going):
+    def step(
+        at: tf.Tensor,
+        blocks: tf.Tensor,
+        image: tf.Tensor,
+        end: tf.Tensor,
+        transparent: tf.Tensor,
+        going: tf.Tensor,
+    ) -> tuple[tf.Tensor, ...]:
         head = read_bytes(encoded, at, 10)
         in_blocks = tf.not_equal(blocks, none)
         extension = ~in_blocks & tf.equal(head[0], 0x21)
@@ -121,7 +176,7 @@ def _read_gif(encoded: tf.Tensor) -> Header:
         done = last & tf.equal(blocks, skip_image)
         after = at + tf.where(in_blocks, 1 + head[0], zero)
         after += tf.where(extension, zero + 2, zero)
-        after += tf.where(starts, 11 + _colour_table(head[9]), zero)
+        after += tf.where(starts, 11 + _color_table(head[9]), zero)
         end = tf.where(done, after, end)
         blocks = tf.where(extension, skip_extension, blocks)
         blocks = tf.where(starts, skip_image, blocks)
@@ -129,39 +184,13 @@ def _read_gif(encoded: tf.Tensor) -> Header:
         going = (in_blocks | extension | starts) & ~done & (after < size)
         return after, blocks, image, end, transparent, going
 
-    size, tables_end = _size(encoded), 13 + table_size
-    state = (tables_end, zero, zero, zero, zero - 1, tf.constant(True))
+    state = (first, zero, zero, zero, zero - 1, tf.constant(True))
     _, _, image, end, transparent, _ = _loop(step, state, _MAX_GIF_BLOCKS)
-
-    head = read_bytes(encoded, image, 10)
-    sides = little(tf.reshape(head[1:9], [4, 2]))
-    canvas = little(tf.reshape(read_bytes(encoded, 6, 4), [2, 2]))
-    whole = (end > 0) & (end <= size)
-    width, height = tf.unstack(tf.where(whole, tf.maximum(sides[2:], canvas), zero))
-    fills = tf.reduce_all(tf.concat([sides[:2] == 0, sides[2:] == canvas], 0))
-    refusal = tf.strings.format(
-        "a GIF file whose first frame fills it. "
-        "Received: a frame of {} x {} at {}, {} in {} x {}",
-        [*tf.unstack(sides[2:]), *tf.unstack(sides[:2]), *tf.unstack(canvas)],
-    )
-
-    local = _colour_table(head[9])
-    before = cut(encoded, 0, tables_end)
-    frame = tf.strings.join([before, cut(encoded, image, end - image), ";"])
-    table = tf.where(local > 0, tables_end + 10, 13)
-    inside = (transparent >= 0) & (
-        3 * transparent < tf.where(local > 0, local, table_size)
-    )
-    entry = table + 3 * tf.maximum(transparent, 0)
-    white = tf.strings.join(
-        [cut(frame, 0, entry), b"\xff\xff\xff", cut(frame, entry + 3, size)]
-    )
-    frame = tf.where(inside, white, frame)
-    return Header(width, height, frame, tf.constant(""), tf.where(fills, "", refusal))
+    return image, end, transparent
 
 
-def _colour_table(flags: tf.Tensor) -> tf.Tensor:
-    """Bytes of the colour table that the flags of a GIF file announce."""
+def _color_table(flags: tf.Tensor) -> tf.Tensor:
+    """Length in bytes of the colour table that the flags of a GIF file announce."""
     bits = flags % 8 + 1
     return tf.where(
         flags >= 128, 3 * tf.bitwise.left_shift(tf.ones_like(bits), bits), 0
@@ -180,7 +209,7 @@ def _read_bmp(encoded: tf.Tensor) -> Header:
         "Received: one of {} bits, compression {}, header {}",
         [bits, compression, info],
     )
-    # The op wants nothing after the pixels. Sides that are too large end up refused.
+    # The op accepts nothing after the pixels. Sides that are too large are refused.
     height = tf.abs(height)
     row = (tf.maximum(width, 0) * bits // 8 + 3) // 4 * 4
     return Header(
@@ -193,7 +222,7 @@ def _read_bmp(encoded: tf.Tensor) -> Header:
 
 
 def _read_webp(encoded: tf.Tensor) -> Header:
-    """Sides and EXIF of a WebP file; they stand at other places for each codec."""
+    """Sides and EXIF of a WebP file; each codec has its sides elsewhere."""
     codec, data = cut(encoded, 12, 4), read_bytes(encoded, 20, 10)
     extended, lossless = tf.equal(codec, b"VP8X"), tf.equal(codec, b"VP8L")
     lossy = tf.equal(codec, b"VP8 ")
@@ -207,19 +236,31 @@ def _read_webp(encoded: tf.Tensor) -> Header:
     sides = tf.where(lossy, lossy_sides, sides)
     known = (extended | lossless | lossy) & (_size(encoded) >= 25)
     width, height = tf.unstack(tf.where(known, sides, tf.zeros_like(sides)))
-    # Decoding one corrupts the heap of TensorFlow 2.21 and so ends the process.
+    # Decoding one corrupts the heap of TensorFlow 2.21, which ends the process.
     animated = extended & tf.equal(data[0] // 2 % 2, 1)
     refusal = tf.where(animated, "a still image. Received: an animated WebP file", "")
     exif = find_chunk(encoded, b"EXIF", 12, png=False)
     return Header(width, height, encoded, exif, refusal)
 
 
-@tf.function
-def find_chunk(encoded, tag: bytes, start: int, *, png: bool, last=b"IEND"):
-    """What is in the first chunk of a kind in a PNG or WebP file, or nothing."""
+@tf.function(autograph=False)
+def find_chunk(
+    encoded: tf.Tensor, tag: bytes, start: int, *, png: bool, last: bytes = b"IEND"
+) -> tf.Tensor:
+    """The contents of a file's first chunk with a tag; empty if there is none.
+
+    Args:
+        encoded: a PNG or WebP file, scalar string.
+        tag: four bytes.
+        start: where the first chunk begins.
+        png: whether it is a PNG file.
+        last: tag of the chunk to stop at.
+    """
     size = _size(encoded)
 
-    def step(at, found, going):
+    def step(
+        at: tf.Tensor, found: tf.Tensor, going: tf.Tensor
+    ) -> tuple[tf.Tensor, ...]:
         head = read_bytes(encoded, at, 8)
         name, digits = (head[4:], head[:4]) if png else (head[:4], head[4:])
         length = big(digits) if png else little(digits)
@@ -238,9 +279,9 @@ def find_chunk(encoded, tag: bytes, start: int, *, png: bool, last=b"IEND"):
 
 
 def find_orientation(exif: tf.Tensor) -> tf.Tensor:
-    """The orientation that EXIF gives, int64 1 to 8; 1 if there is none that counts.
+    """The orientation in EXIF, int64 from 1 to 8; 1 if there is no valid one.
 
-    Tag 0x0112 of the first directory, of type SHORT or LONG, with one value.
+    It is tag 0x0112 of the first directory, of type SHORT or LONG, with one value.
 
     Reference:
         JEITA CP-3451C (Exif 2.3), 4.5.2, 4.6.2, 4.6.4 A.
@@ -250,7 +291,7 @@ def find_orientation(exif: tf.Tensor) -> tf.Tensor:
     head = read_bytes(exif, 0, 8)
     intel = tf.equal(head[0], ord("I"))
 
-    def number(digits):
+    def number(digits: tf.Tensor) -> tf.Tensor:
         return tf.where(intel, little(digits), big(digits))
 
     known = tf.equal(head[0], head[1]) & (intel | tf.equal(head[0], ord("M")))
@@ -270,7 +311,7 @@ def find_orientation(exif: tf.Tensor) -> tf.Tensor:
     return tf.reduce_max(tf.concat([tf.where(found, value, 1), [1]], axis=0))
 
 
-def _exif_piece(encoded: tf.Tensor, start, length) -> tf.Tensor:
+def _exif_piece(encoded: tf.Tensor, start: tf.Tensor, length: tf.Tensor) -> tf.Tensor:
     return cut(encoded, start, tf.clip_by_value(length, 0, _MAX_EXIF_BYTES))
 
 
@@ -281,26 +322,28 @@ def _size(encoded: tf.Tensor) -> tf.Tensor:
     return tf.cast(tf.strings.length(encoded), tf.int64)
 
 
-def cut(encoded: tf.Tensor, start, count) -> tf.Tensor:
-    """At most `count` bytes from `start`, as a string; fewer at the end of the file."""
+def cut(
+    encoded: tf.Tensor, start: tf.Tensor | int, count: tf.Tensor | int
+) -> tf.Tensor:
+    """`count` bytes from `start`, as a string; fewer at the end of the file."""
     start = tf.clip_by_value(tf.cast(start, tf.int64), 0, _size(encoded))
     return tf.strings.substr(encoded, start, tf.maximum(tf.cast(count, tf.int64), 0))
 
 
-def read_bytes(encoded: tf.Tensor, start, count: int) -> tf.Tensor:
+def read_bytes(encoded: tf.Tensor, start: tf.Tensor | int, count: int) -> tf.Tensor:
     """`count` bytes from `start`, int64 [count]; zeros beyond the end of the file."""
     piece = cut(encoded, start, count)
     return tf.cast(tf.io.decode_raw(piece, tf.uint8, fixed_length=count), tf.int64)
 
 
 def big(digits: tf.Tensor) -> tf.Tensor:
-    """The number that bytes [..., n] stand for, the most significant first."""
+    """The number in bytes [..., n], the most significant first."""
     weights = [256**i for i in reversed(range(digits.shape[-1]))]
     return tf.reduce_sum(digits * tf.constant(weights, tf.int64), axis=-1)
 
 
 def little(digits: tf.Tensor) -> tf.Tensor:
-    """The number that bytes [..., n] stand for, the least significant first."""
+    """The number in bytes [..., n], the least significant first."""
     return big(digits[..., ::-1])
 
 
@@ -308,17 +351,24 @@ def _signed(number: tf.Tensor) -> tf.Tensor:
     return number - tf.where(number >= 2**31, tf.constant(2**32, tf.int64), 0)
 
 
-def _header(encoded, width, height, exif="", refusal="") -> Header:
+def _header(
+    encoded: tf.Tensor, width: tf.Tensor | int, height: tf.Tensor | int
+) -> Header:
+    """A header without EXIF or refusal."""
     width, height = tf.cast(width, tf.int64), tf.cast(height, tf.int64)
-    return Header(width, height, encoded, tf.constant(exif), tf.constant(refusal))
+    return Header(width, height, encoded, tf.constant(""), tf.constant(""))
 
 
 def _read_nothing(encoded: tf.Tensor) -> Header:
     return _header(encoded, 0, 0)
 
 
-def _loop(step, state: tuple, limit: int) -> tuple:
-    """Repeats `step` while the last part of the state holds."""
+def _loop(
+    step: Callable[..., tuple[tf.Tensor, ...]],
+    state: tuple[tf.Tensor, ...],
+    limit: int,
+) -> Any:
+    """Repeats `step` while the last part of the state is true."""
     return tf.while_loop(
         lambda *state: state[-1],
         step,

@@ -1,230 +1,160 @@
-"""What an exported model holds: its signatures, and the runs behind them as graphs."""
+"""What an exported model holds: the weights, and the runs of its requests as graphs."""
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from typing import Any
 
 import tensorflow as tf
 
-from tfnst import limits
 from tfnst.config import COLOR_MODES, StyleTransferConfig
-from tfnst.engines import engine
 from tfnst.engines.loading import load_engine
+from tfnst.engines.whole import WholeEngine
 from tfnst.export import decoding, graph_run
-from tfnst.export.checks import checked, finite_number, in_range
-from tfnst.export.served_styles import decode_regions, decode_styles, spread
-from tfnst.limits import MAX_SEED, MIN_SIZE
+from tfnst.export.checks import checked
+from tfnst.export.requests import (
+    RequestLimits,
+    RequestSettings,
+    Setting,
+    build_scales,
+    check_exportable,
+    check_pictures,
+    check_settings,
+    request_settings,
+)
+from tfnst.export.served_styles import (
+    DecodedStyles,
+    StyleInputs,
+    check_styles,
+    decode_regions,
+    decode_styles,
+)
 from tfnst.ops import color_transfer, pyramid, resizing
+from tfnst.ops.masks import Division
 
-
-class _Settings(NamedTuple):
-    """Those of a request, once they are checked."""
-
-    steps: tf.Tensor
-    size: tf.Tensor
-    seed: tf.Tensor
-    knobs: engine.Knobs
+Losses = dict[str, tf.Tensor]  # By their names in a signature's outputs, each [N].
 
 
 class ServedStyleTransfer(tf.Module):
-    """The weights, and the functions of the signatures.
+    """The weights, and what each signature computes.
 
     Requests share nothing but the weights, which none of them writes. TensorFlow
     Serving checks no input, so the graph does.
 
     Args:
-        config: settings; those that requests may bring are defaults.
-        max_steps: largest `steps` of a request.
-        max_size: largest `size` of a request.
-        max_pixels: most pixels that a picture of a request may have.
+        config: settings; for those that requests may send, the defaults.
+        limits: the largest request.
 
     Raises:
-        ValueError: for settings that make no sense in a server.
+        ValueError: for settings that a server can't keep to.
     """
 
-    def __init__(
-        self,
-        config: StyleTransferConfig,
-        *,
-        max_steps: int,
-        max_size: int,
-        max_pixels: int,
-    ) -> None:
+    def __init__(self, config: StyleTransferConfig, limits: RequestLimits) -> None:
         super().__init__(name="tfnst")
-        if config.init_image == "given":
-            raise ValueError(
-                "`init_image` must be 'content', 'style' or 'noise' for an export: "
-                "requests bring no picture to start from. Received: 'given'"
-            )
-        if config.max_memory is not None:
-            raise ValueError(
-                "`max_memory` must be None for an export: its steps have no tiles, and "
-                "`max_size` bounds what a request takes. "
-                f"Received: {config.max_memory}"
-            )
-        for name in ("patience", "max_time"):
-            if getattr(config, name) is not None:
-                raise ValueError(
-                    f"`{name}` must be None for an export: its requests get all steps. "
-                    f"Received: {getattr(config, name)}"
-                )
+        check_exportable(config)
         self.config = config
+        self.limits = limits
         self._engine, self.backbone = load_engine(config)
         self._engine_of_regions, _ = load_engine(config, regions=True)
         # Held as variables: as constants they would come near the 2 GB that a
         # protocol buffer may have.
         self._variables = [v.value for v in self._engine.feature_extractor.variables]
-        self._max_steps = max_steps
-        self._max_size = max_size
-        self._max_pixels = max_pixels
 
-    def signatures(self) -> dict[str, Any]:
-        """The functions to export, by the name of their signature."""
-        default = {
-            **engine.Knobs.from_config(self.config)._asdict(),
-            **{
-                name: tf.constant(getattr(self.config, name), tf.int32)
-                for name in ("steps", "size", "seed")
-            },
-            "preserve_color": tf.constant(self.config.preserve_color),
-        }
+    @property
+    def settings(self) -> tuple[Setting, ...]:
+        """The settings that a request may send."""
+        return request_settings(self.config, self.limits)
 
-        # Defaults that are tensors become SignatureDef.defaults.
-        def serving_default(
-            content_bytes,
-            style_bytes,
-            steps=default["steps"],
-            size=default["size"],
-            seed=default["seed"],
-            content_weight=default["content_weight"],
-            style_weight=default["style_weight"],
-            total_variation_weight=default["total_variation_weight"],
-            learning_rate=default["learning_rate"],
-        ):
-            stylized, measured = self._paint(
-                ("content_bytes", self._decode("content_bytes", content_bytes)),
-                ("style_bytes", self._decode("style_bytes", style_bytes)),
-                (steps, size, seed),
-                (content_weight, style_weight, total_variation_weight, learning_rate),
-            )
-            return {"image_bytes": decoding.encode_png(stylized), **measured}
+    def stylize_files(
+        self, content_bytes: tf.Tensor, style_bytes: tf.Tensor, **settings: tf.Tensor
+    ) -> dict[str, tf.Tensor]:
+        """Paints an encoded picture in the style of another one."""
+        stylized, losses = self._paint(
+            self._decode("content_bytes", content_bytes),
+            self._decode("style_bytes", style_bytes),
+            settings,
+            names="`content_bytes` or `style_bytes`",
+        )
+        return {"image_bytes": decoding.encode_png(stylized), **losses}
 
-        def stylize(
-            content_image,
-            style_image,
-            steps=default["steps"],
-            size=default["size"],
-            seed=default["seed"],
-            content_weight=default["content_weight"],
-            style_weight=default["style_weight"],
-            total_variation_weight=default["total_variation_weight"],
-            learning_rate=default["learning_rate"],
-        ):
-            content = self._checked_pictures("content_image", content_image)
-            style = self._checked_pictures("style_image", style_image)
-            counts = tf.stack([tf.shape(content)[0], tf.shape(style)[0]])
-            style = checked(
-                style,
-                (counts[1] == 1) | (counts[1] == counts[0]),
-                "`style_image` must be 1 picture or as many as `content_image`.",
-                counts,
-            )
-            stylized, measured = self._paint(
-                ("content_image", content),
-                ("style_image", style),
-                (steps, size, seed),
-                (content_weight, style_weight, total_variation_weight, learning_rate),
-            )
-            return {"stylized_image": stylized, **measured}
+    def stylize_arrays(
+        self, content_image: tf.Tensor, style_image: tf.Tensor, **settings: tf.Tensor
+    ) -> dict[str, tf.Tensor]:
+        """Paints one picture or several, all in one style or each in its own."""
+        max_pixels = self.limits.max_pixels
+        content = check_pictures("content_image", content_image, max_pixels=max_pixels)
+        style = check_pictures("style_image", style_image, max_pixels=max_pixels)
+        counts = tf.stack([tf.shape(content)[0], tf.shape(style)[0]])
+        style = checked(
+            style,
+            (counts[1] == 1) | (counts[1] == counts[0]),
+            "`style_image` must be 1 picture or as many as `content_image`.",
+            counts,
+        )
+        stylized, losses = self._paint(
+            content, style, settings, names="`content_image` or `style_image`"
+        )
+        return {"stylized_image": stylized, **losses}
 
-        def blend(
-            content_bytes,
-            style_bytes,
-            style_weights=tf.constant([1.0]),  # noqa: B008 (writes the default)
-            style_scales=tf.constant([1.0]),  # noqa: B008
-            mask_bytes=tf.constant([""]),  # noqa: B008
-            region_bytes=tf.constant([""]),  # noqa: B008
-            preserve_color=default["preserve_color"],
-            steps=default["steps"],
-            size=default["size"],
-            seed=default["seed"],
-            content_weight=default["content_weight"],
-            style_weight=default["style_weight"],
-            total_variation_weight=default["total_variation_weight"],
-            learning_rate=default["learning_rate"],
-        ):
-            stylized, measured = self._paint_blend(
-                self._decode("content_bytes", content_bytes),
-                (style_bytes, style_weights, style_scales, mask_bytes, region_bytes),
-                preserve_color,
-                (steps, size, seed),
-                (content_weight, style_weight, total_variation_weight, learning_rate),
-            )
-            return {"image_bytes": decoding.encode_png(stylized), **measured}
+    def blend_files(
+        self,
+        content_bytes: tf.Tensor,
+        preserve_color: tf.Tensor,
+        style_bytes: tf.Tensor,
+        style_weights: tf.Tensor,
+        style_scales: tf.Tensor,
+        mask_bytes: tf.Tensor,
+        region_bytes: tf.Tensor,
+        **settings: tf.Tensor,
+    ) -> dict[str, tf.Tensor]:
+        """Paints an encoded picture in several styles."""
+        stylized, losses = self._paint_blend(
+            self._decode("content_bytes", content_bytes),
+            StyleInputs(
+                style_bytes, style_weights, style_scales, mask_bytes, region_bytes
+            ),
+            preserve_color,
+            settings,
+        )
+        return {"image_bytes": decoding.encode_png(stylized), **losses}
 
-        string, strings = (tf.TensorSpec(s, tf.string) for s in ([], [None]))
-        integer, number = tf.TensorSpec([], tf.int32), tf.TensorSpec([], tf.float32)
-        numbers, pictures = (tf.TensorSpec(s) for s in ([None], [None, None, None, 3]))
-        settings = [integer] * 3 + [number] * 4
-        inputs = {
-            serving_default: [string, string],
-            stylize: [pictures, pictures],
-            blend: [string, strings, numbers, numbers, strings, strings, string],
-        }
-        return {
-            function.__name__: tf.function(function, input_signature=first + settings)
-            for function, first in inputs.items()
-        }
-
-    def _decode(self, name, encoded):
+    def _decode(self, name: str, encoded: tf.Tensor) -> tf.Tensor:
         return decoding.decode_picture(
-            encoded,
-            name=name,
-            min_side=limits.MIN_SIDE,
-            max_pixels=self._max_pixels,
+            encoded, name=name, max_pixels=self.limits.max_pixels
         )
 
-    def _checked_pictures(self, name, pictures):
-        # Servers feed any shape; without this, a wrong rank aborts the process.
-        pictures = tf.ensure_shape(pictures, [None, None, None, 3])
-        shape = tf.shape(pictures, out_type=tf.int64)
-        pictures = checked(
-            pictures,
-            (shape[0] >= 1) & (tf.reduce_min(shape[1:3]) >= limits.MIN_SIDE),
-            f"`{name}` must be one or more pictures of at least {limits.MIN_SIDE} "
-            "pixels a side.",
-            shape,
-        )
-        pictures = checked(
-            pictures,
-            tf.reduce_prod(shape[:3]) <= self._max_pixels,
-            f"`{name}` must have at most {self._max_pixels} pixels.",
-            shape,
-        )
-        low, high = tf.reduce_min(pictures), tf.reduce_max(pictures)
-        # A minimum passes over NaN; a sum doesn't.
-        return checked(
-            pictures,
-            tf.math.is_finite(tf.reduce_sum(pictures)) & (low >= 0) & (high <= 1),
-            f"`{name}` must hold finite numbers from 0 to 1.",
-            tf.stack([low, high]),
+    def _check_settings(
+        self, values: dict[str, tf.Tensor], count: tf.Tensor | int
+    ) -> RequestSettings:
+        return check_settings(
+            values,
+            settings=self.settings,
+            count=count,
+            max_size=self.limits.max_size,
         )
 
-    def _paint(self, named_content, named_style, integers, numbers):
-        """One picture or several, each in one style."""
-        (content_name, content), (style_name, style) = named_content, named_style
-        settings = self._checked_settings(tf.shape(content)[0], integers, numbers)
-        scales = self._build_scales(
-            f"`{content_name}` or `{style_name}`",
+    def _paint(
+        self,
+        content: tf.Tensor,
+        style: tf.Tensor,
+        values: dict[str, tf.Tensor],
+        *,
+        names: str,
+    ) -> tuple[tf.Tensor, Losses]:
+        """Pictures [N, H, W, 3], in one style [1, h, w, 3] or one each [N, h, w, 3]."""
+        settings = self._check_settings(values, tf.shape(content)[0])
+        scales = build_scales(
+            names,
             *(tf.shape(picture)[1:3] for picture in (content, style)),
-            settings.size,
-            self.config.style_scale,
+            size=settings.size,
+            min_size=self.config.min_size,
+            style_scale=self.config.style_scale,
         )
         mode = self.config.preserve_color
         original = resizing.resize_image(content, *tf.unstack(scales[-1, 0]))
         style = resizing.resize_image(style, *tf.unstack(scales[-1, 1]))
         style = color_transfer.match_style_colors(style, original, mode)
-        stylized, measured = self._run(
+        stylized, losses = self._run(
             self._engine,
             color_transfer.prepare_content(original, mode),
             style,
@@ -232,13 +162,21 @@ class ServedStyleTransfer(tf.Module):
             settings,
             lambda scale: self._engine.style_targets(style, scales[scale, 1]),
         )
-        return color_transfer.restore_colors(stylized, original, mode), measured
+        return color_transfer.restore_colors(stylized, original, mode), losses
 
-    def _paint_blend(self, content, inputs, preserve_color, integers, numbers):
-        """One picture in several styles, each with a weight, a scale and masks."""
-        settings = self._checked_settings(1, integers, numbers)
-        files, weights, factors, masks, regions = spread(
-            *inputs, size=settings.size, max_size=self._max_size
+    def _paint_blend(
+        self,
+        content: tf.Tensor,
+        inputs: StyleInputs,
+        preserve_color: tf.Tensor,
+        values: dict[str, tf.Tensor],
+    ) -> tuple[tf.Tensor, Losses]:
+        """One picture [1, H, W, 3] in several styles."""
+        max_pixels = self.limits.max_pixels
+        settings = self._check_settings(values, 1)
+        inputs = check_styles(inputs, size=settings.size, max_size=self.limits.max_size)
+        inputs = inputs._replace(
+            style_scales=self.config.style_scale * inputs.style_scales
         )
         in_mode = _color_switch(preserve_color)
         sides = tf.shape(content)[1:3]
@@ -246,31 +184,51 @@ class ServedStyleTransfer(tf.Module):
             content, *tf.unstack(pyramid.finest_sides(sides, settings.size))
         )
         styles = decode_styles(
-            files,
-            masks,
+            inputs,
             size=settings.size,
-            scales=self.config.style_scale * factors,
-            max_pixels=self._max_pixels,
+            max_pixels=max_pixels,
             recolor=lambda style: in_mode(
                 color_transfer.match_style_colors, style, original
             ),
         )
-        scales = self._build_scales(
+        scales = build_scales(
             "`content_bytes` or one of `style_bytes`",
             sides,
             styles.sides,
-            settings.size,
-            self.config.style_scale * factors,
+            size=settings.size,
+            min_size=self.config.min_size,
+            style_scale=inputs.style_scales,
         )
         division = decode_regions(
-            regions, weights, *tf.unstack(scales[-1, 0]), max_pixels=self._max_pixels
+            inputs, *tf.unstack(scales[-1, 0]), max_pixels=max_pixels
         )
-        to_paint = in_mode(color_transfer.prepare_content, original)
+        stylized, losses = self._run_blend(
+            in_mode(color_transfer.prepare_content, original),
+            styles,
+            scales,
+            settings,
+            division,
+            has_regions=tf.reduce_any(inputs.region_bytes != ""),
+        )
+        stylized = in_mode(color_transfer.restore_colors, stylized, original)
+        return stylized + division.kept * (original - stylized), losses
 
-        def run(painter, masks):
+    def _run_blend(
+        self,
+        content: tf.Tensor,
+        styles: DecodedStyles,
+        scales: tf.Tensor,
+        settings: RequestSettings,
+        division: Division,
+        *,
+        has_regions: tf.Tensor,
+    ) -> tuple[tf.Tensor, Losses]:
+        def run(
+            painter: WholeEngine, masks: tf.Tensor | None
+        ) -> tuple[tf.Tensor, Losses]:
             return self._run(
                 painter,
-                to_paint,
+                content,
                 styles.pictures.read(0),
                 scales,
                 settings,
@@ -280,17 +238,25 @@ class ServedStyleTransfer(tf.Module):
                 masks,
             )
 
-        # Without regions the engine without them is faster, and what Python takes.
-        stylized, measured = tf.cond(
-            tf.reduce_any(regions != ""),
+        # Without regions, the engine that has none is faster and does what
+        # `tfnst.stylize` does.
+        return tf.cond(
+            has_regions,
             lambda: run(self._engine_of_regions, division.masks),
             lambda: run(self._engine, None),
         )
-        stylized = in_mode(color_transfer.restore_colors, stylized, original)
-        return stylized + division.kept * (original - stylized), measured
 
-    def _run(self, painter, content, style, scales, settings, targets, masks=None):
-        """The run itself, and its losses by their names."""
+    def _run(
+        self,
+        painter: WholeEngine,
+        content: tf.Tensor,
+        style: tf.Tensor,
+        scales: tf.Tensor,
+        settings: RequestSettings,
+        targets: Callable[[tf.Tensor], dict[str, Any]],
+        masks: tf.Tensor | None = None,
+    ) -> tuple[tf.Tensor, Losses]:
+        """The run itself, from pictures at the sizes of the finest scale."""
         first = pyramid.first_image(
             self.config.init_image, content, style, scales, settings.seed
         )
@@ -319,54 +285,9 @@ class ServedStyleTransfer(tf.Module):
             "total_loss": measured[3],
         }
 
-    def _checked_settings(self, count, integers, numbers):
-        steps, size, seed = (tf.ensure_shape(x, []) for x in integers)
-        steps = in_range("steps", steps, 1, self._max_steps)
-        size = in_range("size", size, MIN_SIZE, self._max_size)
-        seed = in_range("seed", seed, 0, MAX_SEED)
-        knobs = [
-            finite_number(name, tf.ensure_shape(x, []))
-            for name, x in zip(engine.Knobs._fields, numbers, strict=False)
-        ]
-        content_weight, style_weight, _, learning_rate = knobs
-        size = checked(
-            size,
-            content_weight + style_weight > 0,
-            "`content_weight` and `style_weight` must not both be 0.",
-            content_weight,
-        )
-        size = checked(
-            size,
-            (learning_rate > 0) & (learning_rate <= 1),
-            "`learning_rate` must be a number above 0 and at most 1.",
-            learning_rate,
-        )
-        size = checked(
-            size,
-            tf.cast(count, tf.int64) * tf.cast(size, tf.int64) ** 2
-            <= self._max_size**2,
-            "`size` is too large for so many pictures; together they may have "
-            f"{self._max_size}^2 pixels.",
-            tf.stack([count, size]),
-        )
-        knobs = engine.Knobs(*knobs, steps=tf.cast(steps, tf.float32))
-        return _Settings(steps, size, seed, knobs)
 
-    def _build_scales(self, names, content_sides, style_sides, size, style_scale):
-        scales = pyramid.build_pyramid(
-            content_sides, style_sides, size, self.config.min_size, style_scale
-        )
-        return checked(
-            scales,
-            tf.shape(scales)[0] > 0,
-            f"{names} is too narrow for `size`: its short "
-            f"side would have fewer than {limits.MIN_SIDE} pixels.",
-            tf.concat([content_sides, tf.reshape(style_sides, [-1]), size[None]], 0),
-        )
-
-
-def _color_switch(preserve_color):
-    """Calls functions of pictures and of a colour mode, which a tensor names."""
+def _color_switch(preserve_color: tf.Tensor) -> Callable[..., tf.Tensor]:
+    """Calls functions of pictures and a colour mode, with the mode in a tensor."""
     known = tf.constant(COLOR_MODES)
     preserve_color = checked(
         tf.ensure_shape(preserve_color, []),
@@ -376,7 +297,7 @@ def _color_switch(preserve_color):
     )
     index = tf.argmax(preserve_color == known, output_type=tf.int32)
 
-    def call(function, *pictures):
+    def call(function: Callable[..., tf.Tensor], *pictures: tf.Tensor) -> tf.Tensor:
         return tf.switch_case(
             index, [lambda mode=mode: function(*pictures, mode) for mode in COLOR_MODES]
         )

@@ -1,4 +1,4 @@
-"""The styles of a request that may have several: decoded and checked in a graph."""
+"""The styles of a request to `blend`: checked and decoded in the graph."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from typing import Any, NamedTuple
 
 import tensorflow as tf
 
-from tfnst import limits
 from tfnst.engines.whole import WholeEngine
 from tfnst.export import decoding
 from tfnst.export.checks import checked
@@ -18,39 +17,39 @@ from tfnst.ops import pyramid, resizing
 from tfnst.ops.masks import Division, divide_picture, resize_mask
 
 
-def spread(
-    style_bytes: tf.Tensor,
-    style_weights: tf.Tensor,
-    style_scales: tf.Tensor,
-    mask_bytes: tf.Tensor,
-    region_bytes: tf.Tensor,
-    *,
-    size: tf.Tensor,
-    max_size: int,
-) -> tuple[tf.Tensor, ...]:
-    """The inputs, checked, with one value for each style: one alone goes for all."""
-    count = tf.size(style_bytes)
+class StyleInputs(NamedTuple):
+    """The inputs of a request that describe its styles, named as in `blend`.
+
+    As they are sent, the last four may have one value for all styles.
+    """
+
+    style_bytes: tf.Tensor  # image files, string [S]
+    style_weights: tf.Tensor  # float32 [S]
+    style_scales: tf.Tensor  # float32 [S]
+    mask_bytes: tf.Tensor  # image files, string [S]; an empty string for no mask
+    region_bytes: tf.Tensor  # image files, string [S]; an empty string for no region
+
+
+def check_styles(inputs: StyleInputs, *, size: tf.Tensor, max_size: int) -> StyleInputs:
+    """The inputs, once they are in range, each with one value for each style.
+
+    Args:
+        inputs: as they are sent.
+        size: of the run, int32 scalar.
+        max_size: most pixels that the long side of a style picture may have.
+    """
+    count = tf.size(inputs.style_bytes)
     style_bytes = checked(
-        tf.ensure_shape(style_bytes, [None]),
+        tf.ensure_shape(inputs.style_bytes, [None]),
         (count >= 1) & (count <= MAX_STYLES),
         f"`style_bytes` must be from 1 to {MAX_STYLES} image files.",
         count,
     )
-    each = []
-    for name, values in (
-        ("style_weights", style_weights),
-        ("style_scales", style_scales),
-        ("mask_bytes", mask_bytes),
-        ("region_bytes", region_bytes),
-    ):
-        values = checked(
-            tf.ensure_shape(values, [None]),
-            (tf.size(values) == 1) | (tf.size(values) == count),
-            f"`{name}` must be 1 value or as many as `style_bytes`.",
-            tf.stack([tf.size(values), count]),
-        )
-        each.append(tf.broadcast_to(values, [count]))
-    weights, scales, masks, regions = each
+    weights, scales, masks, regions = (
+        _one_for_each(name, values, count)
+        for name, values in inputs._asdict().items()
+        if name != "style_bytes"
+    )
     weights = checked(
         weights,
         tf.reduce_all(tf.math.is_finite(weights) & (weights > 0)),
@@ -69,7 +68,17 @@ def spread(
         f"`style_scales` times `size` must be at most {max_size}.",
         tf.concat([scales, [tf.cast(size, tf.float32)]], axis=0),
     )
-    return style_bytes, weights, scales, masks, regions
+    return StyleInputs(style_bytes, weights, scales, masks, regions)
+
+
+def _one_for_each(name: str, values: tf.Tensor, count: tf.Tensor) -> tf.Tensor:
+    values = checked(
+        tf.ensure_shape(values, [None]),
+        (tf.size(values) == 1) | (tf.size(values) == count),
+        f"`{name}` must be 1 value or as many as `style_bytes`.",
+        tf.stack([tf.size(values), count]),
+    )
+    return tf.broadcast_to(values, [count])
 
 
 class DecodedStyles(NamedTuple):
@@ -78,7 +87,7 @@ class DecodedStyles(NamedTuple):
     pictures: tf.TensorArray  # [1, h, w, 3] each, at the size of the finest scale
     masks: tf.TensorArray  # [1, h, w, 1] each
     masked: tf.Tensor  # whether there is a mask, bool [S]
-    sides: tf.Tensor  # those that the files have, int32 [S, 2]
+    sides: tf.Tensor  # height and width in the files, int32 [S, 2]
 
     def targets(
         self, painter: WholeEngine, sides: tf.Tensor, shares: tf.Tensor
@@ -87,18 +96,19 @@ class DecodedStyles(NamedTuple):
 
         Args:
             painter: an engine.
-            sides: of the pictures at this scale, int32 [S, 2].
-            shares: from `tfnst.ops.masks.divide_picture`.
+            sides: height and width of the pictures at this scale, int32 [S, 2].
+            shares: of each style in each region, from
+                `tfnst.ops.masks.divide_picture`.
         """
 
-        def one(index):
+        def one(index: tf.Tensor) -> dict[str, Any]:
             picture, mask = self.pictures.read(index), self.masks.read(index)
             targets = tf.cond(
                 self.masked[index],
                 lambda: painter.style_targets(
                     picture, sides[index], resize_mask(mask, *tf.unstack(sides[index]))
                 ),
-                # The same numbers as without masks, to the last bit.
+                # Bit for bit what a style without a mask has.
                 lambda: painter.style_targets(picture, sides[index]),
             )
             return tf.nest.map_structure(lambda tensor: tensor[0], targets)
@@ -116,39 +126,39 @@ class DecodedStyles(NamedTuple):
 
 
 def decode_styles(
-    style_bytes: tf.Tensor,
-    mask_bytes: tf.Tensor,
+    styles: StyleInputs,
     *,
     size: tf.Tensor,
-    scales: tf.Tensor,
     max_pixels: int,
     recolor: Callable[[tf.Tensor], tf.Tensor],
 ) -> DecodedStyles:
     """Style pictures and their masks, at the sizes of the finest scale.
 
     Args:
-        style_bytes: image files, string [S].
-        mask_bytes: image files, string [S]; empty ones for none.
+        styles: from `check_styles`, with `style_scales` of the whole run.
         size: of the run, int32 scalar.
-        scales: of each picture, float32 [S].
-        max_pixels: most that a file may have.
-        recolor: gives a picture the colours that it is to have.
+        max_pixels: most pixels in a file.
+        recolor: gives a style picture the colours that the run needs.
     """
-    count = tf.size(style_bytes)
+    count = tf.size(styles.style_bytes)
 
-    def body(index, pictures, masks, sides):
+    def body(
+        index: tf.Tensor,
+        pictures: tf.TensorArray,
+        masks: tf.TensorArray,
+        sides: tf.TensorArray,
+    ) -> tuple[Any, ...]:
         picture = decoding.decode_picture(
-            style_bytes[index],
-            name="style_bytes",
-            min_side=limits.MIN_SIDE,
-            max_pixels=max_pixels,
+            styles.style_bytes[index], name="style_bytes", max_pixels=max_pixels
         )
         here = tf.shape(picture)[1:3]
-        finest = tf.unstack(pyramid.finest_sides(here, size, scales[index]), num=2)
+        finest = tf.unstack(
+            pyramid.finest_sides(here, size, styles.style_scales[index]), num=2
+        )
         mask = tf.cond(
-            mask_bytes[index] == "",
+            styles.mask_bytes[index] == "",
             lambda: tf.ones([1, 1, 1, 1]),
-            lambda: _decode_mask("mask_bytes", mask_bytes[index], max_pixels),
+            lambda: _decode_mask("mask_bytes", styles.mask_bytes[index], max_pixels),
         )
         return (
             index + 1,
@@ -162,40 +172,36 @@ def decode_styles(
         body,
         (
             tf.constant(0),
-            *(_pictures(count, channels) for channels in (3, 1)),
+            *(_picture_array(count, channels) for channels in (3, 1)),
             tf.TensorArray(tf.int32, count, element_shape=[2]),
         ),
         parallel_iterations=1,
     )
-    return DecodedStyles(pictures, masks, mask_bytes != "", sides.stack())
+    return DecodedStyles(pictures, masks, styles.mask_bytes != "", sides.stack())
 
 
 def decode_regions(
-    region_bytes: tf.Tensor,
-    weights: tf.Tensor,
-    height: tf.Tensor,
-    width: tf.Tensor,
-    *,
-    max_pixels: int,
+    styles: StyleInputs, height: tf.Tensor, width: tf.Tensor, *, max_pixels: int
 ) -> Division:
-    """Which styles go where in a picture; those with the same file share a region.
+    """Which styles go where in a picture; styles with the same file share a region.
 
     Args:
-        region_bytes: image files, string [S]; empty ones for what the others leave.
-        weights: of the styles, float32 [S].
-        height: of the picture at its finest scale.
+        styles: from `check_styles`.
+        height: of the picture at its finest scale, int32 scalar.
         width: as `height`.
-        max_pixels: most that a file may have.
+        max_pixels: most pixels in a file.
     """
-    files, _ = tf.unique(tf.boolean_mask(region_bytes, region_bytes != ""))
+    regions = styles.region_bytes
+    files, _ = tf.unique(tf.boolean_mask(regions, regions != ""))
     count = tf.size(files)
-    # The last row is for those without a file: the first one that holds is taken.
+    # A style belongs to the first row that is true; the last row is for those
+    # without a region.
     same = tf.concat(
-        [files[:, None] == region_bytes, tf.ones_like(region_bytes[None], tf.bool)], 0
+        [files[:, None] == regions, tf.ones_like(regions[None], tf.bool)], 0
     )
     groups = tf.argmax(tf.cast(same, tf.int32), axis=0, output_type=tf.int32)
 
-    def body(index, masks):
+    def body(index: tf.Tensor, masks: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         mask = _decode_mask("region_bytes", files[index], max_pixels)
         return index + 1, tf.concat([masks, resize_mask(mask, height, width)], axis=0)
 
@@ -206,13 +212,12 @@ def decode_regions(
         shape_invariants=(tf.TensorShape([]), tf.TensorShape([None, None, None, 1])),
         parallel_iterations=1,
     )
-    return divide_picture(masks, groups, weights)
+    return divide_picture(masks, groups, styles.style_weights)
 
 
-def _decode_mask(name, encoded, max_pixels):
-    picture = decoding.decode_picture(
-        encoded, name=name, min_side=limits.MIN_SIDE, max_pixels=max_pixels
-    )
+def _decode_mask(name: str, encoded: tf.Tensor, max_pixels: int) -> tf.Tensor:
+    """A grey picture [1, H, W, 1] in [0, 1], the mean of the file's channels."""
+    picture = decoding.decode_picture(encoded, name=name, max_pixels=max_pixels)
     mask = tf.reduce_mean(picture, axis=-1, keepdims=True)
     share = tf.reduce_mean(mask)
     return checked(
@@ -223,7 +228,8 @@ def _decode_mask(name, encoded, max_pixels):
     )
 
 
-def _pictures(count, channels):
+def _picture_array(count: tf.Tensor, channels: int) -> tf.TensorArray:
+    """An array of pictures, each with sides of its own."""
     return tf.TensorArray(
         tf.float32,
         count,

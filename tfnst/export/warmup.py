@@ -1,54 +1,56 @@
-"""Requests that a server replays before it says that a version is ready."""
+"""Requests that a server replays before it reports a version as available."""
 
 from __future__ import annotations
 
 import pathlib
+from collections.abc import Iterator
 
 import numpy as np
 import tensorflow as tf
+from tensorflow_serving.apis import predict_pb2, prediction_log_pb2
 
 from tfnst.export import decoding
 
 WARMUP = pathlib.Path("assets.extra", "tf_serving_warmup_requests")
+_SIZE, _STEPS = 64, 2
 
 
-_WARMUP_SIZE, _WARMUP_STEPS = 64, 2
+def write_warmup(path: pathlib.Path) -> None:
+    """Writes one request for each signature but `blend`.
 
+    A first run builds kernels and buffers for each operation, whatever its size, so a
+    few steps on tiny pictures are enough. `blend` is left out: its graph is the
+    largest, and a server for single styles needn't wait for it.
 
-def write_warmup(path):
-    """Requests that a server replays before it says that the version is ready.
+    Args:
+        path: of the file; its folder is made.
 
-    A first run builds kernels and buffers for each operation, whatever the size; a
-    few steps on tiny pictures are enough to get that over with. `blend` isn't among
-    them: its graph is the largest, and who has one style need not wait for it.
+    Reference:
+        https://www.tensorflow.org/tfx/serving/saved_model_warmup
     """
-    from tensorflow_serving.apis import (
-        predict_pb2,
-        prediction_log_pb2,
-    )
-
-    rng = np.random.default_rng(0)
-    picture = rng.random((1, _WARMUP_SIZE, _WARMUP_SIZE, 3), np.float32)
-    encoded = decoding.encode_png(tf.constant(picture)).numpy()
-    inputs = {
-        "serving_default": {"content_bytes": encoded, "style_bytes": encoded},
-        "stylize": {"content_image": picture, "style_image": picture},
-    }
     path.parent.mkdir(parents=True)
     with tf.io.TFRecordWriter(str(path)) as writer:
-        for signature, values in inputs.items():
-            request = predict_pb2.PredictRequest()
-            # The name is the server's, which a replay doesn't look at.
-            request.model_spec.name = "tfnst"
-            request.model_spec.signature_name = signature
-            values = {
-                **values,
-                "steps": np.int32(_WARMUP_STEPS),
-                "size": np.int32(_WARMUP_SIZE),
-            }
-            for name, value in values.items():
-                request.inputs[name].CopyFrom(tf.make_tensor_proto(value))
+        for request in _requests():
             log = prediction_log_pb2.PredictionLog(
                 predict_log=prediction_log_pb2.PredictLog(request=request)
             )
             writer.write(log.SerializeToString())
+
+
+def _requests() -> Iterator[predict_pb2.PredictRequest]:
+    rng = np.random.default_rng(0)
+    picture = rng.random((1, _SIZE, _SIZE, 3), np.float32)
+    encoded = decoding.encode_png(tf.constant(picture)).numpy()
+    settings = {"steps": np.int32(_STEPS), "size": np.int32(_SIZE)}
+    pictures = {
+        "serving_default": {"content_bytes": encoded, "style_bytes": encoded},
+        "stylize": {"content_image": picture, "style_image": picture},
+    }
+    for signature, inputs in pictures.items():
+        request = predict_pb2.PredictRequest()
+        # A replay ignores the name, which is the server's to choose.
+        request.model_spec.name = "tfnst"
+        request.model_spec.signature_name = signature
+        for name, value in (inputs | settings).items():
+            request.inputs[name].CopyFrom(tf.make_tensor_proto(value))
+        yield request

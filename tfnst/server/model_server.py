@@ -1,7 +1,8 @@
-"""One model's server: its models, its limits and its gRPC services put together."""
+"""The server of one model: its versions, limits and gRPC services combined."""
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import os
 import queue
@@ -21,7 +22,7 @@ from tensorflow_serving.apis import (
 
 from tfnst.server.metrics import Metrics
 from tfnst.server.runs import RunLimit
-from tfnst.server.services import Answers, ModelService, PredictionService
+from tfnst.server.services import ModelService, PredictionService, Responder
 from tfnst.server.versions import Versions
 
 DEFAULT_PORT = 8500
@@ -30,53 +31,86 @@ DEFAULT_MAX_QUEUE = 16
 MAX_MESSAGE_BYTES = 2**31 - 1
 _SPARE_THREADS = 16
 _FOREVER = 10**8  # Seconds: three years.
+_Path = str | os.PathLike[str]
 _PREDICTION_SERVICE = "tensorflow.serving.PredictionService"
 _MODEL_SERVICE = "tensorflow.serving.ModelService"
 _OPTIONS = [
     ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
     ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
-    # A second server on a port is an error, not half of the requests.
+    # A second server on the same port is an error; it doesn't get half the requests.
     ("grpc.so_reuseport", 0),
-    # A client that is gone without a word is noticed, and its run is stopped.
+    # Notices clients that vanish, so that their runs are stopped.
     ("grpc.keepalive_time_ms", 30_000),
     ("grpc.keepalive_timeout_ms", 20_000),
-    # Clients may do the same through runs that take minutes.
+    # Clients may ping during runs that take minutes.
     ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
 ]
 _logger = logging.getLogger("tfnst.server")
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _Certificates:
+    """The files that turn on TLS; see ModelServer."""
+
+    certificate: _Path | None
+    private_key: _Path | None
+    client_ca: _Path | None
+
+    def __post_init__(self) -> None:
+        pair = (self.certificate, self.private_key)
+        if (self.certificate is None) != (self.private_key is None):
+            raise _argument_error("certificate", "given with `private_key`", pair)
+        if self.client_ca is not None and self.certificate is None:
+            expected = "given with `certificate` and `private_key`"
+            raise _argument_error("client_ca", expected, self.client_ca)
+
+    def credentials(self) -> grpc.ServerCredentials | None:
+        """What gRPC needs for TLS; None without a certificate.
+
+        Raises:
+            OSError: when a file can't be read.
+        """
+        if self.certificate is None or self.private_key is None:
+            return None
+        client_ca = None if self.client_ca is None else _read(self.client_ca)
+        return grpc.ssl_server_credentials(
+            [(_read(self.private_key), _read(self.certificate))],
+            root_certificates=client_ca,
+            require_client_auth=client_ca is not None,
+        )
+
+
 class ModelServer:
     """Serves the versions of one model over gRPC, in this process.
 
-    Requests for which no version fits, and all that the model refuses, are answered
-    with the codes and texts of TensorFlow Serving. When a call's deadline passes or
-    its client leaves, its run is stopped.
+    Requests that the model refuses, or that no version can answer, get the codes and
+    texts of TensorFlow Serving. When a call's deadline passes or its client leaves, its
+    run is stopped.
 
     Args:
         directory: where the version directories `<integer>/` are.
         name: what requests call the model. Default `"tfnst"`.
         host: address to listen on. Default `"127.0.0.1"`: this machine only.
-        port: port for gRPC; 0 takes any that is free. Default 8500.
-        max_concurrent: most runs at a time. Default 1, because one run keeps every
-            core (or the GPU) busy: more would each take longer, and more memory.
-        max_queue: most requests that wait for their turn; the next one gets
+        port: port for gRPC; 0 chooses a free one. Default 8500.
+        max_concurrent: most runs at a time. Default 1, because a single run keeps
+            every core (or the GPU) busy; more would each take longer, and more memory.
+        max_queue: most requests that wait for their turn; any more get
             RESOURCE_EXHAUSTED. Default 16.
-        poll_seconds: how often the directory is looked at. Default 1.
-        certificate: file with the server's certificate chain (PEM); turns on TLS.
-        private_key: file with the key of `certificate` (PEM).
-        client_ca: file with the certificates (PEM) of which one must have signed
-            the client's; turns on mutual TLS.
-        metrics_port: port for Prometheus, at `/metrics` of the same host; 0 takes any
-            that is free. Default None: none.
+        poll_seconds: how often to look for new versions. Default 1.
+        certificate: PEM file with the server's certificate chain; turns on TLS.
+        private_key: PEM file with the key of `certificate`.
+        client_ca: PEM file with the authorities for clients' certificates; turns on
+            mutual TLS.
+        metrics_port: port for Prometheus, at `/metrics` on the same host; 0 chooses a
+            free one. Default None: no metrics.
 
     Raises:
-        ValueError: when an argument is out of its range, or they don't fit together.
+        ValueError: when an argument is out of range, or two don't go together.
     """
 
     def __init__(
         self,
-        directory: str | os.PathLike,
+        directory: _Path,
         *,
         name: str = "tfnst",
         host: str = "127.0.0.1",
@@ -84,31 +118,30 @@ class ModelServer:
         max_concurrent: int = DEFAULT_MAX_CONCURRENT,
         max_queue: int = DEFAULT_MAX_QUEUE,
         poll_seconds: float = 1.0,
-        certificate: str | os.PathLike | None = None,
-        private_key: str | os.PathLike | None = None,
-        client_ca: str | os.PathLike | None = None,
+        certificate: _Path | None = None,
+        private_key: _Path | None = None,
+        client_ca: _Path | None = None,
         metrics_port: int | None = None,
     ) -> None:
         if not os.path.isdir(directory):
-            _fail("directory", "a directory with versions of a model", directory)
+            expected = "a directory with versions of a model"
+            raise _argument_error("directory", expected, directory)
         if not isinstance(name, str) or not name:
-            _fail("name", "a text that is not empty", name)
+            raise _argument_error("name", "a non-empty string", name)
+        if not poll_seconds > 0:
+            raise _argument_error("poll_seconds", "a number above 0", poll_seconds)
         _check_integer("port", port, 0, 65535)
         _check_integer("max_concurrent", max_concurrent, 1, 64)
         _check_integer("max_queue", max_queue, 0, 10_000)
-        if not poll_seconds > 0:
-            _fail("poll_seconds", "a number above 0", poll_seconds)
         if metrics_port is not None:
             _check_integer("metrics_port", metrics_port, 0, 65535)
-        if (certificate is None) != (private_key is None):
-            _fail("certificate", "given with `private_key`", (certificate, private_key))
-        if client_ca is not None and certificate is None:
-            _fail("client_ca", "given with `certificate` and `private_key`", client_ca)
+        self._certificates = _Certificates(
+            certificate=certificate, private_key=private_key, client_ca=client_ca
+        )
         self._address = f"[{host}]" if ":" in host else host
         self._host = host
         self.port = port
         self.metrics_port = metrics_port
-        self._tls = (certificate, private_key, client_ca)
         self._health = health.HealthServicer()
         self._versions = Versions(
             os.path.abspath(directory),
@@ -118,16 +151,16 @@ class ModelServer:
             on_change=self._set_health,
         )
         self._limit = RunLimit(max_concurrent, max_queue)
-        self._metrics = None
-        # A request that waits holds a thread. The spare ones answer everything else,
-        # and turn away what the queue has no place for.
+        self._metrics: Metrics | None = None
+        # A waiting request holds a thread. The spare ones answer everything else, and
+        # refuse requests when the queue is full.
         self._executor = futures.ThreadPoolExecutor(
             max_concurrent + max_queue + _SPARE_THREADS, "tfnst-server"
         )
         self._server = grpc.server(self._executor, options=_OPTIONS)
 
     def start(self) -> None:
-        """Listens, and loads the model in the background.
+        """Starts listening, and loads the model in the background.
 
         Raises:
             OSError: when a port is taken or a certificate can't be read.
@@ -135,12 +168,28 @@ class ModelServer:
         """
         if self.metrics_port is not None:
             self._metrics = Metrics(self._versions, self._limit)
-        answers = Answers(self._versions, self._limit, self._metrics)
+        self._add_services()
+        self._set_health(False)
+        self.port = self._listen()
+        if self._metrics and self.metrics_port is not None:
+            self.metrics_port = self._metrics.start(self._host, self.metrics_port)
+        self._server.start()
+        self._versions.start()
+        _logger.info(
+            "Serving %s from %s on %s:%d",
+            self._versions.name,
+            self._versions.directory,
+            self._address,
+            self.port,
+        )
+
+    def _add_services(self) -> None:
+        responder = Responder(self._versions, self._limit, self._metrics)
         prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(
-            PredictionService(answers), self._server
+            PredictionService(responder), self._server
         )
         model_service_pb2_grpc.add_ModelServiceServicer_to_server(
-            ModelService(answers), self._server
+            ModelService(responder), self._server
         )
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         names = [
@@ -154,31 +203,13 @@ class ModelServer:
         reflection.enable_server_reflection(
             [*names, reflection.SERVICE_NAME], self._server
         )
-        self._set_health(False)
-        self.port = self._listen()
-        if self._metrics:
-            self.metrics_port = self._metrics.start(self._host, self.metrics_port)
-        self._server.start()
-        self._versions.start()
-        _logger.info(
-            "Serving %s from %s on %s:%d",
-            self._versions.name,
-            self._versions.directory,
-            self._address,
-            self.port,
-        )
 
     def _listen(self) -> int:
         address = f"{self._address}:{self.port}"
-        certificate, private_key, client_ca = map(_read, self._tls)
+        credentials = self._certificates.credentials()
         try:
-            if certificate is None:
+            if credentials is None:
                 return self._server.add_insecure_port(address)
-            credentials = grpc.ssl_server_credentials(
-                [(private_key, certificate)],
-                root_certificates=client_ca,
-                require_client_auth=client_ca is not None,
-            )
             return self._server.add_secure_port(address, credentials)
         except RuntimeError as error:
             raise OSError(
@@ -187,15 +218,22 @@ class ModelServer:
             ) from error
 
     def wait_until_available(self, timeout: float | None = None) -> bool:
-        """Waits until a version answers; False when the seconds run out."""
+        """Waits until a version can answer.
+
+        Args:
+            timeout: most seconds to wait; None for no limit.
+
+        Returns:
+            Whether one can; False when the time ran out.
+        """
         return self._versions.wait_until_available(timeout)
 
     def stop(self, grace: float | None = None) -> None:
-        """Takes no more requests, lets accepted ones finish, and frees the models.
+        """Accepts no more requests, lets the others finish, and frees the model.
 
         Args:
-            grace: most seconds that requests may go on; then they are cancelled. None
-                waits for the last one.
+            grace: seconds after which requests are cancelled; None waits for the last
+                one.
         """
         self._health.enter_graceful_shutdown()
         # gRPC's own None means "cancel all at once".
@@ -221,25 +259,24 @@ class ModelServer:
             )
 
 
-def serve(
-    directory: str | os.PathLike, *, grace: float | None = None, **options: Any
-) -> None:
-    """Serves a model until SIGTERM or SIGINT comes.
+def serve(directory: _Path, *, grace: float | None = None, **options: Any) -> None:
+    """Serves a model until SIGTERM or SIGINT arrives.
 
-    Then requests that were accepted are finished. A second signal ends the process at
-    once. To be called in the main thread.
+    It then finishes the requests that it has accepted; a second signal ends the process
+    at once. Call it in the main thread.
 
     Args:
         directory: where the version directories `<integer>/` are.
-        grace: most seconds that requests may go on after the signal. Default None:
-            until they are done.
+        grace: seconds after the signal until requests are cancelled. Default None:
+            never.
         **options: see `ModelServer`.
 
     Raises:
-        ValueError: when an argument is out of its range.
+        ValueError: when an argument is out of range.
         OSError: when a port is taken or a certificate can't be read.
     """
-    # Unlike an Event's, the queue's put may interrupt anything.
+    # A signal handler may interrupt anything, which the queue's put allows and an
+    # Event's set doesn't.
     signals: queue.SimpleQueue[int] = queue.SimpleQueue()
     server = ModelServer(directory, **options)
     numbers = (signal.SIGTERM, signal.SIGINT)
@@ -256,9 +293,7 @@ def serve(
             signal.signal(each, handler)
 
 
-def _read(path: str | os.PathLike | None) -> bytes | None:
-    if path is None:
-        return None
+def _read(path: _Path) -> bytes:
     with open(path, "rb") as file:
         return file.read()
 
@@ -269,8 +304,8 @@ def _check_integer(name: str, value: Any, low: int, high: int) -> None:
         or not isinstance(value, int)
         or not low <= value <= high
     ):
-        _fail(name, f"an integer from {low} to {high}", value)
+        raise _argument_error(name, f"an integer from {low} to {high}", value)
 
 
-def _fail(name: str, expected: str, received: Any) -> None:
-    raise ValueError(f"`{name}` must be {expected}. Received: {received!r}")
+def _argument_error(name: str, expected: str, received: Any) -> ValueError:
+    return ValueError(f"`{name}` must be {expected}. Received: {received!r}")

@@ -1,4 +1,4 @@
-"""How many requests run at a time, which wait, and how one is told to stop."""
+"""Which requests run, which wait, and how a request is stopped."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import tensorflow as tf
 
 
 class StatusError(Exception):
-    """What a request is answered with when it can't be served.
+    """Why a request can't be served.
 
     Attributes:
         code: number of the status, the same in TensorFlow (`tf.errors`) and gRPC.
@@ -26,7 +26,7 @@ class StatusError(Exception):
 
 
 class Cancellation:
-    """A request's wish to be stopped, and what has to be done when it comes."""
+    """Whether a request is to be stopped, and what to do then."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -35,11 +35,11 @@ class Cancellation:
 
     @property
     def requested(self) -> bool:
-        """Whether the request is to stop."""
+        """Whether the request is to be stopped."""
         return self._requested
 
     def request(self) -> None:
-        """Stops the request; from any thread, and any number of times."""
+        """Stops the request. May be called from any thread, and more than once."""
         with self._lock:
             if not self._requested:
                 self._requested = True
@@ -48,9 +48,10 @@ class Cancellation:
 
     @contextlib.contextmanager
     def calling(self, action: Callable[[], None]) -> Iterator[None]:
-        """Calls `action` once if the wish comes inside, or came before.
+        """A block in which `action` is called once if the request is stopped.
 
-        After the block `action` is neither called nor still running.
+        It is called at once if the request was stopped before. After the block it is
+        neither called nor still running.
         """
         with self._lock:
             self._actions.append(action)
@@ -63,17 +64,17 @@ class Cancellation:
                 self._actions.remove(action)
 
     def check(self) -> None:
-        """Raises `StatusError` with CANCELLED when the request is to stop."""
+        """Raises `StatusError` with CANCELLED if the request is to be stopped."""
         if self._requested:
             raise StatusError(tf.errors.CANCELLED, "The call was cancelled.")
 
 
 class RunLimit:
-    """Lets a few requests run, some wait in order, and turns the others away.
+    """Lets a few requests run, queues some more in order, and refuses the rest.
 
     Args:
-        max_concurrent: most requests that run at a time, 1 or more.
-        max_queue: most requests that wait, 0 or more.
+        max_concurrent: most requests running at a time, 1 or more.
+        max_queue: most requests waiting, 0 or more.
     """
 
     def __init__(self, max_concurrent: int, max_queue: int) -> None:
@@ -85,25 +86,27 @@ class RunLimit:
 
     @property
     def running(self) -> int:
-        """How many requests run now."""
+        """How many requests are running."""
         return self._running
 
     @property
     def waiting(self) -> int:
-        """How many requests wait now."""
+        """How many requests are waiting."""
         return len(self._waiting)
 
     @contextlib.contextmanager
-    def turn(self, deadline: float | None, cancellation: Cancellation) -> Iterator:
+    def turn(
+        self, deadline: float | None, cancellation: Cancellation
+    ) -> Iterator[None]:
         """Waits for this request's turn, which lasts as long as the block.
 
         Args:
-            deadline: when waiting ends, in seconds of `time.monotonic`; None: never.
-            cancellation: ends waiting too.
+            deadline: how long to wait, as a time of `time.monotonic`; None for ever.
+            cancellation: of the request; it ends the wait.
 
         Raises:
-            StatusError: RESOURCE_EXHAUSTED when the queue is full,
-                DEADLINE_EXCEEDED or CANCELLED when one of these comes first.
+            StatusError: RESOURCE_EXHAUSTED when the queue is full, DEADLINE_EXCEEDED
+                or CANCELLED when the request ends before its turn.
         """
         with cancellation.calling(self._wake), self._condition:
             self._enter(deadline, cancellation)
@@ -124,8 +127,8 @@ class RunLimit:
             raise StatusError(
                 tf.errors.RESOURCE_EXHAUSTED,
                 f"The server is busy: {self._running} of at most "
-                f"{self._max_concurrent} requests run and {len(self._waiting)} of at "
-                f"most {self._max_queue} wait. Try again later.",
+                f"{self._max_concurrent} requests running, {len(self._waiting)} of at "
+                f"most {self._max_queue} waiting. Try again later.",
             )
         place = object()
         self._waiting.append(place)
@@ -136,7 +139,7 @@ class RunLimit:
                 if left is not None and left <= 0:
                     raise StatusError(
                         tf.errors.DEADLINE_EXCEEDED,
-                        "The deadline passed while the request waited for its turn.",
+                        "The deadline passed while the request was waiting.",
                     )
                 if self._waiting[0] is place and self._running < self._max_concurrent:
                     self._running += 1

@@ -1,13 +1,18 @@
-"""Servable: one SavedModel in memory, and how a request is checked and run in it."""
+"""Servable: one SavedModel in memory, which checks and runs requests."""
 
 from __future__ import annotations
 
 import dataclasses
+import logging
 import os
 import queue
+from collections.abc import Iterable, Mapping
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
+from tensorflow.core.framework import tensor_pb2
+from tensorflow.core.protobuf import meta_graph_pb2
 from tensorflow_serving.apis import predict_pb2, prediction_log_pb2
 
 from tfnst.server import tensors
@@ -19,9 +24,8 @@ WARM_UP_FILE = os.path.join("assets.extra", "tf_serving_warmup_requests")
 _METHODS = tuple(
     f"tensorflow/serving/{name}" for name in ("predict", "classify", "regress")
 )
-_MAX_TIMEOUT = 2**31 / 1000  # Seconds, 24 days: nobody's deadline.
-
-_SPARE_THREADS = 16  # More than a map's parallel iterations, of which 10 are usual.
+_MAX_TIMEOUT = 2**31 / 1000  # Seconds that fit into milliseconds as int32: 24 days.
+_SPARE_THREADS = 16  # More than the parallel iterations of a map, usually 10.
 
 v1 = tf.compat.v1
 
@@ -31,8 +35,8 @@ class Plan:
     """A checked request.
 
     Attributes:
-        signature_name: the signature that answers, never empty.
-        inputs: input alias -> TensorProto, with the defaults of those not sent.
+        signature_name: the signature to run, never empty.
+        inputs: input alias -> TensorProto; the default for each that wasn't sent.
         outputs: output alias -> tensor name.
     """
 
@@ -44,22 +48,22 @@ class Plan:
 class Servable:
     """A SavedModel, loaded as TensorFlow Serving loads it: into a graph and a session.
 
-    A session rather than `tf.saved_model.load` and its functions, because the real
-    server's messages, its executor and its time limit (`RunOptions.timeout_in_ms`,
-    which ends a `tf.while_loop` from inside) come with it. What a session lacks is a
-    way to cancel one run of several. TensorFlow's CancellationManager for eager
-    functions is no public interface, and `Session.close` ends every run. So the graph
-    gets a few ops more: each run also waits for one token from a queue for every
-    output it fetches. The output itself puts in False when it is there; `cancel` puts
-    in True at any time, the assert behind the queue fails, and the executor
-    ends the whole run at the loop's next iteration, as it does for the time limit.
+    A session is used rather than the functions of `tf.saved_model.load` because it has
+    the real server's messages, executor and time limit (`RunOptions.timeout_in_ms`,
+    which ends a `tf.while_loop` from inside). It can't cancel one of several runs,
+    though: `Session.close` ends them all, and TensorFlow's CancellationManager for
+    eager functions isn't public. So the graph gets a few more ops. Each run also takes
+    tokens from a queue, one for every output that it fetches. An output adds False once
+    it is computed. `cancel` adds True at any time, which makes an assert behind the
+    queue fail, and the executor ends the run at the loop's next iteration, as it does
+    at the time limit.
 
     Args:
         path: directory with a `saved_model.pb`.
         slots: most runs at a time; each has a queue of its own.
 
     Raises:
-        OSError, ValueError, tf.errors.OpError: when it can't be loaded.
+        OSError, ValueError, tf.errors.OpError: when the model can't be loaded.
     """
 
     def __init__(self, path: str, *, slots: int = 1) -> None:
@@ -67,9 +71,9 @@ class Servable:
         self._graph = tf.Graph()
         config = v1.ConfigProto(allow_soft_placement=True)
         config.gpu_options.allow_growth = True
-        # A loop keeps a thread from its first iteration to its last, and the assert
-        # that cancels needs one that is free. In one pool for all, as many runs as
-        # there are threads could not be cancelled.
+        # A loop holds a thread from its first iteration to its last, and the assert
+        # that cancels needs a free one. With a single pool for all slots, runs that
+        # hold every thread couldn't be cancelled.
         threads = _SPARE_THREADS + (os.cpu_count() or 1)
         for _ in range(slots):
             config.session_inter_op_thread_pool.add(num_threads=threads)
@@ -82,44 +86,41 @@ class Servable:
 
     def _load(self, slots: int) -> None:
         logger = tf.get_logger()
-        logger.addFilter(_says_something_new)
+        logger.addFilter(_isnt_advice)
         try:
             with self._graph.as_default():
                 meta_graph = v1.saved_model.load(
                     self._session, [tf.saved_model.SERVING], self._path
                 )
         finally:
-            logger.removeFilter(_says_something_new)
+            logger.removeFilter(_isnt_advice)
         self.signatures = dict(meta_graph.signature_def)
+        served = [s for s in self.signatures.values() if s.method_name in _METHODS]
+        inputs = {info.name for s in served for info in s.inputs.values()}
+        outputs = {info.name for s in served for info in s.outputs.values()}
         self._tensors = {
-            info.name: self._graph.get_tensor_by_name(info.name)
-            for signature in self.signatures.values()
-            if signature.method_name in _METHODS
-            for info in [*signature.inputs.values(), *signature.outputs.values()]
+            name: self._graph.get_tensor_by_name(name) for name in inputs | outputs
         }
-        outputs = {
-            info.name
-            for signature in self.signatures.values()
-            if signature.method_name in _METHODS
-            for info in signature.outputs.values()
-        }
-        self._slots: queue.SimpleQueue[_Slot] = queue.SimpleQueue()
         fetched = {name: self._tensors[name] for name in sorted(outputs)}
         with self._graph.as_default(), tf.device("/CPU:0"):
-            made = [_Slot(index, fetched) for index in range(slots)]
+            free = [_Slot(index, fetched) for index in range(slots)]
         self._graph.finalize()
-        for slot in made:
+        self._slots: queue.SimpleQueue[_Slot] = queue.SimpleQueue()
+        for slot in free:
             slot.prepare(self._session)
             self._slots.put(slot)
 
     def close(self) -> None:
-        """Frees the memory. No run may be going on."""
+        """Frees the memory. There must be no run under way."""
         self._session.close()
-        # The session's resources go with the last reference to it.
+        # The session's resources are freed with the last reference to it.
         del self._session, self._graph
 
     def warm_up(self, cancellation: Cancellation) -> int:
-        """Replays the requests that lie beside the model, if there are any.
+        """Replays the requests in the model's warm-up file, if it has one.
+
+        Args:
+            cancellation: stops the warm-up.
 
         Returns:
             The number of requests.
@@ -146,13 +147,13 @@ class Servable:
                     f"({MAX_WARM_UP_RECORDS}) at {path}",
                 )
             plan = self.plan(log.predict_log.request)
-            # The slots take turns, and each has an executor of its own to build.
+            # Once in each slot, which take turns: each builds an executor of its own.
             for _ in range(self._slots.qsize()):
                 self.run(plan, None, cancellation)
         return count
 
     def plan(self, request: predict_pb2.PredictRequest) -> Plan:
-        """Checks a request in the order of the real server, with its messages.
+        """Checks a request as the real server does: same order, same messages.
 
         Raises:
             StatusError: when the request doesn't fit the model.
@@ -176,7 +177,9 @@ class Servable:
         self._check_shapes(signature, inputs)
         return Plan(name, inputs, outputs)
 
-    def _check_types(self, signature, inputs: dict[str, Any]) -> None:
+    def _check_types(
+        self, signature: meta_graph_pb2.SignatureDef, inputs: dict[str, Any]
+    ) -> None:
         order = sorted(inputs, key=lambda alias: signature.inputs[alias].name)
         for index, alias in enumerate(order):
             expected = self._tensors[signature.inputs[alias].name].dtype
@@ -187,9 +190,11 @@ class Servable:
                     f"{tensors.type_name(received)} is provided"
                 )
 
-    def _check_shapes(self, signature, inputs: dict[str, Any]) -> None:
-        # The real server leaves this to `tf.ensure_shape` in the graph, and crashes
-        # where a graph has none. The message is that of `tf.ensure_shape`.
+    def _check_shapes(
+        self, signature: meta_graph_pb2.SignatureDef, inputs: dict[str, Any]
+    ) -> None:
+        # The real server leaves this to `tf.ensure_shape` in the graph, and crashes if
+        # a graph has none. The message is `tf.ensure_shape`'s.
         for alias, proto in inputs.items():
             received = [dimension.size for dimension in proto.tensor_shape.dim]
             expected = self._tensors[signature.inputs[alias].name].shape
@@ -202,19 +207,20 @@ class Servable:
 
     def run(
         self, plan: Plan, timeout: float | None, cancellation: Cancellation
-    ) -> dict:
+    ) -> dict[str, tensor_pb2.TensorProto]:
         """Runs a checked request.
 
         Args:
-            plan: what `plan` returned.
-            timeout: most seconds that the run may take; None for any time.
+            plan: from `plan`.
+            timeout: most seconds that the run may take; None for no limit.
             cancellation: stops the run.
 
         Returns:
             Dictionary of output alias -> TensorProto.
 
         Raises:
-            StatusError: what the graph refused, DEADLINE_EXCEEDED, CANCELLED.
+            StatusError: when the graph refuses an input or fails, or with
+                DEADLINE_EXCEEDED or CANCELLED.
         """
         cancellation.check()
         infos = self.signatures[plan.signature_name].inputs
@@ -251,12 +257,13 @@ class Servable:
 
 
 class _Slot:
-    """The ops by which one run at a time can be cancelled; `Servable` says how."""
+    """The ops that can cancel one run at a time; `Servable` explains them."""
 
     def __init__(self, index: int, outputs: dict[str, tf.Tensor]) -> None:
         self.index = index
         most = max(1, len(outputs))
-        # Room for a finished run's tokens and a cancellation's: neither ever blocks.
+        # With room for the tokens of a finished run and of a cancellation, neither
+        # blocks.
         tokens = v1.FIFOQueue(
             2 * most, [tf.bool], shapes=[[]], shared_name=f"tfnst_cancel_{index}"
         )
@@ -266,30 +273,32 @@ class _Slot:
                 self.ready[name] = tokens.enqueue(False)
         self.count = v1.placeholder(tf.int32, [])
         taken = tokens.dequeue_many(self.count)
-        # Not tf.debugging.Assert, which wants to be a control dependency of something.
+        # Not tf.debugging.Assert, which only runs as a control dependency of others.
         self.guard = tf.raw_ops.Assert(
             condition=tf.logical_not(tf.reduce_any(taken)), data=["cancelled"]
         )
         self._cancel = tokens.enqueue_many([[True] * most])
         self._clear = tokens.dequeue_many(tokens.size())
-        # In the thread that calls: the runtime's own may all be at work.
+        # In the calling thread: the runtime's own may all be busy.
         self._options = v1.RunOptions(inter_op_thread_pool=-1)
 
     def prepare(self, session: v1.Session) -> None:
-        """Has the session build now what it needs for the other two: it takes long."""
+        """Makes the session build the other two's executors, which takes a while."""
         self.cancel(session)
         self.clear(session)
 
     def cancel(self, session: v1.Session) -> None:
-        """Ends the slot's run, or the next one if none has begun."""
+        """Ends the slot's run, or its next one if none has begun."""
         session.run(self._cancel, options=self._options)
 
     def clear(self, session: v1.Session) -> None:
-        """Takes out what a run that failed or was cancelled left behind."""
+        """Removes the tokens that a failed or cancelled run left behind."""
         session.run(self._clear, options=self._options)
 
 
-def _choose_inputs(signature, sent) -> dict[str, Any]:
+def _choose_inputs(
+    signature: meta_graph_pb2.SignatureDef, sent: Mapping[str, Any]
+) -> dict[str, Any]:
     """Input alias -> TensorProto, from the request or the defaults."""
     inputs, defaults = signature.inputs, signature.defaults
     if len(sent) > len(inputs) or (len(sent) < len(inputs) and not defaults):
@@ -321,8 +330,10 @@ def _choose_inputs(signature, sent) -> dict[str, Any]:
     return chosen
 
 
-def _choose_outputs(signature, wanted) -> dict[str, str]:
-    """Output alias -> tensor name."""
+def _choose_outputs(
+    signature: meta_graph_pb2.SignatureDef, wanted: Iterable[str]
+) -> dict[str, str]:
+    """Output alias -> tensor name, of the outputs wanted or else of all."""
     chosen = {}
     for alias in wanted:
         if alias not in signature.outputs:
@@ -336,7 +347,7 @@ def _choose_outputs(signature, wanted) -> dict[str, str]:
     return chosen or {alias: info.name for alias, info in signature.outputs.items()}
 
 
-def _decode(alias: str, proto):
+def _decode(alias: str, proto: tensor_pb2.TensorProto) -> np.ndarray:
     try:
         return tensors.decode(proto)
     except ValueError as error:
@@ -347,16 +358,16 @@ def _decode(alias: str, proto):
 
 
 def _status_error(error: tf.errors.OpError) -> StatusError:
-    # The session's Python part wraps the runtime's message in a story for whoever
-    # built the graph; the error that it comes from has the message alone.
+    # The session wraps the runtime's message in details for whoever built the graph;
+    # the original error has the message alone.
     original = error.__context__
     if isinstance(original, tf.errors.OpError):
         error = original
     return StatusError(error.error_code, error.message)
 
 
-def _says_something_new(record) -> bool:
-    # `tf.saved_model.load`, which the loader recommends, makes no session.
+def _isnt_advice(record: logging.LogRecord) -> bool:
+    # The loader recommends `tf.saved_model.load`, which creates no session.
     return "tf.saved_model.load" not in record.getMessage()
 
 
@@ -364,5 +375,5 @@ def _invalid(message: str) -> StatusError:
     return StatusError(tf.errors.INVALID_ARGUMENT, message)
 
 
-def _names(aliases) -> str:
+def _names(aliases: Iterable[str]) -> str:
     return "{" + ",".join(sorted(aliases)) + "}"

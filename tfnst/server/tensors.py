@@ -6,14 +6,15 @@ import math
 
 import numpy as np
 import tensorflow as tf
+from tensorflow.core.framework import tensor_pb2
 
-# The largest gRPC message. A proto may claim any shape without sending its values
-# (missing ones repeat the last); no more is unfolded than could have been sent.
+# The largest gRPC message. A proto may claim any shape without sending all values
+# (missing ones repeat the last), so no array may be larger than could have been sent.
 MAX_BYTES = 2**31 - 1
 MAX_RANK = 254
 _STRING_BYTES = 24  # What the runtime holds for an empty string.
 _CHUNK = 2**16
-# Where the values of a type are when they are not in `tensor_content`.
+# The field of each type's values if they aren't in `tensor_content`.
 _FIELDS = {
     tf.float32: "float_val",
     tf.float64: "double_val",
@@ -28,21 +29,21 @@ _FIELDS = {
     tf.bool: "bool_val",
     tf.string: "string_val",
 }
-# Through two bytes more the parser takes packed floats as they lie in memory.
+# With these two bytes before them, the parser reads floats as they lie in memory.
 _PACKED_TAGS = {tf.float32: b"\x2a", tf.float64: b"\x32"}  # Fields 5 and 6.
 _SHORT_NAMES = {"float32": "float", "float64": "double", "float16": "half"}
 
 
 def type_name(dtype: tf.DType) -> str:
     """The name of a type in the runtime's messages, such as `"float"`."""
-    return _SHORT_NAMES.get(dtype.name, dtype.name)
+    return _SHORT_NAMES.get(dtype.name) or dtype.name
 
 
-def is_valid(proto) -> bool:
+def is_valid(proto: tensor_pb2.TensorProto) -> bool:
     """Whether a TensorProto can be decoded; costs nothing and allocates nothing.
 
-    The rules are those of the runtime's `Tensor::FromProto`, and one more: the
-    tensor may have at most `MAX_BYTES`.
+    The rules are those of the runtime's `Tensor::FromProto`, plus one: the tensor has
+    at most `MAX_BYTES`.
     """
     try:
         dtype = tf.dtypes.as_dtype(proto.dtype)
@@ -67,20 +68,20 @@ def is_valid(proto) -> bool:
     return True
 
 
-def decode(proto) -> np.ndarray:
-    """The array in a TensorProto for which `is_valid` holds.
+def decode(proto: tensor_pb2.TensorProto) -> np.ndarray:
+    """The array in a valid TensorProto.
 
-    Of too many values the first are taken; too few are filled up with the last one,
-    and none at all mean zeros or empty strings.
+    If it has too many values, the first are used. Too few are filled up with the last
+    one; without any, the array is all zeros or empty strings.
 
     Args:
-        proto: TensorProto.
+        proto: one for which `is_valid` is true.
 
     Returns:
         Array of the proto's shape and type; strings are bytes in dtype object.
 
     Raises:
-        ValueError: when the values don't fit after all.
+        ValueError: when the values still don't fit the shape.
     """
     dtype = tf.dtypes.as_dtype(proto.dtype)
     shape = [dimension.size for dimension in proto.tensor_shape.dim]
@@ -89,7 +90,7 @@ def decode(proto) -> np.ndarray:
             return np.zeros(shape, dtype.as_numpy_dtype)
         flat = np.frombuffer(proto.tensor_content, dtype.as_numpy_dtype)
         return flat.reshape(shape)
-    if dtype not in _FIELDS:  # Half, complex and quantised ones: rare and small.
+    if dtype not in _FIELDS:  # Half, complex, quantised: rare and small.
         return tf.make_ndarray(proto)
     values = getattr(proto, _FIELDS[dtype])
     count = math.prod(shape)
@@ -99,27 +100,27 @@ def decode(proto) -> np.ndarray:
         array[:] = values[sent - 1] if sent else b""
         array[:sent] = values[:sent]
     elif sent:
-        # By way of int64, because too large values wrap, as they do in C++.
+        # Converted by way of int64, so that large values wrap as they do in C++.
         wide = np.int64 if _FIELDS[dtype] == "int_val" else array.dtype
         array[:sent] = np.fromiter(values, wide, count=sent).astype(array.dtype)
         array[sent:] = array[sent - 1]
     return array.reshape(shape)
 
 
-def encode(array: np.ndarray | bytes):
+def encode(array: np.ndarray | bytes) -> tensor_pb2.TensorProto:
     """The TensorProto of an array.
 
-    Like the real server's, values lie in the field of their type (`float_val`, ...)
-    and not in `tensor_content`, because many a client reads nothing else.
+    As in the real server's answers, the values are in the field of their type
+    (`float_val`, ...) and not in `tensor_content`: many clients read nothing else.
 
     Args:
         array: array of any shape; strings as bytes in dtype object. A scalar string
-            may be bytes, which is how sessions return it.
+            may be plain bytes, as sessions return it.
 
     Returns:
         TensorProto.
     """
-    # NumPy's own strings, which bytes would become, lose zeros at their end.
+    # As an object: NumPy's own strings lose zeros at their end.
     array = np.array(array, object) if isinstance(array, bytes) else np.asarray(array)
     dtype = tf.dtypes.as_dtype(array.dtype if array.dtype != object else tf.string)
     if dtype not in _FIELDS:
@@ -135,14 +136,14 @@ def encode(array: np.ndarray | bytes):
         proto.MergeFromString(_PACKED_TAGS[dtype] + _varint(len(data)) + data)
         return proto
     values = getattr(proto, _FIELDS[dtype])
-    for start in range(
-        0, flat.size, _CHUNK
-    ):  # Python's numbers are eight times as big.
+    # In chunks, because Python's numbers are eight times as large.
+    for start in range(0, flat.size, _CHUNK):
         values.extend(flat[start : start + _CHUNK].tolist())
     return proto
 
 
 def _varint(number: int) -> bytes:
+    """A number as protocol buffers write it."""
     groups = []
     while number > 127:
         groups.append(number & 127 | 128)

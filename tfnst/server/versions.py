@@ -9,40 +9,41 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import tensorflow as tf
-from tensorflow_serving.apis.get_model_status_pb2 import ModelVersionStatus
-from tensorflow_serving.config.file_system_storage_path_source_pb2 import (
-    FileSystemStoragePathSourceConfig,
+from tensorflow_serving.apis import get_model_status_pb2, model_pb2
+from tensorflow_serving.config import (
+    file_system_storage_path_source_pb2,
+    model_server_config_pb2,
 )
 
 from tfnst.server.runs import Cancellation, StatusError
 from tfnst.server.servables import Servable
 
-START = ModelVersionStatus.START
-LOADING = ModelVersionStatus.LOADING
-AVAILABLE = ModelVersionStatus.AVAILABLE
-UNLOADING = ModelVersionStatus.UNLOADING
-END = ModelVersionStatus.END
+_State = get_model_status_pb2.ModelVersionStatus
+START, LOADING, AVAILABLE = _State.START, _State.LOADING, _State.AVAILABLE
+UNLOADING, END = _State.UNLOADING, _State.END
 
-_MAX_ENDED = 100  # Versions of the past that are remembered.
+_PathSource = file_system_storage_path_source_pb2.FileSystemStoragePathSourceConfig
+VersionPolicy = _PathSource.ServableVersionPolicy
+
+_MAX_ENDED = 100  # Ended versions to remember.
 _MAX_VERSION = 2**63 - 1
 _logger = logging.getLogger("tfnst.server")
-
-VersionPolicy = FileSystemStoragePathSourceConfig.ServableVersionPolicy
 
 
 @dataclasses.dataclass
 class Version:
-    """A version of the model, as GetModelStatus tells of it.
+    """A version of the model, as GetModelStatus reports it.
 
     Attributes:
         number: the name of its directory.
         state: one of START, LOADING, AVAILABLE, UNLOADING, END.
-        error: why it could not be loaded, or None.
+        error: why it couldn't be loaded, or None.
         servable: the loaded model while it is AVAILABLE or UNLOADING.
         uses: how many requests hold it.
-        fingerprint: what its directory held when it was loaded.
+        fingerprint: the files in its directory when it was loaded.
     """
 
     number: int
@@ -50,23 +51,23 @@ class Version:
     error: StatusError | None = None
     servable: Servable | None = None
     uses: int = 0
-    fingerprint: tuple = ()
+    fingerprint: tuple[Any, ...] = ()
 
 
 class Versions:
-    """The versions `<directory>/<integer>/`, watched from a thread of its own.
+    """The versions `<directory>/<integer>/`, watched by a thread.
 
-    The newest version answers, unless a policy says otherwise (`configure`). A new
-    one is loaded and warmed up before it answers, and only then an old one is
-    drained and unloaded. What fails to load is tried again when its files change.
+    The newest version answers, unless a policy says otherwise (`configure`). A new one
+    is loaded and warmed up before it answers, and only then is an old one drained and
+    unloaded. A version that fails to load is tried again when its files change.
 
     Args:
         directory: where the version directories are.
         name: what requests call the model.
         slots: most runs at a time in one version.
-        poll_seconds: how often the directory is looked at.
-        on_change: called with True or False when a version became able to answer,
-            or none is any longer.
+        poll_seconds: how often to look at the directory.
+        on_change: called with whether any version can answer, at least when that
+            changes.
     """
 
     def __init__(
@@ -93,29 +94,29 @@ class Versions:
         self._thread = threading.Thread(
             target=self._watch, name="tfnst-versions", daemon=True
         )
-        self._said = ""
+        self._last_warning = ""
 
     def start(self) -> None:
-        """Begins to look for versions and to load them."""
+        """Starts to look for versions and to load them."""
         self._thread.start()
 
     def stop(self) -> None:
-        """Ends the watch and unloads what no request holds."""
+        """Ends the watch and unloads the versions that no request holds."""
         self._stopping.set()
         self._cancellation.request()
         self._wake.set()
         if self._thread.ident:
             self._thread.join(timeout=30)
         with self._condition:
-            free = [v for v in self._versions.values() if v.servable and not v.uses]
-            for version in free:
-                version.servable, servable, version.state = None, version.servable, END
-                servable.close()
+            for version in self._versions.values():
+                if version.servable and not version.uses:
+                    version.servable.close()
+                    version.servable, version.state = None, END
 
     def wait_until_available(self, timeout: float | None = None) -> bool:
         """Waits until a version answers; False when the time runs out."""
         with self._condition:
-            return self._condition.wait_for(self._newest, timeout)
+            return self._condition.wait_for(lambda: bool(self._newest()), timeout)
 
     def states(self) -> list[Version]:
         """Copies of the versions known, oldest first, without their servables."""
@@ -126,29 +127,29 @@ class Versions:
             ]
 
     @contextlib.contextmanager
-    def lease(self, spec) -> Iterator[Version]:
-        """Holds the version that a ModelSpec asks for; it is not unloaded meanwhile.
+    def lease(self, spec: model_pb2.ModelSpec) -> Iterator[tuple[int, Servable]]:
+        """Number and model of the version asked for, which stays loaded in the block.
 
         Raises:
             StatusError: when the spec is incomplete or no such version answers.
         """
         with self._condition:
-            version = self._find(spec)
+            version, servable = self._find(spec)
             version.uses += 1
         try:
-            yield version
+            yield version.number, servable
         finally:
             with self._condition:
                 version.uses -= 1
                 self._condition.notify_all()
 
-    def _find(self, spec) -> Version:
+    def _find(self, spec: model_pb2.ModelSpec) -> tuple[Version, Servable]:
         if not spec.name:
             raise _invalid("ModelSpec has no name specified.")
         known = spec.name == self.name
         choice = spec.WhichOneof("version_choice")
         if choice is None:
-            asked, version = f"Latest({spec.name})", self._newest()
+            request, version = f"Latest({spec.name})", self._newest()
         else:
             number = spec.version.value
             if choice == "version_label":
@@ -157,12 +158,13 @@ class Versions:
                         f"Unrecognized servable version label: {spec.version_label}"
                     )
                 number = self._labels[spec.version_label]
-            asked, version = f"Specific({spec.name}, {number})", self._available(number)
-        if not known or version is None:
+            request = f"Specific({spec.name}, {number})"
+            version = self._available(number)
+        if not known or version is None or version.servable is None:
             raise StatusError(
-                tf.errors.NOT_FOUND, f"Servable not found for request: {asked}"
+                tf.errors.NOT_FOUND, f"Servable not found for request: {request}"
             )
-        return version
+        return version, version.servable
 
     def _available(self, number: int) -> Version | None:
         version = self._versions.get(number)
@@ -173,11 +175,12 @@ class Versions:
             max((n for n in self._versions if self._available(n)), default=-1)
         )
 
-    def configure(self, config) -> None:
-        """Takes over the version policy and the labels of a ModelConfig.
+    def configure(self, config: model_server_config_pb2.ModelConfig) -> None:
+        """Adopts the version policy and the labels of a ModelConfig.
 
         Raises:
-            StatusError: when it is not meant for this model; then nothing changes.
+            StatusError: when it isn't for this model, or a label's version isn't
+                available; then nothing changes.
         """
         if config.name != self.name or not _same_path(config.base_path, self.directory):
             raise _invalid(
@@ -220,48 +223,52 @@ class Versions:
         try:
             found = _find_versions(self.directory)
         except OSError as error:  # A file system that is away for a moment.
-            self._say(f"The versions in {self.directory} can't be listed: {error}")
+            self._warn(f"The versions in {self.directory} can't be listed: {error}")
             return
         wanted = _choose(self._policy, found)
         if not wanted:
-            self._say(f"There is no version to serve in {self.directory}")
+            self._warn(f"There is no version to serve in {self.directory}")
         for number in sorted(wanted, reverse=True):
             if self._stopping.is_set():
                 return
-            if self._is_due(number, found[number]):
+            if self._should_load(number, found[number]):
                 self._load(number, found[number])
         with self._condition:
             if not wanted or any(map(self._available, wanted)):
-                for version in self._versions.values():
-                    if version.state == AVAILABLE and version.number not in wanted:
-                        version.state = UNLOADING
-                        threading.Thread(
-                            target=self._unload, args=[version], daemon=True
-                        ).start()
+                self._unload_all_but(wanted)
             ended = [n for n, v in sorted(self._versions.items()) if v.state == END]
             for number in ended[:-_MAX_ENDED]:
                 del self._versions[number]
-        self._tell()
+        self._report_change()
 
-    def _say(self, message: str) -> None:
-        if message != self._said:
+    def _warn(self, message: str) -> None:
+        """Logs a warning, unless it is the same as the last one."""
+        if message != self._last_warning:
             _logger.warning("%s", message)
-        self._said = message
+        self._last_warning = message
 
-    def _is_due(self, number: int, path: str) -> bool:
+    def _should_load(self, number: int, path: str) -> bool:
         version = self._versions.get(number)
         if version is None:
             return True
-        # One that was unloaded is wanted again; one that failed may have been copied
-        # here file by file.
-        unloaded = version.error is None or version.fingerprint != _fingerprint(path)
-        return version.state == END and unloaded
+        # It was unloaded and is wanted again; or it failed, perhaps because it was
+        # still being copied, and its files have changed.
+        retry = version.error is None or version.fingerprint != _fingerprint(path)
+        return version.state == END and retry
+
+    def _unload_all_but(self, wanted: set[int]) -> None:
+        for version in self._versions.values():
+            if version.state == AVAILABLE and version.number not in wanted:
+                version.state = UNLOADING
+                threading.Thread(
+                    target=self._unload, args=[version], daemon=True
+                ).start()
 
     def _load(self, number: int, path: str) -> None:
         version = Version(number, fingerprint=_fingerprint(path))
         with self._condition:
             self._versions[number] = version
-        self._set(version, LOADING)
+        self._set_state(version, LOADING)
         start = time.monotonic()
         servable = None
         try:
@@ -270,18 +277,18 @@ class Versions:
         except Exception as error:
             if servable:
                 servable.close()
-            version.error = _load_error(error)
-            self._set(version, END)
+            version.error = failure = _load_error(error)
+            self._set_state(version, END)
             if not self._stopping.is_set():
                 _logger.error(
                     "Version %d of %s can't be loaded: %s",
                     number,
                     self.name,
-                    version.error.message,
+                    failure.message,
                 )
             return
         version.servable = servable
-        self._set(version, AVAILABLE)
+        self._set_state(version, AVAILABLE)
         _logger.info(
             "Version %d of %s is available after %.1f s and %d warm-up requests",
             number,
@@ -289,7 +296,7 @@ class Versions:
             time.monotonic() - start,
             warm_ups,
         )
-        self._tell()
+        self._report_change()
 
     def _unload(self, version: Version) -> None:
         with self._condition:
@@ -297,15 +304,15 @@ class Versions:
             servable, version.servable = version.servable, None
         if servable:
             servable.close()
-        self._set(version, END)
+        self._set_state(version, END)
         _logger.info("Version %d of %s is unloaded", version.number, self.name)
 
-    def _set(self, version: Version, state: int) -> None:
+    def _set_state(self, version: Version, state: int) -> None:
         with self._condition:
             version.state = state
             self._condition.notify_all()
 
-    def _tell(self) -> None:
+    def _report_change(self) -> None:
         with self._condition:
             available = self._newest() is not None
         if not self._stopping.is_set():
@@ -325,8 +332,8 @@ def _find_versions(directory: str) -> dict[int, str]:
         }
 
 
-def _choose(policy, found: dict[int, str]) -> set[int]:
-    """The version numbers that a policy wants in memory."""
+def _choose(policy: VersionPolicy, found: dict[int, str]) -> set[int]:
+    """The version numbers that a policy keeps in memory."""
     choice = policy.WhichOneof("policy_choice")
     if choice == "all":
         return set(found)
@@ -335,7 +342,7 @@ def _choose(policy, found: dict[int, str]) -> set[int]:
     return set(sorted(found)[-(policy.latest.num_versions or 1) :])
 
 
-def _fingerprint(path: str) -> tuple:
+def _fingerprint(path: str) -> tuple[Any, ...]:
     """The names, sizes and times of all files in a directory."""
     files = []
     for folder, _, names in os.walk(path):
@@ -350,7 +357,7 @@ def _same_path(one: str, other: str) -> bool:
     return bool(one) and os.path.realpath(one) == os.path.realpath(other)
 
 
-def _load_error(error: Exception) -> StatusError:
+def _load_error(error: Any) -> StatusError:
     if isinstance(error, StatusError):
         return error
     if isinstance(error, tf.errors.OpError):

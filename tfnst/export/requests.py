@@ -1,0 +1,217 @@
+"""What a request may ask for, and the checks of it in the graph."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import tensorflow as tf
+
+from tfnst.checks import argument_error
+from tfnst.config import StyleTransferConfig
+from tfnst.engines.engine import Knobs
+from tfnst.export.checks import checked, finite_number, in_range
+from tfnst.limits import MAX_SEED, MIN_SIDE, MIN_SIZE
+from tfnst.ops import pyramid
+
+# Settings that an export can't have, and why.
+_REFUSED = (
+    ("max_memory", "it paints without tiles, and `max_size` bounds its memory"),
+    ("patience", "every run takes all of its steps"),
+    ("max_time", "every run takes all of its steps"),
+)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class RequestLimits:
+    """The largest request that a model accepts.
+
+    Attributes:
+        max_steps: largest `steps`.
+        max_size: largest `size`.
+        max_pixels: most pixels in any one picture that is sent.
+    """
+
+    max_steps: int
+    max_size: int
+    max_pixels: int
+
+
+class Setting(NamedTuple):
+    """A setting that a request may send, a scalar.
+
+    Attributes:
+        name: as in StyleTransferConfig.
+        dtype: int32 or float32.
+        default: value for requests that don't send it.
+        bounds: smallest and largest value; None for any finite number from 0 up.
+    """
+
+    name: str
+    dtype: tf.DType
+    default: float
+    bounds: tuple[int, int] | None = None
+
+    def check(self, value: tf.Tensor) -> tf.Tensor:
+        """The value, once it is in range."""
+        value = tf.ensure_shape(value, [])
+        if self.bounds is None:
+            return finite_number(self.name, value)
+        return in_range(self.name, value, *self.bounds)
+
+
+class RequestSettings(NamedTuple):
+    """The settings of a request, checked."""
+
+    steps: tf.Tensor  # int32 scalar, as the next two
+    size: tf.Tensor
+    seed: tf.Tensor
+    knobs: Knobs
+
+
+def request_settings(
+    config: StyleTransferConfig, limits: RequestLimits
+) -> tuple[Setting, ...]:
+    """The settings that a request may send, in the order of the signatures.
+
+    Args:
+        config: has their defaults.
+        limits: bound them.
+    """
+    default = {**config.to_dict(), **config.loss_weights()}
+    integers = {
+        "steps": (1, limits.max_steps),
+        "size": (MIN_SIZE, limits.max_size),
+        "seed": (0, MAX_SEED),
+    }
+    numbers = (
+        "content_weight",
+        "style_weight",
+        "total_variation_weight",
+        "learning_rate",
+    )
+    return (
+        *(Setting(name, tf.int32, default[name], b) for name, b in integers.items()),
+        *(Setting(name, tf.float32, default[name]) for name in numbers),
+    )
+
+
+def check_exportable(config: StyleTransferConfig) -> None:
+    """Checks that a server can keep to the settings.
+
+    Raises:
+        ValueError: when it can't; the message names the setting and says why.
+    """
+    if config.init_image == "given":
+        raise argument_error(
+            "init_image",
+            "'content', 'style' or 'noise' for an export: requests have no picture to "
+            "start from",
+            repr(config.init_image),
+        )
+    for name, reason in _REFUSED:
+        value = getattr(config, name)
+        if value is not None:
+            raise argument_error(name, f"None for an export: {reason}", repr(value))
+
+
+def check_settings(
+    values: Mapping[str, tf.Tensor],
+    *,
+    settings: tuple[Setting, ...],
+    count: tf.Tensor | int,
+    max_size: int,
+) -> RequestSettings:
+    """The settings of a request, once each is in range and they go together.
+
+    Args:
+        values: the settings by name.
+        settings: from `request_settings`.
+        count: number of pictures to paint.
+        max_size: the pictures may have no more pixels together than a square with
+            sides of this length.
+    """
+    values = {setting.name: setting.check(values[setting.name]) for setting in settings}
+    size = checked(
+        values["size"],
+        values["content_weight"] + values["style_weight"] > 0,
+        "`content_weight` and `style_weight` must not both be 0.",
+        values["content_weight"],
+    )
+    size = checked(
+        size,
+        (values["learning_rate"] > 0) & (values["learning_rate"] <= 1),
+        "`learning_rate` must be a number above 0 and at most 1.",
+        values["learning_rate"],
+    )
+    size = checked(
+        size,
+        tf.cast(count, tf.int64) * tf.cast(size, tf.int64) ** 2 <= max_size**2,
+        "`size` is too large for this number of pictures: together they may have at "
+        f"most {max_size}^2 pixels.",
+        tf.stack([count, size]),
+    )
+    knobs = Knobs(**{name: tf.cast(values[name], tf.float32) for name in Knobs._fields})
+    return RequestSettings(values["steps"], size, values["seed"], knobs)
+
+
+def check_pictures(name: str, pictures: tf.Tensor, *, max_pixels: int) -> tf.Tensor:
+    """Pictures [N, H, W, 3], once they are within the limits and in [0, 1]."""
+    # Servers feed any shape; without this, a wrong rank aborts the process.
+    pictures = tf.ensure_shape(pictures, [None, None, None, 3])
+    shape = tf.shape(pictures, out_type=tf.int64)
+    pictures = checked(
+        pictures,
+        (shape[0] >= 1) & (tf.reduce_min(shape[1:3]) >= MIN_SIDE),
+        f"`{name}` must be one or more pictures of at least {MIN_SIDE} pixels a side.",
+        shape,
+    )
+    pictures = checked(
+        pictures,
+        tf.reduce_prod(shape[:3]) <= max_pixels,
+        f"`{name}` must have at most {max_pixels} pixels.",
+        shape,
+    )
+    low, high = tf.reduce_min(pictures), tf.reduce_max(pictures)
+    # A minimum passes over NaN; a sum doesn't.
+    return checked(
+        pictures,
+        tf.math.is_finite(tf.reduce_sum(pictures)) & (low >= 0) & (high <= 1),
+        f"`{name}` must hold finite numbers from 0 to 1.",
+        tf.stack([low, high]),
+    )
+
+
+def build_scales(
+    names: str,
+    content_sides: tf.Tensor,
+    style_sides: tf.Tensor,
+    *,
+    size: tf.Tensor,
+    min_size: int,
+    style_scale: tf.Tensor | float,
+) -> tf.Tensor:
+    """The pyramid of a run, once each of its scales is wide enough.
+
+    Args:
+        names: what errors call the pictures.
+        content_sides: height and width, int32 [2].
+        style_sides: as `content_sides`, or of several styles, int32 [S, 2].
+        size: of the run, int32 scalar.
+        min_size: as in StyleTransferConfig.
+        style_scale: of the style, or of each, float32 [S].
+
+    Returns:
+        As `tfnst.ops.pyramid.build_pyramid`.
+    """
+    scales = pyramid.build_pyramid(
+        content_sides, style_sides, size, min_size, style_scale
+    )
+    return checked(
+        scales,
+        tf.shape(scales)[0] > 0,
+        f"{names} is too narrow for `size`: its short side would have fewer than "
+        f"{MIN_SIDE} pixels.",
+        tf.concat([content_sides, tf.reshape(style_sides, [-1]), size[None]], 0),
+    )

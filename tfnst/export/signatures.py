@@ -1,0 +1,128 @@
+"""The signatures of an exported model: their inputs, and the functions to export.
+
+- `serving_default` takes `content_bytes` and `style_bytes`, encoded images, string [],
+  and returns `image_bytes`, a PNG, string [].
+- `stylize` takes `content_image`, float32 [N, H, W, 3], and `style_image`, float32
+  [N or 1, h, w, 3], in [0, 1], and returns `stylized_image`, float32 [N, H', W', 3].
+- `blend` takes `content_bytes`, string [], and `style_bytes`, S styles, string [S], and
+  returns `image_bytes`. Optional are `style_weights` and `style_scales`, float32 [S],
+  `mask_bytes` and `region_bytes`, string [S], all as in `tfnst.StyleImage`, where an
+  empty string means no mask or region and a single value applies to all styles; and
+  `preserve_color`, string [].
+
+All three return `content_loss`, `style_loss` and `total_loss` of the last step, as in
+`TransferResult.losses`, float32 [N] ([1] for a single picture). All three take the
+optional settings `steps`, `size` and `seed`, int32 [], and `content_weight`,
+`style_weight`, `total_variation_weight` and `learning_rate`, float32 []. The graph
+checks every input and answers a bad one with INVALID_ARGUMENT and a message that names
+it.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import tensorflow as tf
+
+from tfnst.export.requests import Setting
+from tfnst.export.served_model import ServedStyleTransfer
+
+_TEXT, _TEXTS = tf.TensorSpec([], tf.string), tf.TensorSpec([None], tf.string)
+_NUMBERS = tf.TensorSpec([None], tf.float32)
+_PICTURES = tf.TensorSpec([None, None, None, 3], tf.float32)
+
+
+class Input(NamedTuple):
+    """An input of a signature.
+
+    Attributes:
+        name: what requests call it.
+        spec: its shape and dtype.
+        default: what requests that don't send it get; None where they have to.
+    """
+
+    name: str
+    spec: tf.TensorSpec
+    default: Any = None
+
+
+def signature_inputs(
+    settings: Sequence[Setting], *, preserve_color: str
+) -> dict[str, tuple[Input, ...]]:
+    """The inputs of each signature.
+
+    Args:
+        settings: what every signature takes besides its pictures.
+        preserve_color: default of `blend`.
+    """
+    scalars = [Input(s.name, tf.TensorSpec([], s.dtype), s.default) for s in settings]
+    return {
+        "serving_default": (
+            Input("content_bytes", _TEXT),
+            Input("style_bytes", _TEXT),
+            *scalars,
+        ),
+        "stylize": (
+            Input("content_image", _PICTURES),
+            Input("style_image", _PICTURES),
+            *scalars,
+        ),
+        "blend": (
+            Input("content_bytes", _TEXT),
+            Input("style_bytes", _TEXTS),
+            Input("style_weights", _NUMBERS, [1.0]),
+            Input("style_scales", _NUMBERS, [1.0]),
+            Input("mask_bytes", _TEXTS, [""]),
+            Input("region_bytes", _TEXTS, [""]),
+            Input("preserve_color", _TEXT, preserve_color),
+            *scalars,
+        ),
+    }
+
+
+def build_signatures(model: ServedStyleTransfer) -> dict[str, Any]:
+    """The functions to export, by the name of their signature."""
+    functions = {
+        "serving_default": model.stylize_files,
+        "stylize": model.stylize_arrays,
+        "blend": model.blend_files,
+    }
+    inputs = signature_inputs(
+        model.settings, preserve_color=model.config.preserve_color
+    )
+    return {
+        name: _build_signature(name, function, inputs[name])
+        for name, function in functions.items()
+    }
+
+
+def _build_signature(
+    name: str, function: Callable[..., dict[str, tf.Tensor]], inputs: Sequence[Input]
+) -> Any:
+    """A tf.function whose parameters are the inputs.
+
+    TensorFlow writes defaults that are tensors to `SignatureDef.defaults`.
+    """
+    parameters = [
+        inspect.Parameter(
+            each.name,
+            inspect.Parameter.POSITIONAL_OR_KEYWORD,
+            default=inspect.Parameter.empty
+            if each.default is None
+            else tf.constant(each.default, each.spec.dtype),
+        )
+        for each in inputs
+    ]
+    signature = inspect.Signature(parameters)
+
+    def call(*args: tf.Tensor, **kwargs: tf.Tensor) -> dict[str, tf.Tensor]:
+        return function(**signature.bind(*args, **kwargs).arguments)
+
+    call.__name__ = name
+    # tf.function looks at this in place of the real parameters.
+    vars(call)["__signature__"] = signature
+    return tf.function(
+        call, autograph=False, input_signature=[each.spec for each in inputs]
+    )
