@@ -10,7 +10,8 @@ from tensorflow_serving.apis import prediction_log_pb2
 
 import tfnst
 from tests.helpers import ROOT, TINY, picture
-from tfnst.export import decoding, saved_model, warmup
+from tfnst.config import setting_names
+from tfnst.export import decoding, requests, saved_model, warmup
 from tfnst.export.requests import check_pictures
 
 CONTENT, STYLE = picture(60, 80, seed=1), picture(50, 40, seed=2)
@@ -376,10 +377,7 @@ def test_a_style_of_one_part_gives_what_python_gives(served, mask):
         ({"style_scales": [3]}, "`style_scales` times `size` must be at most 96. "),
         ({"mask_bytes": [b"x", b""]}, "`mask_bytes` must be an image file"),
         ({"region_bytes": [b"x"]}, "`region_bytes` must be an image file"),
-        (
-            {"region_bytes": [png(LEFT * 0)]},
-            "`region_bytes` must have something white in it",
-        ),
+        ({"region_bytes": [png(LEFT * 0)]}, "must have something white in it, to show"),
         ({"preserve_color": "all"}, "must be one of none, luminance, histogram, tra"),
     ],
 )
@@ -515,3 +513,13 @@ def test_bad_settings_are_named(tmp_path, settings, message):
     with pytest.raises(ValueError) as caught:  # noqa: PT011 (compared below)
         tfnst.export_saved_model(tmp_path, config=TINY, **settings)
     assert str(caught.value) == message
+
+
+def test_settings_say_whether_they_are_exported_and_requested():
+    assert {*requests.REFUSALS, "device"} == set(setting_names(exported=False))
+    limits = requests.RequestLimits(max_steps=9, max_size=64, max_pixels=10**6)
+    sent = {setting.name for setting in requests.request_settings(TINY, limits)}
+    # `preserve_color` is an input of one signature; the weights follow from the other.
+    assert sent | {"preserve_color", "style_strength"} == set(
+        setting_names(requested=True)
+    )

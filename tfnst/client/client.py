@@ -214,12 +214,12 @@ class StylizeClient:
                     for number, state, error in versions
                 )
             time.sleep(max(0, min(_POLL_SECONDS, deadline - time.monotonic())))
-        error = DeadlineError(
+        failure = DeadlineError(
             f"The server at {self.target} did not have {self._model} ready within "
             f"{timeout:g} seconds: {last}"
         )
-        error.code = grpc.StatusCode.DEADLINE_EXCEEDED
-        raise error
+        failure.code = grpc.StatusCode.DEADLINE_EXCEEDED
+        raise failure
 
     def _method(self, service: str, name: str) -> grpc.UnaryUnaryMultiCallable:
         return self._channel.unary_unary(

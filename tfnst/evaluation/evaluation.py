@@ -19,7 +19,11 @@ from tfnst.images import reading
 from tfnst.limits import MAX_SIZE, MIN_SIDE
 from tfnst.networks import features, vgg, weight_files
 from tfnst.networks.backbones import load_backbone
-from tfnst.networks.weight_sources import WeightsInfo, find_weights
+from tfnst.networks.weight_sources import (
+    WEIGHTS_VARIABLE,
+    WeightsInfo,
+    find_weights,
+)
 from tfnst.ops import color_spaces, resizing
 
 # Gatys et al., and others after them, optimise the first convolution of each block for
@@ -178,9 +182,7 @@ def evaluate(
     check_choice("backbone", backbone, BACKBONES)
     if layers is not None:
         layers = (layers,) if isinstance(layers, str) else tuple(layers)
-    extractor, info = _load_extractor(
-        find_weights(backbone, weights=weights), layers, seed
-    )
+    extractor, info = _load_extractor(_find_weights(backbone, weights), layers, seed)
     rows = [
         _compare(content, style, stylized, size, extractor=extractor, seed=seed)
         for size in sizes
@@ -288,6 +290,24 @@ def _check_resolutions(
         raise argument_error("resolutions", expected, repr(resolutions))
     own = max(stylized.shape[1:3])
     return tuple(number for number in numbers if number <= own) or (own,)
+
+
+def _find_weights(backbone: str, weights: str | os.PathLike[str] | None) -> WeightsInfo:
+    if weights != "imagenet":
+        return find_weights(backbone, weights=weights)
+    return _find_imagenet(backbone, os.environ.get(WEIGHTS_VARIABLE))
+
+
+@functools.lru_cache(maxsize=4)
+def _find_imagenet(backbone: str, weights_file: str | None) -> WeightsInfo:
+    """The weights that `"imagenet"` stands for, found once: looking for them may mean
+    waiting for a network that doesn't answer.
+
+    Args:
+        backbone: as for `evaluate`.
+        weights_file: value of the environment variable that may name them.
+    """
+    return find_weights(backbone, weights="imagenet")
 
 
 @functools.lru_cache(maxsize=4)

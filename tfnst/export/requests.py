@@ -15,12 +15,13 @@ from tfnst.export.checks import checked, finite_number, in_range
 from tfnst.limits import MAX_SEED, MIN_SIDE, MIN_SIZE
 from tfnst.ops import pyramid
 
-# Settings that an export can't have, and why.
-_REFUSED = (
-    ("max_memory", "it paints without tiles, and `max_size` bounds its memory"),
-    ("patience", "every run takes all of its steps"),
-    ("max_time", "every run takes all of its steps"),
-)
+# Why an export can't have some of the settings that aren't exported. `device` isn't
+# among them: it says where the export itself is built.
+REFUSALS = {
+    "max_memory": "it paints without tiles, and `max_size` bounds its memory",
+    "patience": "every run takes all of its steps",
+    "max_time": "every run takes all of its steps",
+}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -110,7 +111,7 @@ def check_exportable(config: StyleTransferConfig) -> None:
             "start from",
             repr(config.init_image),
         )
-    for name, reason in _REFUSED:
+    for name, reason in REFUSALS.items():
         value = getattr(config, name)
         if value is not None:
             raise argument_error(name, f"None for an export: {reason}", repr(value))

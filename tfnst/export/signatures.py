@@ -84,7 +84,7 @@ def signature_inputs(
 
 def build_signatures(model: ServedStyleTransfer) -> dict[str, Any]:
     """The functions to export, by the name of their signature."""
-    functions = {
+    functions: dict[str, Callable[..., dict[str, tf.Tensor]]] = {
         "serving_default": model.stylize_files,
         "stylize": model.stylize_arrays,
         "blend": model.blend_files,

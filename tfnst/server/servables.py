@@ -282,16 +282,16 @@ class _Slot:
         # In the calling thread: the runtime's own may all be busy.
         self._options = v1.RunOptions(inter_op_thread_pool=-1)
 
-    def prepare(self, session: v1.Session) -> None:
+    def prepare(self, session: tf.compat.v1.Session) -> None:
         """Makes the session build the other two's executors, which takes a while."""
         self.cancel(session)
         self.clear(session)
 
-    def cancel(self, session: v1.Session) -> None:
+    def cancel(self, session: tf.compat.v1.Session) -> None:
         """Ends the slot's run, or its next one if none has begun."""
         session.run(self._cancel, options=self._options)
 
-    def clear(self, session: v1.Session) -> None:
+    def clear(self, session: tf.compat.v1.Session) -> None:
         """Removes the tokens that a failed or cancelled run left behind."""
         session.run(self._clear, options=self._options)
 

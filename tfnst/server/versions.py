@@ -9,7 +9,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, TypeAlias
 
 import tensorflow as tf
 from tensorflow_serving.apis import get_model_status_pb2, model_pb2
@@ -26,7 +26,7 @@ START, LOADING, AVAILABLE = _State.START, _State.LOADING, _State.AVAILABLE
 UNLOADING, END = _State.UNLOADING, _State.END
 
 _PathSource = file_system_storage_path_source_pb2.FileSystemStoragePathSourceConfig
-VersionPolicy = _PathSource.ServableVersionPolicy
+VersionPolicy: TypeAlias = _PathSource.ServableVersionPolicy
 
 _MAX_ENDED = 100  # Ended versions to remember.
 _MAX_VERSION = 2**63 - 1
