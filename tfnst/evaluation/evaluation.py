@@ -293,21 +293,16 @@ def _check_resolutions(
 
 
 def _find_weights(backbone: str, weights: str | os.PathLike[str] | None) -> WeightsInfo:
-    if weights != "imagenet":
+    if weights != "imagenet" or os.environ.get(WEIGHTS_VARIABLE):
         return find_weights(backbone, weights=weights)
-    return _find_imagenet(backbone, os.environ.get(WEIGHTS_VARIABLE))
+    return _find_imagenet(backbone)
 
 
-@functools.lru_cache(maxsize=4)
-def _find_imagenet(backbone: str, weights_file: str | None) -> WeightsInfo:
-    """The weights that `"imagenet"` stands for, found once: looking for them may mean
-    waiting for a network that doesn't answer.
-
-    Args:
-        backbone: as for `evaluate`.
-        weights_file: value of the environment variable that may name them.
-    """
-    return find_weights(backbone, weights="imagenet")
+@functools.cache
+def _find_imagenet(backbone: str) -> WeightsInfo:
+    """ImageNet's weights, found once: looking for them may mean waiting for a network
+    that doesn't answer."""
+    return find_weights(backbone)
 
 
 @functools.lru_cache(maxsize=4)

@@ -9,7 +9,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator
-from typing import Any, TypeAlias
+from typing import Any
 
 import tensorflow as tf
 from tensorflow_serving.apis import get_model_status_pb2, model_pb2
@@ -26,7 +26,7 @@ START, LOADING, AVAILABLE = _State.START, _State.LOADING, _State.AVAILABLE
 UNLOADING, END = _State.UNLOADING, _State.END
 
 _PathSource = file_system_storage_path_source_pb2.FileSystemStoragePathSourceConfig
-VersionPolicy: TypeAlias = _PathSource.ServableVersionPolicy
+VersionPolicy = _PathSource.ServableVersionPolicy
 
 _MAX_ENDED = 100  # Ended versions to remember.
 _MAX_VERSION = 2**63 - 1
@@ -332,7 +332,7 @@ def _find_versions(directory: str) -> dict[int, str]:
         }
 
 
-def _choose(policy: VersionPolicy, found: dict[int, str]) -> set[int]:
+def _choose(policy: Any, found: dict[int, str]) -> set[int]:
     """The version numbers that a policy keeps in memory."""
     choice = policy.WhichOneof("policy_choice")
     if choice == "all":
