@@ -1,6 +1,6 @@
 # make demo     installs tfnst into .venv and stylises a photo
 # make test     installs what the tests need and runs them
-# make check    checks formatting and lint, including docker/ and serving/kubernetes
+# make check    checks format, lint, types, imports, docker/ and serving/kubernetes
 # make bench    runs the short benchmarks and writes bench.txt
 # make clean    deletes .venv and everything that was built
 
@@ -32,6 +32,8 @@ test: $(VENV)/installed-dev
 check: $(VENV)/installed-check
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
 	$(BIN)/hadolint docker/*Dockerfile
 	$(BIN)/yamllint --strict docker serving
 	$(BIN)/kubernetes-validate --strict --quiet $(MANIFESTS)
