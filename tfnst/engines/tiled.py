@@ -26,6 +26,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfnst.engines.engine import Knobs, TransferState, check_state
+from tfnst.engines.enlarging import enlarge_rows
 from tfnst.engines.tile_passes import Parts, Passes, View
 from tfnst.engines.tiles import Segment, Tile
 from tfnst.engines.whole import WholeEngine
@@ -329,7 +330,7 @@ class TiledEngine:
         content_image: np.ndarray,
         content_weight: tf.Tensor,
     ) -> np.ndarray:
-        """As `WholeEngine.enlarge`, a strip at a time."""
+        """As `enlarge`, a strip at a time."""
         height = len(content_image[0])
         if average.shape == content_image.shape:
             return np.array(average)
@@ -338,11 +339,12 @@ class TiledEngine:
         image = np.empty_like(content_image)
         for top in range(0, height, _STRIP):
             rows = slice(top, top + _STRIP)
-            image[:, rows] = self._whole.enlarge_rows(
+            image[:, rows] = enlarge_rows(
                 average,
                 blurred,
                 content_image[:, rows],
                 content_weight,
+                content_detail=self._whole.content_detail,
                 height=height,
                 top=top,
             ).numpy()

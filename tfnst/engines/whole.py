@@ -20,9 +20,10 @@ from tfnst.engines.engine import (
     TransferState,
     check_state,
 )
+from tfnst.engines.enlarging import enlarge
 from tfnst.losses import terms
 from tfnst.losses.objective import Objective, Targets
-from tfnst.ops.resizing import resize_image, resize_rows
+from tfnst.ops.resizing import resize_image
 from tfnst.optimizers.optimizer import Optimizer
 
 
@@ -30,7 +31,7 @@ class WholeEngine:
     """Targets, step and loop for one objective and one optimiser.
 
     It is an `Engine`, and holds the pure functions that the other engines and exported
-    models are made of: `step`, `run_compiled`, `enter` and `enlarge_rows`.
+    models are made of: `step`, `run_compiled` and `enter`.
 
     Args:
         objective: the loss.
@@ -180,66 +181,12 @@ class WholeEngine:
     ) -> tuple[tf.Tensor, TransferState, dict[str, tf.Tensor]]:
         """As `enter_scale`, as a pure function of tensors."""
         content_image = resize_image(content_image, sides[0], sides[1])
-        image = self.enlarge(average, content_image, content_weight)
+        image = enlarge(
+            average, content_image, content_weight, content_detail=self.content_detail
+        )
         # What optimisers remember belongs to another loss, so they start anew.
         state = self.init_state(image)
         return image, state, self.objective.content_targets(content_image)
-
-    def enlarge(
-        self, average: tf.Tensor, content_image: tf.Tensor, content_weight: tf.Tensor
-    ) -> tf.Tensor:
-        """The picture of the last scale, enlarged to the size of this one.
-
-        It gets the detail that the content image has at this scale and could not have
-        at the last one: where enlarging alone leaves a blur, a window two pixels wide
-        is there to be painted.
-
-        Args:
-            average: [N, h, w, 3].
-            content_image: [N, H, W, 3], of this scale's size.
-            content_weight: scalar; 0 leaves the detail out.
-
-        Returns:
-            [N, H, W, 3].
-        """
-        coarse, fine = tf.shape(average), tf.shape(content_image)
-        blurred = resize_image(content_image, coarse[1], coarse[2])
-        return self.enlarge_rows(
-            average, blurred, content_image, content_weight, height=fine[1], top=0
-        )
-
-    def enlarge_rows(
-        self,
-        average: tf.Tensor,
-        blurred: tf.Tensor,
-        content_image: tf.Tensor,
-        content_weight: tf.Tensor,
-        *,
-        height: tf.Tensor,
-        top: tf.Tensor,
-    ) -> tf.Tensor:
-        """Some rows of the result of `enlarge`.
-
-        Args:
-            average: the whole picture, [N, h, w, 3].
-            blurred: the content image at the size of `average`.
-            content_image: the rows, [N, H, W, 3].
-            content_weight: as for `enlarge`.
-            height: of the whole enlarged picture.
-            top: index of the first row.
-
-        Returns:
-            [N, H, W, 3].
-        """
-        rows, width = tf.unstack(tf.shape(content_image)[1:3])
-        image, blurred_now = (
-            resize_rows(picture, height, width, top, top + rows)
-            for picture in (average, blurred)
-        )
-        detail = self.content_detail * (content_image - blurred_now)
-        # The first scale has no coarser one before it, and nothing is missing.
-        larger = (tf.shape(average)[1] < height) & (content_weight > 0)
-        return tf.clip_by_value(tf.where(larger, image + detail, image), 0.0, 1.0)
 
     def step(
         self,

@@ -1,0 +1,79 @@
+"""From one scale of a run to the next: the enlarged picture and its new detail."""
+
+from __future__ import annotations
+
+import tensorflow as tf
+
+from tfnst.ops.resizing import Integer, Picture, resize_image, resize_rows
+
+
+def enlarge(
+    average: tf.Tensor,
+    content_image: tf.Tensor,
+    content_weight: tf.Tensor,
+    *,
+    content_detail: float,
+) -> tf.Tensor:
+    """The picture of the last scale, enlarged to the size of this one.
+
+    It gets the detail that the content image has at this scale and could not have at
+    the last one: where enlarging alone leaves a blur, a window two pixels wide is there
+    to be painted ::
+
+        enlarged(average) + content_detail * (content - enlarged(shrunk(content)))
+
+    Args:
+        average: [N, h, w, 3] in [0, 1].
+        content_image: [N, H, W, 3] in [0, 1], of this scale's size.
+        content_weight: scalar; 0 leaves the detail out.
+        content_detail: share of the detail that is added, 0 to 1.
+
+    Returns:
+        [N, H, W, 3] in [0, 1]; without new detail at a run's first scale, whose picture
+        isn't enlarged.
+    """
+    coarse, fine = tf.shape(average), tf.shape(content_image)
+    blurred = resize_image(content_image, coarse[1], coarse[2])
+    return enlarge_rows(
+        average,
+        blurred,
+        content_image,
+        content_weight,
+        content_detail=content_detail,
+        height=fine[1],
+        top=0,
+    )
+
+
+def enlarge_rows(
+    average: tf.Tensor,
+    blurred: Picture,
+    content_image: Picture,
+    content_weight: tf.Tensor,
+    *,
+    content_detail: float,
+    height: Integer,
+    top: Integer,
+) -> tf.Tensor:
+    """Some rows of the result of `enlarge`.
+
+    Args:
+        average: the whole picture, [N, h, w, 3].
+        blurred: the content image at the size of `average`.
+        content_image: the rows, [N, H, W, 3].
+        content_weight: as for `enlarge`.
+        content_detail: as for `enlarge`.
+        height: of the whole enlarged picture.
+        top: index of the first row.
+
+    Returns:
+        [N, H, W, 3].
+    """
+    rows, width = tf.unstack(tf.shape(content_image)[1:3])
+    image, blurred_now = (
+        resize_rows(picture, height, width, top, top + rows)
+        for picture in (average, blurred)
+    )
+    detail = content_detail * (content_image - blurred_now)
+    larger = (tf.shape(average)[1] < height) & (content_weight > 0)
+    return tf.clip_by_value(tf.where(larger, image + detail, image), 0.0, 1.0)
