@@ -1,7 +1,6 @@
 """Neural style transfer from its parts: features, losses, an optimiser and a loop.
 
-A reader's way in: the algorithm of Gatys, Ecker and Bethge (arXiv 1508.06576) at a
-single scale. `tfnst.stylize` adds coarse to fine, averaging, tiles and much more.
+A reader's way in: the algorithm of Gatys et al. (arXiv 1508.06576) at a single scale.
 
     python examples/from_parts.py PHOTO PAINTING OUTPUT
 """
@@ -20,24 +19,25 @@ STYLE_LAYERS = ["block1_conv1", "block2_conv1", "block3_conv1", "block4_conv1"]
 WEIGHTS = {"content_weight": 1, "style_weight": 200, "total_variation_weight": 20}
 
 
+def grams(seen):
+    return [losses.gram_matrix(seen[layer]) for layer in STYLE_LAYERS]
+
+
 def paint(content, style, steps=100, **network):
     """Paints [1, H, W, 3] in [0, 1] in the style of another picture."""
     backbone = load_backbone(last_layer=CONTENT_LAYER, **network)
     layers = [CONTENT_LAYER, *STYLE_LAYERS]
     look = build_feature_extractor(backbone.model, layers=layers)
-    content_targets = [look(content)[CONTENT_LAYER]]
-    seen_style = look(style)
-    style_targets = [losses.gram_matrix(seen_style[layer]) for layer in STYLE_LAYERS]
+    content_targets, style_targets = [look(content)[CONTENT_LAYER]], grams(look(style))
 
     @tf.function
     def step(image, state):
         with tf.GradientTape() as tape:
             tape.watch(image)
             seen = look(image)
-            grams = [losses.gram_matrix(seen[layer]) for layer in STYLE_LAYERS]
             loss = losses.total_loss(
                 losses.content_loss([seen[CONTENT_LAYER]], content_targets),
-                losses.style_loss(grams, style_targets),
+                losses.style_loss(grams(seen), style_targets),
                 losses.total_variation_loss(image),
                 **WEIGHTS,
             )
@@ -47,8 +47,7 @@ def paint(content, style, steps=100, **network):
         )
         return image, state, loss
 
-    image, history = tf.constant(content), []
-    state = adam_init(image)
+    image, state, history = tf.constant(content), adam_init(content), []
     for _ in range(steps):
         image, state, loss = step(image, state)
         history.append(float(loss[0]))
