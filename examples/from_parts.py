@@ -1,6 +1,4 @@
-"""Neural style transfer from its parts: features, losses, an optimiser and a loop.
-
-A reader's way in: the algorithm of Gatys et al. (arXiv 1508.06576) at a single scale.
+"""The algorithm of Gatys et al. (arXiv 1508.06576) from its parts, at a single scale.
 
     python examples/from_parts.py PHOTO PAINTING OUTPUT
 """
@@ -14,21 +12,20 @@ from tfnst import losses
 from tfnst.networks import build_feature_extractor, load_backbone
 from tfnst.optimizers import adam_init, adam_update
 
-CONTENT_LAYER = "block4_conv2"
-STYLE_LAYERS = ["block1_conv1", "block2_conv1", "block3_conv1", "block4_conv1"]
+CONTENT = "block4_conv2"
+STYLE = ["block1_conv1", "block2_conv1", "block3_conv1", "block4_conv1"]
 WEIGHTS = {"content_weight": 1, "style_weight": 200, "total_variation_weight": 20}
 
 
 def grams(seen):
-    return [losses.gram_matrix(seen[layer]) for layer in STYLE_LAYERS]
+    return [losses.gram_matrix(seen[layer]) for layer in STYLE]
 
 
 def paint(content, style, steps=100, **network):
     """Paints [1, H, W, 3] in [0, 1] in the style of another picture."""
-    backbone = load_backbone(last_layer=CONTENT_LAYER, **network)
-    layers = [CONTENT_LAYER, *STYLE_LAYERS]
-    look = build_feature_extractor(backbone.model, layers=layers)
-    content_targets, style_targets = [look(content)[CONTENT_LAYER]], grams(look(style))
+    backbone = load_backbone(last_layer=CONTENT, **network)
+    look = build_feature_extractor(backbone.model, layers=[CONTENT, *STYLE])
+    content_targets, style_targets = [look(content)[CONTENT]], grams(look(style))
 
     @tf.function
     def step(image, state):
@@ -36,7 +33,7 @@ def paint(content, style, steps=100, **network):
             tape.watch(image)
             seen = look(image)
             loss = losses.total_loss(
-                losses.content_loss([seen[CONTENT_LAYER]], content_targets),
+                losses.content_loss([seen[CONTENT]], content_targets),
                 losses.style_loss(grams(seen), style_targets),
                 losses.total_variation_loss(image),
                 **WEIGHTS,
