@@ -56,6 +56,4 @@ if __name__ == "__main__":
         tf.image.resize(picture, [384, 384], preserve_aspect_ratio=True, antialias=True)
         for picture in map(tfnst.load_image, sys.argv[1:3])
     )
-    painted, history = paint(photo, painting)
-    tfnst.save_image(painted, sys.argv[3])
-    print(f"loss {history[0]:.2f} -> {history[-1]:.2f}")
+    tfnst.save_image(paint(photo, painting)[0], sys.argv[3])
