@@ -1,4 +1,4 @@
-"""Shared by many tests: tiny pictures, a tiny configuration, and real pictures."""
+"""Shared by many tests: tiny pictures and settings, real pictures, error messages."""
 
 import pathlib
 
@@ -42,3 +42,12 @@ def shared(*parts):
     if not path.exists():
         pytest.skip(f"{'/'.join(parts)} isn't there")
     return path
+
+
+def message(kind, function, *args, **kwargs):
+    """The text of the error; its class must be exactly `kind`, and it is one line."""
+    with pytest.raises(kind) as caught:
+        function(*args, **kwargs)
+    assert type(caught.value) is kind
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
