@@ -62,3 +62,16 @@ def test_too_small_a_limit_is_one_line():
     with pytest.raises(ValueError, match="choose a smaller `size`") as caught:
         tfnst.stylize(CONTENT, STYLE, config=TINY, max_memory=0.001)
     assert "\n" not in str(caught.value)
+
+
+def test_masks_take_memory_too():
+    config = TINY.replace(size=512)
+    loop, _ = loading.load_engine(config)
+    sides = np.array([[384, 512], [384, 512]])
+    plain, masked = (
+        plans.build_plan(
+            loop.feature_extractor, config, sides, 1e12, regions=count, resident=0
+        )
+        for count in (0, 2)
+    )
+    assert masked.peak - plain.peak > 2 * 4 * 384 * 512

@@ -14,6 +14,7 @@ from tfnst.losses.objective import Targets
 
 DEEP = StyleTransferConfig(weights=None, precision="float32")
 CONTENT, STYLE = picture(75, 90, 1)[None], picture(66, 83, 2)[None]
+SOFT = np.tile(np.linspace(0, 1, 90, dtype=np.float32), (75, 1))
 
 
 def whole_gradient(whole, image, targets, knobs):
@@ -160,3 +161,44 @@ def test_a_callback_sees_the_picture_in_tiles(in_tiles):
     assert result.stopped
     assert sizes == [(34, 28)]
     assert result.array.shape == (40, 48, 3)
+
+
+@pytest.mark.parametrize(
+    "tiles",
+    [
+        {"cut": None, "head_side": 33},
+        {"cut": "block1_pool", "head_side": 20},
+        {"cut": "block1_pool", "head_side": 20, "tail_side": 10},
+    ],
+)
+def test_tiles_give_the_gradient_of_the_whole_with_masks(tiles):
+    whole, _ = loading.load_engine(TINY, regions=True)
+    knobs = Knobs.from_config(TINY)
+    content = CONTENT
+    image = np.random.default_rng(0).uniform(size=content.shape).astype(np.float32)
+    masks = np.stack([SOFT, 1 - SOFT])[..., None]
+    mask = SOFT[None, :66, :83, None]
+    tiled = tiled_module.TiledEngine(whole, **tiles)
+    sides = tf.constant(STYLE.shape[1:3])
+
+    def targets(painter):
+        each = [
+            painter.style_targets(STYLE, sides),
+            painter.style_targets(STYLE, sides, mask),
+        ]
+        content_targets = (
+            whole.objective.content_targets(content)
+            if painter is whole
+            else tiled.content_targets(content)
+        )
+        style = tf.nest.map_structure(lambda *s: tf.concat(s, axis=0), *each)
+        return Targets(content_targets, style, (masks,))
+
+    with tf.GradientTape() as tape:
+        tensor = tf.constant(image)
+        tape.watch(tensor)
+        expected = whole._losses(tensor, targets(whole), knobs)
+    gradient = tape.gradient(expected.total, tensor).numpy()
+    measured, got = tiled.losses_and_gradient(image, targets(tiled), knobs)
+    np.testing.assert_allclose(measured, expected, rtol=1e-5)
+    assert np.linalg.norm(got - gradient) < 1e-5 * np.linalg.norm(gradient)
