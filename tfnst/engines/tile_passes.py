@@ -69,12 +69,15 @@ class Passes:
             {layer: self._activations_spec(layer) for layer in self.content_layers},
             [MASKS_SPEC] if masked else [],
         ]
-        self.look = tf.function(self._look, input_signature=signature)
+        self.look = tf.function(self._look, autograph=False, input_signature=signature)
         self.gradient = tf.function(
-            self._gradient, input_signature=[*signature, *self._upstream_spec()]
+            self._gradient,
+            autograph=False,
+            input_signature=[*signature, *self._upstream_spec()],
         )
         self.look_and_gradient = tf.function(
             self._look_and_gradient,
+            autograph=False,
             input_signature=[
                 *signature,
                 [tf.TensorSpec([None])] if masked else [],
@@ -83,7 +86,7 @@ class Passes:
                 KNOBS_SPEC,
             ],
         )
-        self.weigh = tf.function(self._weigh)
+        self.weigh = tf.function(self._weigh, autograph=False)
 
     def room(self, layer: str, shape: tuple[int, ...]) -> np.ndarray:
         """Zeros for a layer's activations of inputs of a shape [N, H, W, C]."""

@@ -65,9 +65,12 @@ class StyleTransferEngine:
             self.style_statistics = statistics.moments_of_sums
             self._style_distance = terms.moments_loss
         self._state_spec = self._build_state_spec()
-        self.run = tf.function(self._run, input_signature=self._run_signature())
+        self.run = tf.function(
+            self._run, autograph=False, input_signature=self._run_signature()
+        )
         self.enter_scale = tf.function(
             self._enter_scale,
+            autograph=False,
             input_signature=[
                 PICTURES_SPEC,
                 PICTURES_SPEC,
@@ -77,14 +80,17 @@ class StyleTransferEngine:
         )
         self.style_targets = tf.function(
             self._style_targets,
+            autograph=False,
             input_signature=[PICTURES_SPEC, tf.TensorSpec([2], tf.int32)],
         )
         self.masked_style_targets = tf.function(
             self._style_targets,
+            autograph=False,
             input_signature=[PICTURES_SPEC, tf.TensorSpec([2], tf.int32), MASKS_SPEC],
         )
         self.update = tf.function(
             self._update,
+            autograph=False,
             input_signature=[
                 PICTURES_SPEC,
                 terms.Losses(*[tf.TensorSpec([None])] * 4),

@@ -32,7 +32,7 @@ class Header(NamedTuple):
     refusal: tf.Tensor  # string: what the file must be and what it is, or empty
 
 
-@tf.function  # Or else its loops would take minutes outside of graphs.
+@tf.function(autograph=False)  # Or else its loops would take minutes outside of graphs.
 def read_header(encoded: tf.Tensor, kind: tf.Tensor) -> Header:
     """The header of a file of a kind that `find_kind` found."""
     readers = (_read_png, _read_jpeg, _read_gif, _read_bmp, _read_webp, _read_nothing)
@@ -214,7 +214,7 @@ def _read_webp(encoded: tf.Tensor) -> Header:
     return Header(width, height, encoded, exif, refusal)
 
 
-@tf.function
+@tf.function(autograph=False)
 def find_chunk(encoded, tag: bytes, start: int, *, png: bool, last=b"IEND"):
     """What is in the first chunk of a kind in a PNG or WebP file, or nothing."""
     size = _size(encoded)

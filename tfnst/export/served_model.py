@@ -172,7 +172,9 @@ class ServedStyleTransfer(tf.Module):
             blend: [string, strings, numbers, numbers, strings, strings, string],
         }
         return {
-            function.__name__: tf.function(function, input_signature=first + settings)
+            function.__name__: tf.function(
+                function, autograph=False, input_signature=first + settings
+            )
             for function, first in inputs.items()
         }
 
