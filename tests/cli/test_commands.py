@@ -15,6 +15,7 @@ from click.testing import CliRunner
 from PIL import Image
 
 import tfnst
+from tests import processes
 from tests.helpers import TINY, picture
 from tfnst.cli import command
 from tfnst.images.manifest import read_manifest
@@ -38,10 +39,15 @@ def pictures(tmp_path):
 
 
 def tfnst_command(*arguments, cwd, **environment):
+    """The command in a process that has TensorFlow loaded already."""
+    return processes.run_tfnst(*arguments, cwd=cwd, env={**os.environ, **environment})
+
+
+def new_tfnst_command(*arguments, cwd):
+    """The command in a process that starts from nothing, as users' do."""
     return subprocess.run(
         [*TFNST, *map(str, arguments)],
         cwd=cwd,
-        env={**os.environ, **environment},
         capture_output=True,
         text=True,
         check=False,
@@ -79,7 +85,7 @@ def test_every_setting_is_an_option_with_its_default():
 
 
 def test_stylize_writes_what_python_gives(pictures):
-    done = tfnst_command(
+    done = new_tfnst_command(
         "stylize", "content.png", "style.png", "-o", "out.png", *TINY_OPTIONS,
         cwd=pictures,
     )  # fmt: skip
@@ -270,18 +276,17 @@ def read_terminal(descriptor):
             return
 
 
-def start_on_terminal(folder, *options):
+def start_on_terminal(folder, *options, new=False):
     """The command with a terminal as its standard error."""
     ours, theirs = pty.openpty()
-    process = subprocess.Popen(
-        [
-            *TFNST, "stylize", "content.png", "style.png", "-o", "out.png",
-            *TINY_OPTIONS, *options,
-        ],
-        cwd=folder,
-        stdout=subprocess.DEVNULL,
-        stderr=theirs,
-    )  # fmt: skip
+    arguments = [
+        "stylize", "content.png", "style.png", "-o", "out.png", *TINY_OPTIONS, *options
+    ]  # fmt: skip
+    streams = {"stdout": subprocess.DEVNULL, "stderr": theirs}
+    if new:
+        process = subprocess.Popen([*TFNST, *arguments], cwd=folder, **streams)
+    else:
+        process = processes.start_tfnst(*arguments, cwd=folder, **streams)
     os.close(theirs)
     # Whatever happens, the tests end.
     killer = threading.Timer(60, process.kill)
@@ -320,7 +325,7 @@ def test_ctrl_c_keeps_the_picture_so_far(pictures, number):
 
 
 def test_ctrl_c_before_there_is_a_picture(pictures):
-    process, output = start_on_terminal(pictures)
+    process, output = start_on_terminal(pictures, new=True)
     time.sleep(0.7)  # while TensorFlow loads
     process.send_signal(signal.SIGINT)
     shown = "".join(output)
@@ -332,7 +337,7 @@ def test_ctrl_c_before_there_is_a_picture(pictures):
 
 
 def test_info_names_versions_devices_and_weights(tmp_path):
-    done = tfnst_command("info", cwd=tmp_path)
+    done = new_tfnst_command("info", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     for line in (
         rf"tfnst +{re.escape(tfnst.__version__)}",
