@@ -31,7 +31,6 @@ class Process:
         function: called in the process, which imports it by its name.
         *arguments: of the function.
         cwd: working directory.
-        env: environment variables; those of this process by default.
         stdout: a file, its descriptor or `subprocess.DEVNULL`.
         stderr: as `stdout`.
     """
@@ -41,18 +40,19 @@ class Process:
         function: Callable[..., object],
         *arguments: Any,
         cwd: os.PathLike[str] | str,
-        env: dict[str, str] | None = None,
         stdout: IO[bytes] | int = subprocess.DEVNULL,
         stderr: IO[bytes] | int = subprocess.DEVNULL,
     ) -> None:
-        env = dict(os.environ if env is None else env)
         with open(os.devnull, "wb") as nowhere:
             streams = _Streams(
                 nowhere if stream == subprocess.DEVNULL else stream
                 for stream in (stdout, stderr)
             )
+            # Daemons end with the tests, even if one failed and left them behind.
             self._process = _CONTEXT.Process(
-                target=_run, args=(streams, os.fspath(cwd), env, function, arguments)
+                target=_call,
+                args=(function, arguments, streams, os.fspath(cwd), dict(os.environ)),
+                daemon=True,
             )
             _start_server()
             self._process.start()
@@ -84,14 +84,11 @@ def run(
     function: Callable[..., object],
     *arguments: Any,
     cwd: os.PathLike[str] | str,
-    env: dict[str, str] | None = None,
     timeout: float = 120,
 ) -> subprocess.CompletedProcess[str]:
     """Calls a function in a process of its own, as `subprocess.run` does a program."""
     with tempfile.TemporaryFile() as stdout, tempfile.TemporaryFile() as stderr:
-        process = Process(
-            function, *arguments, cwd=cwd, env=env, stdout=stdout, stderr=stderr
-        )
+        process = Process(function, *arguments, cwd=cwd, stdout=stdout, stderr=stderr)
         try:
             process.wait(timeout)
         finally:
@@ -140,17 +137,17 @@ class _Streams:
             os.close(descriptor)
 
 
-def _run(
-    streams: _Streams,
-    cwd: str,
-    env: dict[str, str],
+def _call(
     function: Callable[..., object],
     arguments: tuple[Any, ...],
+    streams: _Streams,
+    cwd: str,
+    environment: dict[str, str],
 ) -> None:
     streams.replace()
     os.chdir(cwd)
     os.environ.clear()
-    os.environ.update(env)
+    os.environ.update(environment)
     function(*arguments)
 
 

@@ -1,6 +1,5 @@
 """Running the command, in another process or in this one."""
 
-import os
 import subprocess
 import sys
 import warnings
@@ -20,9 +19,9 @@ TINY_OPTIONS = [
 TFNST = [sys.executable, "-c", "from tfnst.cli.command import main; main()"]
 
 
-def tfnst_command(*arguments, cwd, **environment):
+def tfnst_command(*arguments, cwd):
     """The command in a process that has TensorFlow loaded already."""
-    return processes.run_tfnst(*arguments, cwd=cwd, env={**os.environ, **environment})
+    return processes.run_tfnst(*arguments, cwd=cwd)
 
 
 def new_tfnst_command(*arguments, cwd):

@@ -1,14 +1,13 @@
 """Several devices: each paints its share, and the pictures are the same."""
 
 import json
-import subprocess
-import sys
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
 import tfnst
+from tests import processes
 from tests.helpers import ROOT, TINY, picture
 from tfnst.engines import engine, loading
 
@@ -19,10 +18,9 @@ MASK[:, :8] = 1
 
 # Logical devices can only be made before TensorFlow first works.
 SPREAD = """
-import json, sys
+import json
 import numpy as np
 import tensorflow as tf
-count, path = int(sys.argv[1]), sys.argv[2]
 tf.config.set_logical_device_configuration(
     tf.config.list_physical_devices("CPU")[0],
     [tf.config.LogicalDeviceConfiguration()] * count,
@@ -56,10 +54,7 @@ print(json.dumps({"replicas": strategy.num_replicas_in_sync, "together": seen}))
 @pytest.mark.parametrize("count", [2, 4])
 def test_several_devices_give_what_one_gives(tmp_path, count):
     path = tmp_path / "arrays.npz"
-    done = subprocess.run(
-        [sys.executable, "-c", SPREAD, str(count), str(path)],
-        cwd=ROOT, capture_output=True, text=True, timeout=600,
-    )  # fmt: skip
+    done = processes.run(exec, SPREAD, {"count": count, "path": path}, cwd=ROOT)
     assert done.returncode == 0, done.stderr[-3000:]
     told = json.loads(done.stdout.splitlines()[-1])
     assert told["replicas"] == count

@@ -20,8 +20,6 @@ from tests.image_files import chunk, claiming_png, encode, png
 
 CONTENT, STYLE = picture(60, 80, seed=1), picture(50, 40, seed=2)
 AN_HOUR = 100_000  # Steps at 64 pixels take at least that long.
-LIMITS = {"max_steps": AN_HOUR, "max_size": 96, "max_pixels": 20_000}
-
 
 FILES = {
     "content_bytes": encode(np.uint8(CONTENT * 255 + 0.5), "PNG"),
@@ -80,9 +78,9 @@ REFUSALS = {
 
 
 @pytest.fixture(scope="module")
-def model(tmp_path_factory):
-    directory = tmp_path_factory.mktemp("models")
-    return tfnst.export_saved_model(directory, config=TINY, **LIMITS)
+def model(tiny_model):
+    """The folder of its version."""
+    return tiny_model / "1"
 
 
 def run_calls(model, calls):

@@ -6,8 +6,7 @@ from concurrent import futures
 import grpc
 import pytest
 
-import tfnst
-from tests.helpers import TINY, picture
+from tests.helpers import picture
 from tfnst.client import DeadlineError, StylizeClient
 from tfnst.server import ModelServer
 
@@ -16,12 +15,9 @@ AN_HOUR = {"size": 256, "steps": 100_000}  # Longer than that, on two cores.
 
 
 @pytest.fixture(scope="module")
-def target(tmp_path_factory):
+def target(tiny_model):
     """The address of a server."""
-    directory = tmp_path_factory.mktemp("models")
-    limits = {"max_steps": 100_000, "max_size": 256, "max_pixels": 20_000}
-    tfnst.export_saved_model(directory, config=TINY, **limits)
-    with ModelServer(directory, port=0) as server:
+    with ModelServer(tiny_model, port=0) as server:
         assert server.wait_until_available(120)
         yield f"127.0.0.1:{server.port}"
 

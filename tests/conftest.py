@@ -1,0 +1,64 @@
+"""How tests share a machine: its cores, its memory, and what takes long to make."""
+
+from __future__ import annotations
+
+import ctypes
+import gc
+import os
+import pathlib
+import sys
+from collections.abc import Iterator
+
+import psutil
+import pytest
+
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # Each worker keeps to one core. TensorFlow reads these variables when it is loaded,
+    # also in the processes that tests start.
+    os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
+    os.environ.setdefault("TF_NUM_INTEROP_THREADS", "1")
+
+import tfnst
+from tests.helpers import TINY
+
+_MUCH_MEMORY = 2**30  # TensorFlow alone takes about 0.6 GiB.
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Starts with the files that have slow tests, so that no worker ends with one."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
+
+
+@pytest.fixture(scope="session")
+def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
+    """TINY exported for runs of up to an hour: its base path. Leave it as it is."""
+    folder = tmp_path_factory.mktemp("tiny_model")
+    tfnst.export_saved_model(
+        folder, config=TINY, max_steps=100_000, max_size=256, max_pixels=20_000
+    )
+    return folder
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _free_memory() -> Iterator[None]:
+    """Frees what a module has traced; all modules together would take gigabytes."""
+    yield
+    if psutil.Process().memory_info().rss < _MUCH_MEMORY:
+        return
+    from tensorflow.python.framework import ops
+
+    from tfnst.engines import loading
+
+    for value in vars(loading).values():
+        if hasattr(value, "cache_clear"):
+            value.cache_clear()
+    # Each trace of a `tf.custom_gradient` adds a function here for good, and that
+    # function holds the graph.
+    registered = ops.gradient_registry._registry
+    for name in [name for name in registered if name.startswith("CustomGradient-")]:
+        del registered[name]
+    gc.collect()
+    if sys.platform == "linux":
+        ctypes.CDLL(None).malloc_trim(0)
