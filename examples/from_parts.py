@@ -1,6 +1,6 @@
 """The algorithm of Gatys et al. (arXiv 1508.06576) from its parts, at a single scale.
 
-    python examples/from_parts.py PHOTO PAINTING OUTPUT
+python examples/from_parts.py PHOTO PAINTING OUTPUT
 """
 
 import sys
@@ -52,7 +52,8 @@ def paint(content, style, steps=100, **network):
 
 
 if __name__ == "__main__":
-    photo, painting = (tfnst.load_image(path) for path in sys.argv[1:3])
-    painted, history = paint(photo, painting)
-    tfnst.save_image(painted, sys.argv[3])
-    print(f"loss {history[0]:.2f} -> {history[-1]:.2f}")
+    photo, painting = (
+        tf.image.resize(picture, [384, 384], preserve_aspect_ratio=True, antialias=True)
+        for picture in map(tfnst.load_image, sys.argv[1:3])
+    )
+    tfnst.save_image(paint(photo, painting)[0], sys.argv[3])

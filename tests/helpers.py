@@ -1,4 +1,4 @@
-"""Shared by many tests: tiny pictures, a tiny configuration, and real pictures."""
+"""Shared by many tests: tiny pictures and settings, real pictures, error messages."""
 
 import pathlib
 
@@ -36,9 +36,31 @@ def picture(height, width, seed=0):
     return np.clip(0.5 + 0.35 * np.stack(waves, -1) + noise, 0, 1).astype(np.float32)
 
 
+def muted(array, contrast=0.3):
+    """Colours of little contrast, so that nothing is clipped."""
+    return (0.5 + contrast * (array - 0.5)).astype(np.float32)
+
+
+def grey(array):
+    return np.repeat(array.mean(axis=-1, keepdims=True), 3, axis=-1)
+
+
+def assert_grey(array, atol):
+    np.testing.assert_allclose(array, grey(array), atol=atol)
+
+
 def shared(*parts):
     """A file of test data kept beside the project; skips the test without it."""
     path = SHARED.joinpath(*parts)
     if not path.exists():
         pytest.skip(f"{'/'.join(parts)} isn't there")
     return path
+
+
+def message(kind, function, *args, **kwargs):
+    """The text of the error; its class must be exactly `kind`, and it is one line."""
+    with pytest.raises(kind) as caught:
+        function(*args, **kwargs)
+    assert type(caught.value) is kind
+    assert "\n" not in str(caught.value)
+    return str(caught.value)

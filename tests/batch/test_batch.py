@@ -2,14 +2,14 @@
 
 import json
 import signal
-import subprocess
 import time
 
 import numpy as np
 import pytest
 
 import tfnst
-from tests.cli.helpers import TFNST, TINY_OPTIONS, tfnst_command
+from tests import processes
+from tests.cli.helpers import TINY_OPTIONS, new_tfnst_command, tfnst_command
 from tests.helpers import TINY, picture
 from tfnst.batch.sources import find_pictures, read_pairs
 from tfnst.engines import whole
@@ -264,9 +264,9 @@ def command(folder, *arguments):
 
 
 def test_the_command_reports_and_says_by_its_code_what_failed(files):
-    done = command(
-        files, "photo0.png", "photo1.png", "-s", "style0.png", "-o", "out",
-        "--report", "all.json",
+    done = new_tfnst_command(
+        "batch", "photo0.png", "photo1.png", "-s", "style0.png", "-o", "out",
+        "--report", "all.json", *TINY_OPTIONS, cwd=files,
     )  # fmt: skip
     assert done.returncode == 1
     assert done.stdout == "out: 1 painted, 1 failed; all.json\n"
@@ -293,7 +293,7 @@ def test_a_batch_that_was_killed_is_taken_up_where_it_was(tmp_path):
     contents = [f"c{i:02}.png" for i in range(24)]
     arguments = [*contents, "-s", "s0.png", "-s", "s1.png", "-o", "out", *TINY_OPTIONS]
     out = tmp_path / "out"
-    process = subprocess.Popen([*TFNST, "batch", *arguments], cwd=tmp_path)
+    process = processes.start_tfnst("batch", *arguments, cwd=tmp_path)
     deadline = time.monotonic() + 120
     while len(list(out.glob("*.png"))) < 9 and time.monotonic() < deadline:
         time.sleep(0.01)
@@ -322,18 +322,18 @@ def test_a_batch_that_is_interrupted_leaves_the_rest(tmp_path):
     for i in range(12):
         tfnst.save_image(picture(40, 52, seed=i), tmp_path / f"c{i}.png")
     contents = [f"c{i}.png" for i in range(12)]
-    process = subprocess.Popen(
-        [*TFNST, "batch", *contents, "-s", "s.png", "-o", "out", *TINY_OPTIONS],
-        cwd=tmp_path, stdout=subprocess.PIPE, text=True,
-    )  # fmt: skip
+    with open(tmp_path / "printed.txt", "wb") as printed:
+        process = processes.start_tfnst(
+            "batch", *contents, "-s", "s.png", "-o", "out", *TINY_OPTIONS,
+            cwd=tmp_path, stdout=printed,
+        )  # fmt: skip
     deadline = time.monotonic() + 120
     while len(list(tmp_path.glob("out/*.png"))) < 2 and time.monotonic() < deadline:
         time.sleep(0.01)
     process.send_signal(signal.SIGINT)
-    stdout, _ = process.communicate(timeout=60)
-    assert process.returncode == 130
+    assert process.wait(timeout=60) == 130
     report = json.loads((tmp_path / "out" / "report.json").read_text())
     assert report["painted"] + report["left"] == 12
     assert report["left"] > 0
-    assert f"{report['left']} left" in stdout
+    assert f"{report['left']} left" in (tmp_path / "printed.txt").read_text()
     assert len(list(tmp_path.glob("out/*.png"))) == report["painted"]

@@ -5,6 +5,7 @@ import subprocess
 import sys
 import warnings
 
+from tests import processes
 from tfnst.cli import command
 
 # The settings of `tests.helpers.TINY`.
@@ -20,10 +21,15 @@ TFNST = [sys.executable, "-c", "from tfnst.cli.command import main; main()"]
 
 
 def tfnst_command(*arguments, cwd, **environment):
+    """The command in a process that has TensorFlow loaded already."""
+    return processes.run_tfnst(*arguments, cwd=cwd, env={**os.environ, **environment})
+
+
+def new_tfnst_command(*arguments, cwd):
+    """The command in a process that starts from nothing, as users' do."""
     return subprocess.run(
         [*TFNST, *map(str, arguments)],
         cwd=cwd,
-        env={**os.environ, **environment},
         capture_output=True,
         text=True,
         check=False,

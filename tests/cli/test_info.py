@@ -4,12 +4,12 @@ import json
 import re
 
 import tfnst
-from tests.cli.helpers import run_here, tfnst_command
+from tests.cli.helpers import new_tfnst_command, run_here
 from tests.helpers import picture
 
 
 def test_info_names_versions_devices_and_weights(tmp_path):
-    done = tfnst_command("info", cwd=tmp_path)
+    done = new_tfnst_command("info", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     for line in (
         rf"tfnst +{re.escape(tfnst.__version__)}",

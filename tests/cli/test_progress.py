@@ -11,6 +11,7 @@ import time
 import pytest
 from PIL import Image
 
+from tests import processes
 from tests.cli.helpers import TFNST, TINY_OPTIONS, names
 
 
@@ -23,18 +24,23 @@ def read_terminal(descriptor):
             return
 
 
-def start_on_terminal(folder, *options):
-    """The command with a terminal as its standard error."""
+def start_on_terminal(folder, *options, new=False):
+    """The command with a terminal as its standard error.
+
+    Args:
+        folder: where it runs.
+        *options: of the command.
+        new: whether its process starts from nothing, as users' do.
+    """
     ours, theirs = pty.openpty()
-    process = subprocess.Popen(
-        [
-            *TFNST, "stylize", "content.png", "style.png", "-o", "out.png",
-            *TINY_OPTIONS, *options,
-        ],
-        cwd=folder,
-        stdout=subprocess.DEVNULL,
-        stderr=theirs,
-    )  # fmt: skip
+    arguments = [
+        "stylize", "content.png", "style.png", "-o", "out.png", *TINY_OPTIONS, *options
+    ]  # fmt: skip
+    streams = {"stdout": subprocess.DEVNULL, "stderr": theirs}
+    if new:
+        process = subprocess.Popen([*TFNST, *arguments], cwd=folder, **streams)
+    else:
+        process = processes.start_tfnst(*arguments, cwd=folder, **streams)
     os.close(theirs)
     # Whatever happens, the tests end.
     killer = threading.Timer(60, process.kill)
@@ -73,7 +79,7 @@ def test_ctrl_c_keeps_the_picture_so_far(pictures, number):
 
 
 def test_ctrl_c_before_there_is_a_picture(pictures):
-    process, output = start_on_terminal(pictures)
+    process, output = start_on_terminal(pictures, new=True)
     time.sleep(0.7)  # while TensorFlow loads
     process.send_signal(signal.SIGINT)
     shown = "".join(output)

@@ -7,13 +7,19 @@ import pytest
 from PIL import Image
 
 import tfnst
-from tests.cli.helpers import TINY_OPTIONS, names, run_here, tfnst_command
+from tests.cli.helpers import (
+    TINY_OPTIONS,
+    names,
+    new_tfnst_command,
+    run_here,
+    tfnst_command,
+)
 from tests.helpers import TINY
 from tfnst.images.manifest import read_manifest
 
 
 def test_stylize_writes_what_python_gives(pictures):
-    done = tfnst_command(
+    done = new_tfnst_command(
         "stylize", "content.png", "style.png", "-o", "out.png", *TINY_OPTIONS,
         cwd=pictures,
     )  # fmt: skip

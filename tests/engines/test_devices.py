@@ -1,3 +1,5 @@
+"""The choice of devices and of the precision."""
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -77,3 +79,45 @@ def test_pictures_in_bfloat16_come_near_those_in_float32():
     np.testing.assert_allclose(
         half.losses["total"][-1], full.losses["total"][-1], rtol=0.02
     )
+
+
+def found(monkeypatch, *kinds):
+    kinds = {"CPU", *kinds}
+
+    def devices_of(kind):
+        return [f"{kind}:0"] if kind in kinds else []
+
+    monkeypatch.setattr(tf.config, "list_physical_devices", devices_of)
+    for name in ("TPU_NAME", "COLAB_TPU_ADDR"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def test_the_best_device_is_taken(monkeypatch):
+    found(monkeypatch)
+    assert devices_module.device_kind() == "cpu"
+    found(monkeypatch, "GPU")
+    assert devices_module.device_kind() == "gpu"
+    assert devices_module.device_kind("cpu") == "cpu"
+    found(monkeypatch, "GPU", "TPU")
+    assert devices_module.device_kind() == "tpu"
+    found(monkeypatch, "GPU")
+    monkeypatch.setenv("TPU_NAME", "local")
+    assert devices_module.device_kind() == "tpu"
+
+
+def test_a_device_that_is_not_there_is_said(monkeypatch):
+    found(monkeypatch, "GPU")
+    with pytest.raises(ValueError, match=r"`device` must be .* gpu or cpu, or auto"):
+        devices_module.device_kind("tpu")
+    monkeypatch.undo()
+    if not tf.config.list_physical_devices("GPU"):
+        with pytest.raises(ValueError, match=r"`device` must be .*Received: 'gpu'"):
+            tfnst.stylize(
+                picture(60, 80), picture(50, 40, seed=2), config=TINY, device="gpu"
+            )
+
+
+def test_one_device_needs_no_strategy():
+    if len(tf.config.list_physical_devices()) == 1:
+        assert devices_module.choose_strategy() is None
+        assert devices_module.choose_strategy("cpu") is None

@@ -10,7 +10,7 @@ import tensorflow as tf
 
 import tfnst
 from tests.helpers import ROOT, TINY, picture
-from tfnst.engines import devices, engine, loading
+from tfnst.engines import engine, loading
 
 CONTENTS = [picture(60, 80, seed=i) for i in range(5)]
 STYLES = [picture(50, 40, seed=2), picture(44, 60, seed=3)]
@@ -124,43 +124,3 @@ def test_bfloat16_compiles_with_xla():
         engine.Knobs.from_config(config), tf.constant(2), rows=2,
     )  # fmt: skip
     assert 0 < np.abs(painted - image).max() < 0.2
-
-
-def found(monkeypatch, *kinds):
-    kinds = {"CPU", *kinds}
-
-    def devices_of(kind):
-        return [f"{kind}:0"] if kind in kinds else []
-
-    monkeypatch.setattr(tf.config, "list_physical_devices", devices_of)
-    for name in ("TPU_NAME", "COLAB_TPU_ADDR"):
-        monkeypatch.delenv(name, raising=False)
-
-
-def test_the_best_device_is_taken(monkeypatch):
-    found(monkeypatch)
-    assert devices.device_kind() == "cpu"
-    found(monkeypatch, "GPU")
-    assert devices.device_kind() == "gpu"
-    assert devices.device_kind("cpu") == "cpu"
-    found(monkeypatch, "GPU", "TPU")
-    assert devices.device_kind() == "tpu"
-    found(monkeypatch, "GPU")
-    monkeypatch.setenv("TPU_NAME", "local")
-    assert devices.device_kind() == "tpu"
-
-
-def test_a_device_that_is_not_there_is_said(monkeypatch):
-    found(monkeypatch, "GPU")
-    with pytest.raises(ValueError, match=r"`device` must be .* gpu or cpu, or auto"):
-        devices.device_kind("tpu")
-    monkeypatch.undo()
-    if not tf.config.list_physical_devices("GPU"):
-        with pytest.raises(ValueError, match=r"`device` must be .*Received: 'gpu'"):
-            tfnst.stylize(CONTENTS[0], STYLES[0], config=TINY, device="gpu")
-
-
-def test_one_device_needs_no_strategy():
-    if len(tf.config.list_physical_devices()) == 1:
-        assert devices.choose_strategy() is None
-        assert devices.choose_strategy("cpu") is None

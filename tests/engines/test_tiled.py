@@ -1,8 +1,5 @@
 """Tiles give the losses, gradients and pictures that the whole gives."""
 
-import math
-import re
-
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -10,14 +7,14 @@ import tensorflow as tf
 import tfnst
 from tests.helpers import TINY, picture
 from tfnst import StyleTransferConfig
-from tfnst.engines import loading, memory, plans, tiles
+from tfnst.engines import loading, plans
 from tfnst.engines import tiled as tiled_module
 from tfnst.engines.engine import Knobs
 from tfnst.losses.objective import Targets
-from tfnst.networks.features import split_feature_extractor
 
 DEEP = StyleTransferConfig(weights=None, precision="float32")
 CONTENT, STYLE = picture(75, 90, 1)[None], picture(66, 83, 2)[None]
+SOFT = np.tile(np.linspace(0, 1, 90, dtype=np.float32), (75, 1))
 
 
 def whole_gradient(whole, image, targets, knobs):
@@ -102,31 +99,6 @@ def test_a_loss_alone(loss):
     compare(config, CONTENT, STYLE, 1e-5, cut="block1_pool", head_side=24, tail_side=9)
 
 
-def test_how_far_vgg19_sees():
-    whole, _ = loading.load_engine(DEEP)
-    segment = tiles.Segment.from_model(whole.feature_extractor)
-    # 2 + 2 * 2 + 4 * 4 + 4 * 8 + 16 above, 1 + 2 + 4 + 8 more below, in sixteens.
-    assert (segment.before, segment.after) == (80, 96)
-    assert segment.strides["block5_conv1"] == segment.stride == 16
-    head, tail = map(
-        tiles.Segment.from_model,
-        split_feature_extractor(whole.feature_extractor, "block3_pool"),
-    )
-    assert (head.before, head.after, head.stride) == (24, 32, 8)
-    assert (tail.before, tail.after, tail.stride) == (6, 8, 2)
-
-
-@pytest.mark.parametrize(("height", "width", "side"), [(75, 90, 20), (33, 17, 16)])
-def test_cores_cover_a_picture_once(height, width, side):
-    whole, _ = loading.load_engine(TINY)
-    segment = tiles.Segment.from_model(whole.feature_extractor)
-    for stride in (1, segment.stride):
-        seen = np.zeros([1, height // stride, width // stride, 1])
-        for tile in segment.tiles(height, width, side):
-            tile.core_of(seen, stride)[...] += 1
-        assert (seen == 1).all()
-
-
 @pytest.fixture
 def in_tiles(monkeypatch):
     """Has everything painted in tiles; returns the sides that were planned."""
@@ -191,67 +163,42 @@ def test_a_callback_sees_the_picture_in_tiles(in_tiles):
     assert result.array.shape == (40, 48, 3)
 
 
-# Memory
+@pytest.mark.parametrize(
+    "tiles",
+    [
+        {"cut": None, "head_side": 33},
+        {"cut": "block1_pool", "head_side": 20},
+        {"cut": "block1_pool", "head_side": 20, "tail_side": 10},
+    ],
+)
+def test_tiles_give_the_gradient_of_the_whole_with_masks(tiles):
+    whole, _ = loading.load_engine(TINY, regions=True)
+    knobs = Knobs.from_config(TINY)
+    content = CONTENT
+    image = np.random.default_rng(0).uniform(size=content.shape).astype(np.float32)
+    masks = np.stack([SOFT, 1 - SOFT])[..., None]
+    mask = SOFT[None, :66, :83, None]
+    tiled = tiled_module.TiledEngine(whole, **tiles)
+    sides = tf.constant(STYLE.shape[1:3])
 
+    def targets(painter):
+        each = [
+            painter.style_targets(STYLE, sides),
+            painter.style_targets(STYLE, sides, mask),
+        ]
+        content_targets = (
+            whole.objective.content_targets(content)
+            if painter is whole
+            else tiled.content_targets(content)
+        )
+        style = tf.nest.map_structure(lambda *s: tf.concat(s, axis=0), *each)
+        return Targets(content_targets, style, (masks,))
 
-def plan(limit, size=1024, config=DEEP, **settings):
-    extractor = loading.load_engine(config)[0].feature_extractor
-    sides = np.array([[size, size], [size, size]])
-    return plans.build_plan(
-        extractor, config, sides, limit * memory.GIB,
-        **{"resident": memory.GIB // 2} | settings,
-    )  # fmt: skip
-
-
-def test_memory_decides_between_whole_and_tiles():
-    whole = plan(100)
-    assert not whole.tiled
-    assert whole.cost == 1
-    assert whole.peak < 100 * memory.GIB
-    before = whole
-    for limit in (3, 2, 1.5, 1.2):
-        after = plan(limit)
-        assert after.tiled
-        assert after.peak <= limit * memory.GIB
-        assert after.cost >= before.cost
-        before = after
-
-
-def test_more_pixels_take_more_memory_and_smaller_numbers_less():
-    peaks = [plan(100, size).peak for size in (512, 1024, 2048)]
-    assert peaks == sorted(peaks)
-    assert plan(100, config=DEEP.replace(precision="bfloat16")).peak < plan(100).peak
-    assert plan(100, config=DEEP.replace(optimizer="lbfgs")).peak > plan(100).peak
-
-
-def test_a_limit_that_nothing_fits_in_says_what_would():
-    with pytest.raises(MemoryError, match=r"Received: 0\.6 GiB") as caught:
-        plan(0.6)
-    needed = re.search("`max_memory` must be (.*) GiB or more", str(caught.value))[1]
-    assert plan(float(needed)).tiled
-
-
-def test_the_limit_is_what_is_asked_for_or_most_of_what_is_free(monkeypatch):
-    assert memory.memory_limit(2.5) == 2.5 * memory.GIB
-    monkeypatch.setattr(memory, "free_memory", lambda: 10 * memory.GIB)
-    monkeypatch.setattr(memory, "resident_memory", lambda _: memory.GIB)
-    assert memory.memory_limit(None) == 9 * memory.GIB
-    monkeypatch.setattr(memory, "device_kind", lambda _: "gpu")
-    assert memory.memory_limit(None) == math.inf
-
-
-def test_pictures_that_are_painted_together_take_memory_together_and_no_tiles():
-    one, four = plan(100), plan(100, pictures=4)
-    assert 2 * one.peak < four.peak < 4 * one.peak
-    with pytest.raises(MemoryError):
-        plan(1.5, pictures=4)
-
-
-def test_free_memory_is_positive():
-    assert 0 < memory.free_memory() < 2**50
-
-
-def test_too_small_a_limit_is_one_line():
-    with pytest.raises(ValueError, match="choose a smaller `size`") as caught:
-        tfnst.stylize(CONTENT, STYLE, config=TINY, max_memory=0.001)
-    assert "\n" not in str(caught.value)
+    with tf.GradientTape() as tape:
+        tensor = tf.constant(image)
+        tape.watch(tensor)
+        expected = whole._losses(tensor, targets(whole), knobs)
+    gradient = tape.gradient(expected.total, tensor).numpy()
+    measured, got = tiled.losses_and_gradient(image, targets(tiled), knobs)
+    np.testing.assert_allclose(measured, expected, rtol=1e-5)
+    assert np.linalg.norm(got - gradient) < 1e-5 * np.linalg.norm(gradient)

@@ -8,8 +8,9 @@ import tfnst
 from tests.helpers import TINY, picture
 from tfnst.config import STYLE_LOSSES
 from tfnst.engines import loading, plans
-from tfnst.losses import statistics
+from tfnst.losses import channel_moments, statistics
 from tfnst.losses.distance import relative_distance
+from tfnst.losses.gram_matrices import blend_gram_matrices, gram_matrix
 
 CONTENT, STYLE = picture(40, 48, seed=1), picture(36, 32, seed=2)
 
@@ -74,3 +75,33 @@ def test_what_does_not_add_up_is_not_painted_in_tiles(mean):
         extractor, config.replace(style_loss="moments"), sides, 0
     )
     assert len(list(whole_and_tiles)) > 1
+
+
+def test_a_blend_has_the_statistics_of_a_collage():
+    rng = np.random.default_rng(0)
+    pictures = [rng.normal(i, 1 + i, (1, 6, 5, 4)).astype(np.float32) for i in range(3)]
+    # As many rows of each picture as it has shares.
+    parts = [(1, 1, 0), (2, 1, 1), (0, 0, 1)]
+    collages = [
+        np.concatenate(
+            [np.tile(p, (1, n, 1, 1)) for p, n in zip(pictures, each, strict=True)], 1
+        )
+        for each in parts
+    ]
+    shares = np.float32(parts)
+    shares /= shares.sum(axis=1, keepdims=True)
+    stacked = np.concatenate(pictures)
+    blended = channel_moments.blend_moments(channel_moments.moments(stacked), shares)
+    grams = blend_gram_matrices(gram_matrix(stacked), shares)
+    for k, collage in enumerate(collages):
+        mean, covariance = channel_moments.moments(collage)
+        np.testing.assert_allclose(blended.mean[k], mean[0], rtol=1e-5, atol=1e-6)
+        np.testing.assert_allclose(
+            blended.covariance[k], covariance[0], rtol=1e-4, atol=1e-5
+        )
+        np.testing.assert_allclose(
+            grams[k], gram_matrix(collage)[0], rtol=1e-4, atol=1e-5
+        )
+    # One that is alone is itself, to the last bit.
+    for got, alone in zip(blended, channel_moments.moments(stacked), strict=True):
+        np.testing.assert_array_equal(got[2], alone[2])

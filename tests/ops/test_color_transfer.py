@@ -1,17 +1,13 @@
-"""Colour spaces, and pictures that get the colours of others."""
+"""Pictures that get the colours of others."""
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
 import tfnst
-from tests.helpers import SAMPLES, TINY, picture
-from tfnst import config
-from tfnst.engines import loading
+from tests.helpers import SAMPLES, assert_grey, grey, muted, picture
 from tfnst.ops import color_spaces, color_transfer, resizing
-from tfnst.transfer import finishing
 
-MODES = config.COLOR_MODES[1:]
 CONTENT, STYLE = picture(60, 80, seed=1), picture(50, 40, seed=2)
 # All of these take any number of pictures.
 MATCHES = {
@@ -21,77 +17,9 @@ MATCHES = {
 }
 
 
-def muted(array, contrast=0.3):
-    """Colours of little contrast, so that nothing is clipped."""
-    return (0.5 + contrast * (array - 0.5)).astype(np.float32)
-
-
-def grey(array):
-    return np.repeat(array.mean(axis=-1, keepdims=True), 3, axis=-1)
-
-
 def moments(array):
     pixels = array.reshape(-1, 3).astype(np.float64)
     return pixels.mean(axis=0), np.cov(pixels, rowvar=False, bias=True)
-
-
-def assert_grey(array, atol):
-    np.testing.assert_allclose(array, grey(array), atol=atol)
-
-
-def test_lab_of_known_colours():
-    # From scikit-image, which rounds the matrix and the white point.
-    known = {
-        (0, 0, 0): (0, 0, 0),
-        (255, 255, 255): (100, 0, 0),
-        (119, 119, 119): (50.03, 0, 0),
-        (255, 0, 0): (53.24, 80.09, 67.20),
-        (0, 255, 0): (87.73, -86.18, 83.18),
-        (0, 0, 255): (32.30, 79.19, -107.86),
-        (5, 2, 1): (0.70, 0.65, 0.65),
-    }
-    rgb = np.array(list(known), np.float64) / 255
-    lab = color_spaces.lab_from_srgb(rgb).numpy()
-    np.testing.assert_allclose(lab, list(known.values()), atol=0.02)
-
-
-def test_oklab_of_known_colours():
-    # From CSS Color 4, for white, red, lime and blue.
-    known = {
-        (1, 1, 1): (1, 0, 0),
-        (1, 0, 0): (0.62796, 0.22486, 0.12585),
-        (0, 1, 0): (0.86644, -0.23389, 0.17950),
-        (0, 0, 1): (0.45201, -0.03246, -0.31153),
-        (0, 0, 0): (0, 0, 0),
-    }
-    oklab = color_spaces.oklab_from_srgb(np.array(list(known), np.float64)).numpy()
-    np.testing.assert_allclose(oklab, list(known.values()), atol=2e-5)
-
-
-def test_oklab_and_back():
-    rgb = np.random.default_rng(0).uniform(size=[1, 50, 60, 3]).astype(np.float32)
-    rgb[0, :, :8] = np.round(rgb[0, :, :8])  # also corners of the cube
-    back = color_spaces.srgb_from_oklab(color_spaces.oklab_from_srgb(rgb))
-    np.testing.assert_allclose(back, rgb, atol=2e-3)
-    inside = muted(rgb, 0.9)
-    back = color_spaces.srgb_from_oklab(color_spaces.oklab_from_srgb(inside))
-    np.testing.assert_allclose(back, inside, atol=1e-5)
-
-
-def test_colours_out_of_gamut_keep_lightness_and_hue():
-    rng = np.random.default_rng(0)
-    lightness, hue = rng.uniform(0.05, 0.95, 500), rng.uniform(0, 2 * np.pi, 500)
-    oklab = np.stack([lightness, 0.4 * np.cos(hue), 0.4 * np.sin(hue)], axis=-1)
-    rgb = color_spaces.srgb_from_oklab(oklab.astype(np.float32)).numpy()
-    assert rgb.min() >= 0
-    assert rgb.max() <= 1
-    # No more chroma is lost than necessary: each colour touches a face of the cube.
-    assert (np.minimum(rgb, 1 - rgb).min(axis=-1) < 0.02).all()
-    back = color_spaces.oklab_from_srgb(rgb).numpy()
-    np.testing.assert_allclose(back[:, 0], lightness, atol=1e-3)
-    turned = np.angle(np.exp(1j * (np.arctan2(back[:, 2], back[:, 1]) - hue)))
-    # In dark colours, as little as 1e-6 of linear light changes the hue.
-    assert np.abs(turned[lightness > 0.15]).max() < 0.02
 
 
 def test_replaced_chroma_is_the_contents():
@@ -246,80 +174,3 @@ def test_real_pictures():
         result = match(style, content).numpy()
         for one, other in zip(moments(result), moments(content.numpy()), strict=True):
             np.testing.assert_allclose(one, other, atol=0.02)
-
-
-# The whole run.
-
-
-@pytest.mark.parametrize("mode", MODES)
-def test_a_grey_content_is_painted_in_grey(mode):
-    result = tfnst.stylize(grey(CONTENT), STYLE, config=TINY, preserve_color=mode)
-    assert result.config.preserve_color == mode
-    assert result.manifest["settings"]["preserve_color"] == mode
-    plain = tfnst.stylize(grey(CONTENT), STYLE, config=TINY).array
-    left, before = (np.abs(x - grey(x)).mean() for x in (result.array, plain))
-    # An untrained network hardly responds to colour.
-    assert left < (1e-5 if mode == "luminance" else 0.5 * before)
-
-
-@pytest.mark.parametrize("mode", MODES)
-def test_a_style_transfer_keeps_the_colours_of_each_content(mode):
-    style_transfer = tfnst.StyleTransfer(STYLE, config=TINY, preserve_color=mode)
-    for content in (CONTENT, 1 - CONTENT**2, CONTENT):
-        expected = tfnst.stylize(content, STYLE, config=TINY, preserve_color=mode)
-        result = style_transfer.stylize(content)
-        np.testing.assert_array_equal(result.array, expected.array)
-
-
-@pytest.mark.parametrize("mode", MODES)
-def test_pictures_of_a_batch_keep_their_own_colours(mode):
-    contents = [CONTENT, 1 - CONTENT**2, grey(CONTENT)]
-    items = tfnst.stylize_batch(
-        contents, [STYLE], config=TINY, preserve_color=mode, batch_size=3
-    )
-    for item in items:
-        alone = tfnst.stylize(
-            item.content_image, STYLE, config=TINY, preserve_color=mode
-        )
-        np.testing.assert_allclose(item.result.array, alone.array, atol=1 / 255)
-
-
-def test_modes_share_a_network():
-    engines = {loading.load_engine(TINY.replace(preserve_color=m))[0] for m in MODES}
-    assert engines == {loading.load_engine(TINY)[0]}
-
-
-def test_pictures_on_the_way_have_the_colours_too(monkeypatch):
-    monkeypatch.setattr(finishing, "_PIXELS_AT_A_TIME", 500)  # some rows at a time
-    seen = []
-
-    def watch(progress):
-        seen.append(np.asarray(progress.image(), np.float32) / 255)
-        if progress.step >= 8:
-            progress.stop()
-
-    result = tfnst.stylize(
-        grey(CONTENT), STYLE, config=TINY, preserve_color="luminance",
-        callback=watch, callback_steps=4,
-    )  # fmt: skip
-    assert result.stopped
-    for array in (*seen, result.array):
-        assert_grey(array, atol=1e-5)
-    np.testing.assert_allclose(seen[-1], result.array, atol=1 / 255)
-
-
-def test_colours_are_restored_by_rows_as_at_once(monkeypatch):
-    one = tfnst.stylize(CONTENT, STYLE, config=TINY, preserve_color="luminance")
-    monkeypatch.setattr(finishing, "_PIXELS_AT_A_TIME", 500)
-    other = tfnst.stylize(CONTENT, STYLE, config=TINY, preserve_color="luminance")
-    np.testing.assert_allclose(one.array, other.array, atol=1e-6)
-
-
-def test_without_a_mode_nothing_is_touched(monkeypatch):
-    for name in (
-        "grayscale",
-        "replace_chroma",
-        *(f.__name__ for f in MATCHES.values()),
-    ):
-        monkeypatch.setattr(color_transfer, name, None)
-    tfnst.stylize(CONTENT, STYLE, config=TINY)

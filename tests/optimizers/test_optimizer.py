@@ -1,4 +1,6 @@
-"""An optimiser is one object; engines and roll-backs ask it, and nothing else."""
+"""What every optimiser does, and what all of them refuse."""
+
+import functools
 
 import numpy as np
 import pytest
@@ -6,9 +8,10 @@ import tensorflow as tf
 
 import tfnst
 from tests.helpers import TINY, picture
+from tests.optimizers.helpers import with_gradients
 from tfnst.config import OPTIMIZERS
 from tfnst.engines import loading
-from tfnst.optimizers import optimizer
+from tfnst.optimizers import adam, lbfgs, optimizer
 
 CONTENT, STYLE = picture(40, 48, seed=1), picture(36, 32, seed=2)
 
@@ -72,3 +75,81 @@ def test_an_elementwise_state_is_constant_before_the_first_step(name):
     for tensor in tf.nest.flatten(pair.init(tf.constant(CONTENT[None]))):
         assert tensor.shape in ([], [1, *CONTENT.shape])
         assert not np.any(tensor)
+
+
+def pictures(shape=(2, 6, 5, 3), dtype=tf.float64):
+    return tf.random.stateless_uniform(shape, [0, 0], dtype=dtype)
+
+
+def picture_loss(x):
+    rough = tf.reduce_sum(tf.square(x[:, 1:] - x[:, :-1]), axis=[1, 2, 3])
+    target = tf.range(tf.cast(tf.shape(x)[2], x.dtype))[:, tf.newaxis] / 2 - 0.5
+    return rough + tf.reduce_sum(tf.square(x - target) ** 1.5, axis=[1, 2, 3])
+
+
+def picture_update(name, params, state):
+    loss, gradients = with_gradients(picture_loss)(params)
+    settings = {"learning_rate": 0.02, "lower": 0.0, "upper": 1.0}
+    if name == "adam":
+        return adam.adam_update(params, gradients, state, **settings)
+    return lbfgs.lbfgs_update(params, loss, gradients, state, **settings)
+
+
+def picture_loop(name, params, steps):
+    init = {"adam": adam.adam_init, "lbfgs": lbfgs.lbfgs_init}[name]
+    return tf.while_loop(
+        lambda step, *_: step < steps,
+        lambda step, *rest: (step + 1, *picture_update(name, *rest)),
+        (tf.constant(0), params, init(params)),
+    )[1]
+
+
+@pytest.mark.parametrize("name", ["adam", "lbfgs"])
+def test_loops_of_any_kind_agree(name, tmp_path):
+    params = pictures()
+    state = {"adam": adam.adam_init, "lbfgs": lbfgs.lbfgs_init}[name](params)
+    for _ in range(30):
+        params, state = picture_update(name, params, state)
+    assert float(tf.reduce_sum(picture_loss(params) - picture_loss(pictures()))) < 0
+    assert 0 < np.mean(np.isin(params, [0, 1])) < 1
+
+    module = tf.Module()
+    module.run = tf.function(
+        lambda params, steps: {"params": picture_loop(name, params, steps)},
+        input_signature=[
+            tf.TensorSpec([None, None, None, 3], tf.float64, name="params"),
+            tf.TensorSpec([], tf.int32, name="steps"),
+        ],
+        autograph=False,
+    )
+    shape = module.run.get_concrete_function().output_shapes["params"]
+    assert shape.as_list() == [None, None, None, 3]
+    looped = module.run(pictures(), 30)["params"]
+    np.testing.assert_allclose(looped, params, atol=1e-9)
+
+    tf.saved_model.save(module, str(tmp_path), signatures=module.run)
+    exported = tf.saved_model.load(str(tmp_path)).signatures["serving_default"]
+    for shape in ((2, 6, 5, 3), (1, 4, 7, 3)):
+        inputs = {"params": pictures(shape=shape), "steps": tf.constant(30)}
+        np.testing.assert_array_equal(
+            exported(**inputs)["params"], module.run(*inputs.values())["params"]
+        )
+
+
+@pytest.mark.parametrize("name", ["adam", "lbfgs"])
+def test_it_compiles_with_xla(name):
+    compiled = tf.function(
+        functools.partial(picture_loop, name), jit_compile=True, autograph=False
+    )
+    np.testing.assert_allclose(
+        compiled(pictures(dtype=tf.float32), tf.constant(12)),
+        picture_loop(name, pictures(dtype=tf.float32), 12),
+        atol=1e-5,
+    )
+
+
+@pytest.mark.parametrize("init", [adam.adam_init, lbfgs.lbfgs_init])
+@pytest.mark.parametrize("bad", [tf.zeros([3]), tf.zeros([1, 3], tf.int32)])
+def test_wrong_params_are_refused(init, bad):
+    with pytest.raises(ValueError, match=r"`params` must be .* Received:"):
+        init(bad)

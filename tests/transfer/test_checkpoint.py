@@ -2,14 +2,14 @@
 
 import random
 import signal
-import subprocess
 import time
 
 import numpy as np
 import pytest
 
 import tfnst
-from tests.cli.helpers import TFNST, TINY_OPTIONS, tfnst_command
+from tests import processes
+from tests.cli.helpers import TINY_OPTIONS, tfnst_command
 from tests.helpers import TINY, picture
 from tfnst.engines import plans
 from tfnst.transfer.checkpoint import load_checkpoint
@@ -128,14 +128,13 @@ def test_a_command_killed_ten_times_gives_the_picture_of_one_that_was_not(tmp_pa
     checkpoint = tmp_path / "run.checkpoint"
     kept = []
     for _ in range(10):
-        process = subprocess.Popen(
-            [
-                *TFNST, "stylize", *options, "-o", "killed.png",
+        with open(tmp_path / "printed.txt", "wb") as printed:
+            process = processes.start_tfnst(
+                "stylize", *options, "-o", "killed.png",
                 "--checkpoint", checkpoint, "--checkpoint-seconds", "0",
                 *(["--resume", checkpoint] if checkpoint.exists() else []),
-            ],
-            cwd=tmp_path, stderr=subprocess.PIPE,
-        )  # fmt: skip
+                cwd=tmp_path, stderr=printed,
+            )  # fmt: skip
         stamp = checkpoint.stat().st_mtime_ns if checkpoint.exists() else 0
         deadline = time.monotonic() + 60
         while process.poll() is None and time.monotonic() < deadline:
@@ -145,8 +144,8 @@ def test_a_command_killed_ten_times_gives_the_picture_of_one_that_was_not(tmp_pa
             time.sleep(0.005)
         time.sleep(rng.uniform(0, 0.2))
         process.kill()
-        _, stderr = process.communicate()
-        assert process.returncode in (-signal.SIGKILL, 0), stderr
+        stderr = (tmp_path / "printed.txt").read_text()
+        assert process.wait() in (-signal.SIGKILL, 0), stderr
         kept.append(load_checkpoint(checkpoint).losses.shape[1])
     assert kept == sorted(kept)
     assert kept[0] < 156

@@ -47,10 +47,10 @@ class ReplicatedEngine:
         self._axes = _batch_axes(plain)
         on_each: Callable[..., Any] = replicated.run_compiled
         if jit_compile:
-            on_each = tf.function(on_each, jit_compile=True)
+            on_each = tf.function(on_each, autograph=False, jit_compile=True)
 
         # No signature: each size has a trace of its own, with static shapes.
-        @tf.function
+        @tf.function(autograph=False)
         def run_all(shares: Any, knobs: Knobs, steps: tf.Tensor) -> Any:
             return strategy.run(
                 lambda share: on_each(*share, knobs, steps, rows=MAX_GROUP),

@@ -77,12 +77,15 @@ class Passes:
             (MASKS_SPEC,) if masked else (),
         )
         style = {layer: objective.style_spec()[layer] for layer in self.style_layers}
-        self.look = tf.function(self._look, input_signature=[view])
+        self.look = tf.function(self._look, autograph=False, input_signature=[view])
         self.gradient = tf.function(
-            self._gradient, input_signature=[view, *self._upstream_spec()]
+            self._gradient,
+            autograph=False,
+            input_signature=[view, *self._upstream_spec()],
         )
         self.look_and_gradient = tf.function(
             self._look_and_gradient,
+            autograph=False,
             input_signature=[
                 view,
                 (tf.TensorSpec([None]),) if masked else (),
@@ -91,7 +94,7 @@ class Passes:
                 KNOBS_SPEC,
             ],
         )
-        self.weigh = tf.function(self._weigh)
+        self.weigh = tf.function(self._weigh, autograph=False)
 
     def room(self, layer: str, shape: tuple[int, ...]) -> np.ndarray:
         """Zeros for a layer's activations of inputs of a shape [N, H, W, C]."""

@@ -64,6 +64,7 @@ class WholeEngine:
         count, sides = tf.TensorSpec([], tf.int32), tf.TensorSpec([2], tf.int32)
         self.run_steps = tf.function(
             self._run_steps,
+            autograph=False,
             input_signature=[
                 PICTURES_SPEC,
                 self.state_spec,
@@ -74,6 +75,7 @@ class WholeEngine:
         )
         self.update = tf.function(
             self._update,
+            autograph=False,
             input_signature=[
                 PICTURES_SPEC,
                 terms.Losses(*[tf.TensorSpec([None])] * 4),
@@ -84,13 +86,18 @@ class WholeEngine:
         )
         self._enter = tf.function(
             self.enter,
+            autograph=False,
             input_signature=[PICTURES_SPEC, PICTURES_SPEC, sides, tf.TensorSpec([])],
         )
         self._plain_targets = tf.function(
-            objective.style_targets, input_signature=[PICTURES_SPEC, sides]
+            objective.style_targets,
+            autograph=False,
+            input_signature=[PICTURES_SPEC, sides],
         )
         self._masked_targets = tf.function(
-            objective.style_targets, input_signature=[PICTURES_SPEC, sides, MASKS_SPEC]
+            objective.style_targets,
+            autograph=False,
+            input_signature=[PICTURES_SPEC, sides, MASKS_SPEC],
         )
 
     @property

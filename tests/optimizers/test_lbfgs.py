@@ -1,4 +1,4 @@
-"""Adam against its formulas, L-BFGS against SciPy and against dense BFGS matrices."""
+"""L-BFGS against SciPy and against dense BFGS matrices."""
 
 import functools
 
@@ -7,7 +7,8 @@ import pytest
 import scipy.optimize
 import tensorflow as tf
 
-from tfnst.optimizers import adam, lbfgs
+from tests.optimizers.helpers import with_gradients
+from tfnst.optimizers import lbfgs
 
 TOLERANCE = 1e-6  # of the projected gradient, where a search is over
 
@@ -45,16 +46,6 @@ def logistic(size, seed=0):
     return loss
 
 
-def with_gradients(loss):
-    def evaluate(x):
-        with tf.GradientTape() as tape:
-            tape.watch(x)
-            value = loss(x)
-        return value, tape.gradient(value, x)
-
-    return evaluate
-
-
 @functools.cache
 def update_function(dtype=tf.float64, history=10, **settings):
     """`lbfgs_update` traced once for any batch of vectors."""
@@ -89,64 +80,6 @@ def last(run):
     *_, end = run
     return end
 
-
-# Adam
-
-
-@pytest.mark.parametrize("as_tensor", [False, True])
-def test_adam_follows_its_formulas(as_tensor):
-    rng = np.random.default_rng(0)
-    x = rng.normal(size=(2, 3, 4))
-    params, m, v = tf.constant(x), np.zeros_like(x), np.zeros_like(x)
-    rate = tf.constant(0.05, tf.float64) if as_tensor else 0.05
-    state = adam.adam_init(params)
-    for t in range(1, 101):
-        g = rng.normal(size=x.shape)
-        m = 0.8 * m + 0.2 * g
-        v = 0.95 * v + 0.05 * g**2
-        x = x - 0.05 * (m / (1 - 0.8**t)) / (np.sqrt(v / (1 - 0.95**t)) + 1e-3)
-        params, state = adam.adam_update(
-            params,
-            tf.constant(g),
-            state,
-            learning_rate=rate,
-            beta_1=0.8,
-            beta_2=0.95,
-            epsilon=1e-3,
-        )
-        np.testing.assert_allclose(params, x, rtol=1e-12)
-    assert int(state.step) == 100
-    np.testing.assert_allclose(state.second_moment, v, rtol=1e-12)
-
-
-@pytest.mark.parametrize("beta", [0.0, 0.9, 0.999])
-def test_adams_first_step_is_the_learning_rate(beta):
-    gradients = tf.constant([[1e-3, -7.0, 0.0, 1e6]])
-    params, _ = adam.adam_update(
-        tf.zeros_like(gradients),
-        gradients,
-        adam.adam_init(gradients),
-        learning_rate=0.1,
-        beta_1=beta,
-        beta_2=beta,
-    )
-    assert params.dtype == tf.float32
-    np.testing.assert_allclose(params, [[-0.1, 0.1, 0.0, -0.1]], rtol=2e-5)
-
-
-def test_adam_keeps_the_bounds():
-    params, _ = adam.adam_update(
-        tf.constant([[0.05, 0.5, 0.95]]),
-        tf.constant([[1.0, 1.0, -1.0]]),
-        adam.adam_init(tf.zeros([1, 3])),
-        learning_rate=0.1,
-        lower=0.0,
-        upper=1.0,
-    )
-    np.testing.assert_allclose(params, [[0.0, 0.4, 1.0]], rtol=1e-5)
-
-
-# L-BFGS against SciPy
 
 PROBLEMS = {
     "rosenbrock 2": (rosenbrock, [-1.2, 1.0], {}),
@@ -211,9 +144,6 @@ def test_lbfgs_needs_about_as_many_evaluations_as_scipy(name):
     if bounds:
         at_bound = np.isin(x, list(bounds.values()))
         assert 0 < at_bound.sum() < len(x)
-
-
-# L-BFGS inside
 
 
 @pytest.mark.parametrize("bounds", [{}, {"lower": -0.2, "upper": 1.0}])
@@ -383,115 +313,10 @@ def bowl_64(x):
     )
 
 
-# Where they run
-
-
-def pictures(shape=(2, 6, 5, 3), dtype=tf.float64):
-    return tf.random.stateless_uniform(shape, [0, 0], dtype=dtype)
-
-
-def picture_loss(x):
-    rough = tf.reduce_sum(tf.square(x[:, 1:] - x[:, :-1]), axis=[1, 2, 3])
-    target = tf.range(tf.cast(tf.shape(x)[2], x.dtype))[:, tf.newaxis] / 2 - 0.5
-    return rough + tf.reduce_sum(tf.square(x - target) ** 1.5, axis=[1, 2, 3])
-
-
-def picture_update(name, params, state):
-    loss, gradients = with_gradients(picture_loss)(params)
-    settings = {"learning_rate": 0.02, "lower": 0.0, "upper": 1.0}
-    if name == "adam":
-        return adam.adam_update(params, gradients, state, **settings)
-    return lbfgs.lbfgs_update(params, loss, gradients, state, **settings)
-
-
-def picture_loop(name, params, steps):
-    init = {"adam": adam.adam_init, "lbfgs": lbfgs.lbfgs_init}[name]
-    return tf.while_loop(
-        lambda step, *_: step < steps,
-        lambda step, *rest: (step + 1, *picture_update(name, *rest)),
-        (tf.constant(0), params, init(params)),
-    )[1]
-
-
-@pytest.mark.parametrize("name", ["adam", "lbfgs"])
-def test_loops_of_any_kind_agree(name, tmp_path):
-    params = pictures()
-    state = {"adam": adam.adam_init, "lbfgs": lbfgs.lbfgs_init}[name](params)
-    for _ in range(30):
-        params, state = picture_update(name, params, state)
-    assert float(tf.reduce_sum(picture_loss(params) - picture_loss(pictures()))) < 0
-    assert 0 < np.mean(np.isin(params, [0, 1])) < 1
-
-    module = tf.Module()
-    module.run = tf.function(
-        lambda params, steps: {"params": picture_loop(name, params, steps)},
-        input_signature=[
-            tf.TensorSpec([None, None, None, 3], tf.float64, name="params"),
-            tf.TensorSpec([], tf.int32, name="steps"),
-        ],
-        autograph=False,
-    )
-    shape = module.run.get_concrete_function().output_shapes["params"]
-    assert shape.as_list() == [None, None, None, 3]
-    looped = module.run(pictures(), 30)["params"]
-    np.testing.assert_allclose(looped, params, atol=1e-9)
-
-    tf.saved_model.save(module, str(tmp_path), signatures=module.run)
-    exported = tf.saved_model.load(str(tmp_path)).signatures["serving_default"]
-    for shape in ((2, 6, 5, 3), (1, 4, 7, 3)):
-        inputs = {"params": pictures(shape=shape), "steps": tf.constant(30)}
-        np.testing.assert_array_equal(
-            exported(**inputs)["params"], module.run(*inputs.values())["params"]
-        )
-
-
-@pytest.mark.parametrize("name", ["adam", "lbfgs"])
-def test_it_compiles_with_xla(name):
-    compiled = tf.function(
-        functools.partial(picture_loop, name), jit_compile=True, autograph=False
-    )
-    np.testing.assert_allclose(
-        compiled(pictures(dtype=tf.float32), tf.constant(12)),
-        picture_loop(name, pictures(dtype=tf.float32), 12),
-        atol=1e-5,
-    )
-
-
-# What is refused
-
-
-@pytest.mark.parametrize("init", [adam.adam_init, lbfgs.lbfgs_init])
-@pytest.mark.parametrize("bad", [tf.zeros([3]), tf.zeros([1, 3], tf.int32)])
-def test_wrong_params_are_refused(init, bad):
-    with pytest.raises(ValueError, match=r"`params` must be .* Received:"):
-        init(bad)
-
-
 @pytest.mark.parametrize("history", [0, -1, 2.5, None, True])
 def test_wrong_histories_are_refused(history):
     with pytest.raises(ValueError, match=r"`history` must be .* Received:"):
         lbfgs.lbfgs_init(tf.zeros([1, 3]), history=history)
-
-
-@pytest.mark.parametrize(
-    ("name", "value"),
-    [
-        ("learning_rate", 0.0),
-        ("learning_rate", float("nan")),
-        ("learning_rate", tf.zeros([2])),
-        ("beta_1", 1.0),
-        ("beta_2", -0.1),
-        ("epsilon", -1.0),
-        ("lower", 1.0),
-        ("gradients", tf.zeros([1, 2])),
-        ("gradients", tf.zeros([1, 3], tf.float64)),
-    ],
-)
-def test_adam_refuses_wrong_arguments(name, value):
-    params = tf.zeros([1, 3])
-    arguments = {"gradients": params, "learning_rate": 0.1, "upper": 1.0, name: value}
-    with pytest.raises(ValueError, match=f"`{name}` must be .*Received:"):
-        adam.adam_update(params, state=adam.adam_init(params), **arguments)
 
 
 @pytest.mark.parametrize(

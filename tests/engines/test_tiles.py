@@ -1,0 +1,36 @@
+"""Tiles that cover a picture, and how far around them a network sees."""
+
+import numpy as np
+import pytest
+
+from tests.helpers import TINY
+from tfnst import StyleTransferConfig
+from tfnst.engines import loading, tiles
+from tfnst.networks.features import split_feature_extractor
+
+DEEP = StyleTransferConfig(weights=None, precision="float32")
+
+
+def test_how_far_vgg19_sees():
+    whole, _ = loading.load_engine(DEEP)
+    segment = tiles.Segment.from_model(whole.feature_extractor)
+    # 2 + 2 * 2 + 4 * 4 + 4 * 8 + 16 above, 1 + 2 + 4 + 8 more below, in sixteens.
+    assert (segment.before, segment.after) == (80, 96)
+    assert segment.strides["block5_conv1"] == segment.stride == 16
+    head, tail = map(
+        tiles.Segment.from_model,
+        split_feature_extractor(whole.feature_extractor, "block3_pool"),
+    )
+    assert (head.before, head.after, head.stride) == (24, 32, 8)
+    assert (tail.before, tail.after, tail.stride) == (6, 8, 2)
+
+
+@pytest.mark.parametrize(("height", "width", "side"), [(75, 90, 20), (33, 17, 16)])
+def test_cores_cover_a_picture_once(height, width, side):
+    whole, _ = loading.load_engine(TINY)
+    segment = tiles.Segment.from_model(whole.feature_extractor)
+    for stride in (1, segment.stride):
+        seen = np.zeros([1, height // stride, width // stride, 1])
+        for tile in segment.tiles(height, width, side):
+            tile.core_of(seen, stride)[...] += 1
+        assert (seen == 1).all()

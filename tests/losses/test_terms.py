@@ -1,0 +1,47 @@
+"""Total variation of known pictures, and the weighted sum of all losses."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tests.losses.helpers import central_differences, gradient, random
+from tfnst.losses import terms
+
+
+def test_total_variation_of_known_pictures():
+    assert terms.total_variation_loss(tf.fill([1, 5, 7, 3], 0.3)).numpy() == [0]
+    checkerboard = (np.indices((6, 8)).sum(0) % 2).astype(np.float32)
+    board = np.repeat(checkerboard[None, :, :, None], 3, -1)
+    np.testing.assert_allclose(terms.total_variation_loss(board), [2])
+    stripes = np.zeros((1, 4, 6, 3), np.float32)
+    stripes[:, :, ::2] = 1
+    np.testing.assert_allclose(terms.total_variation_loss(stripes), [1])
+    ramp = np.broadcast_to(np.linspace(0, 1, 11)[None, :, None, None], (1, 11, 4, 3))
+    np.testing.assert_allclose(terms.total_variation_loss(ramp), [0.01])
+
+
+def test_total_variation_gradient():
+    x = random(2, 3, 4, 3)
+    np.testing.assert_allclose(
+        gradient(terms.total_variation_loss, x),
+        central_differences(terms.total_variation_loss, x),
+        rtol=1e-5,
+        atol=1e-9,
+    )
+
+
+def test_total_variation_refuses_other_ranks():
+    with pytest.raises(ValueError, match=r"^`image` must be of the shape"):
+        terms.total_variation_loss(tf.zeros([4, 4, 3]))
+
+
+def test_total_loss_is_the_weighted_sum():
+    total = terms.total_loss(
+        tf.constant([1.0, 2.0]),
+        tf.constant([3.0, 4.0]),
+        tf.constant([5.0, 6.0]),
+        content_weight=0.5,
+        style_weight=tf.constant(10.0),
+        total_variation_weight=0,
+    )
+    np.testing.assert_allclose(total, [30.5, 41])

@@ -1,0 +1,22 @@
+"""A home folder without weights, for the tests of networks."""
+
+import importlib.util
+
+import keras
+import pytest
+
+from tfnst.networks import weight_sources
+
+
+@pytest.fixture
+def home(monkeypatch, tmp_path):
+    """An empty home folder, no network, and no package to fall back on."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
+    monkeypatch.delenv("TFNST_WEIGHTS", raising=False)
+    monkeypatch.setattr(weight_sources, "_probe", lambda url: "no route to host")
+    monkeypatch.setattr(
+        keras.utils, "get_file", lambda *_, **__: pytest.fail("it downloaded")
+    )
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    return tmp_path

