@@ -5,8 +5,15 @@ import importlib.util
 import keras
 import pytest
 
+from tests.helpers import real_vgg19
 from tests.networks.helpers import out_of_reach
 from tfnst.networks import package_index, weight_sources
+
+
+@pytest.fixture(scope="session")
+def vgg19_file():
+    """The file with VGG19's weights, found before a test has an empty home folder."""
+    return real_vgg19()
 
 
 @pytest.fixture
