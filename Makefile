@@ -8,6 +8,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 SETUP := setup.cfg pyproject.toml
+# Later runs then need no network. Without one now, they say what would help.
+FETCH := $(BIN)/tfnst weights --fetch || true
 
 DEMO_CONTENT := examples/images/photo_cat.jpg
 DEMO_STYLE := examples/images/style_stained_glass.jpg
@@ -55,10 +57,12 @@ $(VENV)/bin/python:
 
 $(VENV)/installed: $(BIN)/python $(SETUP)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[offline]'
+	@$(FETCH)
 	@touch $@
 
 $(VENV)/installed-dev: $(BIN)/python $(SETUP)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[offline,dev]'
+	@$(FETCH)
 	@touch $@ $(VENV)/installed
 
 $(VENV)/installed-check: $(VENV)/installed-dev

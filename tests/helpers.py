@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from tfnst import StyleTransferConfig
+from tfnst.networks import find_weights
 
 ROOT = pathlib.Path(__file__).parent.parent
 SAMPLES = ROOT / "examples" / "images"
@@ -47,6 +48,14 @@ def grey(array):
 
 def assert_grey(array, atol):
     np.testing.assert_allclose(array, grey(array), atol=atol)
+
+
+def real_vgg19():
+    """The file with VGG19's weights; the test is skipped on a machine without it."""
+    found = find_weights("vgg19", download=False)
+    if found.sha256 is None:
+        pytest.skip("no VGG19 weights; `tfnst weights --fetch` fetches them")
+    return found.path
 
 
 def shared(*parts):

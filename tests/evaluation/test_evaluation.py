@@ -9,7 +9,7 @@ from click.testing import CliRunner
 from PIL import Image, ImageFilter
 
 import tfnst
-from tests.helpers import SAMPLES, picture, shared
+from tests.helpers import SAMPLES, picture
 from tfnst.cli import command
 from tfnst.evaluation import evaluation
 from tfnst.images import reading, writing
@@ -107,8 +107,20 @@ def test_resolutions_above_the_pictures_own_are_left_out():
     assert tfnst.evaluate(CONTENT, STYLE, small, **tiny).resolutions == (40,)
 
 
-def test_the_layers_that_weights_lack_are_left_out():
-    weights = shared("weights", "vgg19_to_block4_conv1.npz")
+def named_arrays(arrays):
+    """Weights by the keys of a weight file of NumPy's."""
+    return {
+        f"{layer}__{part}": array
+        for layer, pair in arrays.items()
+        for part, array in zip(("kernel", "bias"), pair, strict=True)
+    }
+
+
+def test_the_layers_that_weights_lack_are_left_out(tmp_path):
+    weights = tmp_path / "to_block4_conv1.npz"
+    names = vgg.layer_names("vgg19")
+    names = names[: names.index("block4_conv1") + 1]
+    np.savez(weights, **named_arrays(vgg.random_arrays(vgg.kernel_shapes(names), 1)))
     result = tfnst.evaluate(CONTENT, STYLE, CONTENT, weights=weights)
     assert result.layers == evaluation.LAYERS[:3]
     assert result.weights.path == str(weights)
@@ -121,12 +133,7 @@ def test_weights_that_change_are_loaded_anew(tmp_path, monkeypatch):
 
     def evaluate(path, seed):
         arrays = vgg.random_arrays(shapes, seed)
-        pairs = {
-            f"{layer}__{part}": array
-            for layer, pair in arrays.items()
-            for part, array in zip(("kernel", "bias"), pair, strict=True)
-        }
-        np.savez(path, **pairs)
+        np.savez(path, **named_arrays(arrays))
         monkeypatch.setenv(weight_sources.WEIGHTS_VARIABLE, str(path))
         return tfnst.evaluate(CONTENT, STYLE, CONTENT, resolutions=(32,))
 

@@ -5,7 +5,15 @@ import importlib.util
 import keras
 import pytest
 
-from tfnst.networks import weight_sources
+from tests.helpers import real_vgg19
+from tests.networks.helpers import out_of_reach
+from tfnst.networks import package_index, weight_sources
+
+
+@pytest.fixture(scope="session")
+def vgg19_file():
+    """The file with VGG19's weights, found before a test has an empty home folder."""
+    return real_vgg19()
 
 
 @pytest.fixture
@@ -19,4 +27,5 @@ def home(monkeypatch, tmp_path):
         keras.utils, "get_file", lambda *_, **__: pytest.fail("it downloaded")
     )
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(package_index, "fetch_weights", out_of_reach)
     return tmp_path

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from tests.helpers import message, shared
+from tests.helpers import message
 from tests.networks.helpers import (
     CUT,
     SHAPES,
@@ -32,9 +32,8 @@ def test_random_weights_are_the_same_everywhere():
     )
 
 
-def test_real_weights_of_vgg19():
-    path = shared("weights", "vgg19_to_block4_conv1.npz")
-    backbone = backbones.load_backbone(weights=path, last_layer="block4_conv1")
+def test_real_weights_of_vgg19(vgg19_file):
+    backbone = backbones.load_backbone(weights=vgg19_file, last_layer="block4_conv1")
     theirs = keras.applications.VGG19(weights=None, include_top=False)
     layer = theirs.get_layer("block4_conv1")
     theirs = keras.Model(theirs.input, layer.output)

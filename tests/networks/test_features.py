@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tests.helpers import picture, shared
+from tests.helpers import picture, real_vgg19
 from tfnst.networks import backbones, features
 
 LAYERS = ("block1_conv1", "block1_conv2", "block2_conv1")
@@ -91,9 +91,9 @@ def test_deepest_layer():
 
 
 def test_real_vgg19_sees_edges_not_flats():
-    weights = shared("weights", "vgg19_to_block4_conv1.npz")
+    weights = real_vgg19()
     model = backbones.load_backbone(
-        "vgg19", weights=str(weights), last_layer="block4_conv1"
+        "vgg19", weights=weights, last_layer="block4_conv1"
     ).model
     extractor = features.build_feature_extractor(model, layers=["block4_conv1"])
     flat = np.full((1, 64, 64, 3), 0.5, np.float32)

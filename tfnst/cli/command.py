@@ -10,7 +10,7 @@ import warnings
 
 import click
 
-from tfnst.cli import batch, evaluate, export, info, request, serve, stylize
+from tfnst.cli import batch, evaluate, export, info, request, serve, stylize, weights
 from tfnst.cli.terminal import (
     EXIT_BAD_INPUT,
     EXIT_FAILED,
@@ -53,5 +53,6 @@ for command in (
     request.request,
     evaluate.evaluate,
     info.info,
+    weights.weights,
 ):
     cli.add_command(command)

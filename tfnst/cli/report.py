@@ -41,7 +41,7 @@ def report() -> str:
         ("cpu cores", str(_cores())),
         *(("cpu", feature) for feature in _cpu_features()),
         ("precision", choose_precision()),
-        *((f"weights {name}", _weights(name)) for name in BACKBONES),
+        *((f"weights {name}", describe_weights(name)) for name in BACKBONES),
     ]
     width = max(len(key) for key, _ in lines)
     return "\n".join(f"{key:{width}}  {value}" for key, value in lines)
@@ -79,7 +79,8 @@ def _cpu_features() -> Iterator[str]:
         yield f"{flag}: {'yes' if flag in flags else 'no'} ({meaning})"
 
 
-def _weights(name: str) -> str:
+def describe_weights(name: str) -> str:
+    """Which weights of a backbone would be used, or why none can be."""
     try:
         found = weight_sources.find_weights(name, download=False)
     except (OSError, ValueError) as error:

