@@ -9,7 +9,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SETUP := setup.cfg pyproject.toml
 # Later runs then need no network. Without one now, they say what would help.
-FETCH := $(BIN)/tfnst weights --fetch || true
+FETCH := $(BIN)/tfnst weights --fetch > /dev/null || true
 
 DEMO_CONTENT := examples/images/photo_cat.jpg
 DEMO_STYLE := examples/images/style_stained_glass.jpg
