@@ -1,8 +1,9 @@
-# make demo     installs tfnst into .venv and stylises a photo
-# make test     installs what the tests need and runs them
-# make check    checks format, lint, types, imports, docker/ and serving/kubernetes
-# make bench    runs the short benchmarks and writes bench.txt
-# make clean    deletes .venv and everything that was built
+# make demo       installs tfnst into .venv and stylises a photo
+# make test       installs what the tests need and runs them all
+# make test-fast  runs the quick ones in under a minute
+# make check      checks format, lint, types, imports, docker/ and serving/kubernetes
+# make bench      runs the short benchmarks and writes bench.txt
+# make clean      deletes .venv and everything that was built
 
 PYTHON ?= python3
 VENV := .venv
@@ -19,7 +20,11 @@ DEMO_STYLE := examples/images/style_stained_glass.jpg
 MANIFESTS := $(filter-out %/kustomization.yaml, \
   $(wildcard serving/kubernetes/base/*.yaml serving/kubernetes/overlays/cpu/*.yaml))
 
-.PHONY: demo test check bench clean
+# Two processes with whole files each, in our order: the longest first.
+WORKERS ?= 2
+PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
+
+.PHONY: demo test test-fast check bench clean
 
 demo: $(VENV)/installed
 	@mkdir -p demo
@@ -29,7 +34,10 @@ demo: $(VENV)/installed
 	@echo "Content, style and result side by side: $(CURDIR)/demo/sheet.png"
 
 test: $(VENV)/installed-dev
-	$(BIN)/python -m pytest
+	$(PYTEST)
+
+test-fast: $(VENV)/installed-dev
+	$(PYTEST) -m "not slow and not network"
 
 check: $(VENV)/installed-check
 	$(BIN)/ruff check .
