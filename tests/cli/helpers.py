@@ -1,5 +1,6 @@
 """Running the command, in another process or in this one."""
 
+import os
 import subprocess
 import sys
 import warnings
@@ -26,9 +27,12 @@ def tfnst_command(*arguments, cwd):
 
 def new_tfnst_command(*arguments, cwd):
     """The command in a process that starts from nothing, as users' do."""
+    # Tests that run the command in this process have set the variable for good.
+    kept = {k: v for k, v in os.environ.items() if k != "TF_CPP_MIN_LOG_LEVEL"}
     return subprocess.run(
         [*TFNST, *map(str, arguments)],
         cwd=cwd,
+        env=kept,
         capture_output=True,
         text=True,
         check=False,

@@ -74,8 +74,8 @@ def export_saved_model(
         max_pixels=check_integer("max_pixels", max_pixels, MIN_SIDE**2, MAX_PIXELS),
     )
     base = pathlib.Path(directory)
-    base.mkdir(parents=True, exist_ok=True)
     target = base / str(_choose_version(base, version))
+    base.mkdir(parents=True, exist_ok=True)
     model = ServedStyleTransfer(config, limits)
     # Servers look for folders with integer names, so this one is invisible to them
     # until it is complete.
@@ -92,10 +92,12 @@ def export_saved_model(
 
 def _choose_version(base: pathlib.Path, version: int | None) -> int:
     """The number asked for, or else the next one that is free."""
-    taken = [int(path.name) for path in base.iterdir() if path.name.isdecimal()]
+    if version is not None:
+        version = check_integer("version", version, 1, 2**63 - 1)
+    names = [path.name for path in base.iterdir()] if base.is_dir() else []
+    taken = [int(name) for name in names if name.isdecimal()]
     if version is None:
         return max(taken, default=0) + 1
-    version = check_integer("version", version, 1, 2**63 - 1)
     if version in taken:
         raise argument_error(
             "version", f"one that {str(base)!r} doesn't hold yet", str(version)
