@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import ctypes
-import gc
 import os
 import pathlib
-import sys
 from collections.abc import Iterator
 
 import psutil
@@ -17,9 +14,12 @@ if "PYTEST_XDIST_WORKER" in os.environ:
     # also in the processes that tests start.
     os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
     os.environ.setdefault("TF_NUM_INTEROP_THREADS", "1")
+else:
+    # For the workers, which start later: one heap, not one for each thread.
+    os.environ.setdefault("MALLOC_ARENA_MAX", "1")
 
 import tfnst
-from tests.helpers import TINY
+from tests.helpers import TINY, free_memory
 
 _MUCH_MEMORY = 2**30  # TensorFlow alone takes about 0.6 GiB.
 
@@ -43,22 +43,7 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
 
 @pytest.fixture(scope="module", autouse=True)
 def _free_memory() -> Iterator[None]:
-    """Frees what a module has traced; all modules together would take gigabytes."""
+    """Frees what each module has traced; all modules together would take gigabytes."""
     yield
-    if psutil.Process().memory_info().rss < _MUCH_MEMORY:
-        return
-    from tensorflow.python.framework import ops
-
-    from tfnst.engines import loading
-
-    for value in vars(loading).values():
-        if hasattr(value, "cache_clear"):
-            value.cache_clear()
-    # Each trace of a `tf.custom_gradient` adds a function here for good, and that
-    # function holds the graph.
-    registered = ops.gradient_registry._registry
-    for name in [name for name in registered if name.startswith("CustomGradient-")]:
-        del registered[name]
-    gc.collect()
-    if sys.platform == "linux":
-        ctypes.CDLL(None).malloc_trim(0)
+    if psutil.Process().memory_info().rss > _MUCH_MEMORY:
+        free_memory()

@@ -1,6 +1,9 @@
 """Shared by many tests: tiny pictures and settings, real pictures, error messages."""
 
+import ctypes
+import gc
 import pathlib
+import sys
 
 import numpy as np
 import pytest
@@ -73,3 +76,22 @@ def message(kind, function, *args, **kwargs):
     assert type(caught.value) is kind
     assert "\n" not in str(caught.value)
     return str(caught.value)
+
+
+def free_memory():
+    """Frees graphs that nothing uses any more, and the engines kept for later runs."""
+    from tensorflow.python.framework import ops
+
+    from tfnst.engines import loading
+
+    for value in vars(loading).values():
+        if hasattr(value, "cache_clear"):
+            value.cache_clear()
+    # Each trace of a `tf.custom_gradient` adds a function here for good, and with it
+    # its graph.
+    registered = ops.gradient_registry._registry
+    for name in [name for name in registered if name.startswith("CustomGradient-")]:
+        del registered[name]
+    gc.collect()
+    if sys.platform == "linux":
+        ctypes.CDLL(None).malloc_trim(0)

@@ -9,7 +9,7 @@ from tensorflow.core.protobuf import saved_model_pb2
 from tensorflow_serving.apis import prediction_log_pb2
 
 import tfnst
-from tests.helpers import ROOT, TINY, picture
+from tests.helpers import ROOT, TINY, free_memory, picture
 from tfnst.config import setting_names
 from tfnst.export import decoding, requests, saved_model, signatures, warmup
 from tfnst.export.requests import check_pictures
@@ -133,6 +133,8 @@ def only_stylize(monkeypatch):
         "build_signatures",
         lambda model: {"stylize": build(model)["stylize"]},
     )
+    yield
+    free_memory()
 
 
 @pytest.mark.usefixtures("only_stylize")
@@ -302,12 +304,17 @@ def test_the_graph_refuses_bad_input(served, inputs, message):
     assert message in str(caught.value)
 
 
+@pytest.fixture(scope="module")
+def loaded(base):
+    """The SavedModel as Python loads it."""
+    return tf.saved_model.load(str(base / "1"))
+
+
 @pytest.mark.parametrize(
     "shape", [[60, 80, 3], [1, 60, 80, 4], [60], [1, 1, 60, 80, 3]]
 )
-def test_the_graph_refuses_other_ranks(base, shape):
+def test_the_graph_refuses_other_ranks(loaded, shape):
     # Python's sessions check shapes themselves; the loaded function doesn't.
-    loaded = tf.saved_model.load(str(base / "1"))
     with pytest.raises((tf.errors.InvalidArgumentError, ValueError)):
         check_pictures("content_image", tf.zeros(shape), max_pixels=20_000)
     with pytest.raises((tf.errors.InvalidArgumentError, ValueError, TypeError)):
