@@ -16,6 +16,8 @@ from tfnst.engines import whole
 from tfnst.images.manifest import read_manifest
 from tfnst.transfer import run
 
+pytestmark = pytest.mark.slow
+
 STYLES = [picture(50, 40, seed=2), picture(44, 60, seed=3)]
 CONTENTS = [picture(60, 80, seed=1), picture(80, 60, seed=4), picture(60, 80, seed=5)]
 

@@ -10,6 +10,8 @@ from benchmarks import large, versus_pytorch
 from tests.helpers import ROOT
 from tfnst import StyleTransferConfig
 
+pytestmark = pytest.mark.slow
+
 HELP = """
 import runpy, sys
 name, sys.argv = sys.argv[1], ["benchmark", "--help"]

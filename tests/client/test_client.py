@@ -46,6 +46,8 @@ from tfnst.images.reading import load_image, read_picture
 from tfnst.images.style_images import StyleImage
 from tfnst.images.writing import to_pil
 
+pytestmark = pytest.mark.slow
+
 Code = grpc.StatusCode
 CONTENT, STYLE = picture(20, 30, seed=1), picture(24, 18, seed=2)
 

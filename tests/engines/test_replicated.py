@@ -11,6 +11,8 @@ from tests import processes
 from tests.helpers import ROOT, TINY, picture
 from tfnst.engines import engine, loading
 
+pytestmark = pytest.mark.slow
+
 CONTENTS = [picture(60, 80, seed=i) for i in range(5)]
 STYLES = [picture(50, 40, seed=2), picture(44, 60, seed=3)]
 MASK = np.zeros((16, 16), np.float32)

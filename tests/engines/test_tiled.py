@@ -12,6 +12,8 @@ from tfnst.engines import tiled as tiled_module
 from tfnst.engines.engine import Knobs
 from tfnst.losses.objective import Targets
 
+pytestmark = pytest.mark.slow
+
 DEEP = StyleTransferConfig(weights=None, precision="float32")
 CONTENT, STYLE = picture(75, 90, 1)[None], picture(66, 83, 2)[None]
 SOFT = np.tile(np.linspace(0, 1, 90, dtype=np.float32), (75, 1))

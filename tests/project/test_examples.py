@@ -1,9 +1,12 @@
 """The scripts in examples/ run."""
 
 import numpy as np
+import pytest
 
 from examples import from_parts
 from tests.helpers import picture
+
+pytestmark = pytest.mark.slow
 
 
 def test_the_algorithm_from_its_parts():

@@ -33,6 +33,8 @@ from tensorflow_serving.apis import (
 from tests import toys
 from tfnst.server import ModelServer
 
+pytestmark = pytest.mark.slow
+
 AN_HOUR = 2_000_000_000  # Steps of the toy's loop; they would take days.
 Code = grpc.StatusCode
 State = get_model_status_pb2.ModelVersionStatus

@@ -14,6 +14,8 @@ from tests.helpers import TINY, picture
 from tfnst.engines import plans
 from tfnst.transfer.checkpoint import load_checkpoint
 
+pytestmark = pytest.mark.slow
+
 CONTENT, STYLE = picture(60, 80, seed=1), picture(50, 40, seed=2)
 
 

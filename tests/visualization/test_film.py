@@ -15,6 +15,8 @@ from tfnst.transfer.history import LOSS_FIELDS
 from tfnst.transfer.progress import Snapshot, TransferProgress
 from tfnst.visualization import film as films
 
+pytestmark = pytest.mark.slow
+
 CONTENT, STYLE = picture(60, 80, seed=1), picture(50, 40, seed=2)
 
 
