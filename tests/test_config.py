@@ -74,7 +74,8 @@ def test_to_dict_holds_every_setting_as_json_does():
         ),
         (
             {"style_loss": "mrf"},
-            "`style_loss` must be one of 'moments', 'gram'. Received: 'mrf'",
+            "`style_loss` must be one of 'neighbors', 'moments', 'gram'. "
+            "Received: 'mrf'",
         ),
         (
             {"pooling": "mean"},
@@ -168,7 +169,7 @@ def test_to_dict_holds_every_setting_as_json_does():
         ),
         (
             {"style_layer_weights": (1, 2, 3, 4, -5)},
-            "`style_layer_weights` must be one finite number per layer (5), each "
+            "`style_layer_weights` must be one finite number per layer (4), each "
             "0 or more and not all 0. Received: (1, 2, 3, 4, -5)",
         ),
     ],
@@ -219,14 +220,14 @@ def test_style_strength_sets_the_weights_that_are_not_given():
     def weights(**settings):
         return tuple(StyleTransferConfig(**settings).loss_weights().values())
 
-    assert weights() == (1, 40, 40)
+    assert weights() == (1, 20, 12)
     assert weights(style_strength=0) == (1, 0, 0)
-    assert weights(style_strength=1) == (1, 320, 160)
-    assert weights(style_strength=1, style_weight=7) == (1, 7, 160)
-    assert weights(style_strength=1, total_variation_weight=0) == (1, 320, 0)
+    assert weights(style_strength=1) == (1, 160, 48)
+    assert weights(style_strength=1, style_weight=7) == (1, 7, 48)
+    assert weights(style_strength=1, total_variation_weight=0) == (1, 160, 0)
     # A copy follows the knob, too.
     copy = StyleTransferConfig().replace(style_strength=1)
-    assert copy.loss_weights()["style_weight"] == 320
+    assert copy.loss_weights()["style_weight"] == 160
 
 
 def test_settings_say_what_they_change():

@@ -22,7 +22,7 @@ BACKBONES = ("vgg19", "vgg16")
 POOLINGS = ("max", "average")
 OPTIMIZERS = ("adam", "lbfgs")
 PRECISIONS = ("auto", "float32", "bfloat16")
-STYLE_LOSSES = ("moments", "gram")
+STYLE_LOSSES = ("neighbors", "moments", "gram")
 COLOR_MODES = ("none", "luminance", "histogram", "transport")
 INIT_IMAGES = ("content", "style", "noise", "given")
 
@@ -127,8 +127,9 @@ class StyleTransferConfig:
             small for a coarse scale, such as windows, can then be painted at the
             next. With a `content_weight` of 0, none is added.
         style_loss: what is compared with the style image: `"moments"`, the means and
-            covariances of the activations, or `"gram"`, their Gram matrices, as in
-            Gatys et al.
+            covariances of the activations; `"neighbors"`, also each activation with
+            the one of the style that resembles it most; or `"gram"`, Gram matrices, as
+            in Gatys et al.
         style_layers: names of the Keras layers whose activations are compared with
             the style image's.
         style_layer_weights: one weight per style layer, or None to halve the weight
@@ -138,8 +139,8 @@ class StyleTransferConfig:
         content_weight: weight of the content loss, 0 or more.
         style_strength: the one knob most people need, from 0 (the photo) to 1 (mostly
             painting). It sets the next two where they are None: the style weight to
-            `320 * style_strength^3`, the total variation weight to
-            `160 * style_strength^2`.
+            `160 * style_strength^3`, the total variation weight to
+            `48 * style_strength^2`.
         style_weight: weight of the style loss, 0 or more; None leaves it to
             `style_strength`.
         total_variation_weight: weight of the total variation loss, 0 or more; None
@@ -229,16 +230,10 @@ class StyleTransferConfig:
         check=_SHARE,
     )
     style_loss: str = _setting(
-        "moments", "What is compared with the style.", choices=STYLE_LOSSES
+        "neighbors", "What is compared with the style.", choices=STYLE_LOSSES
     )
     style_layers: tuple[str, ...] = _setting(
-        (
-            "block1_conv1",
-            "block2_conv1",
-            "block3_conv1",
-            "block4_conv1",
-            "block5_conv1",
-        ),
+        ("block1_conv1", "block2_conv1", "block3_conv1", "block4_conv1"),
         "Layers at which the picture is compared with the style.",
         check=check_layers,
         metavar="A,B,...",
@@ -421,9 +416,9 @@ class StyleTransferConfig:
         """
         weights = {name: getattr(self, name) for name in LOSS_WEIGHTS}
         if self.style_weight is None:
-            weights["style_weight"] = 320 * self.style_strength**3
+            weights["style_weight"] = 160 * self.style_strength**3
         if self.total_variation_weight is None:
-            weights["total_variation_weight"] = 160 * self.style_strength**2
+            weights["total_variation_weight"] = 48 * self.style_strength**2
         return weights
 
     def initial_steps_for(self, steps: Any) -> Any:

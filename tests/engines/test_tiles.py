@@ -8,7 +8,11 @@ from tfnst import StyleTransferConfig
 from tfnst.engines import loading, tiles
 from tfnst.networks.features import split_feature_extractor
 
-DEEP = StyleTransferConfig(weights=None, precision="float32")
+DEEP = StyleTransferConfig(
+    weights=None,
+    precision="float32",
+    style_layers=[f"block{i}_conv1" for i in range(1, 6)],
+)
 
 
 def test_how_far_vgg19_sees():

@@ -7,30 +7,37 @@ import tensorflow as tf
 import tfnst
 from tests.helpers import TINY, picture
 from tfnst.config import STYLE_LOSSES
-from tfnst.engines import loading, plans
+from tfnst.engines import loading
+from tfnst.engines.engine import Knobs
+from tfnst.engines.tiled import TiledEngine
 from tfnst.losses import channel_moments, statistics
 from tfnst.losses.distance import relative_distance
 from tfnst.losses.gram_matrices import blend_gram_matrices, gram_matrix
+from tfnst.losses.objective import Targets
+from tfnst.ops.moments import blend_moments
 
 CONTENT, STYLE = picture(40, 48, seed=1), picture(36, 32, seed=2)
 
 
 class Mean:
-    """Styles compared by the mean of each channel only, without sums."""
+    """Styles compared by the mean of each channel only."""
 
-    additive = False
+    def describe(self, activations, weights=None, place=None):
+        return self.measure(activations, None, weights)
 
-    def measure(self, activations, weights=None):
+    def targets(self, described):
+        total, count = described
+        return total / count[:, None]
+
+    def measure(self, activations, targets, weights=None):
         if weights is None:
-            return tf.reduce_mean(activations, axis=[1, 2])
+            weights = tf.ones_like(activations[..., :1])
         total = tf.reduce_sum(weights * activations, axis=[1, 2])
-        return total / tf.reduce_sum(weights, axis=[1, 2])
+        return total, tf.reduce_sum(weights, axis=[1, 2, 3])
 
-    def targets(self, measured):
-        return measured
-
-    def distance(self, measured, targets, *, layer_weights):
-        return relative_distance("mean", measured, targets, layer_weights=layer_weights)
+    def distance(self, measured, targets):
+        means = self.targets(measured)
+        return relative_distance("mean", [means], [targets], layer_weights=[1.0])
 
     def blend(self, targets, shares):
         return tf.matmul(shares, targets)
@@ -38,10 +45,13 @@ class Mean:
     def spec(self, channels):
         return tf.TensorSpec([None, channels])
 
+    def measured_spec(self, channels, *, regions):
+        return tf.TensorSpec([None, channels]), tf.TensorSpec([None])
+
 
 @pytest.fixture
 def mean(monkeypatch):
-    monkeypatch.setitem(statistics._STATISTICS, "gram", Mean())
+    monkeypatch.setitem(statistics._STATISTICS, "gram", lambda _: Mean())
     loading.forget_engines()
     yield
     loading.forget_engines()
@@ -64,17 +74,39 @@ def test_another_statistic_takes_one_line(mean):
         assert losses[-1] < 0.5 * losses[0]
 
 
-def test_what_does_not_add_up_is_not_painted_in_tiles(mean):
-    config = TINY.replace(style_loss="gram", max_memory=0.3)
-    with pytest.raises(ValueError, match=r"^`max_memory` must be"):
-        tfnst.stylize(CONTENT, STYLE, config=config)
-    extractor = loading.load_engine(config)[0].feature_extractor
-    sides = np.array([[40, 48], [36, 32]])
-    assert len(list(plans._plans(extractor, config, sides, 0))) == 1
-    whole_and_tiles = plans._plans(
-        extractor, config.replace(style_loss="moments"), sides, 0
+def test_tiles_need_nothing_more(mean):
+    whole, _ = loading.load_engine(TINY.replace(style_loss="gram"))
+    tiled = TiledEngine(whole, cut=None, head_side=16)
+    content, style = CONTENT[None], STYLE[None]
+    targets = Targets(
+        tiled.content_targets(content),
+        tiled.style_targets(style, tf.constant(style.shape[1:3])),
     )
-    assert len(list(whole_and_tiles)) > 1
+    knobs = Knobs.from_config(TINY)
+    measured, _ = tiled.losses_and_gradient(content, targets, knobs)
+    expected = whole.objective.losses(
+        tf.constant(content),
+        whole.targets(tf.constant(content), tf.constant(style)),
+        **knobs.loss_weights(),
+    )
+    assert expected.style > 0.001
+    np.testing.assert_allclose(measured.style, expected.style, rtol=1e-4)
+
+
+def test_neighbors_are_looked_for_where_a_position_sees_a_stroke():
+    strides = {"shallow": 2, "deep": 4}
+    kinds = {
+        name: [
+            type(x).__name__
+            for x in statistics.build_statistics(name, strides).values()
+        ]
+        for name in STYLE_LOSSES
+    }
+    assert kinds == {
+        "neighbors": ["MomentsStatistic", "NeighborsStatistic"],
+        "moments": ["MomentsStatistic"] * 2,
+        "gram": ["GramStatistic"] * 2,
+    }
 
 
 def test_a_blend_has_the_statistics_of_a_collage():
@@ -91,7 +123,7 @@ def test_a_blend_has_the_statistics_of_a_collage():
     shares = np.float32(parts)
     shares /= shares.sum(axis=1, keepdims=True)
     stacked = np.concatenate(pictures)
-    blended = channel_moments.blend_moments(channel_moments.moments(stacked), shares)
+    blended = blend_moments(channel_moments.moments(stacked), shares)
     grams = blend_gram_matrices(gram_matrix(stacked), shares)
     for k, collage in enumerate(collages):
         mean, covariance = channel_moments.moments(collage)

@@ -29,8 +29,8 @@ def test_lines_are_what_losses_add_to_the_total(result):
     for label, field, weight in (
         ("total", "total", 1),
         ("2 x content", "content", 2),
-        ("40 x style", "style", weights["style_weight"]),
-        ("40 x total variation", "total_variation", 40),
+        ("20 x style", "style", weights["style_weight"]),
+        ("12 x total variation", "total_variation", 12),
     ):
         x, y = lines[label].get_data()
         np.testing.assert_array_equal(x, np.arange(1, 13))
@@ -49,7 +49,7 @@ def test_a_weight_of_zero_has_no_line():
     )
     (axes,) = tfnst.plot_losses(result).axes
     labels = [text.get_text() for text in axes.get_legend().get_texts()]
-    assert labels == ["total", "1 x content", "40 x style"]
+    assert labels == ["total", "1 x content", "20 x style"]
 
 
 def test_plots_are_written(result, tmp_path):

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple, Protocol, TypeAlias
 
-import keras
 import numpy as np
 import tensorflow as tf
 
 from tfnst.config import StyleTransferConfig
-from tfnst.losses.objective import Targets
+from tfnst.losses.objective import Objective, Targets
 from tfnst.optimizers.optimizer import Optimizer
 
 PICTURES_SPEC = tf.TensorSpec([None, None, None, 3], tf.float32)
@@ -42,6 +41,11 @@ class Knobs(NamedTuple):
         }
         return cls(**{k: tf.constant(v, tf.float32) for k, v in settings.items()})
 
+    @property
+    def style_share(self) -> tf.Tensor:
+        """How much the style counts beside the content, a scalar from 0 to 1."""
+        return self.style_weight / (self.style_weight + self.content_weight)
+
     def loss_weights(self) -> dict[str, tf.Tensor]:
         """The weights of the three losses, by the names of their arguments."""
         return {
@@ -70,8 +74,8 @@ class Engine(Protocol):
     """
 
     @property
-    def feature_extractor(self) -> keras.Model:
-        """The network, from `tfnst.networks.features.build_feature_extractor`."""
+    def objective(self) -> Objective:
+        """The loss."""
         ...
 
     @property

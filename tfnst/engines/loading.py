@@ -18,7 +18,7 @@ from tfnst.engines.replicated import ReplicatedEngine
 from tfnst.engines.tiled import TiledEngine
 from tfnst.engines.whole import WholeEngine
 from tfnst.losses.objective import Objective
-from tfnst.losses.statistics import build_statistic
+from tfnst.losses.statistics import build_statistics
 from tfnst.networks import backbones, features, vgg, weight_sources
 from tfnst.optimizers.optimizer import build_optimizer
 
@@ -188,6 +188,7 @@ def _build_engine(
     extractor: keras.Model, config: StyleTransferConfig, regions: bool
 ) -> WholeEngine:
     """The engine for a feature extractor and the traced settings."""
+    strides = features.layer_strides(extractor)
     style_weights = [0.5**i for i in range(len(config.style_layers))]
     objective = Objective(
         extractor,
@@ -198,7 +199,9 @@ def _build_engine(
         style_layers=_normalized(
             config.style_layers, config.style_layer_weights or style_weights
         ),
-        statistic=build_statistic(config.style_loss),
+        statistics=build_statistics(
+            config.style_loss, {layer: strides[layer] for layer in config.style_layers}
+        ),
     )
     return WholeEngine(
         objective,

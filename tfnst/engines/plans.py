@@ -13,7 +13,6 @@ import tensorflow as tf
 from tfnst.config import StyleTransferConfig
 from tfnst.engines.memory import GIB, resident_memory
 from tfnst.engines.tiles import Segment
-from tfnst.losses.statistics import build_statistic
 from tfnst.networks.features import split_feature_extractor
 from tfnst.optimizers.optimizer import build_optimizer
 
@@ -124,8 +123,6 @@ def _plans(
     pictures = _WHOLE_PICTURES + pair.history_images
     peak = kept + pixels * pictures * _PIXEL + larger * whole.working
     yield Plan(None, None, None, peak, 1.0)
-    if not build_statistic(config.style_loss).additive:
-        return
     if pair.elementwise:  # updated a strip at a time
         pictures = _TILED_PICTURES + pair.history_images
     kept += pixels * pictures * _PIXEL

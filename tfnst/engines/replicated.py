@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
-import keras
 import numpy as np
 import tensorflow as tf
 
 from tfnst.engines.engine import Knobs, TransferState
 from tfnst.engines.whole import WholeEngine
-from tfnst.losses.objective import Targets
+from tfnst.losses.objective import Objective, Targets
 from tfnst.optimizers.optimizer import Optimizer
 
 # Most steps that one call takes; the history has a row for each.
@@ -60,8 +59,8 @@ class ReplicatedEngine:
         self._run_all = run_all
 
     @property
-    def feature_extractor(self) -> keras.Model:
-        return self._plain.feature_extractor
+    def objective(self) -> Objective:
+        return self._plain.objective
 
     @property
     def optimizer(self) -> Optimizer:

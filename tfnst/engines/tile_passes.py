@@ -3,7 +3,7 @@
 The loss of a picture follows from sums over positions, which are the sums of its tiles
 added up. The first pass finds the sums of a tile. Those of all tiles give the loss and
 its gradient with respect to the sums, from which the second pass finds the gradient
-with respect to a tile's pixels.
+with respect to a tile's pixels. A pass of its own describes the tiles of style images.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ from tfnst.engines.engine import KNOBS_SPEC, MASKS_SPEC, Knobs
 from tfnst.engines.tiles import Segment
 from tfnst.losses.distance import relative
 from tfnst.losses.objective import Objective
-from tfnst.losses.sums import ActivationSums, activation_sums
 from tfnst.ops.masks import masks_at_stride
 
 
@@ -33,7 +32,7 @@ class View(NamedTuple):
 class Parts(NamedTuple):
     """What a loss is computed from; the parts of tiles add up to those of a picture."""
 
-    sums: dict[str, ActivationSums]  # by style layer
+    style: dict[str, Any]  # by style layer, from `StyleStatistic.measure`
     distances: dict[str, Any]  # squared distance to the target by content layer, [N]
     # Sums of squared differences to the pixel below and to the pixel on the right,
     # each [N]; empty for a segment that doesn't see pixels.
@@ -77,11 +76,20 @@ class Passes:
             (MASKS_SPEC,) if masked else (),
         )
         style = {layer: objective.style_spec()[layer] for layer in self.style_layers}
-        self.look = tf.function(self._look, autograph=False, input_signature=[view])
+        place = tf.TensorSpec([4], tf.int32)
+        self.look = tf.function(
+            self._look, autograph=False, input_signature=[view, style]
+        )
+        self.look_at_content = tf.function(
+            self._look_at_content, autograph=False, input_signature=[view]
+        )
+        self.describe = tf.function(
+            self._describe, autograph=False, input_signature=[view, place]
+        )
         self.gradient = tf.function(
             self._gradient,
             autograph=False,
-            input_signature=[view, *self._upstream_spec()],
+            input_signature=[view, style, *self._upstream_spec()],
         )
         self.look_and_gradient = tf.function(
             self._look_and_gradient,
@@ -110,10 +118,8 @@ class Passes:
     def _upstream_spec(self) -> list[Any]:
         upstream = Parts(
             {
-                layer: ActivationSums(
-                    tf.TensorSpec([None] if self._masked else []),
-                    tf.TensorSpec([None, self.channels[layer]]),
-                    tf.TensorSpec([None] + [self.channels[layer]] * 2),
+                layer: self._objective.statistics[layer].measured_spec(
+                    self.channels[layer], regions=self._masked
                 )
                 for layer in self.style_layers
             },
@@ -124,30 +130,30 @@ class Passes:
         return [upstream, at_cut]
 
     def _look(
-        self, view: View
-    ) -> tuple[Parts, dict[str, tf.Tensor], dict[str, tf.Tensor]]:
+        self, view: View, style: dict[str, Any]
+    ) -> tuple[Parts, dict[str, tf.Tensor]]:
         """The parts of the loss that a tile's core contributes.
 
+        Args:
+            view: the tile.
+            style: style targets by layer.
+
         Returns:
-            (parts, content activations of the core by layer, activations of the core
-            at the cut by layer).
+            (parts, activations of the core at the cut by layer).
         """
-        seen = self.segment.model(view.seen)
-        strides = self.segment.strides
-        cores = {layer: _crop(seen[layer], view.core, strides[layer]) for layer in seen}
-        content = {layer: cores[layer] for layer in self.content_layers}
+        cores = self._cores(view)
+        statistics = self._objective.statistics
         parts = Parts(
             {
-                layer: activation_sums(
-                    cores[layer],
-                    *(masks_at_stride(m, strides[layer]) for m in view.regions),
+                layer: statistics[layer].measure(
+                    cores[layer], style[layer], self._weights(view, layer)
                 )
                 for layer in self.style_layers
             },
             {
                 layer: tf.reduce_sum(
                     tf.math.squared_difference(
-                        tf.cast(content[layer], tf.float32),
+                        tf.cast(cores[layer], tf.float32),
                         tf.cast(view.content[layer], tf.float32),
                     ),
                     axis=[1, 2, 3],
@@ -156,15 +162,74 @@ class Passes:
             },
             _variation(view.seen, view.core) if self.sees_pixels else (),
         )
-        return parts, content, {self.cut: cores[self.cut]} if self.cut else {}
+        return parts, self._at_cut(cores)
+
+    def _look_at_content(
+        self, view: View
+    ) -> tuple[dict[str, tf.Tensor], dict[str, tf.Tensor], dict[str, tf.Tensor]]:
+        """What a tile's core contributes to the content targets.
+
+        Returns:
+            (content activations by layer, their energies by layer, activations at the
+            cut by layer).
+        """
+        cores = self._cores(view)
+        content = {layer: cores[layer] for layer in self.content_layers}
+        energies = {
+            layer: tf.reduce_sum(
+                tf.square(tf.cast(activations, tf.float32)), axis=[1, 2, 3]
+            )
+            for layer, activations in content.items()
+        }
+        return content, energies, self._at_cut(cores)
+
+    def _describe(
+        self, view: View, place: tf.Tensor
+    ) -> tuple[dict[str, Any], dict[str, tf.Tensor]]:
+        """What a tile's core contributes to the description of a style image.
+
+        Args:
+            view: the tile.
+            place: row and column of the core's first position in the picture, and
+                height and width of the picture, int32 [4].
+
+        Returns:
+            (descriptions by layer, activations at the cut by layer).
+        """
+        cores, strides = self._cores(view), self.segment.strides
+        described = {}
+        for layer in self.style_layers:
+            described[layer] = self._objective.statistics[layer].describe(
+                cores[layer], self._weights(view, layer), place // strides[layer]
+            )
+        return described, self._at_cut(cores)
+
+    def _cores(self, view: View) -> dict[str, tf.Tensor]:
+        """The activations of a tile's core, by layer."""
+        seen, strides = self.segment.model(view.seen), self.segment.strides
+        return {layer: _crop(seen[layer], view.core, strides[layer]) for layer in seen}
+
+    def _at_cut(self, cores: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        return {self.cut: cores[self.cut]} if self.cut else {}
+
+    def _weights(self, view: View, layer: str) -> tf.Tensor | None:
+        """The masks of the regions on a layer's grid, if there are regions."""
+        if not view.regions:
+            return None
+        return masks_at_stride(view.regions[0], self.segment.strides[layer])
 
     def _gradient(
-        self, view: View, upstream: Parts, at_cut: dict[str, tf.Tensor]
+        self,
+        view: View,
+        style: dict[str, Any],
+        upstream: Parts,
+        at_cut: dict[str, tf.Tensor],
     ) -> tf.Tensor:
         """The gradient of what a tile's core adds to the total loss.
 
         Args:
             view: the tile.
+            style: style targets by layer.
             upstream: gradient of the total loss with respect to the parts.
             at_cut: the same with respect to the core's activations at the cut.
 
@@ -173,7 +238,7 @@ class Passes:
         """
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(view.seen)
-            parts, _, cut = self._look(view)
+            parts, cut = self._look(view, style)
         return tape.gradient(
             _flat(parts, cut), view.seen, output_gradients=_flat(upstream, at_cut)
         )
@@ -193,7 +258,7 @@ class Passes:
         """
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(view.seen)
-            parts, _, _ = self._look(view)
+            parts, _ = self._look(view, style)
         content_loss, style_loss, upstream = self._weigh(
             parts, shares, energies, style, knobs
         )
@@ -224,10 +289,10 @@ class Passes:
             respect to the parts).
         """
         with tf.GradientTape(persistent=True) as tape:
-            tape.watch([parts.sums, parts.distances])
+            tape.watch([parts.style, parts.distances])
             style_loss = tf.constant(0.0)
             if self.style_layers:
-                style_loss = self._objective.style_loss(parts.sums, style)
+                style_loss = self._objective.style_loss(parts.style, style)
                 for share in shares:
                     style_loss = tf.reduce_sum(share * style_loss, keepdims=True)
             content_loss = tf.constant(0.0)
@@ -239,18 +304,15 @@ class Passes:
                 knobs.content_weight * content_loss + knobs.style_weight * style_loss
             )
         zero = tf.UnconnectedGradients.ZERO
-        sums, distances = tape.gradient(
-            total, [parts.sums, parts.distances], unconnected_gradients=zero
+        measured, distances = tape.gradient(
+            total, [parts.style, parts.distances], unconnected_gradients=zero
         )
-        return content_loss, style_loss, Parts(sums, distances, ())
+        return content_loss, style_loss, Parts(measured, distances, ())
 
 
 def _flat(parts: Parts, at_cut: dict[str, tf.Tensor]) -> list[tf.Tensor]:
     """Everything that has a gradient, as a list."""
-    sums = [
-        s for each in parts.sums.values() for s in (each.activations, each.products)
-    ]
-    return [*sums, *parts.distances.values(), *parts.variation, *at_cut.values()]
+    return [*tf.nest.flatten(parts), *at_cut.values()]
 
 
 def _crop(activations: tf.Tensor, core: tf.Tensor, stride: int) -> tf.Tensor:

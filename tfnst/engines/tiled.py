@@ -1,10 +1,11 @@
 """The engine that computes the exact gradient of a picture of any size in tiles.
 
 Distant pixels are coupled by nothing but sums over positions: Gram matrices, means,
-squared differences. So a first pass adds these sums up over the tiles, the loss and its
-gradient with respect to the sums follow, and a second pass gives each tile the gradient
-of its pixels. A tile has a halo as wide as a feature can see, and only the features of
-its core count, so the result equals that of the whole picture, up to rounding.
+squared differences, distances to the nearest of the style's activations. So a first
+pass adds these sums up over the tiles, the loss and its gradient with respect to the
+sums follow, and a second pass gives each tile the gradient of its pixels. A tile has a
+halo as wide as a feature can see, and only the features of its core count, so the
+result equals that of the whole picture, up to rounding.
 
 The network is cut in two at a pooling layer, and the activations there are kept whole.
 A halo that reaches through all of VGG would be 96 pixels wide. Through the first blocks
@@ -18,10 +19,8 @@ tiles become tensors.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-import keras
 import numpy as np
 import tensorflow as tf
 
@@ -31,7 +30,7 @@ from tfnst.engines.tile_passes import Parts, Passes, View
 from tfnst.engines.tiles import Segment, Tile
 from tfnst.engines.whole import WholeEngine
 from tfnst.losses import terms
-from tfnst.losses.objective import Targets
+from tfnst.losses.objective import Objective, Targets
 from tfnst.networks.features import split_feature_extractor
 from tfnst.ops.masks import masks_at_stride, region_shares
 from tfnst.ops.resizing import resize_image
@@ -83,8 +82,8 @@ class TiledEngine:
         self._head_side, self._tail_side = head_side, tail_side
 
     @property
-    def feature_extractor(self) -> keras.Model:
-        return self._whole.feature_extractor
+    def objective(self) -> Objective:
+        return self._whole.objective
 
     @property
     def optimizer(self) -> Optimizer:
@@ -102,23 +101,24 @@ class TiledEngine:
     ) -> dict[str, Any]:
         """As `Engine.style_targets`."""
         style_image = np.asarray(resize_image(style_image, *map(int, sides)))
-        nothing = self._empty_content(style_image.shape)
         regions = () if mask is None else (np.asarray(mask),)
-        return {
-            layer: self._whole.objective.statistic.targets(sums)
-            for parts in self._first_pass(style_image, nothing, regions=regions)
-            for layer, sums in parts.sums.items()
-        }
+        cut = self._empty_cut(style_image.shape)
+        head, tail = self._passes[bool(regions)]
+        described = self._describe(head, style_image, regions, cut)
+        if tail is not None and cut is not None:
+            described |= self._describe(tail, cut, self._regions_behind(regions), None)
+        statistics = self.objective.statistics
+        return {k: statistics[k].targets(each) for k, each in described.items()}
 
     def content_targets(self, content_image: tf.Tensor | np.ndarray) -> TiledContent:
         """The targets of a picture [N, H, W, 3] in [0, 1]."""
         activations = self._empty_content(content_image.shape)
-        energies: dict[str, tf.Tensor] = {}
-        for parts in self._first_pass(
-            np.asarray(content_image), activations, keep=True
-        ):
-            # The distance to nothing is the energy.
-            energies |= parts.distances
+        cut = self._empty_cut(content_image.shape)
+        energies = self._keep_content(
+            self._head, np.asarray(content_image), activations, cut
+        )
+        if self._tail is not None and cut is not None:
+            energies |= self._keep_content(self._tail, cut, activations, None)
         return TiledContent(activations, energies)
 
     def enter_scale(
@@ -183,8 +183,7 @@ class TiledEngine:
         """The losses of a picture [N, H, W, 3] and the gradient of their total."""
         cut = self._empty_cut(image.shape)
         head, tail = self._passes[bool(targets.regions)]
-        activations = targets.content.activations
-        parts = self._look(head, image, activations, targets.regions, cut=cut)
+        parts = self._look(head, image, targets, targets.regions, cut)
         variation, pairs = parts.variation, _pairs(image.shape)
         content, style, upstream = self._weigh(head, parts, targets, knobs)
         at_cut = None
@@ -196,7 +195,7 @@ class TiledEngine:
         weight = tf.fill([len(image)], knobs.total_variation_weight)
         upstream = upstream._replace(variation=tuple(weight / n for n in pairs))
         gradient = self._gradient(
-            head, image, activations, targets.regions, upstream, at_cut
+            head, image, targets, targets.regions, upstream, at_cut
         )
         return terms.Losses(content, style, variation, total), gradient
 
@@ -205,18 +204,17 @@ class TiledEngine:
     ) -> tuple[tf.Tensor, tf.Tensor, np.ndarray]:
         """Losses behind the cut, and the gradient of their weighted sum there."""
         regions = self._regions_behind(targets.regions)
-        activations = targets.content.activations
         tiles = self._tiles(tail, cut)
         if len(tiles) == 1:
-            view = _view(tail, tiles[0], cut, activations, regions)
-            content, style, gradient = tail.look_and_gradient(
-                view, *_of_segment(tail, targets), knobs
-            )
-            return content, style, gradient.numpy()
-        parts = self._look(tail, cut, activations, regions)
-        content, style, upstream = self._weigh(tail, parts, targets, knobs)
-        gradient = self._gradient(tail, cut, activations, regions, upstream, None)
-        return content, style, gradient
+            content = targets.content.activations
+            view = _view(tail, tiles[0], cut, content, regions)
+            losses = tail.look_and_gradient(view, *_of_segment(tail, targets), knobs)
+            content_loss, style_loss, gradient = losses
+            return content_loss, style_loss, gradient.numpy()
+        parts = self._look(tail, cut, targets, regions, None)
+        content_loss, style_loss, upstream = self._weigh(tail, parts, targets, knobs)
+        gradient = self._gradient(tail, cut, targets, regions, upstream, None)
+        return content_loss, style_loss, gradient
 
     def _regions_behind(
         self, regions: tuple[np.ndarray, ...]
@@ -235,74 +233,85 @@ class TiledEngine:
         self,
         passes: Passes,
         seen: np.ndarray,
-        content: dict[str, np.ndarray],
+        targets: Targets,
         regions: tuple[np.ndarray, ...],
-        *,
-        keep: bool = False,
-        cut: np.ndarray | None = None,
+        cut: np.ndarray | None,
     ) -> Parts:
         """The parts of a whole picture.
 
         Args:
             passes: the segment.
             seen: what it sees, [N, H, W, C].
-            content: content targets by layer.
+            targets: of the picture.
             regions: masks on the grid of what it sees.
-            keep: whether to write the content activations over the targets.
             cut: where to write the activations at the cut; None for nowhere.
         """
-        strides = passes.segment.strides
+        style = _style_of(passes, targets)
         total: Any = None
         for tile in self._tiles(passes, seen):
-            view = _view(passes, tile, seen, content, regions)
-            parts, found, at_cut = passes.look(view)
-            if keep:
-                for layer in found:
-                    view.content[layer][...] = found[layer].numpy()
-            if cut is not None:
-                for layer, activations in at_cut.items():
-                    tile.core_of(cut, strides[layer])[...] = activations.numpy()
-            if total is not None:
-                parts = tf.nest.map_structure(tf.add, total, parts)
-            total = parts
+            view = _view(passes, tile, seen, targets.content.activations, regions)
+            parts, at_cut = passes.look(view, style)
+            _write_cut(passes, tile, at_cut, cut)
+            total = _added(total, parts)
+        return total
+
+    def _describe(
+        self,
+        passes: Passes,
+        seen: np.ndarray,
+        regions: tuple[np.ndarray, ...],
+        cut: np.ndarray | None,
+    ) -> dict[str, Any]:
+        """The description of a style image, by layer; arguments as for `_look`."""
+        nothing = self._empty_content_of(passes, seen.shape)
+        total: Any = None
+        for tile in self._tiles(passes, seen):
+            view = _view(passes, tile, seen, nothing, regions)
+            top, left = tile.top + tile.core[0], tile.left + tile.core[1]
+            place = np.array([top, left, *seen.shape[1:3]], np.int32)
+            described, at_cut = passes.describe(view, place)
+            _write_cut(passes, tile, at_cut, cut)
+            total = _added(total, described)
+        return total
+
+    def _keep_content(
+        self,
+        passes: Passes,
+        seen: np.ndarray,
+        content: dict[str, np.ndarray],
+        cut: np.ndarray | None,
+    ) -> dict[str, tf.Tensor]:
+        """Writes content activations by layer; returns their energies."""
+        total: Any = None
+        for tile in self._tiles(passes, seen):
+            view = _view(passes, tile, seen, content, ())
+            found, energies, at_cut = passes.look_at_content(view)
+            for layer in found:
+                view.content[layer][...] = found[layer].numpy()
+            _write_cut(passes, tile, at_cut, cut)
+            total = _added(total, energies)
         return total
 
     def _gradient(
         self,
         passes: Passes,
         seen: np.ndarray,
-        content: dict[str, np.ndarray],
+        targets: Targets,
         regions: tuple[np.ndarray, ...],
         upstream: Parts,
         at_cut: np.ndarray | None,
     ) -> np.ndarray:
         """The gradient of the total loss with respect to what a segment sees."""
-        strides = passes.segment.strides
+        strides, style = passes.segment.strides, _style_of(passes, targets)
         gradient = np.zeros_like(seen)
         for tile in self._tiles(passes, seen):
             above = {}
             if passes.cut is not None and at_cut is not None:
                 above[passes.cut] = tile.core_of(at_cut, strides[passes.cut])
-            view = _view(passes, tile, seen, content, regions)
-            share = passes.gradient(view, upstream, above).numpy()
+            view = _view(passes, tile, seen, targets.content.activations, regions)
+            share = passes.gradient(view, style, upstream, above).numpy()
             tile.of(gradient)[...] += share
         return gradient
-
-    def _first_pass(
-        self,
-        image: np.ndarray,
-        content: dict[str, np.ndarray],
-        *,
-        regions: tuple[np.ndarray, ...] = (),
-        keep: bool = False,
-    ) -> Iterator[Parts]:
-        """The parts of a picture that each segment sees."""
-        cut = self._empty_cut(image.shape)
-        head, tail = self._passes[bool(regions)]
-        yield self._look(head, image, content, regions, keep=keep, cut=cut)
-        if tail is not None and cut is not None:
-            regions = self._regions_behind(regions)
-            yield self._look(tail, cut, content, regions, keep=keep)
 
     def _tiles(self, passes: Passes, seen: np.ndarray) -> list[Tile]:
         _, height, width, _ = seen.shape
@@ -317,12 +326,17 @@ class TiledEngine:
 
     def _empty_content(self, shape: tuple[int, ...]) -> dict[str, np.ndarray]:
         """Room for the content activations, by layer; all zeros."""
-        room = {k: self._head.room(k, shape) for k in self._head.content_layers}
+        room = self._empty_content_of(self._head, shape)
         cut = self._empty_cut(shape)
         if self._tail is not None and cut is not None:
-            tail = self._tail
-            room |= {k: tail.room(k, cut.shape) for k in tail.content_layers}
+            room |= self._empty_content_of(self._tail, cut.shape)
         return room
+
+    @staticmethod
+    def _empty_content_of(
+        passes: Passes, shape: tuple[int, ...]
+    ) -> dict[str, np.ndarray]:
+        return {layer: passes.room(layer, shape) for layer in passes.content_layers}
 
     def _enlarge(
         self,
@@ -426,9 +440,28 @@ def _of_segment(
     energies = {
         layer: targets.content.energies[layer] for layer in passes.content_layers
     }
-    style = {layer: targets.style[layer] for layer in passes.style_layers}
     shares = tuple(region_shares(masks) for masks in targets.regions)
-    return shares, energies, style
+    return shares, energies, _style_of(passes, targets)
+
+
+def _style_of(passes: Passes, targets: Targets) -> dict[str, Any]:
+    """The style targets of a segment."""
+    return {layer: targets.style[layer] for layer in passes.style_layers}
+
+
+def _write_cut(
+    passes: Passes, tile: Tile, found: dict[str, tf.Tensor], cut: np.ndarray | None
+) -> None:
+    """Writes the activations at the cut of a tile where they are to be kept."""
+    if cut is not None:
+        for layer, activations in found.items():
+            core = tile.core_of(cut, passes.segment.strides[layer])
+            core[...] = activations.numpy()
+
+
+def _added(total: Any, parts: Any) -> Any:
+    """The sum of two structures of tensors; the second one if there is no first."""
+    return parts if total is None else tf.nest.map_structure(tf.add, total, parts)
 
 
 def _pairs(shape: tuple[int, ...]) -> tuple[int, int]:

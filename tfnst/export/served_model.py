@@ -154,9 +154,15 @@ class ServedStyleTransfer(tf.Module):
         original = resizing.resize_image(content, *tf.unstack(scales[-1, 0]))
         style = resizing.resize_image(style, *tf.unstack(scales[-1, 1]))
         style = color_transfer.match_style_colors(style, original, mode)
+        prepared = color_transfer.prepare_content(original, mode)
         stylized, losses = self._run(
             self._engine,
-            color_transfer.prepare_content(original, mode),
+            color_transfer.carry_colors(
+                prepared,
+                color_transfer.color_moments(prepared),
+                color_transfer.color_moments(style),
+                settings.knobs.style_share,
+            ),
             style,
             scales,
             settings,
@@ -202,8 +208,15 @@ class ServedStyleTransfer(tf.Module):
         division = decode_regions(
             inputs, *tf.unstack(scales[-1, 0]), max_pixels=max_pixels
         )
+        prepared = in_mode(color_transfer.prepare_content, original)
         stylized, losses = self._run_blend(
-            in_mode(color_transfer.prepare_content, original),
+            color_transfer.carry_colors(
+                prepared,
+                color_transfer.color_moments(prepared, division.masks),
+                styles.color_moments(division.shares),
+                settings.knobs.style_share,
+                division.masks,
+            ),
             styles,
             scales,
             settings,

@@ -13,8 +13,9 @@ from tfnst.export.checks import checked
 from tfnst.images.reading import MASK_EXPECTATION
 from tfnst.limits import MAX_SCALE, MAX_STYLES, MIN_SCALE, MIN_SHARE
 from tfnst.losses.statistics import blend_targets
-from tfnst.ops import pyramid, resizing
+from tfnst.ops import color_transfer, pyramid, resizing
 from tfnst.ops.masks import Division, divide_picture, resize_mask
+from tfnst.ops.moments import Moments, blend_moments
 
 
 class StyleInputs(NamedTuple):
@@ -122,7 +123,31 @@ class DecodedStyles(NamedTuple):
             ),
             parallel_iterations=1,
         )
-        return blend_targets(painter.objective.statistic, each, shares)
+        return blend_targets(painter.objective.statistics, each, shares)
+
+    def color_moments(self, shares: tf.Tensor) -> Moments:
+        """The moments of the colours of each region's styles.
+
+        Args:
+            shares: as for `targets`.
+        """
+
+        def one(index: tf.Tensor) -> Moments:
+            # Every style has a mask, white where none was sent.
+            moments = color_transfer.color_moments(
+                self.pictures.read(index), self.masks.read(index)
+            )
+            return Moments(moments.mean[0], moments.covariance[0])
+
+        each = tf.map_fn(
+            one,
+            tf.range(tf.shape(self.sides)[0]),
+            fn_output_signature=Moments(
+                tf.TensorSpec([3], tf.float64), tf.TensorSpec([3, 3], tf.float64)
+            ),
+            parallel_iterations=1,
+        )
+        return blend_moments(each, tf.cast(shares, tf.float64))
 
 
 def decode_styles(

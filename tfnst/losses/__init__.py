@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 from tfnst.lazy import lazy_names
 
 if TYPE_CHECKING:
-    from tfnst.losses.channel_moments import Moments, moments, moments_loss
+    from tfnst.losses.channel_moments import moments, moments_loss
     from tfnst.losses.gram_matrices import gram_matrix, style_loss
     from tfnst.losses.terms import content_loss, total_loss, total_variation_loss
+    from tfnst.ops.moments import Moments
 
 __all__ = [
     "Moments",
@@ -23,7 +24,7 @@ __all__ = [
 ]
 
 _MODULES = {
-    "Moments": "tfnst.losses.channel_moments",
+    "Moments": "tfnst.ops.moments",
     "content_loss": "tfnst.losses.terms",
     "gram_matrix": "tfnst.losses.gram_matrices",
     "moments": "tfnst.losses.channel_moments",

@@ -3,23 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import tensorflow as tf
 
 from tfnst.losses.distance import relative_distance
 from tfnst.losses.gram_matrices import gram_of_sums
-from tfnst.losses.sums import ActivationSums, activation_sums
+from tfnst.losses.sums import ActivationSums, SumsStatistic, activation_sums
+from tfnst.ops.moments import Moments, blend_moments
 
 # A covariance counts for at least this share of its Gram matrix's energy.
 _MIN_COVARIANCE = 0.01
-
-
-class Moments(NamedTuple):
-    """First and second moments of an activation's channels over all positions."""
-
-    mean: tf.Tensor  # [N, C]
-    covariance: tf.Tensor  # [N, C, C]
 
 
 def moments(activations: tf.Tensor) -> Moments:
@@ -50,30 +43,6 @@ def moments_of_sums(sums: ActivationSums) -> Moments:
     mean = sums.activations / tf.reshape(sums.count, [-1, 1])
     gram = gram_of_sums(sums)
     return Moments(mean, gram - _outer(mean))
-
-
-def blend_moments(moments: Moments, shares: tf.Tensor) -> Moments:
-    """The moments of pictures that are composed of several others.
-
-    They are those of a mixture::
-
-        mean_k = sum_s p_ks mean_s
-        covariance_k = sum_s p_ks (covariance_s + (mean_s - mean_k) (mean_s - mean_k)^T)
-
-    The second term keeps the differences between the pictures: a blend of a blue and
-    a yellow one has blue and yellow parts instead of grey ones.
-
-    Args:
-        moments: of S pictures, [S, C] and [S, C, C].
-        shares: [K, S], 0 or more; each row sums to 1.
-
-    Returns:
-        Moments of [K, C] and [K, C, C].
-    """
-    mean = tf.matmul(shares, moments.mean)
-    apart = moments.mean - mean[:, None]  # [K, S, C]
-    between = tf.matmul(apart * shares[:, :, None], apart, transpose_a=True)
-    return Moments(mean, tf.tensordot(shares, moments.covariance, axes=1) + between)
 
 
 def moments_loss(
@@ -129,28 +98,14 @@ def moments_loss(
     return (means + covariances) / 2
 
 
-class MomentsStatistic:
+class MomentsStatistic(SumsStatistic):
     """Styles compared by moments; see `tfnst.losses.statistics.StyleStatistic`."""
 
-    additive = True
+    def targets(self, described: ActivationSums) -> Moments:
+        return moments_of_sums(described)
 
-    def measure(
-        self, activations: tf.Tensor, weights: tf.Tensor | None = None
-    ) -> ActivationSums:
-        return activation_sums(activations, weights)
-
-    def targets(self, measured: ActivationSums) -> Moments:
-        return moments_of_sums(measured)
-
-    def distance(
-        self,
-        measured: Sequence[ActivationSums],
-        targets: Sequence[Moments],
-        *,
-        layer_weights: Sequence[float],
-    ) -> tf.Tensor:
-        values = [moments_of_sums(each) for each in measured]
-        return moments_loss(values, targets, layer_weights=layer_weights)
+    def distance(self, measured: ActivationSums, targets: Moments) -> tf.Tensor:
+        return moments_loss([moments_of_sums(measured)], [targets])
 
     def blend(self, targets: Moments, shares: tf.Tensor) -> Moments:
         return blend_moments(targets, shares)

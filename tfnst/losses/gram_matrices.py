@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import tensorflow as tf
 
 from tfnst.losses.distance import relative_distance
-from tfnst.losses.sums import ActivationSums, activation_sums
+from tfnst.losses.sums import ActivationSums, SumsStatistic, activation_sums
 
 
 def gram_matrix(activations: tf.Tensor) -> tf.Tensor:
@@ -85,28 +85,14 @@ def style_loss(
     )
 
 
-class GramStatistic:
+class GramStatistic(SumsStatistic):
     """Styles compared by Gram matrix; see `tfnst.losses.statistics.StyleStatistic`."""
 
-    additive = True
+    def targets(self, described: ActivationSums) -> tf.Tensor:
+        return gram_of_sums(described)
 
-    def measure(
-        self, activations: tf.Tensor, weights: tf.Tensor | None = None
-    ) -> ActivationSums:
-        return activation_sums(activations, weights)
-
-    def targets(self, measured: ActivationSums) -> tf.Tensor:
-        return gram_of_sums(measured)
-
-    def distance(
-        self,
-        measured: Sequence[ActivationSums],
-        targets: Sequence[tf.Tensor],
-        *,
-        layer_weights: Sequence[float],
-    ) -> tf.Tensor:
-        values = [gram_of_sums(each) for each in measured]
-        return style_loss(values, targets, layer_weights=layer_weights)
+    def distance(self, measured: ActivationSums, targets: tf.Tensor) -> tf.Tensor:
+        return style_loss([gram_of_sums(measured)], [targets])
 
     def blend(self, targets: tf.Tensor, shares: tf.Tensor) -> tf.Tensor:
         return blend_gram_matrices(targets, shares)

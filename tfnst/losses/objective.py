@@ -38,7 +38,8 @@ class Objective:
         feature_extractor: from `tfnst.networks.features.build_feature_extractor`.
         content_layers: weight of each content layer; the weights sum to 1.
         style_layers: weight of each style layer; the weights sum to 1.
-        statistic: how styles are compared.
+        statistics: how each style layer is compared, from
+            `tfnst.losses.statistics.build_statistics`.
     """
 
     def __init__(
@@ -47,12 +48,12 @@ class Objective:
         *,
         content_layers: Mapping[str, float],
         style_layers: Mapping[str, float],
-        statistic: StyleStatistic,
+        statistics: Mapping[str, StyleStatistic],
     ) -> None:
         self.feature_extractor = feature_extractor
         self.content_layers = dict(content_layers)
         self.style_layers = dict(style_layers)
-        self.statistic = statistic
+        self.statistics = dict(statistics)
         self._strides = layer_strides(feature_extractor)
 
     def losses(
@@ -72,7 +73,8 @@ class Objective:
             layer_weights=list(self.content_layers.values()),
         )
         masks = targets.regions[0] if targets.regions else None
-        style = self.style_loss(self.measure_style(activations, masks), targets.style)
+        measured = self.measure_style(activations, targets.style, masks)
+        style = self.style_loss(measured, targets.style)
         if masks is not None:
             style = weigh_regions(style, masks)
         total_variation = terms.total_variation_loss(image)
@@ -102,25 +104,37 @@ class Objective:
             mask: which part of a single style image counts, [1, *sides, 1].
         """
         style_image = resize_image(style_image, sides[0], sides[1])
-        measured = self.measure_style(self.feature_extractor(style_image), mask)
-        return {layer: self.statistic.targets(measured[layer]) for layer in measured}
+        activations = self.feature_extractor(style_image)
+        targets = {}
+        for layer, statistic in self.statistics.items():
+            weights = self._weights(layer, mask)
+            described = statistic.describe(activations[layer], weights)
+            targets[layer] = statistic.targets(described)
+        return targets
 
     def measure_style(
-        self, activations: Mapping[str, tf.Tensor], masks: tf.Tensor | None = None
+        self,
+        activations: Mapping[str, tf.Tensor],
+        targets: Mapping[str, Any],
+        masks: tf.Tensor | None = None,
     ) -> dict[str, Any]:
         """What the style loss is computed from, by layer.
 
         Args:
             activations: by layer, [N, h, w, C].
+            targets: as `Targets.style`.
             masks: of K regions of a single picture, [K, H, W, 1].
         """
         return {
-            layer: self.statistic.measure(
-                activations[layer],
-                None if masks is None else masks_at_stride(masks, self._strides[layer]),
+            layer: statistic.measure(
+                activations[layer], targets[layer], self._weights(layer, masks)
             )
-            for layer in self.style_layers
+            for layer, statistic in self.statistics.items()
         }
+
+    def _weights(self, layer: str, masks: tf.Tensor | None) -> tf.Tensor | None:
+        """Masks [K, H, W, 1] on a layer's grid."""
+        return None if masks is None else masks_at_stride(masks, self._strides[layer])
 
     def style_loss(
         self, measured: Mapping[str, Any], targets: Mapping[str, Any]
@@ -131,10 +145,12 @@ class Objective:
             measured: of these layers, from `measure_style`.
             targets: as `Targets.style`.
         """
-        return self.statistic.distance(
-            [measured[layer] for layer in measured],
-            [targets[layer] for layer in measured],
-            layer_weights=[self.style_layers[layer] for layer in measured],
+        return tf.add_n(
+            [
+                self.style_layers[layer]
+                * self.statistics[layer].distance(measured[layer], targets[layer])
+                for layer in measured
+            ]
         )
 
     def content_spec(self) -> dict[str, tf.TensorSpec]:
@@ -149,6 +165,6 @@ class Objective:
         """The shapes of `Targets.style`."""
         outputs = self.feature_extractor.output
         return {
-            layer: self.statistic.spec(outputs[layer].shape[-1])
-            for layer in self.style_layers
+            layer: statistic.spec(outputs[layer].shape[-1])
+            for layer, statistic in self.statistics.items()
         }

@@ -2,61 +2,65 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 import tensorflow as tf
 
 from tfnst.losses.channel_moments import MomentsStatistic
 from tfnst.losses.gram_matrices import GramStatistic
+from tfnst.losses.neighbors import NeighborsStatistic
+
+# From this stride on, `"neighbors"` looks at neighbours. A position of the layers
+# before sees less than a stroke, and there are many of them.
+_LEAST_STRIDE = 4
 
 
 class StyleStatistic(Protocol):
     """How the activations of a style layer are compared with the style image's.
 
-    The objective measures the activations of each style layer, turns what it measured
-    of the style image into targets, and minimises the distance between the two. All
-    methods are pure functions of tensors.
+    The style image is described, and targets are made of the description. The picture
+    is measured, and has a distance to the targets. All methods are pure functions of
+    tensors. A large picture is looked at in tiles: the descriptions and the
+    measurements of its tiles, added up, are those of the picture.
     """
 
-    @property
-    def additive(self) -> bool:
-        """Whether `measure` gives `tfnst.losses.sums.ActivationSums`.
+    def describe(
+        self,
+        activations: tf.Tensor,
+        weights: tf.Tensor | None = None,
+        place: tf.Tensor | None = None,
+    ) -> Any:
+        """What the targets are made of.
 
-        The sums of tiles add up to those of the whole picture, so only additive
-        statistics can be painted in tiles.
+        Args:
+            activations: of one layer, [N, H, W, C].
+            weights: how much each position of a single picture counts, [1, H, W, 1].
+            place: of a tile in its picture: the row and column of its first position,
+                and height and width of the whole layer, int32 [4]. None for a whole
+                picture.
         """
         ...
 
-    def measure(self, activations: tf.Tensor, weights: tf.Tensor | None = None) -> Any:
+    def targets(self, described: Any) -> Any:
+        """What is kept of the style image: tensors [N, ...]."""
+        ...
+
+    def measure(
+        self, activations: tf.Tensor, targets: Any, weights: tf.Tensor | None = None
+    ) -> Any:
         """What the distance is computed from.
 
         Args:
             activations: of one layer, [N, H, W, C].
+            targets: from `targets` or `blend`; a first dimension of 1 serves all N.
             weights: how much each position of a single picture counts in each of K
                 regions, [K, H, W, 1]; the result then has K in place of N.
         """
         ...
 
-    def targets(self, measured: Any) -> Any:
-        """What is kept of the style image, from `measure`: tensors [N, ...]."""
-        ...
-
-    def distance(
-        self,
-        measured: Sequence[Any],
-        targets: Sequence[Any],
-        *,
-        layer_weights: Sequence[float],
-    ) -> tf.Tensor:
-        """The style loss [N]: dimensionless, 0 at the targets.
-
-        Args:
-            measured: one result of `measure` per layer.
-            targets: one result of `targets` per layer; a first dimension of 1 serves
-                all N.
-            layer_weights: one weight per layer.
-        """
+    def distance(self, measured: Any, targets: Any) -> tf.Tensor:
+        """The style loss of the layer, [N]: dimensionless, 0 at the targets."""
         ...
 
     def blend(self, targets: Any, shares: tf.Tensor) -> Any:
@@ -75,20 +79,39 @@ class StyleStatistic(Protocol):
         """The shapes of the targets of a layer, with None for N."""
         ...
 
+    def measured_spec(self, channels: int, *, regions: bool) -> Any:
+        """The shapes of what `measure` gives for a layer, with None for N or K."""
+        ...
 
-_STATISTICS: dict[str, StyleStatistic] = {
-    "gram": GramStatistic(),
-    "moments": MomentsStatistic(),
+
+# From the stride of a layer to its statistic.
+_STATISTICS: dict[str, Callable[[int], StyleStatistic]] = {
+    "gram": lambda _: GramStatistic(),
+    "moments": lambda _: MomentsStatistic(),
+    "neighbors": lambda stride: (
+        NeighborsStatistic() if stride >= _LEAST_STRIDE else MomentsStatistic()
+    ),
 }
 
 
-def build_statistic(name: str) -> StyleStatistic:
-    """The statistic that the setting `style_loss` names."""
-    return _STATISTICS[name]
+def build_statistics(
+    style_loss: str, strides: Mapping[str, int]
+) -> dict[str, StyleStatistic]:
+    """The statistic of each style layer.
+
+    Args:
+        style_loss: the setting of that name.
+        strides: pixels of the picture, along a side, per position of each style layer.
+    """
+    return {layer: _STATISTICS[style_loss](s) for layer, s in strides.items()}
 
 
 def blend_targets(
-    statistic: StyleStatistic, targets: Mapping[str, Any], shares: tf.Tensor
+    statistics: Mapping[str, StyleStatistic],
+    targets: Mapping[str, Any],
+    shares: tf.Tensor,
 ) -> dict[str, Any]:
     """Targets of S pictures, by layer, blended by their shares [K, S]."""
-    return {layer: statistic.blend(each, shares) for layer, each in targets.items()}
+    return {
+        layer: statistics[layer].blend(each, shares) for layer, each in targets.items()
+    }

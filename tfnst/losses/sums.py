@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import tensorflow as tf
 
@@ -101,3 +101,30 @@ def _weighted_sums(
 def widen(tensor: tf.Tensor) -> tf.Tensor:
     """A 16-bit tensor as float32, which has enough digits for sums; others as is."""
     return tf.cast(tensor, tf.float32) if tensor.dtype.size < 4 else tensor
+
+
+class SumsStatistic:
+    """The half of a `tfnst.losses.statistics.StyleStatistic` that sums suffice for."""
+
+    def describe(
+        self,
+        activations: tf.Tensor,
+        weights: tf.Tensor | None = None,
+        place: tf.Tensor | None = None,
+    ) -> ActivationSums:
+        return activation_sums(activations, weights)
+
+    def measure(
+        self,
+        activations: tf.Tensor,
+        targets: Any,
+        weights: tf.Tensor | None = None,
+    ) -> ActivationSums:
+        return activation_sums(activations, weights)
+
+    def measured_spec(self, channels: int, *, regions: bool) -> ActivationSums:
+        return ActivationSums(
+            tf.TensorSpec([None] if regions else []),
+            tf.TensorSpec([None, channels]),
+            tf.TensorSpec([None, channels, channels]),
+        )

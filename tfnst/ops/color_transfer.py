@@ -10,13 +10,15 @@ import numpy as np
 import tensorflow as tf
 
 from tfnst.ops.color_spaces import oklab_from_srgb, srgb_from_linear, srgb_from_oklab
+from tfnst.ops.moments import Moments
 
 # Half a step of 8 bits: two colours closer than this look the same.
 _HALF_STEP = 0.5 / 255
 # The square of a step of 8 bits: no variance counts as less, not even a grey picture's.
 _LEAST_VARIANCE = (1 / 255) ** 2
 _LEVELS = 512  # quantiles by which histograms are matched
-_MOST_SAMPLES = 2**17  # pixels from which the quantiles are taken, at most
+# Most pixels, evenly spaced, from which quantiles and moments are taken.
+_QUANTILE_PIXELS, _MOMENT_PIXELS = 2**17, 2**22
 _ROTATIONS = 8
 
 
@@ -165,8 +167,63 @@ def transport_colors(image: tf.Tensor, target: tf.Tensor) -> tf.Tensor:
         Example-Based Colour Transfer", CVMP 2007. Gatys et al., arXiv 1606.05897,
         section 4.1, which allows any linear map that does this.
     """
-    moved = _transport(_pixels(image), _pixels(target))
+    moved = _transport(_pixels(image), color_moments(image), color_moments(target))
     return _like(image, tf.clip_by_value(moved, 0.0, 1.0))
+
+
+def carry_colors(
+    image: tf.Tensor,
+    moments: Moments,
+    wanted: Moments,
+    share: tf.Tensor,
+    masks: tf.Tensor | None = None,
+) -> tf.Tensor:
+    """Moves a picture's colours towards those of the styles that it is painted in.
+
+    `x + share * (x' - x)`, where x' has the style's mean and covariance of colours, as
+    from `transport_colors`. With regions, `x + share * sum_k mask_k (x'_k - x)`.
+
+    Args:
+        image: [N, H, W, 3] in [0, 1], or some rows of it.
+        moments: of the whole picture's colours, [N, ...]; with regions, of each
+            region's, [K, ...].
+        wanted: of the styles' colours, [N or 1, ...] or [K, ...].
+        share: scalar from 0 to 1.
+        masks: of the regions of a single picture, [K, H, W, 1].
+
+    Returns:
+        [N, H, W, 3] in [0, 1].
+    """
+    pixels = _pixels(image)
+    change = tf.clip_by_value(_transport(pixels, moments, wanted), 0.0, 1.0) - pixels
+    if masks is not None:
+        masks = tf.reshape(masks, [tf.shape(masks)[0], -1, 1])
+        change = tf.reduce_sum(masks * change, axis=0, keepdims=True)
+    return _like(image, pixels + share * change)
+
+
+def color_moments(image: tf.Tensor, weights: tf.Tensor | None = None) -> Moments:
+    """Means and covariances of the colours of pictures.
+
+    Args:
+        image: [N, H, W, 3] in [0, 1].
+        weights: how much each pixel of a single picture counts in each of K regions,
+            [K, H, W, 1], each with some area; None for 1 everywhere.
+
+    Returns:
+        Moments in float64, of [N, 3] or [K, 3] and [N, 3, 3] or [K, 3, 3].
+    """
+    pixels = _evenly_sampled(_pixels(image), _MOMENT_PIXELS)
+    shares = tf.ones_like(pixels[..., :1])
+    if weights is not None:
+        shares = tf.reshape(weights, [tf.shape(weights)[0], -1, 1])
+        shares = _evenly_sampled(shares, _MOMENT_PIXELS)
+    shares /= tf.reduce_sum(shares, axis=1, keepdims=True)
+    mean = tf.reduce_sum(shares * pixels, axis=1, keepdims=True)
+    centered = pixels - mean
+    covariance = tf.matmul(shares * centered, centered, transpose_a=True)
+    # In float32, the roots of eigenvalues near 0 would lose half their digits.
+    return Moments(tf.cast(mean[:, 0], tf.float64), tf.cast(covariance, tf.float64))
 
 
 def match_histogram(image: tf.Tensor, target: tf.Tensor) -> tf.Tensor:
@@ -195,9 +252,8 @@ def match_histogram(image: tf.Tensor, target: tf.Tensor) -> tf.Tensor:
         Pitie, Kokaram, Dahyot, "Automated Colour Grading using Colour Distribution
         Transfer", Comput. Vis. Image Underst. 107 (2007).
     """
-    pixels, wanted = _pixels(image), _pixels(target)
-    pixels = _transport(pixels, wanted)
-    wanted = _evenly_sampled(wanted)
+    pixels = _transport(_pixels(image), color_moments(image), color_moments(target))
+    wanted = _evenly_sampled(_pixels(target), _QUANTILE_PIXELS)
     for rotation in _rotations():
         along = tf.matmul(rotation, pixels, transpose_b=True)
         along = _match_quantiles(along, tf.matmul(rotation, wanted, transpose_b=True))
@@ -224,25 +280,17 @@ def _like(image: tf.Tensor, pixels: tf.Tensor) -> tf.Tensor:
     return tf.reshape(pixels, [tf.shape(pixels)[0], height, width, 3])
 
 
-def _transport(pixels: tf.Tensor, wanted: tf.Tensor) -> tf.Tensor:
-    """`transport_colors` of [N or 1, P, 3] and [N, Q, 3], unclipped."""
-    mean, covariance = _moments(pixels)
-    wanted_mean, wanted_covariance = _moments(wanted)
+def _transport(pixels: tf.Tensor, moments: Moments, wanted: Moments) -> tf.Tensor:
+    """`transport_colors` of pixels [N or 1, P, 3], unclipped."""
+    covariance = moments.covariance
     covariance += _LEAST_VARIANCE * tf.eye(3, dtype=covariance.dtype)
     root, inverse = _power(covariance, 0.5), _power(covariance, -0.5)
-    middle = _power(root @ wanted_covariance @ root, 0.5)
+    middle = _power(root @ wanted.covariance @ root, 0.5)
     matrix = tf.cast(inverse @ middle @ inverse, pixels.dtype)
+    mean, wanted_mean = (
+        tf.cast(each.mean, pixels.dtype)[:, tf.newaxis] for each in (moments, wanted)
+    )
     return tf.matmul(pixels - mean, matrix) + wanted_mean  # the matrix is symmetric
-
-
-def _moments(pixels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """Means [N, 1, 3] and, in float64, covariances [N, 3, 3] of pixels [N, P, 3]."""
-    mean = tf.reduce_mean(pixels, axis=1, keepdims=True)
-    centered = pixels - mean
-    count = tf.cast(tf.shape(pixels)[1], pixels.dtype)
-    covariance = tf.matmul(centered, centered, transpose_a=True) / count
-    # In float32, the roots of eigenvalues near 0 would lose half their digits.
-    return mean, tf.cast(covariance, tf.float64)
 
 
 def _power(matrices: tf.Tensor, exponent: float) -> tf.Tensor:
@@ -259,16 +307,17 @@ def _rotations() -> list[tf.Tensor]:
     return [tf.constant(matrix, tf.float32) for matrix in (*drawn, np.eye(3))]
 
 
-def _evenly_sampled(pixels: tf.Tensor) -> tf.Tensor:
-    """At most _MOST_SAMPLES of the pixels [N, P, 3], evenly spaced."""
+def _evenly_sampled(pixels: tf.Tensor, most: int) -> tf.Tensor:
+    """At most so many of the pixels [N, P, C], evenly spaced."""
     count = tf.shape(pixels, out_type=tf.int64)[1]
-    taken = tf.minimum(count, _MOST_SAMPLES)
+    taken = tf.minimum(count, most)
     return tf.gather(pixels, tf.range(taken) * count // taken, axis=1)
 
 
 def _match_quantiles(values: tf.Tensor, wanted: tf.Tensor) -> tf.Tensor:
     """Moves values [N, 3, P] so that their quantiles become those of [N, 3, Q]."""
-    sample = tf.transpose(_evenly_sampled(tf.transpose(values, [0, 2, 1])), [0, 2, 1])
+    sample = _evenly_sampled(tf.transpose(values, [0, 2, 1]), _QUANTILE_PIXELS)
+    sample = tf.transpose(sample, [0, 2, 1])
     spread, wanted_spread = (
         tf.math.reduce_std(x, axis=-1, keepdims=True) for x in (sample, wanted)
     )

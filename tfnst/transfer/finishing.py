@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 import tensorflow as tf
 
 from tfnst.ops import color_transfer
 from tfnst.ops.masks import Division, resize_mask
 from tfnst.ops.resizing import resize_image
-
-# Colours are converted in strips of about this many pixels, to save memory.
-_PIXELS_AT_A_TIME = 2**22
+from tfnst.transfer.colors import by_strips
 
 
 class Finishing:
@@ -39,7 +35,9 @@ class Finishing:
         """The content images as they are painted: without colours that come back."""
         if self._colors is None:
             return content
-        return self._by_strips(color_transfer.prepare_content, content)
+        return by_strips(
+            lambda rows: color_transfer.prepare_content(rows, self._mode), content
+        )
 
     def finish(self, pictures: tf.Tensor) -> tf.Tensor:
         """The first pictures of the run, of any size, as they come out of it.
@@ -50,7 +48,13 @@ class Finishing:
         if self._colors is not None:
             count, height, width, _ = pictures.shape
             content = resize_image(self._colors[:count], height, width)
-            pictures = self._by_strips(color_transfer.restore_colors, pictures, content)
+            pictures = by_strips(
+                lambda rows, colors: color_transfer.restore_colors(
+                    rows, colors, self._mode
+                ),
+                pictures,
+                content,
+            )
         if self._kept is None:
             return pictures
         height, width = pictures.shape[1:3]
@@ -58,16 +62,3 @@ class Finishing:
         content = np.asarray(resize_image(content, height, width))
         mask = resize_mask(mask, height, width)
         return pictures + mask * (content - pictures)
-
-    def _by_strips(
-        self, function: Callable[..., tf.Tensor], *pictures: tf.Tensor
-    ) -> tf.Tensor:
-        count, height, width, _ = pictures[0].shape
-        rows = max(1, _PIXELS_AT_A_TIME // (count * width))
-        parts = [
-            function(
-                *(picture[:, top : top + rows] for picture in pictures), self._mode
-            )
-            for top in range(0, height, rows)
-        ]
-        return tf.concat(parts, axis=1)

@@ -32,6 +32,7 @@ from tfnst.transfer.checkpoint import (
     check_same_run,
     describe_run,
 )
+from tfnst.transfer.colors import carry_colors
 from tfnst.transfer.finishing import Finishing
 from tfnst.transfer.history import LossHistory
 from tfnst.transfer.pace import Pace
@@ -104,7 +105,8 @@ class Run:
         self._division = self._divide()
         content = tf.concat([job.content for job in jobs], axis=0)
         self._finishing = Finishing(content, config.preserve_color, self._division)
-        self._content = self._finishing.prepare(content)
+        self._knobs = Knobs.from_config(config)
+        self._content = self._in_colors_of_styles(self._finishing.prepare(content))
         self._given = given
         self._callback = callback
         self._callback_steps = callback_steps
@@ -115,7 +117,6 @@ class Run:
             pictures=len(jobs),
             regions=0 if self._division is None else len(self._division.masks),
         )
-        self._knobs = Knobs.from_config(config)
         self._pace = Pace(
             np.array([level.pixels for level in self._levels], np.float64),
             np.array([level.steps for level in self._levels]),
@@ -155,6 +156,15 @@ class Run:
                 f"Received: {len(self._styles)} pictures with regions"
             )
         return self._styles[0].divide(*self._levels[-1].sides)
+
+    def _in_colors_of_styles(self, content: tf.Tensor) -> tf.Tensor:
+        shares = None if self._division is None else self._division.shares
+        return carry_colors(
+            content,
+            [style.color_moments(shares) for style in self._styles],
+            self._knobs.style_share,
+            self._division,
+        )
 
     def _describe(self) -> dict[str, Any]:
         """What a checkpoint of this run says about it."""

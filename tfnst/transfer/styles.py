@@ -12,9 +12,10 @@ from tfnst.config import StyleTransferConfig
 from tfnst.engines.engine import Engine
 from tfnst.images.reading import load_mask
 from tfnst.images.style_images import StyleImage
-from tfnst.losses.statistics import blend_targets, build_statistic
+from tfnst.losses.statistics import blend_targets
 from tfnst.ops import color_transfer, pyramid
 from tfnst.ops.masks import Division, divide_picture, resize_mask
+from tfnst.ops.moments import Moments, blend_moments
 from tfnst.ops.resizing import resize_image
 
 
@@ -40,7 +41,6 @@ class Style:
         config: StyleTransferConfig,
     ) -> None:
         self.source = source
-        self._statistic = build_statistic(config.style_loss)
         self._weights = tf.constant([part.weight for part in parts], tf.float32)
         self._scales = [config.style_scale * part.scale for part in parts]
         self._sides = [picture.shape[1:3] for picture in pictures]
@@ -132,8 +132,7 @@ class Style:
         Returns:
             As `Targets.style`: [1, ...], or one for each region, [K, ...].
         """
-        if shares is None:
-            shares = self._weights[tf.newaxis] / tf.reduce_sum(self._weights)
+        shares = self._shares(shares)
         key = sides.tobytes(), shares.numpy().tobytes()
         if key not in self._targets:
             each = [
@@ -141,8 +140,31 @@ class Style:
                 for index, size in enumerate(sides)
             ]
             stacked = tf.nest.map_structure(lambda *p: tf.concat(p, axis=0), *each)
-            self._targets[key] = blend_targets(self._statistic, stacked, shares)
+            self._targets[key] = blend_targets(
+                engine.objective.statistics, stacked, shares
+            )
         return self._targets[key]
+
+    def color_moments(self, shares: tf.Tensor | None = None) -> Moments:
+        """The moments of the style's colours, [1, ...], or of each region's, [K, ...].
+
+        Args:
+            shares: as for `targets`.
+        """
+        each = [
+            color_transfer.color_moments(picture, mask)
+            for picture, mask in zip(self.pictures, self._masks, strict=True)
+        ]
+        stacked = Moments(
+            *(tf.concat(part, axis=0) for part in zip(*each, strict=True))
+        )
+        return blend_moments(stacked, tf.cast(self._shares(shares), tf.float64))
+
+    def _shares(self, shares: tf.Tensor | None) -> tf.Tensor:
+        """Those of each picture everywhere, [1, S], where no others are given."""
+        if shares is None:
+            return self._weights[tf.newaxis] / tf.reduce_sum(self._weights)
+        return shares
 
     def _picture_targets(
         self, engine: Engine, index: int, sides: np.ndarray

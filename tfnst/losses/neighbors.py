@@ -1,0 +1,253 @@
+"""Nearest neighbours of activations as a style statistic, on top of moments.
+
+Moments say how often something occurs, but not where it may: they spread what the
+style shows over the whole picture, arches onto a mountain and brush strokes onto a
+plain sky. An activation that resembles none of the style's is what such places show
+first. Here each activation is drawn to the one of the style that resembles it most, so
+that a plain place stays plain if the style has plain places, and contours become the
+style's contours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from tfnst.losses.channel_moments import MomentsStatistic, moments_loss, moments_of_sums
+from tfnst.losses.sums import ActivationSums, activation_sums, widen
+from tfnst.ops.moments import Moments, blend_moments
+
+# Activations of a style image that are compared with; more change little.
+SAMPLES = 512
+# Successive multiples of these fill a square, or a line, evenly at every number:
+# Roberts, "The Unreasonable Effectiveness of Quasirandom Sequences", 2018.
+_STEPS_IN_SQUARE = (0.7548776662466927, 0.5698402909980532)
+_STEP_IN_LINE = 0.6180339887498949
+# Cosine similarities lie within 2 of each other.
+_MOST_DIFFERENCE = 2.0
+_TINY = 1e-12
+
+
+class Described(NamedTuple):
+    """What targets are made of. Those of tiles add up to those of a picture."""
+
+    sums: ActivationSums
+    samples: tf.Tensor  # activations at SAMPLES places, [N, SAMPLES, C]
+    counts: tf.Tensor  # how much each of them counts, from 0 to 1, [N, SAMPLES]
+
+
+class Neighborhood(NamedTuple):
+    """What a layer's activations are compared with."""
+
+    moments: Moments
+    samples: tf.Tensor  # [N, SAMPLES, C]
+    counts: tf.Tensor  # [N, SAMPLES]
+
+
+class Measured(NamedTuple):
+    """What the distance is computed from; that of tiles adds up."""
+
+    sums: ActivationSums
+    distances: tf.Tensor  # cosine distances to the nearest sample, summed, [N]
+
+
+def nearest_distances(
+    activations: tf.Tensor, targets: Neighborhood, weights: tf.Tensor | None = None
+) -> tf.Tensor:
+    """Cosine distances of activations to the most similar ones of the style, summed.
+
+    `sum_p w_p (1 - max_j cos(F_p - n, S_j - n))` with the style's samples S and their
+    mean n, without which all activations would look much alike. Gradients take the
+    samples that are nearest as given.
+
+    Args:
+        activations: [N, H, W, C]; a single picture's if there are regions.
+        targets: of N pictures, of one for all of them, or of K regions.
+        weights: how much each position counts in each region, [K, H, W, 1]; None for
+            1 everywhere.
+
+    Returns:
+        float32 [N], or [K] with regions; from 0 to twice the number of positions.
+
+    Reference:
+        Kolkin et al., "Neural Neighbor Style Transfer", arXiv 2203.13215, equation 1,
+        which compares features of several layers at once and keeps their neighbours
+        for a whole scale.
+    """
+    mean = targets.moments.mean[:, tf.newaxis]
+    samples = tf.math.l2_normalize(targets.samples - mean, axis=-1, epsilon=_TINY)
+    shape = tf.shape(activations)
+    count = tf.maximum(shape[0], tf.shape(mean)[0])
+    samples = tf.repeat(samples, count // tf.shape(samples)[0], axis=0)
+    ignored = _MOST_DIFFERENCE * (1 - targets.counts)
+
+    @tf.custom_gradient
+    def summed(
+        activations: tf.Tensor,
+    ) -> tuple[tf.Tensor, Callable[[tf.Tensor], tf.Tensor]]:
+        positions = tf.reshape(activations, [shape[0], -1, activations.shape[-1]])
+        positions = widen(positions) - mean  # [N or K, H * W, C]
+        length = tf.sqrt(tf.reduce_sum(tf.square(positions), axis=-1) + _TINY)
+        nearest = _nearest(
+            tf.cast(positions / length[..., tf.newaxis], activations.dtype),
+            tf.cast(samples, activations.dtype),
+            ignored,
+            rows=shape[1],
+        )
+        nearest = tf.gather(samples, nearest, batch_dims=1)
+        similarity = tf.reduce_sum(positions * nearest, axis=-1) / length
+        counts = tf.ones_like(length)
+        if weights is not None:
+            counts = tf.reshape(weights, [count, -1])
+
+        def gradient(by_sum: tf.Tensor) -> tf.Tensor:
+            # By F_p, of the cosine of F_p - n and S_j - n.
+            along = positions * (similarity / length)[..., tf.newaxis]
+            share = by_sum[:, tf.newaxis] * counts / length
+            each = share[..., tf.newaxis] * (along - nearest)
+            if weights is not None:
+                each = tf.reduce_sum(each, axis=0)
+            return tf.reshape(tf.cast(each, activations.dtype), shape)
+
+        return tf.reduce_sum(counts * (1 - similarity), axis=1), gradient
+
+    return summed(activations)
+
+
+def _nearest(
+    positions: tf.Tensor, samples: tf.Tensor, ignored: tf.Tensor, *, rows: tf.Tensor
+) -> tf.Tensor:
+    """The index of the most similar sample for each position, [N, H * W].
+
+    A row at a time: the similarities of a whole picture would fill the memory.
+
+    Args:
+        positions: of length 1, [N, H * W, C].
+        samples: of length 1, [N, SAMPLES, C].
+        ignored: subtracted from the similarity of each sample, [N or 1, SAMPLES].
+        rows: H.
+    """
+    count, channels = tf.shape(positions)[0], positions.shape[-1]
+    ignored = tf.cast(ignored, positions.dtype)[:, tf.newaxis]
+
+    def of_row(row: tf.Tensor) -> tf.Tensor:
+        similarity = tf.matmul(row, samples, transpose_b=True) - ignored
+        return tf.argmax(similarity, axis=-1, output_type=tf.int32)
+
+    by_row = tf.reshape(positions, [count, rows, -1, channels])
+    nearest = tf.map_fn(
+        of_row,
+        tf.transpose(by_row, [1, 0, 2, 3]),
+        fn_output_signature=tf.TensorSpec([None, None], tf.int32),
+    )
+    return tf.reshape(tf.transpose(nearest, [1, 0, 2]), [count, -1])
+
+
+class NeighborsStatistic:
+    """Styles compared by moments and neighbours, both counting alike.
+
+    See `tfnst.losses.statistics.StyleStatistic`. The distance is that of
+    `tfnst.losses.moments_loss` plus the mean of `nearest_distances`.
+    """
+
+    def __init__(self) -> None:
+        self._moments = MomentsStatistic()
+
+    def describe(
+        self,
+        activations: tf.Tensor,
+        weights: tf.Tensor | None = None,
+        place: tf.Tensor | None = None,
+    ) -> Described:
+        shape = tf.shape(activations)
+        if place is None:
+            place = tf.stack([0, 0, shape[1], shape[2]])
+        sums = activation_sums(activations, weights)
+        inside, where = _sample_places(place, shape)
+        samples = tf.gather_nd(activations, _of_each(where, shape[0]), batch_dims=1)
+        counts = tf.cast(inside, tf.float32)[tf.newaxis]
+        samples = widen(samples) * counts[..., tf.newaxis]
+        if weights is not None:
+            where = _of_each(where, tf.shape(weights)[0])
+            counts *= tf.gather_nd(weights[..., 0], where, batch_dims=1)
+        counts = tf.broadcast_to(counts, tf.shape(samples)[:2])
+        return Described(sums, samples, counts)
+
+    def targets(self, described: Described) -> Neighborhood:
+        return Neighborhood(
+            self._moments.targets(described.sums), described.samples, described.counts
+        )
+
+    def measure(
+        self,
+        activations: tf.Tensor,
+        targets: Neighborhood,
+        weights: tf.Tensor | None = None,
+    ) -> Measured:
+        return Measured(
+            activation_sums(activations, weights),
+            nearest_distances(activations, targets, weights),
+        )
+
+    def distance(self, measured: Measured, targets: Neighborhood) -> tf.Tensor:
+        moments = moments_loss([moments_of_sums(measured.sums)], [targets.moments])
+        return moments + measured.distances / measured.sums.count
+
+    def blend(self, targets: Neighborhood, shares: tf.Tensor) -> Neighborhood:
+        # Each picture gives as many samples as its share.
+        levels = tf.constant(_fractions(_STEP_IN_LINE), tf.float32)
+        bounds = tf.cumsum(shares, axis=1)[:, :-1, tf.newaxis]
+        chosen = tf.reduce_sum(tf.cast(levels >= bounds, tf.int32), axis=1)
+        index = tf.broadcast_to(tf.range(SAMPLES), tf.shape(chosen))
+        where = tf.stack([chosen, index], axis=-1)
+        return Neighborhood(
+            blend_moments(targets.moments, shares),
+            tf.gather_nd(targets.samples, where),
+            tf.gather_nd(targets.counts, where),
+        )
+
+    def spec(self, channels: int) -> Neighborhood:
+        return Neighborhood(
+            self._moments.spec(channels),
+            tf.TensorSpec([None, SAMPLES, channels]),
+            tf.TensorSpec([None, SAMPLES]),
+        )
+
+    def measured_spec(self, channels: int, *, regions: bool) -> Measured:
+        return Measured(
+            self._moments.measured_spec(channels, regions=regions),
+            tf.TensorSpec([None]),
+        )
+
+
+def _sample_places(place: tf.Tensor, shape: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """The samples' places, the same whether a picture is seen whole or in tiles.
+
+    Args:
+        place: top, left of what is seen, height and width of the whole, int32 [4].
+        shape: of what is seen, int32 [4].
+
+    Returns:
+        (whether each sample is in what is seen, bool [SAMPLES]; row and column there,
+        or of another position if it isn't, int32 [SAMPLES, 2]).
+    """
+    indices, inside = [], tf.fill([SAMPLES], True)
+    for axis, step in enumerate(_STEPS_IN_SQUARE):
+        length = tf.cast(place[2 + axis], tf.float64)
+        index = tf.cast(_fractions(step) * length, tf.int32) - place[axis]
+        inside &= (index >= 0) & (index < shape[1 + axis])
+        indices.append(tf.clip_by_value(index, 0, shape[1 + axis] - 1))
+    return inside, tf.stack(indices, axis=1)
+
+
+def _fractions(step: float) -> np.ndarray:
+    """SAMPLES numbers from 0 to below 1, evenly spread."""
+    return (0.5 + step * np.arange(SAMPLES)) % 1
+
+
+def _of_each(where: tf.Tensor, count: tf.Tensor) -> tf.Tensor:
+    """Indices [SAMPLES, 2] for each of N pictures, [N, SAMPLES, 2]."""
+    return tf.tile(where[tf.newaxis], [count, 1, 1])
