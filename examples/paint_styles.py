@@ -37,8 +37,8 @@ STYLES = {
     "ink_hatching": (paint_ink_hatching, 576, 768, 92),
     "mosaic": (paint_mosaic, 576, 768, 92),
     "pencil": (paint_pencil, 750, 1000, 78),
-    "watercolor": (paint_watercolor, 750, 1000, 90),
-    "woodcut": (paint_woodcut, 750, 1000, 70),
+    "watercolor": (paint_watercolor, 750, 1000, 88),
+    "woodcut": (paint_woodcut, 750, 1000, 64),
     "impasto": (paint_impasto, 750, 1000, 76),
 }
 

@@ -71,10 +71,6 @@ class Paper:
         self.tooth = self.even(13, 3)
         self.grain = self.even(5, 2)
         self.light = np.ones((*shape, 3), np.float32)
-        # The sheet is painted up to an uneven margin.
-        margin = [self.x, self.aspect - self.x, self.y, 1 - self.y]
-        margin = np.minimum.reduce(margin) * 1500 - 66 + 9 * self.noise(260)
-        self.inside = self.edge(margin, 0.45)
 
     def noise(self, scale, octaves=3):
         return noise(self.shape, scale * self.unit, self.rng, octaves)
@@ -118,7 +114,6 @@ class Paper:
             granulation: how much pigment settles in the hollows of the paper.
             blooms: how much water ran back into the drying wash.
         """
-        cover = cover * self.inside
         amount = density * (1 + 0.20 * self.noise(240, 4) + 0.09 * self.noise(60))
         if blooms:
             amount = amount * (1 + blooms * self.cauliflowers())

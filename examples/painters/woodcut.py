@@ -380,9 +380,6 @@ def cut_block(design, unit, rng):
 def pull(cut, tint, unit, rng):
     """Prints both blocks: ink lies unevenly, and shows the grain of the wood."""
     shape = cut.shape
-    y, x = np.mgrid[: shape[0], : shape[1]]
-    edge = np.minimum.reduce([x, shape[1] - 1 - x, y, shape[0] - 1 - y]) / unit - 58
-    edge += 3.5 * noise(shape, 60 * unit, rng, 3) + 1.2 * noise(shape, 9 * unit, rng, 2)
     grain = enlarge(noise((shape[0], shape[1] // 24 + 4), 7 * unit, rng, 2), shape)
     fibre = noise(shape, 5 * unit, rng, 2)
     paper = 1 + 0.012 * fibre + 0.010 * noise(shape, 220 * unit, rng, 2)
@@ -391,13 +388,13 @@ def pull(cut, tint, unit, rng):
     shift = (int(4 * unit), int(-5 * unit))
     grey = np.roll(blur(tint.astype(np.float32), 3 * unit), shift, (0, 1))
     grey = smoothstep(0.42, 0.58, grey + 0.05 * noise(shape, 8 * unit, rng, 2))
-    grey = grey * smoothstep(-1, 1, edge - 4) * (0.88 + 0.08 * grain)
+    grey = grey * (0.88 + 0.08 * grain)
     canvas *= 1 - grey[..., None] * (1 - hex_colors("cfccc4")[0])
     # Wood breaks and ink spreads, so edges are a little rough.
     rough = blur(cut.astype(np.float32), 1.5 * unit) + 0.09 * fibre
     salt = noise(shape, 3.2 * unit, rng, 2) + 0.55 * noise(shape, 120 * unit, rng, 3)
     bare = smoothstep(1.0, 1.4, salt + 0.5 * grain)
-    ink = smoothstep(0.56, 0.44, rough) * smoothstep(-1, 1, edge) * (1 - 0.75 * bare)
+    ink = smoothstep(0.56, 0.44, rough) * (1 - 0.75 * bare)
     black = 1 + 0.25 * np.clip(grain + 0.4, 0, 1) + 0.10 * fibre
     black = hex_colors("1b1a19")[0] * black[..., None]
     return canvas * (1 - ink[..., None]) + black * ink[..., None]
