@@ -64,12 +64,12 @@ $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/installed: $(BIN)/python $(SETUP)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[offline]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e .
 	@$(FETCH)
 	@touch $@
 
 $(VENV)/installed-dev: $(BIN)/python $(SETUP)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[offline,dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
 	@$(FETCH)
 	@touch $@ $(VENV)/installed
 

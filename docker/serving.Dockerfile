@@ -8,10 +8,9 @@ ARG TAG=2.20.0
 FROM ${TFNST_IMAGE} AS export
 # The limit on requests, which keeps a run within 3 GiB.
 ARG EXPORT_OPTIONS="--max-size 1024"
-# Unquoted to allow several options. The cache keeps VGG19's weights for the next build.
+# Unquoted to allow several options.
 # hadolint ignore=SC2086
-RUN --mount=type=cache,target=/weights,uid=10001,gid=10001 \
-    tfnst export /models/tfnst --version 1 ${EXPORT_OPTIONS}
+RUN tfnst export /models/tfnst --version 1 ${EXPORT_OPTIONS}
 
 FROM tensorflow/serving:${TAG}
 COPY docker/wait_until_idle.sh /usr/local/bin/wait_until_idle

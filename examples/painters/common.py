@@ -106,3 +106,9 @@ def ribbon(path, width):
     across = np.linspace(-1, 1, max(int(width / 0.48), 3))[None, :]
     points = line[:, None] + normal[:, None] * (across[..., None] * width / 2)
     return points, (at / at[-1])[:, None], across
+
+
+def enlarge(plane, shape, resample=Image.Resampling.BICUBIC):
+    """Resizes a plane."""
+    image = Image.fromarray(np.asarray(plane, np.float32))
+    return np.asarray(image.resize(shape[::-1], resample))

@@ -68,3 +68,14 @@ def test_what_is_wrong_is_one_line(monkeypatch, capsys, tmp_path):
     monkeypatch.setattr(weight_sources, "locate_weights", nowhere)
     code, _, err = run_here(monkeypatch, capsys, tmp_path, "weights", "--fetch")
     assert (code, err) == (2, "tfnst: error: `weights` must be available\n")
+
+
+def test_a_home_folder_that_cannot_be_written_to(monkeypatch, capsys, tmp_path):
+    (tmp_path / "file").write_bytes(b"")
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path / "file" / "keras"))
+    monkeypatch.delenv("TFNST_WEIGHTS", raising=False)
+    code, out, err = run_here(monkeypatch, capsys, tmp_path, "weights")
+    assert (code, err) == (0, "")
+    for name, line in zip(("vgg19", "vgg16"), out.splitlines(), strict=True):
+        assert line.startswith(f"{name}  ")
+        assert ".keras/models/vgg1" in line

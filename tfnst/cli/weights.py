@@ -29,11 +29,7 @@ def weights(fetch: bool, save: str | None) -> None:
     if fetch or save is not None:
         found = find_weights("vgg19")
         if save is not None:
-            if found.path is None or found.backbone != "vgg19":
-                raise ValueError(
-                    "`save` must find VGG19's weights. Received: weights of "
-                    f"{found.backbone} from {found.source}"
-                )
+            assert found.path is not None  # only random weights have none
             save_weights(found.path, save, name="save")
             click.echo(f"{save}: VGG19's convolutions, from {found.source}")
             return

