@@ -20,16 +20,19 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 SAMPLES = ROOT / "examples" / "images"
 SHARED = ROOT.parent / "shared"
 
-# Content and style. Pairs with missing pictures are left out.
+# Content and style, of nine kinds of style. Pairs with missing pictures are left out.
 PAIRS = {
-    "tubingen_starry_night": (
-        SHARED / "images" / "photo_tubingen.jpg",
-        SHARED / "images" / "painting_starry_night.jpg",
-    ),
-    "tubingen_shipwreck": (
-        SHARED / "images" / "photo_tubingen.jpg",
-        SHARED / "images" / "painting_shipwreck.jpg",
-    ),
+    f"{content}_{style}": (
+        SHARED / "images" / f"photo_{content}.jpg",
+        SHARED / "images" / f"{style}.jpg",
+    )
+    for content, style in (
+        ("lake", "drawing_ruin"),
+        ("night_tower", "painting_woman_with_hat"),
+        ("golden_gate", "painting_scream"),
+        ("tubingen", "painting_starry_night"),
+        ("tubingen", "painting_shipwreck"),
+    )
 } | {
     f"{content}_{style}": (
         SAMPLES / f"photo_{content}.jpg",
@@ -37,16 +40,16 @@ PAIRS = {
     )
     for content, style in (
         ("rocket", "swirls"),
-        ("cat", "ink_hatching"),
         ("rocket", "mosaic"),
+        ("cat", "ink_hatching"),
         ("cat", "stained_glass"),
-        ("rocket", "stained_glass"),
-        ("cat", "swirls"),
     )
 }
 
 # The names of recipes.build_recipes, which can't be imported without TensorFlow.
-RECIPES = ("tfnst", "tfnst_quarter", "tensorflow", "keras", "johnson", "crowson")
+RECIPES = (
+    "tfnst", "tfnst_quarter", "tensorflow", "keras", "johnson", "crowson", "nnst",
+)  # fmt: skip
 
 
 def main() -> None:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import os
-import pathlib
 from typing import Any
 
 import numpy as np
 
 import tfnst
 from tfnst.evaluation import evaluation
-from tfnst.networks import backbones, vgg, weight_files
+from tfnst.networks import backbones, vgg
 from tfnst.ops import resizing
 
 STYLE_MEASURES = ("style_gram", "style_swd")
@@ -52,28 +51,17 @@ class Judge:
         return [self.backbone, self.weights, stamp, list(self.layers)]
 
 
-def build_judges(
-    painter: backbones.Backbone, optimized: frozenset[str], second: pathlib.Path
-) -> list[Judge]:
-    """The recipes' own network, a second one if it is available, and a random one.
+def build_judges(painter: backbones.Backbone, optimized: frozenset[str]) -> list[Judge]:
+    """The recipes' own network, and a random one, which none of them knows.
 
     Args:
         painter: the network that the recipes use.
         optimized: layers that a recipe optimises; judges use none of them.
-        second: path of weights for VGG19, or for just its first layers.
     """
-    candidates = [("own network", painter.name, painter.weights.path)]
-    if second.exists() and str(second) != painter.weights.path:
-        candidates.append(("VGG19's first layers", "vgg19", str(second)))
-    candidates.append(("random network", "vgg19", None))
-    judges = []
-    for name, backbone, weights in candidates:
-        held = vgg.layer_names(backbone)
-        if weights is not None:
-            read = weight_files.read_weights(weights)
-            held = tuple(layer for layer in held if layer in read)
-        judges.append(Judge(name, backbone, weights, free_layers(held, optimized)))
-    return judges
+    layers = free_layers(vgg.layer_names(painter.name), optimized)
+    own = Judge("own network", painter.name, painter.weights.path, layers)
+    layers = free_layers(vgg.layer_names("vgg19"), optimized)
+    return [own, Judge("random network", "vgg19", None, layers)]
 
 
 def free_layers(held: tuple[str, ...], optimized: frozenset[str]) -> tuple[str, ...]:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import tfnst
-from benchmarks.quality import crowson, johnson, tutorials
+from benchmarks.quality import crowson, johnson, nnst, tutorials
 from benchmarks.quality.task import BudgetError, Painting, Task
 from tfnst.config import StyleTransferConfig
 from tfnst.limits import MAX_STEPS
@@ -34,10 +34,12 @@ def build_recipes(changes: dict[str, Any]) -> dict[str, Paint]:
         "keras": tutorials.paint_keras,
         "johnson": johnson.paint_johnson,
         "crowson": crowson.paint_crowson,
+        "nnst": nnst.paint_nnst,
     }
 
 
-# The layers that the peers optimise; tfnst's are in its configuration.
+# The layers that the peers optimise; tfnst's are in its configuration. NNST's are left
+# out: it optimises all of the first four blocks, and none would be left to judge.
 PEERS_LAYERS = frozenset(
     {*tutorials.LAYERS, *johnson.STYLE_LAYERS, johnson.CONTENT_LAYER}
     | {*crowson.STYLE_LAYERS, crowson.CONTENT_LAYER}

@@ -24,8 +24,6 @@ from tfnst.engines.devices import choose_precision
 from tfnst.images import reading, writing
 from tfnst.networks import backbones
 
-SHARED = pathlib.Path(__file__).resolve().parents[3] / "shared"
-SECOND_NETWORK = SHARED / "weights" / "vgg19_to_block4_conv1.npz"
 SWEEP = (0.25, 1.0, 4.0, 16.0)
 # One more for tfnst, to compare it with peers that hardly paint.
 TFNST_SWEEP = (*SWEEP, 64.0)
@@ -49,7 +47,7 @@ def run(
         last_layer="block5_conv2",
     )
     optimized = frozenset(PEERS_LAYERS) | _tfnst_layers(arguments.set)
-    judges = build_judges(backbone, optimized, SECOND_NETWORK)
+    judges = build_judges(backbone, optimized)
     factors = SWEEP if arguments.sweep_content else (1.0,)
     print(
         f"pairs: {len(pairs)}, recipes: {len(arguments.recipes)}, content weights "
