@@ -12,6 +12,7 @@ from benchmarks.quality import (
     fronts,
     johnson,
     judge,
+    nnst,
     recipes,
     report,
     task,
@@ -50,7 +51,7 @@ def build_task(backbone):
 @pytest.mark.parametrize("name", recipes.build_recipes({}))
 def test_recipes_paint_within_the_budget(name, build_task):
     given = build_task(
-        size=160 if name == "crowson" else SIZE,
+        size=160 if name in ("crowson", "nnst") else SIZE,
         fraction=0.03 if name == "tfnst_quarter" else 0.006,
     )
     painting = recipes.build_recipes(TINY)[name](given)
@@ -233,3 +234,32 @@ def test_comparisons_count_pairs_and_points(capsys):
     assert (crowson_["theirs_behind"], crowson_["ours_behind"]) == (0, 2)
     report.print_comparisons(gram)
     assert "not on one" in capsys.readouterr().out
+
+
+def test_a_pyramid_holds_the_picture():
+    image = tf.constant(picture(50, 37, seed=3)[None])
+    levels = nnst.to_pyramid(image)
+    assert [level.shape[1:3].as_list() for level in levels] == [
+        [50, 37], [25, 18], [12, 9], [6, 4], [3, 2], [1, 1],
+    ]  # fmt: skip
+    np.testing.assert_allclose(nnst.from_pyramid(levels), image, atol=1e-6)
+
+
+def test_features_are_compared_by_the_cosine_of_their_deviations():
+    rng = np.random.default_rng(0)
+    one, other = rng.normal(3, 1, (5, 4)), rng.normal(-2, 1, (7, 4))
+    deviations = [x - x.mean(axis=0) for x in (one, other)]
+    lengths = [np.linalg.norm(x, axis=1) for x in deviations]
+    np.testing.assert_allclose(
+        nnst.centered_similarities(tf.constant(one), tf.constant(other)),
+        deviations[0] @ deviations[1].T / np.outer(*lengths),
+        rtol=1e-6,
+    )
+    np.testing.assert_allclose(
+        np.diag(nnst.centered_similarities(tf.constant(one), tf.constant(one))), 1
+    )
+
+
+def test_nnst_takes_no_more_content_than_there_is(build_task):
+    with pytest.raises(task.BudgetError, match="upper limit"):
+        nnst.paint_nnst(build_task(size=160, content_factor=16.0))
