@@ -12,10 +12,10 @@ from tfnst.networks.weight_files import read_weights
 pytestmark = pytest.mark.slow
 
 
-def saved_weights(folder):
-    """VGG19's convolutions, in a file of NumPy's."""
-    arrays = random_arrays(kernel_shapes(layer_names("vgg19")), seed=3)
-    path = folder / "vgg19.npz"
+def saved_weights(folder, name="vgg19"):
+    """A backbone's convolutions, in a file of NumPy's."""
+    arrays = random_arrays(kernel_shapes(layer_names(name)), seed=3)
+    path = folder / f"{name}.npz"
     np.savez(
         path,
         **{
@@ -50,6 +50,15 @@ def test_weights_are_saved_for_keras(monkeypatch, capsys, tmp_path):
     kernel, bias = model.get_layer("block4_conv2").get_weights()
     np.testing.assert_array_equal(kernel, arrays["block4_conv2"][0])
     np.testing.assert_array_equal(bias, arrays["block4_conv2"][1])
+
+
+def test_only_vgg19s_weights_are_saved(monkeypatch, capsys, tmp_path):
+    path, _ = saved_weights(tmp_path, "vgg16")
+    monkeypatch.setenv("TFNST_WEIGHTS", str(path))
+    code, _, err = run_here(monkeypatch, capsys, tmp_path, "weights", "--save", "a.h5")
+    assert code == 2
+    assert "its layers are vgg16's" in err
+    assert not (tmp_path / "a.h5").exists()
 
 
 def test_what_is_wrong_is_one_line(monkeypatch, capsys, tmp_path):

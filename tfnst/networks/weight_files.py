@@ -45,13 +45,13 @@ def save_weights(
     *,
     name: str = "path",
 ) -> None:
-    """Writes the convolutions of a weight file as a Keras one, whole or not at all.
+    """Writes VGG19's convolutions as a Keras weight file, whole or not at all.
 
     The file is HDF5 in Keras' older layout, which `keras.Model.load_weights` reads into
     `keras.applications.VGG19(include_top=False)`, and tfnst as `weights`.
 
     Args:
-        weights: a file that `read_weights` reads.
+        weights: a file that `read_weights` reads, with all convolutions of VGG19.
         path: of the file to write, which ends in .h5 or .hdf5.
         name: what errors call the path.
 
@@ -61,7 +61,10 @@ def save_weights(
     """
     check_suffix(path, name, (".h5", ".hdf5"))
     write_file(path, None, name=name)
-    arrays = read_convolutions(os.fspath(weights), "`weights`")
+    source, label = os.fspath(weights), "`weights`"
+    arrays = read_convolutions(source, label)
+    shapes = kernel_shapes(layer_names("vgg19"))
+    check_arrays(arrays, shapes, name="vgg19", path=source, label=label)
     data = io.BytesIO()
     with h5py.File(data, "w") as file:
         file.attrs["layer_names"] = [layer.encode() for layer in arrays]
