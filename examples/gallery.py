@@ -133,7 +133,7 @@ def over_chequers(picture):
 
 
 EARLY = ("block1_conv1", "block2_conv1")
-LATE = ("block4_conv1", "block5_conv1")
+LATE = ("block3_conv1", "block4_conv1")
 
 STRIPS = {
     "style_strength": each(
@@ -144,7 +144,7 @@ STRIPS = {
         CAT, SWIRLS, *({"init_image": x} for x in ("content", "style", "noise"))
     ),
     "style_loss": each(
-        ROCKET, SWIRLS, *({"style_loss": x} for x in ("moments", "gram"))
+        ROCKET, SWIRLS, *({"style_loss": x} for x in ("neighbors", "moments", "gram"))
     ),
     "pooling": each(CAT, GLASS, *({"pooling": x} for x in ("max", "average"))),
     "content_layers": each(
@@ -160,7 +160,7 @@ STRIPS = {
     ),
     "optimizer": each(CAT, GLASS, *({"optimizer": x} for x in ("adam", "lbfgs"))),
     "total_variation_weight": each(
-        CAT, SWIRLS, *({"total_variation_weight": x} for x in (0, 40, 160))
+        CAT, SWIRLS, *({"total_variation_weight": x} for x in (0, 12, 100))
     ),
     "steps": each(CAT, GLASS, *({"steps": x} for x in (10, 25, 75))),
     "blends": styles(CAT, *(blend(*parts) for parts in ((3, 1), (1, 1), (1, 3)))),
