@@ -7,7 +7,7 @@ from tfnst.engines import loading
 from tfnst.engines.engine import Knobs
 from tfnst.export import graph_run
 from tfnst.losses.objective import Targets
-from tfnst.ops import pyramid, resizing
+from tfnst.ops import color_transfer, pyramid, resizing
 from tfnst.transfer import style_transfer
 
 pytestmark = pytest.mark.slow
@@ -211,12 +211,19 @@ def test_the_run_as_one_graph_equals_the_python_loop(optimizer):
     def paint(content, style):
         content = resizing.resize_image(content, *tf.unstack(scales[-1, 0]))
         style = resizing.resize_image(style, *tf.unstack(scales[-1, 1]))
+        knobs = Knobs.from_config(config)
+        content = color_transfer.carry_colors(
+            content,
+            color_transfer.color_moments(content),
+            color_transfer.color_moments(style),
+            knobs.style_share,
+        )
         return graph_run.paint(
             loop,
             content,
             pyramid.first_image("noise", content, style, scales, seed=5),
             scales[:, 0],
-            Knobs.from_config(config),
+            knobs,
             scale_steps=pyramid.scale_steps(scales, config.steps, 9),
             style_targets=lambda scale: loop.style_targets(style, scales[scale, 1]),
         )

@@ -7,7 +7,7 @@ import tfnst
 from tests.helpers import TINY, assert_grey, grey, picture
 from tfnst import config
 from tfnst.ops import color_transfer
-from tfnst.transfer import finishing
+from tfnst.transfer import colors
 
 pytestmark = pytest.mark.slow
 
@@ -49,7 +49,7 @@ def test_pictures_of_a_batch_keep_their_own_colours(mode):
 
 
 def test_pictures_on_the_way_have_the_colours_too(monkeypatch):
-    monkeypatch.setattr(finishing, "_PIXELS_AT_A_TIME", 500)  # some rows at a time
+    monkeypatch.setattr(colors, "_PIXELS_AT_A_TIME", 500)  # some rows at a time
     seen = []
 
     def watch(progress):
@@ -69,7 +69,7 @@ def test_pictures_on_the_way_have_the_colours_too(monkeypatch):
 
 def test_colours_are_restored_by_rows_as_at_once(monkeypatch):
     one = tfnst.stylize(CONTENT, STYLE, config=TINY, preserve_color="luminance")
-    monkeypatch.setattr(finishing, "_PIXELS_AT_A_TIME", 500)
+    monkeypatch.setattr(colors, "_PIXELS_AT_A_TIME", 500)
     other = tfnst.stylize(CONTENT, STYLE, config=TINY, preserve_color="luminance")
     np.testing.assert_allclose(one.array, other.array, atol=1e-6)
 

@@ -64,7 +64,8 @@ def test_each_half_gets_its_own_style():
         loop, _ = loading.load_engine(TINY)
         sums = [
             loop.objective.measure_style(
-                loop.feature_extractor(picture[None, :, columns])
+                loop.feature_extractor(picture[None, :, columns]),
+                dict.fromkeys(TINY.style_layers),
             )
             for picture in (one, other)
         ]
