@@ -128,7 +128,9 @@ def scipy_search(loss, start, bounds):
         ),
         options={"maxcor": 10, "gtol": TOLERANCE / 10, "ftol": 0},
     )
-    return result.x, 1 + next(i for i, size in enumerate(sizes) if size <= TOLERANCE)
+    # On some processors rounding stops it just before the tolerance.
+    reached = (i + 1 for i, size in enumerate(sizes) if size <= TOLERANCE)
+    return result.x, next(reached, len(sizes))
 
 
 @pytest.mark.parametrize("name", PROBLEMS)
