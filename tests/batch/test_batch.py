@@ -287,6 +287,48 @@ def test_the_command_reports_and_says_by_its_code_what_failed(files):
     assert "`styles` must hold one picture or more" in done.stderr
 
 
+def test_nothing_that_is_read_is_written_over(files):
+    (files / "photos").mkdir()
+    (files / "photo0.png").rename(files / "photos" / "photo0.png")
+    for arguments, expected in (
+        (
+            ("photos", "-o", "photos"),
+            "`output` must be a folder other than that of the contents. "
+            "Received: 'photos'",
+        ),
+        (
+            ("photo2.png", "-o", "out", "--report", "photo2.png"),
+            "`report` must be a file other than `contents`. Received: 'photo2.png'",
+        ),
+        (
+            ("photo2.png", "-o", "out", "--report", "out/photo2_style0.png"),
+            "`report` must be a file other than `output`. "
+            "Received: 'out/photo2_style0.png'",
+        ),
+        (
+            ("photo2.png", "-o", "out", "--report", "photo1.png"),
+            "`report` must be a new file or a report of tfnst. "
+            "Received: 'photo1.png', which is something else",
+        ),
+    ):
+        before = {p: p.read_bytes() for p in files.glob("**/*.*")}
+        done = command(files, *arguments, "-s", "style0.png")
+        assert (done.returncode, done.stdout) == (2, "")
+        assert done.stderr == f"tfnst: error: {expected}\n"
+        assert {p: p.read_bytes() for p in files.glob("**/*.*")} == before
+    # Painted pictures among the contents, as a shell lists them.
+    tfnst.stylize_batch(
+        [files / "photo2.png"], [files / "style0.png"], files / "photos"
+    )
+    painted = files / "photos" / "photo2_style0.png"
+    painted.rename(files / "photos" / "a_style0.png")
+    contents = [files / "photos" / name for name in ("a.png", "a_style0.png")]
+    with pytest.raises(
+        ValueError, match="`output` must be a file other than `contents"
+    ):
+        tfnst.stylize_batch(contents, [files / "style0.png"], files / "photos")
+
+
 def test_a_batch_that_was_killed_is_taken_up_where_it_was(tmp_path):
     for i in range(24):
         tfnst.save_image(picture(40, 52, seed=i), tmp_path / f"c{i:02}.png")

@@ -102,6 +102,24 @@ def test_a_checkpoint_of_another_run_is_refused(tmp_path):
         )
 
 
+def test_a_checkpoint_replaces_nothing_else(tmp_path):
+    photo, other = tmp_path / "photo.png", tmp_path / "diary"
+    tfnst.save_image(CONTENT, photo)
+    other.write_text("dear diary")
+    before = photo.read_bytes()
+    for settings in ({}, {"init_image": photo}):
+        content = STYLE if settings else photo
+        with pytest.raises(ValueError, match="`checkpoint` must be a file other than"):
+            tfnst.stylize(content, STYLE, config=TINY, checkpoint=photo, **settings)
+    with pytest.raises(ValueError, match="`checkpoint` must be a new file or a check"):
+        tfnst.stylize(CONTENT, STYLE, config=TINY, checkpoint=other)
+    assert (photo.read_bytes(), other.read_text()) == (before, "dear diary")
+    other.write_text("")
+    tfnst.stylize(CONTENT, STYLE, config=TINY, checkpoint=other)
+    tfnst.stylize(CONTENT, STYLE, config=TINY, checkpoint=other)
+    assert load_checkpoint(other).losses.shape == (1, 12)
+
+
 @pytest.mark.parametrize("data", [b"", b"no archive", b"PK\5\6" + bytes(18)])
 def test_what_is_no_checkpoint_is_refused(tmp_path, data):
     path = tmp_path / "x"

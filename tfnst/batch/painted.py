@@ -28,7 +28,7 @@ def is_painted(item: BatchItem, config: StyleTransferConfig) -> bool:
         ValueError: for a file that tfnst has not painted, and that would be lost.
         OSError: when a file can't be read.
     """
-    if item.output is None or not storage.exists(item.output):
+    if item.output is None or not storage.is_file(item.output):
         return False
     manifest = read_manifest(storage.read_file(item.output, name="output"))
     if manifest is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pathlib
 from collections.abc import Iterable
@@ -13,6 +14,8 @@ from tfnst.batch.sources import show_source
 from tfnst.checks import argument_error, check_choice
 from tfnst.images.formats import SUFFIXES
 from tfnst.images.save_options import SaveOptions
+from tfnst.images.style_images import style_images, style_paths
+from tfnst.paths import NamedPath, check_outputs, named_paths
 
 
 def plan_items(
@@ -36,7 +39,8 @@ def plan_items(
 
     Raises:
         ValueError: for an empty list, pairs of lists of different lengths, a bad
-            suffix, or two pictures with the same name.
+            suffix, two pictures with the same name, or one that would replace another
+            that is painted.
     """
     contents, styles = list(contents), list(styles)
     for name, pictures in (("contents", contents), ("styles", styles)):
@@ -70,7 +74,21 @@ def plan_items(
                 )
             planned[stem] = item
         items.append(BatchItem(contents[i], styles[j], path))
+    check_outputs(
+        [
+            *named_paths(*(("contents", content) for content in contents)),
+            *(path for style in styles for path in _style_paths(style)),
+        ],
+        named_paths(*(("output", item.output) for item in items)),
+    )
     return items
+
+
+def _style_paths(style_image: Any) -> list[NamedPath]:
+    """The files of a style; an empty blend, which will fail, has none."""
+    with contextlib.suppress(ValueError):
+        return style_paths(style_images(style_image))
+    return []
 
 
 def _file_stem(source: Any, number: int) -> str:

@@ -16,6 +16,8 @@ from tfnst.images.formats import SUFFIXES
 
 def find_pictures(
     paths: Iterable[str | os.PathLike[str]],
+    *,
+    apart_from: str | os.PathLike[str] | None = None,
 ) -> list[str | os.PathLike[str]]:
     """Replaces each folder among the paths with the pictures in it.
 
@@ -23,9 +25,11 @@ def find_pictures(
         paths: paths or URLs of files, which are kept as they are, and of folders. A
             folder's pictures are the files with the suffix of a picture, sorted by
             name; hidden files and folders within it are left out.
+        apart_from: the folder of the painted pictures, which may not be among them:
+            the next batch would paint what this one has painted.
 
     Raises:
-        ValueError: for a folder without pictures.
+        ValueError: for a folder without pictures, and for that of the painted ones.
         OSError: when a folder can't be read.
     """
     found: list[str | os.PathLike[str]] = []
@@ -34,6 +38,10 @@ def find_pictures(
         if files is None:
             found.append(path)
             continue
+        if apart_from is not None and storage.is_same_folder(path, apart_from):
+            raise argument_error(
+                "output", "a folder other than that of the contents", repr(str(path))
+            )
         pictures = [file for file in files if _is_picture(storage.file_name(file))]
         if not pictures:
             raise argument_error(

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import os
+import pathlib
+import re
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 import click
@@ -15,6 +19,7 @@ from tfnst.cli.options import (
     grouped,
     output_option,
 )
+from tfnst.paths import NamedPath, check_outputs, named_paths
 
 if TYPE_CHECKING:
     from tfnst.images.save_options import SaveOptions
@@ -42,6 +47,49 @@ class Outputs:
         from tfnst.visualization.film import Film
 
         return Film(size=self.timelapse_size)
+
+    def path_of_step(self, step: int, steps: int) -> pathlib.Path:
+        """OUTPUT-STEP.suffix, with leading zeros so that names sort by step."""
+        output = pathlib.Path(self.output)
+        return output.with_name(
+            f"{output.stem}-{step:0{len(str(steps))}}{output.suffix}"
+        )
+
+    def check_paths(
+        self, inputs: Iterable[NamedPath], checkpoint: str | None = None
+    ) -> None:
+        """Checks that no file is written over that is read, and none written twice.
+
+        Args:
+            inputs: the files that the command reads.
+            checkpoint: another file that it writes.
+
+        Raises:
+            ValueError: as `tfnst.paths.check_outputs`.
+        """
+        named = named_paths(
+            ("output", self.output),
+            ("sheet", self.sheet),
+            ("timelapse", self.timelapse),
+            ("plot", self.plot),
+            ("checkpoint", checkpoint),
+        )
+        others = {os.path.basename(path) for _, path in named}
+        check_outputs(inputs, [*named, *self._pictures_on_the_way(others)])
+
+    def _pictures_on_the_way(self, others: set[str]) -> Iterator[NamedPath]:
+        """Those that `--save-every` may write and that are there, or among others."""
+        if self.save_every is None:
+            return
+        output = pathlib.Path(self.output)
+        name = re.compile(
+            rf"{re.escape(output.stem)}-(\d+){re.escape(output.suffix)}", re.IGNORECASE
+        )
+        there = os.listdir(output.parent) if output.parent.is_dir() else []
+        for step in {m[1] for m in map(name.fullmatch, {*there, *others}) if m}:
+            if int(step) % self.save_every == 0:
+                path = output.with_name(f"{output.stem}-{step}{output.suffix}")
+                yield "save_every", path
 
     def check_pictures(self, *, bits: int) -> None:
         """Checks that the picture and the sheet can be written; loads no TensorFlow.

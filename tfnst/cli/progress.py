@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import pathlib
 import shutil
 import signal
 import sys
@@ -173,18 +172,10 @@ class RunProgress:
             self._outputs.film(progress)
         self._bar.update(progress)
         if self._outputs.save_every and progress.step % self._outputs.save_every == 0:
-            path = self._path_of_step(progress)
+            path = self._outputs.path_of_step(progress.step, progress.steps)
             progress.write(path, self._saving, name="output")
         if self._signals.stopping:
             progress.stop()
-
-    def _path_of_step(self, progress: TransferProgress) -> pathlib.Path:
-        """OUTPUT-STEP.suffix, with leading zeros so that names sort by step."""
-        output = pathlib.Path(self._outputs.output)
-        digits = len(str(progress.steps))
-        return output.with_name(
-            f"{output.stem}-{progress.step:0{digits}}{output.suffix}"
-        )
 
 
 class BatchBars:

@@ -23,6 +23,7 @@ from tfnst.cli.repeating import PaintedPicture
 from tfnst.cli.styles import style_arguments
 from tfnst.cli.terminal import EXIT_INTERRUPTED, quiet_start, say
 from tfnst.config import StyleTransferConfig
+from tfnst.paths import named_paths
 
 if TYPE_CHECKING:
     from tfnst.images.save_options import SaveOptions
@@ -91,6 +92,17 @@ def stylize(
     repeated = None if painted is None else PaintedPicture.read(painted)
     others = DEFAULTS if repeated is None else repeated.config(options["init_image"])
     config, init_image = read_settings(options, others)
+    from tfnst.images.style_images import style_paths
+
+    inputs = [
+        *named_paths(("content_image", content), ("from", painted)),
+        *named_paths(("init_image", init_image), ("config", options["config"])),
+        *named_paths(("weights", config.weights)),
+        *style_paths(style),
+    ]
+    outputs.check_paths(inputs, checkpoints.checkpoint)
+    # A run may keep its checkpoints where it was resumed from.
+    outputs.check_paths(named_paths(("resume", checkpoints.resume)))
     outputs.check_pictures(bits=saving.bits)
     with quiet_start():
         from tfnst.cli.progress import paint

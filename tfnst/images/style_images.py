@@ -9,6 +9,7 @@ from typing import Any
 from tfnst.checks import argument_error
 from tfnst.images.manifest import describe_source
 from tfnst.limits import MAX_SCALE, MIN_SCALE
+from tfnst.paths import NamedPath, named_paths
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -68,6 +69,21 @@ def style_images(style_image: Any) -> list[StyleImage]:
     return [
         each if isinstance(each, StyleImage) else StyleImage(image=each)
         for each in given
+    ]
+
+
+def style_paths(parts: list[StyleImage]) -> list[NamedPath]:
+    """The files of a style and its masks, each with the name that errors call it.
+
+    Args:
+        parts: from `style_images`.
+    """
+    return [
+        path
+        for part in parts
+        for path in named_paths(
+            ("style_image", part.image), ("mask", part.mask), ("region", part.region)
+        )
     ]
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from tfnst.checks import argument_error
 from tfnst.config import StyleTransferConfig
 from tfnst.files import os_error, show_path, write_file
 from tfnst.images.manifest import without_names
@@ -66,7 +67,8 @@ class CheckpointKeeper:
         seconds: least time between two checkpoints.
 
     Raises:
-        ValueError: if `seconds` isn't a number, 0 or more.
+        ValueError: if `seconds` isn't a number, 0 or more, or the file holds something
+            else.
         OSError: if the file could not be written.
     """
 
@@ -77,6 +79,12 @@ class CheckpointKeeper:
                 f"Received: {seconds!r}"
             )
         write_file(path, None, name="checkpoint")
+        if not _may_be_replaced(path):
+            raise argument_error(
+                "checkpoint",
+                "a new file or a checkpoint of tfnst",
+                f"{show_path(path)}, which is something else",
+            )
         self._path = path
         self._seconds = seconds
         self._last = time.monotonic()
@@ -89,6 +97,20 @@ class CheckpointKeeper:
         """Writes a checkpoint."""
         save_checkpoint(checkpoint, self._path)
         self._last = time.monotonic()
+
+
+def _may_be_replaced(path: str | os.PathLike[str]) -> bool:
+    """Whether nothing would be lost with the file: there is none, or a checkpoint.
+
+    No suffix says what a file is that was named by mistake.
+    """
+    if not os.path.isfile(path) or not os.path.getsize(path):
+        return True
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return _HEADER in archive.namelist()
+    except (OSError, ValueError, zipfile.BadZipFile):
+        return False
 
 
 def save_checkpoint(checkpoint: Checkpoint, path: str | os.PathLike[str]) -> None:

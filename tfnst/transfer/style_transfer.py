@@ -13,10 +13,11 @@ from tfnst.checks import check_integer
 from tfnst.config import INIT_IMAGES, StyleTransferConfig, build_config
 from tfnst.images import reading
 from tfnst.images.manifest import describe_source
-from tfnst.images.style_images import describe_style, style_images
+from tfnst.images.style_images import describe_style, style_images, style_paths
 from tfnst.limits import MIN_SIDE
 from tfnst.ops.pyramid import Level
 from tfnst.ops.resizing import resize_image
+from tfnst.paths import check_outputs, named_paths
 from tfnst.transfer.checkpoint import CheckpointKeeper, load_checkpoint
 from tfnst.transfer.progress import Callback, as_one_callback
 from tfnst.transfer.results import TransferResult
@@ -69,7 +70,8 @@ def stylize(
         callback_steps: also call back after each multiple of this number of steps; 1
             or more.
         checkpoint: file in which to keep the state of the run, so that it can be
-            resumed if it is interrupted. It takes about 50 bytes a pixel with Adam.
+            resumed if it is interrupted. It takes about 50 bytes a pixel with Adam. A
+            file that is there must be a checkpoint, which is replaced.
         checkpoint_seconds: least time between two checkpoints; 0 for one after each
             group of steps. Default 60.
         resume: a checkpoint of the same pictures to continue from. It brings its own
@@ -139,6 +141,7 @@ class StyleTransfer:
     ) -> None:
         self.config = build_config(config, preset, settings)
         self._style = load_style(style_image, self.config)
+        self._style_paths = style_paths(style_images(style_image))
 
     def stylize(
         self,
@@ -180,6 +183,10 @@ class StyleTransfer:
         jobs = [load_job(content_image, self._style, config)]
         keeper = None
         if checkpoint is not None:
+            inputs = named_paths(
+                ("content_image", content_image), ("init_image", init_image)
+            )
+            check_outputs([*inputs, *self._style_paths], [("checkpoint", checkpoint)])
             keeper = CheckpointKeeper(checkpoint, checkpoint_seconds)
         run = Run(config, jobs, given, callback, callback_steps, keeper, there)
         # What isn't held here can be freed while the run goes on.
