@@ -7,6 +7,7 @@ import errno
 import os
 import secrets
 import stat
+import warnings
 from typing import Any
 
 from tfnst.checks import argument_error
@@ -158,6 +159,17 @@ def _find_target(path: str | os.PathLike[str], name: str) -> str:
     except OSError as error:
         raise os_error(error, name, "a file that can be written", shown) from error
     return target
+
+
+def warn_unwritten(what: str, error: BaseException) -> None:
+    """Warns that something beside the painted picture could not be written.
+
+    Args:
+        what: it is, in words.
+        error: that it failed with.
+    """
+    reason = " ".join(str(error).split()) or type(error).__name__
+    warnings.warn(f"{what} was not written: {reason}", UnwrittenWarning, stacklevel=3)
 
 
 def is_machine_error(error: BaseException) -> bool:

@@ -318,7 +318,7 @@ def test_nothing_that_is_read_is_written_over(files):
         assert {p: p.read_bytes() for p in files.glob("**/*.*")} == before
     # Painted pictures among the contents, as a shell lists them.
     tfnst.stylize_batch(
-        [files / "photo2.png"], [files / "style0.png"], files / "photos"
+        [files / "photo2.png"], [files / "style0.png"], files / "photos", config=TINY
     )
     painted = files / "photos" / "photo2_style0.png"
     painted.rename(files / "photos" / "a_style0.png")

@@ -1,6 +1,7 @@
 """A run that was killed goes on as if nothing had happened."""
 
 import random
+import shutil
 import signal
 import time
 
@@ -12,6 +13,7 @@ from tests import processes
 from tests.cli.helpers import TINY_OPTIONS, tfnst_command
 from tests.helpers import TINY, picture
 from tfnst.engines import plans
+from tfnst.files import UnwrittenWarning
 from tfnst.transfer.checkpoint import load_checkpoint
 
 pytestmark = pytest.mark.slow
@@ -100,6 +102,23 @@ def test_a_checkpoint_of_another_run_is_refused(tmp_path):
         tfnst.stylize(
             CONTENT, STYLE, config=TINY, checkpoint=path, checkpoint_seconds=-1
         )
+
+
+def test_a_checkpoint_that_cannot_be_written_does_not_cost_the_picture(tmp_path):
+    folder = tmp_path / "folder"
+    folder.mkdir()
+
+    def take_away(progress):
+        if progress.step == 3:
+            shutil.rmtree(folder)
+
+    with pytest.warns(UnwrittenWarning, match="the checkpoint was not written: `check"):
+        result = tfnst.stylize(
+            CONTENT, STYLE, config=TINY, callback=take_away, callback_steps=1,
+            checkpoint=folder / "x", checkpoint_seconds=0,
+        )  # fmt: skip
+    whole = tfnst.stylize(CONTENT, STYLE, config=TINY)
+    np.testing.assert_array_equal(result.array, whole.array)
 
 
 def test_a_checkpoint_replaces_nothing_else(tmp_path):

@@ -20,7 +20,13 @@ from tfnst.cli.options import (
     read_config,
     saving_options,
 )
-from tfnst.cli.terminal import EXIT_FAILED, EXIT_INTERRUPTED, quiet_start, say
+from tfnst.cli.terminal import (
+    EXIT_FAILED,
+    EXIT_INTERRUPTED,
+    extra_file,
+    quiet_start,
+    say,
+)
 from tfnst.config import StyleTransferConfig
 from tfnst.paths import check_outputs, named_paths
 
@@ -249,7 +255,7 @@ def _reported(items: Sequence[BatchItem], report: str | pathlib.Path) -> Iterato
     try:
         yield
     finally:
-        with storage.LocalCopy(report) as path:
+        with extra_file("the report"), storage.LocalCopy(report) as path:
             write_report(items, path)
 
 

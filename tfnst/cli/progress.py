@@ -14,7 +14,7 @@ from tqdm import tqdm
 
 from tfnst.batch.painter import BatchProgress
 from tfnst.cli.outputs import Outputs
-from tfnst.cli.terminal import EXIT_FAILED, fail, one_line, say
+from tfnst.cli.terminal import EXIT_FAILED, extra_file, fail, one_line, say
 from tfnst.images.save_options import SaveOptions
 from tfnst.images.style_images import StyleImage
 from tfnst.transfer.progress import TransferProgress
@@ -169,11 +169,13 @@ class RunProgress:
         """Callback of the run."""
         self._signals.begun = True
         if self._outputs.film is not None:
-            self._outputs.film(progress)
+            with extra_file("a frame of the film"):
+                self._outputs.film(progress)
         self._bar.update(progress)
         if self._outputs.save_every and progress.step % self._outputs.save_every == 0:
             path = self._outputs.path_of_step(progress.step, progress.steps)
-            progress.write(path, self._saving, name="output")
+            with extra_file("a picture on the way"):
+                progress.write(path, self._saving, name="save_every")
         if self._signals.stopping:
             progress.stop()
 

@@ -103,7 +103,7 @@ def stylize(
     outputs.check_paths(inputs, checkpoints.checkpoint)
     # A run may keep its checkpoints where it was resumed from.
     outputs.check_paths(named_paths(("resume", checkpoints.resume)))
-    outputs.check_pictures(bits=saving.bits)
+    outputs.check_pictures(bits=saving.bits, size=config.size)
     with quiet_start():
         from tfnst.cli.progress import paint
         from tfnst.transfer.checkpoint import load_checkpoint

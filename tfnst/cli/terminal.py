@@ -6,9 +6,11 @@ import contextlib
 import os
 import sys
 from collections.abc import Iterator
-from typing import NoReturn
+from typing import NoReturn, TextIO
 
 from tqdm import tqdm
+
+from tfnst.files import UnwrittenWarning, warn_unwritten
 
 EXIT_FAILED = 1
 EXIT_BAD_INPUT = 2
@@ -40,9 +42,44 @@ def quiet_start() -> Iterator[None]:
 
 def say(line: str) -> None:
     """Prints a line to standard error, above any bar."""
-    with contextlib.suppress(BrokenPipeError):
+    with contextlib.suppress(OSError):  # Nobody listens any more.
         # A plain print would tear a bar apart.
         tqdm.write(f"tfnst: {line}", file=sys.stderr)
+
+
+class Warnings:
+    """Shows warnings as lines, and remembers whether a file could not be written."""
+
+    def __init__(self) -> None:
+        self.unwritten = False
+
+    def show(
+        self,
+        message: Warning | str,
+        category: type[Warning],
+        filename: str,
+        lineno: int,
+        file: TextIO | None = None,
+        line: str | None = None,
+    ) -> None:
+        """Takes the place of `warnings.showwarning`."""
+        self.unwritten |= issubclass(category, UnwrittenWarning)
+        say(f"warning: {message}")
+
+
+@contextlib.contextmanager
+def extra_file(what: str) -> Iterator[None]:
+    """Turns any failure to write a file beside the painted picture into a warning.
+
+    The command goes on, and ends with EXIT_FAILED.
+
+    Args:
+        what: the file is, in words.
+    """
+    try:
+        yield
+    except Exception as error:  # Whatever it is, it must not cost the painting.
+        warn_unwritten(what, error)
 
 
 def fail(line: str, code: int) -> NoReturn:

@@ -14,7 +14,7 @@ import numpy as np
 
 from tfnst.checks import argument_error
 from tfnst.config import StyleTransferConfig
-from tfnst.files import os_error, show_path, write_file
+from tfnst.files import os_error, show_path, warn_unwritten, write_file
 from tfnst.images.manifest import without_names
 from tfnst.networks.backbones import Backbone
 from tfnst.version import __version__
@@ -94,8 +94,14 @@ class CheckpointKeeper:
         return last or time.monotonic() - self._last >= self._seconds
 
     def keep(self, checkpoint: Checkpoint) -> None:
-        """Writes a checkpoint."""
-        save_checkpoint(checkpoint, self._path)
+        """Writes a checkpoint; where it can't, it warns, and an older one stays.
+
+        The painting goes on: it may well be saved elsewhere.
+        """
+        try:
+            save_checkpoint(checkpoint, self._path)
+        except (OSError, MemoryError) as error:
+            warn_unwritten("the checkpoint", error)
         self._last = time.monotonic()
 
 
