@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from tfnst.losses.distance import relative_distance
 from tfnst.losses.gram_matrices import gram_of_sums
-from tfnst.losses.sums import ActivationSums, activation_sums
+from tfnst.losses.sums import ActivationSums, activation_sums, divisor, or_target
 
 # A covariance counts for at least this share of its Gram matrix's energy.
 _MIN_COVARIANCE = 0.01
@@ -47,7 +47,7 @@ def moments(activations: tf.Tensor) -> Moments:
 
 def moments_of_sums(sums: ActivationSums) -> Moments:
     """The moments of an activation, from its sums."""
-    mean = sums.activations / tf.reshape(sums.count, [-1, 1])
+    mean = sums.activations / tf.reshape(divisor(sums), [-1, 1])
     gram = gram_of_sums(sums)
     return Moments(mean, gram - _outer(mean))
 
@@ -149,7 +149,10 @@ class MomentsStatistic:
         *,
         layer_weights: Sequence[float],
     ) -> tf.Tensor:
-        values = [moments_of_sums(each) for each in measured]
+        values = [
+            or_target(each, moments_of_sums(each), target)
+            for each, target in zip(measured, targets, strict=True)
+        ]
         return moments_loss(values, targets, layer_weights=layer_weights)
 
     def blend(self, targets: Moments, shares: tf.Tensor) -> Moments:

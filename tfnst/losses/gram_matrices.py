@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import tensorflow as tf
 
 from tfnst.losses.distance import relative_distance
-from tfnst.losses.sums import ActivationSums, activation_sums
+from tfnst.losses.sums import ActivationSums, activation_sums, divisor, or_target
 
 
 def gram_matrix(activations: tf.Tensor) -> tf.Tensor:
@@ -36,7 +36,7 @@ def gram_matrix(activations: tf.Tensor) -> tf.Tensor:
 
 def gram_of_sums(sums: ActivationSums) -> tf.Tensor:
     """The Gram matrix [N, C, C] of an activation, from its sums."""
-    return sums.products / tf.reshape(sums.count, [-1, 1, 1])
+    return sums.products / tf.reshape(divisor(sums), [-1, 1, 1])
 
 
 def blend_gram_matrices(gram_matrices: tf.Tensor, shares: tf.Tensor) -> tf.Tensor:
@@ -105,7 +105,10 @@ class GramStatistic:
         *,
         layer_weights: Sequence[float],
     ) -> tf.Tensor:
-        values = [gram_of_sums(each) for each in measured]
+        values = [
+            or_target(each, gram_of_sums(each), target)
+            for each, target in zip(measured, targets, strict=True)
+        ]
         return style_loss(values, targets, layer_weights=layer_weights)
 
     def blend(self, targets: tf.Tensor, shares: tf.Tensor) -> tf.Tensor:
