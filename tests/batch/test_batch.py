@@ -13,6 +13,7 @@ from tests.cli.helpers import TINY_OPTIONS, new_tfnst_command, tfnst_command
 from tests.helpers import TINY, picture
 from tfnst.batch.sources import find_pictures, read_pairs
 from tfnst.engines import whole
+from tfnst.images import reading, writing
 from tfnst.images.manifest import read_manifest
 from tfnst.transfer import run
 
@@ -184,6 +185,53 @@ def test_memory_that_is_too_small_for_all_together_paints_fewer(monkeypatch):
     items = tfnst.stylize_batch(contents, STYLES[:1], config=TINY, batch_size=3)
     assert [item.status for item in items] == ["painted"] * 3
     assert sizes == [3, 1, 2, 1, 1]
+
+
+def test_a_picture_that_is_too_large_to_load_stops_no_other(monkeypatch):
+    real = reading.read_picture
+
+    def read_picture(source, **options):
+        if source is CONTENTS[1]:
+            raise MemoryError
+        return real(source, **options)
+
+    monkeypatch.setattr(reading, "read_picture", read_picture)
+    items = tfnst.stylize_batch(CONTENTS, STYLES[:1], config=TINY)
+    assert [item.status for item in items] == ["painted", "failed", "painted"]
+    assert items[1].error == "out of memory"
+
+
+def test_open_files_are_painted_in_every_style(files):
+    with (
+        open(files / "photo0.png", "rb") as content,
+        open(files / "style0.png", "rb") as style,
+        open(files / "photo2.png", "rb") as mask,
+    ):
+        part = tfnst.StyleImage(image=style, mask=mask)
+        styles = [part, files / "style1.png", [part, files / "style1.png"]]
+        items = tfnst.stylize_batch([content, CONTENTS[2]], styles, config=TINY)
+    assert [item.status for item in items] == ["painted"] * 6
+    part = tfnst.StyleImage(image=files / "style0.png", mask=files / "photo2.png")
+    for item, wanted in (
+        (items[0], part),
+        (items[2], files / "style1.png"),
+        (items[5], [part, files / "style1.png"]),
+    ):
+        content = CONTENTS[2] if item is items[5] else files / "photo0.png"
+        close(item.result.array, tfnst.stylize(content, wanted, config=TINY).array)
+
+
+def test_a_picture_that_its_format_cannot_hold_stops_no_other(tmp_path, monkeypatch):
+    real = writing.write_picture
+
+    def write_picture(array, path, *rest, **options):
+        if path.name == "0002_0001.png":
+            raise ValueError("`output` must be in a format that holds it")
+        real(array, path, *rest, **options)
+
+    monkeypatch.setattr(writing, "write_picture", write_picture)
+    items = tfnst.stylize_batch(CONTENTS, STYLES[:1], tmp_path, config=TINY)
+    assert [item.status for item in items] == ["painted", "failed", "painted"]
 
 
 def test_a_callback_sees_every_picture_and_can_stop(files):

@@ -108,6 +108,13 @@ def test_average_is_the_bias_corrected_moving_average():
         )
 
 
+def test_momentum_close_to_one_averages_all_iterates():
+    config = TINY.replace(ema_momentum=0.99999999)
+    seen = [run(config, steps)[0].numpy() for steps in (1, 2, 3)]
+    _, state, _ = run(config, 3)
+    np.testing.assert_allclose(state.average, np.mean(seen, axis=0), atol=1e-6)
+
+
 def test_no_momentum_means_the_last_iterate():
     image, state, _ = run(TINY.replace(ema_momentum=0), 3)
     np.testing.assert_allclose(state.average, image, atol=1e-7)

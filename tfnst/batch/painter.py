@@ -28,6 +28,8 @@ _PICTURES_PER_ACCELERATOR = 4
 _WAITING_BATCHES = 4
 # Styles that are kept in memory.
 _STYLES = 4
+# What may be wrong with a single picture of a batch.
+_ITS_FAULT = (ValueError, OSError, MemoryError)
 # Errors that would stop every other picture of the batch too.
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 
@@ -109,7 +111,7 @@ class BatchPainter:
             if is_painted(item, self._config):
                 item.status = SKIPPED
                 return None
-        except (ValueError, OSError) as error:
+        except _ITS_FAULT as error:
             mark_failed(item, error)
             return None
         # Not in a try: without a network no picture can be painted, so an error here
@@ -123,7 +125,7 @@ class BatchPainter:
                 self._config,
                 file_name=storage.url_file_name(item.content_image),
             )
-        except (ValueError, OSError) as error:
+        except _ITS_FAULT as error:
             mark_failed(item, error)
         return None
 
@@ -215,8 +217,8 @@ def _keep(item: BatchItem, result: TransferResult, saving: SaveOptions) -> None:
         try:
             with storage.LocalCopy(item.output) as path:
                 result.write(path, saving, name="output")
-        except OSError as error:
-            if error.errno in _FULL:
+        except _ITS_FAULT as error:
+            if isinstance(error, OSError) and error.errno in _FULL:
                 raise
             mark_failed(item, error)
             return

@@ -10,7 +10,7 @@ from typing import Any
 
 from tfnst.batch import storage
 from tfnst.batch.items import BatchItem
-from tfnst.batch.sources import show_source
+from tfnst.batch.sources import OpenFiles, show_source
 from tfnst.checks import argument_error, check_choice
 from tfnst.images.formats import SUFFIXES
 from tfnst.images.save_options import SaveOptions
@@ -42,7 +42,8 @@ def plan_items(
             suffix, two pictures with the same name, or one that would replace another
             that is painted.
     """
-    contents, styles = list(contents), list(styles)
+    files = OpenFiles()
+    contents, styles = ([files.hold(s) for s in each] for each in (contents, styles))
     for name, pictures in (("contents", contents), ("styles", styles)):
         if not pictures:
             raise ValueError(f"`{name}` must hold one picture or more. Received: none")

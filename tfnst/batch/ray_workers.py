@@ -225,7 +225,7 @@ class _Worker:
         item = BatchItem(row["content_image"], row["style_image"], row["output"])
         try:
             self._painter.paint([item])
-        except (ValueError, OSError) as error:
+        except (ValueError, OSError, MemoryError) as error:
             mark_failed(item, error)
         return {
             "index": row["index"],

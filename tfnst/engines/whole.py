@@ -24,6 +24,7 @@ from tfnst.engines.enlarging import enlarge
 from tfnst.losses import terms
 from tfnst.losses.objective import Objective, Targets
 from tfnst.ops.resizing import resize_image
+from tfnst.optimizers.adam import bias_correction
 from tfnst.optimizers.optimizer import Optimizer
 
 
@@ -259,7 +260,7 @@ class WholeEngine:
         iterate = self.optimizer.iterate(updated, memory)
         count = state.step + 1
         momentum = self.ema_momentum
-        share = (1 - momentum) / (1 - momentum ** tf.cast(count, tf.float32))
+        share = (1 - momentum) / bias_correction(momentum, count, tf.float32)
         average = state.average + share * (iterate - state.average)
 
         # A loss that isn't finite shows by itself; a picture that isn't would show

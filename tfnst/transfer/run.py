@@ -21,6 +21,7 @@ from tfnst.engines.engine import (
     flatten_state,
 )
 from tfnst.engines.loading import ScaleEngines
+from tfnst.engines.memory import memory_errors
 from tfnst.images.metadata import PictureInfo
 from tfnst.losses.objective import Targets
 from tfnst.ops.masks import Division, resize_mask
@@ -134,15 +135,8 @@ class Run:
         Raises:
             NonFiniteLossError, ValueError, MemoryError: as `tfnst.stylize`.
         """
-        try:
-            with placement(self._config.device):
-                return self._paint()
-        except tf.errors.ResourceExhaustedError as error:
-            raise MemoryError(
-                "`size` is too large for this machine's memory; choose a smaller one, "
-                "or set `max_memory` to paint in tiles. "
-                f"Received: {self._config.size}"
-            ) from error
+        with memory_errors(self._config.size), placement(self._config.device):
+            return self._paint()
 
     def _divide(self) -> Division | None:
         """Which styles go where; None if all of them go everywhere."""

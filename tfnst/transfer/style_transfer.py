@@ -11,6 +11,7 @@ import numpy as np
 
 from tfnst.checks import check_integer
 from tfnst.config import INIT_IMAGES, StyleTransferConfig, build_config
+from tfnst.engines.memory import memory_errors
 from tfnst.images import reading
 from tfnst.images.manifest import describe_source
 from tfnst.images.style_images import describe_style, style_images, style_paths
@@ -210,7 +211,8 @@ def load_style(
         reading.read_picture(part.image, name="style_image")[0] for part in parts
     ]
     sources = [describe_source(part.image, file_name=file_name) for part in parts]
-    return Style(parts, pictures, describe_style(parts, sources), config)
+    with memory_errors(config.size):
+        return Style(parts, pictures, describe_style(parts, sources), config)
 
 
 def load_job(
@@ -230,7 +232,8 @@ def load_job(
     """
     content, info = reading.read_picture(content_image, name="content_image")
     levels = _levels(content, style, config)
-    content = resize_image(content, *levels[-1].sides)
+    with memory_errors(config.size):
+        content = resize_image(content, *levels[-1].sides)
     source = describe_source(content_image, file_name=file_name)
     return Job(content, style, levels, source, info)
 
