@@ -15,6 +15,7 @@ from tfnst.batch.sources import find_pictures, read_pairs
 from tfnst.engines import whole
 from tfnst.images import reading, writing
 from tfnst.images.manifest import read_manifest
+from tfnst.networks.vgg import kernel_shapes, layer_names, random_arrays
 from tfnst.transfer import run
 
 pytestmark = pytest.mark.slow
@@ -129,6 +130,34 @@ def test_what_is_there_is_painted_again_only_where_something_changed(files):
     assert statuses(steps=5) == ["skipped", "skipped", "painted", "painted"]
     (out / "photo0_style0.png").unlink()
     assert statuses(steps=5) == ["painted", "skipped", "skipped", "skipped"]
+
+
+def test_what_other_weights_have_painted_is_painted_again(files, monkeypatch):
+    config = TINY.replace(weights="imagenet")
+    kernels = kernel_shapes(layer_names("vgg19")[:5])
+    for seed in (0, 1):
+        arrays = random_arrays(kernels, seed)
+        np.savez(
+            files / f"{seed}.npz",
+            **{
+                f"{layer}__{part}": array
+                for layer, pair in arrays.items()
+                for part, array in zip(("kernel", "bias"), pair, strict=True)
+            },
+        )
+
+    def statuses(seed):
+        monkeypatch.setenv("TFNST_WEIGHTS", str(files / f"{seed}.npz"))
+        items = tfnst.stylize_batch(
+            paths(files, "photo", (0, 2)), paths(files, "style", (0,)), files / "out",
+            config=config,
+        )  # fmt: skip
+        return [item.status for item in items]
+
+    assert statuses(0) == ["painted"] * 2
+    assert statuses(0) == ["skipped"] * 2
+    assert statuses(1) == ["painted"] * 2
+    assert statuses(1) == ["skipped"] * 2
 
 
 def test_a_file_that_tfnst_has_not_painted_is_kept(files):

@@ -9,12 +9,13 @@ from typing import Any
 
 from tfnst.batch import storage
 from tfnst.batch.items import PAINTED, SKIPPED, BatchItem, count_done, mark_failed
-from tfnst.batch.painted import is_painted
+from tfnst.batch.painted import find_painted
 from tfnst.batch.progress import BatchCallback, BatchProgress
 from tfnst.batch.sources import fetch, show_source
 from tfnst.config import StyleTransferConfig
 from tfnst.engines import devices, memory, plans
 from tfnst.engines.loading import load_engine
+from tfnst.images.manifest import network_of
 from tfnst.images.save_options import SaveOptions
 from tfnst.transfer.progress import TransferProgress
 from tfnst.transfer.results import NonFiniteLossError, TransferResult
@@ -108,15 +109,18 @@ class BatchPainter:
     def _load(self, item: BatchItem) -> Job | None:
         """The job of an item; None if there is nothing to paint."""
         try:
-            if is_painted(item, self._config):
-                item.status = SKIPPED
-                return None
+            painted = find_painted(item, self._config)
         except _ITS_FAULT as error:
             mark_failed(item, error)
             return None
         # Not in a try: without a network no picture can be painted, so an error here
         # isn't this item's fault, and ends the batch.
-        self._extractor = load_engine(self._config)[0].feature_extractor
+        engine, backbone = load_engine(self._config)
+        self._extractor = engine.feature_extractor
+        network = backbone.name, backbone.weights.sha256
+        if painted is not None and network_of(painted) == network:
+            item.status = SKIPPED
+            return None
         try:
             style = self._load_style(item.style_image)
             return load_job(

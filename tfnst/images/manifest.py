@@ -84,6 +84,13 @@ def without_names(source: Any) -> Any:
     return {name: value for name, value in source.items() if name != "name"}
 
 
+def network_of(manifest: dict[str, Any]) -> tuple[Any, Any]:
+    """Name and hash of the weights; None where a strange manifest has neither."""
+    weights = manifest.get("weights")
+    sha256 = weights.get("sha256") if isinstance(weights, dict) else None
+    return manifest.get("backbone"), sha256
+
+
 def build_manifest(
     *,
     settings: dict[str, Any],
