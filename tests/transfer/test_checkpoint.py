@@ -66,8 +66,29 @@ def test_a_picture_to_start_from_is_not_needed_again(tmp_path):
     given = picture(30, 30, seed=4)
     whole = tfnst.stylize(CONTENT, STYLE, init_image=given, config=TINY)
     stopped_at(3, tmp_path / "x", config=TINY, init_image=given)
+    kept = (tmp_path / "x").read_bytes()
     result = tfnst.stylize(CONTENT, STYLE, resume=tmp_path / "x")
     np.testing.assert_array_equal(result.array, whole.array)
+    (tmp_path / "x").write_bytes(kept)
+    again = tfnst.stylize(CONTENT, STYLE, resume=tmp_path / "x", init_image=given)
+    np.testing.assert_array_equal(again.array, whole.array)
+    for other in (given[:, ::-1], STYLE):
+        with pytest.raises(ValueError, match="other pictures, init_image"):
+            tfnst.stylize(CONTENT, STYLE, resume=tmp_path / "x", init_image=other)
+    stopped_at(3, tmp_path / "y", config=TINY)
+    with pytest.raises(ValueError, match="other settings, init_image content and not"):
+        tfnst.stylize(CONTENT, STYLE, resume=tmp_path / "y", init_image=given)
+
+
+def test_a_resumed_run_keeps_its_state_where_it_was(tmp_path):
+    path, other = tmp_path / "x", tmp_path / "y"
+    stopped_at(3, path, config=TINY)
+    kept = path.read_bytes()
+    tfnst.stylize(CONTENT, STYLE, resume=path, checkpoint=other)
+    assert path.read_bytes() == kept
+    assert load_checkpoint(other).losses.shape == (1, 12)
+    tfnst.stylize(CONTENT, STYLE, resume=path)
+    assert load_checkpoint(path).losses.shape == (1, 12)
 
 
 def test_checkpoints_are_kept_now_and_then_and_at_the_end(tmp_path):

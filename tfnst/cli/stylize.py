@@ -57,7 +57,8 @@ def checkpoint_options(command: Command) -> Command:
         ),
         file_option(
             "--resume",
-            help="Continue the run that kept this file, with its settings.",
+            help="Continue the run that kept this file, with its settings, and go on "
+            "keeping its state there.",
         ),
     )
 
@@ -88,6 +89,8 @@ def stylize(
 
     WEIGHT and SCALE are 1 by default; SCALE multiplies --style-scale.
     """
+    if painted is not None and checkpoints.resume is not None:
+        raise click.UsageError("--resume brings its own settings in place of --from")
     # Settings are checked before TensorFlow takes its seconds to load.
     repeated = None if painted is None else PaintedPicture.read(painted)
     others = DEFAULTS if repeated is None else repeated.config(options["init_image"])
@@ -100,7 +103,7 @@ def stylize(
         *named_paths(("weights", config.weights)),
         *style_paths(style),
     ]
-    outputs.check_paths(inputs, checkpoints.checkpoint)
+    outputs.check_paths(inputs, checkpoints.checkpoint or checkpoints.resume)
     # A run may keep its checkpoints where it was resumed from.
     outputs.check_paths(named_paths(("resume", checkpoints.resume)))
     outputs.check_pictures(bits=saving.bits, size=config.size)

@@ -28,7 +28,8 @@ class Checkpoint:
 
     Attributes:
         settings: of the run, from `StyleTransferConfig.to_dict`.
-        sources: what identifies the content and the style image, by argument name.
+        sources: what identifies the content, the style, and the picture that the run
+            started from if one was given, by argument name.
         backbone: name of the network.
         weights: SHA-256 of its weights; None for random ones.
         scale: index of the scale.
@@ -180,6 +181,7 @@ def describe_run(
     backbone: Backbone,
     content_source: dict[str, Any],
     style_source: Any,
+    init_source: dict[str, Any] | None,
 ) -> dict[str, Any]:
     """The fields of a Checkpoint that must equal those of a run that resumes it.
 
@@ -188,6 +190,8 @@ def describe_run(
         backbone: the network.
         content_source: from `tfnst.images.manifest.describe_source`.
         style_source: from `tfnst.images.style_images.describe_style`.
+        init_source: as `content_source`, of the picture that the run starts from; None
+            if there is none.
     """
     return {
         "settings": config.to_dict(),
@@ -195,6 +199,7 @@ def describe_run(
         "sources": {
             "content_image": content_source["sha256"],
             "style_image": without_names(style_source),
+            "init_image": init_source and init_source["sha256"],
         },
         "backbone": backbone.name,
         "weights": backbone.weights.sha256,
@@ -215,9 +220,14 @@ def check_same_run(checkpoint: Checkpoint, run: dict[str, Any]) -> None:
     settings = StyleTransferConfig(**checkpoint.settings).replace(
         max_time=run["settings"]["max_time"]
     )
+    # What became of the picture that it started from is in the checkpoint, so it need
+    # not be given again.
+    sources = dict(checkpoint.sources)
+    if run["sources"]["init_image"] is None:
+        sources["init_image"] = None
     for what, then in (
         ("settings", settings.to_dict()),
-        ("sources", checkpoint.sources),
+        ("sources", sources),
         ("backbone", checkpoint.backbone),
         ("weights", checkpoint.weights),
     ):

@@ -6,7 +6,7 @@ import dataclasses
 import time
 import warnings
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -65,6 +65,13 @@ class Job:
     info: PictureInfo = dataclasses.field(default_factory=PictureInfo)
 
 
+class Given(NamedTuple):
+    """A picture that a run starts from."""
+
+    picture: np.ndarray  # [1, h, w, 3] in [0, 1]
+    source: dict[str, str | None]  # from `tfnst.images.manifest.describe_source`
+
+
 class Run:
     """A run over one picture, or over several of the same size together.
 
@@ -72,7 +79,7 @@ class Run:
         config: the settings.
         jobs: the pictures, with the same sizes at all scales. The run lets go of
             whatever it no longer needs of them.
-        given: the picture to start from if the settings say so, [1, h, w, 3].
+        given: the picture to start from if the settings say so.
         callback: called with the progress.
         callback_steps: call back after each multiple of this number of steps, too.
         keeper: writes checkpoints of a run over one picture.
@@ -87,7 +94,7 @@ class Run:
         self,
         config: StyleTransferConfig,
         jobs: Sequence[Job],
-        given: tf.Tensor | None = None,
+        given: Given | None = None,
         callback: Callback | None = None,
         callback_steps: int | None = None,
         keeper: CheckpointKeeper | None = None,
@@ -106,7 +113,8 @@ class Run:
         content = tf.concat([job.content for job in jobs], axis=0)
         self._finishing = Finishing(content, config.preserve_color, self._division)
         self._content = self._finishing.prepare(content)
-        self._given = given
+        self._given = None if given is None else given.picture
+        self._given_source = None if given is None else given.source
         self._callback = callback
         self._callback_steps = callback_steps
         self._keeper = keeper
@@ -157,6 +165,7 @@ class Run:
             self._engines.backbone,
             self._sources[0],
             self._styles[0].source,
+            self._given_source,
         )
 
     def _paint(self) -> list[TransferResult]:

@@ -22,7 +22,7 @@ from tfnst.paths import check_outputs, named_paths
 from tfnst.transfer.checkpoint import CheckpointKeeper, load_checkpoint
 from tfnst.transfer.progress import Callback, as_one_callback
 from tfnst.transfer.results import TransferResult
-from tfnst.transfer.run import Job, Run
+from tfnst.transfer.run import Given, Job, Run
 from tfnst.transfer.styles import Style
 
 
@@ -75,9 +75,11 @@ def stylize(
             file that is there must be a checkpoint, which is replaced.
         checkpoint_seconds: least time between two checkpoints; 0 for one after each
             group of steps. Default 60.
-        resume: a checkpoint of the same pictures to continue from. It brings its own
-            settings; any given here must equal them. The result is the picture that
-            the run would have given without a break, bit for bit on the same machine.
+        resume: a checkpoint of the same pictures to continue from, in which the state
+            is then kept unless `checkpoint` names another file. It brings its own
+            settings and the picture that the run started from; any given here must
+            equal them. The result is the picture that the run would have given without
+            a break, bit for bit on the same machine.
         **settings: fields of StyleTransferConfig that override `config` and `preset`.
 
     Returns:
@@ -183,6 +185,8 @@ class StyleTransfer:
         callback = as_one_callback(callback)
         jobs = [load_job(content_image, self._style, config)]
         keeper = None
+        if checkpoint is None:
+            checkpoint = resume
         if checkpoint is not None:
             inputs = named_paths(
                 ("content_image", content_image), ("init_image", init_image)
@@ -240,7 +244,7 @@ def load_job(
 
 def _start_from(
     config: StyleTransferConfig, init_image: Any
-) -> tuple[StyleTransferConfig, np.ndarray | None]:
+) -> tuple[StyleTransferConfig, Given | None]:
     """The settings, and the picture to start from where one is given."""
     if init_image is not None:
         named = isinstance(init_image, str) and init_image in INIT_IMAGES
@@ -252,7 +256,8 @@ def _start_from(
             "`init_image` must be a picture when the setting is 'given'. "
             f"Received: {init_image!r}"
         )
-    return config, reading.read_picture(init_image, name="init_image")[0]
+    picture = reading.read_picture(init_image, name="init_image")[0]
+    return config, Given(picture, describe_source(init_image))
 
 
 def _levels(
