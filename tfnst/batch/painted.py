@@ -46,9 +46,11 @@ def find_painted(item: BatchItem, config: StyleTransferConfig) -> dict[str, Any]
         return None
     if _essence(settings) != _essence(config.to_dict()):
         return None
-    content = describe_source(fetch(item.content_image, name="content_image"))
+    name = "content_image"
+    content = describe_source(fetch(item.content_image, name=name), name=name)
     parts = style_images(item.style_image)
-    styles = [describe_source(fetch(p.image, name="style_image")) for p in parts]
+    name = "style_image"
+    styles = [describe_source(fetch(p.image, name=name), name=name) for p in parts]
     if any(source["sha256"] is None for source in (content, *styles)):
         return None
     same = all(

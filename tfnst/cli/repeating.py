@@ -71,9 +71,11 @@ class PaintedPicture:
 
         # A file that can't be read is reported by the run.
         with contextlib.suppress(OSError, ValueError):
-            sources = [describe_source(part.image) for part in style]
+            sources = [
+                describe_source(part.image, name="style_image") for part in style
+            ]
             for name, now in (
-                ("content", describe_source(content)),
+                ("content", describe_source(content, name="content_image")),
                 ("style", describe_style(style, sources)),
             ):
                 then = self.manifest.get(f"{name}_image")

@@ -87,6 +87,15 @@ def style_paths(parts: list[StyleImage]) -> list[NamedPath]:
     ]
 
 
+def relative_weights(parts: list[StyleImage]) -> list[float]:
+    """The weights of a style's pictures relative to the largest of them.
+
+    They are from 1e-30 to 1, so that float32 holds them, whatever was given.
+    """
+    largest = max(part.weight for part in parts)
+    return [max(part.weight / largest, 1e-30) for part in parts]
+
+
 def describe_style(
     parts: list[StyleImage], sources: list[dict[str, str | None]]
 ) -> dict[str, Any] | list[dict[str, Any]]:
@@ -104,11 +113,12 @@ def describe_style(
 
     Raises:
         OSError: when the file of a mask can't be read.
+        ValueError: for a mask that is no whole PIL image.
     """
     described: list[dict[str, Any]] = [
         source
         | {
-            name: describe_source(mask)
+            name: describe_source(mask, name=name)
             for name, mask in (("mask", part.mask), ("region", part.region))
             if mask is not None
         }

@@ -214,7 +214,10 @@ def load_style(
     pictures = [
         reading.read_picture(part.image, name="style_image")[0] for part in parts
     ]
-    sources = [describe_source(part.image, file_name=file_name) for part in parts]
+    sources = [
+        describe_source(part.image, name="style_image", file_name=file_name)
+        for part in parts
+    ]
     with memory_errors(config.size):
         return Style(parts, pictures, describe_style(parts, sources), config)
 
@@ -238,7 +241,7 @@ def load_job(
     levels = _levels(content, style, config)
     with memory_errors(config.size):
         content = resize_image(content, *levels[-1].sides)
-    source = describe_source(content_image, file_name=file_name)
+    source = describe_source(content_image, name="content_image", file_name=file_name)
     return Job(content, style, levels, source, info)
 
 
@@ -257,7 +260,7 @@ def _start_from(
             f"Received: {init_image!r}"
         )
     picture = reading.read_picture(init_image, name="init_image")[0]
-    return config, Given(picture, describe_source(init_image))
+    return config, Given(picture, describe_source(init_image, name="init_image"))
 
 
 def _levels(
