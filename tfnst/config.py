@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any
 
 from tfnst.checks import (
+    argument_error,
     check_choice,
     check_integer,
     check_layer_weights,
@@ -506,5 +507,7 @@ def build_config(
     Raises:
         ValueError: for a preset or a setting that is unknown or out of its range.
     """
+    if config is not None and not isinstance(config, StyleTransferConfig):
+        raise argument_error("config", "a StyleTransferConfig", repr(config))
     before = {} if preset is None else preset_settings(preset)
     return (config or StyleTransferConfig()).replace(**before | settings)

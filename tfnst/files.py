@@ -10,7 +10,7 @@ import stat
 import warnings
 from typing import Any
 
-from tfnst.checks import argument_error
+from tfnst.checks import argument_error, show_type
 
 _REASONS = {
     errno.ENOENT: "which does not exist",
@@ -29,6 +29,21 @@ class UnwrittenWarning(UserWarning):
     """Something beside the painted picture could not be written; the run goes on."""
 
 
+def check_path(path: Any, name: str) -> None:
+    """Checks that a value is a path; numbers would be taken for open files.
+
+    Args:
+        path: the value.
+        name: what errors call it.
+
+    Raises:
+        ValueError: when it isn't text or a path.
+    """
+    if not isinstance(path, str | os.PathLike) or not os.fspath(path):
+        shown = repr(path) if isinstance(path, str) else show_type(path)
+        raise argument_error(name, "a path", shown)
+
+
 def read_file(path: str | os.PathLike[str], *, name: str) -> bytes:
     """The bytes of a file.
 
@@ -40,6 +55,7 @@ def read_file(path: str | os.PathLike[str], *, name: str) -> bytes:
         OSError: when the file can't be read; `FileNotFoundError` and the like.
         ValueError: when `path` can't be a path.
     """
+    check_path(path, name)
     try:
         with open(path, "rb") as file:
             return file.read()
@@ -68,6 +84,7 @@ def write_file(
         OSError: when the file can't be written; `FileNotFoundError` and the like.
         ValueError: when `path` can't be a path.
     """
+    check_path(path, name)
     if _leads_elsewhere(path):
         _write_into(path, data, name)
         return

@@ -291,6 +291,11 @@ def test_a_callback_sees_every_picture_and_can_stop(files):
         ({"init_image": "given"}, "`init_image` must be 'content', 'style' or"),
         ({"suffix": ".jpg", "bits": 16}, "`bits` must be 8 in a .jpg file"),
         ({"contents": ["a/x.png", "b/x.jpg"]}, "must have different names"),
+        ({"contents": "a.png"}, "`contents` must be a list of pictures"),
+        ({"styles": 5}, "`styles` must be a list of pictures"),
+        ({"output": 5}, "`output` must be a path"),
+        ({"callback": 5}, "`callback` must be a function of a BatchProgress"),
+        ({"bits": "8"}, "`bits` must be 8 or 16"),
     ],
 )
 def test_bad_arguments(tmp_path, changes, expected):

@@ -1,9 +1,12 @@
 """A run that was killed goes on as if nothing had happened."""
 
+import io
+import json
 import random
 import shutil
 import signal
 import time
+import zipfile
 
 import numpy as np
 import pytest
@@ -119,7 +122,7 @@ def test_a_checkpoint_of_another_run_is_refused(tmp_path):
         tfnst.stylize(CONTENT, STYLE, resume=path, learning_rate=0.5)
     with pytest.raises(ValueError, match="other pictures, content_image"):
         tfnst.stylize(STYLE, STYLE, resume=path)
-    with pytest.raises(ValueError, match=r"`checkpoint_seconds` must be a number"):
+    with pytest.raises(ValueError, match=r"`checkpoint_seconds` must be a finite"):
         tfnst.stylize(
             CONTENT, STYLE, config=TINY, checkpoint=path, checkpoint_seconds=-1
         )
@@ -168,6 +171,71 @@ def test_what_is_no_checkpoint_is_refused(tmp_path, data):
         tfnst.stylize(CONTENT, STYLE, resume=path)
     with pytest.raises(FileNotFoundError, match="`resume` must be a file"):
         tfnst.stylize(CONTENT, STYLE, resume=tmp_path / "missing")
+
+
+def rewrite(path, **changes):
+    """Changes fields in the header of a checkpoint, and arrays."""
+    with zipfile.ZipFile(path) as archive:
+        files = {name: archive.read(name) for name in archive.namelist()}
+    header = json.loads(files["header.json"])
+    for name, value in changes.items():
+        if isinstance(value, np.ndarray):
+            data = io.BytesIO()
+            np.save(data, value)
+            files[f"{name}.npy"] = data.getvalue()
+        else:
+            header[name] = value
+    files["header.json"] = json.dumps(header).encode()
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, data in files.items():
+            archive.writestr(name, data)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (
+            {"settings": TINY.to_dict() | {"brush": 3}},
+            rf"a checkpoint of tfnst {tfnst.__version__}\. Received: .*/x', whose "
+            r"settings are others: `brush` is not a setting",
+        ),
+        ({"settings": TINY.to_dict() | {"size": 3}}, "others: `size` must be an"),
+        ({"settings": [1]}, "a checkpoint of tfnst. Received"),
+        ({"scale": "0"}, "a checkpoint of tfnst. Received"),
+        ({"scale": -1}, "a checkpoint of tfnst. Received"),
+        ({"brush": 3}, "a checkpoint of tfnst. Received"),
+        ({"scale_steps": ["x"]}, "a checkpoint of tfnst. Received"),
+        ({"losses": np.zeros([1, 3])}, "a checkpoint of tfnst. Received"),
+        ({"image": np.zeros([1, 8, 8, 3], np.float32)}, "same run. .* other shapes"),
+        ({"scale": 7}, "same run. .* other shapes"),
+        ({"scale_step": 5}, "same run. .* other shapes"),
+        ({"scale_steps": [1, 2, 3]}, "same run. .* other shapes"),
+    ],
+)
+def test_a_strange_checkpoint_is_refused(tmp_path, changes, message):
+    path = tmp_path / "x"
+    stopped_at(3, path, config=TINY)
+    rewrite(path, **changes)
+    before = path.read_bytes()
+    with pytest.raises(ValueError, match=f"`resume` must be .*{message}"):
+        tfnst.stylize(CONTENT, STYLE, resume=path)
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("name", ["checkpoint", "resume"])
+@pytest.mark.parametrize("value", [5, b"", b"x", "", True])
+def test_what_is_no_path_is_refused(name, value):
+    with pytest.raises(ValueError, match=f"`{name}` must be a path. Received: "):
+        tfnst.stylize(CONTENT, STYLE, **{name: value})
+
+
+@pytest.mark.parametrize("seconds", ["x", None, -1, True, float("nan"), 10**400])
+def test_seconds_are_a_number(tmp_path, seconds):
+    with pytest.raises(ValueError, match="`checkpoint_seconds` must be a finite numb"):
+        tfnst.stylize(
+            CONTENT, STYLE, config=TINY, checkpoint=tmp_path / "x",
+            checkpoint_seconds=seconds,
+        )  # fmt: skip
 
 
 def test_a_cut_off_checkpoint_is_refused(tmp_path):

@@ -135,7 +135,14 @@ def content_at(shape):
     [
         ({"region": LEFT * 0}, "`region` must have something white"),
         ({"mask": LEFT * 0}, "`mask` must have something white"),
-        ({"mask": "none.png"}, "none.png"),
+        ({"mask": "none.png"}, "`mask` must be a file .* 'none.png', which does not"),
+        ({"region": "none.png"}, "`region` must be a file .* 'none.png', which does n"),
+        (
+            {"mask": {}},
+            "`mask` must be a path, the bytes of an image file, a PIL image",
+        ),
+        ({"region": "a\0"}, "`region` must be the path of"),
+        ({"mask": np.array([{}])}, "`mask` must be a path, the bytes"),
     ],
 )
 def test_bad_masks_are_refused(part, expected):

@@ -175,6 +175,12 @@ def test_settings_are_checked_by_name():
             tfnst.stylize(CONTENT, STYLE, config=TINY, callback_steps=value)
 
 
+@pytest.mark.parametrize("config", [{}, {"size": 48}, "fast", 3])
+def test_a_config_is_a_config(config):
+    with pytest.raises(ValueError, match=r"^`config` must be a StyleTransferConfig\. "):
+        tfnst.stylize(CONTENT, STYLE, config=config)
+
+
 def test_pictures_are_checked_by_name():
     nan = CONTENT.copy()
     nan[3, 3] = np.nan

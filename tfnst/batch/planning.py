@@ -11,7 +11,8 @@ from typing import Any
 from tfnst.batch import storage
 from tfnst.batch.items import BatchItem
 from tfnst.batch.sources import OpenFiles, show_source
-from tfnst.checks import argument_error, check_choice
+from tfnst.checks import argument_error, check_choice, show_type
+from tfnst.files import check_path
 from tfnst.images.formats import SUFFIXES
 from tfnst.images.save_options import SaveOptions
 from tfnst.images.style_images import style_images, style_paths
@@ -42,6 +43,12 @@ def plan_items(
             suffix, two pictures with the same name, or one that would replace another
             that is painted.
     """
+    for name, pictures in (("contents", contents), ("styles", styles)):
+        single = isinstance(pictures, str | bytes | os.PathLike)
+        if single or not isinstance(pictures, Iterable):
+            raise argument_error(name, "a list of pictures", show_type(pictures))
+    if output is not None:
+        check_path(output, "output")
     files = OpenFiles()
     contents, styles = ([files.hold(s) for s in each] for each in (contents, styles))
     for name, pictures in (("contents", contents), ("styles", styles)):

@@ -18,6 +18,7 @@ from tfnst.cli.terminal import (
     Warnings,
     fail,
     one_line,
+    open_streams,
 )
 from tfnst.files import UnwrittenWarning, is_machine_error
 from tfnst.version import __version__
@@ -25,6 +26,7 @@ from tfnst.version import __version__
 
 def main() -> None:
     """Runs the command; the console script."""
+    open_streams()
     shown = Warnings()
     warnings.showwarning = shown.show
     warnings.simplefilter("always", UnwrittenWarning)

@@ -22,7 +22,6 @@ from tfnst.cli.outputs import Outputs, output_options
 from tfnst.cli.repeating import PaintedPicture
 from tfnst.cli.styles import style_arguments
 from tfnst.cli.terminal import EXIT_INTERRUPTED, quiet_start, say
-from tfnst.config import StyleTransferConfig
 from tfnst.paths import named_paths
 
 if TYPE_CHECKING:
@@ -112,7 +111,7 @@ def stylize(
         from tfnst.transfer.checkpoint import load_checkpoint
     outputs.check_records()
     if checkpoints.resume is not None:
-        kept = StyleTransferConfig(**load_checkpoint(checkpoints.resume).settings)
+        kept = load_checkpoint(checkpoints.resume).config()
         config, init_image = read_settings(options, kept)
     if repeated is not None:
         repeated.warn_of_other_images(content, style)

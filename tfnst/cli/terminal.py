@@ -17,6 +17,23 @@ EXIT_BAD_INPUT = 2
 EXIT_INTERRUPTED = 130
 
 
+def open_streams() -> None:
+    """Opens whichever of the standard streams the caller has closed, onto nothing.
+
+    Otherwise the next file that is opened would take its place, and what libraries
+    print would be written into that file.
+    """
+    while True:
+        descriptor = os.open(os.devnull, os.O_RDWR)
+        if descriptor > 2:
+            os.close(descriptor)
+            break
+        os.set_inheritable(descriptor, True)
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115 (until the end)
+
+
 @contextlib.contextmanager
 def quiet_start() -> Iterator[None]:
     """Keeps TensorFlow's start-up messages off the terminal while it is imported.

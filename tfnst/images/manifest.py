@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, PngImagePlugin, TiffImagePlugin
 
-from tfnst.checks import argument_error
+from tfnst.checks import argument_error, show_type
 from tfnst.files import os_error, read_file, show_path
 from tfnst.images.decoding import read_pil
 from tfnst.images.metadata import EXIF_IFD
@@ -54,9 +54,9 @@ def describe_source(
 
     Raises:
         OSError: when a file can't be read.
-        ValueError: for a PIL image that isn't whole.
+        ValueError: for a PIL image that isn't whole, and for what is no picture.
     """
-    digest = hashlib.sha256()
+    digest, shown = hashlib.sha256(), PictureSource(name, show_type(source))
     if isinstance(source, str | os.PathLike):
         if file_name is None:
             file_name = os.path.basename(os.fsdecode(source))
@@ -64,13 +64,17 @@ def describe_source(
     elif isinstance(source, bytes | bytearray | memoryview):
         digest.update(source)
     elif isinstance(source, Image.Image):
-        rgb, info = read_pil(source, PictureSource(name, f"PIL image {source.mode}"))
+        rgb, info = read_pil(source, shown.shown_as(f"PIL image {source.mode}"))
         for array in (rgb, info.alpha):
             _add_array(digest, array)
     elif hasattr(source, "read"):
         return {"name": file_name, "sha256": None}
-    else:
+    elif hasattr(source, "__array__"):
+        if np.asarray(source).dtype.hasobject:
+            raise shown.kind_error()
         _add_array(digest, source)
+    else:
+        raise shown.kind_error()
     return {"name": file_name, "sha256": digest.hexdigest()}
 
 
@@ -83,6 +87,8 @@ def _add_file(digest: Any, path: str | os.PathLike[str], name: str) -> None:
     except OSError as error:
         expected = "a file that can be read"
         raise os_error(error, name, expected, show_path(path)) from error
+    except ValueError as error:  # A null byte.
+        raise argument_error(name, "the path of a file", show_path(path)) from error
 
 
 def _add_array(digest: Any, array: Any) -> None:

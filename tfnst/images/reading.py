@@ -182,7 +182,5 @@ def _read(value: Any, source: PictureSource) -> tuple[np.ndarray, PictureInfo]:
             alpha = None
         return rgb, PictureInfo(alpha)
     else:
-        raise source.error(
-            "a path, the bytes of an image file, a PIL image or an array"
-        )
+        raise source.kind_error()
     return rgb[np.newaxis], info

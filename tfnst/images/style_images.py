@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 from typing import Any
 
-from tfnst.checks import argument_error
+from tfnst.checks import argument_error, check_number
 from tfnst.images.manifest import describe_source
 from tfnst.limits import MAX_SCALE, MIN_SCALE
 from tfnst.paths import NamedPath, named_paths
@@ -38,19 +37,16 @@ class StyleImage:
     region: Any = None
 
     def __post_init__(self) -> None:
-        for name, low, high, expected in (
-            ("weight", 0, math.inf, "a number above 0"),
-            (
-                "scale",
-                MIN_SCALE,
-                MAX_SCALE,
-                f"a number from {MIN_SCALE:g} to {MAX_SCALE:g}",
-            ),
-        ):
-            value = getattr(self, name)
-            number = isinstance(value, int | float) and not isinstance(value, bool)
-            if not number or not (low <= value <= high and 0 < value < math.inf):
-                raise ValueError(f"`{name}` must be {expected}. Received: {value!r}")
+        weight = check_number("weight", self.weight, "a number above 0", above=0)
+        scale = check_number(
+            "scale",
+            self.scale,
+            f"a number from {MIN_SCALE:g} to {MAX_SCALE:g}",
+            low=MIN_SCALE,
+            high=MAX_SCALE,
+        )
+        object.__setattr__(self, "weight", weight)
+        object.__setattr__(self, "scale", scale)
 
 
 def style_images(style_image: Any) -> list[StyleImage]:

@@ -30,6 +30,7 @@ from tfnst.ops.resizing import resize_image
 from tfnst.transfer.checkpoint import (
     Checkpoint,
     CheckpointKeeper,
+    check_fits,
     check_same_run,
     describe_run,
 )
@@ -136,6 +137,8 @@ class Run:
         self._rollbacks = 0
         if resume is not None:
             check_same_run(resume, self._describe())
+            sides = [level.sides for level in self._levels]
+            check_fits(resume, sides, self._pace.total)
 
     def paint(self) -> list[TransferResult]:
         """Paints the pictures.

@@ -12,6 +12,7 @@ import numpy as np
 from tfnst.checks import check_integer
 from tfnst.config import INIT_IMAGES, StyleTransferConfig, build_config
 from tfnst.engines.memory import memory_errors
+from tfnst.files import check_path
 from tfnst.images import reading
 from tfnst.images.manifest import describe_source
 from tfnst.images.style_images import describe_style, style_images, style_paths
@@ -98,7 +99,7 @@ def stylize(
         to fine, Adam by default, averaged output.
     """
     if resume is not None and config is None:
-        config = StyleTransferConfig(**load_checkpoint(resume).settings)
+        config = load_checkpoint(resume).config()
     config = build_config(config, preset, settings)
     return StyleTransfer(style_image, config=config).stylize(
         content_image,
@@ -174,6 +175,9 @@ class StyleTransfer:
         Raises:
             ValueError, OSError, NonFiniteLossError, MemoryError: as `tfnst.stylize`.
         """
+        for name, path in (("checkpoint", checkpoint), ("resume", resume)):
+            if path is not None:
+                check_path(path, name)
         there = None if resume is None else load_checkpoint(resume)
         if there is not None and init_image is None:
             # The checkpoint holds what became of the picture that it started from.
