@@ -3,13 +3,18 @@
 import errno
 import os
 import re
+import signal
 
 import numpy as np
 import pytest
 
 import tfnst
 from tests.cli.helpers import TINY_OPTIONS, names, run_here
+from tfnst.engines import loading, whole
 from tfnst.images.writing import MAX_WEBP_SIZE
+from tfnst.transfer.results import TransferResult
+from tfnst.transfer.run import Run
+from tfnst.visualization import sheet
 
 pytestmark = pytest.mark.slow
 
@@ -157,3 +162,67 @@ def test_a_report_that_cannot_be_written_is_said(pictures, monkeypatch, capsys):
     assert (code, out) == (1, "out: 1 painted; out/report.json\n")
     assert err.startswith("tfnst: warning: the report was not written: `report` must ")
     assert names(pictures / "out") == ["content_style.png", "report.json"]
+
+
+def test_an_interrupt_after_the_picture_says_where_it_is(pictures, monkeypatch, capsys):
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(sheet, "comparison_sheet", interrupt)
+    code, _, err = stylize(
+        monkeypatch, capsys, pictures, "-o", "out.png", "--sheet", "sheet.png"
+    )
+    assert (code, err) == (130, "tfnst: error: interrupted; the picture is out.png\n")
+    assert names(pictures) == ["content.png", "out.png", "style.png"]
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_one_interrupt_does_not_cost_a_picture_that_is_being_saved(
+    pictures, times, monkeypatch, capsys
+):
+    real = TransferResult.write
+
+    def write(*arguments, **options):
+        for _ in range(times):
+            os.kill(os.getpid(), signal.SIGINT)
+        real(*arguments, **options)
+
+    monkeypatch.setattr(TransferResult, "write", write)
+    code, _, err = stylize(monkeypatch, capsys, pictures, "-o", "out.png")
+    message = "tfnst: error: interrupted before there was a picture to keep\n"
+    assert (code, err) == ((0, "") if times == 1 else (130, message))
+    assert ("out.png" in names(pictures)) == (times == 1)
+
+
+def test_a_loss_that_is_never_finite_leaves_nothing(pictures, monkeypatch, capsys):
+    real = whole.WholeEngine._losses
+
+    def losses(*arguments):
+        measured = real(*arguments)
+        return measured._replace(total=float("nan") * measured.total)
+
+    monkeypatch.setattr(whole.WholeEngine, "_losses", losses)
+    loading.forget_engines()
+    code, out, err = stylize(monkeypatch, capsys, pictures, "-o", "out.png")
+    loading.forget_engines()
+    assert (code, out) == (1, "")
+    assert re.fullmatch(
+        r"tfnst: error: The loss is no longer finite at step 1 of 12 \(.*\); smaller "
+        r"weights or a smaller `learning_rate` help\n",
+        err,
+    ), err
+    assert names(pictures) == ["content.png", "style.png"]
+
+
+def test_names_that_are_too_long_fail_before_they_are_painted(
+    pictures, monkeypatch, capsys
+):
+    long = "x" * 250 + ".png"
+    (pictures / "content.png").rename(pictures / long)
+    monkeypatch.setattr(Run, "paint", None)
+    code, out, err = run_here(
+        *(monkeypatch, capsys, pictures, "batch", long, "-s", "style.png"),
+        *("-s", long, "-o", "out", *TINY_OPTIONS),
+    )
+    assert (code, out) == (1, "out: 2 failed; out/report.json\n")
+    assert err.count("`output` must be a file that can be written. Received: ") == 2

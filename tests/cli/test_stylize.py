@@ -83,6 +83,11 @@ def test_pictures_in_between_have_what_the_last_one_has(pictures):
             r"`content_image` .*1 wide and 1 high",
         ),
         (["content.png", "style.png", "-o", "out.doc"], r"`output` .*out\.doc"),
+        (
+            ["content.png", "style.png", "-o", "out.png", "--region", "no.png"],
+            r"`region` must be a file that can be read\. "
+            r"Received: 'no\.png', which does not exist",
+        ),
         (["content.png", "style.png", "-o", "no/out.png"], r"`output` .*no/out\.png"),
         (
             ["content.png", "style.png", "-o", "out.png", "--steps", "-1"],

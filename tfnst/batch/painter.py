@@ -15,6 +15,7 @@ from tfnst.batch.sources import fetch, show_source
 from tfnst.config import StyleTransferConfig
 from tfnst.engines import devices, memory, plans
 from tfnst.engines.loading import load_engine
+from tfnst.images import writing
 from tfnst.images.manifest import network_of
 from tfnst.images.save_options import SaveOptions
 from tfnst.transfer.progress import TransferProgress
@@ -110,8 +111,10 @@ class BatchPainter:
         """The job of an item; None if there is nothing to paint."""
         try:
             painted = find_painted(item, self._config)
+            if painted is None:
+                self._check_output(item)
         except _ITS_FAULT as error:
-            mark_failed(item, error)
+            _mark_failed_or_raise(item, error)
             return None
         # Not in a try: without a network no picture can be painted, so an error here
         # isn't this item's fault, and ends the batch.
@@ -132,6 +135,13 @@ class BatchPainter:
         except _ITS_FAULT as error:
             mark_failed(item, error)
         return None
+
+    def _check_output(self, item: BatchItem) -> None:
+        """Checks that a picture can be written, before it is painted."""
+        if item.output is not None and not storage.is_url(item.output):
+            writing.check_output_path(
+                item.output, bits=self._saving.bits, size=self._config.size
+            )
 
     def _load_style(self, source: Any) -> Style:
         key = show_source(source) if storage.is_path(source) else id(source)
@@ -222,8 +232,13 @@ def _keep(item: BatchItem, result: TransferResult, saving: SaveOptions) -> None:
             with storage.LocalCopy(item.output) as path:
                 result.write(path, saving, name="output")
         except _ITS_FAULT as error:
-            if isinstance(error, OSError) and error.errno in _FULL:
-                raise
-            mark_failed(item, error)
+            _mark_failed_or_raise(item, error)
             return
     item.status = PAINTED
+
+
+def _mark_failed_or_raise(item: BatchItem, error: Exception) -> None:
+    """Notes that an item failed, unless every other one would fail too."""
+    if isinstance(error, OSError) and error.errno in _FULL:
+        raise error
+    mark_failed(item, error)

@@ -44,7 +44,7 @@ def main() -> None:
     except MemoryError as error:
         fail(one_line(error) or "out of memory; try a smaller --size", EXIT_FAILED)
     except (KeyboardInterrupt, click.Abort):
-        fail("interrupted before there was a picture to keep", EXIT_INTERRUPTED)
+        fail("interrupted", EXIT_INTERRUPTED)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})

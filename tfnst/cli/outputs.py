@@ -32,9 +32,13 @@ if TYPE_CHECKING:
     from tfnst.visualization.film import Film
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass
 class Outputs:
-    """The picture and what is written beside it; the fields are the options."""
+    """The picture and what is written beside it; the fields are the options.
+
+    Attributes:
+        saved: whether the picture is written.
+    """
 
     output: str
     sheet: str | None
@@ -42,6 +46,7 @@ class Outputs:
     timelapse: str | None
     timelapse_size: int
     plot: str | None
+    saved: bool = dataclasses.field(default=False, init=False)
 
     @functools.cached_property
     def film(self) -> Film | None:
@@ -136,6 +141,7 @@ class Outputs:
         """
         try:
             result.write(self.output, saving, name="output")
+            self.saved = True
         except (OSError, ValueError) as error:
             message = one_line(error)
             with contextlib.suppress(OSError):

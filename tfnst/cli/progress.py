@@ -29,7 +29,7 @@ def paint(
     saving: SaveOptions,
     **arguments: Any,
 ) -> TransferResult:
-    """Paints a picture while a person watches.
+    """Paints and saves a picture while a person watches.
 
     If the loss is no longer finite, the last good picture is saved and the command
     ends.
@@ -37,13 +37,14 @@ def paint(
     Args:
         content: path of the content image.
         style: the styles.
-        outputs: the files to write; those of the finished run are not written here.
+        outputs: the files to write; those beside the finished picture are not
+            written here.
         saving: how to save pictures.
         **arguments: of `tfnst.stylize`.
     """
     with RunProgress(outputs, saving) as progress:
         try:
-            return stylize(
+            result = stylize(
                 content,
                 style,
                 callback=progress.update,
@@ -57,6 +58,10 @@ def paint(
                 say(f"the last good picture is {outputs.output}")
                 outputs.save_records(error.result)
             fail(one_line(error), EXIT_FAILED)
+        progress.close()
+        # Ctrl-C must not cost the painting now.
+        outputs.save_picture(result, saving)
+        return result
 
 
 class StopSignals:

@@ -315,8 +315,7 @@ class Run:
         if not done or len(self._styles) > 1 or self._rollbacks == MAX_ROLLBACKS:
             pictures = resize_image(state.average, *self._levels[-1].sides)
             raise NonFiniteLossError(
-                f"{what}; smaller weights or a smaller `learning_rate` help. The last "
-                "good picture is kept in `result`.",
+                f"{what}; smaller weights or a smaller `learning_rate` help",
                 self._results(pictures)[index],
             )
         if not self._rollbacks:
