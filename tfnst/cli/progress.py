@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-import signal
 import sys
 import time
-from types import FrameType
 from typing import Any
 
 from tqdm import tqdm
 
 from tfnst.batch.painter import BatchProgress
 from tfnst.cli.outputs import Outputs
+from tfnst.cli.signals import StopSignals
 from tfnst.cli.terminal import EXIT_FAILED, extra_file, fail, one_line, say
 from tfnst.images.save_options import SaveOptions
 from tfnst.images.style_images import StyleImage
@@ -62,37 +60,6 @@ def paint(
         # Ctrl-C must not cost the painting now.
         outputs.save_picture(result, saving)
         return result
-
-
-class StopSignals:
-    """Turns the first Ctrl-C or SIGTERM into a request to stop; a second one aborts.
-
-    Attributes:
-        begun: whether there is anything to stop; before that, a signal aborts at once.
-        stopping: whether a stop was requested.
-    """
-
-    def __init__(self) -> None:
-        self.begun = self.stopping = False
-        self._handlers: dict[int, Any] = {}
-
-    def __enter__(self) -> StopSignals:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            self._handlers[number] = signal.signal(number, self._on_signal)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for number, handler in self._handlers.items():
-            signal.signal(number, handler)
-
-    def _on_signal(self, number: int, frame: FrameType | None) -> None:
-        if not self.begun or self.stopping:
-            raise KeyboardInterrupt
-        self.stopping = True
-        # Say so now, because a step of a huge picture takes minutes. Written without a
-        # buffer, because the signal may have interrupted the bar's own writing.
-        if sys.stderr.isatty():
-            os.write(sys.stderr.fileno(), b"\ntfnst: stopping after this step\n")
 
 
 class RunBar:
