@@ -167,10 +167,10 @@ class StyleTransferConfig:
             the last of them gets there. None, the default, takes all steps.
         max_time: how long the run may take: seconds above 0, or text such as `"90s"`,
             `"5m"` or `"1.5h"`. All scales get fewer steps, so that the finest is
-            still reached; if that would leave it less than a tenth of its steps, the
-            picture is enlarged from a coarser scale instead. The number of steps, and
-            with it the picture, depends on the speed of the machine. None, the
-            default, takes all steps.
+            still reached; if that would leave it less than a tenth of its steps, and
+            not even one, the picture is enlarged from a coarser scale instead. The
+            number of steps, and with it the picture, depends on the speed of the
+            machine. None, the default, takes all steps.
         size: long side of the picture in pixels, 32 to 16,384.
         min_size: long side of the coarsest scale in pixels, 32 to 16,384. Each scale
             is larger than the one before by a factor of the square root of 2. With
