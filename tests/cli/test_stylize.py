@@ -95,7 +95,8 @@ def test_pictures_in_between_have_what_the_last_one_has(pictures):
         ),
         (
             ["content.png", "style.png", "-o", "out.png", "--style-weight", "nan"],
-            r"`style_weight` must be a finite number, 0 or more\. Received: nan",
+            r"`style_weight` must be a number from 1e-30 to 1e\+30, or 0\. "
+            r"Received: nan",
         ),
         (
             ["content.png", "style.png", "-o", "out.png", "--size", "big"],

@@ -20,6 +20,9 @@ MASKS_SPEC = tf.TensorSpec([None, None, None, 1], tf.float32)
 Canvas: TypeAlias = Any
 
 
+_SUM_OF_DEFAULTS = sum(StyleTransferConfig().loss_weights().values())
+
+
 class Knobs(NamedTuple):
     """The settings that may change from call to call without a new trace.
 
@@ -41,6 +44,19 @@ class Knobs(NamedTuple):
             "steps": config.steps,
         }
         return cls(**{k: tf.constant(v, tf.float32) for k, v in settings.items()})
+
+    def excess(self) -> tf.Tensor:
+        """The sum of the weights, relative to that of the defaults."""
+        return tf.add_n(list(self.loss_weights().values())) / _SUM_OF_DEFAULTS
+
+    def relative(self) -> Knobs:
+        """The same with weights in the same ratios, and the sum of the defaults.
+
+        Optimisers that compare gradients with constants then paint the same picture.
+        """
+        excess = self.excess()
+        weights = self.loss_weights()
+        return self._replace(**{n: weight / excess for n, weight in weights.items()})
 
     def loss_weights(self) -> dict[str, tf.Tensor]:
         """The weights of the three losses, by the names of their arguments."""
