@@ -89,11 +89,8 @@ OUTPUTS = st.one_of(
         ["rgb.png", "link.png", "o.bmp", "no/o.png", "folder.png", "x" * 252 + ".png"]
     ),
 )
-STYLES = st.builds(
-    "{}{}".format,
-    FILES,
-    st.sampled_from(["", "", ":2", ":0.5:2", ":0", ":x", ":1e300"]),
-)
+WEIGHTS = st.sampled_from(["", "", ":2", ":0.5:2", ":0", ":x", ":1e300"])
+STYLES = st.tuples(FILES, WEIGHTS)
 OPTIONS = st.one_of(
     *(
         st.tuples(st.just(name), NUMBERS.map(str))
