@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import json
 import os
 import pathlib
 import shutil
@@ -153,7 +154,7 @@ def run(folder, *arguments):
     return code, out.getvalue(), err.getvalue()
 
 
-def contents(folder):
+def read_all(folder):
     """The bytes of each file in a folder and those within it."""
     return {
         str(path.relative_to(folder)): path.read_bytes()
@@ -199,9 +200,9 @@ def test_any_command_paints_or_says_why_not(pictures, content, styles, output, o
         shutil.copytree(pictures, folder)
         (folder / "link.png").symlink_to("rgb.png")
         (folder / "sub").mkdir()
-        before = contents(folder)
+        before = read_all(folder)
         code, out, err = run(folder, *arguments)
-        after = contents(folder)
+        after = read_all(folder)
 
         read = with_links({content, *(s[0] for s in styles), *values(options, READ)})
         written = with_links({output, *values(options, WRITTEN)})
@@ -221,6 +222,68 @@ def test_any_command_paints_or_says_why_not(pictures, content, styles, output, o
             assert lines[-1].startswith(("tfnst: error: ", "tfnst: warning: ")), err
             if code == 2:
                 assert (out, changed) == ("", set())
+
+
+BATCH_OPTIONS = st.one_of(
+    st.tuples(st.just("--suffix"), st.sampled_from([".png", ".jpg", ".webp", ".x"])),
+    st.tuples(
+        st.just("--report"),
+        st.sampled_from(["r.json", "rgb.png", "new/r.json", "out/r.json", "text.png"]),
+    ),
+    st.tuples(st.just("--pairs"), st.sampled_from(["pairs.csv", "rgb.png", "no.csv"])),
+    st.tuples(st.just("--batch-size"), st.sampled_from(["1", "3", "0"])),
+    st.tuples(st.just("--bits"), st.sampled_from(["8", "16"])),
+    st.tuples(st.just("--init-image"), st.sampled_from(["noise", "rgb.jpg"])),
+    st.tuples(st.just("--style-strength"), NUMBERS.map(str)),
+)
+
+
+@cases(30)
+@given(
+    contents=st.lists(st.one_of(FILES, st.sampled_from([".", "sub"])), max_size=3),
+    styles=st.lists(FILES, max_size=2),
+    output=st.sampled_from(["out", "out", "new/out", ".", "rgb.png", ""]),
+    options=st.lists(BATCH_OPTIONS, max_size=3),
+    twice=st.booleans(),
+)
+def test_any_batch_paints_or_says_why_not(
+    pictures, contents, styles, output, options, twice
+):
+    arguments = [
+        "batch", *contents, *(part for s in styles for part in ("-s", s)),
+        "-o", output, *TINY_NETWORK, *(part for pair in SIZES.items() for part in pair),
+        *(part for option in options for part in option),
+    ]  # fmt: skip
+    with tempfile.TemporaryDirectory() as start:
+        folder = pathlib.Path(start, "here")
+        shutil.copytree(pictures, folder)
+        (folder / "link.png").symlink_to("rgb.png")
+        (folder / "sub").mkdir()
+        shutil.copy(folder / "rgb.png", folder / "sub" / "a.png")
+        (folder / "pairs.csv").write_text("content,style\nrgb.png,rgb.jpg\n")
+        before = read_all(folder)
+        code, out, err = run(folder, *arguments)
+        after = read_all(folder)
+        assert all(line.startswith("tfnst: ") for line in err.splitlines()), err
+        assert {name: after[name] for name in before} == before
+        assert not [name for name in after if ".tmp" in name]
+        if code == 2:
+            assert out == ""
+            assert err.splitlines()[-1].startswith("tfnst: error: ")
+            return
+        assert code in (0, 1)
+        report = folder / out.split("; ")[-1].strip()
+        told = json.loads(report.read_text())
+        assert code == (1 if told["failed"] else 0)
+        assert told["painted"] + told["failed"] == len(told["items"])
+        for item in told["items"]:
+            if item["status"] == "painted":
+                assert tfnst.load_image(folder / item["output"]).max() > 0
+        if twice:
+            again, out, _ = run(folder, *arguments)
+            assert again in (code, 2)
+            if again != 2:
+                assert json.loads(report.read_text())["skipped"] == told["painted"]
 
 
 @cases(10)
