@@ -1,6 +1,7 @@
 # make demo       installs tfnst into .venv and stylises a photo
 # make test       installs what the tests need and runs them all
 # make test-fast  runs the quick ones in under a minute
+# make fuzz       runs the fuzzers of tests/fuzz with 2,000 random cases each
 # make check      checks format, lint, types, imports, docker/ and serving/kubernetes
 # make bench      runs the short benchmarks and writes bench.txt
 # make clean      deletes .venv and everything that was built
@@ -24,7 +25,7 @@ MANIFESTS := $(filter-out %/kustomization.yaml, \
 WORKERS ?= 2
 PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
-.PHONY: demo test test-fast check bench clean
+.PHONY: demo test test-fast fuzz check bench clean
 
 demo: $(VENV)/installed
 	@mkdir -p demo
@@ -38,6 +39,12 @@ test: $(VENV)/installed-dev
 
 test-fast: $(VENV)/installed-dev
 	$(PYTEST) -m "not slow and not network"
+
+# Cases of each fuzzer.
+CASES ?= 2000
+
+fuzz: $(VENV)/installed-dev
+	TFNST_FUZZ=$(CASES) $(BIN)/python -m pytest -n 0 tests/fuzz
 
 check: $(VENV)/installed-check
 	$(BIN)/ruff check .

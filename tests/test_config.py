@@ -123,15 +123,15 @@ def test_to_dict_holds_every_setting_as_json_does():
         ),
         (
             {"content_weight": -1},
-            "`content_weight` must be a finite number, 0 or more. Received: -1",
+            "`content_weight` must be a number from 1e-30 to 1e+30, or 0. Received: -1",
         ),
         (
             {"style_weight": math.nan},
-            "`style_weight` must be a finite number, 0 or more. Received: nan",
+            "`style_weight` must be a number from 1e-30 to 1e+30, or 0. Received: nan",
         ),
         (
             {"total_variation_weight": "1"},
-            "`total_variation_weight` must be a finite number, 0 or more. "
+            "`total_variation_weight` must be a number from 1e-30 to 1e+30, or 0. "
             "Received: '1'",
         ),
         (

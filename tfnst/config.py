@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any
 
 from tfnst.checks import (
+    argument_error,
     check_choice,
     check_integer,
     check_layer_weights,
@@ -16,7 +17,16 @@ from tfnst.checks import (
     check_seconds,
     check_text,
 )
-from tfnst.limits import MAX_SCALE, MAX_SEED, MAX_SIZE, MAX_STEPS, MIN_SCALE, MIN_SIZE
+from tfnst.limits import (
+    MAX_SCALE,
+    MAX_SEED,
+    MAX_SIZE,
+    MAX_STEPS,
+    MAX_WEIGHT,
+    MIN_SCALE,
+    MIN_SIZE,
+    MIN_WEIGHT,
+)
 
 BACKBONES = ("vgg19", "vgg16")
 POOLINGS = ("max", "average")
@@ -39,9 +49,17 @@ PRESETS: dict[str, dict[str, Any]] = {
 }
 
 _SHARE = partial(check_number, expected="a number from 0 to 1", low=0, high=1)
-_WEIGHT = partial(check_number, expected="a finite number, 0 or more", low=0)
 _STEPS = partial(check_integer, low=1, high=MAX_STEPS, whole_floats=True)
 _SIDE = partial(check_integer, low=MIN_SIZE, high=MAX_SIZE, whole_floats=True)
+
+
+def _check_weight(name: str, value: Any) -> float:
+    """A weight of a loss that float32 holds, with its products."""
+    expected = f"a number from {MIN_WEIGHT:g} to {MAX_WEIGHT:g}, or 0"
+    weight = check_number(name, value, expected, low=0, high=MAX_WEIGHT)
+    if 0 < weight < MIN_WEIGHT:
+        raise argument_error(name, expected, repr(value))
+    return weight
 
 
 def _setting(
@@ -136,15 +154,15 @@ class StyleTransferConfig:
             from each layer to the next, so that colours and brush strokes count for
             more than large shapes. They are scaled to sum to 1.
         pooling: `"max"`, as VGG was trained, or `"average"`.
-        content_weight: weight of the content loss, 0 or more.
+        content_weight: weight of the content loss: 0, or 1e-30 to 1e30.
         style_strength: the one knob most people need, from 0 (the photo) to 1 (mostly
             painting). It sets the next two where they are None: the style weight to
             `160 * style_strength^3`, the total variation weight to
             `48 * style_strength^2`.
-        style_weight: weight of the style loss, 0 or more; None leaves it to
+        style_weight: weight of the style loss, as `content_weight`; None leaves it to
             `style_strength`.
-        total_variation_weight: weight of the total variation loss, 0 or more; None
-            leaves it to `style_strength`.
+        total_variation_weight: weight of the total variation loss, as
+            `content_weight`; None leaves it to `style_strength`.
         preserve_color: how to keep the content image's colours. `"none"` takes the
             style's colours instead. `"luminance"` paints only the lightness; each
             pixel keeps the content's hue and chroma. `"histogram"` and `"transport"`
@@ -167,10 +185,10 @@ class StyleTransferConfig:
             the last of them gets there. None, the default, takes all steps.
         max_time: how long the run may take: seconds above 0, or text such as `"90s"`,
             `"5m"` or `"1.5h"`. All scales get fewer steps, so that the finest is
-            still reached; if that would leave it less than a tenth of its steps, the
-            picture is enlarged from a coarser scale instead. The number of steps, and
-            with it the picture, depends on the speed of the machine. None, the
-            default, takes all steps.
+            still reached; if that would leave it less than a tenth of its steps, and
+            not even one, the picture is enlarged from a coarser scale instead. The
+            number of steps, and with it the picture, depends on the speed of the
+            machine. None, the default, takes all steps.
         size: long side of the picture in pixels, 32 to 16,384.
         min_size: long side of the coarsest scale in pixels, 32 to 16,384. Each scale
             is larger than the one before by a factor of the square root of 2. With
@@ -247,7 +265,7 @@ class StyleTransferConfig:
     content_weight: float = _setting(
         1.0,
         "Weight of the content loss.",
-        check=_WEIGHT,
+        check=_check_weight,
         traced=False,
         requested=True,
     )
@@ -261,14 +279,14 @@ class StyleTransferConfig:
     style_weight: float | None = _setting(
         None,
         "Weight of the style loss; by default from --style-strength.",
-        check=_WEIGHT,
+        check=_check_weight,
         traced=False,
         requested=True,
     )
     total_variation_weight: float | None = _setting(
         None,
         "Weight of the loss that smooths; by default from --style-strength.",
-        check=_WEIGHT,
+        check=_check_weight,
         traced=False,
         requested=True,
     )
@@ -388,7 +406,7 @@ class StyleTransferConfig:
             if weights is not None:
                 self._set(name, check_layer_weights(name, weights, len(layers)))
         style_weight = self.loss_weights()["style_weight"]
-        if not self.content_weight and not style_weight:
+        if not self.content_weight and style_weight < MIN_WEIGHT:
             raise ValueError(
                 "`content_weight` and `style_weight` can't both be 0: nothing would "
                 f"be left to paint. Received: {self.content_weight} and {style_weight}"
@@ -501,5 +519,7 @@ def build_config(
     Raises:
         ValueError: for a preset or a setting that is unknown or out of its range.
     """
+    if config is not None and not isinstance(config, StyleTransferConfig):
+        raise argument_error("config", "a StyleTransferConfig", repr(config))
     before = {} if preset is None else preset_settings(preset)
     return (config or StyleTransferConfig()).replace(**before | settings)

@@ -7,9 +7,10 @@ import errno
 import os
 import secrets
 import stat
+import warnings
 from typing import Any
 
-from tfnst.checks import argument_error
+from tfnst.checks import argument_error, show_type
 
 _REASONS = {
     errno.ENOENT: "which does not exist",
@@ -17,6 +18,30 @@ _REASONS = {
     errno.EACCES: "but permission was denied",
     errno.ENOSPC: "but the disk is full",
 }
+# Errors that are nobody's input: what was asked for was right, and the machine failed.
+_MACHINE_ERRORS = (
+    *(errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EPIPE),
+    *(errno.ENOMEM, errno.EMFILE, errno.ENFILE),
+)
+
+
+class UnwrittenWarning(UserWarning):
+    """Something beside the painted picture could not be written; the run goes on."""
+
+
+def check_path(path: Any, name: str) -> None:
+    """Checks that a value is a path; numbers would be taken for open files.
+
+    Args:
+        path: the value.
+        name: what errors call it.
+
+    Raises:
+        ValueError: when it isn't text or a path.
+    """
+    if not isinstance(path, str | os.PathLike) or not os.fspath(path):
+        shown = repr(path) if isinstance(path, str) else show_type(path)
+        raise argument_error(name, "a path", shown)
 
 
 def read_file(path: str | os.PathLike[str], *, name: str) -> bytes:
@@ -30,6 +55,7 @@ def read_file(path: str | os.PathLike[str], *, name: str) -> bytes:
         OSError: when the file can't be read; `FileNotFoundError` and the like.
         ValueError: when `path` can't be a path.
     """
+    check_path(path, name)
     try:
         with open(path, "rb") as file:
             return file.read()
@@ -46,7 +72,8 @@ def write_file(
     """Writes a file, whole or not at all.
 
     The bytes go to a hidden file in the same folder, which then replaces `path`. If
-    anything fails or interrupts this, an older file at `path` stays as it was.
+    anything fails or interrupts this, an older file at `path` stays as it was. A device
+    or a pipe is written into instead, as it can't be replaced.
 
     Args:
         path: path of the file.
@@ -57,6 +84,10 @@ def write_file(
         OSError: when the file can't be written; `FileNotFoundError` and the like.
         ValueError: when `path` can't be a path.
     """
+    check_path(path, name)
+    if _leads_elsewhere(path):
+        _write_into(path, data, name)
+        return
     target = _find_target(path, name)
     folder = os.path.dirname(target)
     hidden = os.path.join(folder, f".tfnst-{secrets.token_hex(8)}.tmp")
@@ -80,6 +111,42 @@ def write_file(
     finally:
         with contextlib.suppress(OSError):
             os.unlink(hidden)
+
+
+def _leads_elsewhere(path: str | os.PathLike[str]) -> bool:
+    """Whether what is at a path is no file in a folder, which a new one could replace.
+
+    That is a device, a pipe, or an open file that has lost its name; `/dev/stdout` can
+    be any of them.
+    """
+    try:
+        there = os.stat(path)
+    except (OSError, ValueError):  # Nothing is there; `_find_target` says why.
+        return False
+    if not stat.S_ISREG(there.st_mode):
+        return not stat.S_ISDIR(there.st_mode)
+    try:
+        return not os.path.samestat(there, os.stat(os.path.realpath(path)))
+    except FileNotFoundError:
+        return True
+
+
+def _write_into(
+    path: str | os.PathLike[str], data: bytes | memoryview | None, name: str
+) -> None:
+    """Writes to what `_leads_elsewhere`, without replacing it."""
+    try:
+        kind = stat.S_IFMT(os.stat(path).st_mode)
+        if kind in (stat.S_IFBLK, stat.S_IFSOCK):  # A disk would be destroyed.
+            raise OSError(errno.EINVAL, "which is no file")
+        if data is not None:
+            with open(path, "wb") as file:
+                file.write(data)
+        elif not os.access(path, os.W_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+    except OSError as error:
+        expected = "a file that can be written"
+        raise os_error(error, name, expected, show_path(path)) from error
 
 
 def _find_target(path: str | os.PathLike[str], name: str) -> str:
@@ -109,6 +176,22 @@ def _find_target(path: str | os.PathLike[str], name: str) -> str:
     except OSError as error:
         raise os_error(error, name, "a file that can be written", shown) from error
     return target
+
+
+def warn_unwritten(what: str, error: BaseException) -> None:
+    """Warns that something beside the painted picture could not be written.
+
+    Args:
+        what: it is, in words.
+        error: that it failed with.
+    """
+    reason = " ".join(str(error).split()) or type(error).__name__
+    warnings.warn(f"{what} was not written: {reason}", UnwrittenWarning, stacklevel=3)
+
+
+def is_machine_error(error: BaseException) -> bool:
+    """Whether an error says that the machine failed, as when its disk is full."""
+    return isinstance(error, OSError) and error.errno in _MACHINE_ERRORS
 
 
 def os_error(error: OSError, name: str, expected: str, shown: str) -> OSError:

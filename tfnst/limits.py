@@ -10,6 +10,9 @@ MIN_SIDE = 16
 # against decompression bombs.
 MAX_PIXELS = 89_478_485
 
+# Weights of losses, unless they are 0.
+MIN_WEIGHT, MAX_WEIGHT = 1e-30, 1e30
+
 MAX_STEPS = 100_000
 MAX_SEED = 2**31 - 1
 

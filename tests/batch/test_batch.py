@@ -13,7 +13,9 @@ from tests.cli.helpers import TINY_OPTIONS, new_tfnst_command, tfnst_command
 from tests.helpers import TINY, picture
 from tfnst.batch.sources import find_pictures, read_pairs
 from tfnst.engines import whole
+from tfnst.images import reading, writing
 from tfnst.images.manifest import read_manifest
+from tfnst.networks.vgg import kernel_shapes, layer_names, random_arrays
 from tfnst.transfer import run
 
 pytestmark = pytest.mark.slow
@@ -130,6 +132,34 @@ def test_what_is_there_is_painted_again_only_where_something_changed(files):
     assert statuses(steps=5) == ["painted", "skipped", "skipped", "skipped"]
 
 
+def test_what_other_weights_have_painted_is_painted_again(files, monkeypatch):
+    config = TINY.replace(weights="imagenet")
+    kernels = kernel_shapes(layer_names("vgg19")[:5])
+    for seed in (0, 1):
+        arrays = random_arrays(kernels, seed)
+        np.savez(
+            files / f"{seed}.npz",
+            **{
+                f"{layer}__{part}": array
+                for layer, pair in arrays.items()
+                for part, array in zip(("kernel", "bias"), pair, strict=True)
+            },
+        )
+
+    def statuses(seed):
+        monkeypatch.setenv("TFNST_WEIGHTS", str(files / f"{seed}.npz"))
+        items = tfnst.stylize_batch(
+            paths(files, "photo", (0, 2)), paths(files, "style", (0,)), files / "out",
+            config=config,
+        )  # fmt: skip
+        return [item.status for item in items]
+
+    assert statuses(0) == ["painted"] * 2
+    assert statuses(0) == ["skipped"] * 2
+    assert statuses(1) == ["painted"] * 2
+    assert statuses(1) == ["skipped"] * 2
+
+
 def test_a_file_that_tfnst_has_not_painted_is_kept(files):
     out = files / "out"
     out.mkdir()
@@ -187,6 +217,53 @@ def test_memory_that_is_too_small_for_all_together_paints_fewer(monkeypatch):
     assert sizes == [3, 1, 2, 1, 1]
 
 
+def test_a_picture_that_is_too_large_to_load_stops_no_other(monkeypatch):
+    real = reading.read_picture
+
+    def read_picture(source, **options):
+        if source is CONTENTS[1]:
+            raise MemoryError
+        return real(source, **options)
+
+    monkeypatch.setattr(reading, "read_picture", read_picture)
+    items = tfnst.stylize_batch(CONTENTS, STYLES[:1], config=TINY)
+    assert [item.status for item in items] == ["painted", "failed", "painted"]
+    assert items[1].error == "out of memory"
+
+
+def test_open_files_are_painted_in_every_style(files):
+    with (
+        open(files / "photo0.png", "rb") as content,
+        open(files / "style0.png", "rb") as style,
+        open(files / "photo2.png", "rb") as mask,
+    ):
+        part = tfnst.StyleImage(image=style, mask=mask)
+        styles = [part, files / "style1.png", [part, files / "style1.png"]]
+        items = tfnst.stylize_batch([content, CONTENTS[2]], styles, config=TINY)
+    assert [item.status for item in items] == ["painted"] * 6
+    part = tfnst.StyleImage(image=files / "style0.png", mask=files / "photo2.png")
+    for item, wanted in (
+        (items[0], part),
+        (items[2], files / "style1.png"),
+        (items[5], [part, files / "style1.png"]),
+    ):
+        content = CONTENTS[2] if item is items[5] else files / "photo0.png"
+        close(item.result.array, tfnst.stylize(content, wanted, config=TINY).array)
+
+
+def test_a_picture_that_its_format_cannot_hold_stops_no_other(tmp_path, monkeypatch):
+    real = writing.write_picture
+
+    def write_picture(array, path, *rest, **options):
+        if path.name == "0002_0001.png":
+            raise ValueError("`output` must be in a format that holds it")
+        real(array, path, *rest, **options)
+
+    monkeypatch.setattr(writing, "write_picture", write_picture)
+    items = tfnst.stylize_batch(CONTENTS, STYLES[:1], tmp_path, config=TINY)
+    assert [item.status for item in items] == ["painted", "failed", "painted"]
+
+
 def test_a_callback_sees_every_picture_and_can_stop(files):
     seen = []
 
@@ -215,6 +292,11 @@ def test_a_callback_sees_every_picture_and_can_stop(files):
         ({"init_image": "given"}, "`init_image` must be 'content', 'style' or"),
         ({"suffix": ".jpg", "bits": 16}, "`bits` must be 8 in a .jpg file"),
         ({"contents": ["a/x.png", "b/x.jpg"]}, "must have different names"),
+        ({"contents": "a.png"}, "`contents` must be a list of pictures"),
+        ({"styles": 5}, "`styles` must be a list of pictures"),
+        ({"output": 5}, "`output` must be a path"),
+        ({"callback": 5}, "`callback` must be a function of a BatchProgress"),
+        ({"bits": "8"}, "`bits` must be 8 or 16"),
     ],
 )
 def test_bad_arguments(tmp_path, changes, expected):
@@ -286,6 +368,48 @@ def test_the_command_reports_and_says_by_its_code_what_failed(files):
     done = command(files, "photo0.png", "-o", "out")
     assert done.returncode == 2
     assert "`styles` must hold one picture or more" in done.stderr
+
+
+def test_nothing_that_is_read_is_written_over(files):
+    (files / "photos").mkdir()
+    (files / "photo0.png").rename(files / "photos" / "photo0.png")
+    for arguments, expected in (
+        (
+            ("photos", "-o", "photos"),
+            "`output` must be a folder other than that of the contents. "
+            "Received: 'photos'",
+        ),
+        (
+            ("photo2.png", "-o", "out", "--report", "photo2.png"),
+            "`report` must be a file other than `contents`. Received: 'photo2.png'",
+        ),
+        (
+            ("photo2.png", "-o", "out", "--report", "out/photo2_style0.png"),
+            "`report` must be a file other than `output`. "
+            "Received: 'out/photo2_style0.png'",
+        ),
+        (
+            ("photo2.png", "-o", "out", "--report", "photo1.png"),
+            "`report` must be a new file or a report of tfnst. "
+            "Received: 'photo1.png', which is something else",
+        ),
+    ):
+        before = {p: p.read_bytes() for p in files.glob("**/*.*")}
+        done = command(files, *arguments, "-s", "style0.png")
+        assert (done.returncode, done.stdout) == (2, "")
+        assert done.stderr == f"tfnst: error: {expected}\n"
+        assert {p: p.read_bytes() for p in files.glob("**/*.*")} == before
+    # Painted pictures among the contents, as a shell lists them.
+    tfnst.stylize_batch(
+        [files / "photo2.png"], [files / "style0.png"], files / "photos", config=TINY
+    )
+    painted = files / "photos" / "photo2_style0.png"
+    painted.rename(files / "photos" / "a_style0.png")
+    contents = [files / "photos" / name for name in ("a.png", "a_style0.png")]
+    with pytest.raises(
+        ValueError, match="`output` must be a file other than `contents"
+    ):
+        tfnst.stylize_batch(contents, [files / "style0.png"], files / "photos")
 
 
 def test_a_batch_that_was_killed_is_taken_up_where_it_was(tmp_path):

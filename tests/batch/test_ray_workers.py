@@ -116,8 +116,8 @@ def test_a_url_that_nothing_opens_fails_its_picture():
     ("changes", "expected"),
     [
         ({"workers": 0}, "`workers` must be an integer, 1 or more"),
-        ({"cpus": -1}, "`cpus` and `gpus` must be numbers, 0 or more"),
-        ({"cpus": 0}, "not both 0"),
+        ({"cpus": -1}, "`cpus` must be a number, 0 or more"),
+        ({"cpus": 0}, "not both be 0"),
         ({"items": plan_items(["a"], ["b"], None)}, "must be paths or"),
     ],
 )

@@ -3,6 +3,8 @@
 import subprocess
 import sys
 
+from tests.cli.helpers import TFNST, TINY_OPTIONS, names
+
 
 def test_help_does_not_load_tensorflow(tmp_path):
     code = (
@@ -18,3 +20,16 @@ def test_help_does_not_load_tensorflow(tmp_path):
     )
     assert done.returncode == 0, done.stderr
     assert "stylize" in done.stdout
+
+
+def test_closed_streams_are_opened_onto_nothing(pictures):
+    for closed in ("2>&-", "0<&- 1>&- 2>&-"):
+        done = subprocess.run(
+            ["sh", "-c", f'exec "$@" {closed}', "sh", *TFNST, "stylize", "content.png",
+             "style.png", "-o", "out.png", *TINY_OPTIONS],
+            cwd=pictures, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert (done.returncode, done.stderr) == (0, "")
+        assert done.stdout.startswith("out.png: " if closed == "2>&-" else "")
+        (pictures / "out.png").unlink()
+    assert names(pictures) == ["content.png", "style.png"]

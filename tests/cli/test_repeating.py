@@ -46,6 +46,17 @@ def test_a_run_is_repeated_from_its_picture(pictures, monkeypatch, capsys):
     assert lines[1:] == [] or lines[1].startswith("tfnst: warning: out.png was painted")
 
 
+def test_a_resumed_run_is_no_repeated_one(pictures, monkeypatch, capsys):
+    code, out, err = run_here(
+        *(monkeypatch, capsys, pictures, "stylize", "content.png", "style.png"),
+        *("-o", "out.png", "--from", "old.png", "--resume", "x"),
+    )
+    assert (code, out) == (2, "")
+    assert err == (
+        "tfnst: error: --resume brings its own settings in place of --from\n"
+    )
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [

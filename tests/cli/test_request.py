@@ -37,3 +37,17 @@ def test_what_is_wrong_is_said(
     assert ended == code
     assert re.search(rf"^tfnst: error: {message}", err, re.M), err
     assert names(pictures) == ["content.png", "style.png"]
+
+
+def test_the_photo_is_not_written_over(pictures, monkeypatch, capsys):
+    before = (pictures / "content.png").read_bytes()
+    code, _, err = run_here(
+        monkeypatch, capsys, pictures, "request", "127.0.0.1:1", "content.png",
+        "style.png", "-o", "content.png",
+    )  # fmt: skip
+    assert (code, err) == (
+        2,
+        "tfnst: error: `output` must be a file other than `content_image`. "
+        "Received: 'content.png'\n",
+    )
+    assert (pictures / "content.png").read_bytes() == before

@@ -1,6 +1,7 @@
 """`tfnst stylize`."""
 
 import re
+import shutil
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from tests.cli.helpers import (
     run_here,
     tfnst_command,
 )
-from tests.helpers import TINY
+from tests.helpers import TINY, picture
 from tfnst.images.manifest import read_manifest
 
 
@@ -82,6 +83,11 @@ def test_pictures_in_between_have_what_the_last_one_has(pictures):
             r"`content_image` .*1 wide and 1 high",
         ),
         (["content.png", "style.png", "-o", "out.doc"], r"`output` .*out\.doc"),
+        (
+            ["content.png", "style.png", "-o", "out.png", "--region", "no.png"],
+            r"`region` must be a file that can be read\. "
+            r"Received: 'no\.png', which does not exist",
+        ),
         (["content.png", "style.png", "-o", "no/out.png"], r"`output` .*no/out\.png"),
         (
             ["content.png", "style.png", "-o", "out.png", "--steps", "-1"],
@@ -89,7 +95,8 @@ def test_pictures_in_between_have_what_the_last_one_has(pictures):
         ),
         (
             ["content.png", "style.png", "-o", "out.png", "--style-weight", "nan"],
-            r"`style_weight` must be a finite number, 0 or more\. Received: nan",
+            r"`style_weight` must be a number from 1e-30 to 1e\+30, or 0\. "
+            r"Received: nan",
         ),
         (
             ["content.png", "style.png", "-o", "out.png", "--size", "big"],
@@ -133,6 +140,79 @@ def test_bad_input_is_one_line_and_leaves_nothing_behind(
     assert (code, out) == (2, "")
     assert re.fullmatch(rf"tfnst: error: {message}.*\n", err), err
     assert names(pictures) == before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["-o", "content.png"], "`output` must be a file other than `content_image`"),
+        (["-o", "./style.png"], "`output` must be a file other than `style_image`"),
+        (["-o", "link.png"], "`output` must be a file other than `content_image`"),
+        (
+            ["-o", "o.png", "--checkpoint", "content.png"],
+            "`checkpoint` must be a file other than `content_image`",
+        ),
+        (
+            ["-o", "o.png", "--checkpoint", "other.png"],
+            "`checkpoint` must be a new file or a checkpoint of tfnst",
+        ),
+        (
+            ["-o", "o.png", "--sheet", "other.png", "--style-mask", "other.png"],
+            "`sheet` must be a file other than `mask`",
+        ),
+        (
+            ["-o", "o.png", "--init-image", "other.png", "--plot", "other.png"],
+            "`plot` must be a file other than `init_image`",
+        ),
+        (["-o", "o.png", "--plot", "o.png"], "`plot` must be a file other than `out"),
+        (["-o", "o.gif", "--timelapse", "o.gif"], "`timelapse` must be a file other"),
+        (["-o", "o.png", "--checkpoint", "o.png"], "`checkpoint` must be a file oth"),
+        (
+            ["-o", "p.png", "--save-every", "2", "--sheet", "p-04.png"],
+            "`save_every` must be a file other than `sheet`",
+        ),
+        (
+            ["-o", "p.png", "--save-every", "3", "--region", "p-03.png"],
+            "`save_every` must be a file other than `region`",
+        ),
+        (
+            ["-o", "p.png", "--from", "p.png"],
+            "`output` must be a file other than `from",
+        ),
+    ],
+)
+def test_nothing_that_is_read_is_written_over(
+    pictures, arguments, message, monkeypatch, capsys
+):
+    shutil.copy(pictures / "content.png", pictures / "other.png")
+    shutil.copy(pictures / "content.png", pictures / "p-03.png")
+    (pictures / "link.png").symlink_to("content.png")
+    painted = {"settings": TINY.to_dict()}
+    tfnst.save_image(picture(20, 20), pictures / "p.png", manifest=painted)
+    before = {path: path.read_bytes() for path in pictures.iterdir()}
+    code, out, err = run_here(
+        *(monkeypatch, capsys, pictures, "stylize", "content.png", "style.png"),
+        *(*TINY_OPTIONS, *arguments),
+    )
+    assert (code, out) == (2, "")
+    assert err.startswith(f"tfnst: error: {message}")
+    assert err.count("\n") == 1
+    assert {path: path.read_bytes() for path in pictures.iterdir()} == before
+
+
+def test_pictures_in_between_may_be_named_like_other_files(
+    pictures, monkeypatch, capsys
+):
+    # No picture is saved after step 3.
+    (pictures / "content.png").rename(pictures / "out-3.png")
+    code, _, err = run_here(
+        *(monkeypatch, capsys, pictures, "stylize", "out-3.png", "style.png"),
+        *("-o", "out.png", *TINY_OPTIONS, "--save-every", "6"),
+    )
+    assert (code, err) == (0, "")
+    assert names(pictures) == [
+        "out-06.png", "out-12.png", "out-3.png", "out.png", "style.png"
+    ]  # fmt: skip
 
 
 def test_a_film_and_a_plot(pictures, monkeypatch, capsys):

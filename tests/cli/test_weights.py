@@ -71,6 +71,15 @@ def test_what_is_wrong_is_one_line(monkeypatch, capsys, tmp_path):
         "Received: 'a.png'\n"
     )
 
+    (tmp_path / "whole.h5").symlink_to(path)
+    before = path.read_bytes()
+    code, _, err = run_here(
+        monkeypatch, capsys, tmp_path, "weights", "--save", "whole.h5"
+    )
+    assert code == 2
+    assert err.startswith("tfnst: error: `save` must be a file other than `weights`")
+    assert path.read_bytes() == before
+
     def nowhere(*_, **__):
         raise FileNotFoundError("`weights` must be available")
 

@@ -3,7 +3,7 @@ import pytest
 import tensorflow as tf
 
 from tests.helpers import TINY, picture
-from tfnst.engines import loading
+from tfnst.engines import loading, whole
 from tfnst.engines.engine import Knobs
 from tfnst.export import graph_run
 from tfnst.losses.objective import Targets
@@ -108,9 +108,38 @@ def test_average_is_the_bias_corrected_moving_average():
         )
 
 
+def test_momentum_close_to_one_averages_all_iterates():
+    config = TINY.replace(ema_momentum=0.99999999)
+    seen = [run(config, steps)[0].numpy() for steps in (1, 2, 3)]
+    _, state, _ = run(config, 3)
+    np.testing.assert_allclose(state.average, np.mean(seen, axis=0), atol=1e-6)
+
+
 def test_no_momentum_means_the_last_iterate():
     image, state, _ = run(TINY.replace(ema_momentum=0), 3)
     np.testing.assert_allclose(state.average, image, atol=1e-7)
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "lbfgs"])
+def test_gradients_have_a_unit_that_makes_up_for_the_size(optimizer, monkeypatch):
+    for sides, unit in (((48, 64), 1), ((512, 512), 1), ((1024, 1024), 4)):
+        assert float(whole.gradient_unit(tf.zeros([2, *sides, 3]))) == unit
+    config = TINY.replace(optimizer=optimizer)
+    expected, _, rows = run(config, 4)
+    # As if the picture had 16,384 pixels a side, and the gradients were as small.
+    real = whole.WholeEngine._losses
+
+    def losses(*arguments):
+        measured = real(*arguments)
+        return measured._replace(total=measured.total / 1024)
+
+    monkeypatch.setattr(whole.WholeEngine, "_losses", losses)
+    monkeypatch.setattr(whole, "gradient_unit", lambda _: tf.constant(1024.0))
+    loading.forget_engines()
+    image, _, smaller = run(config, 4)
+    loading.forget_engines()
+    np.testing.assert_allclose(image, expected, atol=1e-5)
+    np.testing.assert_allclose(1024 * smaller[:, 3], rows[:, 3], rtol=1e-5)
 
 
 def test_pixels_stay_in_range():

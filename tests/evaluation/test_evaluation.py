@@ -170,6 +170,20 @@ def test_weights_that_change_are_loaded_anew(tmp_path, monkeypatch):
             r"^`backbone` must be one of 'vgg19', 'vgg16'\. Received: 'alexnet'$",
         ),
         ({"layers": ("block1_conv9",)}, r"block1_conv9"),
+        ({"layers": 3}, r"^`layers` must be one or more different layer names"),
+        ({"seed": 10**400}, r"^`seed` must be an integer from 0 to 2147483647\. "),
+        (
+            {"style_image": picture(20, 900), "layers": ("block4_conv1",)},
+            r"^`style_image` must be a picture whose short side has 8 pixels or more "
+            r"at every resolution\. Received: a picture of 900x20 pixels, which has 1 "
+            r"at 32$",
+        ),
+        (
+            {"stylized_image": picture(60, 1400), "content_image": picture(30, 700)},
+            r"^`stylized_image` must be a picture whose short side has 2 pixels or "
+            r"more at every resolution\. Received: a picture of 1400x60 pixels, which "
+            r"has 1 at 32$",
+        ),
     ],
 )
 def test_arguments_are_checked_by_name(changes, message):

@@ -73,7 +73,34 @@ def test_sources_are_told_apart_by_what_they_hold():
     assert len(digests) == 5
     assert describe_source(bytearray(b"abc")) == describe_source(b"abc")
     assert describe_source(np.zeros([4, 3]).T) == describe_source(np.zeros([3, 4]))
-    assert describe_source(np.asarray(grey)) == describe_source(grey)
+
+
+def test_pil_images_are_told_apart_by_what_is_seen():
+    indices = Image.fromarray(np.arange(400, dtype=np.uint8).reshape(20, 20))
+    red, blue = indices.copy(), indices.copy()
+    red.putpalette([each for i in range(256) for each in (i, 0, 0)])
+    blue.putpalette([each for i in range(256) for each in (0, 0, i)])
+    clear = red.copy()
+    clear.info["transparency"] = 3
+    turned = indices.copy()
+    turned.getexif()[0x0112] = 6
+    pictures = [indices, red, blue, clear, turned]
+    digests = [describe_source(picture)["sha256"] for picture in pictures]
+    assert len(set(digests)) == len(pictures)
+    assert describe_source(indices.copy()) == describe_source(indices)
+    assert describe_source(red.convert("RGB")) == describe_source(red)
+    with pytest.raises(ValueError, match="`mask` must be an image at least 16 pixels"):
+        describe_source(Image.new("L", (1, 1)), name="mask")
+
+
+def test_a_source_that_is_missing_is_named(tmp_path):
+    for name in ("content_image", "region"):
+        with pytest.raises(FileNotFoundError) as caught:
+            describe_source(tmp_path / "no.png", name=name)
+        assert str(caught.value) == (
+            f"`{name}` must be a file that can be read. "
+            f"Received: {str(tmp_path / 'no.png')!r}, which does not exist"
+        )
 
 
 def test_bytes_are_named_after_the_file_they_come_from(tmp_path):

@@ -83,14 +83,6 @@ def test_arguments_out_of_range(settings, expected):
     assert message(ValueError, backbones.load_backbone, **settings) == expected
 
 
-def test_other_backends_are_refused(monkeypatch):
-    monkeypatch.setattr(keras.config, "backend", lambda: "jax")
-    assert message(RuntimeError, backbones.load_backbone, weights=None) == (
-        "Keras must run on TensorFlow: set the environment variable KERAS_BACKEND to "
-        "tensorflow. Received: 'jax'"
-    )
-
-
 @pytest.mark.parametrize("factor", [0, 1e38])
 def test_dead_and_exploding_networks(home, factor):
     layers = {

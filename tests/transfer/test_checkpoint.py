@@ -1,8 +1,12 @@
 """A run that was killed goes on as if nothing had happened."""
 
+import io
+import json
 import random
+import shutil
 import signal
 import time
+import zipfile
 
 import numpy as np
 import pytest
@@ -12,6 +16,7 @@ from tests import processes
 from tests.cli.helpers import TINY_OPTIONS, tfnst_command
 from tests.helpers import TINY, picture
 from tfnst.engines import plans
+from tfnst.files import UnwrittenWarning
 from tfnst.transfer.checkpoint import load_checkpoint
 
 pytestmark = pytest.mark.slow
@@ -64,8 +69,29 @@ def test_a_picture_to_start_from_is_not_needed_again(tmp_path):
     given = picture(30, 30, seed=4)
     whole = tfnst.stylize(CONTENT, STYLE, init_image=given, config=TINY)
     stopped_at(3, tmp_path / "x", config=TINY, init_image=given)
+    kept = (tmp_path / "x").read_bytes()
     result = tfnst.stylize(CONTENT, STYLE, resume=tmp_path / "x")
     np.testing.assert_array_equal(result.array, whole.array)
+    (tmp_path / "x").write_bytes(kept)
+    again = tfnst.stylize(CONTENT, STYLE, resume=tmp_path / "x", init_image=given)
+    np.testing.assert_array_equal(again.array, whole.array)
+    for other in (given[:, ::-1], STYLE):
+        with pytest.raises(ValueError, match="other pictures, init_image"):
+            tfnst.stylize(CONTENT, STYLE, resume=tmp_path / "x", init_image=other)
+    stopped_at(3, tmp_path / "y", config=TINY)
+    with pytest.raises(ValueError, match="other settings, init_image content and not"):
+        tfnst.stylize(CONTENT, STYLE, resume=tmp_path / "y", init_image=given)
+
+
+def test_a_resumed_run_keeps_its_state_where_it_was(tmp_path):
+    path, other = tmp_path / "x", tmp_path / "y"
+    stopped_at(3, path, config=TINY)
+    kept = path.read_bytes()
+    tfnst.stylize(CONTENT, STYLE, resume=path, checkpoint=other)
+    assert path.read_bytes() == kept
+    assert load_checkpoint(other).losses.shape == (1, 12)
+    tfnst.stylize(CONTENT, STYLE, resume=path)
+    assert load_checkpoint(path).losses.shape == (1, 12)
 
 
 def test_checkpoints_are_kept_now_and_then_and_at_the_end(tmp_path):
@@ -96,10 +122,45 @@ def test_a_checkpoint_of_another_run_is_refused(tmp_path):
         tfnst.stylize(CONTENT, STYLE, resume=path, learning_rate=0.5)
     with pytest.raises(ValueError, match="other pictures, content_image"):
         tfnst.stylize(STYLE, STYLE, resume=path)
-    with pytest.raises(ValueError, match=r"`checkpoint_seconds` must be a number"):
+    with pytest.raises(ValueError, match=r"`checkpoint_seconds` must be a finite"):
         tfnst.stylize(
             CONTENT, STYLE, config=TINY, checkpoint=path, checkpoint_seconds=-1
         )
+
+
+def test_a_checkpoint_that_cannot_be_written_does_not_cost_the_picture(tmp_path):
+    folder = tmp_path / "folder"
+    folder.mkdir()
+
+    def take_away(progress):
+        if progress.step == 3:
+            shutil.rmtree(folder)
+
+    with pytest.warns(UnwrittenWarning, match="the checkpoint was not written: `check"):
+        result = tfnst.stylize(
+            CONTENT, STYLE, config=TINY, callback=take_away, callback_steps=1,
+            checkpoint=folder / "x", checkpoint_seconds=0,
+        )  # fmt: skip
+    whole = tfnst.stylize(CONTENT, STYLE, config=TINY)
+    np.testing.assert_array_equal(result.array, whole.array)
+
+
+def test_a_checkpoint_replaces_nothing_else(tmp_path):
+    photo, other = tmp_path / "photo.png", tmp_path / "diary"
+    tfnst.save_image(CONTENT, photo)
+    other.write_text("dear diary")
+    before = photo.read_bytes()
+    for settings in ({}, {"init_image": photo}):
+        content = STYLE if settings else photo
+        with pytest.raises(ValueError, match="`checkpoint` must be a file other than"):
+            tfnst.stylize(content, STYLE, config=TINY, checkpoint=photo, **settings)
+    with pytest.raises(ValueError, match="`checkpoint` must be a new file or a check"):
+        tfnst.stylize(CONTENT, STYLE, config=TINY, checkpoint=other)
+    assert (photo.read_bytes(), other.read_text()) == (before, "dear diary")
+    other.write_text("")
+    tfnst.stylize(CONTENT, STYLE, config=TINY, checkpoint=other)
+    tfnst.stylize(CONTENT, STYLE, config=TINY, checkpoint=other)
+    assert load_checkpoint(other).losses.shape == (1, 12)
 
 
 @pytest.mark.parametrize("data", [b"", b"no archive", b"PK\5\6" + bytes(18)])
@@ -110,6 +171,71 @@ def test_what_is_no_checkpoint_is_refused(tmp_path, data):
         tfnst.stylize(CONTENT, STYLE, resume=path)
     with pytest.raises(FileNotFoundError, match="`resume` must be a file"):
         tfnst.stylize(CONTENT, STYLE, resume=tmp_path / "missing")
+
+
+def rewrite(path, **changes):
+    """Changes fields in the header of a checkpoint, and arrays."""
+    with zipfile.ZipFile(path) as archive:
+        files = {name: archive.read(name) for name in archive.namelist()}
+    header = json.loads(files["header.json"])
+    for name, value in changes.items():
+        if isinstance(value, np.ndarray):
+            data = io.BytesIO()
+            np.save(data, value)
+            files[f"{name}.npy"] = data.getvalue()
+        else:
+            header[name] = value
+    files["header.json"] = json.dumps(header).encode()
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, data in files.items():
+            archive.writestr(name, data)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (
+            {"settings": TINY.to_dict() | {"brush": 3}},
+            rf"a checkpoint of tfnst {tfnst.__version__}\. Received: .*/x', whose "
+            r"settings are others: `brush` is not a setting",
+        ),
+        ({"settings": TINY.to_dict() | {"size": 3}}, "others: `size` must be an"),
+        ({"settings": [1]}, "a checkpoint of tfnst. Received"),
+        ({"scale": "0"}, "a checkpoint of tfnst. Received"),
+        ({"scale": -1}, "a checkpoint of tfnst. Received"),
+        ({"brush": 3}, "a checkpoint of tfnst. Received"),
+        ({"scale_steps": ["x"]}, "a checkpoint of tfnst. Received"),
+        ({"losses": np.zeros([1, 3])}, "a checkpoint of tfnst. Received"),
+        ({"image": np.zeros([1, 8, 8, 3], np.float32)}, "same run. .* other shapes"),
+        ({"scale": 7}, "same run. .* other shapes"),
+        ({"scale_step": 5}, "same run. .* other shapes"),
+        ({"scale_steps": [1, 2, 3]}, "same run. .* other shapes"),
+    ],
+)
+def test_a_strange_checkpoint_is_refused(tmp_path, changes, message):
+    path = tmp_path / "x"
+    stopped_at(3, path, config=TINY)
+    rewrite(path, **changes)
+    before = path.read_bytes()
+    with pytest.raises(ValueError, match=f"`resume` must be .*{message}"):
+        tfnst.stylize(CONTENT, STYLE, resume=path)
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("name", ["checkpoint", "resume"])
+@pytest.mark.parametrize("value", [5, b"", b"x", "", True])
+def test_what_is_no_path_is_refused(name, value):
+    with pytest.raises(ValueError, match=f"`{name}` must be a path. Received: "):
+        tfnst.stylize(CONTENT, STYLE, **{name: value})
+
+
+@pytest.mark.parametrize("seconds", ["x", None, -1, True, float("nan"), 10**400])
+def test_seconds_are_a_number(tmp_path, seconds):
+    with pytest.raises(ValueError, match="`checkpoint_seconds` must be a finite numb"):
+        tfnst.stylize(
+            CONTENT, STYLE, config=TINY, checkpoint=tmp_path / "x",
+            checkpoint_seconds=seconds,
+        )  # fmt: skip
 
 
 def test_a_cut_off_checkpoint_is_refused(tmp_path):

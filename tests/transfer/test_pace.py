@@ -16,9 +16,11 @@ CONTENT, STYLE = picture(60, 80, seed=1), picture(50, 40, seed=2)
 PIXELS, STEPS = np.array([100, 200, 400]), np.array([40, 25, 10])
 
 
-def simulate(max_time, *, rate=1e-4, entering=2, tracing=0.0, pixels=PIXELS):
+def simulate(
+    max_time, *, rate=1e-4, entering=2, tracing=0.0, pixels=PIXELS, steps=STEPS
+):
     """Steps at each scale, and seconds, where a step takes `rate` for each pixel."""
-    pace = Pace(pixels, STEPS, max_time=max_time)
+    pace = Pace(pixels, steps, max_time=max_time)
     now, taken = tracing, [0] * len(pixels)
     for scale, area in enumerate(pixels):
         if not pace.enters(scale):
@@ -58,6 +60,18 @@ def test_scales_that_there_is_no_time_for_are_left_out():
     taken, now, _ = simulate(0.05, pixels=np.array([100, 20_000, 1_000_000]))
     assert taken[1:] == [0, 0]
     assert now == pytest.approx(0.05, abs=0.02)
+
+
+@pytest.mark.parametrize("factor", [1, 10, 1000])
+@pytest.mark.parametrize("max_time", [0.4, 1.0, 3.0])
+def test_more_steps_are_no_reason_to_leave_out_the_finest_scale(factor, max_time):
+    taken, now, _ = simulate(max_time, steps=factor * STEPS)
+    assert min(taken) >= 1
+    assert now <= max_time + 0.05
+    if factor > 1:
+        assert now >= max_time - 0.05
+        # What is asked for is still the ratio of the scales.
+        assert taken[0] > taken[1] > taken[2]
 
 
 def test_a_plan_that_was_too_careful_is_mended():

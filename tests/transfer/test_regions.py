@@ -7,7 +7,7 @@ import tensorflow as tf
 import tfnst
 from tests.cli.helpers import TINY_OPTIONS, tfnst_command
 from tests.helpers import TINY, picture
-from tfnst.engines import loading
+from tfnst.engines import loading, plans
 from tfnst.images.manifest import describe_source, read_manifest
 from tfnst.losses import gram_matrices
 from tfnst.transfer.run import Run
@@ -101,12 +101,49 @@ def test_a_style_is_taken_from_where_its_mask_is_white():
         assert near < 0.2 * far
 
 
+@pytest.mark.parametrize("style_loss", ["moments", "gram"])
+@pytest.mark.parametrize("kind", ["region", "mask"])
+@pytest.mark.parametrize("tiled", [False, True])
+def test_a_strip_too_thin_for_the_deepest_layer_is_painted(
+    style_loss, kind, tiled, monkeypatch
+):
+    strip = np.zeros((100, 140), np.float32)
+    strip[97:] = 1
+    part = tfnst.StyleImage(image=STYLE, **{kind: strip})
+    config = TINY.replace(
+        style_loss=style_loss, style_layers=("block1_conv1", "block4_conv1")
+    )
+    if tiled:
+        plan = plans.Plan("block2_pool", 24, 12, 0, 1.0)
+        monkeypatch.setattr(plans, "build_plan", lambda *_, **__: plan)
+    result = tfnst.stylize(CONTENT, part, config=config)
+    style = result.losses["style"]
+    assert 0 < style[5] < style[0]
+    if kind == "region":
+        edge = np.abs(result.array - content_at(result.array.shape))
+        assert edge[-1].mean() > 0.01
+        assert edge[:-4].max() < 1e-6
+
+
+def content_at(shape):
+    return np.asarray(tf.image.resize(
+        CONTENT, shape[:2], "lanczos3", antialias=True
+    )).clip(0, 1)  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ("part", "expected"),
     [
         ({"region": LEFT * 0}, "`region` must have something white"),
         ({"mask": LEFT * 0}, "`mask` must have something white"),
-        ({"mask": "none.png"}, "none.png"),
+        ({"mask": "none.png"}, "`mask` must be a file .* 'none.png', which does not"),
+        ({"region": "none.png"}, "`region` must be a file .* 'none.png', which does n"),
+        (
+            {"mask": {}},
+            "`mask` must be a path, the bytes of an image file, a PIL image",
+        ),
+        ({"region": "a\0"}, "`region` must be the path of"),
+        ({"mask": np.array([{}])}, "`mask` must be a path, the bytes"),
     ],
 )
 def test_bad_masks_are_refused(part, expected):

@@ -7,7 +7,7 @@ from PIL import Image
 
 import tfnst
 from tests.helpers import TINY, picture
-from tfnst.engines import engine, loading, whole
+from tfnst.engines import engine, loading, plans, whole
 from tfnst.losses import objective
 from tfnst.ops import pyramid, resizing
 from tfnst.transfer import run
@@ -143,6 +143,25 @@ def test_a_picture_to_start_from():
         tfnst.stylize(CONTENT, STYLE, init_image="nowhere.png", config=TINY)
 
 
+@pytest.mark.parametrize("optimizer", ["adam", "lbfgs"])
+@pytest.mark.parametrize("tiled", [False, True])
+def test_only_the_ratios_of_the_weights_change_the_picture(
+    optimizer, tiled, monkeypatch
+):
+    if tiled:
+        plan = plans.Plan("block1_pool", 24, 12, 0, 1.0)
+        monkeypatch.setattr(plans, "build_plan", lambda *_, **__: plan)
+    config = TINY.replace(optimizer=optimizer, steps=4, initial_steps=4)
+    wanted = tfnst.stylize(CONTENT, STYLE, config=config)
+    for factor in (1e-28, 1e-8, 1e-6, 3, 1e24):
+        weights = {n: factor * w for n, w in config.loss_weights().items()}
+        result = tfnst.stylize(CONTENT, STYLE, config=config, **weights)
+        np.testing.assert_allclose(result.array, wanted.array, atol=1e-3)
+        np.testing.assert_allclose(
+            result.losses["total"], factor * wanted.losses["total"], rtol=1e-3
+        )
+
+
 def test_a_single_scale():
     result = tfnst.stylize(CONTENT, STYLE, config=TINY, min_size=48)
     assert len(result.losses) == 6
@@ -173,6 +192,12 @@ def test_settings_are_checked_by_name():
     for value in (0, True, 1.5):
         with pytest.raises(ValueError, match=r"^`callback_steps` must be an integer"):
             tfnst.stylize(CONTENT, STYLE, config=TINY, callback_steps=value)
+
+
+@pytest.mark.parametrize("config", [{}, {"size": 48}, "fast", 3])
+def test_a_config_is_a_config(config):
+    with pytest.raises(ValueError, match=r"^`config` must be a StyleTransferConfig\. "):
+        tfnst.stylize(CONTENT, STYLE, config=config)
 
 
 def test_pictures_are_checked_by_name():

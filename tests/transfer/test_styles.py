@@ -140,3 +140,29 @@ def test_the_command_blends(tmp_path):
     out = tfnst.load_image(tmp_path / "out.png")[0]
     np.testing.assert_allclose(out, expected, atol=0.51 / 255)
     assert tfnst.load_image(tmp_path / "sheet.png").shape[1] == 36 + 24
+
+
+def test_weights_of_any_size_are_relative():
+    config = TINY.replace(steps=2, initial_steps=2)
+    wanted = tfnst.stylize(CONTENT, blend(1, 2), config=config).array
+    for factor in (1e300, 1e-300):
+        array = tfnst.stylize(CONTENT, blend(factor, 2 * factor), config=config).array
+        np.testing.assert_allclose(array, wanted, atol=1e-4)
+    alone = tfnst.stylize(CONTENT, [RED, RED], config=config).array
+    mostly = tfnst.stylize(CONTENT, blend(1e300, 1e-300), config=config).array
+    np.testing.assert_allclose(mostly, alone, atol=1e-4)
+    layers = [
+        tfnst.stylize(
+            CONTENT, RED, config=config, style_layer_weights=(weight, weight)
+        ).array
+        for weight in (1, 1e308, 1e-320)
+    ]
+    np.testing.assert_array_equal(layers[0], layers[1])
+    np.testing.assert_array_equal(layers[0], layers[2])
+
+
+def blend(red, blue):
+    return [
+        tfnst.StyleImage(image=RED, weight=red),
+        tfnst.StyleImage(image=BLUE, weight=blue),
+    ]

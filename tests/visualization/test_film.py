@@ -22,8 +22,8 @@ CONTENT, STYLE = picture(60, 80, seed=1), picture(50, 40, seed=2)
 
 def progress(fraction, level=0.5, sides=(36, 48)):
     return TransferProgress(
-        step=1,
-        steps=2,
+        step=1 + int(1000 * fraction),
+        steps=1001,
         size=max(sides),
         fraction=fraction,
         losses=np.zeros([], LOSS_FIELDS),
@@ -44,6 +44,20 @@ def shown(path):
             frames.append(np.asarray(image.convert("RGB")))
             durations.append(image.info["duration"])
     return frames, durations
+
+
+def test_another_run_begins_another_film(tmp_path):
+    film = tfnst.Film()
+    for size in (48, 40):
+        result = tfnst.stylize(CONTENT, STYLE, config=TINY, size=size, callback=film)
+        assert len(film) > 1
+        film.save(tmp_path / "film.gif")
+        frames, _ = shown(tmp_path / "film.gif")
+        assert {frame.shape for frame in frames} == {result.array.shape}
+    once = {"steps": 1, "initial_steps": 1, "min_size": 48}
+    for _ in range(2):
+        tfnst.stylize(CONTENT, STYLE, config=TINY, callback=film, **once)
+        assert len(film) == 1
 
 
 @pytest.mark.parametrize("suffix", [".gif", ".webp"])

@@ -69,6 +69,9 @@ def stylize_batch(
     if config.init_image == "given":
         expected = "'content', 'style' or 'noise' for a batch"
         raise argument_error("init_image", expected, "'given'")
+    if callback is not None and not callable(callback):
+        expected = "a function of a BatchProgress"
+        raise argument_error("callback", expected, repr(callback))
     if batch_size is not None:
         check_integer("batch_size", batch_size, 1)
     saving = SaveOptions(bits=bits, keep_gps=keep_gps)

@@ -51,7 +51,10 @@ class BatchItem:
 
 def mark_failed(item: BatchItem, error: Exception) -> None:
     """Notes in an item that it failed, and why."""
-    item.status, item.error = FAILED, " ".join(str(error).split())
+    reason = " ".join(str(error).split())
+    if not reason:
+        reason = "out of memory" if isinstance(error, MemoryError) else repr(error)
+    item.status, item.error = FAILED, reason
 
 
 def count_done(items: Sequence[BatchItem]) -> int:

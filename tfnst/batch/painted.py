@@ -1,4 +1,4 @@
-"""Whether a batch has painted a picture before, going by the manifest in its file."""
+"""What a batch has painted before, going by the manifests in its files."""
 
 from __future__ import annotations
 
@@ -14,22 +14,25 @@ from tfnst.images.manifest import describe_source, read_manifest, without_names
 from tfnst.images.style_images import describe_style, style_images
 
 
-def is_painted(item: BatchItem, config: StyleTransferConfig) -> bool:
-    """Whether the item's file holds the picture that painting it would give.
+def find_painted(item: BatchItem, config: StyleTransferConfig) -> dict[str, Any] | None:
+    """The manifest in the item's file, if painting it would give the same picture.
 
-    It does if it was painted, to the end, from the same pictures with the same
-    settings.
+    It would if it was painted, to the end, from the same pictures with the same
+    settings, and through the same network, which isn't compared here.
 
     Args:
         item: the item.
         config: the settings of the batch.
 
+    Returns:
+        None where there is no file, or one with another picture of tfnst's.
+
     Raises:
         ValueError: for a file that tfnst has not painted, and that would be lost.
         OSError: when a file can't be read.
     """
-    if item.output is None or not storage.exists(item.output):
-        return False
+    if item.output is None or not storage.is_file(item.output):
+        return None
     manifest = read_manifest(storage.read_file(item.output, name="output"))
     if manifest is None:
         raise argument_error(
@@ -40,21 +43,24 @@ def is_painted(item: BatchItem, config: StyleTransferConfig) -> bool:
     cut_short = manifest.get("stopped") and manifest.get("stop_reason") != "max_time"
     settings = manifest["settings"]
     if cut_short or not isinstance(settings, dict):
-        return False
+        return None
     if _essence(settings) != _essence(config.to_dict()):
-        return False
-    content = describe_source(fetch(item.content_image, name="content_image"))
+        return None
+    name = "content_image"
+    content = describe_source(fetch(item.content_image, name=name), name=name)
     parts = style_images(item.style_image)
-    styles = [describe_source(fetch(p.image, name="style_image")) for p in parts]
+    name = "style_image"
+    styles = [describe_source(fetch(p.image, name=name), name=name) for p in parts]
     if any(source["sha256"] is None for source in (content, *styles)):
-        return False
-    return all(
+        return None
+    same = all(
         without_names(manifest.get(name)) == without_names(source)
         for name, source in (
             ("content_image", content),
             ("style_image", describe_style(parts, styles)),
         )
     )
+    return manifest if same else None
 
 
 def _essence(settings: dict[str, Any]) -> dict[str, Any]:

@@ -9,12 +9,14 @@ from typing import Any
 
 from tfnst.batch import storage
 from tfnst.batch.items import PAINTED, SKIPPED, BatchItem, count_done, mark_failed
-from tfnst.batch.painted import is_painted
+from tfnst.batch.painted import find_painted
 from tfnst.batch.progress import BatchCallback, BatchProgress
 from tfnst.batch.sources import fetch, show_source
 from tfnst.config import StyleTransferConfig
 from tfnst.engines import devices, memory, plans
 from tfnst.engines.loading import load_engine
+from tfnst.images import writing
+from tfnst.images.manifest import network_of
 from tfnst.images.save_options import SaveOptions
 from tfnst.transfer.progress import TransferProgress
 from tfnst.transfer.results import NonFiniteLossError, TransferResult
@@ -28,6 +30,8 @@ _PICTURES_PER_ACCELERATOR = 4
 _WAITING_BATCHES = 4
 # Styles that are kept in memory.
 _STYLES = 4
+# What may be wrong with a single picture of a batch.
+_ITS_FAULT = (ValueError, OSError, MemoryError)
 # Errors that would stop every other picture of the batch too.
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 
@@ -106,15 +110,20 @@ class BatchPainter:
     def _load(self, item: BatchItem) -> Job | None:
         """The job of an item; None if there is nothing to paint."""
         try:
-            if is_painted(item, self._config):
-                item.status = SKIPPED
-                return None
-        except (ValueError, OSError) as error:
-            mark_failed(item, error)
+            painted = find_painted(item, self._config)
+            if painted is None:
+                self._check_output(item)
+        except _ITS_FAULT as error:
+            _mark_failed_or_raise(item, error)
             return None
         # Not in a try: without a network no picture can be painted, so an error here
         # isn't this item's fault, and ends the batch.
-        self._extractor = load_engine(self._config)[0].feature_extractor
+        engine, backbone = load_engine(self._config)
+        self._extractor = engine.feature_extractor
+        network = backbone.name, backbone.weights.sha256
+        if painted is not None and network_of(painted) == network:
+            item.status = SKIPPED
+            return None
         try:
             style = self._load_style(item.style_image)
             return load_job(
@@ -123,9 +132,16 @@ class BatchPainter:
                 self._config,
                 file_name=storage.url_file_name(item.content_image),
             )
-        except (ValueError, OSError) as error:
+        except _ITS_FAULT as error:
             mark_failed(item, error)
         return None
+
+    def _check_output(self, item: BatchItem) -> None:
+        """Checks that a picture can be written, before it is painted."""
+        if item.output is not None and not storage.is_url(item.output):
+            writing.check_output_path(
+                item.output, bits=self._saving.bits, size=self._config.size
+            )
 
     def _load_style(self, source: Any) -> Style:
         key = show_source(source) if storage.is_path(source) else id(source)
@@ -215,9 +231,14 @@ def _keep(item: BatchItem, result: TransferResult, saving: SaveOptions) -> None:
         try:
             with storage.LocalCopy(item.output) as path:
                 result.write(path, saving, name="output")
-        except OSError as error:
-            if error.errno in _FULL:
-                raise
-            mark_failed(item, error)
+        except _ITS_FAULT as error:
+            _mark_failed_or_raise(item, error)
             return
     item.status = PAINTED
+
+
+def _mark_failed_or_raise(item: BatchItem, error: Exception) -> None:
+    """Notes that an item failed, unless every other one would fail too."""
+    if isinstance(error, OSError) and error.errno in _FULL:
+        raise error
+    mark_failed(item, error)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pathlib
 from collections.abc import Iterable
@@ -9,10 +10,13 @@ from typing import Any
 
 from tfnst.batch import storage
 from tfnst.batch.items import BatchItem
-from tfnst.batch.sources import show_source
-from tfnst.checks import argument_error, check_choice
+from tfnst.batch.sources import OpenFiles, show_source
+from tfnst.checks import argument_error, check_choice, show_type
+from tfnst.files import check_path
 from tfnst.images.formats import SUFFIXES
 from tfnst.images.save_options import SaveOptions
+from tfnst.images.style_images import style_images, style_paths
+from tfnst.paths import NamedPath, check_outputs, named_paths
 
 
 def plan_items(
@@ -36,9 +40,17 @@ def plan_items(
 
     Raises:
         ValueError: for an empty list, pairs of lists of different lengths, a bad
-            suffix, or two pictures with the same name.
+            suffix, two pictures with the same name, or one that would replace another
+            that is painted.
     """
-    contents, styles = list(contents), list(styles)
+    for name, pictures in (("contents", contents), ("styles", styles)):
+        single = isinstance(pictures, str | bytes | os.PathLike)
+        if single or not isinstance(pictures, Iterable):
+            raise argument_error(name, "a list of pictures", show_type(pictures))
+    if output is not None:
+        check_path(output, "output")
+    files = OpenFiles()
+    contents, styles = ([files.hold(s) for s in each] for each in (contents, styles))
     for name, pictures in (("contents", contents), ("styles", styles)):
         if not pictures:
             raise ValueError(f"`{name}` must hold one picture or more. Received: none")
@@ -70,7 +82,21 @@ def plan_items(
                 )
             planned[stem] = item
         items.append(BatchItem(contents[i], styles[j], path))
+    check_outputs(
+        [
+            *named_paths(*(("contents", content) for content in contents)),
+            *(path for style in styles for path in _style_paths(style)),
+        ],
+        named_paths(*(("output", item.output) for item in items)),
+    )
     return items
+
+
+def _style_paths(style_image: Any) -> list[NamedPath]:
+    """The files of a style; an empty blend, which will fail, has none."""
+    with contextlib.suppress(ValueError):
+        return style_paths(style_images(style_image))
+    return []
 
 
 def _file_stem(source: Any, number: int) -> str:

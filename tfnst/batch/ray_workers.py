@@ -16,7 +16,7 @@ from tfnst.batch import storage
 from tfnst.batch.items import FAILED, LEFT, BatchItem, count_done, mark_failed
 from tfnst.batch.painter import BatchPainter
 from tfnst.batch.progress import BatchCallback, BatchProgress
-from tfnst.checks import check_integer
+from tfnst.checks import check_integer, check_number
 from tfnst.config import StyleTransferConfig
 from tfnst.images.save_options import SaveOptions
 
@@ -150,10 +150,11 @@ def _check(
             )
     if workers is not None:
         check_integer("workers", workers, 1)
-    if not cpus >= 0 or not gpus >= 0 or cpus + gpus == 0:
+    for name, value in (("cpus", cpus), ("gpus", gpus)):
+        check_number(name, value, "a number, 0 or more", low=0)
+    if cpus + gpus == 0:
         raise ValueError(
-            "`cpus` and `gpus` must be numbers, 0 or more, and not both 0. "
-            f"Received: {cpus!r} and {gpus!r}"
+            f"`cpus` and `gpus` must not both be 0. Received: {cpus!r} and {gpus!r}"
         )
 
 
@@ -225,7 +226,7 @@ class _Worker:
         item = BatchItem(row["content_image"], row["style_image"], row["output"])
         try:
             self._painter.paint([item])
-        except (ValueError, OSError) as error:
+        except (ValueError, OSError, MemoryError) as error:
             mark_failed(item, error)
         return {
             "index": row["index"],

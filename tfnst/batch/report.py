@@ -6,8 +6,10 @@ import json
 import os
 from collections.abc import Sequence
 
+from tfnst.batch import storage
 from tfnst.batch.items import FAILED, LEFT, PAINTED, SKIPPED, BatchItem
-from tfnst.files import write_file
+from tfnst.checks import argument_error
+from tfnst.files import show_path, write_file
 
 
 def count(items: Sequence[BatchItem]) -> dict[str, int]:
@@ -16,6 +18,29 @@ def count(items: Sequence[BatchItem]) -> dict[str, int]:
         status: sum(item.status == status for item in items)
         for status in (PAINTED, SKIPPED, FAILED, LEFT)
     }
+
+
+def check_report(path: str | os.PathLike[str]) -> None:
+    """Checks that a report would replace nothing but another report.
+
+    Args:
+        path: path or URL of the file.
+
+    Raises:
+        ValueError: when the file holds something else.
+        OSError: when it can't be read.
+    """
+    if not storage.is_file(path):
+        return
+    data = storage.read_file(path, name="report")
+    try:
+        known = not data or "items" in json.loads(data)
+    except (ValueError, TypeError):
+        known = False
+    if not known:
+        expected = "a new file or a report of tfnst"
+        received = f"{show_path(path)}, which is something else"
+        raise argument_error("report", expected, received)
 
 
 def write_report(items: Sequence[BatchItem], path: str | os.PathLike[str]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import io
 import os
 import pathlib
@@ -12,10 +13,14 @@ from typing import Any
 from tfnst.batch import storage
 from tfnst.checks import argument_error, show_type
 from tfnst.images.formats import SUFFIXES
+from tfnst.images.reading import read_once
+from tfnst.images.style_images import StyleImage
 
 
 def find_pictures(
     paths: Iterable[str | os.PathLike[str]],
+    *,
+    apart_from: str | os.PathLike[str] | None = None,
 ) -> list[str | os.PathLike[str]]:
     """Replaces each folder among the paths with the pictures in it.
 
@@ -23,9 +28,11 @@ def find_pictures(
         paths: paths or URLs of files, which are kept as they are, and of folders. A
             folder's pictures are the files with the suffix of a picture, sorted by
             name; hidden files and folders within it are left out.
+        apart_from: the folder of the painted pictures, which may not be among them:
+            the next batch would paint what this one has painted.
 
     Raises:
-        ValueError: for a folder without pictures.
+        ValueError: for a folder without pictures, and for that of the painted ones.
         OSError: when a folder can't be read.
     """
     found: list[str | os.PathLike[str]] = []
@@ -34,6 +41,10 @@ def find_pictures(
         if files is None:
             found.append(path)
             continue
+        if apart_from is not None and storage.is_same_folder(path, apart_from):
+            raise argument_error(
+                "output", "a folder other than that of the contents", repr(str(path))
+            )
         pictures = [file for file in files if _is_picture(storage.file_name(file))]
         if not pictures:
             raise argument_error(
@@ -104,6 +115,28 @@ def fetch(source: Any, *, name: str) -> Any:
         ValueError: for a URL that nothing here can open.
     """
     return storage.read_file(source, name=name) if storage.is_url(source) else source
+
+
+class OpenFiles:
+    """Reads the open files among pictures, each once, as a batch needs them often."""
+
+    def __init__(self) -> None:
+        # By identity, with the files themselves, which keeps the identities valid.
+        self._held: dict[int, tuple[Any, Any]] = {}
+
+    def hold(self, source: Any) -> Any:
+        """A content or style image as `stylize` takes it, with bytes for open files."""
+        if isinstance(source, list | tuple):
+            return [self.hold(each) for each in source]
+        if isinstance(source, StyleImage):
+            pictures = ("image", "mask", "region")
+            held = {name: self.hold(getattr(source, name)) for name in pictures}
+            return dataclasses.replace(source, **held)
+        if not hasattr(source, "read"):
+            return source
+        if id(source) not in self._held:
+            self._held[id(source)] = source, read_once(source)
+        return self._held[id(source)][1]
 
 
 def show_source(source: Any) -> str:

@@ -67,6 +67,13 @@ def list_folder(path: str | os.PathLike[str]) -> list[str | pathlib.Path] | None
     return sorted(map(system.unstrip_protocol, system.ls(inner, detail=False)))
 
 
+def is_same_folder(one: str | os.PathLike[str], other: str | os.PathLike[str]) -> bool:
+    """Whether two paths or URLs name the same folder."""
+    if is_url(one) or is_url(other):
+        return str(one).rstrip("/") == str(other).rstrip("/")
+    return os.path.isdir(other) and os.path.samefile(one, other)
+
+
 def make_folder(path: str | os.PathLike[str]) -> None:
     """Makes a folder, and its parents, unless it exists."""
     if is_url(path):
@@ -81,10 +88,10 @@ def parent(path: str | os.PathLike[str]) -> str | pathlib.Path:
     return posixpath.dirname(path) if is_url(path) else pathlib.Path(path).parent
 
 
-def exists(path: str | os.PathLike[str]) -> bool:
-    """Whether the file exists."""
+def is_file(path: str | os.PathLike[str]) -> bool:
+    """Whether there is a file, which can be read: no device, no pipe, no folder."""
     if not is_url(path):
-        return os.path.exists(path)
+        return os.path.isfile(path)
     system, inner = _open_url(path)
     return system.exists(inner)
 

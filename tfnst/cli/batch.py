@@ -20,8 +20,15 @@ from tfnst.cli.options import (
     read_config,
     saving_options,
 )
-from tfnst.cli.terminal import EXIT_FAILED, EXIT_INTERRUPTED, quiet_start, say
+from tfnst.cli.terminal import (
+    EXIT_FAILED,
+    EXIT_INTERRUPTED,
+    extra_file,
+    quiet_start,
+    say,
+)
 from tfnst.config import StyleTransferConfig
+from tfnst.paths import check_outputs, named_paths
 
 if TYPE_CHECKING:
     from tfnst.batch.items import BatchItem
@@ -39,8 +46,12 @@ class Pictures:
     output: str
     suffix: str
 
-    def plan(self, saving: SaveOptions) -> list[BatchItem]:
+    def plan(self, saving: SaveOptions, report: str | pathlib.Path) -> list[BatchItem]:
         """The items of the batch.
+
+        Args:
+            saving: how they are saved.
+            report: where the report will be.
 
         Raises:
             click.UsageError: for contents or styles beside `--pairs`.
@@ -52,12 +63,13 @@ class Pictures:
         contents: Sequence[Any]
         styles: Sequence[Any]
         if self.pairs is None:
-            contents, styles = find_pictures(self.contents), self.styles
+            contents = find_pictures(self.contents, apart_from=self.output)
+            styles = self.styles
         elif self.contents or self.styles:
             raise click.UsageError("--pairs replaces CONTENT and --style")
         else:
             contents, styles = read_pairs(self.pairs)
-        return plan_items(
+        items = plan_items(
             contents,
             styles,
             self.output,
@@ -65,6 +77,17 @@ class Pictures:
             suffix=self.suffix,
             saving=saving,
         )
+        sources = [
+            ("contents", *contents),
+            ("styles", *styles),
+            ("pairs", self.pairs),
+            ("output", *(item.output for item in items)),
+        ]
+        check_outputs(
+            named_paths(*((name, p) for name, *paths in sources for p in paths)),
+            [("report", report)],
+        )
+        return items
 
 
 def picture_options(command: Command) -> Command:
@@ -212,8 +235,8 @@ def batch(
     with quiet_start():
         from tfnst.batch import storage
         from tfnst.cli.progress import BatchBars
-    items = pictures.plan(saving)
     path = report or storage.join(pictures.output, "report.json")
+    items = pictures.plan(saving, path)
     with BatchBars() as bars, _reported(items, path):
         workers.paint(items, config, saving, bars.update)
     _finish(items, pictures.output, path)
@@ -223,15 +246,16 @@ def batch(
 def _reported(items: Sequence[BatchItem], report: str | pathlib.Path) -> Iterator[None]:
     """Writes the report when a batch begins and however it ends."""
     from tfnst.batch import storage
-    from tfnst.batch.report import write_report
+    from tfnst.batch.report import check_report, write_report
 
+    check_report(report)
     storage.make_folder(storage.parent(report))
     with storage.LocalCopy(report) as path:
         write_report(items, path)
     try:
         yield
     finally:
-        with storage.LocalCopy(report) as path:
+        with extra_file("the report"), storage.LocalCopy(report) as path:
             write_report(items, path)
 
 

@@ -15,28 +15,36 @@ from tfnst.cli.terminal import (
     EXIT_BAD_INPUT,
     EXIT_FAILED,
     EXIT_INTERRUPTED,
+    Warnings,
     fail,
     one_line,
-    say,
+    open_streams,
 )
+from tfnst.files import UnwrittenWarning, is_machine_error
 from tfnst.version import __version__
 
 
 def main() -> None:
     """Runs the command; the console script."""
-    warnings.showwarning = lambda message, *_, **__: say(f"warning: {message}")
+    open_streams()
+    shown = Warnings()
+    warnings.showwarning = shown.show
+    warnings.simplefilter("always", UnwrittenWarning)
     try:
         cli.main(standalone_mode=False, prog_name="tfnst")
+        if shown.unwritten:
+            sys.exit(EXIT_FAILED)
     except click.exceptions.Exit as error:
         sys.exit(error.exit_code)
     except click.ClickException as error:
         fail(error.format_message(), EXIT_BAD_INPUT)
     except (ValueError, OSError, ImportError) as error:
-        fail(one_line(error), EXIT_BAD_INPUT)
+        code = EXIT_FAILED if is_machine_error(error) else EXIT_BAD_INPUT
+        fail(one_line(error), code)
     except MemoryError as error:
         fail(one_line(error) or "out of memory; try a smaller --size", EXIT_FAILED)
     except (KeyboardInterrupt, click.Abort):
-        fail("interrupted before there was a picture to keep", EXIT_INTERRUPTED)
+        fail("interrupted", EXIT_INTERRUPTED)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
+import os
+import pathlib
+import re
+import tempfile
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 import click
@@ -15,6 +21,9 @@ from tfnst.cli.options import (
     grouped,
     output_option,
 )
+from tfnst.cli.terminal import EXIT_FAILED, extra_file, fail, one_line
+from tfnst.limits import MAX_STEPS
+from tfnst.paths import NamedPath, check_outputs, named_paths
 
 if TYPE_CHECKING:
     from tfnst.images.save_options import SaveOptions
@@ -23,9 +32,13 @@ if TYPE_CHECKING:
     from tfnst.visualization.film import Film
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass
 class Outputs:
-    """The picture and what is written beside it; the fields are the options."""
+    """The picture and what is written beside it; the fields are the options.
+
+    Attributes:
+        saved: whether the picture is written.
+    """
 
     output: str
     sheet: str | None
@@ -33,6 +46,7 @@ class Outputs:
     timelapse: str | None
     timelapse_size: int
     plot: str | None
+    saved: bool = dataclasses.field(default=False, init=False)
 
     @functools.cached_property
     def film(self) -> Film | None:
@@ -43,15 +57,66 @@ class Outputs:
 
         return Film(size=self.timelapse_size)
 
-    def check_pictures(self, *, bits: int) -> None:
-        """Checks that the picture and the sheet can be written; loads no TensorFlow.
+    def path_of_step(self, step: int, steps: int) -> pathlib.Path:
+        """OUTPUT-STEP.suffix, with leading zeros so that names sort by step."""
+        output = pathlib.Path(self.output)
+        return output.with_name(
+            f"{output.stem}-{step:0{len(str(steps))}}{output.suffix}"
+        )
+
+    def check_paths(
+        self, inputs: Iterable[NamedPath], checkpoint: str | None = None
+    ) -> None:
+        """Checks that no file is written over that is read, and none written twice.
+
+        Args:
+            inputs: the files that the command reads.
+            checkpoint: another file that it writes.
+
+        Raises:
+            ValueError: as `tfnst.paths.check_outputs`.
+        """
+        named = named_paths(
+            ("output", self.output),
+            ("sheet", self.sheet),
+            ("timelapse", self.timelapse),
+            ("plot", self.plot),
+            ("checkpoint", checkpoint),
+        )
+        others = {os.path.basename(path) for _, path in named}
+        check_outputs(inputs, [*named, *self._pictures_on_the_way(others)])
+
+    def _pictures_on_the_way(self, others: set[str]) -> Iterator[NamedPath]:
+        """Those that `--save-every` may write and that are there, or among others."""
+        if self.save_every is None:
+            return
+        output = pathlib.Path(self.output)
+        name = re.compile(
+            rf"{re.escape(output.stem)}-(\d+){re.escape(output.suffix)}", re.IGNORECASE
+        )
+        there = os.listdir(output.parent) if output.parent.is_dir() else []
+        for step in {m[1] for m in map(name.fullmatch, {*there, *others}) if m}:
+            if int(step) % self.save_every == 0:
+                path = output.with_name(f"{output.stem}-{step}{output.suffix}")
+                yield "save_every", path
+
+    def check_pictures(self, *, bits: int, size: int) -> None:
+        """Checks that the pictures can be written; loads no TensorFlow.
+
+        Args:
+            bits: a channel.
+            size: long side of the picture.
 
         Raises:
             ValueError, OSError: as when they are written.
         """
         from tfnst.images import writing
 
-        writing.check_output_path(self.output, name="output", bits=bits)
+        writing.check_output_path(self.output, name="output", bits=bits, size=size)
+        if self.save_every is not None:
+            # No run takes more steps than these digits can count.
+            longest = self.path_of_step(0, 100 * MAX_STEPS)
+            writing.check_output_path(longest, name="save_every")
         if self.sheet is not None:
             writing.check_output_path(self.sheet, name="sheet")
 
@@ -69,28 +134,59 @@ class Outputs:
             plots.check_plot_path(self.plot, name="plot")
 
     def save_picture(self, result: TransferResult, saving: SaveOptions) -> None:
-        """Writes the painted picture."""
-        result.write(self.output, saving, name="output")
+        """Writes the painted picture.
+
+        If it can't be written there any more, it is kept among the temporary files,
+        and the command ends.
+        """
+        try:
+            result.write(self.output, saving, name="output")
+            self.saved = True
+        except (OSError, ValueError) as error:
+            message = one_line(error)
+            with contextlib.suppress(OSError):
+                message += f"; the picture is kept in {_keep(result, saving)}"
+            fail(message, EXIT_FAILED)
 
     def save_records(self, result: TransferResult) -> None:
-        """Writes how the run went: the film and the plot."""
+        """Writes how the run went: the film and the plot; warns where it can't."""
         from tfnst.visualization import plots
 
         if self.film is not None and self.timelapse is not None:
-            self.film.save(self.timelapse, last_image=result.image, name="timelapse")
+            with extra_file("the film"):
+                self.film.save(
+                    self.timelapse, last_image=result.image, name="timelapse"
+                )
         if self.plot is not None:
-            plots.plot_losses(result, self.plot, name="plot")
+            with extra_file("the plot"):
+                plots.plot_losses(result, self.plot, name="plot")
 
     def save_sheet(
         self, content: str, style: list[StyleImage], result: TransferResult
     ) -> None:
-        """Writes content, style and result side by side."""
+        """Writes content, style and result side by side; warns where it can't."""
         from tfnst.images import writing
         from tfnst.visualization.sheet import comparison_sheet
 
         if self.sheet is not None:
-            page = comparison_sheet(content, style, result.image)
-            writing.save_image(page, self.sheet, name="sheet")
+            with extra_file("the sheet"):
+                page = comparison_sheet(content, style, result.image)
+                writing.save_image(page, self.sheet, name="sheet")
+
+
+def _keep(result: TransferResult, saving: SaveOptions) -> str:
+    """Writes a picture to a temporary file, as plainly as possible: its path."""
+    from tfnst.images import writing
+
+    path = os.path.join(tempfile.mkdtemp(prefix="tfnst-"), "painted.png")
+    writing.save_image(
+        result.array,
+        path,
+        bits=saving.bits,
+        info=result.info,
+        keep_gps=saving.keep_gps,
+    )
+    return path
 
 
 def output_options(command: Command) -> Command:

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import os
-import pathlib
 import shutil
-import signal
 import sys
 import time
-from types import FrameType
 from typing import Any
 
 from tqdm import tqdm
 
 from tfnst.batch.painter import BatchProgress
 from tfnst.cli.outputs import Outputs
-from tfnst.cli.terminal import EXIT_FAILED, fail, one_line, say
+from tfnst.cli.signals import StopSignals
+from tfnst.cli.terminal import EXIT_FAILED, extra_file, fail, one_line, say
 from tfnst.images.save_options import SaveOptions
 from tfnst.images.style_images import StyleImage
 from tfnst.transfer.progress import TransferProgress
@@ -30,7 +27,7 @@ def paint(
     saving: SaveOptions,
     **arguments: Any,
 ) -> TransferResult:
-    """Paints a picture while a person watches.
+    """Paints and saves a picture while a person watches.
 
     If the loss is no longer finite, the last good picture is saved and the command
     ends.
@@ -38,13 +35,14 @@ def paint(
     Args:
         content: path of the content image.
         style: the styles.
-        outputs: the files to write; those of the finished run are not written here.
+        outputs: the files to write; those beside the finished picture are not
+            written here.
         saving: how to save pictures.
         **arguments: of `tfnst.stylize`.
     """
     with RunProgress(outputs, saving) as progress:
         try:
-            return stylize(
+            result = stylize(
                 content,
                 style,
                 callback=progress.update,
@@ -58,37 +56,10 @@ def paint(
                 say(f"the last good picture is {outputs.output}")
                 outputs.save_records(error.result)
             fail(one_line(error), EXIT_FAILED)
-
-
-class StopSignals:
-    """Turns the first Ctrl-C or SIGTERM into a request to stop; a second one aborts.
-
-    Attributes:
-        begun: whether there is anything to stop; before that, a signal aborts at once.
-        stopping: whether a stop was requested.
-    """
-
-    def __init__(self) -> None:
-        self.begun = self.stopping = False
-        self._handlers: dict[int, Any] = {}
-
-    def __enter__(self) -> StopSignals:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            self._handlers[number] = signal.signal(number, self._on_signal)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for number, handler in self._handlers.items():
-            signal.signal(number, handler)
-
-    def _on_signal(self, number: int, frame: FrameType | None) -> None:
-        if not self.begun or self.stopping:
-            raise KeyboardInterrupt
-        self.stopping = True
-        # Say so now, because a step of a huge picture takes minutes. Written without a
-        # buffer, because the signal may have interrupted the bar's own writing.
-        if sys.stderr.isatty():
-            os.write(sys.stderr.fileno(), b"\ntfnst: stopping after this step\n")
+        progress.close()
+        # Ctrl-C must not cost the painting now.
+        outputs.save_picture(result, saving)
+        return result
 
 
 class RunBar:
@@ -170,21 +141,15 @@ class RunProgress:
         """Callback of the run."""
         self._signals.begun = True
         if self._outputs.film is not None:
-            self._outputs.film(progress)
+            with extra_file("a frame of the film"):
+                self._outputs.film(progress)
         self._bar.update(progress)
         if self._outputs.save_every and progress.step % self._outputs.save_every == 0:
-            path = self._path_of_step(progress)
-            progress.write(path, self._saving, name="output")
+            path = self._outputs.path_of_step(progress.step, progress.steps)
+            with extra_file("a picture on the way"):
+                progress.write(path, self._saving, name="save_every")
         if self._signals.stopping:
             progress.stop()
-
-    def _path_of_step(self, progress: TransferProgress) -> pathlib.Path:
-        """OUTPUT-STEP.suffix, with leading zeros so that names sort by step."""
-        output = pathlib.Path(self._outputs.output)
-        digits = len(str(progress.steps))
-        return output.with_name(
-            f"{output.stem}-{progress.step:0{digits}}{output.suffix}"
-        )
 
 
 class BatchBars:

@@ -71,9 +71,11 @@ class PaintedPicture:
 
         # A file that can't be read is reported by the run.
         with contextlib.suppress(OSError, ValueError):
-            sources = [describe_source(part.image) for part in style]
+            sources = [
+                describe_source(part.image, name="style_image") for part in style
+            ]
             for name, now in (
-                ("content", describe_source(content)),
+                ("content", describe_source(content, name="content_image")),
                 ("style", describe_style(style, sources)),
             ):
                 then = self.manifest.get(f"{name}_image")
@@ -85,7 +87,9 @@ class PaintedPicture:
 
     def warn_of_another_network(self, manifest: dict[str, Any]) -> None:
         """Warns when the new picture, by its manifest, used another network."""
-        then, now = _network(self.manifest), _network(manifest)
+        from tfnst.images.manifest import network_of
+
+        then, now = network_of(self.manifest), network_of(manifest)
         if then != now:
             before, after = (
                 f"{name} (weights {str(sha)[:12]})" for name, sha in (then, now)
@@ -93,10 +97,3 @@ class PaintedPicture:
             say(
                 f"warning: {self.path} was painted by {before}, this picture by {after}"
             )
-
-
-def _network(manifest: dict[str, Any]) -> tuple[Any, Any]:
-    """Name and hash of the weights; None where a strange manifest has neither."""
-    weights = manifest.get("weights")
-    sha256 = weights.get("sha256") if isinstance(weights, dict) else None
-    return manifest.get("backbone"), sha256

@@ -16,6 +16,7 @@ from tfnst.cli.options import (
 from tfnst.cli.styles import style_arguments
 from tfnst.cli.terminal import EXIT_BAD_INPUT, EXIT_FAILED, fail, one_line, quiet_start
 from tfnst.config import setting_names
+from tfnst.paths import check_outputs, named_paths
 
 if TYPE_CHECKING:
     from tfnst.images.style_images import StyleImage
@@ -68,7 +69,10 @@ def request(
     settings = {n: value for n, value in given(options).items() if n in names}
     connection = {n: value for n, value in given(options).items() if n not in names}
     from tfnst.images import writing
+    from tfnst.images.style_images import style_paths
 
+    inputs = [*named_paths(("content_image", content)), *style_paths(style)]
+    check_outputs(inputs, [("output", output)])
     writing.check_output_path(output, name="output")
     with quiet_start():
         from tfnst.client.client import ServingError, StylizeClient

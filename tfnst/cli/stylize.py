@@ -21,8 +21,8 @@ from tfnst.cli.options import (
 from tfnst.cli.outputs import Outputs, output_options
 from tfnst.cli.repeating import PaintedPicture
 from tfnst.cli.styles import style_arguments
-from tfnst.cli.terminal import EXIT_INTERRUPTED, quiet_start, say
-from tfnst.config import StyleTransferConfig
+from tfnst.cli.terminal import EXIT_INTERRUPTED, fail, quiet_start, say
+from tfnst.paths import NamedPath, named_paths
 
 if TYPE_CHECKING:
     from tfnst.images.save_options import SaveOptions
@@ -56,7 +56,8 @@ def checkpoint_options(command: Command) -> Command:
         ),
         file_option(
             "--resume",
-            help="Continue the run that kept this file, with its settings.",
+            help="Continue the run that kept this file, with its settings, and go on "
+            "keeping its state there.",
         ),
     )
 
@@ -87,18 +88,45 @@ def stylize(
 
     WEIGHT and SCALE are 1 by default; SCALE multiplies --style-scale.
     """
+    try:
+        _stylize(content, style, outputs, checkpoints, painted, saving, options)
+    except KeyboardInterrupt:
+        kept = f"; the picture is {outputs.output}"
+        lost = " before there was a picture to keep"
+        fail(f"interrupted{kept if outputs.saved else lost}", EXIT_INTERRUPTED)
+
+
+def _stylize(
+    content: str,
+    style: list[StyleImage],
+    outputs: Outputs,
+    checkpoints: Checkpoints,
+    painted: str | None,
+    saving: SaveOptions,
+    options: dict[str, Any],
+) -> None:
+    """Does the work of the command."""
+    if painted is not None and checkpoints.resume is not None:
+        raise click.UsageError("--resume brings its own settings in place of --from")
     # Settings are checked before TensorFlow takes its seconds to load.
     repeated = None if painted is None else PaintedPicture.read(painted)
     others = DEFAULTS if repeated is None else repeated.config(options["init_image"])
     config, init_image = read_settings(options, others)
-    outputs.check_pictures(bits=saving.bits)
+    inputs = [
+        *named_paths(("content_image", content), ("from", painted)),
+        *named_paths(("init_image", init_image), ("config", options["config"])),
+        *named_paths(("weights", config.weights)),
+    ]
+    _check_paths(inputs, style, outputs, checkpoints)
+    outputs.check_pictures(bits=saving.bits, size=config.size)
     with quiet_start():
         from tfnst.cli.progress import paint
         from tfnst.transfer.checkpoint import load_checkpoint
     outputs.check_records()
     if checkpoints.resume is not None:
-        kept = StyleTransferConfig(**load_checkpoint(checkpoints.resume).settings)
+        kept = load_checkpoint(checkpoints.resume).config()
         config, init_image = read_settings(options, kept)
+        outputs.check_pictures(bits=saving.bits, size=config.size)
     if repeated is not None:
         repeated.warn_of_other_images(content, style)
     result = paint(
@@ -110,12 +138,26 @@ def stylize(
         init_image=init_image,
         **dataclasses.asdict(checkpoints),
     )
-    outputs.save_picture(result, saving)
     outputs.save_records(result)
     if repeated is not None:
         repeated.warn_of_another_network(result.manifest)
     outputs.save_sheet(content, style, result)
     _report(result, outputs.output)
+
+
+def _check_paths(
+    inputs: list[NamedPath],
+    style: list[StyleImage],
+    outputs: Outputs,
+    checkpoints: Checkpoints,
+) -> None:
+    """Checks that no file is written over that is read, and none written twice."""
+    from tfnst.images.style_images import style_paths
+
+    inputs = [*inputs, *style_paths(style)]
+    outputs.check_paths(inputs, checkpoints.checkpoint or checkpoints.resume)
+    # A run may keep its checkpoints where it was resumed from.
+    outputs.check_paths(named_paths(("resume", checkpoints.resume)))
 
 
 def _report(result: TransferResult, output: str) -> None:

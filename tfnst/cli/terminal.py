@@ -6,13 +6,32 @@ import contextlib
 import os
 import sys
 from collections.abc import Iterator
-from typing import NoReturn
+from typing import NoReturn, TextIO
 
 from tqdm import tqdm
+
+from tfnst.files import UnwrittenWarning, warn_unwritten
 
 EXIT_FAILED = 1
 EXIT_BAD_INPUT = 2
 EXIT_INTERRUPTED = 130
+
+
+def open_streams() -> None:
+    """Opens whichever of the standard streams the caller has closed, onto nothing.
+
+    Otherwise the next file that is opened would take its place, and what libraries
+    print would be written into that file.
+    """
+    while True:
+        descriptor = os.open(os.devnull, os.O_RDWR)
+        if descriptor > 2:
+            os.close(descriptor)
+            break
+        os.set_inheritable(descriptor, True)
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115 (until the end)
 
 
 @contextlib.contextmanager
@@ -40,9 +59,44 @@ def quiet_start() -> Iterator[None]:
 
 def say(line: str) -> None:
     """Prints a line to standard error, above any bar."""
-    with contextlib.suppress(BrokenPipeError):
+    with contextlib.suppress(OSError):  # Nobody listens any more.
         # A plain print would tear a bar apart.
         tqdm.write(f"tfnst: {line}", file=sys.stderr)
+
+
+class Warnings:
+    """Shows warnings as lines, and remembers whether a file could not be written."""
+
+    def __init__(self) -> None:
+        self.unwritten = False
+
+    def show(
+        self,
+        message: Warning | str,
+        category: type[Warning],
+        filename: str,
+        lineno: int,
+        file: TextIO | None = None,
+        line: str | None = None,
+    ) -> None:
+        """Takes the place of `warnings.showwarning`."""
+        self.unwritten |= issubclass(category, UnwrittenWarning)
+        say(f"warning: {message}")
+
+
+@contextlib.contextmanager
+def extra_file(what: str) -> Iterator[None]:
+    """Turns any failure to write a file beside the painted picture into a warning.
+
+    The command goes on, and ends with EXIT_FAILED.
+
+    Args:
+        what: the file is, in words.
+    """
+    try:
+        yield
+    except Exception as error:  # Whatever it is, it must not cost the painting.
+        warn_unwritten(what, error)
 
 
 def fail(line: str, code: int) -> NoReturn:

@@ -33,7 +33,7 @@ def encode_picture(source: Any, *, name: str) -> tuple[bytes, PictureInfo]:
     Raises:
         ValueError, OSError: as `read_picture`.
     """
-    source = _read_once(source)
+    source = reading.read_once(source)
     picture, info = reading.read_picture(source, name=name)
     return _plain_file(source, picture) or _png(picture), info
 
@@ -48,19 +48,9 @@ def encode_mask(source: Any, *, name: str) -> bytes:
     Raises:
         ValueError, OSError: as `load_one_image`.
     """
-    source = _read_once(source)
+    source = reading.read_once(source)
     mask = reading.load_one_image(source, name=name)
     return _plain_file(source, mask) or _png(mask)
-
-
-def _read_once(source: Any) -> Any:
-    """The bytes of a file object, which can be read only once; other sources as is."""
-    if hasattr(source, "read"):
-        # If it fails, so will `load_image`, which says what is wrong.
-        with contextlib.suppress(OSError, ValueError):
-            data = source.read()
-            return data if isinstance(data, bytes) else source
-    return source
 
 
 def _plain_file(source: Any, picture: np.ndarray) -> bytes | None:

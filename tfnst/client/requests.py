@@ -11,7 +11,7 @@ from tfnst.client.messages import FLOAT, INT32, STRING, add_input, messages
 from tfnst.client.pictures import encode_mask, encode_picture
 from tfnst.config import StyleTransferConfig
 from tfnst.images.metadata import PictureInfo
-from tfnst.images.style_images import StyleImage, style_images
+from tfnst.images.style_images import StyleImage, relative_weights, style_images
 
 _TYPES = {
     "steps": INT32,
@@ -134,7 +134,7 @@ def _add_styles(message: Any, styles: list[StyleImage]) -> None:
     """Adds the inputs of the signature `blend` that describe the styles."""
     files = [encode_picture(style.image, name="style_image")[0] for style in styles]
     add_input(message, "style_bytes", STRING, files)
-    add_input(message, "style_weights", FLOAT, [style.weight for style in styles])
+    add_input(message, "style_weights", FLOAT, relative_weights(styles))
     add_input(message, "style_scales", FLOAT, [style.scale for style in styles])
     for name in ("mask", "region"):
         masks = [getattr(style, name) for style in styles]

@@ -1,0 +1,5 @@
+"""What paints one scale of a run."""
+
+from tfnst.keras_backend import require_tensorflow
+
+require_tensorflow()

@@ -19,6 +19,9 @@ MASKS_SPEC = tf.TensorSpec([None, None, None, 1], tf.float32)
 Canvas: TypeAlias = Any
 
 
+_SUM_OF_DEFAULTS = sum(StyleTransferConfig().loss_weights().values())
+
+
 class Knobs(NamedTuple):
     """The settings that may change from call to call without a new trace.
 
@@ -45,6 +48,19 @@ class Knobs(NamedTuple):
     def style_share(self) -> tf.Tensor:
         """How much the style counts beside the content, a scalar from 0 to 1."""
         return self.style_weight / (self.style_weight + self.content_weight)
+
+    def excess(self) -> tf.Tensor:
+        """The sum of the weights, relative to that of the defaults."""
+        return tf.add_n(list(self.loss_weights().values())) / _SUM_OF_DEFAULTS
+
+    def relative(self) -> Knobs:
+        """The same with weights in the same ratios, and the sum of the defaults.
+
+        Optimisers that compare gradients with constants then paint the same picture.
+        """
+        excess = self.excess()
+        weights = self.loss_weights()
+        return self._replace(**{n: weight / excess for n, weight in weights.items()})
 
     def loss_weights(self) -> dict[str, tf.Tensor]:
         """The weights of the three losses, by the names of their arguments."""

@@ -225,5 +225,7 @@ def _load_replicated_engine(
 
 def _normalized(layers: Sequence[str], weights: Sequence[float]) -> dict[str, float]:
     """Weights by layer, scaled to sum to 1."""
-    pairs = zip(layers, weights, strict=True)
-    return {layer: weight / sum(weights) for layer, weight in pairs}
+    # Relative to the largest first: the sum of huge ones would be infinite.
+    relative = [weight / max(weights) for weight in weights]
+    pairs = zip(layers, relative, strict=True)
+    return {layer: weight / sum(relative) for layer, weight in pairs}

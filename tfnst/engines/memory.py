@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import pathlib
+from collections.abc import Iterator
 
 import psutil
+import tensorflow as tf
 
 from tfnst.engines.devices import device_kind
 
@@ -13,6 +16,22 @@ GIB = 2**30
 
 # Share of the free memory that a run takes if no limit is set.
 _SHARE_OF_FREE = 0.8
+
+
+@contextlib.contextmanager
+def memory_errors(size: int) -> Iterator[None]:
+    """Turns TensorFlow's errors for want of memory into Python's, with advice.
+
+    Args:
+        size: long side of the picture in pixels.
+    """
+    try:
+        yield
+    except tf.errors.ResourceExhaustedError as error:
+        raise MemoryError(
+            "`size` is too large for this machine's memory; choose a smaller one, "
+            f"or set `max_memory` to paint in tiles. Received: {size}"
+        ) from error
 
 
 def memory_limit(max_memory: float | None, device: str = "auto") -> float:

@@ -28,7 +28,7 @@ from tfnst.engines.engine import Knobs, TransferState, check_state
 from tfnst.engines.enlarging import enlarge_rows
 from tfnst.engines.tile_passes import Parts, Passes, View
 from tfnst.engines.tiles import Segment, Tile
-from tfnst.engines.whole import WholeEngine
+from tfnst.engines.whole import WholeEngine, gradient_unit
 from tfnst.losses import terms
 from tfnst.losses.objective import Objective, Targets
 from tfnst.networks.features import split_feature_extractor
@@ -145,7 +145,12 @@ class TiledEngine:
         """As `Engine.run`."""
         history = []
         for _ in range(int(steps)):
-            measured, gradient = self.losses_and_gradient(canvas, targets, knobs)
+            measured, gradient = self.losses_and_gradient(
+                canvas, targets, knobs.relative()
+            )
+            gradient *= gradient_unit(canvas).numpy()
+            total = measured.total * knobs.excess()
+            measured = measured._replace(total=total)
             finite = np.isfinite(measured.total).all() and _all_finite(gradient)
             if not finite:
                 nan = tf.fill(tf.shape(measured.total), float("nan"))

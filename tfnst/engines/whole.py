@@ -12,6 +12,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from tfnst.config import StyleTransferConfig
 from tfnst.engines.engine import (
     KNOBS_SPEC,
     MASKS_SPEC,
@@ -24,6 +25,7 @@ from tfnst.engines.enlarging import enlarge
 from tfnst.losses import terms
 from tfnst.losses.objective import Objective, Targets
 from tfnst.ops.resizing import resize_image
+from tfnst.optimizers.adam import bias_correction
 from tfnst.optimizers.optimizer import Optimizer
 
 
@@ -219,8 +221,10 @@ class WholeEngine:
         """
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(image)
-            measured = self._losses(image, targets, knobs)
-        gradients = tape.gradient(measured.total, image)
+            measured = self._losses(image, targets, knobs.relative())
+        units = tf.fill(tf.shape(measured.total), gradient_unit(image))
+        gradients = tape.gradient(measured.total, image, output_gradients=units)
+        measured = measured._replace(total=measured.total * knobs.excess())
         return self._update(image, measured, gradients, state, knobs)
 
     def _losses(self, image: tf.Tensor, targets: Targets, knobs: Knobs) -> terms.Losses:
@@ -241,7 +245,8 @@ class WholeEngine:
         Args:
             image: as for `step`.
             measured: losses of `image`.
-            gradients: of the total loss, like `image`.
+            gradients: of the total loss with relative weights, times `gradient_unit`,
+                like `image`.
             state: as for `step`.
             knobs: as for `step`.
 
@@ -250,7 +255,8 @@ class WholeEngine:
         """
         updated, memory = self.optimizer.update(
             image,
-            measured.total,
+            # An optimiser that looks at the loss sees whole pictures.
+            measured.total / knobs.excess() * gradient_unit(image),
             gradients,
             state.optimizer,
             learning_rate=knobs.learning_rate,
@@ -259,7 +265,7 @@ class WholeEngine:
         iterate = self.optimizer.iterate(updated, memory)
         count = state.step + 1
         momentum = self.ema_momentum
-        share = (1 - momentum) / (1 - momentum ** tf.cast(count, tf.float32))
+        share = (1 - momentum) / bias_correction(momentum, count, tf.float32)
         average = state.average + share * (iterate - state.average)
 
         # A loss that isn't finite shows by itself; a picture that isn't would show
@@ -356,3 +362,15 @@ class WholeEngine:
             self.init_state(tf.zeros([1, 2, 2, 3])),
             self.init_state(tf.zeros([2, 4, 4, 3])),
         )
+
+
+def gradient_unit(image: tf.Tensor) -> tf.Tensor:
+    """What gradients of pictures [N, H, W, 3] are multiplied by, a float32 scalar.
+
+    Losses are means over positions, so the gradients of a picture four times as large
+    are a quarter as large. From the default size on, this makes up for it, so that
+    Adam's epsilon stays as small beside them.
+    """
+    size = StyleTransferConfig.size
+    values = tf.cast(tf.reduce_prod(tf.shape(image)[1:]), tf.float32)
+    return tf.maximum(values / (3 * size**2), 1.0)

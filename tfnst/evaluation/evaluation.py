@@ -12,11 +12,11 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfnst.checks import argument_error, check_choice
+from tfnst.checks import argument_error, check_choice, check_integer, check_layers
 from tfnst.config import BACKBONES, StyleTransferConfig
 from tfnst.evaluation import measures
 from tfnst.images import reading
-from tfnst.limits import MAX_SIZE, MIN_SIDE
+from tfnst.limits import MAX_SEED, MAX_SIZE, MIN_SIDE
 from tfnst.networks import features, vgg, weight_files
 from tfnst.networks.backbones import load_backbone
 from tfnst.networks.weight_sources import (
@@ -179,10 +179,12 @@ def evaluate(
     )
     _check_shape(content, stylized)
     sizes = _check_resolutions(resolutions, stylized)
+    seed = check_integer("seed", seed, 0, MAX_SEED)
     check_choice("backbone", backbone, BACKBONES)
     if layers is not None:
-        layers = (layers,) if isinstance(layers, str) else tuple(layers)
+        layers = check_layers("layers", layers)
     extractor, info = _load_extractor(_find_weights(backbone, weights), layers, seed)
+    _check_short_sides(stylized, style, sizes, extractor)
     rows = [
         _compare(content, style, stylized, size, extractor=extractor, seed=seed)
         for size in sizes
@@ -290,6 +292,26 @@ def _check_resolutions(
         raise argument_error("resolutions", expected, repr(resolutions))
     own = max(stylized.shape[1:3])
     return tuple(number for number in numbers if number <= own) or (own,)
+
+
+def _check_short_sides(
+    stylized: np.ndarray,
+    style: np.ndarray,
+    sizes: tuple[int, ...],
+    extractor: keras.Model,
+) -> None:
+    """Checks that something is left of the pictures at the deepest layer."""
+    least, size = max(features.layer_strides(extractor).values()), min(sizes)
+    for name, picture in (("stylized_image", stylized), ("style_image", style)):
+        side = min(_sides(picture, size))
+        if side < least:
+            height, width = picture.shape[1:3]
+            raise argument_error(
+                name,
+                f"a picture whose short side has {least} pixels or more at every "
+                "resolution",
+                f"a picture of {width}x{height} pixels, which has {side} at {size}",
+            )
 
 
 def _find_weights(backbone: str, weights: str | os.PathLike[str] | None) -> WeightsInfo:

@@ -13,11 +13,12 @@ from typing import Any
 import tensorflow as tf
 
 from tfnst.checks import argument_error, check_integer
-from tfnst.config import StyleTransferConfig
+from tfnst.config import StyleTransferConfig, build_config
 from tfnst.export.requests import RequestLimits
 from tfnst.export.served_model import ServedStyleTransfer
 from tfnst.export.signatures import build_signatures
 from tfnst.export.warmup import WARMUP, write_warmup
+from tfnst.files import check_path
 from tfnst.limits import MAX_PIXELS, MAX_SIZE, MAX_STEPS, MIN_SIDE
 from tfnst.version import __version__
 
@@ -65,7 +66,7 @@ def export_saved_model(
     Reference:
         https://www.tensorflow.org/tfx/serving/serving_basic
     """
-    config = (config or StyleTransferConfig()).replace(**settings)
+    config = build_config(config, None, settings)
     if config.precision == "auto":
         config = config.replace(precision="float32")
     limits = RequestLimits(
@@ -73,6 +74,7 @@ def export_saved_model(
         max_size=check_integer("max_size", max_size, config.size, MAX_SIZE),
         max_pixels=check_integer("max_pixels", max_pixels, MIN_SIDE**2, MAX_PIXELS),
     )
+    check_path(directory, "directory")
     base = pathlib.Path(directory)
     target = base / str(_choose_version(base, version))
     base.mkdir(parents=True, exist_ok=True)

@@ -17,9 +17,11 @@ from typing import Any
 import numpy as np
 from PIL import Image, PngImagePlugin, TiffImagePlugin
 
-from tfnst.checks import argument_error
-from tfnst.files import read_file, show_path
+from tfnst.checks import argument_error, show_type
+from tfnst.files import os_error, read_file, show_path
+from tfnst.images.decoding import read_pil
 from tfnst.images.metadata import EXIF_IFD
+from tfnst.images.source import PictureSource
 from tfnst.version import __version__
 
 # PNG stores text under any keyword, TIFF has a description, the others have Exif's
@@ -35,39 +37,66 @@ MAX_BYTES = 32_000
 
 
 def describe_source(
-    source: Any, *, file_name: str | None = None
+    source: Any, *, name: str = "image", file_name: str | None = None
 ) -> dict[str, str | None]:
     """Identifies a picture by the name of its file and its SHA-256.
 
     Args:
         source: as for `tfnst.images.reading.load_image`.
+        name: what errors call the source. Default `"image"`.
         file_name: name of the file that the bytes in `source` come from. By default
             the last part of a path, and None for anything else.
 
     Returns:
         `name`, the file's name without its folder, or None; and `sha256`, the digest
-        of the file's bytes or the array's values, or None for an open file.
+        of the file's bytes, of the array's values, or of a PIL image's as they are
+        painted, which depend on its palette, too; None for an open file.
 
     Raises:
         OSError: when a file can't be read.
+        ValueError: for a PIL image that isn't whole, and for what is no picture.
     """
-    name = file_name
+    digest, shown = hashlib.sha256(), PictureSource(name, show_type(source))
     if isinstance(source, str | os.PathLike):
-        if name is None:
-            name = os.path.basename(os.fsdecode(source))
-        with open(source, "rb") as file:
-            digest = hashlib.sha256()
+        if file_name is None:
+            file_name = os.path.basename(os.fsdecode(source))
+        _add_file(digest, source, name)
+    elif isinstance(source, bytes | bytearray | memoryview):
+        digest.update(source)
+    elif isinstance(source, Image.Image):
+        rgb, info = read_pil(source, shown.shown_as(f"PIL image {source.mode}"))
+        for array in (rgb, info.alpha):
+            _add_array(digest, array)
+    elif hasattr(source, "read"):
+        return {"name": file_name, "sha256": None}
+    elif hasattr(source, "__array__"):
+        if np.asarray(source).dtype.hasobject:
+            raise shown.kind_error()
+        _add_array(digest, source)
+    else:
+        raise shown.kind_error()
+    return {"name": file_name, "sha256": digest.hexdigest()}
+
+
+def _add_file(digest: Any, path: str | os.PathLike[str], name: str) -> None:
+    """Adds the bytes of a file to a digest; `name` is what errors call the path."""
+    try:
+        with open(path, "rb") as file:
             while chunk := file.read(1 << 20):
                 digest.update(chunk)
-    elif isinstance(source, bytes | bytearray | memoryview):
-        digest = hashlib.sha256(source)
-    elif hasattr(source, "read"):
-        return {"name": name, "sha256": None}
-    else:
-        array = np.ascontiguousarray(source)
-        digest = hashlib.sha256(f"{array.dtype} {array.shape}".encode())
+    except OSError as error:
+        expected = "a file that can be read"
+        raise os_error(error, name, expected, show_path(path)) from error
+    except ValueError as error:  # A null byte.
+        raise argument_error(name, "the path of a file", show_path(path)) from error
+
+
+def _add_array(digest: Any, array: Any) -> None:
+    """Adds the values of an array or tensor to a digest; nothing for None."""
+    if array is not None:
+        array = np.ascontiguousarray(array)
+        digest.update(f"{array.dtype} {array.shape}".encode())
         digest.update(array.view(np.uint8).reshape(-1).data)
-    return {"name": name, "sha256": digest.hexdigest()}
 
 
 def without_names(source: Any) -> Any:
@@ -82,6 +111,13 @@ def without_names(source: Any) -> Any:
     if not isinstance(source, dict):
         return source
     return {name: value for name, value in source.items() if name != "name"}
+
+
+def network_of(manifest: dict[str, Any]) -> tuple[Any, Any]:
+    """Name and hash of the weights; None where a strange manifest has neither."""
+    weights = manifest.get("weights")
+    sha256 = weights.get("sha256") if isinstance(weights, dict) else None
+    return manifest.get("backbone"), sha256
 
 
 def build_manifest(

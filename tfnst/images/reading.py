@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import io
 import os
@@ -66,6 +67,16 @@ def load_image(
         source, PictureSource(name, show_type(source), max_pixels, min_side)
     )
     return rgb if info.alpha is None else over_white(rgb, info.alpha)
+
+
+def read_once(source: Any) -> Any:
+    """The bytes of a file object, which can be read only once; other sources as is."""
+    if hasattr(source, "read"):
+        # If it fails, so will `load_image`, which says what is wrong.
+        with contextlib.suppress(OSError, ValueError):
+            data = source.read()
+            return data if isinstance(data, bytes) else source
+    return source
 
 
 def load_one_image(source: Any, *, name: str) -> np.ndarray:
@@ -171,7 +182,5 @@ def _read(value: Any, source: PictureSource) -> tuple[np.ndarray, PictureInfo]:
             alpha = None
         return rgb, PictureInfo(alpha)
     else:
-        raise source.error(
-            "a path, the bytes of an image file, a PIL image or an array"
-        )
+        raise source.kind_error()
     return rgb[np.newaxis], info

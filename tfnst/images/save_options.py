@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import numbers
 
 from tfnst.checks import argument_error, check_integer
 from tfnst.images.formats import FORMATS
@@ -28,7 +29,8 @@ class SaveOptions:
     keep_gps: bool = False
 
     def __post_init__(self) -> None:
-        if isinstance(self.bits, bool) or self.bits not in (8, 16):
+        integer = isinstance(self.bits, numbers.Integral)
+        if not integer or self.bits not in (8, 16):
             raise argument_error("bits", "8 or 16", repr(self.bits))
         check_integer("quality", self.quality, 1, 100)
 

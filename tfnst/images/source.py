@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from tfnst.checks import argument_error
+from tfnst.checks import argument_error, check_integer
 from tfnst.files import os_error
 from tfnst.limits import MAX_PIXELS, MIN_SIDE
 
@@ -25,6 +25,10 @@ class PictureSource:
     max_pixels: int = MAX_PIXELS
     min_side: int = MIN_SIDE
 
+    def __post_init__(self) -> None:
+        check_integer("max_pixels", self.max_pixels, 1)
+        check_integer("min_side", self.min_side, 1)
+
     def shown_as(self, shown: str) -> PictureSource:
         """The same source, described in other words."""
         return dataclasses.replace(self, shown=shown)
@@ -39,6 +43,10 @@ class PictureSource:
         return argument_error(
             self.name, expected, self.shown if received is None else received
         )
+
+    def kind_error(self) -> ValueError:
+        """The error to raise for what is no picture of any kind."""
+        return self.error("a path, the bytes of an image file, a PIL image or an array")
 
     def os_error(self, error: OSError) -> OSError:
         """The same error (class and errno), worded for this picture."""

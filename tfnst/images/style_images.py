@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 from typing import Any
 
-from tfnst.checks import argument_error
+from tfnst.checks import argument_error, check_number
 from tfnst.images.manifest import describe_source
 from tfnst.limits import MAX_SCALE, MIN_SCALE
+from tfnst.paths import NamedPath, named_paths
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -37,19 +37,16 @@ class StyleImage:
     region: Any = None
 
     def __post_init__(self) -> None:
-        for name, low, high, expected in (
-            ("weight", 0, math.inf, "a number above 0"),
-            (
-                "scale",
-                MIN_SCALE,
-                MAX_SCALE,
-                f"a number from {MIN_SCALE:g} to {MAX_SCALE:g}",
-            ),
-        ):
-            value = getattr(self, name)
-            number = isinstance(value, int | float) and not isinstance(value, bool)
-            if not number or not (low <= value <= high and 0 < value < math.inf):
-                raise ValueError(f"`{name}` must be {expected}. Received: {value!r}")
+        weight = check_number("weight", self.weight, "a number above 0", above=0)
+        scale = check_number(
+            "scale",
+            self.scale,
+            f"a number from {MIN_SCALE:g} to {MAX_SCALE:g}",
+            low=MIN_SCALE,
+            high=MAX_SCALE,
+        )
+        object.__setattr__(self, "weight", weight)
+        object.__setattr__(self, "scale", scale)
 
 
 def style_images(style_image: Any) -> list[StyleImage]:
@@ -71,6 +68,30 @@ def style_images(style_image: Any) -> list[StyleImage]:
     ]
 
 
+def style_paths(parts: list[StyleImage]) -> list[NamedPath]:
+    """The files of a style and its masks, each with the name that errors call it.
+
+    Args:
+        parts: from `style_images`.
+    """
+    return [
+        path
+        for part in parts
+        for path in named_paths(
+            ("style_image", part.image), ("mask", part.mask), ("region", part.region)
+        )
+    ]
+
+
+def relative_weights(parts: list[StyleImage]) -> list[float]:
+    """The weights of a style's pictures relative to the largest of them.
+
+    They are from 1e-30 to 1, so that float32 holds them, whatever was given.
+    """
+    largest = max(part.weight for part in parts)
+    return [max(part.weight / largest, 1e-30) for part in parts]
+
+
 def describe_style(
     parts: list[StyleImage], sources: list[dict[str, str | None]]
 ) -> dict[str, Any] | list[dict[str, Any]]:
@@ -88,11 +109,12 @@ def describe_style(
 
     Raises:
         OSError: when the file of a mask can't be read.
+        ValueError: for a mask that is no whole PIL image.
     """
     described: list[dict[str, Any]] = [
         source
         | {
-            name: describe_source(mask)
+            name: describe_source(mask, name=name)
             for name, mask in (("mask", part.mask), ("region", part.region))
             if mask is not None
         }

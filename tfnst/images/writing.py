@@ -22,6 +22,8 @@ from tfnst.images.save_options import SaveOptions
 from tfnst.images.source import PictureSource
 from tfnst.images.transparency import over_white, resize_alpha
 
+# Longest side of a WebP file.
+MAX_WEBP_SIZE = 16_383
 # The most that fits into a segment of a JPEG file.
 _MAX_EXIF_BYTES = 65_533
 
@@ -131,7 +133,11 @@ def write_picture(
 
 
 def check_output_path(
-    path: str | os.PathLike[str], *, name: str = "output", bits: int = 8
+    path: str | os.PathLike[str],
+    *,
+    name: str = "output",
+    bits: int = 8,
+    size: int = 0,
 ) -> None:
     """Checks that `save_image` could write to a path, before the work starts.
 
@@ -141,14 +147,34 @@ def check_output_path(
         path: as for `save_image`.
         name: what errors call the path. Default `"output"`.
         bits: as for `save_image`.
+        size: long side of the picture in pixels.
 
     Raises:
-        ValueError: for an unknown suffix, or one whose format can't hold the bits.
+        ValueError: for an unknown suffix, or one whose format can't hold the bits or
+            the size.
         OSError: when the file could not be written; `FileNotFoundError` and the like.
     """
     suffix = check_suffix(path, name)
     SaveOptions(bits=bits).check_format(suffix)
+    check_longest(suffix, size, name=name, shown=show_path(path))
     write_file(path, None, name=name)
+
+
+def check_longest(suffix: str, size: int, *, name: str, shown: str) -> None:
+    """Checks that a format can hold a picture with this long side.
+
+    Args:
+        suffix: of the file.
+        size: long side of the picture in pixels.
+        name: what errors call the path.
+        shown: how errors show it.
+
+    Raises:
+        ValueError: for WebP and a picture of more than 16,383 pixels.
+    """
+    if FORMATS[suffix] == "WEBP" and size > MAX_WEBP_SIZE:
+        expected = f"in a format that holds {size} pixels a side"
+        raise argument_error(name, expected, shown)
 
 
 def _describe(

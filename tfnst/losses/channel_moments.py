@@ -8,7 +8,13 @@ import tensorflow as tf
 
 from tfnst.losses.distance import relative_distance
 from tfnst.losses.gram_matrices import gram_of_sums
-from tfnst.losses.sums import ActivationSums, SumsStatistic, activation_sums
+from tfnst.losses.sums import (
+    ActivationSums,
+    SumsStatistic,
+    activation_sums,
+    divisor,
+    or_target,
+)
 from tfnst.ops.moments import Moments, blend_moments
 
 # A covariance counts for at least this share of its Gram matrix's energy.
@@ -40,7 +46,7 @@ def moments(activations: tf.Tensor) -> Moments:
 
 def moments_of_sums(sums: ActivationSums) -> Moments:
     """The moments of an activation, from its sums."""
-    mean = sums.activations / tf.reshape(sums.count, [-1, 1])
+    mean = sums.activations / tf.reshape(divisor(sums), [-1, 1])
     gram = gram_of_sums(sums)
     return Moments(mean, gram - _outer(mean))
 
@@ -105,7 +111,8 @@ class MomentsStatistic(SumsStatistic):
         return moments_of_sums(described)
 
     def distance(self, measured: ActivationSums, targets: Moments) -> tf.Tensor:
-        return moments_loss([moments_of_sums(measured)], [targets])
+        values = or_target(measured, moments_of_sums(measured), targets)
+        return moments_loss([values], [targets])
 
     def blend(self, targets: Moments, shares: tf.Tensor) -> Moments:
         return blend_moments(targets, shares)

@@ -7,7 +7,13 @@ from collections.abc import Sequence
 import tensorflow as tf
 
 from tfnst.losses.distance import relative_distance
-from tfnst.losses.sums import ActivationSums, SumsStatistic, activation_sums
+from tfnst.losses.sums import (
+    ActivationSums,
+    SumsStatistic,
+    activation_sums,
+    divisor,
+    or_target,
+)
 
 
 def gram_matrix(activations: tf.Tensor) -> tf.Tensor:
@@ -36,7 +42,7 @@ def gram_matrix(activations: tf.Tensor) -> tf.Tensor:
 
 def gram_of_sums(sums: ActivationSums) -> tf.Tensor:
     """The Gram matrix [N, C, C] of an activation, from its sums."""
-    return sums.products / tf.reshape(sums.count, [-1, 1, 1])
+    return sums.products / tf.reshape(divisor(sums), [-1, 1, 1])
 
 
 def blend_gram_matrices(gram_matrices: tf.Tensor, shares: tf.Tensor) -> tf.Tensor:
@@ -92,7 +98,8 @@ class GramStatistic(SumsStatistic):
         return gram_of_sums(described)
 
     def distance(self, measured: ActivationSums, targets: tf.Tensor) -> tf.Tensor:
-        return style_loss([gram_of_sums(measured)], [targets])
+        values = or_target(measured, gram_of_sums(measured), targets)
+        return style_loss([values], [targets])
 
     def blend(self, targets: tf.Tensor, shares: tf.Tensor) -> tf.Tensor:
         return blend_gram_matrices(targets, shares)

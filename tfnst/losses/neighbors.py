@@ -16,8 +16,14 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from tfnst.losses.channel_moments import MomentsStatistic, moments_loss, moments_of_sums
-from tfnst.losses.sums import ActivationSums, activation_sums, widen
+from tfnst.losses.channel_moments import MomentsStatistic
+from tfnst.losses.sums import (
+    ActivationSums,
+    activation_sums,
+    divisor,
+    is_present,
+    widen,
+)
 from tfnst.ops.moments import Moments, blend_moments
 
 # Activations of a style image that are compared with; more change little.
@@ -193,8 +199,10 @@ class NeighborsStatistic:
         )
 
     def distance(self, measured: Measured, targets: Neighborhood) -> tf.Tensor:
-        moments = moments_loss([moments_of_sums(measured.sums)], [targets.moments])
-        return moments + measured.distances / measured.sums.count
+        distances = measured.distances / divisor(measured.sums)
+        # A style image of which a mask leaves nothing here doesn't count.
+        distances *= tf.cast(is_present(targets), distances.dtype)
+        return self._moments.distance(measured.sums, targets.moments) + distances
 
     def blend(self, targets: Neighborhood, shares: tf.Tensor) -> Neighborhood:
         # Each picture gives as many samples as its share.

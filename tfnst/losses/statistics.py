@@ -10,6 +10,7 @@ import tensorflow as tf
 from tfnst.losses.channel_moments import MomentsStatistic
 from tfnst.losses.gram_matrices import GramStatistic
 from tfnst.losses.neighbors import NeighborsStatistic
+from tfnst.losses.sums import is_present
 
 # From this stride on, `"neighbors"` looks at neighbours. A position of the layers
 # before sees less than a stroke, and there are many of them.
@@ -111,7 +112,23 @@ def blend_targets(
     targets: Mapping[str, Any],
     shares: tf.Tensor,
 ) -> dict[str, Any]:
-    """Targets of S pictures, by layer, blended by their shares [K, S]."""
+    """Targets of S pictures, by layer, blended by their shares [K, S].
+
+    A picture of which a mask leaves nothing at a layer has no share in that layer.
+    """
     return {
-        layer: statistics[layer].blend(each, shares) for layer, each in targets.items()
+        layer: statistics[layer].blend(each, _shares_of_present(each, shares))
+        for layer, each in targets.items()
     }
+
+
+def _shares_of_present(targets: Any, shares: tf.Tensor) -> tf.Tensor:
+    """The shares without those of absent pictures; rows sum to 1, or to 0 if all are.
+
+    They are returned as they are if no picture is absent.
+    """
+    present = is_present(targets)
+    left = shares * tf.cast(present, shares.dtype)
+    total = tf.reduce_sum(left, axis=1, keepdims=True)
+    scaled = tf.math.divide_no_nan(left, total)
+    return tf.where(tf.reduce_all(present), shares, scaled)

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import tensorflow as tf
+
+# A mask that leaves less than this of a single position of a layer leaves nothing of
+# it, and nothing can be said about its activations there.
+_LEAST_COUNT = 1e-3
 
 
 class ActivationSums(NamedTuple):
@@ -49,6 +54,40 @@ def activation_sums(
     sums, products = _sums(activations)
     shape = tf.shape(activations)
     return ActivationSums(tf.cast(shape[1] * shape[2], sums.dtype), sums, products)
+
+
+def divisor(sums: ActivationSums) -> tf.Tensor:
+    """What the sums are divided by to get means; infinite where there is nothing.
+
+    So the means are 0 there, and so are their gradients.
+    """
+    return tf.where(sums.count >= _LEAST_COUNT, sums.count, math.inf)
+
+
+def or_target(sums: ActivationSums, values: Any, targets: Any) -> Any:
+    """What is compared with targets: the values, or the targets where nothing is.
+
+    A layer of which the mask of a region or of the style image leaves nothing then
+    doesn't count: its distance is 0, and so is its gradient.
+
+    Args:
+        sums: that the values were computed from.
+        values: a tensor or a structure of tensors, [N, ...].
+        targets: the same, [N or 1, ...]; all 0 where the style image has nothing.
+    """
+    present = tf.reshape(sums.count >= _LEAST_COUNT, [-1]) & is_present(targets)
+
+    def choose(value: tf.Tensor, target: tf.Tensor) -> tf.Tensor:
+        shape = [-1] + [1] * (value.shape.rank - 1)
+        return tf.where(tf.reshape(present, shape), value, target)
+
+    return tf.nest.map_structure(choose, values, targets)
+
+
+def is_present(targets: Any) -> tf.Tensor:
+    """For each of N targets whether they were computed from anything, bool [N]."""
+    first = tf.nest.flatten(targets)[0]
+    return tf.reduce_any(first != 0, axis=list(range(1, first.shape.rank)))
 
 
 @tf.custom_gradient

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from tfnst.keras_backend import require_tensorflow
 from tfnst.lazy import lazy_names
 
 if TYPE_CHECKING:
@@ -18,6 +19,8 @@ __all__ = [
     "find_weights",
     "load_backbone",
 ]
+
+require_tensorflow()
 
 _MODULES = {
     "Backbone": "tfnst.networks.backbones",

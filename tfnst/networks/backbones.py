@@ -70,16 +70,10 @@ def load_backbone(
         ValueError: if an argument is out of range, or the weights can't be read, don't
             fit the network or aren't finite.
         OSError: if the file doesn't exist, or no weights are available.
-        RuntimeError: if Keras runs on a backend other than TensorFlow.
 
     Reference:
         Simonyan and Zisserman, arXiv 1409.1556, table 1, columns D and E.
     """
-    if keras.config.backend() != "tensorflow":
-        raise RuntimeError(
-            "Keras must run on TensorFlow: set the environment variable KERAS_BACKEND "
-            f"to tensorflow. Received: {keras.config.backend()!r}"
-        )
     check_layer(name, last_layer)
     check_choice("pooling", pooling, POOLINGS)
     if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:

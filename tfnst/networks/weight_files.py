@@ -15,6 +15,7 @@ from tfnst.files import write_file
 from tfnst.images.formats import check_suffix
 from tfnst.networks.quantized_weights import is_quantized, read_quantized
 from tfnst.networks.vgg import CONVOLUTION, Arrays, Shapes, kernel_shapes, layer_names
+from tfnst.paths import check_outputs
 
 # Where Keras 3 leaves out a layer's name, it writes its class and position.
 _POSITION = re.compile(r"(?:^|/)conv2d(?:_(\d+))?/vars/\d$")
@@ -60,6 +61,7 @@ def save_weights(
         OSError: if a file can't be read or written.
     """
     check_suffix(path, name, (".h5", ".hdf5"))
+    check_outputs([("weights", weights)], [(name, path)])
     write_file(path, None, name=name)
     source, label = os.fspath(weights), "`weights`"
     arrays = read_convolutions(source, label)

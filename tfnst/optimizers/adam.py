@@ -99,14 +99,20 @@ def adam_update(
     step = state.step + 1
     m = beta_1 * state.first_moment + (1 - beta_1) * gradients
     v = beta_2 * state.second_moment + (1 - beta_2) * tf.square(gradients)
-    m_hat = m / _bias_correction(beta_1, step, params.dtype)
-    v_hat = v / _bias_correction(beta_2, step, params.dtype)
+    m_hat = m / bias_correction(beta_1, step, params.dtype)
+    v_hat = v / bias_correction(beta_2, step, params.dtype)
     params = params - rate * m_hat / (tf.sqrt(v_hat) + epsilon)
     return tf.clip_by_value(params, *bounds), AdamState(step, m, v)
 
 
-def _bias_correction(beta: float, step: tf.Tensor, dtype: tf.DType) -> tf.Tensor:
-    """`1 - beta^step`, without the cancellation that float32 has in early steps."""
+def bias_correction(beta: float, step: tf.Tensor, dtype: tf.DType) -> tf.Tensor:
+    """`1 - beta^step`, without the cancellation that float32 has in early steps.
+
+    Args:
+        beta: decay of a moving average, 0 <= beta < 1.
+        step: number of steps, 1 or more.
+        dtype: of the result.
+    """
     log_beta = math.log(beta) if beta else -math.inf
     return -tf.math.expm1(tf.cast(step, dtype) * log_beta)
 

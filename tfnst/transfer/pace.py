@@ -10,7 +10,8 @@ _ENTERING = 2.0
 _MEASURED = 3
 # The clock is checked at least each time this share of `max_time` has passed.
 _LEAST_CONTROL = 0.03
-# A scale that would get a smaller share of its steps than this is left out.
+# A scale that would get a smaller share of its steps than this, and not even one, is
+# left out.
 _LEAST_SHARE = 0.1
 # Share by which the mean loss must fall from one window of `patience` to the next.
 _LEAST_GAIN = 0.01
@@ -20,10 +21,10 @@ class Pace:
     """The steps of a run, scale by scale.
 
     `max_time` leaves all remaining scales the same share of their steps, so that the
-    finest one is reached. If that share would be below a tenth, the finest scales are
-    left out. The plan is renewed after each group of steps, from the time it took. The
-    schedule of learning rates follows the planned number of steps, and so reaches its
-    end.
+    finest one is reached. If that share would be below a tenth, and less than a step,
+    the finest scales are left out. The plan is renewed after each group of steps, from
+    the time it took. The schedule of learning rates follows the planned number of
+    steps, and so reaches its end.
 
     `patience` compares the mean total loss of that number of steps with the mean of as
     many steps before, and ends the scale if it is less than 1 % lower. This is checked
@@ -151,7 +152,8 @@ class Pace:
             work = works[:count].sum()
             left = max(affordable - entering[:count].sum(), 0)
             share = min(left / work, 1.0) if work else 1.0
-            if share >= _LEAST_SHARE or count == 1:
+            finest = wanted[scale + count - 1]
+            if share >= min(_LEAST_SHARE, 1 / finest) or count == 1:
                 break
         self.steps[scale] = done + round(share * here)
         later = np.maximum(np.rint(share * wanted[scale + 1 :]), 1).astype(int)

@@ -6,7 +6,7 @@ import dataclasses
 import time
 import warnings
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -21,6 +21,7 @@ from tfnst.engines.engine import (
     flatten_state,
 )
 from tfnst.engines.loading import ScaleEngines
+from tfnst.engines.memory import memory_errors
 from tfnst.images.metadata import PictureInfo
 from tfnst.losses.objective import Targets
 from tfnst.ops.masks import Division, resize_mask
@@ -29,6 +30,7 @@ from tfnst.ops.resizing import resize_image
 from tfnst.transfer.checkpoint import (
     Checkpoint,
     CheckpointKeeper,
+    check_fits,
     check_same_run,
     describe_run,
 )
@@ -65,6 +67,13 @@ class Job:
     info: PictureInfo = dataclasses.field(default_factory=PictureInfo)
 
 
+class Given(NamedTuple):
+    """A picture that a run starts from."""
+
+    picture: np.ndarray  # [1, h, w, 3] in [0, 1]
+    source: dict[str, str | None]  # from `tfnst.images.manifest.describe_source`
+
+
 class Run:
     """A run over one picture, or over several of the same size together.
 
@@ -72,7 +81,7 @@ class Run:
         config: the settings.
         jobs: the pictures, with the same sizes at all scales. The run lets go of
             whatever it no longer needs of them.
-        given: the picture to start from if the settings say so, [1, h, w, 3].
+        given: the picture to start from if the settings say so.
         callback: called with the progress.
         callback_steps: call back after each multiple of this number of steps, too.
         keeper: writes checkpoints of a run over one picture.
@@ -87,7 +96,7 @@ class Run:
         self,
         config: StyleTransferConfig,
         jobs: Sequence[Job],
-        given: tf.Tensor | None = None,
+        given: Given | None = None,
         callback: Callback | None = None,
         callback_steps: int | None = None,
         keeper: CheckpointKeeper | None = None,
@@ -107,7 +116,8 @@ class Run:
         self._finishing = Finishing(content, config.preserve_color, self._division)
         self._knobs = Knobs.from_config(config)
         self._content = self._in_colors_of_styles(self._finishing.prepare(content))
-        self._given = given
+        self._given = None if given is None else given.picture
+        self._given_source = None if given is None else given.source
         self._callback = callback
         self._callback_steps = callback_steps
         self._keeper = keeper
@@ -128,6 +138,8 @@ class Run:
         self._rollbacks = 0
         if resume is not None:
             check_same_run(resume, self._describe())
+            sides = [level.sides for level in self._levels]
+            check_fits(resume, sides, self._pace.total)
 
     def paint(self) -> list[TransferResult]:
         """Paints the pictures.
@@ -135,15 +147,8 @@ class Run:
         Raises:
             NonFiniteLossError, ValueError, MemoryError: as `tfnst.stylize`.
         """
-        try:
-            with placement(self._config.device):
-                return self._paint()
-        except tf.errors.ResourceExhaustedError as error:
-            raise MemoryError(
-                "`size` is too large for this machine's memory; choose a smaller one, "
-                "or set `max_memory` to paint in tiles. "
-                f"Received: {self._config.size}"
-            ) from error
+        with memory_errors(self._config.size), placement(self._config.device):
+            return self._paint()
 
     def _divide(self) -> Division | None:
         """Which styles go where; None if all of them go everywhere."""
@@ -173,6 +178,7 @@ class Run:
             self._engines.backbone,
             self._sources[0],
             self._styles[0].source,
+            self._given_source,
         )
 
     def _paint(self) -> list[TransferResult]:
@@ -319,8 +325,7 @@ class Run:
         if not done or len(self._styles) > 1 or self._rollbacks == MAX_ROLLBACKS:
             pictures = resize_image(state.average, *self._levels[-1].sides)
             raise NonFiniteLossError(
-                f"{what}; smaller weights or a smaller `learning_rate` help. The last "
-                "good picture is kept in `result`.",
+                f"{what}; smaller weights or a smaller `learning_rate` help",
                 self._results(pictures)[index],
             )
         if not self._rollbacks:

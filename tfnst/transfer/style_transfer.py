@@ -11,16 +11,19 @@ import numpy as np
 
 from tfnst.checks import check_integer
 from tfnst.config import INIT_IMAGES, StyleTransferConfig, build_config
+from tfnst.engines.memory import memory_errors
+from tfnst.files import check_path
 from tfnst.images import reading
 from tfnst.images.manifest import describe_source
-from tfnst.images.style_images import describe_style, style_images
+from tfnst.images.style_images import describe_style, style_images, style_paths
 from tfnst.limits import MIN_SIDE
 from tfnst.ops.pyramid import Level
 from tfnst.ops.resizing import resize_image
+from tfnst.paths import check_outputs, named_paths
 from tfnst.transfer.checkpoint import CheckpointKeeper, load_checkpoint
 from tfnst.transfer.progress import Callback, as_one_callback
 from tfnst.transfer.results import TransferResult
-from tfnst.transfer.run import Job, Run
+from tfnst.transfer.run import Given, Job, Run
 from tfnst.transfer.styles import Style
 
 
@@ -69,12 +72,15 @@ def stylize(
         callback_steps: also call back after each multiple of this number of steps; 1
             or more.
         checkpoint: file in which to keep the state of the run, so that it can be
-            resumed if it is interrupted. It takes about 50 bytes a pixel with Adam.
+            resumed if it is interrupted. It takes about 50 bytes a pixel with Adam. A
+            file that is there must be a checkpoint, which is replaced.
         checkpoint_seconds: least time between two checkpoints; 0 for one after each
             group of steps. Default 60.
-        resume: a checkpoint of the same pictures to continue from. It brings its own
-            settings; any given here must equal them. The result is the picture that
-            the run would have given without a break, bit for bit on the same machine.
+        resume: a checkpoint of the same pictures to continue from, in which the state
+            is then kept unless `checkpoint` names another file. It brings its own
+            settings and the picture that the run started from; any given here must
+            equal them. The result is the picture that the run would have given without
+            a break, bit for bit on the same machine.
         **settings: fields of StyleTransferConfig that override `config` and `preset`.
 
     Returns:
@@ -93,7 +99,7 @@ def stylize(
         to fine, Adam by default, averaged output.
     """
     if resume is not None and config is None:
-        config = StyleTransferConfig(**load_checkpoint(resume).settings)
+        config = load_checkpoint(resume).config()
     config = build_config(config, preset, settings)
     return StyleTransfer(style_image, config=config).stylize(
         content_image,
@@ -139,6 +145,7 @@ class StyleTransfer:
     ) -> None:
         self.config = build_config(config, preset, settings)
         self._style = load_style(style_image, self.config)
+        self._style_paths = style_paths(style_images(style_image))
 
     def stylize(
         self,
@@ -168,6 +175,9 @@ class StyleTransfer:
         Raises:
             ValueError, OSError, NonFiniteLossError, MemoryError: as `tfnst.stylize`.
         """
+        for name, path in (("checkpoint", checkpoint), ("resume", resume)):
+            if path is not None:
+                check_path(path, name)
         there = None if resume is None else load_checkpoint(resume)
         if there is not None and init_image is None:
             # The checkpoint holds what became of the picture that it started from.
@@ -179,7 +189,13 @@ class StyleTransfer:
         callback = as_one_callback(callback)
         jobs = [load_job(content_image, self._style, config)]
         keeper = None
+        if checkpoint is None:
+            checkpoint = resume
         if checkpoint is not None:
+            inputs = named_paths(
+                ("content_image", content_image), ("init_image", init_image)
+            )
+            check_outputs([*inputs, *self._style_paths], [("checkpoint", checkpoint)])
             keeper = CheckpointKeeper(checkpoint, checkpoint_seconds)
         run = Run(config, jobs, given, callback, callback_steps, keeper, there)
         # What isn't held here can be freed while the run goes on.
@@ -202,8 +218,12 @@ def load_style(
     pictures = [
         reading.read_picture(part.image, name="style_image")[0] for part in parts
     ]
-    sources = [describe_source(part.image, file_name=file_name) for part in parts]
-    return Style(parts, pictures, describe_style(parts, sources), config)
+    sources = [
+        describe_source(part.image, name="style_image", file_name=file_name)
+        for part in parts
+    ]
+    with memory_errors(config.size):
+        return Style(parts, pictures, describe_style(parts, sources), config)
 
 
 def load_job(
@@ -223,14 +243,15 @@ def load_job(
     """
     content, info = reading.read_picture(content_image, name="content_image")
     levels = _levels(content, style, config)
-    content = resize_image(content, *levels[-1].sides)
-    source = describe_source(content_image, file_name=file_name)
+    with memory_errors(config.size):
+        content = resize_image(content, *levels[-1].sides)
+    source = describe_source(content_image, name="content_image", file_name=file_name)
     return Job(content, style, levels, source, info)
 
 
 def _start_from(
     config: StyleTransferConfig, init_image: Any
-) -> tuple[StyleTransferConfig, np.ndarray | None]:
+) -> tuple[StyleTransferConfig, Given | None]:
     """The settings, and the picture to start from where one is given."""
     if init_image is not None:
         named = isinstance(init_image, str) and init_image in INIT_IMAGES
@@ -242,7 +263,8 @@ def _start_from(
             "`init_image` must be a picture when the setting is 'given'. "
             f"Received: {init_image!r}"
         )
-    return config, reading.read_picture(init_image, name="init_image")[0]
+    picture = reading.read_picture(init_image, name="init_image")[0]
+    return config, Given(picture, describe_source(init_image, name="init_image"))
 
 
 def _levels(

@@ -11,7 +11,7 @@ import tensorflow as tf
 from tfnst.config import StyleTransferConfig
 from tfnst.engines.engine import Engine
 from tfnst.images.reading import load_mask
-from tfnst.images.style_images import StyleImage
+from tfnst.images.style_images import StyleImage, relative_weights
 from tfnst.losses.statistics import blend_targets
 from tfnst.ops import color_transfer, pyramid
 from tfnst.ops.masks import Division, divide_picture, resize_mask
@@ -41,7 +41,7 @@ class Style:
         config: StyleTransferConfig,
     ) -> None:
         self.source = source
-        self._weights = tf.constant([part.weight for part in parts], tf.float32)
+        self._weights = tf.constant(relative_weights(parts), tf.float32)
         self._scales = [config.style_scale * part.scale for part in parts]
         self._sides = [picture.shape[1:3] for picture in pictures]
         self._targets: dict[Any, dict[str, Any]] = {}

@@ -32,7 +32,8 @@ class Film:
         film.save("film.mp4", last_image=result.image)
 
     A run calls back about twice a second; a short run gives fewer frames, and each is
-    shown for longer. Frames are stored at the size of the film, so a film takes at most
+    shown for longer. If it is used for another run, the film begins anew. Frames are
+    stored at the size of the film, so a film takes at most
     `3 * frames * size^2` bytes, however long the run.
 
     Args:
@@ -49,9 +50,13 @@ class Film:
         self._count = check_integer("frames", frames, 2, 1000)
         # Each frame with its number, by the share of the work done.
         self._frames: list[tuple[int, Image.Image]] = []
+        self._step = 0
 
     def __call__(self, progress: TransferProgress) -> None:
         """Takes a frame if it is time for the next one."""
+        if progress.step <= self._step:  # Another run has begun.
+            self._frames.clear()
+        self._step = progress.step
         number = int(progress.fraction * (self._count - 1))
         if not self._frames or number > self._frames[-1][0]:
             self._frames.append((number, progress.image(size=self._size)))

@@ -1,0 +1,87 @@
+"""Writing files: what is replaced, and what is written into."""
+
+import errno
+import os
+import socket
+import threading
+
+import pytest
+
+from tests.helpers import message
+from tfnst.files import is_machine_error, write_file
+
+pytestmark = pytest.mark.skipif(os.name != "posix", reason="devices and pipes of POSIX")
+
+
+def read_in_thread(path):
+    """Reads a pipe to its end; join the thread, then look at the list."""
+    received = []
+    thread = threading.Thread(target=lambda: received.append(path.read_bytes()))
+    thread.start()
+    return thread, received
+
+
+@pytest.mark.parametrize("linked", [False, True])
+def test_a_pipe_is_written_into(tmp_path, linked):
+    pipe = path = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    if linked:
+        path = tmp_path / "link"
+        path.symlink_to(pipe)
+    write_file(path, None, name="output")  # Doesn't wait for a reader.
+    thread, received = read_in_thread(pipe)
+    write_file(path, b"painted", name="output")
+    thread.join(10)
+    assert received == [b"painted"]
+    assert pipe.is_fifo()
+    assert sorted(os.listdir(tmp_path)) == ["link", "pipe"][not linked :]
+
+
+def test_a_device_is_written_into(tmp_path):
+    ours, theirs = os.openpty()
+    try:
+        link = tmp_path / "out.png"
+        link.symlink_to(os.ttyname(theirs))
+        write_file(link, None, name="output")
+        write_file(link, b"painted", name="output")
+        assert os.read(ours, 100) == b"painted"
+        assert link.is_symlink()
+        assert os.listdir(tmp_path) == ["out.png"]
+    finally:
+        os.close(ours)
+        os.close(theirs)
+
+
+def test_an_open_file_without_a_name_is_written_into(tmp_path):
+    with open(tmp_path / "x", "w+b") as file:
+        os.unlink(tmp_path / "x")
+        write_file(f"/proc/self/fd/{file.fileno()}", b"painted", name="output")
+        assert file.read() == b"painted"
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_socket_is_refused(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # The names of sockets are short.
+    with socket.socket(socket.AF_UNIX) as here:
+        here.bind("socket")
+        for data in (None, b"painted"):
+            assert message(OSError, write_file, "socket", data, name="output") == (
+                "`output` must be a file that can be written. "
+                "Received: 'socket', which is no file"
+            )
+    assert os.listdir(tmp_path) == ["socket"]
+
+
+def test_what_is_full_is_the_machines_fault(tmp_path, monkeypatch):
+    def fail(*_, **__):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    monkeypatch.setattr("builtins.open", fail)
+    with pytest.raises(OSError, match="`output` must be a file") as caught:
+        write_file(pipe, b"painted", name="output")
+    assert str(caught.value).endswith(f"{str(pipe)!r}, but the disk is full")
+    assert is_machine_error(caught.value)
+    assert not is_machine_error(FileNotFoundError(errno.ENOENT, ""))
+    assert not is_machine_error(ValueError())
