@@ -14,6 +14,7 @@ from tqdm import tqdm
 
 from tfnst.batch.painter import BatchProgress
 from tfnst.cli.outputs import Outputs
+from tfnst.cli.reporting import reporting
 from tfnst.cli.terminal import EXIT_FAILED, fail, one_line, say
 from tfnst.images.save_options import SaveOptions
 from tfnst.images.style_images import StyleImage
@@ -55,7 +56,8 @@ def paint(
             progress.close()
             if len(error.result.losses):
                 outputs.save_picture(error.result, saving)
-                say(f"the last good picture is {outputs.output}")
+                shown = reporting().name_of(outputs.output)
+                say(f"the last good picture is {shown}")
                 outputs.save_records(error.result)
             fail(one_line(error), EXIT_FAILED)
 
@@ -211,7 +213,7 @@ def _on_terminal() -> dict[str, Any]:
     return {
         "file": sys.stderr,
         # Nothing in a pipe.
-        "disable": None,
+        "disable": reporting().quiet or None,
         "ncols": columns,
         "nrows": lines,
     }
