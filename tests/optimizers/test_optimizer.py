@@ -24,11 +24,14 @@ class SignDescent:
     elementwise = True
     history_images = 0
 
+    def rate(self, learning_rate, done):
+        return learning_rate * (1 - done)
+
     def init(self, image):
         return {"steps": tf.zeros([], tf.int32)}
 
     def update(self, image, loss, gradients, state, *, learning_rate, done):
-        image = image - learning_rate * (1 - done) * tf.sign(gradients)
+        image = image - self.rate(learning_rate, done) * tf.sign(gradients)
         return tf.clip_by_value(image, 0, 1), {"steps": state["steps"] + 1}
 
     def iterate(self, image, state):
@@ -57,6 +60,8 @@ def test_another_optimizer_takes_one_line(sign_descent, tmp_path):
 
     def stop(progress):
         if progress.step == 8:
+            # One of the six steps of this scale was done before.
+            assert progress.learning_rate == pytest.approx(0.01 * 5 / 6)
             progress.stop()
 
     path = tmp_path / "run.ckpt"

@@ -9,29 +9,13 @@ from PIL import Image
 
 import tfnst
 from tests.helpers import TINY, picture
+from tests.visualization.helpers import progress
 from tfnst.engines import plans
-from tfnst.images.metadata import PictureInfo
-from tfnst.transfer.history import LOSS_FIELDS
-from tfnst.transfer.progress import Snapshot, TransferProgress
 from tfnst.visualization import film as films
 
 pytestmark = pytest.mark.slow
 
 CONTENT, STYLE = picture(60, 80, seed=1), picture(50, 40, seed=2)
-
-
-def progress(fraction, level=0.5, sides=(36, 48)):
-    return TransferProgress(
-        step=1 + int(1000 * fraction),
-        steps=1001,
-        size=max(sides),
-        fraction=fraction,
-        losses=np.zeros([], LOSS_FIELDS),
-        seconds=1.0,
-        snapshot=Snapshot(
-            np.full([1, *sides, 3], level, np.float32), lambda p: p, PictureInfo()
-        ),
-    )
 
 
 def shown(path):

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import shutil
 import sys
-import time
 from typing import Any
 
 from tqdm import tqdm
 
 from tfnst.batch.painter import BatchProgress
 from tfnst.cli.outputs import Outputs
+from tfnst.cli.reporting import reporting
 from tfnst.cli.signals import StopSignals
 from tfnst.cli.terminal import EXIT_FAILED, extra_file, fail, one_line, say
 from tfnst.images.save_options import SaveOptions
@@ -18,6 +18,7 @@ from tfnst.images.style_images import StyleImage
 from tfnst.transfer.progress import TransferProgress
 from tfnst.transfer.results import NonFiniteLossError, TransferResult
 from tfnst.transfer.style_transfer import stylize
+from tfnst.visualization.progress_bar import ProgressBar
 
 
 def paint(
@@ -53,7 +54,8 @@ def paint(
             progress.close()
             if len(error.result.losses):
                 outputs.save_picture(error.result, saving)
-                say(f"the last good picture is {outputs.output}")
+                shown = reporting().name_of(outputs.output)
+                say(f"the last good picture is {shown}")
                 outputs.save_records(error.result)
             fail(one_line(error), EXIT_FAILED)
         progress.close()
@@ -62,7 +64,7 @@ def paint(
         return result
 
 
-class RunBar:
+class RunBar(ProgressBar):
     """The bar of a run on a terminal; nothing in a pipe.
 
     Args:
@@ -70,42 +72,11 @@ class RunBar:
     """
 
     def __init__(self, position: int = 0) -> None:
-        self._position = position
-        self._bar: tqdm | None = None
-        # When the bar was last updated, and at which step.
-        self._last = (0.0, 0)
-
-    def close(self) -> None:
-        """Removes the bar; the next run gets a new one."""
-        if self._bar is not None:
-            self._bar.close()
-            self._bar = None
+        super().__init__(position=position, leave=not position, **_on_terminal())
 
     def update(self, progress: TransferProgress) -> None:
         """Shows how far the run is."""
-        if self._bar is None:
-            self._bar = _bar(
-                total=1.0,
-                bar_format="{percentage:3.0f}%|{bar:12}| {elapsed}<{remaining}  {desc}",
-                position=self._position,
-                leave=not self._position,
-            )
-            self._last = (time.perf_counter(), progress.step)
-        self._bar.set_description_str(self._describe(progress), refresh=False)
-        self._bar.n = progress.fraction
-        self._bar.refresh()
-
-    def _describe(self, progress: TransferProgress) -> str:
-        now, step = time.perf_counter(), progress.step
-        then, before = self._last
-        speed = (step - before) / (now - then) if step > before else 0.0
-        self._last = (now, step)
-        losses = progress.losses
-        return (
-            f"{progress.size}px {step}/{progress.steps} {speed:.1f}/s  "
-            f"content {losses['content']:.3f} style {losses['style']:.4f} "
-            f"total {losses['total']:.3f}"
-        )
+        self(progress)
 
 
 class RunProgress:
@@ -182,10 +153,11 @@ class BatchBars:
         """Callback of the batch."""
         self._signals.begun = True
         if self._bar is None:
-            self._bar = _bar(
+            self._bar = tqdm(
                 total=progress.total,
                 bar_format="{n}/{total} pictures|{bar:12}| {elapsed}<{remaining}  "
                 "{desc}",
+                **_on_terminal(),
             )
         if progress.run is None:
             self._run_bar.close()
@@ -199,14 +171,14 @@ class BatchBars:
             progress.stop()
 
 
-def _bar(**settings: Any) -> tqdm:
+def _on_terminal() -> dict[str, Any]:
+    """Settings of a bar on a terminal."""
     # Some terminals report a size of 0 by 0 and would get no bar.
     columns, lines = shutil.get_terminal_size()
-    return tqdm(
-        file=sys.stderr,
+    return {
+        "file": sys.stderr,
         # Nothing in a pipe.
-        disable=None,
-        ncols=columns,
-        nrows=lines,
-        **settings,
-    )
+        "disable": reporting().quiet or None,
+        "ncols": columns,
+        "nrows": lines,
+    }

@@ -18,7 +18,12 @@ def style_arguments(command: Command) -> Command:
     return add_options(
         grouped(command, "style", read_styles),
         click.argument(
-            "styles", metavar="STYLE[:WEIGHT[:SCALE]]...", nargs=-1, required=True
+            "styles",
+            metavar="STYLE[:WEIGHT[:SCALE]]...",
+            nargs=-1,
+            required=True,
+            # So that shells complete the names of files.
+            type=click.Path(),
         ),
         file_option(
             "--region",

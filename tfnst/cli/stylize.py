@@ -19,9 +19,11 @@ from tfnst.cli.options import (
     saving_options,
 )
 from tfnst.cli.outputs import Outputs, output_options
+from tfnst.cli.pipes import through_pipes
 from tfnst.cli.repeating import PaintedPicture
+from tfnst.cli.reporting import reporting, reporting_options
 from tfnst.cli.styles import style_arguments
-from tfnst.cli.terminal import EXIT_INTERRUPTED, fail, quiet_start, say
+from tfnst.cli.terminal import EXIT_INTERRUPTED, fail, quiet_start
 from tfnst.paths import NamedPath, named_paths
 
 if TYPE_CHECKING:
@@ -74,7 +76,9 @@ def checkpoint_options(command: Command) -> Command:
     "override them.",
 )
 @saving_options
+@reporting_options
 @config_options
+@through_pipes
 def stylize(
     content: str,
     style: list[StyleImage],
@@ -86,7 +90,8 @@ def stylize(
 ) -> None:
     """Paints CONTENT in the style of STYLE, or of several, blended by their weights.
 
-    WEIGHT and SCALE are 1 by default; SCALE multiplies --style-scale.
+    WEIGHT and SCALE are 1 by default; SCALE multiplies --style-scale. CONTENT or STYLE
+    can be - for standard input, and OUTPUT - for standard output, as PNG.
     """
     try:
         _stylize(content, style, outputs, checkpoints, painted, saving, options)
@@ -164,16 +169,23 @@ def _report(result: TransferResult, output: str) -> None:
     """Says what a run gave; one that was interrupted ends the command."""
     height, width = result.array.shape[:2]
     steps, seconds = len(result.losses), result.losses["seconds"][-1]
+    report = reporting()
+    shown = report.name_of(output)
     if result.stop_reason == "callback":
-        say(f"stopped after {steps} steps; the picture so far is {output}")
+        report.notice(f"stopped after {steps} steps; the picture so far is {shown}")
+        report.tell(result, output)
         sys.exit(EXIT_INTERRUPTED)
     if result.stop_reason == "max_time":
         size = result.losses["size"][-1]
-        say(f"the time was up at {size} pixels; the picture is enlarged from there")
+        report.notice(
+            f"the time was up at {size} pixels; the picture is enlarged from there"
+        )
     cut = "".join(
         f", cut by --{name.replace('_', '-')}," for name in result.shortened_by
     )
-    click.echo(
-        f"{output}: {width}x{height} pixels, {steps} steps{cut} in {seconds:.0f} s "
-        f"({result.backbone}, weights from {result.weights.source})"
+    report.tell(
+        result,
+        output,
+        f"{shown}: {width}x{height} pixels, {steps} steps{cut} in {seconds:.0f} s "
+        f"({result.backbone}, weights from {result.weights.source})",
     )

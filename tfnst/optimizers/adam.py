@@ -123,6 +123,11 @@ class Adam:
     elementwise = True
     history_images = 0
 
+    def rate(self, learning_rate: tf.Tensor, done: tf.Tensor) -> tf.Tensor:
+        # Long steps move whole strokes at first; short ones then let the grain settle
+        # that long steps keep stirring up.
+        return learning_rate * (1 - 0.9 * tf.minimum(done, 1.0))
+
     def init(self, image: tf.Tensor) -> AdamState:
         return adam_init(image)
 
@@ -140,9 +145,7 @@ class Adam:
             image,
             gradients,
             state,
-            # Long steps move whole strokes at first; short ones then let the grain
-            # settle that long steps keep stirring up.
-            learning_rate=learning_rate * (1 - 0.9 * tf.minimum(done, 1.0)),
+            learning_rate=self.rate(learning_rate, done),
             lower=0.0,
             upper=1.0,
         )

@@ -363,6 +363,9 @@ class LBFGS:
     # Both rings, before and after a step.
     history_images = 2 * 2 * HISTORY
 
+    def rate(self, learning_rate: tf.Tensor, done: tf.Tensor) -> tf.Tensor:
+        return learning_rate
+
     def init(self, image: tf.Tensor) -> LBFGSState:
         return lbfgs_init(image)
 
@@ -381,7 +384,7 @@ class LBFGS:
             loss,
             gradients,
             state,
-            learning_rate=learning_rate,
+            learning_rate=self.rate(learning_rate, done),
             lower=0.0,
             upper=1.0,
         )

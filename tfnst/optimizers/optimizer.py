@@ -30,6 +30,15 @@ class Optimizer(Protocol):
         """Pictures that a step holds in memory beyond two moments, old and new."""
         ...
 
+    def rate(self, learning_rate: tf.Tensor, done: tf.Tensor) -> tf.Tensor:
+        """The learning rate of a step.
+
+        Args:
+            learning_rate: as set for the run, scalar.
+            done: share of the steps of this scale that are done before it, scalar.
+        """
+        ...
+
     def init(self, image: tf.Tensor) -> Any:
         """The state before the first step from a picture."""
         ...

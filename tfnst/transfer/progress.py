@@ -11,6 +11,7 @@ import numpy as np
 import tensorflow as tf
 from PIL import Image
 
+from tfnst.config import StyleTransferConfig
 from tfnst.images.metadata import PictureInfo
 from tfnst.images.save_options import SaveOptions
 from tfnst.images.writing import to_pil, write_picture
@@ -54,7 +55,9 @@ class TransferProgress:
         fraction: share of the work that is done, from 0 to 1. The work of a step is
             its number of pixels, so unlike `step / steps` it grows evenly with time.
         losses: row of the last step, with the fields of `TransferResult.losses`.
+        learning_rate: of the last step.
         seconds: since the first step began.
+        config: the settings of the run.
         snapshot: the picture as it is now.
         stopped: whether the callback has asked for the end.
     """
@@ -64,7 +67,9 @@ class TransferProgress:
     size: int
     fraction: float
     losses: np.void
+    learning_rate: float
     seconds: float
+    config: StyleTransferConfig = dataclasses.field(repr=False)
     snapshot: Snapshot = dataclasses.field(repr=False)
     stopped: bool = dataclasses.field(default=False, repr=False)
 

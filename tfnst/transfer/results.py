@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 from tfnst.config import StyleTransferConfig
-from tfnst.images import metadata, writing
+from tfnst.images import metadata, notebooks, writing
 from tfnst.images.manifest import build_manifest
 from tfnst.images.save_options import SaveOptions
 from tfnst.networks import weight_sources
@@ -30,7 +30,7 @@ class NonFiniteLossError(ValueError):
 
 @dataclasses.dataclass(frozen=True)
 class TransferResult:
-    """What a style transfer returns.
+    """What a style transfer returns; notebooks show the picture with its losses.
 
     Attributes:
         array: the stylized image, float32 RGB [H, W, 3] in [0, 1].
@@ -89,6 +89,32 @@ class TransferResult:
     def image(self) -> Image.Image:
         """The stylized image for Pillow, 8-bit RGB, without alpha."""
         return writing.to_pil(self.array)
+
+    def _repr_png_(self) -> bytes:
+        """The picture for notebooks, at most 1024 pixels long."""
+        return notebooks.encode_preview(self.image, "PNG")
+
+    def _repr_mimebundle_(
+        self, include: Any = None, exclude: Any = None
+    ) -> dict[str, str]:
+        """The picture with its losses, and in words, for notebooks."""
+        return {
+            "text/html": notebooks.html_figure(self.image, self._summary),
+            "text/plain": f"<TransferResult: {self._summary}>",
+        }
+
+    @property
+    def _summary(self) -> str:
+        height, width = self.array.shape[:2]
+        summary = f"{width}x{height} pixels, {len(self.losses)} steps"
+        if not len(self.losses):
+            return summary
+        last = self.losses[-1]
+        return (
+            f"{summary} in {last['seconds']:.0f} s; content {last['content']:.3f}, "
+            f"style {last['style']:.4f}, total variation "
+            f"{last['total_variation']:.4f}, total {last['total']:.3f}"
+        )
 
     def save(
         self,

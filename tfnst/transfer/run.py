@@ -27,6 +27,7 @@ from tfnst.losses.objective import Targets
 from tfnst.ops.masks import Division, resize_mask
 from tfnst.ops.pyramid import Level, first_image
 from tfnst.ops.resizing import resize_image
+from tfnst.optimizers.optimizer import build_optimizer
 from tfnst.transfer.checkpoint import (
     Checkpoint,
     CheckpointKeeper,
@@ -288,7 +289,7 @@ class Run:
                 continue
             pace.end_at_plateau(scale, done, history.rows["total"][:, -done:])
             pace.update(scale, done, taken, elapsed, began + elapsed - self._began)
-            self._call_back(size, state)
+            self._call_back(scale, done, state)
             last = self._stop_reason is not None or history.done == pace.total
             if self._keeper is not None and self._keeper.due(last=last):
                 self._keeper.keep(self._checkpoint(scale, done, canvas, state))
@@ -351,17 +352,22 @@ class Run:
             shortened_by=self._pace.shortened_by(scale + 1),
         )
 
-    def _call_back(self, size: int, state: TransferState) -> None:
+    def _call_back(self, scale: int, done: int, state: TransferState) -> None:
         if self._callback is None:
             return
         losses = self._history.last()
+        optimizer = build_optimizer(self._config.optimizer)
+        knobs = self._knobs_of(scale)
+        rate = optimizer.rate(knobs.learning_rate, (done - 1) / knobs.steps)
         progress = TransferProgress(
             step=self._history.done,
             steps=self._pace.total,
-            size=size,
+            size=self._levels[scale].long_side,
             fraction=self._pace.fraction(self._history.done),
             losses=losses,
+            learning_rate=float(rate),
             seconds=float(losses["seconds"]),
+            config=self._config,
             snapshot=Snapshot(state.average, self._finishing.finish, self._infos[0]),
         )
         self._callback(progress)

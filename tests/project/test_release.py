@@ -1,0 +1,45 @@
+"""Whether the files for a release fit each other."""
+
+import configparser
+import re
+
+import pytest
+import yaml
+
+from tests.helpers import ROOT
+from tfnst.version import __version__
+
+KINDS = {"Added", "Changed", "Deprecated", "Removed", "Fixed", "Security"}
+
+
+def supported_pythons():
+    """The versions of Python that the package says it supports, in order."""
+    setup = configparser.ConfigParser()
+    setup.read(ROOT / "setup.cfg")
+    return re.findall(r"Python :: (3\.\d+)$", setup["metadata"]["classifiers"], re.M)
+
+
+def test_the_changelog_has_the_form_of_keepachangelog():
+    text = (ROOT / "CHANGELOG.md").read_text()
+    releases = re.findall(r"^## (.*)$", text, flags=re.MULTILINE)
+    assert releases[0] == "[Unreleased]"
+    for release in releases[1:]:
+        assert re.fullmatch(r"\[\d+\.\d+\.\d+\] - \d{4}-\d\d-\d\d", release)
+    for section in re.split(r"^## ", text, flags=re.MULTILINE)[1:]:
+        kinds = re.findall(r"^### (.*)$", section, flags=re.MULTILINE)
+        assert kinds
+        assert len(set(kinds)) == len(kinds)
+        assert set(kinds) <= KINDS
+
+
+def test_the_version_is_stated_once():
+    for name in ("setup.cfg", "pyproject.toml", "CITATION.cff", "README.md"):
+        assert __version__ not in (ROOT / name).read_text(), name
+
+
+@pytest.mark.parametrize(("name", "job"), [("test", "test"), ("dist", "try")])
+def test_workflows_run_on_the_oldest_and_the_newest_python(name, job):
+    text = (ROOT / ".github" / "workflows" / f"{name}.yml").read_text()
+    (matrix,) = yaml.safe_load(text)["jobs"][job]["strategy"]["matrix"].values()
+    pythons = supported_pythons()
+    assert matrix == [pythons[0], pythons[-1]]
