@@ -2,8 +2,10 @@ import contextlib
 import datetime
 import ipaddress
 import os
+import resource
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -13,6 +15,7 @@ from concurrent import futures
 
 import grpc
 import numpy as np
+import psutil
 import pytest
 import tensorflow as tf
 from google.protobuf import text_format
@@ -514,6 +517,216 @@ class TestStopping:
             with pytest.raises(grpc.RpcError):
                 call.result(30)
         assert idle_cpu() < 0.1
+
+    def test_stop_waits_for_requests_and_not_for_watchers(self, base):
+        with running(base) as (server, caller):
+            assert server.wait_until_available(60)
+            address = f"127.0.0.1:{server.port}"
+            request = health_pb2.HealthCheckRequest()
+            with grpc.insecure_channel(address) as channel, Blockade(server, 1):
+                watch = health_pb2_grpc.HealthStub(channel).Watch(request)
+                assert next(watch).status == health_pb2.HealthCheckResponse.SERVING
+                stub = reflection_pb2_grpc.ServerReflectionStub(channel)
+                reflecting = reflection_pb2.ServerReflectionRequest(list_services="")
+                asked = threading.Event()
+
+                def requests():
+                    yield reflecting
+                    asked.wait(60)
+
+                answers = stub.ServerReflectionInfo(requests())
+                assert next(answers).HasField("list_services_response")
+                call = caller.later(toys.predict_request("loop", start=[1], steps=9000))
+                assert until(lambda: server._limit.running == 1)
+                stopping = threading.Thread(target=server.stop)
+                stopping.start()
+                status = next(watch).status
+                assert status == health_pb2.HealthCheckResponse.NOT_SERVING
+                assert list(call.result(60).outputs["result"].float_val) == [1]
+                stopping.join(10)
+                asked.set()
+                assert not stopping.is_alive()
+                assert list(watch) == []
+
+
+def open_files(count):
+    """Skips the test where a process may not have that many."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard != resource.RLIM_INFINITY and hard < count:
+        pytest.skip(f"at most {hard} open files")
+    if soft < count:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (count, hard))
+
+
+class Blockade:
+    """Calls that have begun and send nothing, each over a connection of its own."""
+
+    def __init__(self, server, count, method="Predict"):
+        # Otherwise channels to one address share a connection.
+        options = [("grpc.use_local_subchannel_pool", 1)]
+        address = f"127.0.0.1:{server.port}"
+        self.channels = [
+            grpc.insecure_channel(address, options=options) for _ in range(count)
+        ]
+        path = f"/tensorflow.serving.PredictionService/{method}"
+        self.ended = threading.Event()
+        self.calls = [
+            channel.stream_unary(path).future(self.nothing())
+            for channel in self.channels
+        ]
+
+    def nothing(self):
+        self.ended.wait(60)
+        yield from ()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.ended.set()
+        for channel in self.channels:
+            channel.close()
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory, model):
+    """A server with little room for requests."""
+    base = str(tmp_path_factory.mktemp("small"))
+    toys.publish(model, base, 1)
+    limits = {"max_message_bytes": 2**20, "max_pending_bytes": 2**24}
+    with running(base, **limits) as (server, caller):
+        assert server.wait_until_available(60)
+        yield server, caller
+
+
+class TestHostileClients:
+    """What a few bytes or a few connections must not do."""
+
+    def test_health_answers_whatever_arrives(self, small):
+        server, caller = small
+        with Blockade(server, 40) as blockade:
+            # 16 of them may send up to a mebibyte each, the others are refused.
+            assert until(lambda: sum(call.done() for call in blockade.calls) == 24)
+            for call in blockade.calls:
+                if call.done():
+                    assert call.code() == Code.RESOURCE_EXHAUSTED
+                    assert call.details().startswith(
+                        "The server is busy: 16 requests are arriving or waiting."
+                    )
+            start = time.monotonic()
+            health = caller.health(health_pb2.HealthCheckRequest(), timeout=5)
+            assert health.status == health_pb2.HealthCheckResponse.SERVING
+            assert time.monotonic() - start < 1
+            code, _ = caller.refused(toys.predict_request(a=[1], b=[1]))
+            assert code == Code.RESOURCE_EXHAUSTED
+        assert until(lambda: server._intake.pending_bytes == 0)
+        assert answering(caller) == 1
+
+    def test_a_message_that_is_too_long(self, small):
+        code, text = small[1].refused(
+            toys.predict_request("echo", file_bytes=b"a" * 2**20)
+        )
+        assert code == Code.RESOURCE_EXHAUSTED
+        assert "message larger than max" in text
+
+    def test_a_message_that_unfolds(self, small):
+        server, _ = small
+        request = toys.predict_request("echo", file_bytes=b"a" * 2**20)
+        address = f"127.0.0.1:{server.port}"
+        with grpc.insecure_channel(
+            address, compression=grpc.Compression.Gzip
+        ) as channel:
+            assert answering(Caller(channel)) == 1
+            code, text = Caller(channel).refused(request)
+        assert code == Code.RESOURCE_EXHAUSTED
+        assert "larger than max" in text
+
+    def test_what_is_no_message(self, small, caplog):
+        server, _ = small
+        caplog.set_level("INFO", "tfnst.server")
+        with grpc.insecure_channel(f"127.0.0.1:{server.port}") as channel:
+            path = "/tensorflow.serving.PredictionService/Predict"
+            with pytest.raises(grpc.RpcError) as caught:
+                channel.unary_unary(path)(b"\x12", timeout=10)
+        assert caught.value.code() == Code.INVALID_ARGUMENT
+        assert caught.value.details() == "The 1 bytes received are no PredictRequest."
+        assert "Traceback" not in caplog.text
+        (line,) = caplog.messages
+        assert line.startswith("method=Predict model= version= signature= code=INVALID")
+
+    def test_a_message_of_many_fields(self, small):
+        server, _ = small
+        with grpc.insecure_channel(f"127.0.0.1:{server.port}") as channel:
+            path = "/tensorflow.serving.PredictionService/Predict"
+            with pytest.raises(grpc.RpcError) as caught:
+                channel.unary_unary(path)(b"\x12\x00" * 200_000, timeout=10)
+        assert caught.value.code() == Code.INVALID_ARGUMENT
+        assert caught.value.details().startswith("The request must have at most 131072")
+
+    @pytest.mark.parametrize(
+        ("alias", "text"),
+        [
+            (
+                "image",
+                "dtype: DT_FLOAT tensor_shape {dim {size: 1} dim {size: 6000}"
+                " dim {size: 6000} dim {size: 3}} float_val: 0.5",
+            ),
+            (
+                "text",
+                "dtype: DT_STRING tensor_shape {dim {size: 250000}} string_val: '"
+                + "a" * 20_000
+                + "'",
+            ),
+        ],
+        ids=["numbers", "strings"],
+    )
+    def test_a_tensor_of_far_more_elements_than_were_sent(self, small, alias, text):
+        signature = {"image": "picture", "text": "shout"}[alias]
+        entry = f"inputs {{key: '{alias}' value {{{text}}}}}"
+        request = changed(toys.predict_request(signature), entry)
+        memory = psutil.Process().memory_info().rss
+        assert small[1].refused(request) == (
+            Code.INVALID_ARGUMENT,
+            f"tensor parsing error: {alias}",
+        )
+        assert psutil.Process().memory_info().rss - memory < 50 * 2**20
+
+    def test_a_tensor_that_is_larger_than_any_message(self, small):
+        empty = np.array([b""] * 100_000, object)  # 24 bytes each, and 2 in a message.
+        code, text = small[1].refused(toys.predict_request("shout", text=empty))
+        assert code == Code.INVALID_ARGUMENT
+        assert text == (
+            "The inputs must have at most 2097152 bytes once they are decoded. "
+            "Received: 2400000"
+        )
+
+    def test_a_watcher_that_reads_nothing(self, small):
+        server, caller = small
+        request = health_pb2.HealthCheckRequest()
+        with grpc.insecure_channel(f"127.0.0.1:{server.port}") as channel:
+            watches = [
+                health_pb2_grpc.HealthStub(channel).Watch(request) for _ in range(100)
+            ]
+            assert next(watches[0]).status == health_pb2.HealthCheckResponse.SERVING
+            assert caller.health(request, timeout=5).status == (
+                health_pb2.HealthCheckResponse.SERVING
+            )
+            for watch in watches:
+                watch.cancel()
+
+    def test_two_thousand_connections(self, small):
+        open_files(6000)
+        server, caller = small
+        sockets = []
+        try:
+            for _ in range(2000):
+                sockets.append(socket.create_connection(("127.0.0.1", server.port), 10))
+            start = time.monotonic()
+            assert answering(caller) == 1
+            assert time.monotonic() - start < 2
+        finally:
+            for each in sockets:
+                each.close()
 
 
 class TestVersions:

@@ -20,6 +20,13 @@ from tfnst.cli.terminal import quiet_start
     "--max-concurrent", type=int, metavar="N", help="Most runs at the same time."
 )
 @click.option("--max-queue", type=int, metavar="N", help="Most requests that wait.")
+@click.option("--max-message-bytes", type=int, metavar="N", help="Longest request.")
+@click.option(
+    "--max-pending-bytes",
+    type=int,
+    metavar="N",
+    help="Most bytes of all requests that arrive, wait or run.",
+)
 @click.option(
     "--poll-seconds",
     type=float,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import threading
+import asyncio
+import ssl
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,6 +12,8 @@ from tensorflow_serving.apis import get_model_status_pb2
 from tfnst.server.runs import RunLimit
 from tfnst.server.versions import Versions
 
+_HTTP_SECONDS = 10.0
+_STREAM_ERRORS = (asyncio.TimeoutError, asyncio.LimitOverrunError)
 _BUCKETS = (0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 60, 120, 300, 600, 1800, 3600)
 
 
@@ -84,16 +87,43 @@ class Metrics:
         self._requests.labels(method, code).inc()
         self._seconds.labels(method).observe(seconds)
 
-    def start(self, host: str, port: int) -> int:
-        """Starts listening; returns the port."""
-        self._http, self._thread = self._client.start_http_server(
-            port, host, registry=self._registry
-        )
-        return self._http.server_port
+    async def start(self, host: str, port: int, tls: ssl.SSLContext | None) -> int:
+        """Starts listening in the event loop; returns the port.
 
-    def stop(self) -> None:
+        Raises:
+            OSError: when the port is taken.
+        """
+        # Not prometheus-client's server, in which each idle connection keeps a thread.
+        self._server = await asyncio.start_server(self._respond, host, port, ssl=tls)
+        number: int = self._server.sockets[0].getsockname()[1]
+        return number
+
+    async def stop(self) -> None:
         """Stops listening."""
-        self._http.shutdown()
-        self._http.server_close()
-        if isinstance(self._thread, threading.Thread):
-            self._thread.join(timeout=10)
+        self._server.close()
+        await self._server.wait_closed()
+
+    async def _respond(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        """Answers the first request of a connection, and closes it."""
+        try:
+            head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), _HTTP_SECONDS)
+            method, path, *_ = head.split(maxsplit=2)
+            found = method == b"GET" and path.split(b"?")[0] == b"/metrics"
+            body = self._client.generate_latest(self._registry) if found else b""
+            writer.write(
+                b"HTTP/1.1 %s\r\nContent-Type: %s\r\nContent-Length: %d\r\n"
+                b"Connection: close\r\n\r\n"
+                % (
+                    b"200 OK" if found else b"404 Not Found",
+                    self._client.CONTENT_TYPE_LATEST.encode(),
+                    len(body),
+                )
+                + body
+            )
+            await asyncio.wait_for(writer.drain(), _HTTP_SECONDS)
+        except (OSError, ValueError, EOFError, *_STREAM_ERRORS):
+            pass  # Not HTTP, too long, too slow, or gone.
+        finally:
+            writer.close()

@@ -2,41 +2,38 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 import logging
 import os
 import queue
 import signal
-from concurrent import futures
+import ssl
 from typing import Any
 
 import grpc
-from grpc_health.v1 import health, health_pb2, health_pb2_grpc
-from grpc_reflection.v1alpha import reflection
-from tensorflow_serving.apis import (
-    model_service_pb2,
-    model_service_pb2_grpc,
-    prediction_service_pb2,
-    prediction_service_pb2_grpc,
-)
+from grpc_health.v1 import health_pb2
+from grpc_reflection.v1alpha import reflection, reflection_pb2
 
+from tfnst.server import event_loop
+from tfnst.server.calls import Calls
+from tfnst.server.health import Health
 from tfnst.server.metrics import Metrics
-from tfnst.server.runs import RunLimit
-from tfnst.server.services import ModelService, PredictionService, Responder
+from tfnst.server.runs import Intake, RunLimit
+from tfnst.server.services import Services
 from tfnst.server.versions import Versions
 
 DEFAULT_PORT = 8500
 DEFAULT_MAX_CONCURRENT = 1
 DEFAULT_MAX_QUEUE = 16
-MAX_MESSAGE_BYTES = 2**31 - 1
-_SPARE_THREADS = 16
+DEFAULT_MAX_MESSAGE_BYTES = 64 * 2**20
+DEFAULT_MAX_PENDING_BYTES = 2 * 2**30
+_INT32_MAX = 2**31 - 1  # The largest message that gRPC can send.
 _FOREVER = 10**8  # Seconds: three years.
 _Path = str | os.PathLike[str]
-_PREDICTION_SERVICE = "tensorflow.serving.PredictionService"
-_MODEL_SERVICE = "tensorflow.serving.ModelService"
+_HEALTH_SERVICE = health_pb2.DESCRIPTOR.services_by_name["Health"].full_name
 _OPTIONS = [
-    ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
-    ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
+    ("grpc.max_send_message_length", _INT32_MAX),
     # A second server on the same port is an error; it doesn't get half the requests.
     ("grpc.so_reuseport", 0),
     # Notices clients that vanish, so that their runs are stopped.
@@ -44,6 +41,14 @@ _OPTIONS = [
     ("grpc.keepalive_timeout_ms", 20_000),
     # Clients may ping during runs that take minutes.
     ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
+    # A connection costs memory and a file descriptor. Clients that come back connect
+    # anew, without a failed call; after an hour that also spreads them over servers
+    # that were added meanwhile. Calls under way keep an old connection.
+    ("grpc.server_handshake_timeout_ms", 20_000),
+    ("grpc.max_connection_idle_ms", 5 * 60_000),
+    ("grpc.max_connection_age_ms", 60 * 60_000),
+    ("grpc.max_concurrent_streams", 128),
+    ("grpc.max_allowed_incoming_connections", 4096),
 ]
 _logger = logging.getLogger("tfnst.server")
 
@@ -79,6 +84,21 @@ class _Certificates:
             require_client_auth=client_ca is not None,
         )
 
+    def tls_context(self) -> ssl.SSLContext | None:
+        """What other servers need for the same TLS; None without a certificate.
+
+        Raises:
+            OSError: when a file can't be read.
+        """
+        if self.certificate is None or self.private_key is None:
+            return None
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        context.load_cert_chain(self.certificate, self.private_key)
+        if self.client_ca is not None:
+            context.load_verify_locations(self.client_ca)
+            context.verify_mode = ssl.CERT_REQUIRED
+        return context
+
 
 class ModelServer:
     """Serves the versions of one model over gRPC, in this process.
@@ -101,8 +121,12 @@ class ModelServer:
         private_key: PEM file with the key of `certificate`.
         client_ca: PEM file with the authorities for clients' certificates; turns on
             mutual TLS.
-        metrics_port: port for Prometheus, at `/metrics` on the same host; 0 chooses a
-            free one. Default None: no metrics.
+        max_message_bytes: longest request, also once it is decompressed. Default
+            64 MiB: two photos of 12 megapixels as PNG.
+        max_pending_bytes: most bytes of all requests together; one that is still
+            arriving counts as the longest. Default 2 GiB.
+        metrics_port: port for Prometheus, at `/metrics` on the same host and with the
+            same TLS; 0 chooses a free one. Default None: no metrics.
 
     Raises:
         ValueError: when an argument is out of range, or two don't go together.
@@ -121,6 +145,8 @@ class ModelServer:
         certificate: _Path | None = None,
         private_key: _Path | None = None,
         client_ca: _Path | None = None,
+        max_message_bytes: int = DEFAULT_MAX_MESSAGE_BYTES,
+        max_pending_bytes: int = DEFAULT_MAX_PENDING_BYTES,
         metrics_port: int | None = None,
     ) -> None:
         if not os.path.isdir(directory):
@@ -133,6 +159,8 @@ class ModelServer:
         _check_integer("port", port, 0, 65535)
         _check_integer("max_concurrent", max_concurrent, 1, 64)
         _check_integer("max_queue", max_queue, 0, 10_000)
+        _check_integer("max_message_bytes", max_message_bytes, 1024, _INT32_MAX)
+        _check_integer("max_pending_bytes", max_pending_bytes, max_message_bytes, 2**63)
         if metrics_port is not None:
             _check_integer("metrics_port", metrics_port, 0, 65535)
         self._certificates = _Certificates(
@@ -142,22 +170,20 @@ class ModelServer:
         self._host = host
         self.port = port
         self.metrics_port = metrics_port
-        self._health = health.HealthServicer()
+        self._max_concurrent = max_concurrent
+        self._health = Health()
         self._versions = Versions(
             os.path.abspath(directory),
             name,
             slots=max_concurrent,
+            # Integers and strings take more room than in a message.
+            max_input_bytes=2 * max_message_bytes,
             poll_seconds=poll_seconds,
             on_change=self._set_health,
         )
         self._limit = RunLimit(max_concurrent, max_queue)
+        self._intake = Intake(max_message_bytes, max_pending_bytes)
         self._metrics: Metrics | None = None
-        # A waiting request holds a thread. The spare ones answer everything else, and
-        # refuse requests when the queue is full.
-        self._executor = futures.ThreadPoolExecutor(
-            max_concurrent + max_queue + _SPARE_THREADS, "tfnst-server"
-        )
-        self._server = grpc.server(self._executor, options=_OPTIONS)
 
     def start(self) -> None:
         """Starts listening, and loads the model in the background.
@@ -168,12 +194,7 @@ class ModelServer:
         """
         if self.metrics_port is not None:
             self._metrics = Metrics(self._versions, self._limit)
-        self._add_services()
-        self._set_health(False)
-        self.port = self._listen()
-        if self._metrics and self.metrics_port is not None:
-            self.metrics_port = self._metrics.start(self._host, self.metrics_port)
-        self._server.start()
+        event_loop.run(self._start())
         self._versions.start()
         _logger.info(
             "Serving %s from %s on %s:%d",
@@ -183,26 +204,40 @@ class ModelServer:
             self.port,
         )
 
-    def _add_services(self) -> None:
-        responder = Responder(self._versions, self._limit, self._metrics)
-        prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(
-            PredictionService(responder), self._server
+    async def _start(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._calls = Calls(self._intake, self._max_concurrent, self._metrics)
+        longest = ("grpc.max_receive_message_length", self._intake.max_message_bytes)
+        self._server = grpc.aio.server(options=[*_OPTIONS, longest])
+        self._server.add_generic_rpc_handlers(
+            [
+                grpc.method_handlers_generic_handler(service, methods)
+                for service, methods in self._handlers().items()
+            ]
         )
-        model_service_pb2_grpc.add_ModelServiceServicer_to_server(
-            ModelService(responder), self._server
-        )
-        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
-        names = [
-            file.services_by_name[service].full_name
-            for file, service in (
-                (prediction_service_pb2.DESCRIPTOR, "PredictionService"),
-                (model_service_pb2.DESCRIPTOR, "ModelService"),
-                (health_pb2.DESCRIPTOR, "Health"),
+        self.port = self._listen()
+        if self._metrics and self.metrics_port is not None:
+            self.metrics_port = await self._metrics.start(
+                self._host, self.metrics_port, self._certificates.tls_context()
             )
-        ]
-        reflection.enable_server_reflection(
-            [*names, reflection.SERVICE_NAME], self._server
-        )
+        await self._server.start()
+
+    def _handlers(self) -> dict[str, dict[str, Any]]:
+        """Service -> method -> gRPC handler."""
+        check = health_pb2.HealthCheckRequest
+        handlers = Services(self._versions, self._limit, self._calls).handlers()
+        handlers[_HEALTH_SERVICE] = {
+            "Check": self._calls.probe_handler(check, self._health.check),
+            "Watch": self._calls.watch_handler(check, self._health.watch),
+        }
+        reflect = reflection.aio.ReflectionServicer(
+            [*handlers, reflection.SERVICE_NAME]
+        ).ServerReflectionInfo
+        request = reflection_pb2.ServerReflectionRequest
+        handlers[reflection.SERVICE_NAME] = {
+            "ServerReflectionInfo": self._calls.stream_handler(request, reflect)
+        }
+        return handlers
 
     def _listen(self) -> int:
         address = f"{self._address}:{self.port}"
@@ -235,14 +270,18 @@ class ModelServer:
             grace: seconds after which requests are cancelled; None waits for the last
                 one.
         """
-        self._health.enter_graceful_shutdown()
-        # gRPC's own None means "cancel all at once".
-        stopped = self._server.stop(_FOREVER if grace is None else grace)
-        stopped.wait()
+        event_loop.run(self._stop(_FOREVER if grace is None else grace))
         self._versions.stop()
-        self._executor.shutdown()
+
+    async def _stop(self, grace: float) -> None:
+        self._health.stop()
+        # At once it tells clients to go elsewhere, and accepts no more calls.
+        stopping = asyncio.ensure_future(self._server.stop(grace))
+        await self._calls.finish()
+        await stopping
+        self._calls.close()
         if self._metrics:
-            self._metrics.stop()
+            await self._metrics.stop()
 
     def __enter__(self) -> ModelServer:
         self.start()
@@ -252,11 +291,7 @@ class ModelServer:
         self.stop(grace=0)
 
     def _set_health(self, available: bool) -> None:
-        status = health_pb2.HealthCheckResponse
-        for service in ("", _PREDICTION_SERVICE, _MODEL_SERVICE):
-            self._health.set(
-                service, status.SERVING if available else status.NOT_SERVING
-            )
+        self._loop.call_soon_threadsafe(self._health.set, available)
 
 
 def serve(directory: _Path, *, grace: float | None = None, **options: Any) -> None:

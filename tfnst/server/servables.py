@@ -61,13 +61,17 @@ class Servable:
     Args:
         path: directory with a `saved_model.pb`.
         slots: most runs at a time; each has a queue of its own.
+        max_input_bytes: most bytes of a request's tensors once they are decoded.
 
     Raises:
         OSError, ValueError, tf.errors.OpError: when the model can't be loaded.
     """
 
-    def __init__(self, path: str, *, slots: int = 1) -> None:
+    def __init__(
+        self, path: str, *, slots: int = 1, max_input_bytes: int = 2**31 - 1
+    ) -> None:
         self._path = path
+        self._max_input_bytes = max_input_bytes
         self._graph = tf.Graph()
         config = v1.ConfigProto(allow_soft_placement=True)
         config.gpu_options.allow_growth = True
@@ -175,6 +179,12 @@ class Servable:
         outputs = _choose_outputs(signature, request.output_filter)
         self._check_types(signature, inputs)
         self._check_shapes(signature, inputs)
+        size = sum(map(tensors.decoded_bytes, inputs.values()))
+        if size > self._max_input_bytes:
+            raise _invalid(
+                f"The inputs must have at most {self._max_input_bytes} bytes once they "
+                f"are decoded. Received: {size}"
+            )
         return Plan(name, inputs, outputs)
 
     def _check_types(

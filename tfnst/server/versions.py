@@ -65,6 +65,7 @@ class Versions:
         directory: where the version directories are.
         name: what requests call the model.
         slots: most runs at a time in one version.
+        max_input_bytes: most bytes of a request's tensors once they are decoded.
         poll_seconds: how often to look at the directory.
         on_change: called with whether any version can answer, at least when that
             changes.
@@ -76,12 +77,13 @@ class Versions:
         name: str,
         *,
         slots: int = 1,
+        max_input_bytes: int = 2**31 - 1,
         poll_seconds: float = 1.0,
         on_change: Callable[[bool], None] = lambda available: None,
     ) -> None:
         self.directory = directory
         self.name = name
-        self._slots = slots
+        self._load_options = {"slots": slots, "max_input_bytes": max_input_bytes}
         self._poll_seconds = poll_seconds
         self._on_change = on_change
         self._policy = VersionPolicy()
@@ -272,7 +274,7 @@ class Versions:
         start = time.monotonic()
         servable = None
         try:
-            servable = Servable(path, slots=self._slots)
+            servable = Servable(path, **self._load_options)
             warm_ups = servable.warm_up(self._cancellation)
         except Exception as error:
             if servable:
