@@ -35,4 +35,4 @@ CMD ["--model_config_file=/config/models.config", \
      "--grpc_max_threads=3", \
      "--rest_api_num_threads=2", \
      "--rest_api_timeout_in_ms=3600000", \
-     "--grpc_channel_arguments=grpc.http2.min_ping_interval_without_data_ms=10000"]
+     "--grpc_channel_arguments=grpc.http2.min_ping_interval_without_data_ms=10000,grpc.max_connection_age_ms=600000"]

@@ -2,6 +2,7 @@
 
 import fnmatch
 import json
+import os
 import re
 import shlex
 import shutil
@@ -312,6 +313,8 @@ def test_health_check(status):
             capture_output=True,
             text=True,
             timeout=60,
+            # A proxy that doesn't answer; the check must not ask it.
+            env=os.environ | {"http_proxy": "http://127.0.0.1:1", "no_proxy": ""},
         )
         server.stop(None).wait()
     assert process.returncode == (0 if status == "SERVING" else 1)

@@ -6,10 +6,12 @@ import resource
 import shutil
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import threading
 import time
+import urllib.error
 import urllib.request
 from concurrent import futures
 
@@ -913,6 +915,8 @@ class TestOperation:
         "service",
         [
             "",
+            "PredictionService",
+            "ModelService",
             "tensorflow.serving.PredictionService",
             "tensorflow.serving.ModelService",
         ],
@@ -971,6 +975,23 @@ class TestOperation:
             'tfnst_model_version{model="toy",state="AVAILABLE",version="1"} 1.0',
         ):
             assert line in lines
+
+    def test_idle_connections_to_the_metrics_keep_no_threads(self, base):
+        with (
+            running(base, metrics_port=0) as (server, _),
+            contextlib.ExitStack() as all,
+        ):
+            address = ("127.0.0.1", server.metrics_port)
+            before = threading.active_count()
+            for _ in range(50):
+                connection = all.enter_context(socket.create_connection(address, 10))
+                connection.sendall(b"GET /metrics")
+            url = f"http://127.0.0.1:{server.metrics_port}"
+            with urllib.request.urlopen(f"{url}/metrics", timeout=10) as response:
+                assert b"tfnst_runs_in_progress 0.0" in response.read()
+            assert threading.active_count() - before < 10
+            with pytest.raises(urllib.error.HTTPError, match="404"):
+                urllib.request.urlopen(f"{url}/other", timeout=10)
 
     def test_a_taken_port(self, server, base):
         with pytest.raises(OSError, match="the port is taken"):
@@ -1134,6 +1155,47 @@ class TestTls:
             assert self.ask(server, **known) == [3]
             with pytest.raises(grpc.RpcError):
                 self.ask(server, root_certificates=files["authority"])
+
+    def test_metrics(self, base, files):
+        tls = {
+            "certificate": files["server"],
+            "private_key": files["server_key"],
+            "client_ca": files["authority"],
+        }
+        with running(base, metrics_port=0, **tls) as (server, _):
+            context = ssl.create_default_context(cafile=files["authority"])
+            url = f"https://127.0.0.1:{server.metrics_port}/metrics"
+            with pytest.raises(OSError):  # noqa: PT011 (refused, in one way or other)
+                urllib.request.urlopen(url, timeout=10, context=context)
+            context.load_cert_chain(files["client"], files["client_key"])
+            with urllib.request.urlopen(url, timeout=10, context=context) as response:
+                assert b"tfnst_queue_length 0.0" in response.read()
+
+    def test_new_certificates_need_no_restart(self, base, files, tmp_path):
+        certificate, key = tmp_path / "server.crt", tmp_path / "server.key"
+
+        def install(name):
+            shutil.copy(files[name], certificate)
+            shutil.copy(files[f"{name}_key"], key)
+
+        def shown(port):
+            pem = ssl.get_server_certificate(("127.0.0.1", port), timeout=10)
+            return pem.strip().encode()
+
+        install("server")
+        tls = {"certificate": certificate, "private_key": key}
+        with running(base, metrics_port=0, **tls) as (server, _):
+            assert server.wait_until_available(60)
+            ports = (server.port, server.metrics_port)
+            old, new = (
+                files[name].read_bytes().strip() for name in ("server", "client")
+            )
+            assert [shown(port) for port in ports] == [old, old]
+            shutil.copy(files["client"], certificate)  # Without its key: not yet.
+            assert [shown(port) for port in ports] == [old, old]
+            install("client")
+            assert [shown(port) for port in ports] == [new, new]
+            assert self.ask(server, root_certificates=files["authority"]) == [3]
 
     def test_files_that_are_no_certificates(self, base, files):
         server = ModelServer(

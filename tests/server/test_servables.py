@@ -186,6 +186,14 @@ class TestRun:
         assert text.startswith("assertion failed: [`image` must not be below 0]")
         assert "File " not in text
 
+    def test_a_refusal_that_quotes_bytes(self, servable):
+        for word, quoted in ((b"wrong", "wrong"), (b"\xff\xfe", "\ufffd\ufffd")):
+            text = refused(
+                tf.errors.INVALID_ARGUMENT, run, servable, "spell", word=word
+            )
+            assert text.startswith("assertion failed: [`word` must be right.]")
+            assert f"[{quoted}]" in text
+
     def test_time_limit_ends_the_loop_inside(self, servable):
         start = time.monotonic()
         text = refused(

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 from typing import Any
 
 from tfnst.checks import argument_error
 from tfnst.images.manifest import describe_source
-from tfnst.limits import MAX_SCALE, MIN_SCALE
+from tfnst.limits import MAX_SCALE, MAX_STYLE_WEIGHT, MIN_SCALE, MIN_STYLE_WEIGHT
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -17,7 +16,7 @@ class StyleImage:
 
     Attributes:
         image: any picture that `tfnst.stylize` takes.
-        weight: its share of the style, relative to the other weights; above 0.
+        weight: its share of the style, relative to the other weights, 1e-6 to 1e6.
         scale: factor by which the setting `style_scale` is multiplied for this
             picture, 0.1 to 4.
         mask: grey picture, stretched over `image`: the style is taken from where it
@@ -37,19 +36,15 @@ class StyleImage:
     region: Any = None
 
     def __post_init__(self) -> None:
-        for name, low, high, expected in (
-            ("weight", 0, math.inf, "a number above 0"),
-            (
-                "scale",
-                MIN_SCALE,
-                MAX_SCALE,
-                f"a number from {MIN_SCALE:g} to {MAX_SCALE:g}",
-            ),
+        for name, low, high in (
+            ("weight", MIN_STYLE_WEIGHT, MAX_STYLE_WEIGHT),
+            ("scale", MIN_SCALE, MAX_SCALE),
         ):
             value = getattr(self, name)
             number = isinstance(value, int | float) and not isinstance(value, bool)
-            if not number or not (low <= value <= high and 0 < value < math.inf):
-                raise ValueError(f"`{name}` must be {expected}. Received: {value!r}")
+            if not number or not low <= value <= high:
+                expected = f"a number from {low:g} to {high:g}"
+                raise argument_error(name, expected, repr(value))
 
 
 def style_images(style_image: Any) -> list[StyleImage]:

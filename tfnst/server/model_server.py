@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 import logging
 import os
 import queue
 import signal
-import ssl
 from typing import Any
 
 import grpc
@@ -16,7 +14,9 @@ from grpc_health.v1 import health_pb2
 from grpc_reflection.v1alpha import reflection, reflection_pb2
 
 from tfnst.server import event_loop
+from tfnst.server.arguments import argument_error, check_integer
 from tfnst.server.calls import Calls
+from tfnst.server.certificates import Certificates
 from tfnst.server.health import Health
 from tfnst.server.metrics import Metrics
 from tfnst.server.runs import Intake, RunLimit
@@ -39,6 +39,8 @@ _OPTIONS = [
     # Notices clients that vanish, so that their runs are stopped.
     ("grpc.keepalive_time_ms", 30_000),
     ("grpc.keepalive_timeout_ms", 20_000),
+    # On a slow link an answer to a ping waits behind megabytes of picture.
+    ("grpc.http2.ping_timeout_ms", 600_000),
     # Clients may ping during runs that take minutes.
     ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
     # A connection costs memory and a file descriptor. Clients that come back connect
@@ -51,53 +53,6 @@ _OPTIONS = [
     ("grpc.max_allowed_incoming_connections", 4096),
 ]
 _logger = logging.getLogger("tfnst.server")
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class _Certificates:
-    """The files that turn on TLS; see ModelServer."""
-
-    certificate: _Path | None
-    private_key: _Path | None
-    client_ca: _Path | None
-
-    def __post_init__(self) -> None:
-        pair = (self.certificate, self.private_key)
-        if (self.certificate is None) != (self.private_key is None):
-            raise _argument_error("certificate", "given with `private_key`", pair)
-        if self.client_ca is not None and self.certificate is None:
-            expected = "given with `certificate` and `private_key`"
-            raise _argument_error("client_ca", expected, self.client_ca)
-
-    def credentials(self) -> grpc.ServerCredentials | None:
-        """What gRPC needs for TLS; None without a certificate.
-
-        Raises:
-            OSError: when a file can't be read.
-        """
-        if self.certificate is None or self.private_key is None:
-            return None
-        client_ca = None if self.client_ca is None else _read(self.client_ca)
-        return grpc.ssl_server_credentials(
-            [(_read(self.private_key), _read(self.certificate))],
-            root_certificates=client_ca,
-            require_client_auth=client_ca is not None,
-        )
-
-    def tls_context(self) -> ssl.SSLContext | None:
-        """What other servers need for the same TLS; None without a certificate.
-
-        Raises:
-            OSError: when a file can't be read.
-        """
-        if self.certificate is None or self.private_key is None:
-            return None
-        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-        context.load_cert_chain(self.certificate, self.private_key)
-        if self.client_ca is not None:
-            context.load_verify_locations(self.client_ca)
-            context.verify_mode = ssl.CERT_REQUIRED
-        return context
 
 
 class ModelServer:
@@ -117,7 +72,8 @@ class ModelServer:
         max_queue: most requests that wait for their turn; any more get
             RESOURCE_EXHAUSTED. Default 16.
         poll_seconds: how often to look for new versions. Default 1.
-        certificate: PEM file with the server's certificate chain; turns on TLS.
+        certificate: PEM file with the server's certificate chain; turns on TLS. New
+            connections use what is in the files then.
         private_key: PEM file with the key of `certificate`.
         client_ca: PEM file with the authorities for clients' certificates; turns on
             mutual TLS.
@@ -151,21 +107,19 @@ class ModelServer:
     ) -> None:
         if not os.path.isdir(directory):
             expected = "a directory with versions of a model"
-            raise _argument_error("directory", expected, directory)
+            raise argument_error("directory", expected, directory)
         if not isinstance(name, str) or not name:
-            raise _argument_error("name", "a non-empty string", name)
+            raise argument_error("name", "a non-empty string", name)
         if not poll_seconds > 0:
-            raise _argument_error("poll_seconds", "a number above 0", poll_seconds)
-        _check_integer("port", port, 0, 65535)
-        _check_integer("max_concurrent", max_concurrent, 1, 64)
-        _check_integer("max_queue", max_queue, 0, 10_000)
-        _check_integer("max_message_bytes", max_message_bytes, 1024, _INT32_MAX)
-        _check_integer("max_pending_bytes", max_pending_bytes, max_message_bytes, 2**63)
+            raise argument_error("poll_seconds", "a number above 0", poll_seconds)
+        check_integer("port", port, 0, 65535)
+        check_integer("max_concurrent", max_concurrent, 1, 64)
+        check_integer("max_queue", max_queue, 0, 10_000)
+        check_integer("max_message_bytes", max_message_bytes, 1024, _INT32_MAX)
+        check_integer("max_pending_bytes", max_pending_bytes, max_message_bytes, 2**63)
         if metrics_port is not None:
-            _check_integer("metrics_port", metrics_port, 0, 65535)
-        self._certificates = _Certificates(
-            certificate=certificate, private_key=private_key, client_ca=client_ca
-        )
+            check_integer("metrics_port", metrics_port, 0, 65535)
+        self._certificates = Certificates(certificate, private_key, client_ca)
         self._address = f"[{host}]" if ":" in host else host
         self._host = host
         self.port = port
@@ -326,21 +280,3 @@ def serve(directory: _Path, *, grace: float | None = None, **options: Any) -> No
     finally:
         for each, handler in zip(numbers, before, strict=True):
             signal.signal(each, handler)
-
-
-def _read(path: _Path) -> bytes:
-    with open(path, "rb") as file:
-        return file.read()
-
-
-def _check_integer(name: str, value: Any, low: int, high: int) -> None:
-    if (
-        isinstance(value, bool)
-        or not isinstance(value, int)
-        or not low <= value <= high
-    ):
-        raise _argument_error(name, f"an integer from {low} to {high}", value)
-
-
-def _argument_error(name: str, expected: str, received: Any) -> ValueError:
-    return ValueError(f"`{name}` must be {expected}. Received: {received!r}")

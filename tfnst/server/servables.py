@@ -258,6 +258,10 @@ class Servable:
                 except tf.errors.OpError as error:
                     cancellation.check()
                     raise _status_error(error) from error
+                except UnicodeDecodeError as error:
+                    # TensorFlow couldn't raise its own error, which quotes an input.
+                    text = error.object.decode(errors="replace")
+                    raise _invalid(text) from error
         finally:
             slot.clear(self._session)
             self._slots.put(slot)
