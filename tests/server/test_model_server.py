@@ -1,5 +1,6 @@
 import contextlib
 import datetime
+import gc
 import ipaddress
 import os
 import resource
@@ -37,6 +38,7 @@ from tensorflow_serving.apis import (
 
 from tests import toys
 from tfnst.server import ModelServer
+from tfnst.server.versions import Versions
 
 pytestmark = pytest.mark.slow
 
@@ -836,6 +838,58 @@ class TestVersions:
             assert server.wait_until_available(60)
             health = caller.health(health_pb2.HealthCheckRequest())
             assert health.status == health_pb2.HealthCheckResponse.SERVING
+
+
+def graphs():
+    """How many TensorFlow graphs this process holds."""
+    return sum(type(each) is tf.Graph for each in gc.get_objects())
+
+
+@pytest.fixture
+def no_collection():
+    """Python's own search for unused rings of objects, which would free any graph."""
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()
+
+
+@pytest.mark.usefixtures("no_collection")
+class TestMemoryOfVersions:
+    def test_unloaded_versions_are_freed(self, base, model):
+        with running(base) as (server, caller):
+            assert server.wait_until_available(60)
+            before = graphs()
+            for number in (2, 3):
+                toys.publish(model, base, number)
+                assert until(lambda n=number: caller.states()[n - 1] == "END")
+                assert answering(caller) == number
+            assert graphs() == before
+
+    def test_versions_that_fail_are_freed_and_have_to_wait(self, base, monkeypatch):
+        version = os.path.join(base, "1")
+        toys.write_warm_up(version, [toys.predict_request(a=[1])])
+        attempts = []
+        build = Versions._build
+
+        def count(self, path):
+            attempts.append(time.monotonic())
+            return build(self, path)
+
+        monkeypatch.setattr(Versions, "_build", count)
+        counts = []
+        with running(base) as (server, caller):
+            for number in range(4):  # Its files change all the time.
+                assert until(lambda n=number: len(attempts) > n)
+                assert until(lambda: caller.states() == {1: "END"})
+                counts.append(graphs())
+                with open(os.path.join(version, f"more{number}"), "w"):
+                    pass
+            assert len(set(counts)) == 1, counts
+            waits = np.diff(attempts)
+            assert all(waits[i] > 0.1 * 2 ** (i + 1) for i in range(3)), waits
+            toys.write_warm_up(version, [])
+            assert server.wait_until_available(60)
 
 
 class TestReloadConfig:

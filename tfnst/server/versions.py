@@ -18,6 +18,7 @@ from tensorflow_serving.config import (
     model_server_config_pb2,
 )
 
+from tfnst.server.memory import release_memory
 from tfnst.server.runs import Cancellation, StatusError
 from tfnst.server.servables import Servable
 
@@ -30,6 +31,7 @@ VersionPolicy = _PathSource.ServableVersionPolicy
 
 _MAX_ENDED = 100  # Ended versions to remember.
 _MAX_VERSION = 2**63 - 1
+_LONGEST_WAIT = 60.0  # Seconds between two attempts to load a version.
 _logger = logging.getLogger("tfnst.server")
 
 
@@ -44,6 +46,8 @@ class Version:
         servable: the loaded model while it is AVAILABLE or UNLOADING.
         uses: how many requests hold it.
         fingerprint: the files in its directory when it was loaded.
+        failures: how often it couldn't be loaded, one time after the other.
+        retry_time: when it may be tried again, as a time of `time.monotonic`.
     """
 
     number: int
@@ -52,6 +56,8 @@ class Version:
     servable: Servable | None = None
     uses: int = 0
     fingerprint: tuple[Any, ...] = ()
+    failures: int = 0
+    retry_time: float = 0.0
 
 
 class Versions:
@@ -59,7 +65,8 @@ class Versions:
 
     The newest version answers, unless a policy says otherwise (`configure`). A new one
     is loaded and warmed up before it answers, and only then is an old one drained and
-    unloaded. A version that fails to load is tried again when its files change.
+    unloaded. A version that fails to load is tried again when its files change, but
+    after each failure it has to wait twice as long.
 
     Args:
         directory: where the version directories are.
@@ -255,8 +262,9 @@ class Versions:
             return True
         # It was unloaded and is wanted again; or it failed, perhaps because it was
         # still being copied, and its files have changed.
-        retry = version.error is None or version.fingerprint != _fingerprint(path)
-        return version.state == END and retry
+        if version.state != END or time.monotonic() < version.retry_time:
+            return False
+        return version.error is None or version.fingerprint != _fingerprint(path)
 
     def _unload_all_but(self, wanted: set[int]) -> None:
         for version in self._versions.values():
@@ -267,29 +275,19 @@ class Versions:
                 ).start()
 
     def _load(self, number: int, path: str) -> None:
+        before = self._versions.get(number)
         version = Version(number, fingerprint=_fingerprint(path))
+        version.failures = before.failures if before else 0
         with self._condition:
             self._versions[number] = version
         self._set_state(version, LOADING)
         start = time.monotonic()
-        servable = None
-        try:
-            servable = Servable(path, **self._load_options)
-            warm_ups = servable.warm_up(self._cancellation)
-        except Exception as error:
-            if servable:
-                servable.close()
-            version.error = failure = _load_error(error)
-            self._set_state(version, END)
-            if not self._stopping.is_set():
-                _logger.error(
-                    "Version %d of %s can't be loaded: %s",
-                    number,
-                    self.name,
-                    failure.message,
-                )
+        servable, warm_ups, error = self._build(path)
+        if error:
+            self._set_failed(version, error)
             return
-        version.servable = servable
+        release_memory()
+        version.servable, version.failures = servable, 0
         self._set_state(version, AVAILABLE)
         _logger.info(
             "Version %d of %s is available after %.1f s and %d warm-up requests",
@@ -300,12 +298,40 @@ class Versions:
         )
         self._report_change()
 
+    def _build(self, path: str) -> tuple[Servable | None, int, StatusError | None]:
+        """The model, warmed up, and how many requests that took; or the error."""
+        servable = None
+        try:
+            servable = Servable(path, **self._load_options)
+            return servable, servable.warm_up(self._cancellation), None
+        except Exception as error:
+            if servable:
+                servable.close()
+            return None, 0, _load_error(error)
+
+    def _set_failed(self, version: Version, error: StatusError) -> None:
+        version.error = error
+        version.failures += 1
+        wait = min(_LONGEST_WAIT, self._poll_seconds * 2**version.failures)
+        version.retry_time = time.monotonic() + wait
+        release_memory()
+        self._set_state(version, END)
+        if not self._stopping.is_set():
+            _logger.error(
+                "Version %d of %s can't be loaded: %s",
+                version.number,
+                self.name,
+                error.message,
+            )
+
     def _unload(self, version: Version) -> None:
         with self._condition:
             self._condition.wait_for(lambda: not version.uses)
             servable, version.servable = version.servable, None
         if servable:
             servable.close()
+        del servable
+        release_memory()
         self._set_state(version, END)
         _logger.info("Version %d of %s is unloaded", version.number, self.name)
 
@@ -360,8 +386,9 @@ def _same_path(one: str, other: str) -> bool:
 
 
 def _load_error(error: Any) -> StatusError:
+    """The error without its traceback, whose frames hold the model."""
     if isinstance(error, StatusError):
-        return error
+        return StatusError(error.code, error.message)
     if isinstance(error, tf.errors.OpError):
         return StatusError(error.error_code, error.message)
     code = tf.errors.NOT_FOUND if isinstance(error, OSError) else tf.errors.INTERNAL
