@@ -37,11 +37,14 @@ from tensorflow_serving.apis import (
 )
 
 from tests import toys
-from tfnst.server import ModelServer
+from tests.helpers import ROOT
+from tfnst.server import ModelServer, versions
+from tfnst.server.models import read_model_config
 from tfnst.server.versions import Versions
 
 pytestmark = pytest.mark.slow
 
+SERVING = ROOT / "serving"
 AN_HOUR = 2_000_000_000  # Steps of the toy's loop; they would take days.
 Code = grpc.StatusCode
 State = get_model_status_pb2.ModelVersionStatus
@@ -64,15 +67,15 @@ class Caller:
             model_management_pb2.ReloadConfigRequest: model.HandleReloadConfigRequest,
         }
 
-    def __call__(self, request, timeout=30):
-        return self.stubs[type(request)](request, timeout=timeout)
+    def __call__(self, request, timeout=30, metadata=()):
+        return self.stubs[type(request)](request, timeout=timeout, metadata=metadata)
 
     def later(self, request, timeout=60):
         return self.stubs[type(request)].future(request, timeout=timeout)
 
-    def refused(self, request, timeout=30):
+    def refused(self, request, timeout=30, metadata=()):
         with pytest.raises(grpc.RpcError) as caught:
-            self(request, timeout)
+            self(request, timeout, metadata)
         return caught.value.code(), caught.value.details()
 
     def states(self):
@@ -655,7 +658,7 @@ class TestHostileClients:
         assert caught.value.code() == Code.INVALID_ARGUMENT
         assert caught.value.details() == "The 1 bytes received are no PredictRequest."
         assert "Traceback" not in caplog.text
-        (line,) = caplog.messages
+        (line,) = [each for each in caplog.messages if "INVALID_ARGUMENT" in each]
         assert line.startswith("method=Predict model= version= signature= code=INVALID")
 
     def test_a_message_of_many_fields(self, small):
@@ -892,76 +895,226 @@ class TestMemoryOfVersions:
             assert server.wait_until_available(60)
 
 
+TOKEN = (("authorization", "Bearer secret"),)
+
+
+@pytest.fixture
+def token_file(tmp_path):
+    path = tmp_path / "token"
+    path.write_text("secret\n")
+    return path
+
+
+def labelled(label):
+    request = toys.predict_request(a=[1], b=[1])
+    request.model_spec.version_label = label
+    return request
+
+
 class TestReloadConfig:
-    def test_policies_and_labels(self, base, model):
+    def test_policies_and_labels(self, base, model, token_file):
         for number in (2, 3):
             toys.publish(model, base, number)
-        labelled = toys.predict_request(a=[1], b=[1])
-        labelled.model_spec.version_label = "stable"
-        with running(base) as (server, caller):
+        with running(base, admin_token_file=token_file) as (server, caller):
+
+            def reload(text):
+                return caller(reload_request(base, text), metadata=TOKEN)
+
             assert server.wait_until_available(60)
             assert caller.states() == {3: "AVAILABLE"}
 
-            text = "version_labels {key: 'stable' value: 2}"
-            assert caller.refused(reload_request(base, text)) == (
+            request = reload_request(base, "version_labels {key: 'stable' value: 2}")
+            assert caller.refused(request, metadata=TOKEN) == (
                 Code.FAILED_PRECONDITION,
                 "Request to assign label to version 2 of model toy, which is not "
                 "currently available for inference",
             )
-            response = caller(reload_request(base, "model_version_policy {all {}}"))
-            assert response.status.error_code == 0
+            assert reload("model_version_policy {all {}}").status.error_code == 0
             every = dict.fromkeys((1, 2, 3), "AVAILABLE")
             assert until(lambda: caller.states() == every)
             assert answering(caller) == 3
 
-            text = (
+            reload(
                 "model_version_policy {specific {versions: [1, 2]}}"
                 "version_labels [{key: 'stable' value: 2}, {key: 'canary' value: 1}]"
             )
-            caller(reload_request(base, text))
-            assert caller(labelled).model_spec.version.value == 2
+            assert caller(labelled("stable")).model_spec.version.value == 2
             assert until(lambda: caller.states()[3] == "END")
             assert caller.states() == {1: "AVAILABLE", 2: "AVAILABLE", 3: "END"}
 
-            text = "model_version_policy {latest {num_versions: 2}}"
-            caller(reload_request(base, text))
-            assert caller.refused(labelled) == (
+            reload("model_version_policy {latest {num_versions: 2}}")
+            assert caller.refused(labelled("stable")) == (
                 Code.INVALID_ARGUMENT,
                 "Unrecognized servable version label: stable",
             )
             states = {1: "END", 2: "AVAILABLE", 3: "AVAILABLE"}
             assert until(lambda: caller.states() == states)
 
-    def test_refused(self, server, caller):
-        base = server._versions.directory
+    def test_a_label_keeps_its_version(self, base, model, token_file):
+        with running(base, admin_token_file=token_file) as (server, caller):
+            assert server.wait_until_available(60)
+            text = (
+                "model_version_policy {latest {num_versions: 2}}"
+                "version_labels {key: 'stable' value: 1}"
+            )
+            caller(reload_request(base, text), metadata=TOKEN)
+            for number in (2, 3):
+                toys.publish(model, base, number)
+                assert until(lambda n=number: caller.states().get(n) == "AVAILABLE")
+            assert answering(caller) == 3
+            assert caller(labelled("stable")).model_spec.version.value == 1
+            time.sleep(0.5)
+            assert caller.states() == dict.fromkeys((1, 2, 3), "AVAILABLE")
 
+    def test_several_models(self, base, model, tmp_path, token_file):
+        other = str(tmp_path / "other")
+        os.mkdir(other)
+        toys.publish(model, other, 7)
+        with running(base, admin_token_file=token_file) as (server, caller):
+            assert server.wait_until_available(60)
+            request = reload_request(base)
+            request.config.model_config_list.config.add(name="o", base_path=other)
+            caller(request, metadata=TOKEN)
+            assert server.wait_until_available(60)
+            to_other = toys.predict_request(a=[1], b=[2], name="o")
+            assert caller(to_other).model_spec.version.value == 7
+            assert answering(caller) == 1
+
+            call = caller.later(toys.predict_request("loop", start=[1], steps=AN_HOUR))
+            assert until(lambda: server._limit.running == 1)
+            caller(reload_request(other, name="o"), metadata=TOKEN)
+            assert caller.refused(toys.predict_request(a=[1], b=[1])) == (
+                Code.NOT_FOUND,
+                "Servable not found for request: Latest(toy)",
+            )
+            assert not call.done()
+            call.cancel()
+            assert list(caller(to_other).outputs["total"].float_val) == [3]
+
+    def test_refused(self, base, token_file):
         def text(*args, **kwargs):
-            code, message = caller.refused(reload_request(*args, **kwargs))
+            request = reload_request(*args, **kwargs)
+            code, message = caller.refused(request, metadata=TOKEN)
             assert code == Code.INVALID_ARGUMENT
             return message
 
-        served = f"This server serves model toy from {base} and no other. Received: "
-        assert text(base, name="m") == f"{served}model m from {base}"
-        assert text("/nowhere") == f"{served}model toy from /nowhere"
-        assert text(base, "model_platform: 'x'") == (
-            "Model toy requests unsupported platform x"
-        )
-        assert text(base, "model_version_policy {specific {}}") == (
-            "`model_version_policy.specific` must name one or more versions. "
-            "Received: none"
-        )
-        two = reload_request(base)
-        two.config.model_config_list.config.add()
-        assert caller.refused(two)[1] == (
-            "This server serves one model, so `model_config_list` must have one entry. "
-            "Received: 2"
-        )
-        assert caller.refused(model_management_pb2.ReloadConfigRequest()) == (
-            Code.INVALID_ARGUMENT,
-            "ServerModelConfig type not supported by HandleReloadConfigRequest. Only "
-            "ModelConfigList is currently supported",
+        with running(base, admin_token_file=token_file) as (server, caller):
+            assert server.wait_until_available(60)
+            assert text("here") == (
+                "Expected model toy to have an absolute path or URI; got "
+                "base_path()=here"
+            )
+            assert text(base, name="") == (
+                "Each model in `model_config_list` must have a name."
+            )
+            assert text(base, "model_platform: 'x'") == (
+                "Model toy requests unsupported platform x"
+            )
+            assert text(base, "model_version_policy {specific {}}") == (
+                "`model_version_policy.specific` must name one or more versions. "
+                "Received: none"
+            )
+            two = reload_request(base)
+            two.config.model_config_list.config.add(name="toy", base_path=base)
+            assert caller.refused(two, metadata=TOKEN)[1] == (
+                "`model_config_list` must name each model once. Received: toy twice"
+            )
+            nothing = model_management_pb2.ReloadConfigRequest()
+            assert caller.refused(nothing, metadata=TOKEN) == (
+                Code.INVALID_ARGUMENT,
+                "ServerModelConfig type not supported by HandleReloadConfigRequest. "
+                "Only ModelConfigList is currently supported",
+            )
+            for metadata in ((), (("authorization", "Bearer secre"),)):
+                assert caller.refused(reload_request(base), metadata=metadata) == (
+                    Code.PERMISSION_DENIED,
+                    "The call must have the metadata `authorization: Bearer TOKEN`.",
+                )
+            assert caller.states() == {1: "AVAILABLE"}
+
+    def test_nobody_may_without_a_token(self, caller):
+        assert caller.refused(reload_request("/tmp"), metadata=TOKEN) == (
+            Code.PERMISSION_DENIED,
+            "This server has no `admin_token_file`, so its configuration can't be "
+            "changed by clients.",
         )
         assert caller.states() == {1: "AVAILABLE"}
+
+
+class TestModelConfigFile:
+    @pytest.fixture
+    def config(self, base, model, tmp_path):
+        """A file with the model `toy`, whose newest two versions are served."""
+        toys.publish(model, base, 2)
+        path = tmp_path / "models.config"
+        path.write_text(self.text(base))
+        return path
+
+    def text(self, base, label=1):
+        policy = "model_version_policy {latest {num_versions: 1}}"
+        labels = f"version_labels {{key: 'stable' value: {label}}}"
+        entry = f"config {{name: 'toy' base_path: '{base}' {policy} {labels}}}"
+        return f"# Ours.\nmodel_config_list {{ {entry} }}"
+
+    def test_a_file(self, base, config):
+        with running(None, name=None, model_config_file=config) as (server, caller):
+            assert server.wait_until_available(60)
+            both = dict.fromkeys((1, 2), "AVAILABLE")
+            assert until(lambda: caller.states() == both)
+            assert answering(caller) == 2
+            assert caller(labelled("stable")).model_spec.version.value == 1
+
+            config.write_text(self.text(base, label=3))
+            with pytest.raises(ValueError, match=r"^Request to assign label to"):
+                server.reload_config()
+            assert caller(labelled("stable")).model_spec.version.value == 1
+            config.write_text(self.text(base, label=2))
+            server.reload_config()
+            assert caller(labelled("stable")).model_spec.version.value == 2
+            assert until(lambda: caller.states() == {1: "END", 2: "AVAILABLE"})
+
+    @pytest.mark.parametrize(
+        ("text", "message"),
+        [
+            ("x", r"`model_config_file` must be a file with a `model_config_list`\. R"),
+            ("", "must be a file with one model or more in its `model_config_list`"),
+            (
+                "model_config_list {config {name: 'a' base_path: 'b'}}",
+                r"models\.config: Expected model a to have an absolute path",
+            ),
+        ],
+    )
+    def test_bad_files(self, config, text, message):
+        with running(None, name=None, model_config_file=config) as (server, _):
+            config.write_text(text)
+            with pytest.raises(ValueError, match=message):
+                server.reload_config()
+            assert server.wait_until_available(60)
+        with pytest.raises(ValueError, match=message):
+            ModelServer(model_config_file=config)
+
+    def test_it_stands_alone(self, base, config):
+        for options in ({"directory": base}, {"name": "toy"}):
+            with pytest.raises(ValueError, match="left out with `model_config_file`"):
+                ModelServer(model_config_file=config, **options)
+
+    def test_the_shipped_file_outlives_any_number_of_exports(self, model, tmp_path):
+        base = tmp_path / "models"
+        base.mkdir()
+        shipped = (SERVING / "models.config").read_text()
+        config = tmp_path / "models.config"
+        config.write_text(shipped.replace("/models/tfnst", str(base)))
+        for number in (1, 2, 3):
+            toys.publish(model, base, number)
+        # TensorFlow Serving asks only the policy which versions to load.
+        (served,) = read_model_config(config)
+        loaded = versions._choose(served.model_version_policy, {1: "", 2: "", 3: ""})
+        assert set(served.version_labels.values()) <= loaded
+        request = labelled("stable")
+        request.model_spec.name = "tfnst"
+        with running(None, name=None, model_config_file=config) as (server, caller):
+            assert server.wait_until_available(60)
+            assert caller(request).model_spec.version.value == 1
 
 
 class TestOperation:
@@ -990,6 +1143,25 @@ class TestOperation:
             "tensorflow.serving.ModelService",
             "tensorflow.serving.PredictionService",
         ]
+
+    def test_no_reflection(self, base):
+        with running(base, reflection=False) as (server, _):
+            with grpc.insecure_channel(f"127.0.0.1:{server.port}") as channel:
+                stub = reflection_pb2_grpc.ServerReflectionStub(channel)
+                request = reflection_pb2.ServerReflectionRequest(list_services="")
+                with pytest.raises(grpc.RpcError) as caught:
+                    list(stub.ServerReflectionInfo(iter([request]), timeout=30))
+            assert caught.value.code() == Code.UNIMPLEMENTED
+
+    def test_check(self, base, caplog):
+        caplog.set_level("INFO", "tfnst.server")
+        assert ModelServer(base).check()
+        assert "Version 1 of tfnst is available after" in caplog.text
+        toys.write_warm_up(os.path.join(base, "1"), [toys.predict_request(a=[1])])
+        assert not ModelServer(base).check()
+        assert "Version 1 of tfnst can't be loaded: input size does" in caplog.text
+        shutil.rmtree(os.path.join(base, "1"))
+        assert not ModelServer(base).check()
 
     def test_log_lines(self, caller, caplog):
         caplog.set_level("INFO", "tfnst.server")
@@ -1121,6 +1293,13 @@ class TestSignals:
         assert list(call.result(60).outputs["result"].float_val) == [1]
         assert process.wait(30) == 0
         assert "Traceback" not in log.read_text()
+
+    def test_hanging_up_has_it_read_its_configuration(self, process):
+        process, caller, log = process
+        process.send_signal(signal.SIGHUP)
+        refusal = "stays as it is: `model_config_file` must be given to be read again"
+        assert until(lambda: refusal in log.read_text())
+        assert answering(caller) == 1
 
     def test_the_second_signal_ends_it_at_once(self, process):
         process, caller, log = process

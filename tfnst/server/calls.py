@@ -49,6 +49,7 @@ class Call:
         method: its name, such as `"Predict"`.
         peer: the client's address.
         number: what the log calls it: the client's `x-request-id`, or a number.
+        authorization: what the client sent under this name.
         deadline: when it has to end, as a time of `time.monotonic`; None for never.
         start: when it began.
         cancellation: requested when the client leaves or the deadline passes.
@@ -61,6 +62,7 @@ class Call:
     method: str
     peer: str
     number: str
+    authorization: str
     deadline: float | None
     start: float
     cancellation: Cancellation = dataclasses.field(default_factory=Cancellation)
@@ -214,6 +216,7 @@ class Calls:
             method,
             peer=context.peer(),
             number=str(metadata.get("x-request-id") or next(self._numbers)),
+            authorization=str(metadata.get("authorization", "")),
             deadline=None if left is None or left > _NO_DEADLINE else start + left,
             start=start,
         )

@@ -9,9 +9,10 @@ from typing import Any
 
 from tensorflow_serving.apis import get_model_status_pb2
 
+from tfnst.server.models import Models
 from tfnst.server.runs import RunLimit
-from tfnst.server.versions import Versions
 
+_State = get_model_status_pb2.ModelVersionStatus.State
 _HTTP_SECONDS = 10.0
 _STREAM_ERRORS = (asyncio.TimeoutError, asyncio.LimitOverrunError)
 _BUCKETS = (0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 60, 120, 300, 600, 1800, 3600)
@@ -21,14 +22,14 @@ class Metrics:
     """Counts requests, and reports runs, the queue and the versions when asked.
 
     Args:
-        versions: the model's versions.
+        models: the models.
         limit: the runs and the queue.
 
     Raises:
         ImportError: when prometheus-client is missing.
     """
 
-    def __init__(self, versions: Versions, limit: RunLimit) -> None:
+    def __init__(self, models: Models, limit: RunLimit) -> None:
         try:
             import prometheus_client
         except ImportError as error:
@@ -36,7 +37,7 @@ class Metrics:
                 "metrics need prometheus-client: pip install prometheus-client"
             ) from error
         self._client = prometheus_client
-        self._versions = versions
+        self._models = models
         # Not the default registry: a process may have several servers.
         self._registry = prometheus_client.CollectorRegistry()
         self._requests = prometheus_client.Counter(
@@ -71,9 +72,10 @@ class Metrics:
             "1 for each version of the model and its current state.",
             labels=["model", "version", "state"],
         )
-        for version in self._versions.states():
-            state = get_model_status_pb2.ModelVersionStatus.State.Name(version.state)
-            family.add_metric([self._versions.name, str(version.number), state], 1)
+        for versions in self._models:
+            for version in versions.states():
+                state = _State.Name(version.state)
+                family.add_metric([versions.name, str(version.number), state], 1)
         yield family
 
     def observe(self, method: str, code: str, seconds: float) -> None:

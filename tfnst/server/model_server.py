@@ -11,7 +11,8 @@ from typing import Any
 
 import grpc
 from grpc_health.v1 import health_pb2
-from grpc_reflection.v1alpha import reflection, reflection_pb2
+from grpc_reflection.v1alpha import reflection as grpc_reflection
+from grpc_reflection.v1alpha import reflection_pb2
 
 from tfnst.server import event_loop
 from tfnst.server.arguments import argument_error, check_integer
@@ -19,10 +20,11 @@ from tfnst.server.calls import Calls
 from tfnst.server.certificates import Certificates
 from tfnst.server.health import Health
 from tfnst.server.metrics import Metrics
-from tfnst.server.runs import Intake, RunLimit
+from tfnst.server.models import ModelConfig, Models, read_model_config
+from tfnst.server.runs import Intake, RunLimit, StatusError
 from tfnst.server.services import Services
-from tfnst.server.versions import Versions
 
+DEFAULT_NAME = "tfnst"
 DEFAULT_PORT = 8500
 DEFAULT_MAX_CONCURRENT = 1
 DEFAULT_MAX_QUEUE = 16
@@ -56,15 +58,18 @@ _logger = logging.getLogger("tfnst.server")
 
 
 class ModelServer:
-    """Serves the versions of one model over gRPC, in this process.
+    """Serves models over gRPC, each with its versions, in this process.
 
     Requests that the model refuses, or that no version can answer, get the codes and
     texts of TensorFlow Serving. When a call's deadline passes or its client leaves, its
     run is stopped.
 
     Args:
-        directory: where the version directories `<integer>/` are.
-        name: what requests call the model. Default `"tfnst"`.
+        directory: where the version directories `<integer>/` of a single model are.
+        name: what requests call it. Default `"tfnst"`.
+        model_config_file: instead of these, a file as `tensorflow_model_server` reads
+            it: several models, which versions of them, and labels. `reload_config`
+            reads it again.
         host: address to listen on. Default `"127.0.0.1"`: this machine only.
         port: port for gRPC; 0 chooses a free one. Default 8500.
         max_concurrent: most runs at a time. Default 1, because a single run keeps
@@ -83,16 +88,23 @@ class ModelServer:
             arriving counts as the longest. Default 2 GiB.
         metrics_port: port for Prometheus, at `/metrics` on the same host and with the
             same TLS; 0 chooses a free one. Default None: no metrics.
+        admin_token_file: file with what clients have to send as the metadata
+            `authorization: Bearer TOKEN` to call HandleReloadConfigRequest. Default
+            None: nobody may call it.
+        reflection: whether clients may ask for the services' descriptions. Default
+            True.
 
     Raises:
         ValueError: when an argument is out of range, or two don't go together.
+        OSError: when a file can't be read.
     """
 
     def __init__(
         self,
-        directory: _Path,
+        directory: _Path | None = None,
         *,
-        name: str = "tfnst",
+        name: str | None = None,
+        model_config_file: _Path | None = None,
         host: str = "127.0.0.1",
         port: int = DEFAULT_PORT,
         max_concurrent: int = DEFAULT_MAX_CONCURRENT,
@@ -104,12 +116,11 @@ class ModelServer:
         max_message_bytes: int = DEFAULT_MAX_MESSAGE_BYTES,
         max_pending_bytes: int = DEFAULT_MAX_PENDING_BYTES,
         metrics_port: int | None = None,
+        admin_token_file: _Path | None = None,
+        reflection: bool = True,
     ) -> None:
-        if not os.path.isdir(directory):
-            expected = "a directory with versions of a model"
-            raise argument_error("directory", expected, directory)
-        if not isinstance(name, str) or not name:
-            raise argument_error("name", "a non-empty string", name)
+        self._model_config_file = model_config_file
+        configs = _model_configs(directory, name, model_config_file)
         if not poll_seconds > 0:
             raise argument_error("poll_seconds", "a number above 0", poll_seconds)
         check_integer("port", port, 0, 65535)
@@ -126,15 +137,17 @@ class ModelServer:
         self.metrics_port = metrics_port
         self._max_concurrent = max_concurrent
         self._health = Health()
-        self._versions = Versions(
-            os.path.abspath(directory),
-            name,
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._models = Models(
+            self._set_health,
             slots=max_concurrent,
             # Integers and strings take more room than in a message.
             max_input_bytes=2 * max_message_bytes,
             poll_seconds=poll_seconds,
-            on_change=self._set_health,
         )
+        self._models.configure(configs, labels_must_be_loaded=False)
+        self._admin_token = _read_token(admin_token_file)
+        self._reflection = reflection
         self._limit = RunLimit(max_concurrent, max_queue)
         self._intake = Intake(max_message_bytes, max_pending_bytes)
         self._metrics: Metrics | None = None
@@ -147,16 +160,43 @@ class ModelServer:
             ImportError: when `metrics_port` is given and prometheus-client is missing.
         """
         if self.metrics_port is not None:
-            self._metrics = Metrics(self._versions, self._limit)
+            self._metrics = Metrics(self._models, self._limit)
         event_loop.run(self._start())
-        self._versions.start()
-        _logger.info(
-            "Serving %s from %s on %s:%d",
-            self._versions.name,
-            self._versions.directory,
-            self._address,
-            self.port,
-        )
+        self._models.start()
+        for versions in self._models:
+            _logger.info(
+                "Serving %s from %s on %s:%d",
+                versions.name,
+                versions.directory,
+                self._address,
+                self.port,
+            )
+
+    def reload_config(self) -> None:
+        """Reads `model_config_file` again; if it isn't valid, nothing changes.
+
+        A label may only be moved to a version that is loaded.
+
+        Raises:
+            ValueError, OSError: when there is no such file, or it isn't valid.
+        """
+        if self._model_config_file is None:
+            raise argument_error("model_config_file", "given to be read again", None)
+        configs = read_model_config(self._model_config_file)
+        try:
+            self._models.configure(configs)
+        except StatusError as error:
+            raise ValueError(error.message) from error
+
+    def check(self) -> bool:
+        """Loads and warms up what the server would serve, without listening.
+
+        Returns:
+            Whether every model has a version, and each could be loaded.
+        """
+        found = [versions.load_once() for versions in self._models]
+        self._models.stop()
+        return all(found)
 
     async def _start(self) -> None:
         self._loop = asyncio.get_running_loop()
@@ -179,16 +219,20 @@ class ModelServer:
     def _handlers(self) -> dict[str, dict[str, Any]]:
         """Service -> method -> gRPC handler."""
         check = health_pb2.HealthCheckRequest
-        handlers = Services(self._versions, self._limit, self._calls).handlers()
+        handlers = Services(
+            self._models, self._limit, self._calls, admin_token=self._admin_token
+        ).handlers()
         handlers[_HEALTH_SERVICE] = {
             "Check": self._calls.probe_handler(check, self._health.check),
             "Watch": self._calls.watch_handler(check, self._health.watch),
         }
-        reflect = reflection.aio.ReflectionServicer(
-            [*handlers, reflection.SERVICE_NAME]
+        if not self._reflection:
+            return handlers
+        reflect = grpc_reflection.aio.ReflectionServicer(
+            [*handlers, grpc_reflection.SERVICE_NAME]
         ).ServerReflectionInfo
         request = reflection_pb2.ServerReflectionRequest
-        handlers[reflection.SERVICE_NAME] = {
+        handlers[grpc_reflection.SERVICE_NAME] = {
             "ServerReflectionInfo": self._calls.stream_handler(request, reflect)
         }
         return handlers
@@ -207,15 +251,15 @@ class ModelServer:
             ) from error
 
     def wait_until_available(self, timeout: float | None = None) -> bool:
-        """Waits until a version can answer.
+        """Waits until each model has a version that can answer.
 
         Args:
             timeout: most seconds to wait; None for no limit.
 
         Returns:
-            Whether one can; False when the time ran out.
+            Whether they have; False when the time ran out.
         """
-        return self._versions.wait_until_available(timeout)
+        return self._models.wait_until_available(timeout)
 
     def stop(self, grace: float | None = None) -> None:
         """Accepts no more requests, lets the others finish, and frees the model.
@@ -225,7 +269,7 @@ class ModelServer:
                 one.
         """
         event_loop.run(self._stop(_FOREVER if grace is None else grace))
-        self._versions.stop()
+        self._models.stop()
 
     async def _stop(self, grace: float) -> None:
         self._health.stop()
@@ -245,14 +289,17 @@ class ModelServer:
         self.stop(grace=0)
 
     def _set_health(self, available: bool) -> None:
-        self._loop.call_soon_threadsafe(self._health.set, available)
+        if self._loop:
+            self._loop.call_soon_threadsafe(self._health.set, available)
 
 
-def serve(directory: _Path, *, grace: float | None = None, **options: Any) -> None:
-    """Serves a model until SIGTERM or SIGINT arrives.
+def serve(
+    directory: _Path | None = None, *, grace: float | None = None, **options: Any
+) -> None:
+    """Serves models until SIGTERM or SIGINT arrives.
 
     It then finishes the requests that it has accepted; a second signal ends the process
-    at once. Call it in the main thread.
+    at once. SIGHUP has it read `model_config_file` again. Call it in the main thread.
 
     Args:
         directory: where the version directories `<integer>/` are.
@@ -262,17 +309,21 @@ def serve(directory: _Path, *, grace: float | None = None, **options: Any) -> No
 
     Raises:
         ValueError: when an argument is out of range.
-        OSError: when a port is taken or a certificate can't be read.
+        OSError: when a port is taken or a file can't be read.
     """
     # A signal handler may interrupt anything, which the queue's put allows and an
     # Event's set doesn't.
     signals: queue.SimpleQueue[int] = queue.SimpleQueue()
     server = ModelServer(directory, **options)
-    numbers = (signal.SIGTERM, signal.SIGINT)
+    numbers = [signal.SIGTERM, signal.SIGINT]
+    hang_up = getattr(signal, "SIGHUP", None)  # Not on Windows.
+    if hang_up is not None:
+        numbers.append(hang_up)
     before = [signal.signal(n, lambda number, _: signals.put(number)) for n in numbers]
     try:
         server.start()
-        number = signals.get()
+        while (number := signals.get()) == hang_up:
+            _reload(server)
         for each in numbers:
             signal.signal(each, signal.SIG_DFL)
         _logger.info("%s: finishing requests", signal.Signals(number).name)
@@ -280,3 +331,41 @@ def serve(directory: _Path, *, grace: float | None = None, **options: Any) -> No
     finally:
         for each, handler in zip(numbers, before, strict=True):
             signal.signal(each, handler)
+
+
+def _reload(server: ModelServer) -> None:
+    try:
+        server.reload_config()
+    except (ValueError, OSError) as error:
+        _logger.error("The configuration stays as it is: %s", error)
+    else:
+        _logger.info("The configuration is read again")
+
+
+def _model_configs(
+    directory: _Path | None, name: str | None, path: _Path | None
+) -> list[ModelConfig]:
+    """What to serve: the models of a file, or the one in a directory."""
+    if path is not None:
+        for argument, value in (("directory", directory), ("name", name)):
+            if value is not None:
+                expected = "left out with `model_config_file`"
+                raise argument_error(argument, expected, value)
+        return read_model_config(path)
+    if directory is None or not os.path.isdir(directory):
+        expected = "a directory with versions of a model"
+        raise argument_error("directory", expected, directory)
+    if name is not None and (not isinstance(name, str) or not name):
+        raise argument_error("name", "a non-empty string", name)
+    base_path = os.path.abspath(directory)
+    return [ModelConfig(name=name or DEFAULT_NAME, base_path=base_path)]
+
+
+def _read_token(path: _Path | None) -> str | None:
+    if path is None:
+        return None
+    with open(path, encoding="utf-8") as file:
+        token = file.read().strip()
+    if not token:
+        raise argument_error("admin_token_file", "a file with a token", os.fspath(path))
+    return token

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hmac
 import time
 from typing import Any
 
@@ -21,9 +22,9 @@ from tensorflow_serving.apis import (
 )
 
 from tfnst.server.calls import Call, Calls
+from tfnst.server.models import Models
 from tfnst.server.runs import RunLimit, StatusError
 from tfnst.server.servables import Plan, Servable
-from tfnst.server.versions import Versions
 
 _PREDICTION_SERVICE, _MODEL_SERVICE = (
     file.DESCRIPTOR.services_by_name[name].full_name
@@ -41,13 +42,23 @@ class Services:
     other kinds of models.
 
     Args:
-        versions: the model's versions.
+        models: the models.
         limit: the runs and the queue.
         calls: where the requests come from.
+        admin_token: what a client has to send as `authorization: Bearer TOKEN` to
+            change the configuration; None lets nobody.
     """
 
-    def __init__(self, versions: Versions, limit: RunLimit, calls: Calls) -> None:
-        self._versions = versions
+    def __init__(
+        self,
+        models: Models,
+        limit: RunLimit,
+        calls: Calls,
+        *,
+        admin_token: str | None = None,
+    ) -> None:
+        self._models = models
+        self._admin_token = admin_token
         self._limit = limit
         self._calls = calls
 
@@ -90,7 +101,7 @@ class Services:
     ) -> predict_pb2.PredictResponse:
         call.asks_for(request.model_spec)
         _check_spec(request)
-        with self._versions.lease(request.model_spec) as (number, servable):
+        with self._models.lease(request.model_spec) as (number, servable):
             call.version = str(number)
             plan = servable.plan(request)
             call.signature = plan.signature_name
@@ -117,7 +128,7 @@ class Services:
         for field in request.metadata_field:
             if field != "signature_def":
                 raise _invalid(f"Metadata field {field} is not supported")
-        with self._versions.lease(request.model_spec) as (number, servable):
+        with self._models.lease(request.model_spec) as (number, servable):
             call.version = str(number)
             signatures = get_model_metadata_pb2.SignatureDefMap()
             for name, signature in servable.signatures.items():
@@ -134,8 +145,8 @@ class Services:
     ) -> get_model_status_pb2.GetModelStatusResponse:
         call.asks_for(request.model_spec)
         _check_spec(request)
-        spec, versions = request.model_spec, self._versions
-        states = versions.states() if spec.name == versions.name else []
+        spec = request.model_spec
+        states = self._models.states(spec.name)
         if spec.HasField("version"):
             number = spec.version.value
             states = [state for state in states if state.number == number]
@@ -161,20 +172,30 @@ class Services:
         configs = request.config.model_config_list.config
         if configs:
             call.model = configs[0].name
+        self._check_admin(call)
         if not request.config.HasField("model_config_list"):
             raise _invalid(
                 "ServerModelConfig type not supported by HandleReloadConfigRequest."
                 " Only ModelConfigList is currently supported"
             )
-        if len(configs) != 1:
-            raise _invalid(
-                "This server serves one model, so `model_config_list` must have "
-                f"one entry. Received: {len(configs)}"
-            )
-        self._versions.configure(configs[0])
+        self._models.configure(configs)
         response = model_management_pb2.ReloadConfigResponse()
         response.status.SetInParent()
         return response
+
+    def _check_admin(self, call: Call) -> None:
+        if self._admin_token is None:
+            raise StatusError(
+                tf.errors.PERMISSION_DENIED,
+                "This server has no `admin_token_file`, so its configuration can't be "
+                "changed by clients.",
+            )
+        sent = call.authorization.removeprefix("Bearer ").encode()
+        if not hmac.compare_digest(sent, self._admin_token.encode()):
+            raise StatusError(
+                tf.errors.PERMISSION_DENIED,
+                "The call must have the metadata `authorization: Bearer TOKEN`.",
+            )
 
 
 def _run(servable: Servable, plan: Plan, call: Call) -> dict[str, Any]:

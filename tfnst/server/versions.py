@@ -8,14 +8,13 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import tensorflow as tf
 from tensorflow_serving.apis import get_model_status_pb2, model_pb2
 from tensorflow_serving.config import (
     file_system_storage_path_source_pb2,
-    model_server_config_pb2,
 )
 
 from tfnst.server.memory import release_memory
@@ -74,8 +73,7 @@ class Versions:
         slots: most runs at a time in one version.
         max_input_bytes: most bytes of a request's tensors once they are decoded.
         poll_seconds: how often to look at the directory.
-        on_change: called with whether any version can answer, at least when that
-            changes.
+        on_change: called when whether any version can answer may have changed.
     """
 
     def __init__(
@@ -86,7 +84,7 @@ class Versions:
         slots: int = 1,
         max_input_bytes: int = 2**31 - 1,
         poll_seconds: float = 1.0,
-        on_change: Callable[[bool], None] = lambda available: None,
+        on_change: Callable[[], None] = lambda: None,
     ) -> None:
         self.directory = directory
         self.name = name
@@ -122,10 +120,30 @@ class Versions:
                     version.servable.close()
                     version.servable, version.state = None, END
 
-    def wait_until_available(self, timeout: float | None = None) -> bool:
-        """Waits until a version answers; False when the time runs out."""
-        with self._condition:
-            return self._condition.wait_for(lambda: bool(self._newest()), timeout)
+    def load_once(self) -> bool:
+        """Loads what is there now, without a watch.
+
+        Returns:
+            Whether there is any version, and all could be loaded.
+        """
+        self._poll()
+        states = [version.state for version in self.states()]
+        return bool(states) and set(states) == {AVAILABLE}
+
+    def retire(self) -> None:
+        """As `stop`, but in the background, and waits for requests to end."""
+        self._stopping.set()
+        self._cancellation.request()
+        self._wake.set()
+        threading.Thread(target=self._retire, daemon=True).start()
+
+    def _retire(self) -> None:
+        if self._thread.ident:
+            self._thread.join()
+        for version in list(self._versions.values()):
+            if version.servable:
+                self._set_state(version, UNLOADING)
+                self._unload(version)
 
     def states(self) -> list[Version]:
         """Copies of the versions known, oldest first, without their servables."""
@@ -153,27 +171,24 @@ class Versions:
                 self._condition.notify_all()
 
     def _find(self, spec: model_pb2.ModelSpec) -> tuple[Version, Servable]:
-        if not spec.name:
-            raise _invalid("ModelSpec has no name specified.")
-        known = spec.name == self.name
         choice = spec.WhichOneof("version_choice")
-        if choice is None:
-            request, version = f"Latest({spec.name})", self._newest()
-        else:
-            number = spec.version.value
-            if choice == "version_label":
-                if not known or spec.version_label not in self._labels:
-                    raise _invalid(
-                        f"Unrecognized servable version label: {spec.version_label}"
-                    )
-                number = self._labels[spec.version_label]
-            request = f"Specific({spec.name}, {number})"
-            version = self._available(number)
-        if not known or version is None or version.servable is None:
-            raise StatusError(
-                tf.errors.NOT_FOUND, f"Servable not found for request: {request}"
-            )
+        number = spec.version.value
+        if choice == "version_label":
+            if spec.version_label not in self._labels:
+                raise StatusError(
+                    tf.errors.INVALID_ARGUMENT,
+                    f"Unrecognized servable version label: {spec.version_label}",
+                )
+            number = self._labels[spec.version_label]
+        version = self._newest() if choice is None else self._available(number)
+        if version is None or version.servable is None:
+            raise unknown_servable(spec, number)
         return version, version.servable
+
+    def available(self) -> bool:
+        """Whether any version can answer."""
+        with self._condition:
+            return self._newest() is not None
 
     def _available(self, number: int) -> Version | None:
         version = self._versions.get(number)
@@ -184,39 +199,27 @@ class Versions:
             max((n for n in self._versions if self._available(n)), default=-1)
         )
 
-    def configure(self, config: model_server_config_pb2.ModelConfig) -> None:
-        """Adopts the version policy and the labels of a ModelConfig.
-
-        Raises:
-            StatusError: when it isn't for this model, or a label's version isn't
-                available; then nothing changes.
-        """
-        if config.name != self.name or not _same_path(config.base_path, self.directory):
-            raise _invalid(
-                f"This server serves model {self.name} from {self.directory} and no "
-                f"other. Received: model {config.name} from {config.base_path}"
-            )
-        if config.model_platform not in ("", "tensorflow"):
-            raise _invalid(
-                f"Model {config.name} requests unsupported platform "
-                f"{config.model_platform}"
-            )
-        policy = config.model_version_policy
-        if policy.HasField("specific") and not policy.specific.versions:
-            raise _invalid(
-                "`model_version_policy.specific` must name one or more versions. "
-                "Received: none"
-            )
+    def check_labels(self, labels: Mapping[str, int]) -> None:
+        """Raises StatusError when a label's version isn't available."""
         with self._condition:
-            for _, number in sorted(config.version_labels.items()):
+            for _, number in sorted(labels.items()):
                 if not self._available(number):
                     raise StatusError(
                         tf.errors.FAILED_PRECONDITION,
                         f"Request to assign label to version {number} of model "
                         f"{self.name}, which is not currently available for inference",
                     )
+
+    def configure(self, policy: Any, labels: dict[str, int]) -> None:
+        """Adopts a version policy and labels, whose versions stay loaded, too.
+
+        Args:
+            policy: a ServableVersionPolicy.
+            labels: label -> version.
+        """
+        with self._condition:
             self._policy = VersionPolicy.FromString(policy.SerializeToString())
-            self._labels = dict(config.version_labels)
+            self._labels = labels
         self._wake.set()
 
     def _watch(self) -> None:
@@ -234,7 +237,9 @@ class Versions:
         except OSError as error:  # A file system that is away for a moment.
             self._warn(f"The versions in {self.directory} can't be listed: {error}")
             return
-        wanted = _choose(self._policy, found)
+        wanted = _choose(self._policy, found) | (
+            set(found) & set(self._labels.values())
+        )
         if not wanted:
             self._warn(f"There is no version to serve in {self.directory}")
         for number in sorted(wanted, reverse=True):
@@ -341,10 +346,8 @@ class Versions:
             self._condition.notify_all()
 
     def _report_change(self) -> None:
-        with self._condition:
-            available = self._newest() is not None
         if not self._stopping.is_set():
-            self._on_change(available)
+            self._on_change()
 
 
 def _find_versions(directory: str) -> dict[int, str]:
@@ -381,10 +384,6 @@ def _fingerprint(path: str) -> tuple[Any, ...]:
     return tuple(sorted(files))
 
 
-def _same_path(one: str, other: str) -> bool:
-    return bool(one) and os.path.realpath(one) == os.path.realpath(other)
-
-
 def _load_error(error: Any) -> StatusError:
     """The error without its traceback, whose frames hold the model."""
     if isinstance(error, StatusError):
@@ -395,5 +394,17 @@ def _load_error(error: Any) -> StatusError:
     return StatusError(code, str(error) or type(error).__name__)
 
 
-def _invalid(message: str) -> StatusError:
-    return StatusError(tf.errors.INVALID_ARGUMENT, message)
+def unknown_servable(spec: model_pb2.ModelSpec, number: int = 0) -> StatusError:
+    """The error for a version that isn't there, in the words of TensorFlow Serving.
+
+    Args:
+        spec: what a request asks for.
+        number: the version that its label stands for.
+    """
+    if spec.WhichOneof("version_choice") is None:
+        request = f"Latest({spec.name})"
+    else:
+        request = f"Specific({spec.name}, {number or spec.version.value})"
+    return StatusError(
+        tf.errors.NOT_FOUND, f"Servable not found for request: {request}"
+    )
