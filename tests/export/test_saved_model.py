@@ -429,7 +429,7 @@ def test_warm_up_requests_run(base, served):
             **{name: tf.make_ndarray(value) for name, value in request.inputs.items()},
         )
         assert np.isfinite(outputs["total_loss"]).all()
-    assert names == ["serving_default", "stylize"]
+    assert names == ["serving_default", "stylize", "blend"]
 
 
 def test_only_operations_that_servers_know(base):
