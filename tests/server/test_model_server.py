@@ -1232,6 +1232,16 @@ class TestOperation:
                 "`max_concurrent` must be an integer from 1 to 64",
             ),
             ({"max_queue": -1}, "`max_queue` must be an integer from 0 to 10000"),
+            ({"max_memory": 0}, "`max_memory` must be a number of GiB above 0"),
+            ({"max_memory": True}, "`max_memory` must be a number of GiB above 0"),
+            (
+                {"max_message_bytes": 2**31},
+                "`max_message_bytes` must be an integer from 1024 to 2147483647",
+            ),
+            (
+                {"max_message_bytes": 2048, "max_pending_bytes": 2047},
+                "`max_pending_bytes` must be an integer from 2048 to",
+            ),
             ({"poll_seconds": 0}, "`poll_seconds` must be a number above 0"),
             ({"name": ""}, "`name` must be a non-empty string"),
             ({"certificate": "x"}, "`certificate` must be given with `private_key`"),

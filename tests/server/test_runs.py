@@ -58,6 +58,31 @@ class TestRunLimit:
 
         asyncio.run(main())
 
+    def test_memory(self):
+        async def main():
+            limit, order = RunLimit(4, 8, max_bytes=12 * 2**30), []
+            limit.idle_bytes = 2 * 2**30
+
+            async def work(size):
+                async with limit.turn(Cancellation(), size * 2**30):
+                    order.append((size, limit.running_bytes // 2**30))
+                    await asyncio.sleep(0.01)
+
+            # The third waits for room, and the fourth, which had room, behind it.
+            await asyncio.gather(*(work(size) for size in (6, 3, 5, 1)))
+            assert [size for size, _ in order] == [6, 3, 5, 1]
+            assert max(total for _, total in order) == 9
+            with pytest.raises(StatusError) as caught:
+                await work(11)
+            assert caught.value.code == tf.errors.RESOURCE_EXHAUSTED
+            assert caught.value.message == (
+                "The request takes about 11.0 GiB, and the server has 10.0 GiB for "
+                "requests. Choose a smaller `size`, or fewer styles or regions."
+            )
+            assert (limit.running, limit.running_bytes) == (0, 0)
+
+        asyncio.run(main())
+
     def test_no_queue(self):
         async def main():
             limit = RunLimit(1, 0)

@@ -32,6 +32,12 @@ from tfnst.cli.terminal import EXIT_FAILED, fail, quiet_start
     help="Most bytes of all requests that arrive, wait or run.",
 )
 @click.option(
+    "--max-memory",
+    type=float,
+    metavar="X",
+    help="Most memory in GiB; requests that need more wait or are refused.",
+)
+@click.option(
     "--poll-seconds",
     type=float,
     metavar="X",

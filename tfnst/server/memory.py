@@ -15,6 +15,11 @@ def release_memory() -> None:
     rings; and the C library keeps what is freed, unless it is told to let go.
     """
     gc.collect()
+    trim_memory()
+
+
+def trim_memory() -> None:
+    """Returns free memory to the system."""
     if sys.platform == "linux":
         with contextlib.suppress(AttributeError):  # Another C library than GNU's.
             ctypes.CDLL(None).malloc_trim(0)

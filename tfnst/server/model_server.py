@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import os
 import queue
 import signal
 from typing import Any
 
 import grpc
+import psutil
 from grpc_health.v1 import health_pb2
 from grpc_reflection.v1alpha import reflection as grpc_reflection
 from grpc_reflection.v1alpha import reflection_pb2
@@ -86,6 +88,10 @@ class ModelServer:
             64 MiB: two photos of 12 megapixels as PNG.
         max_pending_bytes: most bytes of all requests together; one that is still
             arriving counts as the longest. Default 2 GiB.
+        max_memory: most memory in GiB that the process may take. A request whose run
+            would exceed it waits for others to end, or is refused; how much a run takes
+            is predicted from its pictures, for exports of tfnst. Default None: no
+            limit.
         metrics_port: port for Prometheus, at `/metrics` on the same host and with the
             same TLS; 0 chooses a free one. Default None: no metrics.
         admin_token_file: file with what clients have to send as the metadata
@@ -115,6 +121,7 @@ class ModelServer:
         client_ca: _Path | None = None,
         max_message_bytes: int = DEFAULT_MAX_MESSAGE_BYTES,
         max_pending_bytes: int = DEFAULT_MAX_PENDING_BYTES,
+        max_memory: float | None = None,
         metrics_port: int | None = None,
         admin_token_file: _Path | None = None,
         reflection: bool = True,
@@ -148,7 +155,7 @@ class ModelServer:
         self._models.configure(configs, labels_must_be_loaded=False)
         self._admin_token = _read_token(admin_token_file)
         self._reflection = reflection
-        self._limit = RunLimit(max_concurrent, max_queue)
+        self._limit = RunLimit(max_concurrent, max_queue, _in_bytes(max_memory))
         self._intake = Intake(max_message_bytes, max_pending_bytes)
         self._metrics: Metrics | None = None
 
@@ -290,7 +297,12 @@ class ModelServer:
 
     def _set_health(self, available: bool) -> None:
         if self._loop:
-            self._loop.call_soon_threadsafe(self._health.set, available)
+            self._loop.call_soon_threadsafe(self._change, available)
+
+    def _change(self, available: bool) -> None:
+        self._health.set(available)
+        if not self._limit.running:
+            self._limit.idle_bytes = psutil.Process().memory_info().rss
 
 
 def serve(
@@ -359,6 +371,15 @@ def _model_configs(
         raise argument_error("name", "a non-empty string", name)
     base_path = os.path.abspath(directory)
     return [ModelConfig(name=name or DEFAULT_NAME, base_path=base_path)]
+
+
+def _in_bytes(max_memory: float | None) -> int | None:
+    """The memory in GiB in bytes."""
+    if max_memory is None:
+        return None
+    if isinstance(max_memory, bool) or not 0 < max_memory < math.inf:
+        raise argument_error("max_memory", "a number of GiB above 0", max_memory)
+    return int(max_memory * 2**30)
 
 
 def _read_token(path: _Path | None) -> str | None:

@@ -6,10 +6,13 @@ import asyncio
 import collections
 import contextlib
 import dataclasses
+import math
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 
 import tensorflow as tf
+
+_GIB = 2**30
 
 
 class StatusError(Exception):
@@ -78,13 +81,27 @@ class RunLimit:
     Args:
         max_concurrent: most requests running at a time, 1 or more.
         max_queue: most requests waiting, 0 or more.
+        max_bytes: most memory that the process may take; None for any.
+
+    Attributes:
+        idle_bytes: what it takes without requests.
     """
 
-    def __init__(self, max_concurrent: int, max_queue: int) -> None:
+    def __init__(
+        self, max_concurrent: int, max_queue: int, max_bytes: int | None = None
+    ) -> None:
         self._max_concurrent = max_concurrent
         self._max_queue = max_queue
-        self._running = 0
-        self._waiting: collections.deque[asyncio.Future[None]] = collections.deque()
+        self._max_bytes = max_bytes
+        self.idle_bytes = 0
+        self._running = self._running_bytes = 0
+        self._waiting: collections.deque[tuple[asyncio.Future[None], int]]
+        self._waiting = collections.deque()
+
+    @property
+    def running_bytes(self) -> int:
+        """How much memory the running requests take, as predicted."""
+        return self._running_bytes
 
     @property
     def running(self) -> int:
@@ -97,25 +114,47 @@ class RunLimit:
         return len(self._waiting)
 
     @contextlib.asynccontextmanager
-    async def turn(self, cancellation: Cancellation) -> AsyncIterator[None]:
+    async def turn(
+        self, cancellation: Cancellation, size: int = 0
+    ) -> AsyncIterator[None]:
         """Waits for this request's turn, which lasts as long as the block.
 
         Args:
             cancellation: of the request; it ends the wait.
+            size: memory that the request takes while it runs, in bytes.
 
         Raises:
-            StatusError: RESOURCE_EXHAUSTED when the queue is full, CANCELLED when the
-                request ends before its turn.
+            StatusError: RESOURCE_EXHAUSTED when the queue is full or the request is too
+                large for the server, CANCELLED when it ends before its turn.
         """
-        await self._enter(cancellation)
+        await self._enter(cancellation, size)
         try:
             yield
         finally:
             self._running -= 1
+            self._running_bytes -= size
             self._let_in()
 
-    async def _enter(self, cancellation: Cancellation) -> None:
-        full = self._running >= self._max_concurrent
+    def _has_room(self, size: int) -> bool:
+        if self._running >= self._max_concurrent:
+            return False
+        return self._running_bytes + size <= self._bytes_for_runs()
+
+    def _bytes_for_runs(self) -> float:
+        if self._max_bytes is None:
+            return math.inf
+        return max(0, self._max_bytes - self.idle_bytes)
+
+    async def _enter(self, cancellation: Cancellation, size: int) -> None:
+        room = self._bytes_for_runs()
+        if size > room:
+            raise StatusError(
+                tf.errors.RESOURCE_EXHAUSTED,
+                f"The request takes about {size / _GIB:.1f} GiB, and the server has "
+                f"{room / _GIB:.1f} GiB for requests. Choose a smaller "
+                "`size`, or fewer styles or regions.",
+            )
+        full = not self._has_room(size)
         if (full or self._waiting) and len(self._waiting) >= self._max_queue:
             raise StatusError(
                 tf.errors.RESOURCE_EXHAUSTED,
@@ -125,7 +164,7 @@ class RunLimit:
             )
         loop = asyncio.get_running_loop()
         place: asyncio.Future[None] = loop.create_future()
-        self._waiting.append(place)
+        self._waiting.append((place, size))
         self._let_in()
 
         def leave() -> None:
@@ -139,13 +178,17 @@ class RunLimit:
                 raise
 
     def _let_in(self) -> None:
-        while self._waiting and self._running < self._max_concurrent:
+        while self._waiting and self._has_room(self._waiting[0][1]):
+            place, size = self._waiting.popleft()
             self._running += 1
-            self._waiting.popleft().set_result(None)
+            self._running_bytes += size
+            place.set_result(None)
 
     def _leave(self, place: asyncio.Future[None]) -> None:
         if not place.done():  # Otherwise its turn has come.
-            self._waiting.remove(place)
+            self._waiting = collections.deque(
+                each for each in self._waiting if each[0] is not place
+            )
             place.cancel()
             self._let_in()
 

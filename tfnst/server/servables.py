@@ -16,6 +16,7 @@ from tensorflow.core.protobuf import meta_graph_pb2
 from tensorflow_serving.apis import predict_pb2, prediction_log_pb2
 
 from tfnst.server import tensors
+from tfnst.server.demand import Demand
 from tfnst.server.runs import Cancellation, StatusError
 
 DEFAULT_SIGNATURE = "serving_default"
@@ -38,11 +39,13 @@ class Plan:
         signature_name: the signature to run, never empty.
         inputs: input alias -> TensorProto; the default for each that wasn't sent.
         outputs: output alias -> tensor name.
+        size: memory that the run takes, in bytes, as predicted; 0 if it isn't known.
     """
 
     signature_name: str
     inputs: dict[str, Any]
     outputs: dict[str, str]
+    size: int
 
 
 class Servable:
@@ -54,9 +57,9 @@ class Servable:
     though: `Session.close` ends them all, and TensorFlow's CancellationManager for
     eager functions isn't public. So the graph gets a few more ops. Each run also takes
     tokens from its slot's queue, one for every output that it fetches. An output adds
-    False once it is computed. `cancel` adds True at any time, which makes an assert behind the
-    queue fail, and the executor ends the run at the loop's next iteration, as it does
-    at the time limit.
+    False once it is computed. `cancel` adds True at any time, which makes an assert
+    behind the queue fail, and the executor ends the run at the loop's next iteration,
+    as it does at the time limit.
 
     Args:
         path: directory with a `saved_model.pb`.
@@ -73,6 +76,7 @@ class Servable:
     ) -> None:
         self._path = path
         self._max_input_bytes = max_input_bytes
+        self._demand = Demand(path)
         self._graph = tf.Graph()
         config = v1.ConfigProto(allow_soft_placement=True)
         config.gpu_options.allow_growth = True
@@ -184,7 +188,7 @@ class Servable:
                 f"The inputs must have at most {self._max_input_bytes} bytes once they "
                 f"are decoded. Received: {size}"
             )
-        return Plan(name, inputs, outputs)
+        return Plan(name, inputs, outputs, self._demand.of(inputs))
 
     def _check_types(
         self, signature: meta_graph_pb2.SignatureDef, inputs: dict[str, Any]

@@ -22,6 +22,7 @@ from tensorflow_serving.apis import (
 )
 
 from tfnst.server.calls import Call, Calls
+from tfnst.server.memory import trim_memory
 from tfnst.server.models import Models
 from tfnst.server.runs import RunLimit, StatusError
 from tfnst.server.servables import Plan, Servable
@@ -106,7 +107,7 @@ class Services:
             plan = servable.plan(request)
             call.signature = plan.signature_name
             waiting = time.monotonic()
-            async with self._limit.turn(call.cancellation):
+            async with self._limit.turn(call.cancellation, plan.size):
                 call.queue_seconds = time.monotonic() - waiting
                 outputs = await self._calls.in_thread(_run, servable, plan, call)
         response = predict_pb2.PredictResponse()
@@ -199,7 +200,10 @@ class Services:
 
 
 def _run(servable: Servable, plan: Plan, call: Call) -> dict[str, Any]:
-    return servable.run(plan, call.seconds_left(), call.cancellation)
+    try:
+        return servable.run(plan, call.seconds_left(), call.cancellation)
+    finally:
+        trim_memory()
 
 
 async def _refuse(call: Call, request: Any) -> Any:
