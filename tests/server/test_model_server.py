@@ -3,6 +3,7 @@ import datetime
 import gc
 import ipaddress
 import os
+import re
 import resource
 import shutil
 import signal
@@ -1198,9 +1199,19 @@ class TestOperation:
             'tfnst_request_seconds_count{method="Predict"} 2.0',
             "tfnst_runs_in_progress 1.0",
             "tfnst_queue_length 1.0",
+            "tfnst_run_bytes 0.0",
+            "tfnst_queue_seconds_count 1.0",
+            'tfnst_run_seconds_count{model="toy",signature="serving_default"} 1.0',
+            'tfnst_parse_seconds_count{method="Predict"} 2.0',
+            'tfnst_load_failures_total{model="toy"} 0.0',
             'tfnst_model_version{model="toy",state="AVAILABLE",version="1"} 1.0',
         ):
             assert line in lines
+        names = {line.split("{")[0].split()[0] for line in lines}
+        dashboard = (SERVING / "grafana_dashboard.json").read_text()
+        shown = set(re.findall(r"(?:tfnst|process)_\w+", dashboard))
+        assert shown - names == set()
+        assert len(shown) > 8
 
     def test_idle_connections_to_the_metrics_keep_no_threads(self, base):
         with (

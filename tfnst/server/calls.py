@@ -57,6 +57,8 @@ class Call:
         version: the version asked for, then the one that answers.
         signature: the signature.
         queue_seconds: how long it waited for its turn.
+        parse_seconds: how long its message took to be read.
+        run_seconds: how long its run took; None if there was none.
     """
 
     method: str
@@ -70,6 +72,8 @@ class Call:
     version: str = ""
     signature: str = ""
     queue_seconds: float = 0.0
+    parse_seconds: float = 0.0
+    run_seconds: float | None = None
 
     def asks_for(self, spec: model_pb2.ModelSpec) -> None:
         """Takes down the model that the call asks for."""
@@ -244,7 +248,19 @@ class Calls:
         seconds = time.monotonic() - call.start
         self._log(call, _CODES[code].name, text, seconds)
         if self._metrics:
-            self._metrics.observe(call.method, _CODES[code].name, seconds)
+            self._metrics.observe(
+                call.method,
+                _CODES[code].name,
+                seconds=seconds,
+                parse_seconds=call.parse_seconds,
+            )
+            if call.run_seconds is not None:
+                self._metrics.observe_run(
+                    call.model,
+                    call.signature,
+                    seconds=call.run_seconds,
+                    queue_seconds=call.queue_seconds,
+                )
         return code, text, response
 
     async def _work(
@@ -253,10 +269,12 @@ class Calls:
         with self._intake.place() as place:
             data = await self._receive(context)
             place.size = len(data)
+            start = time.monotonic()
             if len(data) <= _SMALL_BYTES:
                 request = _parse(request_type, data)
             else:
                 request = await self.in_thread(_parse, request_type, data)
+            call.parse_seconds = time.monotonic() - start
             del data
             response = await work(call, request)
             del request

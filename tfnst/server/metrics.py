@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from tensorflow_serving.apis import get_model_status_pb2
 
 from tfnst.server.models import Models
-from tfnst.server.runs import RunLimit
+from tfnst.server.runs import Intake, RunLimit
 
 _State = get_model_status_pb2.ModelVersionStatus.State
 _HTTP_SECONDS = 10.0
@@ -24,12 +24,13 @@ class Metrics:
     Args:
         models: the models.
         limit: the runs and the queue.
+        intake: the bytes of requests.
 
     Raises:
         ImportError: when prometheus-client is missing.
     """
 
-    def __init__(self, models: Models, limit: RunLimit) -> None:
+    def __init__(self, models: Models, limit: RunLimit, intake: Intake) -> None:
         try:
             import prometheus_client
         except ImportError as error:
@@ -46,48 +47,95 @@ class Metrics:
             ["method", "code"],
             registry=self._registry,
         )
-        self._seconds = prometheus_client.Histogram(
+        self._seconds = self._histogram(
             "tfnst_request_seconds",
             "Time from a request to its answer, including time in the queue.",
             ["method"],
-            buckets=_BUCKETS,
-            registry=self._registry,
+        )
+        self._parse_seconds = self._histogram(
+            "tfnst_parse_seconds", "Time to read the message of a request.", ["method"]
+        )
+        self._queue_seconds = self._histogram(
+            "tfnst_queue_seconds", "Time that requests waited for their turn."
+        )
+        self._run_seconds = self._histogram(
+            "tfnst_run_seconds", "Time of runs.", ["model", "signature"]
         )
         for name, text, function in (
             ("runs_in_progress", "Requests now running.", lambda: limit.running),
             ("queue_length", "Requests now waiting.", lambda: limit.waiting),
+            (
+                "run_bytes",
+                "Memory of the runs in progress, as predicted.",
+                lambda: limit.running_bytes,
+            ),
+            (
+                "pending_bytes",
+                "Bytes of requests; one that is arriving counts as the longest.",
+                lambda: intake.pending_bytes,
+            ),
         ):
             gauge = prometheus_client.Gauge(
                 f"tfnst_{name}", text, registry=self._registry
             )
             gauge.set_function(function)
+        prometheus_client.ProcessCollector(registry=self._registry)
         self._registry.register(self)
+
+    def _histogram(self, name: str, text: str, labels: Sequence[str] = ()) -> Any:
+        return self._client.Histogram(
+            name, text, labels, buckets=_BUCKETS, registry=self._registry
+        )
 
     def collect(self) -> Iterator[Any]:
         """The states of the versions, in the form that prometheus-client expects."""
-        from prometheus_client.core import GaugeMetricFamily
+        from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 
-        family = GaugeMetricFamily(
+        states = GaugeMetricFamily(
             "tfnst_model_version",
-            "1 for each version of the model and its current state.",
+            "1 for each version of a model and its current state.",
             labels=["model", "version", "state"],
+        )
+        failures = CounterMetricFamily(
+            "tfnst_load_failures",
+            "How often a version of a model couldn't be loaded.",
+            labels=["model"],
         )
         for versions in self._models:
             for version in versions.states():
                 state = _State.Name(version.state)
-                family.add_metric([versions.name, str(version.number), state], 1)
-        yield family
+                states.add_metric([versions.name, str(version.number), state], 1)
+            failures.add_metric([versions.name], versions.load_failures)
+        yield from (states, failures)
 
-    def observe(self, method: str, code: str, seconds: float) -> None:
+    def observe(
+        self, method: str, code: str, *, seconds: float, parse_seconds: float
+    ) -> None:
         """Counts an answered request.
 
         Args:
             method: its name, such as `"Predict"`.
             code: the name of its gRPC status.
             seconds: from the request to the answer.
+            parse_seconds: how long it took to read its message.
         """
         self._requests.labels(method, code).inc()
         self._seconds.labels(method).observe(seconds)
+        self._parse_seconds.labels(method).observe(parse_seconds)
+
+    def observe_run(
+        self, model: str, signature: str, *, seconds: float, queue_seconds: float
+    ) -> None:
+        """Counts a run.
+
+        Args:
+            model: name of the model.
+            signature: the signature that ran.
+            seconds: how long the run took.
+            queue_seconds: how long it had waited for its turn.
+        """
+        self._run_seconds.labels(model, signature).observe(seconds)
+        self._queue_seconds.observe(queue_seconds)
 
     async def start(self, host: str, port: int, tls: ssl.SSLContext | None) -> int:
         """Starts listening in the event loop; returns the port.

@@ -167,7 +167,7 @@ class ModelServer:
             ImportError: when `metrics_port` is given and prometheus-client is missing.
         """
         if self.metrics_port is not None:
-            self._metrics = Metrics(self._models, self._limit)
+            self._metrics = Metrics(self._models, self._limit, self._intake)
         event_loop.run(self._start())
         self._models.start()
         for versions in self._models:

@@ -108,8 +108,12 @@ class Services:
             call.signature = plan.signature_name
             waiting = time.monotonic()
             async with self._limit.turn(call.cancellation, plan.size):
-                call.queue_seconds = time.monotonic() - waiting
-                outputs = await self._calls.in_thread(_run, servable, plan, call)
+                running = time.monotonic()
+                call.queue_seconds = running - waiting
+                try:
+                    outputs = await self._calls.in_thread(_run, servable, plan, call)
+                finally:
+                    call.run_seconds = time.monotonic() - running
         response = predict_pb2.PredictResponse()
         _fill_spec(response.model_spec, request.model_spec, number)
         response.model_spec.signature_name = plan.signature_name

@@ -67,6 +67,9 @@ class Versions:
     unloaded. A version that fails to load is tried again when its files change, but
     after each failure it has to wait twice as long.
 
+    Attributes:
+        load_failures: how often a version couldn't be loaded.
+
     Args:
         directory: where the version directories are.
         name: what requests call the model.
@@ -102,6 +105,7 @@ class Versions:
             target=self._watch, name="tfnst-versions", daemon=True
         )
         self._last_warning = ""
+        self.load_failures = 0
 
     def start(self) -> None:
         """Starts to look for versions and to load them."""
@@ -317,6 +321,7 @@ class Versions:
     def _set_failed(self, version: Version, error: StatusError) -> None:
         version.error = error
         version.failures += 1
+        self.load_failures += 1
         wait = min(_LONGEST_WAIT, self._poll_seconds * 2**version.failures)
         version.retry_time = time.monotonic() + wait
         release_memory()
