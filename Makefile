@@ -3,6 +3,7 @@
 # make test-fast  runs the quick ones in under a minute
 # make check      checks format, lint, types, imports, docker/ and serving/kubernetes
 # make bench      runs the short benchmarks and writes bench.txt
+# make campaign   attacks a server on this machine and prints how it holds
 # make clean      deletes .venv and everything that was built
 
 PYTHON ?= python3
@@ -24,7 +25,7 @@ MANIFESTS := $(filter-out %/kustomization.yaml, \
 WORKERS ?= 2
 PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
-.PHONY: demo test test-fast check bench clean
+.PHONY: demo test test-fast check bench campaign clean
 
 demo: $(VENV)/installed
 	@mkdir -p demo
@@ -54,6 +55,9 @@ check: $(VENV)/installed-check
 
 bench: $(VENV)/installed-dev
 	$(BIN)/python benchmarks/short.py
+
+campaign: $(VENV)/installed-dev
+	$(BIN)/python benchmarks/serving_campaign.py
 
 clean:
 	rm -rf $(VENV) demo build dist tfnst.egg-info

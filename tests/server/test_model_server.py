@@ -749,8 +749,8 @@ class TestVersions:
             health = caller.health(health_pb2.HealthCheckRequest())
             assert health.status == health_pb2.HealthCheckResponse.NOT_SERVING
             code, text = caller.refused(toys.predict_request(a=[1], b=[1]))
-            assert code == Code.NOT_FOUND
-            assert text == "Servable not found for request: Latest(toy)"
+            assert code == Code.UNAVAILABLE
+            assert text == "The model toy is being loaded. Try again later."
         # Stopping the server stops the warm-up.
         assert idle_cpu() < 0.1
         toys.write_warm_up(version, [toys.predict_request("loop", start=[1])] * 3)
@@ -838,6 +838,8 @@ class TestVersions:
         with running(tmp_path) as (server, caller):
             assert not server.wait_until_available(0.3)
             assert caller.states() == {}
+            code, _ = caller.refused(toys.predict_request(a=[1], b=[1]))
+            assert code == Code.NOT_FOUND
             toys.publish(model, tmp_path, 10)
             assert server.wait_until_available(60)
             health = caller.health(health_pb2.HealthCheckRequest())

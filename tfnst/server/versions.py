@@ -105,6 +105,7 @@ class Versions:
             target=self._watch, name="tfnst-versions", daemon=True
         )
         self._last_warning = ""
+        self._polled = False
         self.load_failures = 0
 
     def start(self) -> None:
@@ -185,9 +186,22 @@ class Versions:
                 )
             number = self._labels[spec.version_label]
         version = self._newest() if choice is None else self._available(number)
+        if version is None and self._is_starting():
+            # TensorFlow Serving doesn't even listen before that.
+            raise StatusError(
+                tf.errors.UNAVAILABLE,
+                f"The model {self.name} is being loaded. Try again later.",
+            )
         if version is None or version.servable is None:
             raise unknown_servable(spec, number)
         return version, version.servable
+
+    def _is_starting(self) -> bool:
+        """Whether none of the versions that were first found has been loaded yet."""
+        states = {version.state for version in self._versions.values()}
+        return not self._polled or (
+            bool(states & {START, LOADING}) and not states & {AVAILABLE, UNLOADING}
+        )
 
     def available(self) -> bool:
         """Whether any version can answer."""
@@ -289,6 +303,7 @@ class Versions:
         version.failures = before.failures if before else 0
         with self._condition:
             self._versions[number] = version
+            self._polled = True
         self._set_state(version, LOADING)
         start = time.monotonic()
         servable, warm_ups, error = self._build(path)

@@ -13,7 +13,7 @@ from typing import Any
 from google.protobuf.descriptor import FieldDescriptor
 
 MAX_FIELDS = 2**17
-MAX_VARINT_BYTES = 2**23
+MAX_VARINT_BYTES = 2**22
 _VARINT, _EIGHT_BYTES, _LENGTH, _GROUP, _END_GROUP, _FOUR_BYTES = range(6)
 _VARINT_TYPES = {
     FieldDescriptor.TYPE_BOOL,
