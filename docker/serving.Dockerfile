@@ -6,7 +6,7 @@ ARG TFNST_IMAGE=tfnst
 ARG TAG=2.20.0
 
 FROM ${TFNST_IMAGE} AS export
-# The limit on requests, which keeps a run within 3 GiB.
+# The limit on requests, which keeps a run within 7 GiB.
 ARG EXPORT_OPTIONS="--max-size 1024"
 # Unquoted to allow several options. The cache keeps VGG19's weights for the next build.
 # hadolint ignore=SC2086

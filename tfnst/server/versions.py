@@ -255,9 +255,9 @@ class Versions:
         except OSError as error:  # A file system that is away for a moment.
             self._warn(f"The versions in {self.directory} can't be listed: {error}")
             return
-        wanted = _choose(self._policy, found) | (
-            set(found) & set(self._labels.values())
-        )
+        labelled = set(found) & set(self._labels.values())
+        wanted = _choose(self._policy, found) | labelled
+        self._polled = self._polled or not wanted
         if not wanted:
             self._warn(f"There is no version to serve in {self.directory}")
         for number in sorted(wanted, reverse=True):
