@@ -6,6 +6,7 @@
 # make dist       builds the wheel and the sdist in dist, and checks them
 # make try-dist   paints with the wheel alone, in a fresh environment
 # make bench      runs the short benchmarks and writes bench.txt
+# make campaign   attacks a server on this machine and prints how it holds
 # make clean      deletes .venv and everything that was built
 
 PYTHON ?= python3
@@ -35,7 +36,7 @@ TRY := build/try
 WORKERS ?= 2
 PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
-.PHONY: demo test test-fast fuzz check dist try-dist bench clean
+.PHONY: demo test test-fast fuzz check dist try-dist bench campaign clean
 
 demo: $(VENV)/installed
 	@mkdir -p demo
@@ -92,6 +93,9 @@ try-dist:
 
 bench: $(VENV)/installed-dev
 	$(BIN)/python benchmarks/short.py
+
+campaign: $(VENV)/installed-dev
+	$(BIN)/python benchmarks/serving_campaign.py
 
 clean:
 	rm -rf $(VENV) demo build dist tfnst.egg-info

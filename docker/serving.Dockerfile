@@ -6,7 +6,7 @@ ARG TFNST_IMAGE=tfnst
 ARG TAG=2.20.0
 
 FROM ${TFNST_IMAGE} AS export
-# The limit on requests, which keeps a run within 3 GiB.
+# The limit on requests, which keeps a run within 7 GiB.
 ARG EXPORT_OPTIONS="--max-size 1024"
 # Unquoted to allow several options.
 # hadolint ignore=SC2086
@@ -34,4 +34,4 @@ CMD ["--model_config_file=/config/models.config", \
      "--grpc_max_threads=3", \
      "--rest_api_num_threads=2", \
      "--rest_api_timeout_in_ms=3600000", \
-     "--grpc_channel_arguments=grpc.http2.min_ping_interval_without_data_ms=10000"]
+     "--grpc_channel_arguments=grpc.http2.min_ping_interval_without_data_ms=10000,grpc.max_connection_age_ms=600000"]

@@ -57,6 +57,12 @@ class Toy(tf.Module):
     def shout(self, text):
         return {"loud_bytes": tf.strings.upper(text)}
 
+    @tf.function(input_signature=[spec("word", dtype=tf.string)])
+    def spell(self, word):
+        fine = tf.debugging.Assert(word == b"right", ["`word` must be right.", word])
+        with tf.control_dependencies([fine]):
+            return {"word_bytes": tf.identity(word)}
+
     @tf.function(input_signature=[spec("file_bytes", dtype=tf.string)])
     def echo(self, file_bytes):
         return {"file_bytes": tf.strings.join([file_bytes, file_bytes])}
@@ -73,6 +79,7 @@ def save_toy(path):
             "picture": toy.picture,
             "loop": toy.loop,
             "shout": toy.shout,
+            "spell": toy.spell,
             "echo": toy.echo,
         },
     )

@@ -16,6 +16,9 @@ MIN_WEIGHT, MAX_WEIGHT = 1e-30, 1e30
 MAX_STEPS = 100_000
 MAX_SEED = 2**31 - 1
 
+# Weight of a style relative to the others. Far beyond these, sums of weights in
+# float32 become infinite or 0.
+MIN_STYLE_WEIGHT, MAX_STYLE_WEIGHT = 1e-6, 1e6
 # Size of a style image relative to the picture.
 MIN_SCALE, MAX_SCALE = 0.1, 4.0
 # Most styles in one request; a server holds each at the size of the finest scale.

@@ -1,10 +1,15 @@
 """`tfnst request`."""
 
+import io
+import json
 import re
 
 import pytest
+from PIL import Image
 
 from tests.cli.helpers import names, run_here
+from tfnst.client import client
+from tfnst.client.responses import StylizeResponse
 
 
 @pytest.mark.parametrize(
@@ -51,3 +56,44 @@ def test_the_photo_is_not_written_over(pictures, monkeypatch, capsys):
         "Received: 'content.png'\n",
     )
     assert (pictures / "content.png").read_bytes() == before
+
+
+class FakeClient:
+    """A client whose server has painted already."""
+
+    def __init__(self, target, **options):
+        assert (target, options) == ("h:1", {"model": "m"})
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        pass
+
+    def stylize(self, content, style, **settings):
+        assert (content, settings) == ("content.png", {"steps": 2})
+        file = io.BytesIO()
+        Image.new("RGB", (40, 30)).save(file, "PNG")
+        return StylizeResponse(file.getvalue(), 0.5, 0.25, 10.5, 7)
+
+
+def test_json_is_one_line_of_what_it_did(pictures, monkeypatch, capsys):
+    monkeypatch.setattr(client, "StylizeClient", FakeClient)
+    code, out, err = run_here(
+        monkeypatch, capsys, pictures, "request", "h:1", "content.png", "style.png",
+        "-o", "out.png", "--json", "--model", "m", "--steps", "2",
+    )  # fmt: skip
+    assert (code, err) == (0, "")
+    line = json.loads(out)
+    assert 0 <= line.pop("seconds") < 60
+    assert line == {
+        "output": "out.png",
+        "width": 40,
+        "height": 30,
+        "content_loss": 0.5,
+        "style_loss": 0.25,
+        "total_loss": 10.5,
+        "model_version": 7,
+        "target": "h:1",
+    }
+    assert names(pictures) == ["content.png", "out.png", "style.png"]

@@ -10,3 +10,15 @@ def test_bad_input_is_one_line(pictures, monkeypatch, capsys):
     assert code == 2
     assert re.search(r"^tfnst: error: `port` must be .* Received: -1$", err, re.M), err
     assert names(pictures) == ["content.png", "style.png"]
+
+
+def test_check_fails_without_a_model(pictures, monkeypatch, capsys):
+    code, _, err = run_here(monkeypatch, capsys, pictures, "serve", ".", "--check")
+    assert code == 1
+    assert re.search(r"^tfnst: error: not every model can be served", err, re.M), err
+
+
+def test_a_directory_or_a_file_is_needed(pictures, monkeypatch, capsys):
+    code, _, err = run_here(monkeypatch, capsys, pictures, "serve")
+    assert code == 2
+    assert re.search(r"^tfnst: error: `directory` must be a directory", err, re.M), err

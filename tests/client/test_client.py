@@ -733,6 +733,15 @@ ASSERTION = (
             "with a smaller `size`: The server is busy: 1 of at most 1 requests run.",
         ),
         (
+            Code.RESOURCE_EXHAUSTED,
+            "SERVER: Received message larger than max (100 vs. 10)",
+            InvalidRequestError,
+            ValueError,
+            "The request is too long for the server at {target}; send smaller "
+            "pictures, or start `tfnst serve` with larger `--max-message-bytes`: "
+            "SERVER: Received message larger than max (100 vs. 10)",
+        ),
+        (
             Code.DEADLINE_EXCEEDED,
             "Timed out waiting for notification",
             DeadlineError,
@@ -786,6 +795,61 @@ def test_no_server():
     ):
         client.stylize(PNG, PAINTED)
     assert "\n" not in str(e.value)
+
+
+@pytest.mark.parametrize(
+    ("environment", "target", "expected"),
+    [
+        ({}, "127.0.0.1:1", None),
+        ({"http_proxy": "http://a:1"}, "127.0.0.1:1", "http_proxy"),
+        ({"http_proxy": "http://a:1", "grpc_proxy": "http://b:1"}, "a:1", "grpc_proxy"),
+        ({"https_proxy": "http://a:1"}, "dns:///host.example:1", "https_proxy"),
+        ({"HTTP_PROXY": "http://a:1"}, "127.0.0.1:1", None),
+        ({"http_proxy": "http://a:1"}, "unix:///a/b", None),
+        ({"http_proxy": "http://a:1", "no_proxy": "x, 0.0.1"}, "127.0.0.1:1", None),
+        ({"http_proxy": "http://a:1", "no_proxy": "example"}, "a.example:1", None),
+        (
+            {"http_proxy": "http://a:1", "no_proxy": "a", "no_grpc_proxy": "b"},
+            "a:1",
+            "http_proxy",
+        ),
+    ],
+)
+def test_names_the_proxy_as_grpc_finds_it(environment, target, expected, monkeypatch):
+    for name in ("http", "https", "grpc", "no", "no_grpc"):
+        monkeypatch.delenv(f"{name}_proxy", raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    assert channels.proxy_variable(target) == expected
+
+
+def test_a_proxy_that_does_not_answer(server, monkeypatch):
+    monkeypatch.delenv("no_proxy", raising=False)
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
+    with (
+        StylizeClient(server.target, timeout=20, max_attempts=1) as client,
+        pytest.raises(ServerUnavailableError) as error,
+    ):
+        client.stylize(PNG, PAINTED)
+    assert str(error.value).startswith(
+        f"No server answers at {server.target}; check the address, whether the server "
+        "is running, and whether it requires TLS, and the proxy in the environment "
+        "variable http_proxy: "
+    )
+    assert server.requests == []
+
+
+def test_a_closed_client(server, client):
+    client.close()
+    for call in (lambda: client.stylize(PNG, PAINTED), client.status):
+        with pytest.raises(ServingError, match=rf"^The client of {server.target} is c"):
+            call()
+    assert server.requests == server.status_requests == []
+
+
+def test_a_very_long_timeout(server, client):
+    assert client.stylize(PNG, PAINTED, timeout=9.3e9).model_version == 3
+    assert client.stylize(PNG, PAINTED, timeout=1e300).model_version == 3
 
 
 def test_closing_ends_a_call(server):
@@ -882,6 +946,16 @@ def test_status(server, options, expected):
     ]
 
 
+def test_a_status_that_takes_too_long(server, client):
+    server.status_answers = [lambda context: time.sleep(1) or versions()]
+    with pytest.raises(DeadlineError) as error:
+        client.status(timeout=0.2)
+    assert str(error.value) == (
+        f"The server at {server.target} did not answer within 0.2 seconds; allow a "
+        "longer `timeout`."
+    )
+
+
 def test_states_are_those_of_tensorflow_serving():
     state = get_model_status_pb2.ModelVersionStatus.State
     assert {n: k for k, n in state.items() if n} == messages.STATES
@@ -927,6 +1001,14 @@ def test_waits_no_longer_than_told(server, client, monkeypatch):
             {"target": "http://a:8500"},
             "`target` must be HOST:PORT. Received: 'http://a:8500'",
         ),
+        *[
+            (
+                {"target": f"{host}:{port}"},
+                "`target` must be HOST:PORT, with a port from 1 to 65535. "
+                f"Received: '{host}:{port}'",
+            )
+            for host, port in (("a", 99999), ("dns:///a", 65536), ("a", 0))
+        ],
         ({"target": None}, "`target` must be HOST:PORT. Received: None"),
         ({"model": ""}, "`model` must be a non-empty string. Received: ''"),
         (

@@ -393,8 +393,13 @@ def test_a_style_of_one_part_gives_what_python_gives(served, mask):
         ({"style_bytes": [b"x"] * 9}, "from 1 to 8 image files. Received:] [9]"),
         ({"style_bytes": [b"x"]}, "`style_bytes` must be an image file"),
         ({"style_weights": [1, 1, 1]}, "1 value or as many as `style_bytes`. Rec"),
-        ({"style_weights": [1, 0]}, "`style_weights` must be finite numbers above"),
-        ({"style_weights": [np.nan]}, "`style_weights` must be finite numbers above"),
+        *[
+            (
+                {"style_weights": [1, weight]},
+                "`style_weights` must be numbers from 1e-06 to 1e+06. Rec",
+            )
+            for weight in (0, np.nan, 9e-7, 1.1e6, 3e38)
+        ],
         ({"style_scales": [1, 5]}, "`style_scales` must be numbers from 0.1 to 4."),
         ({"style_scales": [3]}, "`style_scales` times `size` must be at most 96. "),
         ({"mask_bytes": [b"x", b""]}, "`mask_bytes` must be an image file"),
@@ -424,7 +429,7 @@ def test_warm_up_requests_run(base, served):
             **{name: tf.make_ndarray(value) for name, value in request.inputs.items()},
         )
         assert np.isfinite(outputs["total_loss"]).all()
-    assert names == ["serving_default", "stylize"]
+    assert names == ["serving_default", "stylize", "blend"]
 
 
 def test_only_operations_that_servers_know(base):

@@ -53,7 +53,7 @@ def test_models_config():
     assert model.name == "tfnst"  # The clients' default.
     assert model.base_path.startswith("/")
     assert model.model_platform == "tensorflow"
-    assert model.model_version_policy.latest.num_versions == 2
+    assert model.model_version_policy.specific.versions == [1]
     assert dict(model.version_labels) == {"stable": 1}
 
 
@@ -64,7 +64,7 @@ def test_the_readmes_pieces_of_models_config():
     assert dict(config.version_labels) == {"canary": 2}
     policy = re.search(r"specific \{[^}]*\}", README).group()
     text_format.Merge(f"model_version_policy {{ {policy} }}", config)
-    assert config.model_version_policy.specific.versions == [1]
+    assert config.model_version_policy.specific.versions == [1, 2]
 
 
 def test_monitoring_config():

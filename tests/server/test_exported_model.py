@@ -4,10 +4,11 @@ import time
 from concurrent import futures
 
 import grpc
+import psutil
 import pytest
 
 from tests.helpers import picture
-from tfnst.client import DeadlineError, StylizeClient
+from tfnst.client import DeadlineError, ServerBusyError, StylizeClient
 from tfnst.server import ModelServer
 
 pytestmark = pytest.mark.slow
@@ -54,6 +55,23 @@ def test_a_client_that_leaves_ends_its_run(target):
         assert call.exception(timeout=30)
     time.sleep(1)
     assert cpu_seconds(0.5) < 0.1
+
+
+def test_a_run_that_needs_too_much_memory_is_refused(tiny_model):
+    with ModelServer(tiny_model, port=0, max_memory=64) as server:
+        assert server.wait_until_available(120)
+        idle = psutil.Process().memory_info().rss
+        limit = server._limit
+        deadline = time.monotonic() + 10
+        while not limit.idle_bytes and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert 0.5 * idle < limit.idle_bytes < 1.5 * idle
+        limit._max_bytes = limit.idle_bytes + 0.3 * 2**30
+        target = f"127.0.0.1:{server.port}"
+        with StylizeClient(target, max_attempts=1) as client:
+            assert client.stylize(CONTENT, STYLE).image.size == (48, 36)
+            with pytest.raises(ServerBusyError, match="The request takes about"):
+                client.stylize(CONTENT, STYLE, size=256)
 
 
 def test_serves_on_after_that(target):

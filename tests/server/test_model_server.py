@@ -1,18 +1,25 @@
 import contextlib
 import datetime
+import gc
 import ipaddress
 import os
+import re
+import resource
 import shutil
 import signal
+import socket
+import ssl
 import subprocess
 import sys
 import threading
 import time
+import urllib.error
 import urllib.request
 from concurrent import futures
 
 import grpc
 import numpy as np
+import psutil
 import pytest
 import tensorflow as tf
 from google.protobuf import text_format
@@ -31,10 +38,14 @@ from tensorflow_serving.apis import (
 )
 
 from tests import toys
-from tfnst.server import ModelServer
+from tests.helpers import ROOT
+from tfnst.server import ModelServer, versions
+from tfnst.server.models import read_model_config
+from tfnst.server.versions import Versions
 
 pytestmark = pytest.mark.slow
 
+SERVING = ROOT / "serving"
 AN_HOUR = 2_000_000_000  # Steps of the toy's loop; they would take days.
 Code = grpc.StatusCode
 State = get_model_status_pb2.ModelVersionStatus
@@ -57,15 +68,15 @@ class Caller:
             model_management_pb2.ReloadConfigRequest: model.HandleReloadConfigRequest,
         }
 
-    def __call__(self, request, timeout=30):
-        return self.stubs[type(request)](request, timeout=timeout)
+    def __call__(self, request, timeout=30, metadata=()):
+        return self.stubs[type(request)](request, timeout=timeout, metadata=metadata)
 
     def later(self, request, timeout=60):
         return self.stubs[type(request)].future(request, timeout=timeout)
 
-    def refused(self, request, timeout=30):
+    def refused(self, request, timeout=30, metadata=()):
         with pytest.raises(grpc.RpcError) as caught:
-            self(request, timeout)
+            self(request, timeout, metadata)
         return caught.value.code(), caught.value.details()
 
     def states(self):
@@ -515,6 +526,216 @@ class TestStopping:
                 call.result(30)
         assert idle_cpu() < 0.1
 
+    def test_stop_waits_for_requests_and_not_for_watchers(self, base):
+        with running(base) as (server, caller):
+            assert server.wait_until_available(60)
+            address = f"127.0.0.1:{server.port}"
+            request = health_pb2.HealthCheckRequest()
+            with grpc.insecure_channel(address) as channel, Blockade(server, 1):
+                watch = health_pb2_grpc.HealthStub(channel).Watch(request)
+                assert next(watch).status == health_pb2.HealthCheckResponse.SERVING
+                stub = reflection_pb2_grpc.ServerReflectionStub(channel)
+                reflecting = reflection_pb2.ServerReflectionRequest(list_services="")
+                asked = threading.Event()
+
+                def requests():
+                    yield reflecting
+                    asked.wait(60)
+
+                answers = stub.ServerReflectionInfo(requests())
+                assert next(answers).HasField("list_services_response")
+                call = caller.later(toys.predict_request("loop", start=[1], steps=9000))
+                assert until(lambda: server._limit.running == 1)
+                stopping = threading.Thread(target=server.stop)
+                stopping.start()
+                status = next(watch).status
+                assert status == health_pb2.HealthCheckResponse.NOT_SERVING
+                assert list(call.result(60).outputs["result"].float_val) == [1]
+                stopping.join(10)
+                asked.set()
+                assert not stopping.is_alive()
+                assert list(watch) == []
+
+
+def open_files(count):
+    """Skips the test where a process may not have that many."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard != resource.RLIM_INFINITY and hard < count:
+        pytest.skip(f"at most {hard} open files")
+    if soft < count:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (count, hard))
+
+
+class Blockade:
+    """Calls that have begun and send nothing, each over a connection of its own."""
+
+    def __init__(self, server, count, method="Predict"):
+        # Otherwise channels to one address share a connection.
+        options = [("grpc.use_local_subchannel_pool", 1)]
+        address = f"127.0.0.1:{server.port}"
+        self.channels = [
+            grpc.insecure_channel(address, options=options) for _ in range(count)
+        ]
+        path = f"/tensorflow.serving.PredictionService/{method}"
+        self.ended = threading.Event()
+        self.calls = [
+            channel.stream_unary(path).future(self.nothing())
+            for channel in self.channels
+        ]
+
+    def nothing(self):
+        self.ended.wait(60)
+        yield from ()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.ended.set()
+        for channel in self.channels:
+            channel.close()
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory, model):
+    """A server with little room for requests."""
+    base = str(tmp_path_factory.mktemp("small"))
+    toys.publish(model, base, 1)
+    limits = {"max_message_bytes": 2**20, "max_pending_bytes": 2**24}
+    with running(base, **limits) as (server, caller):
+        assert server.wait_until_available(60)
+        yield server, caller
+
+
+class TestHostileClients:
+    """What a few bytes or a few connections must not do."""
+
+    def test_health_answers_whatever_arrives(self, small):
+        server, caller = small
+        with Blockade(server, 40) as blockade:
+            # 16 of them may send up to a mebibyte each, the others are refused.
+            assert until(lambda: sum(call.done() for call in blockade.calls) == 24)
+            for call in blockade.calls:
+                if call.done():
+                    assert call.code() == Code.RESOURCE_EXHAUSTED
+                    assert call.details().startswith(
+                        "The server is busy: 16 requests are arriving or waiting."
+                    )
+            start = time.monotonic()
+            health = caller.health(health_pb2.HealthCheckRequest(), timeout=5)
+            assert health.status == health_pb2.HealthCheckResponse.SERVING
+            assert time.monotonic() - start < 1
+            code, _ = caller.refused(toys.predict_request(a=[1], b=[1]))
+            assert code == Code.RESOURCE_EXHAUSTED
+        assert until(lambda: server._intake.pending_bytes == 0)
+        assert answering(caller) == 1
+
+    def test_a_message_that_is_too_long(self, small):
+        code, text = small[1].refused(
+            toys.predict_request("echo", file_bytes=b"a" * 2**20)
+        )
+        assert code == Code.RESOURCE_EXHAUSTED
+        assert "message larger than max" in text
+
+    def test_a_message_that_unfolds(self, small):
+        server, _ = small
+        request = toys.predict_request("echo", file_bytes=b"a" * 2**20)
+        address = f"127.0.0.1:{server.port}"
+        with grpc.insecure_channel(
+            address, compression=grpc.Compression.Gzip
+        ) as channel:
+            assert answering(Caller(channel)) == 1
+            code, text = Caller(channel).refused(request)
+        assert code == Code.RESOURCE_EXHAUSTED
+        assert "larger than max" in text
+
+    def test_what_is_no_message(self, small, caplog):
+        server, _ = small
+        caplog.set_level("INFO", "tfnst.server")
+        with grpc.insecure_channel(f"127.0.0.1:{server.port}") as channel:
+            path = "/tensorflow.serving.PredictionService/Predict"
+            with pytest.raises(grpc.RpcError) as caught:
+                channel.unary_unary(path)(b"\x12", timeout=10)
+        assert caught.value.code() == Code.INVALID_ARGUMENT
+        assert caught.value.details() == "The 1 bytes received are no PredictRequest."
+        assert "Traceback" not in caplog.text
+        (line,) = [each for each in caplog.messages if "INVALID_ARGUMENT" in each]
+        assert line.startswith("method=Predict model= version= signature= code=INVALID")
+
+    def test_a_message_of_many_fields(self, small):
+        server, _ = small
+        with grpc.insecure_channel(f"127.0.0.1:{server.port}") as channel:
+            path = "/tensorflow.serving.PredictionService/Predict"
+            with pytest.raises(grpc.RpcError) as caught:
+                channel.unary_unary(path)(b"\x12\x00" * 200_000, timeout=10)
+        assert caught.value.code() == Code.INVALID_ARGUMENT
+        assert caught.value.details().startswith("The request must have at most 131072")
+
+    @pytest.mark.parametrize(
+        ("alias", "text"),
+        [
+            (
+                "image",
+                "dtype: DT_FLOAT tensor_shape {dim {size: 1} dim {size: 6000}"
+                " dim {size: 6000} dim {size: 3}} float_val: 0.5",
+            ),
+            (
+                "text",
+                "dtype: DT_STRING tensor_shape {dim {size: 250000}} string_val: '"
+                + "a" * 20_000
+                + "'",
+            ),
+        ],
+        ids=["numbers", "strings"],
+    )
+    def test_a_tensor_of_far_more_elements_than_were_sent(self, small, alias, text):
+        signature = {"image": "picture", "text": "shout"}[alias]
+        entry = f"inputs {{key: '{alias}' value {{{text}}}}}"
+        request = changed(toys.predict_request(signature), entry)
+        memory = psutil.Process().memory_info().rss
+        assert small[1].refused(request) == (
+            Code.INVALID_ARGUMENT,
+            f"tensor parsing error: {alias}",
+        )
+        assert psutil.Process().memory_info().rss - memory < 50 * 2**20
+
+    def test_a_tensor_that_is_larger_than_any_message(self, small):
+        empty = np.array([b""] * 100_000, object)  # 24 bytes each, and 2 in a message.
+        code, text = small[1].refused(toys.predict_request("shout", text=empty))
+        assert code == Code.INVALID_ARGUMENT
+        assert text == (
+            "The inputs must have at most 2097152 bytes once they are decoded. "
+            "Received: 2400000"
+        )
+
+    def test_a_watcher_that_reads_nothing(self, small):
+        server, caller = small
+        request = health_pb2.HealthCheckRequest()
+        with grpc.insecure_channel(f"127.0.0.1:{server.port}") as channel:
+            watches = [
+                health_pb2_grpc.HealthStub(channel).Watch(request) for _ in range(100)
+            ]
+            assert next(watches[0]).status == health_pb2.HealthCheckResponse.SERVING
+            assert caller.health(request, timeout=5).status == (
+                health_pb2.HealthCheckResponse.SERVING
+            )
+            for watch in watches:
+                watch.cancel()
+
+    def test_two_thousand_connections(self, small):
+        open_files(6000)
+        server, caller = small
+        sockets = []
+        try:
+            for _ in range(2000):
+                sockets.append(socket.create_connection(("127.0.0.1", server.port), 10))
+            start = time.monotonic()
+            assert answering(caller) == 1
+            assert time.monotonic() - start < 2
+        finally:
+            for each in sockets:
+                each.close()
+
 
 class TestVersions:
     def test_warm_up_comes_before_available(self, base, model, caplog):
@@ -528,8 +749,8 @@ class TestVersions:
             health = caller.health(health_pb2.HealthCheckRequest())
             assert health.status == health_pb2.HealthCheckResponse.NOT_SERVING
             code, text = caller.refused(toys.predict_request(a=[1], b=[1]))
-            assert code == Code.NOT_FOUND
-            assert text == "Servable not found for request: Latest(toy)"
+            assert code == Code.UNAVAILABLE
+            assert text == "The model toy is being loaded. Try again later."
         # Stopping the server stops the warm-up.
         assert idle_cpu() < 0.1
         toys.write_warm_up(version, [toys.predict_request("loop", start=[1])] * 3)
@@ -617,82 +838,286 @@ class TestVersions:
         with running(tmp_path) as (server, caller):
             assert not server.wait_until_available(0.3)
             assert caller.states() == {}
+            code, _ = caller.refused(toys.predict_request(a=[1], b=[1]))
+            assert code == Code.NOT_FOUND
             toys.publish(model, tmp_path, 10)
             assert server.wait_until_available(60)
             health = caller.health(health_pb2.HealthCheckRequest())
             assert health.status == health_pb2.HealthCheckResponse.SERVING
 
 
+def graphs():
+    """How many TensorFlow graphs this process holds."""
+    return sum(type(each) is tf.Graph for each in gc.get_objects())
+
+
+@pytest.fixture
+def no_collection():
+    """Python's own search for unused rings of objects, which would free any graph."""
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()
+
+
+@pytest.mark.usefixtures("no_collection")
+class TestMemoryOfVersions:
+    def test_unloaded_versions_are_freed(self, base, model):
+        with running(base) as (server, caller):
+            assert server.wait_until_available(60)
+            before = graphs()
+            for number in (2, 3):
+                toys.publish(model, base, number)
+                assert until(lambda n=number: caller.states()[n - 1] == "END")
+                assert answering(caller) == number
+            assert graphs() == before
+
+    def test_versions_that_fail_are_freed_and_have_to_wait(self, base, monkeypatch):
+        version = os.path.join(base, "1")
+        toys.write_warm_up(version, [toys.predict_request(a=[1])])
+        attempts = []
+        build = Versions._build
+
+        def count(self, path):
+            attempts.append(time.monotonic())
+            return build(self, path)
+
+        monkeypatch.setattr(Versions, "_build", count)
+        counts = []
+        with running(base) as (server, caller):
+            for number in range(4):  # Its files change all the time.
+                assert until(lambda n=number: len(attempts) > n)
+                assert until(lambda: caller.states() == {1: "END"})
+                counts.append(graphs())
+                with open(os.path.join(version, f"more{number}"), "w"):
+                    pass
+            assert len(set(counts)) == 1, counts
+            waits = np.diff(attempts)
+            assert all(waits[i] > 0.1 * 2 ** (i + 1) for i in range(3)), waits
+            toys.write_warm_up(version, [])
+            assert server.wait_until_available(60)
+
+
+TOKEN = (("authorization", "Bearer secret"),)
+
+
+@pytest.fixture
+def token_file(tmp_path):
+    path = tmp_path / "token"
+    path.write_text("secret\n")
+    return path
+
+
+def labelled(label):
+    request = toys.predict_request(a=[1], b=[1])
+    request.model_spec.version_label = label
+    return request
+
+
 class TestReloadConfig:
-    def test_policies_and_labels(self, base, model):
+    def test_policies_and_labels(self, base, model, token_file):
         for number in (2, 3):
             toys.publish(model, base, number)
-        labelled = toys.predict_request(a=[1], b=[1])
-        labelled.model_spec.version_label = "stable"
-        with running(base) as (server, caller):
+        with running(base, admin_token_file=token_file) as (server, caller):
+
+            def reload(text):
+                return caller(reload_request(base, text), metadata=TOKEN)
+
             assert server.wait_until_available(60)
             assert caller.states() == {3: "AVAILABLE"}
 
-            text = "version_labels {key: 'stable' value: 2}"
-            assert caller.refused(reload_request(base, text)) == (
+            request = reload_request(base, "version_labels {key: 'stable' value: 2}")
+            assert caller.refused(request, metadata=TOKEN) == (
                 Code.FAILED_PRECONDITION,
                 "Request to assign label to version 2 of model toy, which is not "
                 "currently available for inference",
             )
-            response = caller(reload_request(base, "model_version_policy {all {}}"))
-            assert response.status.error_code == 0
+            assert reload("model_version_policy {all {}}").status.error_code == 0
             every = dict.fromkeys((1, 2, 3), "AVAILABLE")
             assert until(lambda: caller.states() == every)
             assert answering(caller) == 3
 
-            text = (
+            reload(
                 "model_version_policy {specific {versions: [1, 2]}}"
                 "version_labels [{key: 'stable' value: 2}, {key: 'canary' value: 1}]"
             )
-            caller(reload_request(base, text))
-            assert caller(labelled).model_spec.version.value == 2
+            assert caller(labelled("stable")).model_spec.version.value == 2
             assert until(lambda: caller.states()[3] == "END")
             assert caller.states() == {1: "AVAILABLE", 2: "AVAILABLE", 3: "END"}
 
-            text = "model_version_policy {latest {num_versions: 2}}"
-            caller(reload_request(base, text))
-            assert caller.refused(labelled) == (
+            reload("model_version_policy {latest {num_versions: 2}}")
+            assert caller.refused(labelled("stable")) == (
                 Code.INVALID_ARGUMENT,
                 "Unrecognized servable version label: stable",
             )
             states = {1: "END", 2: "AVAILABLE", 3: "AVAILABLE"}
             assert until(lambda: caller.states() == states)
 
-    def test_refused(self, server, caller):
-        base = server._versions.directory
+    def test_a_label_keeps_its_version(self, base, model, token_file):
+        with running(base, admin_token_file=token_file) as (server, caller):
+            assert server.wait_until_available(60)
+            text = (
+                "model_version_policy {latest {num_versions: 2}}"
+                "version_labels {key: 'stable' value: 1}"
+            )
+            caller(reload_request(base, text), metadata=TOKEN)
+            for number in (2, 3):
+                toys.publish(model, base, number)
+                assert until(lambda n=number: caller.states().get(n) == "AVAILABLE")
+            assert answering(caller) == 3
+            assert caller(labelled("stable")).model_spec.version.value == 1
+            time.sleep(0.5)
+            assert caller.states() == dict.fromkeys((1, 2, 3), "AVAILABLE")
 
+    def test_several_models(self, base, model, tmp_path, token_file):
+        other = str(tmp_path / "other")
+        os.mkdir(other)
+        toys.publish(model, other, 7)
+        with running(base, admin_token_file=token_file) as (server, caller):
+            assert server.wait_until_available(60)
+            request = reload_request(base)
+            request.config.model_config_list.config.add(name="o", base_path=other)
+            caller(request, metadata=TOKEN)
+            assert server.wait_until_available(60)
+            to_other = toys.predict_request(a=[1], b=[2], name="o")
+            assert caller(to_other).model_spec.version.value == 7
+            assert answering(caller) == 1
+
+            call = caller.later(toys.predict_request("loop", start=[1], steps=AN_HOUR))
+            assert until(lambda: server._limit.running == 1)
+            caller(reload_request(other, name="o"), metadata=TOKEN)
+            assert caller.refused(toys.predict_request(a=[1], b=[1])) == (
+                Code.NOT_FOUND,
+                "Servable not found for request: Latest(toy)",
+            )
+            assert not call.done()
+            call.cancel()
+            assert list(caller(to_other).outputs["total"].float_val) == [3]
+
+    def test_refused(self, base, token_file):
         def text(*args, **kwargs):
-            code, message = caller.refused(reload_request(*args, **kwargs))
+            request = reload_request(*args, **kwargs)
+            code, message = caller.refused(request, metadata=TOKEN)
             assert code == Code.INVALID_ARGUMENT
             return message
 
-        served = f"This server serves model toy from {base} and no other. Received: "
-        assert text(base, name="m") == f"{served}model m from {base}"
-        assert text("/nowhere") == f"{served}model toy from /nowhere"
-        assert text(base, "model_platform: 'x'") == (
-            "Model toy requests unsupported platform x"
-        )
-        assert text(base, "model_version_policy {specific {}}") == (
-            "`model_version_policy.specific` must name one or more versions. "
-            "Received: none"
-        )
-        two = reload_request(base)
-        two.config.model_config_list.config.add()
-        assert caller.refused(two)[1] == (
-            "This server serves one model, so `model_config_list` must have one entry. "
-            "Received: 2"
-        )
-        assert caller.refused(model_management_pb2.ReloadConfigRequest()) == (
-            Code.INVALID_ARGUMENT,
-            "ServerModelConfig type not supported by HandleReloadConfigRequest. Only "
-            "ModelConfigList is currently supported",
+        with running(base, admin_token_file=token_file) as (server, caller):
+            assert server.wait_until_available(60)
+            assert text("here") == (
+                "Expected model toy to have an absolute path or URI; got "
+                "base_path()=here"
+            )
+            assert text(base, name="") == (
+                "Each model in `model_config_list` must have a name."
+            )
+            assert text(base, "model_platform: 'x'") == (
+                "Model toy requests unsupported platform x"
+            )
+            assert text(base, "model_version_policy {specific {}}") == (
+                "`model_version_policy.specific` must name one or more versions. "
+                "Received: none"
+            )
+            two = reload_request(base)
+            two.config.model_config_list.config.add(name="toy", base_path=base)
+            assert caller.refused(two, metadata=TOKEN)[1] == (
+                "`model_config_list` must name each model once. Received: toy twice"
+            )
+            nothing = model_management_pb2.ReloadConfigRequest()
+            assert caller.refused(nothing, metadata=TOKEN) == (
+                Code.INVALID_ARGUMENT,
+                "ServerModelConfig type not supported by HandleReloadConfigRequest. "
+                "Only ModelConfigList is currently supported",
+            )
+            for metadata in ((), (("authorization", "Bearer secre"),)):
+                assert caller.refused(reload_request(base), metadata=metadata) == (
+                    Code.PERMISSION_DENIED,
+                    "The call must have the metadata `authorization: Bearer TOKEN`.",
+                )
+            assert caller.states() == {1: "AVAILABLE"}
+
+    def test_nobody_may_without_a_token(self, caller):
+        assert caller.refused(reload_request("/tmp"), metadata=TOKEN) == (
+            Code.PERMISSION_DENIED,
+            "This server has no `admin_token_file`, so its configuration can't be "
+            "changed by clients.",
         )
         assert caller.states() == {1: "AVAILABLE"}
+
+
+class TestModelConfigFile:
+    @pytest.fixture
+    def config(self, base, model, tmp_path):
+        """A file with the model `toy`, whose newest two versions are served."""
+        toys.publish(model, base, 2)
+        path = tmp_path / "models.config"
+        path.write_text(self.text(base))
+        return path
+
+    def text(self, base, label=1):
+        policy = "model_version_policy {latest {num_versions: 1}}"
+        labels = f"version_labels {{key: 'stable' value: {label}}}"
+        entry = f"config {{name: 'toy' base_path: '{base}' {policy} {labels}}}"
+        return f"# Ours.\nmodel_config_list {{ {entry} }}"
+
+    def test_a_file(self, base, config):
+        with running(None, name=None, model_config_file=config) as (server, caller):
+            assert server.wait_until_available(60)
+            both = dict.fromkeys((1, 2), "AVAILABLE")
+            assert until(lambda: caller.states() == both)
+            assert answering(caller) == 2
+            assert caller(labelled("stable")).model_spec.version.value == 1
+
+            config.write_text(self.text(base, label=3))
+            with pytest.raises(ValueError, match=r"^Request to assign label to"):
+                server.reload_config()
+            assert caller(labelled("stable")).model_spec.version.value == 1
+            config.write_text(self.text(base, label=2))
+            server.reload_config()
+            assert caller(labelled("stable")).model_spec.version.value == 2
+            assert until(lambda: caller.states() == {1: "END", 2: "AVAILABLE"})
+
+    @pytest.mark.parametrize(
+        ("text", "message"),
+        [
+            ("x", r"`model_config_file` must be a file with a `model_config_list`\. R"),
+            ("", "must be a file with one model or more in its `model_config_list`"),
+            (
+                "model_config_list {config {name: 'a' base_path: 'b'}}",
+                r"models\.config: Expected model a to have an absolute path",
+            ),
+        ],
+    )
+    def test_bad_files(self, config, text, message):
+        with running(None, name=None, model_config_file=config) as (server, _):
+            config.write_text(text)
+            with pytest.raises(ValueError, match=message):
+                server.reload_config()
+            assert server.wait_until_available(60)
+        with pytest.raises(ValueError, match=message):
+            ModelServer(model_config_file=config)
+
+    def test_it_stands_alone(self, base, config):
+        for options in ({"directory": base}, {"name": "toy"}):
+            with pytest.raises(ValueError, match="left out with `model_config_file`"):
+                ModelServer(model_config_file=config, **options)
+
+    def test_the_shipped_file_outlives_any_number_of_exports(self, model, tmp_path):
+        base = tmp_path / "models"
+        base.mkdir()
+        shipped = (SERVING / "models.config").read_text()
+        config = tmp_path / "models.config"
+        config.write_text(shipped.replace("/models/tfnst", str(base)))
+        for number in (1, 2, 3):
+            toys.publish(model, base, number)
+        # TensorFlow Serving asks only the policy which versions to load.
+        (served,) = read_model_config(config)
+        loaded = versions._choose(served.model_version_policy, {1: "", 2: "", 3: ""})
+        assert set(served.version_labels.values()) <= loaded
+        request = labelled("stable")
+        request.model_spec.name = "tfnst"
+        with running(None, name=None, model_config_file=config) as (server, caller):
+            assert server.wait_until_available(60)
+            assert caller(request).model_spec.version.value == 1
 
 
 class TestOperation:
@@ -700,6 +1125,8 @@ class TestOperation:
         "service",
         [
             "",
+            "PredictionService",
+            "ModelService",
             "tensorflow.serving.PredictionService",
             "tensorflow.serving.ModelService",
         ],
@@ -719,6 +1146,25 @@ class TestOperation:
             "tensorflow.serving.ModelService",
             "tensorflow.serving.PredictionService",
         ]
+
+    def test_no_reflection(self, base):
+        with running(base, reflection=False) as (server, _):
+            with grpc.insecure_channel(f"127.0.0.1:{server.port}") as channel:
+                stub = reflection_pb2_grpc.ServerReflectionStub(channel)
+                request = reflection_pb2.ServerReflectionRequest(list_services="")
+                with pytest.raises(grpc.RpcError) as caught:
+                    list(stub.ServerReflectionInfo(iter([request]), timeout=30))
+            assert caught.value.code() == Code.UNIMPLEMENTED
+
+    def test_check(self, base, caplog):
+        caplog.set_level("INFO", "tfnst.server")
+        assert ModelServer(base).check()
+        assert "Version 1 of tfnst is available after" in caplog.text
+        toys.write_warm_up(os.path.join(base, "1"), [toys.predict_request(a=[1])])
+        assert not ModelServer(base).check()
+        assert "Version 1 of tfnst can't be loaded: input size does" in caplog.text
+        shutil.rmtree(os.path.join(base, "1"))
+        assert not ModelServer(base).check()
 
     def test_log_lines(self, caller, caplog):
         caplog.set_level("INFO", "tfnst.server")
@@ -755,9 +1201,36 @@ class TestOperation:
             'tfnst_request_seconds_count{method="Predict"} 2.0',
             "tfnst_runs_in_progress 1.0",
             "tfnst_queue_length 1.0",
+            "tfnst_run_bytes 0.0",
+            "tfnst_queue_seconds_count 1.0",
+            'tfnst_run_seconds_count{model="toy",signature="serving_default"} 1.0',
+            'tfnst_parse_seconds_count{method="Predict"} 2.0',
+            'tfnst_load_failures_total{model="toy"} 0.0',
             'tfnst_model_version{model="toy",state="AVAILABLE",version="1"} 1.0',
         ):
             assert line in lines
+        names = {line.split("{")[0].split()[0] for line in lines}
+        dashboard = (SERVING / "grafana_dashboard.json").read_text()
+        shown = set(re.findall(r"(?:tfnst|process)_\w+", dashboard))
+        assert shown - names == set()
+        assert len(shown) > 8
+
+    def test_idle_connections_to_the_metrics_keep_no_threads(self, base):
+        with (
+            running(base, metrics_port=0) as (server, _),
+            contextlib.ExitStack() as all,
+        ):
+            address = ("127.0.0.1", server.metrics_port)
+            before = threading.active_count()
+            for _ in range(50):
+                connection = all.enter_context(socket.create_connection(address, 10))
+                connection.sendall(b"GET /metrics")
+            url = f"http://127.0.0.1:{server.metrics_port}"
+            with urllib.request.urlopen(f"{url}/metrics", timeout=10) as response:
+                assert b"tfnst_runs_in_progress 0.0" in response.read()
+            assert threading.active_count() - before < 10
+            with pytest.raises(urllib.error.HTTPError, match="404"):
+                urllib.request.urlopen(f"{url}/other", timeout=10)
 
     def test_a_taken_port(self, server, base):
         with pytest.raises(OSError, match="the port is taken"):
@@ -772,6 +1245,16 @@ class TestOperation:
                 "`max_concurrent` must be an integer from 1 to 64",
             ),
             ({"max_queue": -1}, "`max_queue` must be an integer from 0 to 10000"),
+            ({"max_memory": 0}, "`max_memory` must be a number of GiB above 0"),
+            ({"max_memory": True}, "`max_memory` must be a number of GiB above 0"),
+            (
+                {"max_message_bytes": 2**31},
+                "`max_message_bytes` must be an integer from 1024 to 2147483647",
+            ),
+            (
+                {"max_message_bytes": 2048, "max_pending_bytes": 2047},
+                "`max_pending_bytes` must be an integer from 2048 to",
+            ),
             ({"poll_seconds": 0}, "`poll_seconds` must be a number above 0"),
             ({"name": ""}, "`name` must be a non-empty string"),
             ({"certificate": "x"}, "`certificate` must be given with `private_key`"),
@@ -833,6 +1316,13 @@ class TestSignals:
         assert list(call.result(60).outputs["result"].float_val) == [1]
         assert process.wait(30) == 0
         assert "Traceback" not in log.read_text()
+
+    def test_hanging_up_has_it_read_its_configuration(self, process):
+        process, caller, log = process
+        process.send_signal(signal.SIGHUP)
+        refusal = "stays as it is: `model_config_file` must be given to be read again"
+        assert until(lambda: refusal in log.read_text())
+        assert answering(caller) == 1
 
     def test_the_second_signal_ends_it_at_once(self, process):
         process, caller, log = process
@@ -921,6 +1411,47 @@ class TestTls:
             assert self.ask(server, **known) == [3]
             with pytest.raises(grpc.RpcError):
                 self.ask(server, root_certificates=files["authority"])
+
+    def test_metrics(self, base, files):
+        tls = {
+            "certificate": files["server"],
+            "private_key": files["server_key"],
+            "client_ca": files["authority"],
+        }
+        with running(base, metrics_port=0, **tls) as (server, _):
+            context = ssl.create_default_context(cafile=files["authority"])
+            url = f"https://127.0.0.1:{server.metrics_port}/metrics"
+            with pytest.raises(OSError):  # noqa: PT011 (refused, in one way or other)
+                urllib.request.urlopen(url, timeout=10, context=context)
+            context.load_cert_chain(files["client"], files["client_key"])
+            with urllib.request.urlopen(url, timeout=10, context=context) as response:
+                assert b"tfnst_queue_length 0.0" in response.read()
+
+    def test_new_certificates_need_no_restart(self, base, files, tmp_path):
+        certificate, key = tmp_path / "server.crt", tmp_path / "server.key"
+
+        def install(name):
+            shutil.copy(files[name], certificate)
+            shutil.copy(files[f"{name}_key"], key)
+
+        def shown(port):
+            pem = ssl.get_server_certificate(("127.0.0.1", port), timeout=10)
+            return pem.strip().encode()
+
+        install("server")
+        tls = {"certificate": certificate, "private_key": key}
+        with running(base, metrics_port=0, **tls) as (server, _):
+            assert server.wait_until_available(60)
+            ports = (server.port, server.metrics_port)
+            old, new = (
+                files[name].read_bytes().strip() for name in ("server", "client")
+            )
+            assert [shown(port) for port in ports] == [old, old]
+            shutil.copy(files["client"], certificate)  # Without its key: not yet.
+            assert [shown(port) for port in ports] == [old, old]
+            install("client")
+            assert [shown(port) for port in ports] == [new, new]
+            assert self.ask(server, root_certificates=files["authority"]) == [3]
 
     def test_files_that_are_no_certificates(self, base, files):
         server = ModelServer(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import time
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -50,6 +52,7 @@ if TYPE_CHECKING:
     metavar="X",
     help="Seconds to wait for a server that is starting; by default none.",
 )
+@click.option("--json", "as_json", is_flag=True, help="Print one line of JSON.")
 @gps_option
 @request_options
 def request(
@@ -58,6 +61,7 @@ def request(
     style: list[StyleImage],
     output: str,
     wait: float | None,
+    as_json: bool,
     keep_gps: bool,
     **options: Any,
 ) -> None:
@@ -80,12 +84,27 @@ def request(
         with StylizeClient(target, **connection) as client:
             if wait is not None:
                 client.wait_until_ready(wait)
+            start = time.monotonic()
             response = client.stylize(content, style, **settings)
     except ServingError as error:
         bad_input = isinstance(error, ValueError)
         fail(one_line(error), EXIT_BAD_INPUT if bad_input else EXIT_FAILED)
     response.save(output, name="output", keep_gps=keep_gps)
     width, height = response.image.size
+    if as_json:
+        line = {
+            "output": output,
+            "width": width,
+            "height": height,
+            "content_loss": response.content_loss,
+            "style_loss": response.style_loss,
+            "total_loss": response.total_loss,
+            "model_version": response.model_version,
+            "target": target,
+            "seconds": round(time.monotonic() - start, 3),
+        }
+        click.echo(json.dumps(line))
+        return
     click.echo(
         f"{output}: {width}x{height} pixels, total loss {response.total_loss:.3f} "
         f"(version {response.model_version} at {target})"

@@ -8,18 +8,35 @@ from typing import Any
 import click
 
 from tfnst.cli.options import file_option, given
-from tfnst.cli.terminal import quiet_start
+from tfnst.cli.terminal import EXIT_FAILED, fail, quiet_start
 
 
 @click.command()
-@click.argument("directory", type=click.Path())
+@click.argument("directory", type=click.Path(), required=False)
 @click.option("--name", metavar="TEXT", help="Name of the model in requests.")
+@file_option(
+    "--model-config-file",
+    help="Instead of DIRECTORY: models and labels, as for TensorFlow Serving.",
+)
 @click.option("--host", metavar="ADDRESS", help="Address to listen on.")
 @click.option("--port", type=int, metavar="N", help="Port for gRPC; 0 for any.")
 @click.option(
     "--max-concurrent", type=int, metavar="N", help="Most runs at the same time."
 )
 @click.option("--max-queue", type=int, metavar="N", help="Most requests that wait.")
+@click.option("--max-message-bytes", type=int, metavar="N", help="Longest request.")
+@click.option(
+    "--max-pending-bytes",
+    type=int,
+    metavar="N",
+    help="Most bytes of all requests that arrive, wait or run.",
+)
+@click.option(
+    "--max-memory",
+    type=float,
+    metavar="X",
+    help="Most memory in GiB; requests that need more wait or are refused.",
+)
 @click.option(
     "--poll-seconds",
     type=float,
@@ -36,12 +53,31 @@ from tfnst.cli.terminal import quiet_start
 @file_option("--private-key", help="For TLS.")
 @file_option("--client-ca", help="For mutual TLS.")
 @click.option("--metrics-port", type=int, metavar="N", help="Port for Prometheus.")
-def serve(directory: str, **options: Any) -> None:
+@file_option(
+    "--admin-token-file",
+    help="The token with which clients may change what is served; by default none may.",
+)
+@click.option(
+    "--reflection/--no-reflection",
+    default=None,
+    help="Whether clients may ask for descriptions of the services.",
+)
+@click.option(
+    "--check", is_flag=True, help="Only load the models, run their warm-up, and leave."
+)
+def serve(directory: str | None, check: bool, **options: Any) -> None:
     """Serves the SavedModels in DIRECTORY as TensorFlow Serving does.
 
-    Ctrl-C or SIGTERM stops it once the requests it has accepted are answered.
+    Ctrl-C or SIGTERM stops it once the requests it has accepted are answered. SIGHUP
+    has it read --model-config-file again.
     """
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     with quiet_start():
         from tfnst import server
-    server.serve(directory, **given(options))
+    chosen = given(options)
+    if not check:
+        server.serve(directory, **chosen)
+        return
+    chosen.pop("grace", None)
+    if not server.ModelServer(directory, **chosen).check():
+        fail("not every model can be served; the lines above say why", EXIT_FAILED)

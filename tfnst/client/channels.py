@@ -11,6 +11,9 @@ import grpc
 from tfnst.checks import argument_error
 
 _FIRST_BACKOFF = 1.0
+# Where gRPC looks for a proxy, and for the hosts that it reaches without one.
+_PROXY_VARIABLES = ("grpc_proxy", "https_proxy", "http_proxy")
+_NO_PROXY_VARIABLES = ("no_grpc_proxy", "no_proxy")
 _Path = str | os.PathLike[str]
 
 
@@ -44,6 +47,8 @@ def channel_options(max_attempts: int) -> list[tuple[str, Any]]:
         # that ping more often than every 5 minutes.
         ("grpc.keepalive_time_ms", 310_000),
         ("grpc.keepalive_timeout_ms", 20_000),
+        # On a slow link a ping waits behind megabytes of picture.
+        ("grpc.http2.ping_timeout_ms", 600_000),
         ("grpc.http2.max_pings_without_data", 0),
     ]
 
@@ -84,6 +89,24 @@ def open_channel(
         _read_pem("client_certificate", client_certificate),
     )
     return grpc.secure_channel(target, credentials, options)
+
+
+def proxy_variable(target: str) -> str | None:
+    """The environment variable that names a proxy on the way to a server.
+
+    Args:
+        target: as `open_channel` takes it.
+    """
+    if target.startswith(("unix:", "unix-abstract:")):
+        return None
+    host = target.rpartition("/")[2].rpartition(":")[0].strip("[]")
+    for name in _NO_PROXY_VARIABLES:
+        if value := os.environ.get(name):
+            suffixes = [each.strip() for each in value.split(",")]
+            if any(suffix and host.endswith(suffix) for suffix in suffixes):
+                return None
+            break
+    return next((name for name in _PROXY_VARIABLES if os.environ.get(name)), None)
 
 
 def _read_pem(name: str, path: _Path | None) -> bytes | None:

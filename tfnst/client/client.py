@@ -16,7 +16,7 @@ from typing import Any
 import grpc
 
 from tfnst.checks import argument_error, check_integer
-from tfnst.client.channels import channel_options, open_channel
+from tfnst.client.channels import channel_options, open_channel, proxy_variable
 from tfnst.client.errors import (
     DeadlineError,
     ModelNotFoundError,
@@ -37,6 +37,8 @@ from tfnst.client.responses import (
 _ATTEMPTS = 5  # gRPC's own maximum.
 _POLL_SECONDS = 0.5
 _STATUS_SECONDS = 10.0
+_LONGEST_SECONDS = 10.0**8  # Three years; gRPC turns longer ones into none at all.
+_MAX_PORT = 65535
 
 
 class StylizeClient:
@@ -105,7 +107,7 @@ class StylizeClient:
         self.close()
 
     def close(self) -> None:
-        """Closes the connection; calls still open in other threads fail."""
+        """Closes the connection; calls that are open, and later ones, fail."""
         self._channel.close()
 
     def stylize(
@@ -167,7 +169,7 @@ class StylizeClient:
             _check_timeout(timeout)
         request = build_request(self._model, content_image, style_image, settings)
         timeout = timeout or self._timeout or request.seconds
-        response = self._call(self._predict, request.message, timeout)
+        response = self._call(self._predict, request.message, timeout, painting=True)
         return read_response(
             response, request.info, target=self.target, model=str(self._model)
         )
@@ -229,9 +231,17 @@ class StylizeClient:
         )
 
     def _call(
-        self, method: grpc.UnaryUnaryMultiCallable, request: Any, timeout: float
+        self,
+        method: grpc.UnaryUnaryMultiCallable,
+        request: Any,
+        timeout: float,
+        *,
+        painting: bool = False,
     ) -> Any:
-        call = method.future(request, timeout=timeout)
+        try:
+            call = method.future(request, timeout=min(timeout, _LONGEST_SECONDS))
+        except ValueError as error:  # All that gRPC says of a closed channel.
+            raise ServingError(f"The client of {self.target} is closed.") from error
         try:
             return call.result()
         except grpc.FutureCancelledError as error:
@@ -240,7 +250,12 @@ class StylizeClient:
             ) from error
         except grpc.RpcError as error:
             raise error_of_call(
-                error, target=self.target, model=str(self._model), timeout=timeout
+                error,
+                target=self.target,
+                model=str(self._model),
+                timeout=timeout,
+                proxy=proxy_variable(self.target),
+                painting=painting,
             ) from error
         except BaseException:  # Ctrl-C: the server needn't go on.
             call.cancel()
@@ -250,7 +265,12 @@ class StylizeClient:
 def _check_target(value: Any) -> None:
     if isinstance(value, str):
         schemes = ("dns:", "ipv4:", "ipv6:", "unix:", "unix-abstract:")
-        has_port = value.rpartition(":")[2].isdecimal() and "//" not in value
+        port = value.rpartition(":")[2]
+        has_port = port.isdecimal() and "//" not in value
+        # gRPC would drop what exceeds 16 bits, and dial another port.
+        if port.isdecimal() and not 1 <= int(port) <= _MAX_PORT:
+            expected = f"HOST:PORT, with a port from 1 to {_MAX_PORT}"
+            raise argument_error("target", expected, repr(value))
         if has_port or value.startswith(schemes):
             return
     raise argument_error("target", "HOST:PORT", repr(value))

@@ -10,8 +10,10 @@ _DETAILS = 500  # Characters of the server's text that a message shows.
 class ServingError(RuntimeError):
     """A call to a server that failed ::
 
-        ServingError (a RuntimeError): any other code, or an answer without a picture
-         +- InvalidRequestError (a ValueError): INVALID_ARGUMENT
+        ServingError (a RuntimeError): any other code, an answer without a picture, or
+         |                             a call after the client was closed
+         +- InvalidRequestError (a ValueError): INVALID_ARGUMENT, or a request that is
+         |                             too long
          +- ModelNotFoundError (a LookupError): NOT_FOUND, FAILED_PRECONDITION
          +- ServerBusyError: RESOURCE_EXHAUSTED
          +- ServerUnavailableError (a ConnectionError): UNAVAILABLE
@@ -70,21 +72,32 @@ _ERRORS = {
     grpc.StatusCode.UNAVAILABLE: (
         ServerUnavailableError,
         "No server answers at {target}; check the address, whether the server is "
-        "running, and whether it requires TLS: {details}",
+        "running, and whether it requires TLS{proxy}: {details}",
     ),
     grpc.StatusCode.DEADLINE_EXCEEDED: (
         DeadlineError,
         "The server at {target} did not answer within {timeout:g} seconds; allow a "
-        "longer `timeout`, or ask for fewer `steps` or a smaller `size`.",
+        "longer `timeout`{advice}.",
     ),
 }
 
 
+_TOO_LONG = (
+    InvalidRequestError,
+    "The request is too long for the server at {target}; send smaller pictures, or "
+    "start `tfnst serve` with larger `--max-message-bytes`: {details}",
+)
 _OTHER_ERROR = (ServingError, "The server at {target} failed with {code}: {details}")
 
 
 def error_of_call(
-    error: grpc.RpcError, *, target: str, model: str, timeout: float
+    error: grpc.RpcError,
+    *,
+    target: str,
+    model: str,
+    timeout: float,
+    proxy: str | None,
+    painting: bool,
 ) -> ServingError:
     """The error to raise for a call that failed.
 
@@ -93,9 +106,14 @@ def error_of_call(
         target: the server's address.
         model: what the message calls the model.
         timeout: seconds that the call had.
+        proxy: the environment variable that names a proxy to the server, or None.
+        painting: whether the call asked for a picture.
     """
     code, details = error.code(), error.details() or ""
     kind, message = _ERRORS.get(code, _OTHER_ERROR)
+    # gRPC's own words, for which there is no code of their own.
+    if kind is ServerBusyError and "message larger than max" in details:
+        kind, message = _TOO_LONG
     failure = kind(
         message.format(
             target=target,
@@ -103,6 +121,10 @@ def error_of_call(
             timeout=timeout,
             code=code.name,
             details=one_line(details or "it gives no reason"),
+            advice=", or ask for fewer `steps` or a smaller `size`" if painting else "",
+            proxy=f", and the proxy in the environment variable {proxy}"
+            if proxy
+            else "",
         )
     )
     failure.code, failure.details = code, details

@@ -106,6 +106,27 @@ def build_plan(
     return min(fitting, key=lambda plan: (plan.cost, plan.peak))
 
 
+def memory_per_pixel(
+    extractor: keras.Model, config: StyleTransferConfig
+) -> dict[str, float]:
+    """What a step without tiles holds, in bytes, for servers that plan ahead.
+
+    Returns:
+        `fixed` for any step; for each pixel of the picture, `picture`, and `region`
+        for each region; and `network` for each pixel of the largest of the picture and
+        the styles.
+    """
+    whole = _Part(extractor)
+    content = sum(whole.width(layer) for layer in config.content_layers)
+    pictures = _WHOLE_PICTURES + build_optimizer(config.optimizer).history_images
+    return {
+        "fixed": _GROWTH,
+        "picture": content * whole.itemsize + pictures * _PIXEL,
+        "network": whole.working,
+        "region": _Part(extractor, 1).working - whole.working + _MASK,
+    }
+
+
 def _plans(
     extractor: keras.Model,
     config: StyleTransferConfig,

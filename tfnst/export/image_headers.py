@@ -23,6 +23,11 @@ _MAX_EXIF_BYTES = 65_533  # What fits into a segment of a JPEG.
 _ORIENTATION_TAG = 0x0112
 
 
+# In the order in which they have to lie in a file; `IHDR` is always the first.
+_PNG_TAGS = (b"PLTE", b"tRNS", b"IDAT", b"IEND", b"eXIf")
+_END, _EXIF = 3, 4
+
+
 class Header(NamedTuple):
     """The header of a file; a side is 0 where it wasn't found."""
 
@@ -51,11 +56,54 @@ def find_kind(encoded: tf.Tensor) -> tf.Tensor:
 
 
 def _read_png(encoded: tf.Tensor) -> Header:
+    """Cuts a PNG file down to the chunks that its pixels are made from.
+
+    The op unpacks texts and profiles, too, at 4 seconds per megabyte.
+    """
     head = read_bytes(encoded, 8, 16)
     first = tf.reduce_all(head[:8] == tf.constant([*b"\0\0\0\rIHDR"], tf.int64))
     known = tf.cast(first, tf.int64)
-    header = _header(encoded, known * big(head[8:12]), known * big(head[12:]))
-    return header._replace(exif=find_chunk(encoded, b"eXIf", 8, png=True))
+    starts, ends = _find_png_chunks(encoded)
+    pieces = [
+        cut(encoded, start, end - start)
+        for start, end in zip(tf.unstack(starts), tf.unstack(ends), strict=True)
+    ]
+    length = big(read_bytes(pieces[_EXIF], 0, 4))
+    exif = _exif_piece(pieces[_EXIF], tf.constant(8, tf.int64), length)
+    # A file without an end is cut off, or has too many chunks; the op refuses it.
+    pixels = tf.strings.join([cut(encoded, 0, 33), *pieces[:_EXIF]])
+    return Header(
+        known * big(head[8:12]),
+        known * big(head[12:]),
+        pixels,
+        exif,
+        tf.constant(""),
+    )
+
+
+def _find_png_chunks(encoded: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Start and end of the first chunk with each of `_PNG_TAGS`, int64 [5].
+
+    Chunks with the same tag that follow it belong to it, as in `IDAT`. Both are 0 where
+    there is no such chunk.
+    """
+    size, zero = _size(encoded), tf.constant(0, tf.int64)
+    tags = tf.constant([[*tag] for tag in _PNG_TAGS], tf.int64)
+
+    def step(
+        at: tf.Tensor, starts: tf.Tensor, ends: tf.Tensor, going: tf.Tensor
+    ) -> tuple[tf.Tensor, ...]:
+        head = read_bytes(encoded, at, 8)
+        after = at + 12 + big(head[:4])
+        here = tf.reduce_all(head[4:] == tags, axis=1)
+        first = here & tf.equal(ends, 0)
+        starts = tf.where(first, at, starts)
+        ends = tf.where(first | (here & tf.equal(ends, at)), after, ends)
+        return after, starts, ends, ~here[_END] & (after < size)
+
+    nowhere = tf.zeros([len(_PNG_TAGS)], tf.int64)
+    state = (zero + 8, nowhere, nowhere, tf.constant(True))
+    return _loop(step, state, _MAX_SEGMENTS)[1:3]
 
 
 def _read_jpeg(encoded: tf.Tensor) -> Header:

@@ -124,6 +124,7 @@ def _manifest(model: ServedStyleTransfer) -> dict[str, Any]:
         "tensorflow": tf.__version__,
         "config": model.config.to_dict(),
         "limits": dataclasses.asdict(model.limits),
+        "memory": model.memory_per_pixel(),
         "backbone": model.backbone.name,
         "weights": {"source": weights.source, "sha256": weights.sha256},
     }

@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from tfnst.config import COLOR_MODES, StyleTransferConfig
 from tfnst.engines.loading import load_engine
+from tfnst.engines.plans import memory_per_pixel
 from tfnst.engines.whole import WholeEngine
 from tfnst.export import decoding, graph_run
 from tfnst.export.checks import checked
@@ -31,6 +32,11 @@ from tfnst.export.served_styles import (
 )
 from tfnst.ops import color_transfer, pyramid, resizing
 from tfnst.ops.masks import Division
+
+# A style picture at the finest scale, and again with other colours.
+_STYLE_BYTES = 2 * 3 * 4
+# A decoded file, as integers and as numbers, with alpha; see the guide in serving/.
+_FILE_BYTES = 30
 
 Losses = dict[str, tf.Tensor]  # By their names in a signature's outputs, each [N].
 
@@ -59,6 +65,19 @@ class ServedStyleTransfer(tf.Module):
         # Held as variables: as constants they would come near the 2 GB that a
         # protocol buffer may have.
         self._variables = [v.value for v in self._engine.feature_extractor.variables]
+
+    def memory_per_pixel(self) -> dict[str, float]:
+        """What a run holds, in bytes; see `tfnst.engines.plans.memory_per_pixel`.
+
+        Also `style`, for each pixel of each style, and `file`, for each pixel of a file
+        while it is decoded.
+        """
+        extractor = self._engine.feature_extractor
+        return {
+            **memory_per_pixel(extractor, self.config),
+            "style": _STYLE_BYTES,
+            "file": _FILE_BYTES,
+        }
 
     @property
     def settings(self) -> tuple[Setting, ...]:

@@ -11,7 +11,14 @@ from tfnst.engines.whole import WholeEngine
 from tfnst.export import decoding
 from tfnst.export.checks import checked
 from tfnst.images.reading import MASK_EXPECTATION
-from tfnst.limits import MAX_SCALE, MAX_STYLES, MIN_SCALE, MIN_SHARE
+from tfnst.limits import (
+    MAX_SCALE,
+    MAX_STYLE_WEIGHT,
+    MAX_STYLES,
+    MIN_SCALE,
+    MIN_SHARE,
+    MIN_STYLE_WEIGHT,
+)
 from tfnst.losses.statistics import blend_targets
 from tfnst.ops import color_transfer, pyramid, resizing
 from tfnst.ops.masks import Division, divide_picture, resize_mask
@@ -53,8 +60,9 @@ def check_styles(inputs: StyleInputs, *, size: tf.Tensor, max_size: int) -> Styl
     )
     weights = checked(
         weights,
-        tf.reduce_all(tf.math.is_finite(weights) & (weights > 0)),
-        "`style_weights` must be finite numbers above 0.",
+        tf.reduce_all((weights >= MIN_STYLE_WEIGHT) & (weights <= MAX_STYLE_WEIGHT)),
+        f"`style_weights` must be numbers from {MIN_STYLE_WEIGHT:g} to "
+        f"{MAX_STYLE_WEIGHT:g}.",
         weights,
     )
     scales = checked(

@@ -16,11 +16,10 @@ _SIZE, _STEPS = 64, 2
 
 
 def write_warmup(path: pathlib.Path) -> None:
-    """Writes one request for each signature but `blend`.
+    """Writes one request for each signature.
 
-    A first run builds kernels and buffers for each operation, whatever its size, so a
-    few steps on tiny pictures are enough. `blend` is left out: its graph is the
-    largest, and a server for single styles needn't wait for it.
+    A first run optimises the graph and builds kernels and buffers for each operation,
+    whatever its size, so a few steps on tiny pictures are enough.
 
     Args:
         path: of the file; its folder is made.
@@ -45,6 +44,12 @@ def _requests() -> Iterator[predict_pb2.PredictRequest]:
     pictures = {
         "serving_default": {"content_bytes": encoded, "style_bytes": encoded},
         "stylize": {"content_image": picture, "style_image": picture},
+        "blend": {
+            "content_bytes": encoded,
+            "style_bytes": np.array([encoded, encoded], object),
+            "mask_bytes": np.array([encoded, b""], object),
+            "region_bytes": np.array([encoded, b""], object),
+        },
     }
     for signature, inputs in pictures.items():
         request = predict_pb2.PredictRequest()

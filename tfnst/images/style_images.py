@@ -17,7 +17,7 @@ class StyleImage:
 
     Attributes:
         image: any picture that `tfnst.stylize` takes.
-        weight: its share of the style, relative to the other weights; above 0.
+        weight: its share of the style, relative to the other weights, 1e-6 to 1e6.
         scale: factor by which the setting `style_scale` is multiplied for this
             picture, 0.1 to 4.
         mask: grey picture, stretched over `image`: the style is taken from where it

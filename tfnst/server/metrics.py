@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Iterator
+import asyncio
+import ssl
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from tensorflow_serving.apis import get_model_status_pb2
 
-from tfnst.server.runs import RunLimit
-from tfnst.server.versions import Versions
+from tfnst.server.models import Models
+from tfnst.server.runs import Intake, RunLimit
 
+_State = get_model_status_pb2.ModelVersionStatus.State
+_HTTP_SECONDS = 10.0
+_STREAM_ERRORS = (asyncio.TimeoutError, asyncio.LimitOverrunError)
 _BUCKETS = (0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 60, 120, 300, 600, 1800, 3600)
 
 
@@ -18,14 +22,15 @@ class Metrics:
     """Counts requests, and reports runs, the queue and the versions when asked.
 
     Args:
-        versions: the model's versions.
+        models: the models.
         limit: the runs and the queue.
+        intake: the bytes of requests.
 
     Raises:
         ImportError: when prometheus-client is missing.
     """
 
-    def __init__(self, versions: Versions, limit: RunLimit) -> None:
+    def __init__(self, models: Models, limit: RunLimit, intake: Intake) -> None:
         try:
             import prometheus_client
         except ImportError as error:
@@ -33,7 +38,7 @@ class Metrics:
                 "metrics need prometheus-client: pip install prometheus-client"
             ) from error
         self._client = prometheus_client
-        self._versions = versions
+        self._models = models
         # Not the default registry: a process may have several servers.
         self._registry = prometheus_client.CollectorRegistry()
         self._requests = prometheus_client.Counter(
@@ -42,58 +47,133 @@ class Metrics:
             ["method", "code"],
             registry=self._registry,
         )
-        self._seconds = prometheus_client.Histogram(
+        self._seconds = self._histogram(
             "tfnst_request_seconds",
             "Time from a request to its answer, including time in the queue.",
             ["method"],
-            buckets=_BUCKETS,
-            registry=self._registry,
+        )
+        self._parse_seconds = self._histogram(
+            "tfnst_parse_seconds", "Time to read the message of a request.", ["method"]
+        )
+        self._queue_seconds = self._histogram(
+            "tfnst_queue_seconds", "Time that requests waited for their turn."
+        )
+        self._run_seconds = self._histogram(
+            "tfnst_run_seconds", "Time of runs.", ["model", "signature"]
         )
         for name, text, function in (
             ("runs_in_progress", "Requests now running.", lambda: limit.running),
             ("queue_length", "Requests now waiting.", lambda: limit.waiting),
+            (
+                "run_bytes",
+                "Memory of the runs in progress, as predicted.",
+                lambda: limit.running_bytes,
+            ),
+            (
+                "pending_bytes",
+                "Bytes of requests; one that is arriving counts as the longest.",
+                lambda: intake.pending_bytes,
+            ),
         ):
             gauge = prometheus_client.Gauge(
                 f"tfnst_{name}", text, registry=self._registry
             )
             gauge.set_function(function)
+        prometheus_client.ProcessCollector(registry=self._registry)
         self._registry.register(self)
+
+    def _histogram(self, name: str, text: str, labels: Sequence[str] = ()) -> Any:
+        return self._client.Histogram(
+            name, text, labels, buckets=_BUCKETS, registry=self._registry
+        )
 
     def collect(self) -> Iterator[Any]:
         """The states of the versions, in the form that prometheus-client expects."""
-        from prometheus_client.core import GaugeMetricFamily
+        from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 
-        family = GaugeMetricFamily(
+        states = GaugeMetricFamily(
             "tfnst_model_version",
-            "1 for each version of the model and its current state.",
+            "1 for each version of a model and its current state.",
             labels=["model", "version", "state"],
         )
-        for version in self._versions.states():
-            state = get_model_status_pb2.ModelVersionStatus.State.Name(version.state)
-            family.add_metric([self._versions.name, str(version.number), state], 1)
-        yield family
+        failures = CounterMetricFamily(
+            "tfnst_load_failures",
+            "How often a version of a model couldn't be loaded.",
+            labels=["model"],
+        )
+        for versions in self._models:
+            for version in versions.states():
+                state = _State.Name(version.state)
+                states.add_metric([versions.name, str(version.number), state], 1)
+            failures.add_metric([versions.name], versions.load_failures)
+        yield from (states, failures)
 
-    def observe(self, method: str, code: str, seconds: float) -> None:
+    def observe(
+        self, method: str, code: str, *, seconds: float, parse_seconds: float
+    ) -> None:
         """Counts an answered request.
 
         Args:
             method: its name, such as `"Predict"`.
             code: the name of its gRPC status.
             seconds: from the request to the answer.
+            parse_seconds: how long it took to read its message.
         """
         self._requests.labels(method, code).inc()
         self._seconds.labels(method).observe(seconds)
+        self._parse_seconds.labels(method).observe(parse_seconds)
 
-    def start(self, host: str, port: int) -> int:
-        """Starts listening; returns the port."""
-        self._http, self._thread = self._client.start_http_server(
-            port, host, registry=self._registry
-        )
-        return self._http.server_port
+    def observe_run(
+        self, model: str, signature: str, *, seconds: float, queue_seconds: float
+    ) -> None:
+        """Counts a run.
 
-    def stop(self) -> None:
+        Args:
+            model: name of the model.
+            signature: the signature that ran.
+            seconds: how long the run took.
+            queue_seconds: how long it had waited for its turn.
+        """
+        self._run_seconds.labels(model, signature).observe(seconds)
+        self._queue_seconds.observe(queue_seconds)
+
+    async def start(self, host: str, port: int, tls: ssl.SSLContext | None) -> int:
+        """Starts listening in the event loop; returns the port.
+
+        Raises:
+            OSError: when the port is taken.
+        """
+        # Not prometheus-client's server, in which each idle connection keeps a thread.
+        self._server = await asyncio.start_server(self._respond, host, port, ssl=tls)
+        number: int = self._server.sockets[0].getsockname()[1]
+        return number
+
+    async def stop(self) -> None:
         """Stops listening."""
-        self._http.shutdown()
-        self._http.server_close()
-        if isinstance(self._thread, threading.Thread):
-            self._thread.join(timeout=10)
+        self._server.close()
+        await self._server.wait_closed()
+
+    async def _respond(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        """Answers the first request of a connection, and closes it."""
+        try:
+            head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), _HTTP_SECONDS)
+            method, path, *_ = head.split(maxsplit=2)
+            found = method == b"GET" and path.split(b"?")[0] == b"/metrics"
+            body = self._client.generate_latest(self._registry) if found else b""
+            writer.write(
+                b"HTTP/1.1 %s\r\nContent-Type: %s\r\nContent-Length: %d\r\n"
+                b"Connection: close\r\n\r\n"
+                % (
+                    b"200 OK" if found else b"404 Not Found",
+                    self._client.CONTENT_TYPE_LATEST.encode(),
+                    len(body),
+                )
+                + body
+            )
+            await asyncio.wait_for(writer.drain(), _HTTP_SECONDS)
+        except (OSError, ValueError, EOFError, *_STREAM_ERRORS):
+            pass  # Not HTTP, too long, too slow, or gone.
+        finally:
+            writer.close()

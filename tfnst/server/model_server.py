@@ -2,94 +2,76 @@
 
 from __future__ import annotations
 
-import dataclasses
+import asyncio
 import logging
+import math
 import os
 import queue
 import signal
-from concurrent import futures
 from typing import Any
 
 import grpc
-from grpc_health.v1 import health, health_pb2, health_pb2_grpc
-from grpc_reflection.v1alpha import reflection
-from tensorflow_serving.apis import (
-    model_service_pb2,
-    model_service_pb2_grpc,
-    prediction_service_pb2,
-    prediction_service_pb2_grpc,
-)
+import psutil
+from grpc_health.v1 import health_pb2
+from grpc_reflection.v1alpha import reflection as grpc_reflection
+from grpc_reflection.v1alpha import reflection_pb2
 
+from tfnst.server import event_loop
+from tfnst.server.arguments import argument_error, check_integer
+from tfnst.server.calls import Calls
+from tfnst.server.certificates import Certificates
+from tfnst.server.health import Health
 from tfnst.server.metrics import Metrics
-from tfnst.server.runs import RunLimit
-from tfnst.server.services import ModelService, PredictionService, Responder
-from tfnst.server.versions import Versions
+from tfnst.server.models import ModelConfig, Models, read_model_config
+from tfnst.server.runs import Intake, RunLimit, StatusError
+from tfnst.server.services import Services
 
+DEFAULT_NAME = "tfnst"
 DEFAULT_PORT = 8500
 DEFAULT_MAX_CONCURRENT = 1
 DEFAULT_MAX_QUEUE = 16
-MAX_MESSAGE_BYTES = 2**31 - 1
-_SPARE_THREADS = 16
+DEFAULT_MAX_MESSAGE_BYTES = 64 * 2**20
+DEFAULT_MAX_PENDING_BYTES = 2 * 2**30
+_INT32_MAX = 2**31 - 1  # The largest message that gRPC can send.
 _FOREVER = 10**8  # Seconds: three years.
 _Path = str | os.PathLike[str]
-_PREDICTION_SERVICE = "tensorflow.serving.PredictionService"
-_MODEL_SERVICE = "tensorflow.serving.ModelService"
+_HEALTH_SERVICE = health_pb2.DESCRIPTOR.services_by_name["Health"].full_name
 _OPTIONS = [
-    ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
-    ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
+    ("grpc.max_send_message_length", _INT32_MAX),
     # A second server on the same port is an error; it doesn't get half the requests.
     ("grpc.so_reuseport", 0),
     # Notices clients that vanish, so that their runs are stopped.
     ("grpc.keepalive_time_ms", 30_000),
     ("grpc.keepalive_timeout_ms", 20_000),
+    # On a slow link an answer to a ping waits behind megabytes of picture.
+    ("grpc.http2.ping_timeout_ms", 600_000),
     # Clients may ping during runs that take minutes.
     ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
+    # A connection costs memory and a file descriptor. Clients that come back connect
+    # anew, without a failed call; after an hour that also spreads them over servers
+    # that were added meanwhile. Calls under way keep an old connection.
+    ("grpc.server_handshake_timeout_ms", 20_000),
+    ("grpc.max_connection_idle_ms", 5 * 60_000),
+    ("grpc.max_connection_age_ms", 60 * 60_000),
+    ("grpc.max_concurrent_streams", 128),
+    ("grpc.max_allowed_incoming_connections", 4096),
 ]
 _logger = logging.getLogger("tfnst.server")
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class _Certificates:
-    """The files that turn on TLS; see ModelServer."""
-
-    certificate: _Path | None
-    private_key: _Path | None
-    client_ca: _Path | None
-
-    def __post_init__(self) -> None:
-        pair = (self.certificate, self.private_key)
-        if (self.certificate is None) != (self.private_key is None):
-            raise _argument_error("certificate", "given with `private_key`", pair)
-        if self.client_ca is not None and self.certificate is None:
-            expected = "given with `certificate` and `private_key`"
-            raise _argument_error("client_ca", expected, self.client_ca)
-
-    def credentials(self) -> grpc.ServerCredentials | None:
-        """What gRPC needs for TLS; None without a certificate.
-
-        Raises:
-            OSError: when a file can't be read.
-        """
-        if self.certificate is None or self.private_key is None:
-            return None
-        client_ca = None if self.client_ca is None else _read(self.client_ca)
-        return grpc.ssl_server_credentials(
-            [(_read(self.private_key), _read(self.certificate))],
-            root_certificates=client_ca,
-            require_client_auth=client_ca is not None,
-        )
-
-
 class ModelServer:
-    """Serves the versions of one model over gRPC, in this process.
+    """Serves models over gRPC, each with its versions, in this process.
 
     Requests that the model refuses, or that no version can answer, get the codes and
     texts of TensorFlow Serving. When a call's deadline passes or its client leaves, its
     run is stopped.
 
     Args:
-        directory: where the version directories `<integer>/` are.
-        name: what requests call the model. Default `"tfnst"`.
+        directory: where the version directories `<integer>/` of a single model are.
+        name: what requests call it. Default `"tfnst"`.
+        model_config_file: instead of these, a file as `tensorflow_model_server` reads
+            it: several models, which versions of them, and labels. `reload_config`
+            reads it again.
         host: address to listen on. Default `"127.0.0.1"`: this machine only.
         port: port for gRPC; 0 chooses a free one. Default 8500.
         max_concurrent: most runs at a time. Default 1, because a single run keeps
@@ -97,22 +79,38 @@ class ModelServer:
         max_queue: most requests that wait for their turn; any more get
             RESOURCE_EXHAUSTED. Default 16.
         poll_seconds: how often to look for new versions. Default 1.
-        certificate: PEM file with the server's certificate chain; turns on TLS.
+        certificate: PEM file with the server's certificate chain; turns on TLS. New
+            connections use what is in the files then.
         private_key: PEM file with the key of `certificate`.
         client_ca: PEM file with the authorities for clients' certificates; turns on
             mutual TLS.
-        metrics_port: port for Prometheus, at `/metrics` on the same host; 0 chooses a
-            free one. Default None: no metrics.
+        max_message_bytes: longest request, also once it is decompressed. Default
+            64 MiB: two photos of 12 megapixels as PNG.
+        max_pending_bytes: most bytes of all requests together; one that is still
+            arriving counts as the longest. Default 2 GiB.
+        max_memory: most memory in GiB that the process may take. A request whose run
+            would exceed it waits for others to end, or is refused; how much a run takes
+            is predicted from its pictures, for exports of tfnst. Default None: no
+            limit.
+        metrics_port: port for Prometheus, at `/metrics` on the same host and with the
+            same TLS; 0 chooses a free one. Default None: no metrics.
+        admin_token_file: file with what clients have to send as the metadata
+            `authorization: Bearer TOKEN` to call HandleReloadConfigRequest. Default
+            None: nobody may call it.
+        reflection: whether clients may ask for the services' descriptions. Default
+            True.
 
     Raises:
         ValueError: when an argument is out of range, or two don't go together.
+        OSError: when a file can't be read.
     """
 
     def __init__(
         self,
-        directory: _Path,
+        directory: _Path | None = None,
         *,
-        name: str = "tfnst",
+        name: str | None = None,
+        model_config_file: _Path | None = None,
         host: str = "127.0.0.1",
         port: int = DEFAULT_PORT,
         max_concurrent: int = DEFAULT_MAX_CONCURRENT,
@@ -121,43 +119,45 @@ class ModelServer:
         certificate: _Path | None = None,
         private_key: _Path | None = None,
         client_ca: _Path | None = None,
+        max_message_bytes: int = DEFAULT_MAX_MESSAGE_BYTES,
+        max_pending_bytes: int = DEFAULT_MAX_PENDING_BYTES,
+        max_memory: float | None = None,
         metrics_port: int | None = None,
+        admin_token_file: _Path | None = None,
+        reflection: bool = True,
     ) -> None:
-        if not os.path.isdir(directory):
-            expected = "a directory with versions of a model"
-            raise _argument_error("directory", expected, directory)
-        if not isinstance(name, str) or not name:
-            raise _argument_error("name", "a non-empty string", name)
+        self._model_config_file = model_config_file
+        configs = _model_configs(directory, name, model_config_file)
         if not poll_seconds > 0:
-            raise _argument_error("poll_seconds", "a number above 0", poll_seconds)
-        _check_integer("port", port, 0, 65535)
-        _check_integer("max_concurrent", max_concurrent, 1, 64)
-        _check_integer("max_queue", max_queue, 0, 10_000)
+            raise argument_error("poll_seconds", "a number above 0", poll_seconds)
+        check_integer("port", port, 0, 65535)
+        check_integer("max_concurrent", max_concurrent, 1, 64)
+        check_integer("max_queue", max_queue, 0, 10_000)
+        check_integer("max_message_bytes", max_message_bytes, 1024, _INT32_MAX)
+        check_integer("max_pending_bytes", max_pending_bytes, max_message_bytes, 2**63)
         if metrics_port is not None:
-            _check_integer("metrics_port", metrics_port, 0, 65535)
-        self._certificates = _Certificates(
-            certificate=certificate, private_key=private_key, client_ca=client_ca
-        )
+            check_integer("metrics_port", metrics_port, 0, 65535)
+        self._certificates = Certificates(certificate, private_key, client_ca)
         self._address = f"[{host}]" if ":" in host else host
         self._host = host
         self.port = port
         self.metrics_port = metrics_port
-        self._health = health.HealthServicer()
-        self._versions = Versions(
-            os.path.abspath(directory),
-            name,
+        self._max_concurrent = max_concurrent
+        self._health = Health()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._models = Models(
+            self._set_health,
             slots=max_concurrent,
+            # Integers and strings take more room than in a message.
+            max_input_bytes=2 * max_message_bytes,
             poll_seconds=poll_seconds,
-            on_change=self._set_health,
         )
-        self._limit = RunLimit(max_concurrent, max_queue)
+        self._models.configure(configs, labels_must_be_loaded=False)
+        self._admin_token = _read_token(admin_token_file)
+        self._reflection = reflection
+        self._limit = RunLimit(max_concurrent, max_queue, _in_bytes(max_memory))
+        self._intake = Intake(max_message_bytes, max_pending_bytes)
         self._metrics: Metrics | None = None
-        # A waiting request holds a thread. The spare ones answer everything else, and
-        # refuse requests when the queue is full.
-        self._executor = futures.ThreadPoolExecutor(
-            max_concurrent + max_queue + _SPARE_THREADS, "tfnst-server"
-        )
-        self._server = grpc.server(self._executor, options=_OPTIONS)
 
     def start(self) -> None:
         """Starts listening, and loads the model in the background.
@@ -167,42 +167,82 @@ class ModelServer:
             ImportError: when `metrics_port` is given and prometheus-client is missing.
         """
         if self.metrics_port is not None:
-            self._metrics = Metrics(self._versions, self._limit)
-        self._add_services()
-        self._set_health(False)
+            self._metrics = Metrics(self._models, self._limit, self._intake)
+        event_loop.run(self._start())
+        self._models.start()
+        for versions in self._models:
+            _logger.info(
+                "Serving %s from %s on %s:%d",
+                versions.name,
+                versions.directory,
+                self._address,
+                self.port,
+            )
+
+    def reload_config(self) -> None:
+        """Reads `model_config_file` again; if it isn't valid, nothing changes.
+
+        A label may only be moved to a version that is loaded.
+
+        Raises:
+            ValueError, OSError: when there is no such file, or it isn't valid.
+        """
+        if self._model_config_file is None:
+            raise argument_error("model_config_file", "given to be read again", None)
+        configs = read_model_config(self._model_config_file)
+        try:
+            self._models.configure(configs)
+        except StatusError as error:
+            raise ValueError(error.message) from error
+
+    def check(self) -> bool:
+        """Loads and warms up what the server would serve, without listening.
+
+        Returns:
+            Whether every model has a version, and each could be loaded.
+        """
+        found = [versions.load_once() for versions in self._models]
+        self._models.stop()
+        return all(found)
+
+    async def _start(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._calls = Calls(self._intake, self._max_concurrent, self._metrics)
+        longest = ("grpc.max_receive_message_length", self._intake.max_message_bytes)
+        self._server = grpc.aio.server(options=[*_OPTIONS, longest])
+        self._server.add_generic_rpc_handlers(
+            [
+                grpc.method_handlers_generic_handler(service, methods)
+                for service, methods in self._handlers().items()
+            ]
+        )
         self.port = self._listen()
         if self._metrics and self.metrics_port is not None:
-            self.metrics_port = self._metrics.start(self._host, self.metrics_port)
-        self._server.start()
-        self._versions.start()
-        _logger.info(
-            "Serving %s from %s on %s:%d",
-            self._versions.name,
-            self._versions.directory,
-            self._address,
-            self.port,
-        )
-
-    def _add_services(self) -> None:
-        responder = Responder(self._versions, self._limit, self._metrics)
-        prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(
-            PredictionService(responder), self._server
-        )
-        model_service_pb2_grpc.add_ModelServiceServicer_to_server(
-            ModelService(responder), self._server
-        )
-        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
-        names = [
-            file.services_by_name[service].full_name
-            for file, service in (
-                (prediction_service_pb2.DESCRIPTOR, "PredictionService"),
-                (model_service_pb2.DESCRIPTOR, "ModelService"),
-                (health_pb2.DESCRIPTOR, "Health"),
+            self.metrics_port = await self._metrics.start(
+                self._host, self.metrics_port, self._certificates.tls_context()
             )
-        ]
-        reflection.enable_server_reflection(
-            [*names, reflection.SERVICE_NAME], self._server
-        )
+        await self._server.start()
+
+    def _handlers(self) -> dict[str, dict[str, Any]]:
+        """Service -> method -> gRPC handler."""
+        check = health_pb2.HealthCheckRequest
+        handlers = Services(
+            self._models, self._limit, self._calls, admin_token=self._admin_token
+        ).handlers()
+        handlers[_HEALTH_SERVICE] = {
+            "Check": self._calls.probe_handler(check, self._health.check),
+            "Watch": self._calls.watch_handler(check, self._health.watch),
+        }
+        if not self._reflection:
+            return handlers
+        reflect = grpc_reflection.aio.ReflectionServicer(
+            [*handlers, grpc_reflection.SERVICE_NAME]
+        ).ServerReflectionInfo
+        request = reflection_pb2.ServerReflectionRequest
+        handlers[grpc_reflection.SERVICE_NAME] = {
+            "ServerReflectionInfo": self._calls.stream_handler(request, reflect)
+        }
+        return handlers
 
     def _listen(self) -> int:
         address = f"{self._address}:{self.port}"
@@ -218,15 +258,15 @@ class ModelServer:
             ) from error
 
     def wait_until_available(self, timeout: float | None = None) -> bool:
-        """Waits until a version can answer.
+        """Waits until each model has a version that can answer.
 
         Args:
             timeout: most seconds to wait; None for no limit.
 
         Returns:
-            Whether one can; False when the time ran out.
+            Whether they have; False when the time ran out.
         """
-        return self._versions.wait_until_available(timeout)
+        return self._models.wait_until_available(timeout)
 
     def stop(self, grace: float | None = None) -> None:
         """Accepts no more requests, lets the others finish, and frees the model.
@@ -235,14 +275,18 @@ class ModelServer:
             grace: seconds after which requests are cancelled; None waits for the last
                 one.
         """
-        self._health.enter_graceful_shutdown()
-        # gRPC's own None means "cancel all at once".
-        stopped = self._server.stop(_FOREVER if grace is None else grace)
-        stopped.wait()
-        self._versions.stop()
-        self._executor.shutdown()
+        event_loop.run(self._stop(_FOREVER if grace is None else grace))
+        self._models.stop()
+
+    async def _stop(self, grace: float) -> None:
+        self._health.stop()
+        # At once it tells clients to go elsewhere, and accepts no more calls.
+        stopping = asyncio.ensure_future(self._server.stop(grace))
+        await self._calls.finish()
+        await stopping
+        self._calls.close()
         if self._metrics:
-            self._metrics.stop()
+            await self._metrics.stop()
 
     def __enter__(self) -> ModelServer:
         self.start()
@@ -252,18 +296,22 @@ class ModelServer:
         self.stop(grace=0)
 
     def _set_health(self, available: bool) -> None:
-        status = health_pb2.HealthCheckResponse
-        for service in ("", _PREDICTION_SERVICE, _MODEL_SERVICE):
-            self._health.set(
-                service, status.SERVING if available else status.NOT_SERVING
-            )
+        if self._loop:
+            self._loop.call_soon_threadsafe(self._change, available)
+
+    def _change(self, available: bool) -> None:
+        self._health.set(available)
+        if not self._limit.running:
+            self._limit.idle_bytes = psutil.Process().memory_info().rss
 
 
-def serve(directory: _Path, *, grace: float | None = None, **options: Any) -> None:
-    """Serves a model until SIGTERM or SIGINT arrives.
+def serve(
+    directory: _Path | None = None, *, grace: float | None = None, **options: Any
+) -> None:
+    """Serves models until SIGTERM or SIGINT arrives.
 
     It then finishes the requests that it has accepted; a second signal ends the process
-    at once. Call it in the main thread.
+    at once. SIGHUP has it read `model_config_file` again. Call it in the main thread.
 
     Args:
         directory: where the version directories `<integer>/` are.
@@ -273,17 +321,21 @@ def serve(directory: _Path, *, grace: float | None = None, **options: Any) -> No
 
     Raises:
         ValueError: when an argument is out of range.
-        OSError: when a port is taken or a certificate can't be read.
+        OSError: when a port is taken or a file can't be read.
     """
     # A signal handler may interrupt anything, which the queue's put allows and an
     # Event's set doesn't.
     signals: queue.SimpleQueue[int] = queue.SimpleQueue()
     server = ModelServer(directory, **options)
-    numbers = (signal.SIGTERM, signal.SIGINT)
+    numbers = [signal.SIGTERM, signal.SIGINT]
+    hang_up = getattr(signal, "SIGHUP", None)  # Not on Windows.
+    if hang_up is not None:
+        numbers.append(hang_up)
     before = [signal.signal(n, lambda number, _: signals.put(number)) for n in numbers]
     try:
         server.start()
-        number = signals.get()
+        while (number := signals.get()) == hang_up:
+            _reload(server)
         for each in numbers:
             signal.signal(each, signal.SIG_DFL)
         _logger.info("%s: finishing requests", signal.Signals(number).name)
@@ -293,19 +345,48 @@ def serve(directory: _Path, *, grace: float | None = None, **options: Any) -> No
             signal.signal(each, handler)
 
 
-def _read(path: _Path) -> bytes:
-    with open(path, "rb") as file:
-        return file.read()
+def _reload(server: ModelServer) -> None:
+    try:
+        server.reload_config()
+    except (ValueError, OSError) as error:
+        _logger.error("The configuration stays as it is: %s", error)
+    else:
+        _logger.info("The configuration is read again")
 
 
-def _check_integer(name: str, value: Any, low: int, high: int) -> None:
-    if (
-        isinstance(value, bool)
-        or not isinstance(value, int)
-        or not low <= value <= high
-    ):
-        raise _argument_error(name, f"an integer from {low} to {high}", value)
+def _model_configs(
+    directory: _Path | None, name: str | None, path: _Path | None
+) -> list[ModelConfig]:
+    """What to serve: the models of a file, or the one in a directory."""
+    if path is not None:
+        for argument, value in (("directory", directory), ("name", name)):
+            if value is not None:
+                expected = "left out with `model_config_file`"
+                raise argument_error(argument, expected, value)
+        return read_model_config(path)
+    if directory is None or not os.path.isdir(directory):
+        expected = "a directory with versions of a model"
+        raise argument_error("directory", expected, directory)
+    if name is not None and (not isinstance(name, str) or not name):
+        raise argument_error("name", "a non-empty string", name)
+    base_path = os.path.abspath(directory)
+    return [ModelConfig(name=name or DEFAULT_NAME, base_path=base_path)]
 
 
-def _argument_error(name: str, expected: str, received: Any) -> ValueError:
-    return ValueError(f"`{name}` must be {expected}. Received: {received!r}")
+def _in_bytes(max_memory: float | None) -> int | None:
+    """The memory in GiB in bytes."""
+    if max_memory is None:
+        return None
+    if isinstance(max_memory, bool) or not 0 < max_memory < math.inf:
+        raise argument_error("max_memory", "a number of GiB above 0", max_memory)
+    return int(max_memory * 2**30)
+
+
+def _read_token(path: _Path | None) -> str | None:
+    if path is None:
+        return None
+    with open(path, encoding="utf-8") as file:
+        token = file.read().strip()
+    if not token:
+        raise argument_error("admin_token_file", "a file with a token", os.fspath(path))
+    return token

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import collections
 import contextlib
+import dataclasses
+import math
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 
 import tensorflow as tf
+
+_GIB = 2**30
 
 
 class StatusError(Exception):
@@ -72,17 +76,32 @@ class Cancellation:
 class RunLimit:
     """Lets a few requests run, queues some more in order, and refuses the rest.
 
+    It belongs to the event loop: only code that runs there may call it.
+
     Args:
         max_concurrent: most requests running at a time, 1 or more.
         max_queue: most requests waiting, 0 or more.
+        max_bytes: most memory that the process may take; None for any.
+
+    Attributes:
+        idle_bytes: what it takes without requests.
     """
 
-    def __init__(self, max_concurrent: int, max_queue: int) -> None:
+    def __init__(
+        self, max_concurrent: int, max_queue: int, max_bytes: int | None = None
+    ) -> None:
         self._max_concurrent = max_concurrent
         self._max_queue = max_queue
-        self._condition = threading.Condition()
-        self._running = 0
-        self._waiting: collections.deque[object] = collections.deque()
+        self._max_bytes = max_bytes
+        self.idle_bytes = 0
+        self._running = self._running_bytes = 0
+        self._waiting: collections.deque[tuple[asyncio.Future[None], int]]
+        self._waiting = collections.deque()
+
+    @property
+    def running_bytes(self) -> int:
+        """How much memory the running requests take, as predicted."""
+        return self._running_bytes
 
     @property
     def running(self) -> int:
@@ -94,35 +113,48 @@ class RunLimit:
         """How many requests are waiting."""
         return len(self._waiting)
 
-    @contextlib.contextmanager
-    def turn(
-        self, deadline: float | None, cancellation: Cancellation
-    ) -> Iterator[None]:
+    @contextlib.asynccontextmanager
+    async def turn(
+        self, cancellation: Cancellation, size: int = 0
+    ) -> AsyncIterator[None]:
         """Waits for this request's turn, which lasts as long as the block.
 
         Args:
-            deadline: how long to wait, as a time of `time.monotonic`; None for ever.
             cancellation: of the request; it ends the wait.
+            size: memory that the request takes while it runs, in bytes.
 
         Raises:
-            StatusError: RESOURCE_EXHAUSTED when the queue is full, DEADLINE_EXCEEDED
-                or CANCELLED when the request ends before its turn.
+            StatusError: RESOURCE_EXHAUSTED when the queue is full or the request is too
+                large for the server, CANCELLED when it ends before its turn.
         """
-        with cancellation.calling(self._wake), self._condition:
-            self._enter(deadline, cancellation)
+        await self._enter(cancellation, size)
         try:
             yield
         finally:
-            with self._condition:
-                self._running -= 1
-                self._condition.notify_all()
+            self._running -= 1
+            self._running_bytes -= size
+            self._let_in()
 
-    def _wake(self) -> None:
-        with self._condition:
-            self._condition.notify_all()
+    def _has_room(self, size: int) -> bool:
+        if self._running >= self._max_concurrent:
+            return False
+        return self._running_bytes + size <= self._bytes_for_runs()
 
-    def _enter(self, deadline: float | None, cancellation: Cancellation) -> None:
-        full = self._running >= self._max_concurrent
+    def _bytes_for_runs(self) -> float:
+        if self._max_bytes is None:
+            return math.inf
+        return max(0, self._max_bytes - self.idle_bytes)
+
+    async def _enter(self, cancellation: Cancellation, size: int) -> None:
+        room = self._bytes_for_runs()
+        if size > room:
+            raise StatusError(
+                tf.errors.RESOURCE_EXHAUSTED,
+                f"The request takes about {size / _GIB:.1f} GiB, and the server has "
+                f"{room / _GIB:.1f} GiB for requests. Choose a smaller "
+                "`size`, or fewer styles or regions.",
+            )
+        full = not self._has_room(size)
         if (full or self._waiting) and len(self._waiting) >= self._max_queue:
             raise StatusError(
                 tf.errors.RESOURCE_EXHAUSTED,
@@ -130,21 +162,81 @@ class RunLimit:
                 f"{self._max_concurrent} requests running, {len(self._waiting)} of at "
                 f"most {self._max_queue} waiting. Try again later.",
             )
-        place = object()
-        self._waiting.append(place)
-        try:
-            while True:
+        loop = asyncio.get_running_loop()
+        place: asyncio.Future[None] = loop.create_future()
+        self._waiting.append((place, size))
+        self._let_in()
+
+        def leave() -> None:
+            loop.call_soon_threadsafe(self._leave, place)
+
+        with cancellation.calling(leave):
+            try:
+                await place
+            except asyncio.CancelledError:
                 cancellation.check()
-                left = None if deadline is None else deadline - time.monotonic()
-                if left is not None and left <= 0:
-                    raise StatusError(
-                        tf.errors.DEADLINE_EXCEEDED,
-                        "The deadline passed while the request was waiting.",
-                    )
-                if self._waiting[0] is place and self._running < self._max_concurrent:
-                    self._running += 1
-                    return
-                self._condition.wait(left)
+                raise
+
+    def _let_in(self) -> None:
+        while self._waiting and self._has_room(self._waiting[0][1]):
+            place, size = self._waiting.popleft()
+            self._running += 1
+            self._running_bytes += size
+            place.set_result(None)
+
+    def _leave(self, place: asyncio.Future[None]) -> None:
+        if not place.done():  # Otherwise its turn has come.
+            self._waiting = collections.deque(
+                each for each in self._waiting if each[0] is not place
+            )
+            place.cancel()
+            self._let_in()
+
+
+class Intake:
+    """Bounds the bytes that requests hold from their arrival to their answer.
+
+    How long a message is shows once it has arrived, so until then a request counts as
+    the longest one. Only code that runs in the event loop may call it.
+
+    Args:
+        max_message_bytes: most bytes of one request.
+        max_pending_bytes: most bytes of all requests.
+    """
+
+    def __init__(self, max_message_bytes: int, max_pending_bytes: int) -> None:
+        self.max_message_bytes = max_message_bytes
+        self._max_pending_bytes = max_pending_bytes
+        self._places: set[Place] = set()
+
+    @property
+    def pending_bytes(self) -> int:
+        """How many bytes the requests hold or may come to hold."""
+        return sum(place.size for place in self._places)
+
+    @contextlib.contextmanager
+    def place(self) -> Iterator[Place]:
+        """A place for a request, which lasts as long as the block.
+
+        Raises:
+            StatusError: RESOURCE_EXHAUSTED when there is none.
+        """
+        place = Place(self.max_message_bytes)
+        if self.pending_bytes + place.size > self._max_pending_bytes:
+            raise StatusError(
+                tf.errors.RESOURCE_EXHAUSTED,
+                f"The server is busy: {len(self._places)} requests are arriving or "
+                "waiting. Try again later.",
+            )
+        self._places.add(place)
+        try:
+            yield place
         finally:
-            self._waiting.remove(place)
-            self._condition.notify_all()
+            self._places.remove(place)
+
+
+@dataclasses.dataclass(eq=False)
+class Place:
+    """The bytes that a request holds."""
+
+    size: int

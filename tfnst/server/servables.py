@@ -16,6 +16,7 @@ from tensorflow.core.protobuf import meta_graph_pb2
 from tensorflow_serving.apis import predict_pb2, prediction_log_pb2
 
 from tfnst.server import tensors
+from tfnst.server.demand import Demand
 from tfnst.server.runs import Cancellation, StatusError
 
 DEFAULT_SIGNATURE = "serving_default"
@@ -38,11 +39,13 @@ class Plan:
         signature_name: the signature to run, never empty.
         inputs: input alias -> TensorProto; the default for each that wasn't sent.
         outputs: output alias -> tensor name.
+        size: memory that the run takes, in bytes, as predicted; 0 if it isn't known.
     """
 
     signature_name: str
     inputs: dict[str, Any]
     outputs: dict[str, str]
+    size: int
 
 
 class Servable:
@@ -53,21 +56,27 @@ class Servable:
     which ends a `tf.while_loop` from inside). It can't cancel one of several runs,
     though: `Session.close` ends them all, and TensorFlow's CancellationManager for
     eager functions isn't public. So the graph gets a few more ops. Each run also takes
-    tokens from a queue, one for every output that it fetches. An output adds False once
-    it is computed. `cancel` adds True at any time, which makes an assert behind the
-    queue fail, and the executor ends the run at the loop's next iteration, as it does
-    at the time limit.
+    tokens from its slot's queue, one for every output that it fetches. An output adds
+    False once it is computed. `cancel` adds True at any time, which makes an assert
+    behind the queue fail, and the executor ends the run at the loop's next iteration,
+    as it does at the time limit.
 
     Args:
         path: directory with a `saved_model.pb`.
-        slots: most runs at a time; each has a queue of its own.
+        slots: most runs at a time; each has a queue of its own. They share the graphs
+            that the session optimises, one for each choice of inputs and outputs.
+        max_input_bytes: most bytes of a request's tensors once they are decoded.
 
     Raises:
         OSError, ValueError, tf.errors.OpError: when the model can't be loaded.
     """
 
-    def __init__(self, path: str, *, slots: int = 1) -> None:
+    def __init__(
+        self, path: str, *, slots: int = 1, max_input_bytes: int = 2**31 - 1
+    ) -> None:
         self._path = path
+        self._max_input_bytes = max_input_bytes
+        self._demand = Demand(path)
         self._graph = tf.Graph()
         config = v1.ConfigProto(allow_soft_placement=True)
         config.gpu_options.allow_growth = True
@@ -103,12 +112,12 @@ class Servable:
         }
         fetched = {name: self._tensors[name] for name in sorted(outputs)}
         with self._graph.as_default(), tf.device("/CPU:0"):
-            free = [_Slot(index, fetched) for index in range(slots)]
+            self._slots = _Slots(fetched, slots)
         self._graph.finalize()
-        self._slots: queue.SimpleQueue[_Slot] = queue.SimpleQueue()
-        for slot in free:
-            slot.prepare(self._session)
-            self._slots.put(slot)
+        self._slots.prepare(self._session)
+        self._free: queue.SimpleQueue[int] = queue.SimpleQueue()
+        for slot in range(slots):
+            self._free.put(slot)
 
     def close(self) -> None:
         """Frees the memory. There must be no run under way."""
@@ -147,9 +156,7 @@ class Servable:
                     f"({MAX_WARM_UP_RECORDS}) at {path}",
                 )
             plan = self.plan(log.predict_log.request)
-            # Once in each slot, which take turns: each builds an executor of its own.
-            for _ in range(self._slots.qsize()):
-                self.run(plan, None, cancellation)
+            self.run(plan, None, cancellation)
         return count
 
     def plan(self, request: predict_pb2.PredictRequest) -> Plan:
@@ -175,7 +182,13 @@ class Servable:
         outputs = _choose_outputs(signature, request.output_filter)
         self._check_types(signature, inputs)
         self._check_shapes(signature, inputs)
-        return Plan(name, inputs, outputs)
+        size = sum(map(tensors.decoded_bytes, inputs.values()))
+        if size > self._max_input_bytes:
+            raise _invalid(
+                f"The inputs must have at most {self._max_input_bytes} bytes once they "
+                f"are decoded. Received: {size}"
+            )
+        return Plan(name, inputs, outputs, self._demand.of(inputs))
 
     def _check_types(
         self, signature: meta_graph_pb2.SignatureDef, inputs: dict[str, Any]
@@ -229,71 +242,97 @@ class Servable:
             for alias, proto in plan.inputs.items()
         }
         names = sorted(set(plan.outputs.values()))
-        slot = self._slots.get()
-        options = v1.RunOptions(inter_op_thread_pool=slot.index)
+        slot, slots = self._free.get(), self._slots
+        options = v1.RunOptions(inter_op_thread_pool=slot)
         if timeout is not None and timeout < _MAX_TIMEOUT:
             options.timeout_in_ms = max(1, int(timeout * 1000))
         try:
-            with cancellation.calling(lambda: slot.cancel(self._session)):
+            with cancellation.calling(lambda: slots.cancel(self._session, slot)):
                 try:
                     arrays = self._session.run(
                         [
                             {name: self._tensors[name] for name in names},
-                            [slot.ready[name] for name in names],
-                            slot.guard,
+                            [slots.ready[name] for name in names],
+                            slots.guard,
                         ],
-                        {**feeds, slot.count: len(names)},
+                        {**feeds, slots.index: slot, slots.count: len(names)},
                         options=options,
                     )[0]
                 except tf.errors.OpError as error:
                     cancellation.check()
                     raise _status_error(error) from error
+                except UnicodeDecodeError as error:
+                    # TensorFlow couldn't raise its own error, which quotes an input.
+                    text = error.object.decode(errors="replace")
+                    raise _invalid(text) from error
         finally:
-            slot.clear(self._session)
-            self._slots.put(slot)
+            slots.clear(self._session, slot)
+            self._free.put(slot)
         return {
             alias: tensors.encode(arrays[name]) for alias, name in plan.outputs.items()
         }
 
 
-class _Slot:
-    """The ops that can cancel one run at a time; `Servable` explains them."""
+class _Slots:
+    """The ops that can cancel runs, one at a time in each slot.
 
-    def __init__(self, index: int, outputs: dict[str, tf.Tensor]) -> None:
-        self.index = index
+    `Servable` explains them. Which queue they use is fed, so that runs in all slots
+    have the same graph, which the session optimises once.
+
+    Args:
+        outputs: name -> tensor of everything that a run may fetch.
+        count: number of slots.
+    """
+
+    def __init__(self, outputs: dict[str, tf.Tensor], count: int) -> None:
         most = max(1, len(outputs))
-        # With room for the tokens of a finished run and of a cancellation, neither
-        # blocks.
-        tokens = v1.FIFOQueue(
-            2 * most, [tf.bool], shapes=[[]], shared_name=f"tfnst_cancel_{index}"
-        )
+        ops = tf.raw_ops
+        queues = [
+            # With room for the tokens of a finished run and of a cancellation, neither
+            # blocks.
+            ops.FIFOQueueV2(
+                component_types=[tf.bool],
+                shapes=[[]],
+                capacity=2 * most,
+                shared_name=f"tfnst_cancel_{index}",
+            )
+            for index in range(count)
+        ]
+        self.index = v1.placeholder(tf.int32, [])
+        tokens = tf.gather(tf.stack(queues), self.index)
         self.ready = {}
         for name, output in outputs.items():
             with tf.control_dependencies([output]):
-                self.ready[name] = tokens.enqueue(False)
+                self.ready[name] = ops.QueueEnqueueV2(handle=tokens, components=[False])
         self.count = v1.placeholder(tf.int32, [])
-        taken = tokens.dequeue_many(self.count)
+        (taken,) = ops.QueueDequeueManyV2(
+            handle=tokens, n=self.count, component_types=[tf.bool]
+        )
         # Not tf.debugging.Assert, which only runs as a control dependency of others.
-        self.guard = tf.raw_ops.Assert(
+        self.guard = ops.Assert(
             condition=tf.logical_not(tf.reduce_any(taken)), data=["cancelled"]
         )
-        self._cancel = tokens.enqueue_many([[True] * most])
-        self._clear = tokens.dequeue_many(tokens.size())
+        self._cancel = ops.QueueEnqueueManyV2(handle=tokens, components=[[True] * most])
+        self._clear = ops.QueueDequeueManyV2(
+            handle=tokens,
+            n=ops.QueueSizeV2(handle=tokens),
+            component_types=[tf.bool],
+        )
         # In the calling thread: the runtime's own may all be busy.
         self._options = v1.RunOptions(inter_op_thread_pool=-1)
 
     def prepare(self, session: tf.compat.v1.Session) -> None:
         """Makes the session build the other two's executors, which takes a while."""
-        self.cancel(session)
-        self.clear(session)
+        self.cancel(session, 0)
+        self.clear(session, 0)
 
-    def cancel(self, session: tf.compat.v1.Session) -> None:
+    def cancel(self, session: tf.compat.v1.Session, slot: int) -> None:
         """Ends the slot's run, or its next one if none has begun."""
-        session.run(self._cancel, options=self._options)
+        session.run(self._cancel, {self.index: slot}, options=self._options)
 
-    def clear(self, session: tf.compat.v1.Session) -> None:
+    def clear(self, session: tf.compat.v1.Session, slot: int) -> None:
         """Removes the tokens that a failed or cancelled run left behind."""
-        session.run(self._clear, options=self._options)
+        session.run(self._clear, {self.index: slot}, options=self._options)
 
 
 def _choose_inputs(

@@ -8,10 +8,10 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.core.framework import tensor_pb2
 
-# The largest gRPC message. A proto may claim any shape without sending all values
-# (missing ones repeat the last), so no array may be larger than could have been sent.
-MAX_BYTES = 2**31 - 1
 MAX_RANK = 254
+# A proto may claim any shape without sending all values: missing ones repeat the last.
+# Some clients shorten constants like that, but nobody has to shorten a picture.
+MAX_REPEATED_BYTES = 2**16
 _STRING_BYTES = 24  # What the runtime holds for an empty string.
 _CHUNK = 2**16
 # The field of each type's values if they aren't in `tensor_content`.
@@ -29,6 +29,8 @@ _FIELDS = {
     tf.bool: "bool_val",
     tf.string: "string_val",
 }
+# Of half, complex and quantised types.
+_RARE_FIELDS = ("half_val", "scomplex_val", "dcomplex_val", "int_val")
 # With these two bytes before them, the parser reads floats as they lie in memory.
 _PACKED_TAGS = {tf.float32: b"\x2a", tf.float64: b"\x32"}  # Fields 5 and 6.
 _SHORT_NAMES = {"float32": "float", "float64": "double", "float16": "half"}
@@ -42,8 +44,8 @@ def type_name(dtype: tf.DType) -> str:
 def is_valid(proto: tensor_pb2.TensorProto) -> bool:
     """Whether a TensorProto can be decoded; costs nothing and allocates nothing.
 
-    The rules are those of the runtime's `Tensor::FromProto`, plus one: the tensor has
-    at most `MAX_BYTES`.
+    The rules are those of the runtime's `Tensor::FromProto`, plus one: values that
+    weren't sent may have at most `MAX_REPEATED_BYTES`.
     """
     try:
         dtype = tf.dtypes.as_dtype(proto.dtype)
@@ -61,11 +63,29 @@ def is_valid(proto: tensor_pb2.TensorProto) -> bool:
     ):
         return False
     count = math.prod(sizes)
-    if count * item > MAX_BYTES:
-        return False
     if count and proto.tensor_content:
         return dtype != tf.string and len(proto.tensor_content) == count * item
-    return True
+    return _repeated_bytes(proto, dtype, count) <= MAX_REPEATED_BYTES
+
+
+def decoded_bytes(proto: tensor_pb2.TensorProto) -> int:
+    """How many bytes the tensor in a valid TensorProto has."""
+    dtype = tf.dtypes.as_dtype(proto.dtype)
+    count = math.prod(dimension.size for dimension in proto.tensor_shape.dim)
+    if dtype != tf.string:
+        return count * int(dtype.size)
+    sent = sum(_STRING_BYTES + len(text) for text in proto.string_val[:count])
+    return sent + _repeated_bytes(proto, dtype, count)
+
+
+def _repeated_bytes(proto: tensor_pb2.TensorProto, dtype: tf.DType, count: int) -> int:
+    """The bytes of the values, out of `count`, that weren't sent."""
+    fields = [_FIELDS[dtype]] if dtype in _FIELDS else _RARE_FIELDS
+    values = max((getattr(proto, field) for field in fields), key=len)
+    missing = max(0, count - len(values))
+    if dtype != tf.string:
+        return missing * int(dtype.size)
+    return missing * (_STRING_BYTES + len(values[-1] if values else b""))
 
 
 def decode(proto: tensor_pb2.TensorProto) -> np.ndarray:
@@ -102,7 +122,10 @@ def decode(proto: tensor_pb2.TensorProto) -> np.ndarray:
     elif sent:
         # Converted by way of int64, so that large values wrap as they do in C++.
         wide = np.int64 if _FIELDS[dtype] == "int_val" else array.dtype
-        array[:sent] = np.fromiter(values, wide, count=sent).astype(array.dtype)
+        # In pieces, between which other threads get their turn.
+        for start in range(0, sent, _CHUNK):
+            piece = values[start : min(sent, start + _CHUNK)]
+            array[start : start + len(piece)] = np.array(piece, wide)
         array[sent:] = array[sent - 1]
     return array.reshape(shape)
 

@@ -8,16 +8,16 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import tensorflow as tf
 from tensorflow_serving.apis import get_model_status_pb2, model_pb2
 from tensorflow_serving.config import (
     file_system_storage_path_source_pb2,
-    model_server_config_pb2,
 )
 
+from tfnst.server.memory import release_memory
 from tfnst.server.runs import Cancellation, StatusError
 from tfnst.server.servables import Servable
 
@@ -30,6 +30,7 @@ VersionPolicy = _PathSource.ServableVersionPolicy
 
 _MAX_ENDED = 100  # Ended versions to remember.
 _MAX_VERSION = 2**63 - 1
+_LONGEST_WAIT = 60.0  # Seconds between two attempts to load a version.
 _logger = logging.getLogger("tfnst.server")
 
 
@@ -44,6 +45,8 @@ class Version:
         servable: the loaded model while it is AVAILABLE or UNLOADING.
         uses: how many requests hold it.
         fingerprint: the files in its directory when it was loaded.
+        failures: how often it couldn't be loaded, one time after the other.
+        retry_time: when it may be tried again, as a time of `time.monotonic`.
     """
 
     number: int
@@ -52,6 +55,8 @@ class Version:
     servable: Servable | None = None
     uses: int = 0
     fingerprint: tuple[Any, ...] = ()
+    failures: int = 0
+    retry_time: float = 0.0
 
 
 class Versions:
@@ -59,15 +64,19 @@ class Versions:
 
     The newest version answers, unless a policy says otherwise (`configure`). A new one
     is loaded and warmed up before it answers, and only then is an old one drained and
-    unloaded. A version that fails to load is tried again when its files change.
+    unloaded. A version that fails to load is tried again when its files change, but
+    after each failure it has to wait twice as long.
+
+    Attributes:
+        load_failures: how often a version couldn't be loaded.
 
     Args:
         directory: where the version directories are.
         name: what requests call the model.
         slots: most runs at a time in one version.
+        max_input_bytes: most bytes of a request's tensors once they are decoded.
         poll_seconds: how often to look at the directory.
-        on_change: called with whether any version can answer, at least when that
-            changes.
+        on_change: called when whether any version can answer may have changed.
     """
 
     def __init__(
@@ -76,12 +85,13 @@ class Versions:
         name: str,
         *,
         slots: int = 1,
+        max_input_bytes: int = 2**31 - 1,
         poll_seconds: float = 1.0,
-        on_change: Callable[[bool], None] = lambda available: None,
+        on_change: Callable[[], None] = lambda: None,
     ) -> None:
         self.directory = directory
         self.name = name
-        self._slots = slots
+        self._load_options = {"slots": slots, "max_input_bytes": max_input_bytes}
         self._poll_seconds = poll_seconds
         self._on_change = on_change
         self._policy = VersionPolicy()
@@ -95,6 +105,8 @@ class Versions:
             target=self._watch, name="tfnst-versions", daemon=True
         )
         self._last_warning = ""
+        self._polled = False
+        self.load_failures = 0
 
     def start(self) -> None:
         """Starts to look for versions and to load them."""
@@ -113,10 +125,30 @@ class Versions:
                     version.servable.close()
                     version.servable, version.state = None, END
 
-    def wait_until_available(self, timeout: float | None = None) -> bool:
-        """Waits until a version answers; False when the time runs out."""
-        with self._condition:
-            return self._condition.wait_for(lambda: bool(self._newest()), timeout)
+    def load_once(self) -> bool:
+        """Loads what is there now, without a watch.
+
+        Returns:
+            Whether there is any version, and all could be loaded.
+        """
+        self._poll()
+        states = [version.state for version in self.states()]
+        return bool(states) and set(states) == {AVAILABLE}
+
+    def retire(self) -> None:
+        """As `stop`, but in the background, and waits for requests to end."""
+        self._stopping.set()
+        self._cancellation.request()
+        self._wake.set()
+        threading.Thread(target=self._retire, daemon=True).start()
+
+    def _retire(self) -> None:
+        if self._thread.ident:
+            self._thread.join()
+        for version in list(self._versions.values()):
+            if version.servable:
+                self._set_state(version, UNLOADING)
+                self._unload(version)
 
     def states(self) -> list[Version]:
         """Copies of the versions known, oldest first, without their servables."""
@@ -144,27 +176,37 @@ class Versions:
                 self._condition.notify_all()
 
     def _find(self, spec: model_pb2.ModelSpec) -> tuple[Version, Servable]:
-        if not spec.name:
-            raise _invalid("ModelSpec has no name specified.")
-        known = spec.name == self.name
         choice = spec.WhichOneof("version_choice")
-        if choice is None:
-            request, version = f"Latest({spec.name})", self._newest()
-        else:
-            number = spec.version.value
-            if choice == "version_label":
-                if not known or spec.version_label not in self._labels:
-                    raise _invalid(
-                        f"Unrecognized servable version label: {spec.version_label}"
-                    )
-                number = self._labels[spec.version_label]
-            request = f"Specific({spec.name}, {number})"
-            version = self._available(number)
-        if not known or version is None or version.servable is None:
+        number = spec.version.value
+        if choice == "version_label":
+            if spec.version_label not in self._labels:
+                raise StatusError(
+                    tf.errors.INVALID_ARGUMENT,
+                    f"Unrecognized servable version label: {spec.version_label}",
+                )
+            number = self._labels[spec.version_label]
+        version = self._newest() if choice is None else self._available(number)
+        if version is None and self._is_starting():
+            # TensorFlow Serving doesn't even listen before that.
             raise StatusError(
-                tf.errors.NOT_FOUND, f"Servable not found for request: {request}"
+                tf.errors.UNAVAILABLE,
+                f"The model {self.name} is being loaded. Try again later.",
             )
+        if version is None or version.servable is None:
+            raise unknown_servable(spec, number)
         return version, version.servable
+
+    def _is_starting(self) -> bool:
+        """Whether none of the versions that were first found has been loaded yet."""
+        states = {version.state for version in self._versions.values()}
+        return not self._polled or (
+            bool(states & {START, LOADING}) and not states & {AVAILABLE, UNLOADING}
+        )
+
+    def available(self) -> bool:
+        """Whether any version can answer."""
+        with self._condition:
+            return self._newest() is not None
 
     def _available(self, number: int) -> Version | None:
         version = self._versions.get(number)
@@ -175,39 +217,27 @@ class Versions:
             max((n for n in self._versions if self._available(n)), default=-1)
         )
 
-    def configure(self, config: model_server_config_pb2.ModelConfig) -> None:
-        """Adopts the version policy and the labels of a ModelConfig.
-
-        Raises:
-            StatusError: when it isn't for this model, or a label's version isn't
-                available; then nothing changes.
-        """
-        if config.name != self.name or not _same_path(config.base_path, self.directory):
-            raise _invalid(
-                f"This server serves model {self.name} from {self.directory} and no "
-                f"other. Received: model {config.name} from {config.base_path}"
-            )
-        if config.model_platform not in ("", "tensorflow"):
-            raise _invalid(
-                f"Model {config.name} requests unsupported platform "
-                f"{config.model_platform}"
-            )
-        policy = config.model_version_policy
-        if policy.HasField("specific") and not policy.specific.versions:
-            raise _invalid(
-                "`model_version_policy.specific` must name one or more versions. "
-                "Received: none"
-            )
+    def check_labels(self, labels: Mapping[str, int]) -> None:
+        """Raises StatusError when a label's version isn't available."""
         with self._condition:
-            for _, number in sorted(config.version_labels.items()):
+            for _, number in sorted(labels.items()):
                 if not self._available(number):
                     raise StatusError(
                         tf.errors.FAILED_PRECONDITION,
                         f"Request to assign label to version {number} of model "
                         f"{self.name}, which is not currently available for inference",
                     )
+
+    def configure(self, policy: Any, labels: dict[str, int]) -> None:
+        """Adopts a version policy and labels, whose versions stay loaded, too.
+
+        Args:
+            policy: a ServableVersionPolicy.
+            labels: label -> version.
+        """
+        with self._condition:
             self._policy = VersionPolicy.FromString(policy.SerializeToString())
-            self._labels = dict(config.version_labels)
+            self._labels = labels
         self._wake.set()
 
     def _watch(self) -> None:
@@ -225,7 +255,9 @@ class Versions:
         except OSError as error:  # A file system that is away for a moment.
             self._warn(f"The versions in {self.directory} can't be listed: {error}")
             return
-        wanted = _choose(self._policy, found)
+        labelled = set(found) & set(self._labels.values())
+        wanted = _choose(self._policy, found) | labelled
+        self._polled = self._polled or not wanted
         if not wanted:
             self._warn(f"There is no version to serve in {self.directory}")
         for number in sorted(wanted, reverse=True):
@@ -253,8 +285,9 @@ class Versions:
             return True
         # It was unloaded and is wanted again; or it failed, perhaps because it was
         # still being copied, and its files have changed.
-        retry = version.error is None or version.fingerprint != _fingerprint(path)
-        return version.state == END and retry
+        if version.state != END or time.monotonic() < version.retry_time:
+            return False
+        return version.error is None or version.fingerprint != _fingerprint(path)
 
     def _unload_all_but(self, wanted: set[int]) -> None:
         for version in self._versions.values():
@@ -265,29 +298,20 @@ class Versions:
                 ).start()
 
     def _load(self, number: int, path: str) -> None:
+        before = self._versions.get(number)
         version = Version(number, fingerprint=_fingerprint(path))
+        version.failures = before.failures if before else 0
         with self._condition:
             self._versions[number] = version
+            self._polled = True
         self._set_state(version, LOADING)
         start = time.monotonic()
-        servable = None
-        try:
-            servable = Servable(path, slots=self._slots)
-            warm_ups = servable.warm_up(self._cancellation)
-        except Exception as error:
-            if servable:
-                servable.close()
-            version.error = failure = _load_error(error)
-            self._set_state(version, END)
-            if not self._stopping.is_set():
-                _logger.error(
-                    "Version %d of %s can't be loaded: %s",
-                    number,
-                    self.name,
-                    failure.message,
-                )
+        servable, warm_ups, error = self._build(path)
+        if error:
+            self._set_failed(version, error)
             return
-        version.servable = servable
+        release_memory()
+        version.servable, version.failures = servable, 0
         self._set_state(version, AVAILABLE)
         _logger.info(
             "Version %d of %s is available after %.1f s and %d warm-up requests",
@@ -298,12 +322,41 @@ class Versions:
         )
         self._report_change()
 
+    def _build(self, path: str) -> tuple[Servable | None, int, StatusError | None]:
+        """The model, warmed up, and how many requests that took; or the error."""
+        servable = None
+        try:
+            servable = Servable(path, **self._load_options)
+            return servable, servable.warm_up(self._cancellation), None
+        except Exception as error:
+            if servable:
+                servable.close()
+            return None, 0, _load_error(error)
+
+    def _set_failed(self, version: Version, error: StatusError) -> None:
+        version.error = error
+        version.failures += 1
+        self.load_failures += 1
+        wait = min(_LONGEST_WAIT, self._poll_seconds * 2**version.failures)
+        version.retry_time = time.monotonic() + wait
+        release_memory()
+        self._set_state(version, END)
+        if not self._stopping.is_set():
+            _logger.error(
+                "Version %d of %s can't be loaded: %s",
+                version.number,
+                self.name,
+                error.message,
+            )
+
     def _unload(self, version: Version) -> None:
         with self._condition:
             self._condition.wait_for(lambda: not version.uses)
             servable, version.servable = version.servable, None
         if servable:
             servable.close()
+        del servable
+        release_memory()
         self._set_state(version, END)
         _logger.info("Version %d of %s is unloaded", version.number, self.name)
 
@@ -313,10 +366,8 @@ class Versions:
             self._condition.notify_all()
 
     def _report_change(self) -> None:
-        with self._condition:
-            available = self._newest() is not None
         if not self._stopping.is_set():
-            self._on_change(available)
+            self._on_change()
 
 
 def _find_versions(directory: str) -> dict[int, str]:
@@ -353,18 +404,27 @@ def _fingerprint(path: str) -> tuple[Any, ...]:
     return tuple(sorted(files))
 
 
-def _same_path(one: str, other: str) -> bool:
-    return bool(one) and os.path.realpath(one) == os.path.realpath(other)
-
-
 def _load_error(error: Any) -> StatusError:
+    """The error without its traceback, whose frames hold the model."""
     if isinstance(error, StatusError):
-        return error
+        return StatusError(error.code, error.message)
     if isinstance(error, tf.errors.OpError):
         return StatusError(error.error_code, error.message)
     code = tf.errors.NOT_FOUND if isinstance(error, OSError) else tf.errors.INTERNAL
     return StatusError(code, str(error) or type(error).__name__)
 
 
-def _invalid(message: str) -> StatusError:
-    return StatusError(tf.errors.INVALID_ARGUMENT, message)
+def unknown_servable(spec: model_pb2.ModelSpec, number: int = 0) -> StatusError:
+    """The error for a version that isn't there, in the words of TensorFlow Serving.
+
+    Args:
+        spec: what a request asks for.
+        number: the version that its label stands for.
+    """
+    if spec.WhichOneof("version_choice") is None:
+        request = f"Latest({spec.name})"
+    else:
+        request = f"Specific({spec.name}, {number or spec.version.value})"
+    return StatusError(
+        tf.errors.NOT_FOUND, f"Servable not found for request: {request}"
+    )

@@ -1,0 +1,389 @@
+"""Calls: how a request arrives and how its answer, or its error, goes back.
+
+gRPC's own handlers take a thread for each call, from its first byte to its last, so a
+few clients on slow links could hold them all. Here calls wait in an event loop, and
+only those that work have threads.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import functools
+import itertools
+import logging
+import re
+import time
+from collections.abc import Awaitable, Callable
+from concurrent import futures
+from typing import Any, TypeVar
+
+import grpc
+import tensorflow as tf
+from google.protobuf import message
+from tensorflow_serving.apis import model_pb2
+
+from tfnst.server import wire
+from tfnst.server.metrics import Metrics
+from tfnst.server.runs import Cancellation, Intake, StatusError
+
+MAX_ERROR_BYTES = 1024
+_ARRIVAL_SECONDS = 300.0
+_PROBE_SECONDS = 5.0
+_MAX_PROBES = 64
+_MAX_STREAMS = 1000
+_SPARE_THREADS = 4
+_SMALL_BYTES = 2**16  # What is parsed at once, without a thread.
+_NO_DEADLINE = 10**8  # Seconds; a call without a deadline has more than this left.
+_CODES = {code.value[0]: code for code in grpc.StatusCode}
+_WORD = re.compile(r"[\w.:-]*", re.ASCII)
+_logger = logging.getLogger("tfnst.server")
+_Result = TypeVar("_Result")
+
+
+@dataclasses.dataclass
+class Call:
+    """A call: who made it, when it has to end, and what the log says about it.
+
+    Attributes:
+        method: its name, such as `"Predict"`.
+        peer: the client's address.
+        number: what the log calls it: the client's `x-request-id`, or a number.
+        authorization: what the client sent under this name.
+        deadline: when it has to end, as a time of `time.monotonic`; None for never.
+        start: when it began.
+        cancellation: requested when the client leaves or the deadline passes.
+        model: the model asked for.
+        version: the version asked for, then the one that answers.
+        signature: the signature.
+        queue_seconds: how long it waited for its turn.
+        parse_seconds: how long its message took to be read.
+        run_seconds: how long its run took; None if there was none.
+    """
+
+    method: str
+    peer: str
+    number: str
+    authorization: str
+    deadline: float | None
+    start: float
+    cancellation: Cancellation = dataclasses.field(default_factory=Cancellation)
+    model: str = ""
+    version: str = ""
+    signature: str = ""
+    queue_seconds: float = 0.0
+    parse_seconds: float = 0.0
+    run_seconds: float | None = None
+
+    def asks_for(self, spec: model_pb2.ModelSpec) -> None:
+        """Takes down the model that the call asks for."""
+        number = str(spec.version.value) if spec.HasField("version") else ""
+        self.model = spec.name
+        self.version = spec.version_label or number
+        self.signature = spec.signature_name
+
+    def seconds_left(self) -> float | None:
+        """Seconds until the deadline, 0 or more; None without one."""
+        if self.deadline is None:
+            return None
+        return max(0.0, self.deadline - time.monotonic())
+
+
+Work = Callable[[Call, Any], Awaitable[Any]]
+
+
+class Calls:
+    """Receives calls and answers them.
+
+    It belongs to the event loop: only code that runs there may call it.
+
+    Args:
+        intake: bounds the requests' bytes.
+        max_concurrent: most runs at a time; each has a thread.
+        metrics: counts the calls; None for no metrics.
+    """
+
+    def __init__(
+        self, intake: Intake, max_concurrent: int, metrics: Metrics | None
+    ) -> None:
+        self._intake = intake
+        self._metrics = metrics
+        self._threads = futures.ThreadPoolExecutor(
+            max_concurrent + _SPARE_THREADS, "tfnst-server"
+        )
+        self._numbers = itertools.count(1)
+        self._tasks: set[asyncio.Future[Any]] = set()
+        self._probes = self._streams = 0
+        loop = asyncio.get_running_loop()
+        self._refusing: asyncio.Future[None] = loop.create_future()
+        self._closing: asyncio.Future[None] = loop.create_future()
+
+    def handler(self, method: str, request_type: Any, work: Work) -> Any:
+        """A gRPC handler for a method with one request and one answer.
+
+        Args:
+            method: its name, for the log.
+            request_type: the class of its requests.
+            work: makes the answer; it raises StatusError to refuse.
+        """
+        answer = functools.partial(self._answer, method, request_type, work)
+        # As a stream, so that a call can be refused before its request arrives.
+        return grpc.stream_unary_rpc_method_handler(answer)
+
+    def probe_handler(self, request_type: Any, respond: Callable[..., Any]) -> Any:
+        """A gRPC handler for a health check, which needs no place, turn or thread."""
+
+        async def answer(_: Any, context: Any) -> Any:
+            request = await self._receive_probe(context, request_type)
+            return (await respond(request, context)).SerializeToString()
+
+        return grpc.stream_unary_rpc_method_handler(answer)
+
+    def watch_handler(self, request_type: Any, respond: Callable[..., Any]) -> Any:
+        """A gRPC handler that answers one request until the server stops."""
+
+        async def answer(_: Any, context: Any) -> None:
+            request = await self._receive_probe(context, request_type)
+            await self._until_closing(respond(request, context), context)
+
+        return grpc.stream_stream_rpc_method_handler(
+            answer, response_serializer=lambda response: response.SerializeToString()
+        )
+
+    def stream_handler(self, request_type: Any, respond: Callable[..., Any]) -> Any:
+        """A gRPC handler for a stream of requests, each with an answer.
+
+        Args:
+            request_type: the class of its requests.
+            respond: turns an iterator of requests into one of responses.
+        """
+
+        async def requests(context: Any) -> Any:
+            while (data := await context.read()) is not grpc.aio.EOF:
+                yield _parse(request_type, data)
+
+        async def converse(context: Any) -> None:
+            async for response in respond(requests(context), context):
+                await context.write(response)
+
+        async def answer(_: Any, context: Any) -> None:
+            await self._until_closing(converse(context), context)
+
+        return grpc.stream_stream_rpc_method_handler(
+            answer, response_serializer=lambda response: response.SerializeToString()
+        )
+
+    async def in_thread(
+        self, function: Callable[..., _Result], *arguments: Any
+    ) -> _Result:
+        """What a function returns that takes a while."""
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._threads, function, *arguments)
+
+    async def finish(self) -> None:
+        """Lets the calls that have arrived finish, then ends streams."""
+        if self._refusing.done():
+            return  # The server was stopped before.
+        self._refusing.set_result(None)
+        while self._tasks:
+            await asyncio.wait(self._tasks)
+        self._closing.set_result(None)
+
+    def close(self) -> None:
+        """Ends the threads, once there is no call left."""
+        self._threads.shutdown()
+
+    async def _answer(
+        self, method: str, request_type: Any, work: Work, _: Any, context: Any
+    ) -> bytes:
+        call = self._begin(method, context)
+        task = asyncio.ensure_future(self._respond(call, request_type, work, context))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        try:
+            # gRPC cancels this handler when the deadline passes or the client leaves.
+            # The work ends by itself, once its run has ended.
+            code, text, response = await asyncio.shield(task)
+        except asyncio.CancelledError:
+            # In a thread, because stopping a run may wait for the runtime.
+            self._threads.submit(call.cancellation.request)
+            raise
+        if code != tf.errors.OK:
+            await context.abort(_CODES[code], text)
+        return response
+
+    def _begin(self, method: str, context: Any) -> Call:
+        left = context.time_remaining()
+        start = time.monotonic()
+        metadata = dict(context.invocation_metadata() or ())
+        return Call(
+            method,
+            peer=context.peer(),
+            number=str(metadata.get("x-request-id") or next(self._numbers)),
+            authorization=str(metadata.get("authorization", "")),
+            deadline=None if left is None or left > _NO_DEADLINE else start + left,
+            start=start,
+        )
+
+    async def _respond(
+        self, call: Call, request_type: Any, work: Work, context: Any
+    ) -> tuple[int, str, bytes]:
+        """The status, its text and the response; logs and counts the call."""
+        code, text, response = tf.errors.OK, "", b""
+        try:
+            response = await self._work(call, request_type, work, context)
+        except StatusError as error:
+            # Not the error itself: its frames hold the request's pictures.
+            code, text = error.code, error.message
+        except MemoryError:
+            code = tf.errors.RESOURCE_EXHAUSTED
+            text = "There is not enough memory for the request."
+        except Exception as error:
+            _logger.exception("%s failed", call.method)
+            code = tf.errors.INTERNAL
+            text = f"The server failed: {type(error).__name__}"
+        if code == tf.errors.CANCELLED and call.seconds_left() == 0:
+            code, text = tf.errors.DEADLINE_EXCEEDED, "Deadline Exceeded"
+        text = _truncate(text)
+        seconds = time.monotonic() - call.start
+        self._log(call, _CODES[code].name, text, seconds)
+        if self._metrics:
+            self._metrics.observe(
+                call.method,
+                _CODES[code].name,
+                seconds=seconds,
+                parse_seconds=call.parse_seconds,
+            )
+            if call.run_seconds is not None:
+                self._metrics.observe_run(
+                    call.model,
+                    call.signature,
+                    seconds=call.run_seconds,
+                    queue_seconds=call.queue_seconds,
+                )
+        return code, text, response
+
+    async def _work(
+        self, call: Call, request_type: Any, work: Work, context: Any
+    ) -> bytes:
+        with self._intake.place() as place:
+            data = await self._receive(context)
+            place.size = len(data)
+            start = time.monotonic()
+            if len(data) <= _SMALL_BYTES:
+                request = _parse(request_type, data)
+            else:
+                request = await self.in_thread(_parse, request_type, data)
+            call.parse_seconds = time.monotonic() - start
+            del data
+            response = await work(call, request)
+            del request
+        return await self.in_thread(response.SerializeToString)
+
+    async def _receive(self, context: Any) -> bytes:
+        reading = asyncio.ensure_future(context.read())
+        await asyncio.wait(
+            {reading, self._refusing},
+            timeout=_ARRIVAL_SECONDS,
+            return_when=asyncio.FIRST_COMPLETED,
+        )
+        if self._refusing.done():
+            reading.cancel()
+            raise StatusError(tf.errors.UNAVAILABLE, "The server is about to stop.")
+        if not reading.done():
+            reading.cancel()
+            raise StatusError(
+                tf.errors.DEADLINE_EXCEEDED,
+                f"The request did not arrive within {_ARRIVAL_SECONDS:g} seconds.",
+            )
+        data = reading.result()
+        if data is grpc.aio.EOF:
+            raise StatusError(
+                tf.errors.CANCELLED,
+                "No request arrived, or one of more than "
+                f"{self._intake.max_message_bytes} bytes.",
+            )
+        return data
+
+    async def _receive_probe(self, context: Any, request_type: Any) -> Any:
+        """The request of a health check; it has to arrive soon."""
+        if self._probes >= _MAX_PROBES:
+            await context.abort(_CODES[tf.errors.RESOURCE_EXHAUSTED], "too many checks")
+        self._probes += 1
+        try:
+            data = await asyncio.wait_for(context.read(), _PROBE_SECONDS)
+        except asyncio.TimeoutError:
+            data = grpc.aio.EOF
+        finally:
+            self._probes -= 1
+        if data is grpc.aio.EOF:
+            await context.abort(_CODES[tf.errors.CANCELLED], "no request arrived")
+        try:
+            return _parse(request_type, data)
+        except StatusError as error:
+            await context.abort(_CODES[error.code], error.message)
+
+    async def _until_closing(self, answering: Any, context: Any) -> None:
+        """Awaits a coroutine that may go on for ever, until the server stops."""
+        task = asyncio.ensure_future(answering)
+        if self._streams >= _MAX_STREAMS:
+            task.cancel()
+            await context.abort(
+                _CODES[tf.errors.RESOURCE_EXHAUSTED], "too many streams"
+            )
+        self._streams += 1
+        try:
+            await asyncio.wait(
+                {task, self._closing}, return_when=asyncio.FIRST_COMPLETED
+            )
+            if task.done():
+                task.result()
+        finally:
+            self._streams -= 1
+            task.cancel()
+
+    def _log(self, call: Call, status: str, text: str, seconds: float) -> None:
+        _logger.info(
+            "method=%s model=%s version=%s signature=%s code=%s ms=%.1f queue_ms=%.1f "
+            "id=%s peer=%s%s",
+            call.method,
+            _as_word(call.model),
+            _as_word(call.version),
+            _as_word(call.signature),
+            status,
+            seconds * 1000,
+            call.queue_seconds * 1000,
+            _as_word(call.number),
+            call.peer,
+            f" error={text!a}" if text else "",
+        )
+
+
+def _parse(request_type: Any, data: bytes) -> Any:
+    if len(data) > _SMALL_BYTES and not wire.is_cheap(data, request_type.DESCRIPTOR):
+        raise StatusError(
+            tf.errors.INVALID_ARGUMENT,
+            f"The request must have at most {wire.MAX_FIELDS} fields and "
+            f"{wire.MAX_VARINT_BYTES} bytes of integers; `tensor_content` has room for "
+            "more.",
+        )
+    try:
+        return request_type.FromString(data)
+    except message.DecodeError as error:
+        raise StatusError(
+            tf.errors.INVALID_ARGUMENT,
+            f"The {len(data)} bytes received are no {request_type.DESCRIPTOR.name}.",
+        ) from error
+
+
+def _truncate(text: str) -> str:
+    data = text.encode()
+    if len(data) <= MAX_ERROR_BYTES:
+        return text
+    return data[:MAX_ERROR_BYTES].decode(errors="ignore") + "...TRUNCATED"
+
+
+def _as_word(name: str) -> str:
+    """A name from a client as one word of a log line; quoted if it isn't one."""
+    word = name[:100]
+    return word if _WORD.fullmatch(word) else ascii(word)

@@ -1,0 +1,116 @@
+"""How much memory a request takes, from the shapes of what it sends."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import struct
+from typing import Any
+
+import numpy as np
+
+from tfnst.server import tensors
+
+_MANIFEST = os.path.join("assets", "tfnst.json")
+_PNG = b"\x89PNG\r\n\x1a\n"
+# Formats whose headers Pillow reads without decoding anything.
+_FORMATS = ("JPEG", "GIF", "BMP")
+
+
+class Demand:
+    """The memory that requests to one model take.
+
+    An export of tfnst says in `assets/tfnst.json` how many bytes a run takes for each
+    pixel of what; of other models nothing is known.
+
+    Args:
+        path: the model's directory.
+    """
+
+    def __init__(self, path: str) -> None:
+        self._bytes: dict[str, float] = {}
+        self._style_scale = 1.0
+        try:
+            with open(os.path.join(path, _MANIFEST), encoding="utf-8") as file:
+                manifest = json.load(file)
+            self._style_scale = float(manifest["config"]["style_scale"])
+            self._bytes = {k: float(v) for k, v in manifest["memory"].items()}
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            pass
+
+    def of(self, inputs: dict[str, Any]) -> int:
+        """Bytes that a run adds to what the server holds; 0 where that isn't known.
+
+        Args:
+            inputs: input alias -> valid TensorProto.
+        """
+        if not self._bytes or "size" not in inputs:
+            return 0
+        size = max(0, int(tensors.decode(inputs["size"])))
+        files: list[Any]
+        content: Any
+        if "content_image" in inputs:
+            count = _shape(inputs["content_image"])[0]
+            content, *styles = (
+                _shape(inputs[name])[1:3] for name in ("content_image", "style_image")
+            )
+            files, regions = [], 0
+        else:
+            count, regions = 1, _count_regions(inputs.get("region_bytes"))
+            content, *styles = files = [
+                _sides(data)
+                for name in ("content_bytes", "style_bytes")
+                for data in inputs[name].string_val
+            ] or [None]
+        area = _area(content, size)
+        scales = (
+            np.ravel(tensors.decode(inputs["style_scales"])).tolist()
+            if ("style_scales" in inputs)
+            else [1.0]
+        )
+        largest = self._style_scale * max(scales, default=1.0)
+        style_areas = [_area(sides, size * largest) for sides in styles]
+        cost = self._bytes
+        run = cost["picture"] * area
+        run += cost["network"] * max([area, *style_areas])
+        run += cost["region"] * regions * area
+        kept = cost["style"] * sum(style_areas)
+        decoding = cost["file"] * max((_pixels(sides) for sides in files), default=0)
+        return int(cost["fixed"] + count * run + kept + decoding)
+
+
+def _shape(proto: Any) -> list[int]:
+    return [dimension.size for dimension in proto.tensor_shape.dim]
+
+
+def _count_regions(proto: Any) -> int:
+    """How many regions a blend paints, each in its own style."""
+    if proto is None:
+        return 0
+    masks = set(proto.string_val)
+    return len(masks) if masks - {b""} else 0
+
+
+def _area(sides: Any, size: float) -> float:
+    """Pixels of a picture whose long side is `size`; a square's if it isn't known."""
+    if not sides or min(sides) < 1:
+        return size**2
+    return size**2 * min(sides) / max(sides)
+
+
+def _pixels(sides: tuple[int, int] | None) -> int:
+    return sides[0] * sides[1] if sides else 0
+
+
+def _sides(data: bytes) -> tuple[int, int] | None:
+    """Width and height in the header of an image file; None if there are none."""
+    if data[:8] == _PNG:
+        return struct.unpack(">II", data[16:24]) if len(data) >= 24 else None
+    from PIL import Image
+
+    try:
+        with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
+            return image.size
+    except Exception:  # Not an image, which the model will say.
+        return None
