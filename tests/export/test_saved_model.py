@@ -386,6 +386,48 @@ def test_a_style_of_one_part_gives_what_python_gives(served, mask):
     np.testing.assert_allclose(stylized, expected.array, atol=1.01 / 255)
 
 
+def test_neighbours_are_those_of_python(tmp_path):
+    # At a stride of 4, where `"neighbors"` begins to differ from `"moments"`.
+    config = TINY.replace(
+        style_loss="neighbors",
+        style_layers=("block1_conv1", "block3_conv1"),
+        style_layer_weights=(1, 1),
+        content_layers=("block3_conv1",),
+    )
+    folder = tfnst.export_saved_model(tmp_path, config=config, **LIMITS)
+    served = Session(folder)
+    assert_only_known_operations(folder)
+    outputs = served.run(
+        "stylize", content_image=CONTENT[None], style_image=STYLE[None], steps=5
+    )
+    expected = tfnst.stylize(CONTENT, STYLE, config=config, steps=5)
+    np.testing.assert_allclose(
+        outputs["stylized_image"][0], expected.array, atol=1 / 255
+    )
+    moments = tfnst.stylize(
+        CONTENT, STYLE, config=config, steps=5, style_loss="moments"
+    )
+    assert expected.losses["style"][-1] > moments.losses["style"][-1] + 0.1
+    outputs = served.run(
+        "blend",
+        content_bytes=png(CONTENT),
+        style_bytes=[png(STYLE), png(OTHER), png(STYLE)],
+        style_weights=[1, 2, 0.5],
+        mask_bytes=[b"", png(SOFT), b""],
+        region_bytes=[png(LEFT), b"", b""],
+        steps=5,
+    )
+    style, other = in_8_bits(STYLE), in_8_bits(OTHER)
+    blend = [
+        tfnst.StyleImage(image=style, region=LEFT),
+        tfnst.StyleImage(image=other, weight=2, mask=SOFT),
+        tfnst.StyleImage(image=style, weight=0.5),
+    ]
+    expected = tfnst.stylize(in_8_bits(CONTENT), blend, config=config, steps=5)
+    stylized = tfnst.load_image(outputs["image_bytes"])[0]
+    np.testing.assert_allclose(stylized, expected.array, atol=1.01 / 255)
+
+
 @pytest.mark.parametrize(
     ("inputs", "message"),
     [

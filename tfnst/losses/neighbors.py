@@ -107,7 +107,7 @@ def nearest_distances(
         similarity = tf.reduce_sum(positions * nearest, axis=-1) / length
         counts = tf.ones_like(length)
         if weights is not None:
-            counts = tf.reshape(weights, [count, -1])
+            counts = tf.reshape(weights, [tf.shape(weights)[0], -1])
 
         def gradient(by_sum: tf.Tensor) -> tf.Tensor:
             # By F_p, of the cosine of F_p - n and S_j - n.
