@@ -54,10 +54,17 @@ class Server:
 
     def peak_memory(self) -> float:
         """In MiB; NaN if the system doesn't report it."""
+        return self._status("VmHWM")
+
+    def memory(self) -> float:
+        """As `peak_memory`, but of this moment."""
+        return self._status("VmRSS")
+
+    def _status(self, name: str) -> float:
         path = pathlib.Path(f"/proc/{self._process.pid}/status")
         if not path.exists():
             return float("nan")
-        (line,) = (x for x in path.read_text().splitlines() if x.startswith("VmHWM"))
+        (line,) = (x for x in path.read_text().splitlines() if x.startswith(name))
         return int(line.split()[1]) / 1024
 
     def core_seconds(self) -> float:

@@ -72,7 +72,7 @@ def main() -> None:
                     inputs = {each.key: each.value for each in message.inputs}
                     predicted = demand.of(inputs) / 2**20
                     with serving(directory) as server:
-                        idle = server.peak_memory()
+                        idle = server.memory()
                         with StylizeClient(server.target, timeout=3600) as client:
                             client.stylize(picture(size, 1), style, **settings)
                         peak = server.peak_memory()

@@ -45,6 +45,7 @@ from tfnst.config import StyleTransferConfig
 from tfnst.images.reading import load_image, read_picture
 from tfnst.images.style_images import StyleImage
 from tfnst.images.writing import to_pil
+from tfnst.server import model_server
 
 pytestmark = pytest.mark.slow
 
@@ -602,6 +603,12 @@ def test_a_deadline_that_passes(server, client):
     assert error.value.code is Code.DEADLINE_EXCEEDED
     assert gone.wait(5)
     assert len(server.requests) == 1
+
+
+def test_a_ping_may_wait_behind_a_picture_on_a_slow_link():
+    # By default gRPC gives up a connection whose ping isn't answered for a minute.
+    assert dict(channels.channel_options(1))["grpc.http2.ping_timeout_ms"] == 600_000
+    assert dict(model_server._OPTIONS)["grpc.http2.ping_timeout_ms"] == 600_000
 
 
 # Retries

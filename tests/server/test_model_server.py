@@ -39,7 +39,7 @@ from tensorflow_serving.apis import (
 
 from tests import toys
 from tests.helpers import ROOT
-from tfnst.server import ModelServer, versions
+from tfnst.server import ModelServer, model_server, versions
 from tfnst.server.models import read_model_config
 from tfnst.server.versions import Versions
 
@@ -1147,6 +1147,23 @@ class TestOperation:
             "tensorflow.serving.PredictionService",
         ]
 
+    @pytest.mark.parametrize(
+        "method",
+        [
+            "grpc.health.v1.Health/Check",
+            "grpc.health.v1.Health/Watch",
+            "grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
+        ],
+    )
+    def test_what_is_no_message_of_other_services(self, server, method, caplog):
+        with grpc.insecure_channel(f"127.0.0.1:{server.port}") as channel:
+            call = channel.stream_stream(f"/{method}")(iter([b"\xff"]), timeout=30)
+            with pytest.raises(grpc.RpcError) as caught:
+                list(call)
+        assert caught.value.code() == Code.INVALID_ARGUMENT
+        assert caught.value.details().startswith("The 1 bytes received are no ")
+        assert "Traceback" not in caplog.text
+
     def test_no_reflection(self, base):
         with running(base, reflection=False) as (server, _):
             with grpc.insecure_channel(f"127.0.0.1:{server.port}") as channel:
@@ -1273,6 +1290,17 @@ class TestOperation:
     def test_import_tfnst_needs_no_grpc(self):
         code = "import sys; sys.modules['grpc'] = None; import tfnst"
         subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+
+
+def test_serve_may_have_a_file_for_each_connection():
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    open_files(6000)  # Or the test is skipped.
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (1024, before[1]))
+        model_server._raise_file_limit()
+        assert resource.getrlimit(resource.RLIMIT_NOFILE) == (4096 + 1024, before[1])
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
 
 
 class TestSignals:

@@ -163,8 +163,11 @@ class Calls:
                 yield _parse(request_type, data)
 
         async def converse(context: Any) -> None:
-            async for response in respond(requests(context), context):
-                await context.write(response)
+            try:
+                async for response in respond(requests(context), context):
+                    await context.write(response)
+            except StatusError as error:
+                await context.abort(_CODES[error.code], error.message)
 
         async def answer(_: Any, context: Any) -> None:
             await self._until_closing(converse(context), context)

@@ -26,6 +26,11 @@ from tfnst.server.models import ModelConfig, Models, read_model_config
 from tfnst.server.runs import Intake, RunLimit, StatusError
 from tfnst.server.services import Services
 
+try:
+    import resource
+except ImportError:  # Windows
+    resource = None  # type: ignore[assignment]
+
 DEFAULT_NAME = "tfnst"
 DEFAULT_PORT = 8500
 DEFAULT_MAX_CONCURRENT = 1
@@ -34,6 +39,7 @@ DEFAULT_MAX_MESSAGE_BYTES = 64 * 2**20
 DEFAULT_MAX_PENDING_BYTES = 2 * 2**30
 _INT32_MAX = 2**31 - 1  # The largest message that gRPC can send.
 _FOREVER = 10**8  # Seconds: three years.
+_MAX_CONNECTIONS = 4096
 _Path = str | os.PathLike[str]
 _HEALTH_SERVICE = health_pb2.DESCRIPTOR.services_by_name["Health"].full_name
 _OPTIONS = [
@@ -54,7 +60,7 @@ _OPTIONS = [
     ("grpc.max_connection_idle_ms", 5 * 60_000),
     ("grpc.max_connection_age_ms", 60 * 60_000),
     ("grpc.max_concurrent_streams", 128),
-    ("grpc.max_allowed_incoming_connections", 4096),
+    ("grpc.max_allowed_incoming_connections", _MAX_CONNECTIONS),
 ]
 _logger = logging.getLogger("tfnst.server")
 
@@ -326,6 +332,7 @@ def serve(
     # A signal handler may interrupt anything, which the queue's put allows and an
     # Event's set doesn't.
     signals: queue.SimpleQueue[int] = queue.SimpleQueue()
+    _raise_file_limit()
     server = ModelServer(directory, **options)
     numbers = [signal.SIGTERM, signal.SIGINT]
     hang_up = getattr(signal, "SIGHUP", None)  # Not on Windows.
@@ -343,6 +350,18 @@ def serve(
     finally:
         for each, handler in zip(numbers, before, strict=True):
             signal.signal(each, handler)
+
+
+def _raise_file_limit() -> None:
+    """Lets the process have a file for each connection, and some more."""
+    if resource is None:
+        return
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _MAX_CONNECTIONS + 1024
+    if hard != resource.RLIM_INFINITY:
+        wanted = min(wanted, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def _reload(server: ModelServer) -> None:
