@@ -22,6 +22,8 @@ CONTENT, STYLE = picture(40, 48, seed=1), picture(36, 32, seed=2)
 class Mean:
     """Styles compared by the mean of each channel only."""
 
+    kept = 0
+
     def describe(self, activations, weights=None, place=None):
         return self.measure(activations, None, weights)
 

@@ -13,7 +13,8 @@ import tensorflow as tf
 from tfnst.config import StyleTransferConfig
 from tfnst.engines.memory import GIB, resident_memory
 from tfnst.engines.tiles import Segment
-from tfnst.networks.features import split_feature_extractor
+from tfnst.losses.statistics import StyleStatistic, build_statistics
+from tfnst.networks.features import layer_strides, split_feature_extractor
 from tfnst.optimizers.optimizer import build_optimizer
 
 # Sides of tiles to choose from: pixels before the cut, positions behind it.
@@ -116,15 +117,27 @@ def memory_per_pixel(
         for each region; and `network` for each pixel of the largest of the picture and
         the styles.
     """
-    whole = _Part(extractor)
+    statistics = _statistics(extractor, config)
+    whole = _Part(extractor, statistics)
     content = sum(whole.width(layer) for layer in config.content_layers)
     pictures = _WHOLE_PICTURES + build_optimizer(config.optimizer).history_images
     return {
         "fixed": _GROWTH,
         "picture": content * whole.itemsize + pictures * _PIXEL,
         "network": whole.working,
-        "region": _Part(extractor, 1).working - whole.working + _MASK,
+        "region": _Part(extractor, statistics, 2).working
+        - _Part(extractor, statistics, 1).working
+        + _MASK,
     }
+
+
+def _statistics(
+    extractor: keras.Model, config: StyleTransferConfig
+) -> dict[str, StyleStatistic]:
+    strides = layer_strides(extractor)
+    return build_statistics(
+        config.style_loss, {layer: strides[layer] for layer in config.style_layers}
+    )
 
 
 def _plans(
@@ -134,7 +147,8 @@ def _plans(
     regions: int,
 ) -> Iterator[Plan]:
     """All plans, the one without tiles first; `peak` is what they add."""
-    whole = _Part(extractor, regions)
+    statistics = _statistics(extractor, config)
+    whole = _Part(extractor, statistics, regions)
     larger = int(max(math.prod(map(int, each)) for each in sides))
     pixels = math.prod(map(int, sides[0]))
     content = sum(whole.width(layer) for layer in config.content_layers)
@@ -148,13 +162,16 @@ def _plans(
         pictures = _TILED_PICTURES + pair.history_images
     kept += pixels * pictures * _PIXEL
     for cut in (None, *_cuts(extractor)):
-        yield from _tiled_plans(extractor, cut, sides, regions, whole.flops, kept)
+        yield from _tiled_plans(
+            extractor, cut, sides, statistics, regions, whole.flops, kept
+        )
 
 
 def _tiled_plans(
     extractor: keras.Model,
     cut: str | None,
     sides: np.ndarray,
+    statistics: dict[str, StyleStatistic],
     regions: int,
     flops: float,
     kept: float,
@@ -165,17 +182,18 @@ def _tiled_plans(
         extractor: the feature extractor.
         cut: where it is cut; None for nowhere.
         sides: height and width of content and style, int [1 + S, 2].
+        statistics: by style layer.
         regions: number of regions.
         flops: arithmetic of the whole network for a position.
         kept: bytes held whatever the tiles are.
     """
     larger = int(max(math.prod(map(int, each)) for each in sides))
     models = split_feature_extractor(extractor, cut)
-    head = _Part(models[0], regions)
+    head = _Part(models[0], statistics, regions)
     at_cut = 0.0
     tails: list[tuple[int | None, float, float]] = [(None, 0.0, 0.0)]
     if cut is not None:
-        tail = _Part(models[1], regions)
+        tail = _Part(models[1], statistics, regions)
         positions = head.stride**2
         # The activations there and their gradient.
         at_cut = 2 * larger * head.width(cut) * head.itemsize
@@ -204,7 +222,12 @@ def _cuts(extractor: keras.Model) -> list[str]:
 class _Part:
     """A part of the network; all figures for one position of its input."""
 
-    def __init__(self, model: keras.Model, regions: int = 0) -> None:
+    def __init__(
+        self,
+        model: keras.Model,
+        statistics: dict[str, StyleStatistic],
+        regions: int = 0,
+    ) -> None:
         segment = Segment.from_model(model)
         self.stride = segment.stride
         self._halo = segment.before + segment.after
@@ -232,6 +255,12 @@ class _Part:
             self.working += 4 * widest
         # Activations times the mask of each region, and gradients by these.
         self.working += regions * 2 * 4 * widest
+        kept = sum(
+            statistics[layer].kept * width
+            for layer, width in self._widths.items()
+            if layer in statistics
+        )
+        self.working += max(1, regions) * 4 * kept
 
     def width(self, layer: str) -> float:
         """Numbers in a layer's activation."""

@@ -159,6 +159,8 @@ class NeighborsStatistic:
     `tfnst.losses.moments_loss` plus the mean of `nearest_distances`.
     """
 
+    kept = 2
+
     def __init__(self) -> None:
         self._moments = MomentsStatistic()
 

@@ -26,6 +26,14 @@ class StyleStatistic(Protocol):
     measurements of its tiles, added up, are those of the picture.
     """
 
+    @property
+    def kept(self) -> int:
+        """How many copies of an activation, in float32, its gradient needs.
+
+        With regions, it needs as many for each of them.
+        """
+        ...
+
     def describe(
         self,
         activations: tf.Tensor,

@@ -145,6 +145,8 @@ def widen(tensor: tf.Tensor) -> tf.Tensor:
 class SumsStatistic:
     """The half of a `tfnst.losses.statistics.StyleStatistic` that sums suffice for."""
 
+    kept = 0
+
     def describe(
         self,
         activations: tf.Tensor,
