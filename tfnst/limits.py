@@ -10,7 +10,7 @@ MIN_SIDE = 16
 # against decompression bombs.
 MAX_PIXELS = 89_478_485
 
-# Weights of losses, unless they are 0.
+# Weights of losses, unless they are 0, and of styles.
 MIN_WEIGHT, MAX_WEIGHT = 1e-30, 1e30
 
 MAX_STEPS = 100_000

@@ -87,7 +87,15 @@ NUMBERS = st.one_of(
 OUTPUTS = st.one_of(
     st.sampled_from(["o.png", "o.jpg", "o.webp", "o.tif", "sub/o.png"]),
     st.sampled_from(
-        ["rgb.png", "link.png", "o.bmp", "no/o.png", "folder.png", "x" * 252 + ".png"]
+        [
+            "rgb.png",
+            "link.png",
+            "o.bmp",
+            "no/o.png",
+            "folder.png",
+            "",
+            "x" * 252 + ".png",
+        ]
     ),
 )
 WEIGHTS = st.sampled_from(["", "", ":2", ":0.5:2", ":0", ":x", ":1e300"])

@@ -88,9 +88,9 @@ class Outputs:
 
     def _pictures_on_the_way(self, others: set[str]) -> Iterator[NamedPath]:
         """Those that `--save-every` may write and that are there, or among others."""
-        if self.save_every is None:
-            return
         output = pathlib.Path(self.output)
+        if self.save_every is None or not output.name:
+            return
         name = re.compile(
             rf"{re.escape(output.stem)}-(\d+){re.escape(output.suffix)}", re.IGNORECASE
         )

@@ -7,7 +7,7 @@ from typing import Any
 
 from tfnst.checks import argument_error, check_number
 from tfnst.images.manifest import describe_source
-from tfnst.limits import MAX_SCALE, MIN_SCALE
+from tfnst.limits import MAX_SCALE, MAX_WEIGHT, MIN_SCALE, MIN_WEIGHT
 from tfnst.paths import NamedPath, named_paths
 
 
@@ -84,12 +84,15 @@ def style_paths(parts: list[StyleImage]) -> list[NamedPath]:
 
 
 def relative_weights(parts: list[StyleImage]) -> list[float]:
-    """The weights of a style's pictures relative to the largest of them.
+    """The weights of a style's pictures, as numbers from 1e-30 to 1e30.
 
-    They are from 1e-30 to 1, so that float32 holds them, whatever was given.
+    They are as given where all of these are; otherwise relative to the largest. So
+    float32 holds them, and their sum.
     """
-    largest = max(part.weight for part in parts)
-    return [max(part.weight / largest, 1e-30) for part in parts]
+    weights = [part.weight for part in parts]
+    if min(weights) >= MIN_WEIGHT and max(weights) <= MAX_WEIGHT:
+        return weights
+    return [max(weight / max(weights), MIN_WEIGHT) for weight in weights]
 
 
 def describe_style(

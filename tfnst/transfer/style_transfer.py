@@ -73,7 +73,8 @@ def stylize(
             or more.
         checkpoint: file in which to keep the state of the run, so that it can be
             resumed if it is interrupted. It takes about 50 bytes a pixel with Adam. A
-            file that is there must be a checkpoint, which is replaced.
+            file that is there must be a checkpoint, which is replaced. Where it can't
+            be written, the run warns and goes on.
         checkpoint_seconds: least time between two checkpoints; 0 for one after each
             group of steps. Default 60.
         resume: a checkpoint of the same pictures to continue from, in which the state
