@@ -36,7 +36,8 @@ def test_takes_on_the_style_and_keeps_the_content(painted):
     result = painted[136]
     assert result.array.shape == (91, 136, 3)
     first, last = result.losses[0], result.losses[-1]
-    assert last["style"] < 0.15 * first["style"]
+    # Neighbours leave more of it than moments would.
+    assert last["style"] < 0.2 * first["style"]
     assert last["total"] < 0.4 * first["total"]
 
     def grey(picture):

@@ -94,7 +94,6 @@ def test_a_batch_knows_its_blends(tmp_path):
     [
         (lambda: painted([]), "`style_image` must be one picture or more"),
         (lambda: tfnst.StyleImage(image=RED, weight=0), "`weight` must be a number"),
-        (lambda: tfnst.StyleImage(image=RED, weight=3e38), r"1e-06 to 1e\+06\. Rec"),
         (lambda: tfnst.StyleImage(image=RED, weight="2"), "`weight` must be a number"),
         (lambda: tfnst.StyleImage(image=RED, scale=9), "`scale` must be a number from"),
         (lambda: painted([RED, "none.png"]), "`style_image` must be a file that"),
