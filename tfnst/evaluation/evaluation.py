@@ -124,24 +124,24 @@ def evaluate(
       similar steps inside. About 1; above 2 is a visible frame.
 
     For comparison, the smallest and largest values for two photos and four styles at
-    256 pixels through VGG16:
+    256 pixels through VGG19:
 
     ======================= ========= ========= ========= ========= ========= =========
     measure                 the photo blurred   mixed     noise     the style painted
     ======================= ========= ========= ========= ========= ========= =========
-    style_gram              0.83-2.99 0.84-2.78 0.50-0.77 0.70-1.95 0.07-0.17 0.25-0.29
-    style_swd               0.45-1.08 0.58-1.15 0.40-0.70 0.65-1.02 0.08-0.11 0.14-0.23
-    content_cosine          0         0.10-0.12 0.41-0.64 0.71      0.65-0.75 0.33-0.43
-    content_self_similarity 0         0.08-0.09 0.17-0.31 0.24-0.32 0.19-0.32 0.13-0.23
-    color_swd               15-51     16-52     10-29     26-40     1-5       3-11
-    high_frequency          0.06-0.27 0         0.26-0.32 12-44     0.99-1.05 0.31-0.33
-    clipped                 0         0         0         0-0.01    0         0.01-0.03
-    border                  0.7       0.7-0.8   0.4-1.5   1.0       0.4-1.5   0.7-1.4
+    style_gram              0.70-1.20 0.78-1.19 0.53-0.72 0.72-1.33 0.06-0.21 0.17-0.25
+    style_swd               0.50-0.98 0.65-1.07 0.43-0.64 0.66-0.94 0.06-0.12 0.12-0.20
+    content_cosine          0         0.09-0.11 0.32-0.54 0.63-0.67 0.57-0.69 0.33-0.56
+    content_self_similarity 0         0.05-0.06 0.13-0.25 0.18-0.27 0.17-0.27 0.12-0.25
+    color_swd               15-51     16-52     10-29     26-40     1-5       2-4
+    high_frequency          0.06-0.27 0         0.26-0.32 12-44     0.99-1.05 0.32-0.40
+    clipped                 0         0         0         0-0.01    0         0
+    border                  0.7       0.7-0.8   0.4-1.4   1.0       0.3-1.5   0.8-1.8
     ======================= ========= ========= ========= ========= ========= =========
 
     The blurred photo went through a Gaussian of 2 pixels, the mixed picture is half
     photo and half style, and the painted one is by tfnst. A black frame of 4 pixels
-    around a painted picture gives a border of 3.4 to 12.5. Other networks give other
+    around a painted picture gives a border of 2.3 to 25. Other networks give other
     numbers, so compare only pictures with the same content, style and network.
 
     Args:
