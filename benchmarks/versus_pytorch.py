@@ -2,9 +2,10 @@
 
 Both use the same layers of the same network, the same losses and the same optimiser, in
 float32 and bfloat16; PyTorch with both memory layouts. PyTorch's step gets tfnst's
-weights and pictures, and must give the same losses. The cases take turns in one run,
-because machines change speed. The table shows medians, and their ratios to the median
-of tfnst in float32.
+weights and pictures, and must give the same losses. It runs in a process of its own:
+PyTorch's builds with CUDA and TensorFlow bring a copy of LLVM each, and abort when they
+are in one. The cases take turns in one run, because machines change speed. The table
+shows medians, and their ratios to the median of tfnst in float32.
 
     python benchmarks/versus_pytorch.py [--sizes 512] [--rounds 7]
 """
@@ -13,10 +14,13 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import importlib.metadata
+import multiprocessing
 import os
 import statistics
 import time
 from collections.abc import Callable
+from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -24,12 +28,18 @@ import numpy as np
 from tfnst import StyleTransferConfig
 
 if TYPE_CHECKING:
-    import keras
     import tensorflow as tf
     import torch
 
 WARM_UP = 2
 MIN_COVARIANCE = 0.01
+LAYOUTS = ("contiguous", "channels_last")
+# Moments are what both can compare.
+CONFIG = StyleTransferConfig(
+    weights=None,
+    style_loss="moments",
+    style_layers=tuple(f"block{block}_conv1" for block in range(1, 6)),
+)
 
 # TensorFlow and PyTorch are imported in the functions that use them, so that --help
 # doesn't load them.
@@ -44,23 +54,16 @@ def main() -> None:
     )
     arguments = parser.parse_args()
 
-    import tensorflow as tf
-    import torch
-
-    # As many threads as TensorFlow uses.
-    torch.set_num_threads(len(os.sched_getaffinity(0)))
-
-    config = StyleTransferConfig(weights=None)
     precisions = arguments.precisions.split(",")
-    print(f"PyTorch {torch.__version__}, TensorFlow {tf.__version__}")
+    versions = map(importlib.metadata.version, ("torch", "tensorflow"))
+    print("PyTorch {}, TensorFlow {}".format(*versions))
     print("size  step                               s/step  times tfnst's float32")
     for size in map(int, arguments.sizes.split(",")):
         cases = []
         for precision in precisions:
-            here = config.replace(precision=precision)
+            here = CONFIG.replace(precision=precision)
             cases.append(tfnst_case(here, size))
-            for layout in (torch.contiguous_format, torch.channels_last):
-                cases.append(torch_case(here, size, layout))
+            cases += [torch_case(here, size, layout) for layout in LAYOUTS]
         compare_losses(cases)
         for _ in range(arguments.rounds):
             for case in cases:
@@ -69,17 +72,27 @@ def main() -> None:
                 case.times.append(time.perf_counter() - start)
         own = statistics.median(cases[0].times)
         for case in cases:
+            case.end()
             median = statistics.median(case.times)
             print(f"{size:4}  {case.name:33}  {median:7.3f}  {median / own:6.2f}")
 
 
 @dataclasses.dataclass
 class Case:
-    """A way to compute a step; `step` takes one and returns the loss before it."""
+    """A way to compute a step.
+
+    Attributes:
+        name: what the table calls it.
+        precision: that it computes in.
+        step: takes a step and returns the loss before it.
+        end: frees what it holds.
+        times: of the steps, in seconds.
+    """
 
     name: str
     precision: str
     step: Callable[[], float]
+    end: Callable[[], None] = lambda: None
     times: list[float] = dataclasses.field(default_factory=list)
 
 
@@ -130,28 +143,104 @@ def tfnst_case(config: StyleTransferConfig, size: int) -> Case:
     return Case(f"tfnst {config.precision}", config.precision, step)
 
 
-def torch_case(
-    config: StyleTransferConfig, size: int, layout: torch.memory_format
-) -> Case:
-    """The same step in PyTorch."""
-    import torch
+@dataclasses.dataclass
+class TorchTask:
+    """What PyTorch's step needs to know, without anything of TensorFlow's.
+
+    Attributes:
+        config: the settings.
+        layout: one of `LAYOUTS`.
+        layers: name, kernel and bias of each layer; None for those of poolings.
+        mean: what is subtracted from the pixels, in blue, green and red.
+        content_layer: name of the content layer.
+        style_layers: weights of the style layers by name.
+        content: the content image, [1, 3, H, W].
+        style: the style image, the same.
+    """
+
+    config: StyleTransferConfig
+    layout: str
+    layers: list[tuple[str, np.ndarray | None, np.ndarray | None]]
+    mean: tuple[float, ...]
+    content_layer: str
+    style_layers: dict[str, float]
+    content: np.ndarray
+    style: np.ndarray
+
+
+def torch_case(config: StyleTransferConfig, size: int, layout: str) -> Case:
+    """The same step in PyTorch, in another process."""
+    import keras
 
     from tfnst.engines import loading
+    from tfnst.networks.features import IMAGENET_MEAN_BGR
 
     loop, _ = loading.load_engine(config)
-    kind = getattr(torch, config.precision)
-    network = TorchNetwork(loop.feature_extractor, kind, layout)
-    weights = config.loss_weights()
-    style_weights = loop.objective.style_layers
+    layers: list[tuple[str, np.ndarray | None, np.ndarray | None]] = []
+    for layer in loop.feature_extractor.layers:
+        if isinstance(layer, keras.layers.Conv2D):
+            kernel, bias = map(np.float32, layer.get_weights())
+            layers.append((layer.name, kernel.transpose(3, 2, 0, 1).copy(), bias))
+        elif isinstance(layer, keras.layers.MaxPooling2D):
+            layers.append((layer.name, None, None))
     (content_layer,) = loop.objective.content_layers
+    content, style = (
+        picture.numpy().transpose(0, 3, 1, 2).copy() for picture in pictures(size)
+    )
+    task = TorchTask(
+        config,
+        layout,
+        layers,
+        IMAGENET_MEAN_BGR,
+        content_layer,
+        loop.objective.style_layers,
+        content,
+        style,
+    )
+    context = multiprocessing.get_context("spawn")
+    here, there = context.Pipe()
+    process = context.Process(target=serve_steps, args=(there, task), daemon=True)
+    process.start()
+    there.close()
 
-    def to_torch(picture: tf.Tensor) -> torch.Tensor:
-        tensor = torch.from_numpy(picture.numpy().transpose(0, 3, 1, 2).copy())
-        return tensor.to(memory_format=layout)
+    def step() -> float:
+        here.send(None)
+        return float(here.recv())
 
-    content, style = map(to_torch, pictures(size))
+    def end() -> None:
+        here.close()
+        process.join()
+
+    name = f"PyTorch {config.precision}, {layout.replace('_', ' ')}"
+    return Case(name, config.precision, step, end)
+
+
+def serve_steps(connection: Connection, task: TorchTask) -> None:
+    """Takes a step whenever it is asked to, and answers with the loss before it."""
+    step = build_step(task)
+    while True:
+        try:
+            connection.recv()
+        except EOFError:
+            break
+        connection.send(step())
+
+
+def build_step(task: TorchTask) -> Callable[[], float]:
+    """PyTorch's step, starting from the content image."""
+    import torch
+
+    # As many threads as TensorFlow uses.
+    torch.set_num_threads(len(os.sched_getaffinity(0)))
+    config, style_weights = task.config, task.style_layers
+    weights = config.loss_weights()
+    network = TorchNetwork(task)
+    content, style = (
+        torch.from_numpy(picture).to(memory_format=network.layout)
+        for picture in (task.content, task.style)
+    )
     with torch.no_grad():
-        wanted = network(content)[content_layer].float()
+        wanted = network(content)[task.content_layer].float()
         energy = wanted.square().sum()
         seen = network(style)
         moments = {layer: torch_moments(seen[layer]) for layer in style_weights}
@@ -163,7 +252,7 @@ def torch_case(
     def step() -> float:
         nonlocal taken
         seen = network(image)
-        loss = (seen[content_layer].float() - wanted).square().sum() / energy
+        loss = (seen[task.content_layer].float() - wanted).square().sum() / energy
         loss = weights["content_weight"] * loss
         for layer, weight in style_weights.items():
             distance = moments_distance(torch_moments(seen[layer]), moments[layer])
@@ -182,41 +271,35 @@ def torch_case(
             average.lerp_(image, (1 - momentum) / (1 - momentum**taken))
         return loss.item()
 
-    name = "channels last" if layout == torch.channels_last else "contiguous"
-    return Case(f"PyTorch {config.precision}, {name}", config.precision, step)
+    return step
 
 
 class TorchNetwork:
     """The feature extractor, rebuilt layer by layer in PyTorch."""
 
-    def __init__(
-        self, extractor: keras.Model, kind: torch.dtype, layout: torch.memory_format
-    ) -> None:
-        import keras
+    def __init__(self, task: TorchTask) -> None:
         import torch
 
         self.layers = []
-        self.kind, self.layout = kind, layout
-        self.wanted = set(extractor.output)
-        for layer in extractor.layers:
-            kernel = bias = None
-            if isinstance(layer, keras.layers.Conv2D):
-                kernel, bias = map(np.float32, layer.get_weights())
-                kernel = torch.from_numpy(kernel.transpose(3, 2, 0, 1).copy())
-                kernel = kernel.to(kind).contiguous(memory_format=layout)
-                bias = torch.from_numpy(bias).to(kind)
-            elif not isinstance(layer, keras.layers.MaxPooling2D):
-                continue
-            self.layers.append((layer.name, kernel, bias))
+        self.kind = getattr(torch, task.config.precision)
+        self.layout = (
+            torch.channels_last
+            if task.layout == "channels_last"
+            else torch.contiguous_format
+        )
+        self.mean = torch.tensor(task.mean).view(1, 3, 1, 1)
+        self.wanted = {task.content_layer, *task.style_layers}
+        for name, kernel, bias in task.layers:
+            if kernel is not None:
+                kernel = torch.from_numpy(kernel).to(self.kind)
+                kernel = kernel.contiguous(memory_format=self.layout)
+                bias = torch.from_numpy(bias).to(self.kind)
+            self.layers.append((name, kernel, bias))
 
     def __call__(self, image: torch.Tensor) -> dict[str, torch.Tensor]:
-        import torch
         from torch.nn import functional
 
-        from tfnst.networks import features
-
-        mean = torch.tensor(features.IMAGENET_MEAN_BGR).view(1, 3, 1, 1)
-        x = image.flip(1) * 255.0 - mean
+        x = image.flip(1) * 255.0 - self.mean
         x = functional.pad(x, (1, 1, 1, 1), "replicate")
         x = x.to(self.kind).contiguous(memory_format=self.layout)
         seen = {}

@@ -8,7 +8,6 @@ import pytest
 
 from benchmarks import large, versus_pytorch
 from tests.helpers import ROOT
-from tfnst import StyleTransferConfig
 
 pytestmark = pytest.mark.slow
 
@@ -40,13 +39,15 @@ def test_a_large_picture_is_measured(capsys):
 
 
 def test_pytorchs_step_gives_the_same_losses():
-    torch = pytest.importorskip("torch")
-    config = StyleTransferConfig(weights=None, precision="float32")
+    pytest.importorskip("torch")
+    config = versus_pytorch.CONFIG.replace(precision="float32")
     cases = [
         versus_pytorch.tfnst_case(config, 64),
-        versus_pytorch.torch_case(config, 64, torch.channels_last),
+        versus_pytorch.torch_case(config, 64, "channels_last"),
     ]
     versus_pytorch.compare_losses(cases)
+    for case in cases:
+        case.end()
 
 
 @pytest.mark.parametrize(
