@@ -96,7 +96,7 @@ def stylize(
     try:
         _stylize(content, style, outputs, checkpoints, painted, saving, options)
     except KeyboardInterrupt:
-        kept = f"; the picture is {outputs.output}"
+        kept = f"; the picture is {reporting().name_of(outputs.output)}"
         lost = " before there was a picture to keep"
         fail(f"interrupted{kept if outputs.saved else lost}", EXIT_INTERRUPTED)
 
