@@ -19,6 +19,7 @@ tiles become tensors.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -252,13 +253,14 @@ class TiledEngine:
             cut: where to write the activations at the cut; None for nowhere.
         """
         style = _style_of(passes, targets)
-        total: Any = None
-        for tile in self._tiles(passes, seen):
-            view = _view(passes, tile, seen, targets.content.activations, regions)
-            parts, at_cut = passes.look(view, style)
-            _write_cut(passes, tile, at_cut, cut)
-            total = _added(total, parts)
-        return total
+        return self._add_up(
+            passes,
+            seen,
+            targets.content.activations,
+            regions,
+            cut,
+            lambda tile, view: passes.look(view, style),
+        )
 
     def _describe(
         self,
@@ -268,16 +270,14 @@ class TiledEngine:
         cut: np.ndarray | None,
     ) -> dict[str, Any]:
         """The description of a style image, by layer; arguments as for `_look`."""
-        nothing = self._empty_content_of(passes, seen.shape)
-        total: Any = None
-        for tile in self._tiles(passes, seen):
-            view = _view(passes, tile, seen, nothing, regions)
+
+        def describe(tile: Tile, view: View) -> tuple[Any, dict[str, tf.Tensor]]:
             top, left = tile.top + tile.core[0], tile.left + tile.core[1]
             place = np.array([top, left, *seen.shape[1:3]], np.int32)
-            described, at_cut = passes.describe(view, place)
-            _write_cut(passes, tile, at_cut, cut)
-            total = _added(total, described)
-        return total
+            return passes.describe(view, place)
+
+        nothing = self._empty_content_of(passes, seen.shape)
+        return self._add_up(passes, seen, nothing, regions, cut, describe)
 
     def _keep_content(
         self,
@@ -287,14 +287,44 @@ class TiledEngine:
         cut: np.ndarray | None,
     ) -> dict[str, tf.Tensor]:
         """Writes content activations by layer; returns their energies."""
-        total: Any = None
-        for tile in self._tiles(passes, seen):
-            view = _view(passes, tile, seen, content, ())
+
+        def keep(tile: Tile, view: View) -> tuple[Any, dict[str, tf.Tensor]]:
             found, energies, at_cut = passes.look_at_content(view)
             for layer in found:
                 view.content[layer][...] = found[layer].numpy()
-            _write_cut(passes, tile, at_cut, cut)
-            total = _added(total, energies)
+            return energies, at_cut
+
+        return self._add_up(passes, seen, content, (), cut, keep)
+
+    def _add_up(
+        self,
+        passes: Passes,
+        seen: np.ndarray,
+        content: dict[str, np.ndarray],
+        regions: tuple[np.ndarray, ...],
+        cut: np.ndarray | None,
+        look: Callable[[Tile, View], tuple[Any, dict[str, tf.Tensor]]],
+    ) -> Any:
+        """What is found in the tiles of a picture, added up.
+
+        Args:
+            passes: the segment.
+            seen: what it sees, [N, H, W, C].
+            content: content targets by layer.
+            regions: masks on the grid of what it sees.
+            cut: where to write the activations at the cut; None for nowhere.
+            look: gives what it finds in a tile, and the core's activations at the cut
+                by layer.
+        """
+        strides, total = passes.segment.strides, None
+        for tile in self._tiles(passes, seen):
+            found, at_cut = look(tile, _view(passes, tile, seen, content, regions))
+            if cut is not None:
+                for layer, activations in at_cut.items():
+                    tile.core_of(cut, strides[layer])[...] = activations.numpy()
+            if total is not None:
+                found = tf.nest.map_structure(tf.add, total, found)
+            total = found
         return total
 
     def _gradient(
@@ -452,21 +482,6 @@ def _of_segment(
 def _style_of(passes: Passes, targets: Targets) -> dict[str, Any]:
     """The style targets of a segment."""
     return {layer: targets.style[layer] for layer in passes.style_layers}
-
-
-def _write_cut(
-    passes: Passes, tile: Tile, found: dict[str, tf.Tensor], cut: np.ndarray | None
-) -> None:
-    """Writes the activations at the cut of a tile where they are to be kept."""
-    if cut is not None:
-        for layer, activations in found.items():
-            core = tile.core_of(cut, passes.segment.strides[layer])
-            core[...] = activations.numpy()
-
-
-def _added(total: Any, parts: Any) -> Any:
-    """The sum of two structures of tensors; the second one if there is no first."""
-    return parts if total is None else tf.nest.map_structure(tf.add, total, parts)
 
 
 def _pairs(shape: tuple[int, ...]) -> tuple[int, int]:
