@@ -6,6 +6,7 @@ import tensorflow as tf
 
 import tfnst
 from tests.helpers import TINY, muted, picture
+from tfnst.ops import color_transfer
 from tfnst.ops.color_transfer import color_moments
 from tfnst.transfer import colors
 
@@ -105,3 +106,25 @@ def test_strips_do_not_show(monkeypatch, rows):
     monkeypatch.setattr(colors, "_PIXELS_AT_A_TIME", rows * 48)
     got = colors.carry_colors(content, [style], 0.8, None)
     np.testing.assert_allclose(got, expected, atol=1e-6)
+
+
+def test_the_colours_of_a_style_are_measured_once_for_all_photos(monkeypatch):
+    measured = []
+    real = color_transfer.color_moments
+
+    def color_moments(image, *masks):
+        measured.append(image.shape[1:3])
+        return real(image, *masks)
+
+    monkeypatch.setattr(color_transfer, "color_moments", color_moments)
+    transfer = tfnst.StyleTransfer(STYLE, config=STILL)
+    starts = [transfer.stylize(muted(CONTENT)).array for _ in range(2)]
+    np.testing.assert_array_equal(*starts)
+    height, width = starts[0].shape[:2]
+    assert measured.count((height, width)) == 2
+    assert len(measured) == 3
+    # In the content's colours, it is another style.
+    transfer = tfnst.StyleTransfer(STYLE, config=STILL, preserve_color="transport")
+    starts = [transfer.stylize(x).array for x in (CONTENT, muted(CONTENT))]
+    for start, content in zip(starts, (CONTENT, muted(CONTENT)), strict=True):
+        assert_same_colors(moments(start), moments(content), atol=0.02)

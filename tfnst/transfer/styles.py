@@ -45,6 +45,7 @@ class Style:
         self._scales = [config.style_scale * part.scale for part in parts]
         self._sides = [picture.shape[1:3] for picture in pictures]
         self._targets: dict[Any, dict[str, Any]] = {}
+        self._colors: Moments | None = None  # of each picture, once they are known
         masks, self._regions = (
             [
                 None if mask is None else load_mask(mask, name=name)
@@ -115,7 +116,7 @@ class Style:
         if all(new is old for new, old in zip(matched, self.pictures, strict=True)):
             return self
         style = copy.copy(self)
-        style.pictures, style._targets = matched, {}
+        style.pictures, style._targets, style._colors = matched, {}, None
         return style
 
     def targets(
@@ -151,14 +152,13 @@ class Style:
         Args:
             shares: as for `targets`.
         """
-        each = [
-            color_transfer.color_moments(picture, mask)
-            for picture, mask in zip(self.pictures, self._masks, strict=True)
-        ]
-        stacked = Moments(
-            *(tf.concat(part, axis=0) for part in zip(*each, strict=True))
-        )
-        return blend_moments(stacked, tf.cast(self._shares(shares), tf.float64))
+        if self._colors is None:
+            each = [
+                color_transfer.color_moments(picture, mask)
+                for picture, mask in zip(self.pictures, self._masks, strict=True)
+            ]
+            self._colors = tf.nest.map_structure(lambda *p: tf.concat(p, axis=0), *each)
+        return blend_moments(self._colors, tf.cast(self._shares(shares), tf.float64))
 
     def _shares(self, shares: tf.Tensor | None) -> tf.Tensor:
         """Those of each picture everywhere, [1, S], where no others are given."""
