@@ -1,0 +1,1 @@
+"""Films: reading and writing them, frame by frame."""

@@ -1,0 +1,120 @@
+"""Animated GIF, WebP and PNG files, which Pillow reads well."""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import Iterator
+from fractions import Fraction
+
+import numpy as np
+from PIL import Image
+
+from tfnst.checks import argument_error
+from tfnst.files import os_error, show_path
+from tfnst.video.frames import DamagedFrameError, FilmInfo, Shot, check_frame_size
+
+SUFFIXES = (".gif", ".webp", ".png", ".apng")
+_MILLISECOND = Fraction(1, 1000)
+# Browsers show frames that ask for 10 ms or less for 100 ms.
+_SHORTEST, _USUAL = 10, 100
+# What Pillow raises for damaged files, depending on the format.
+_DAMAGE = (OSError, ValueError, SyntaxError, EOFError, IndexError)
+
+
+class Animation:
+    """An animated picture.
+
+    Args:
+        path: of the file.
+        name: what errors call the path.
+
+    Raises:
+        OSError: when the file can't be read.
+        ValueError: when it isn't animated, or its frames are too large or narrow.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], *, name: str) -> None:
+        self.damaged = 0
+        self._path, self._name, shown = path, name, show_path(path)
+        expected = "a film, an animated picture or a folder of pictures"
+        try:
+            self._image = Image.open(path)
+        except (FileNotFoundError, PermissionError, IsADirectoryError) as error:
+            raise os_error(error, name, "a film that can be read", shown) from error
+        except Image.DecompressionBombError as error:
+            raise argument_error(
+                name, "a film of fewer pixels a frame", f"{shown}: {error}"
+            ) from error
+        except _DAMAGE as error:
+            received = f"{shown}, which Pillow can't read"
+            raise argument_error(name, expected, received) from error
+        try:
+            width, height = self._image.size
+            check_frame_size(name, shown, width, height)
+            try:
+                frames = getattr(self._image, "n_frames", 1)
+                animated = getattr(self._image, "is_animated", False)
+            except _DAMAGE:  # The file ends early.
+                frames, animated = None, True
+            if not animated:
+                received = f"{shown}, which is a single picture"
+                raise argument_error(name, expected, received)
+            self.info = FilmInfo(
+                width=width,
+                height=height,
+                rate=1 / (self._duration() * _MILLISECOND),
+                time_base=_MILLISECOND,
+                duration=None,
+                frames=frames,
+            )
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Closes the file."""
+        self._image.close()
+
+    @property
+    def expected_end(self) -> Fraction | None:
+        """When the film should end: nothing in the file says so."""
+        return None
+
+    def shots(self, start: Fraction) -> Iterator[Shot]:
+        """All frames in order, as each is drawn over the one before.
+
+        Args:
+            start: ignored.
+        """
+        del start
+        self.damaged, time, number = 0, Fraction(0), 0
+        self._image.close()
+        self._image = Image.open(self._path)
+        while self.info.frames is None or number < self.info.frames:
+            try:
+                self._image.seek(number)
+                self._image.load()
+            except _DAMAGE as error:
+                # A GIF whose frames could not be counted just ends.
+                if self.info.frames is not None or not isinstance(error, EOFError):
+                    self.damaged += 1
+                return
+            duration = self._duration() * _MILLISECOND
+            yield Shot(time, duration, functools.partial(_over_white, self._image))
+            time, number = time + duration, number + 1
+
+    def _duration(self) -> Fraction:
+        """Milliseconds of the frame that is loaded."""
+        shown = Fraction(self._image.info.get("duration") or 0)
+        return shown if shown > _SHORTEST else Fraction(_USUAL)
+
+
+def _over_white(image: Image.Image) -> np.ndarray:
+    """The frame that is loaded, with what is transparent laid over white."""
+    try:
+        rgba = image.convert("RGBA")
+    except _DAMAGE as error:
+        raise DamagedFrameError from error
+    white = Image.new("RGBA", rgba.size, "white")
+    return np.array(Image.alpha_composite(white, rgba).convert("RGB"))

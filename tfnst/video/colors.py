@@ -1,0 +1,174 @@
+"""Colours of films: decoded frames to sRGB pictures, and pictures to BT.709 frames.
+
+Values of standard films (BT.709 and BT.601 transfer) are shown as sRGB values, as
+players do: a film that is read and written keeps its values.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import numpy as np
+
+from tfnst.video.av_library import scaling_flags
+
+# Numbers of ITU-T H.273.
+BT709, UNSPECIFIED = 1, 2
+_BT601 = 6
+_BT2020 = 9
+_P3 = 12
+_PQ, _HLG = 16, 18
+_MATRICES = (1, 4, 5, 6, 7, 9)
+# FFmpeg's numbers.
+LIMITED, FULL = 1, 2
+# From linear light in BT.2020 and P3 (D65) to BT.709: Rec. ITU-R BT.2087, SMPTE EG 432.
+_TO_BT709 = {
+    _BT2020: np.array(
+        [
+            [1.660491, -0.587641, -0.072850],
+            [-0.124550, 1.132900, -0.008349],
+            [-0.018151, -0.100579, 1.118730],
+        ],
+        np.float32,
+    ),
+    _P3: np.array(
+        [
+            [1.224940, -0.224940, 0.0],
+            [-0.042057, 1.042057, 0.0],
+            [-0.019638, -0.078636, 1.098274],
+        ],
+        np.float32,
+    ),
+}
+# Luminance of HDR's diffuse white in cd/m^2 (Rec. ITU-R BT.2408), and of its peaks.
+_WHITE, _PEAK = 203.0, 1000.0
+# Up to here, relative to diffuse white, HDR is shown as it is; above, it is compressed.
+_KNEE = 0.6
+
+
+def is_rgb(frame: Any) -> bool:
+    """Whether a frame has no YUV matrix."""
+    return bool(frame.format.is_rgb) or frame.format.name.startswith(("gbr", "pal8"))
+
+
+def to_picture(frame: Any) -> np.ndarray:
+    """uint8 sRGB [H, W, 3] of a decoded frame.
+
+    A film that doesn't name its matrix has BT.709's if it is wider than 1,279 pixels
+    or higher than 576, and BT.601's otherwise, as in most players. Wider primaries
+    (BT.2020, P3) are converted and clipped. HDR (PQ, HLG) is shown with diffuse white
+    at 203 cd/m^2, and what is brighter is compressed below white.
+
+    Args:
+        frame: from PyAV.
+    """
+    if not is_rgb(frame):
+        if frame.colorspace not in _MATRICES:
+            large = frame.width >= 1280 or frame.height > 576
+            wide = frame.color_primaries == _BT2020
+            frame.colorspace = _BT2020 if wide else BT709 if large else _BT601
+        if frame.color_range not in (LIMITED, FULL):
+            full = frame.format.name.startswith("yuvj")
+            frame.color_range = FULL if full else LIMITED
+    primaries, transfer = frame.color_primaries, frame.color_trc
+    if transfer in (_PQ, _HLG):
+        rgb = _convert(frame, "rgb48le").astype(np.float32) / 65535
+        light = _to_bt709(_hdr_light(rgb, transfer), primaries or _BT2020)
+        return _to_levels(_compress(light))
+    rgb = _convert(frame, "rgb24")
+    if primaries not in _TO_BT709:
+        return np.ascontiguousarray(rgb)
+    light = (np.arange(256, dtype=np.float32) / 255) ** 2.4
+    return _to_levels(_to_bt709(light[rgb], primaries), 2.4)
+
+
+def _convert(frame: Any, format: str) -> np.ndarray:
+    """The values of a frame in an RGB format."""
+    converted = frame.reformat(
+        format=format, dst_color_range=FULL, interpolation=scaling_flags()
+    )
+    return converted.to_ndarray()
+
+
+def _to_bt709(light: np.ndarray, primaries: int) -> np.ndarray:
+    """Linear light in BT.709's primaries; what they can't show is below 0."""
+    matrix = _TO_BT709.get(primaries)
+    return light if matrix is None else light @ matrix.T
+
+
+def _hdr_light(rgb: np.ndarray, transfer: int) -> np.ndarray:
+    """Linear light from values in [0, 1], where diffuse white is 1."""
+    if transfer == _PQ:  # SMPTE ST 2084.
+        root = rgb ** (1 / 78.84375)
+        low = np.maximum(root - 0.8359375, 0) / (18.8515625 - 18.6875 * root)
+        return low ** (1 / 0.1593017578125) * np.float32(10000 / _WHITE)
+    # HLG of Rec. ITU-R BT.2100, on a display of 1,000 cd/m^2.
+    a, b, c = 0.17883277, 0.28466892, 0.55991073
+    scene = np.where(rgb <= 0.5, rgb**2 / 3, (np.exp((rgb - c) / a) + b) / 12)
+    luma = scene @ np.array([0.2627, 0.6780, 0.0593], np.float32)
+    gain = np.maximum(luma, 1e-6) ** 0.2
+    return (scene * gain[..., np.newaxis] * (_PEAK / _WHITE)).astype(np.float32)
+
+
+def _compress(light: np.ndarray) -> np.ndarray:
+    """Light in [0, 1], with hue kept: the largest channel follows a smooth curve ::
+
+        y = x                                   up to the knee k
+        y = k + (1 - k) t (1 + t / p^2) / (1 + t)   where t = (x - k) / (1 - k)
+
+    and p is t at the peak, which becomes white.
+    """
+    largest = np.maximum(light.max(axis=-1, keepdims=True), 1e-6)
+    above = np.maximum(largest - _KNEE, 0) / (1 - _KNEE)
+    peak = (_PEAK / _WHITE - _KNEE) / (1 - _KNEE)
+    curve = above * (1 + above / peak**2) / (1 + above)
+    shown = np.where(above > 0, _KNEE + (1 - _KNEE) * np.minimum(curve, 1), largest)
+    return light * (shown / largest)
+
+
+def _to_levels(light: np.ndarray, gamma: float | None = None) -> np.ndarray:
+    """uint8 values of linear light, by a power or sRGB's curve."""
+    light = np.clip(light, 0, 1)
+    if gamma is not None:
+        values = light ** (1 / gamma)
+    else:
+        power = 1.055 * light ** (1 / 2.4) - 0.055
+        values = np.where(light <= 0.0031308, 12.92 * light, power)
+    return np.floor(255 * values + 0.5).astype(np.uint8)
+
+
+def to_bt709(picture: np.ndarray) -> Any:
+    """A frame in limited range BT.709, 4:2:0.
+
+    Args:
+        picture: uint8 sRGB [H, W, 3].
+    """
+    frame = rgb_frame(picture).reformat(
+        format="yuv420p",
+        dst_colorspace=BT709,
+        dst_color_range=LIMITED,
+        interpolation=_encoding_flags(),
+    )
+    frame.color_range, frame.colorspace = LIMITED, BT709
+    frame.color_primaries, frame.color_trc = BT709, BT709
+    return frame
+
+
+def rgb_frame(picture: np.ndarray) -> Any:
+    """A frame of the format rgb24 with the values of uint8 [H, W, 3]."""
+    import av
+
+    return av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")
+
+
+@functools.cache
+def _encoding_flags() -> int:
+    """Chroma is averaged: sharper filters ring where flat colours meet."""
+    from av.video.reformatter import Interpolation
+
+    return int(
+        Interpolation.BILINEAR
+        | Interpolation.FULL_CHR_H_INP
+        | Interpolation.ACCURATE_RND
+    )

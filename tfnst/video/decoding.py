@@ -1,0 +1,283 @@
+"""Films that FFmpeg reads, through PyAV."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import math
+import os
+from collections.abc import Iterator
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from tfnst.checks import argument_error
+from tfnst.files import os_error, show_path
+from tfnst.video.av_library import film_error, import_av
+from tfnst.video.colors import UNSPECIFIED, to_picture
+from tfnst.video.frames import DamagedFrameError, FilmInfo, Shot, check_frame_size
+
+_DEFAULT_RATE = Fraction(25)
+# FFmpeg's flag for the picture on an album's cover.
+_COVER = 0x400
+# How far before a frame to look for one that can be decoded alone, in seconds, when
+# the file's index leads to a later one.
+_STEPS_BACK = (0, 10, 60)
+# The first frames of a film may be damaged; after so many, something else is wrong.
+_MAX_DAMAGED_PACKETS = 1000
+
+
+class DecodedFilm:
+    """A film in a file that FFmpeg reads.
+
+    Args:
+        path: of the file.
+        name: what errors call the path.
+
+    Raises:
+        ImportError: when PyAV isn't installed.
+        OSError: when the file can't be read.
+        ValueError: when it isn't a film, or its frames are too large or narrow.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], *, name: str) -> None:
+        self._av = import_av(name, path)
+        self._path, self._name, self._shown = path, name, show_path(path)
+        self.damaged = 0
+        self._container = self._open()
+        try:
+            self._stream = self._find_stream()
+            self.info = self._inspect()
+        except BaseException:
+            self.close()
+            raise
+        self._at_start = False
+
+    def close(self) -> None:
+        """Closes the file."""
+        self._container.close()
+
+    def shots(self, start: Fraction) -> Iterator[Shot]:
+        """Frames in order, from one at or before a time if there is such a one.
+
+        Args:
+            start: seconds.
+        """
+        for back in (*_STEPS_BACK, None):
+            goal = Fraction(-1) if back is None else start - back
+            self._rewind(goal)
+            self.damaged = 0
+            shots = self._decode()
+            first = next(shots, None)
+            if goal < 0 or (first is not None and first.time <= start):
+                break
+        if first is not None:
+            yield first
+            yield from shots
+
+    @property
+    def expected_end(self) -> Fraction | None:
+        """When the film should end, in seconds, as far as its file says."""
+        return self.info.duration
+
+    def _open(self) -> Any:
+        expected = "a film that can be read"
+        try:
+            return self._av.open(os.fspath(self._path), metadata_errors="replace")
+        except (self._av.error.FFmpegError, OSError, ValueError) as error:
+            raise film_error(self._name, expected, self._shown, error) from error
+
+    def _find_stream(self) -> Any:
+        """The video stream; the picture on an album's cover is none."""
+        for stream in self._container.streams.video:
+            if int(stream.disposition) & _COVER:
+                continue
+            if stream.codec_context is None:
+                raise argument_error(
+                    self._name,
+                    "a film with a codec that FFmpeg decodes",
+                    self._shown,
+                )
+            context = stream.codec_context
+            if context.width and context.height:
+                check_frame_size(self._name, self._shown, context.width, context.height)
+            stream.thread_type = "AUTO"
+            return stream
+        kinds = sorted({stream.type for stream in self._container.streams})
+        held = (
+            f"which holds only {', '.join(kinds)}" if kinds else "which holds nothing"
+        )
+        raise argument_error(
+            self._name, "a film with pictures", f"{self._shown}, {held}"
+        )
+
+    def _inspect(self) -> FilmInfo:
+        """What is known of the film; its first frame is decoded for that."""
+        stream, container = self._stream, self._container
+        first = next(self._raw_frames(), None)
+        if first is None:
+            raise argument_error(
+                self._name,
+                "a film with frames that can be decoded",
+                f"{self._shown}, in which there is none",
+            )
+        self._size = (first.width, first.height)
+        self._turn = functools.partial(_turn, turns=_display_turns(first))
+        ratio = stream.sample_aspect_ratio
+        self._square = _square_size(*self._size, Fraction(ratio) if ratio else None)
+        check_frame_size(self._name, self._shown, *self._square)
+        sides = np.zeros((self._square[1], self._square[0], 0), np.uint8)
+        height, width = self._turn(sides).shape[:2]
+        self._origin = self._time_of(first) or Fraction(0)
+        rate = stream.average_rate or stream.guessed_rate
+        self._rate = Fraction(rate) if rate and rate > 0 else _DEFAULT_RATE
+        return FilmInfo(
+            width=width,
+            height=height,
+            rate=self._rate,
+            time_base=Fraction(stream.time_base or 1 / self._rate),
+            duration=self._read_duration(),
+            frames=stream.frames or None,
+            has_sound=len(container.streams.audio) > 0,
+            color_range={1: "limited", 2: "full"}.get(int(first.color_range)),
+            matrix=_known(first.colorspace),
+            primaries=_known(first.color_primaries),
+            transfer=_known(first.color_trc),
+        )
+
+    def _read_duration(self) -> Fraction | None:
+        """Seconds of pictures, or None where the file only has sound's or a guess."""
+        stream = self._stream
+        if stream.duration and stream.time_base:
+            return stream.duration * Fraction(stream.time_base)
+        with contextlib.suppress(ValueError):  # Matroska: "00:00:05.280000000".
+            hours, minutes, seconds = stream.metadata.get("DURATION", "").split(":")
+            total = (int(hours) * 60 + int(minutes)) * 60 + Fraction(seconds)
+            return total if total > 0 else None
+        if self._container.duration and not self._container.streams.audio:
+            return Fraction(self._container.duration, self._av.time_base)
+        return None
+
+    def _rewind(self, start: Fraction) -> None:
+        """Goes to a frame that can be decoded alone, at a time or before it."""
+        with contextlib.suppress(self._av.error.FFmpegError):
+            if start > 0:
+                ticks = (start + self._origin) / Fraction(self._stream.time_base)
+                self._container.seek(math.floor(ticks), stream=self._stream)
+                return
+        # Some files can't be searched; any file can be opened anew.
+        self._container.close()
+        self._container = self._open()
+        self._stream = self._find_stream()
+
+    def _raw_frames(self) -> Iterator[Any]:
+        """Frames as PyAV decodes them; damaged ones are counted and left out."""
+        error_type, in_a_row = self._av.error.FFmpegError, 0
+        packets = self._container.demux(self._stream)
+        while True:
+            try:
+                packet = next(packets, None)
+                if packet is None:
+                    return
+                frames = packet.decode()
+            except EOFError:
+                frames = []
+            except error_type as error:
+                if isinstance(error, OSError) and error.errno is not None:
+                    expected = "a film that can be read to its end"
+                    raise os_error(error, self._name, expected, self._shown) from error
+                self.damaged, in_a_row, frames = self.damaged + 1, in_a_row + 1, []
+                if in_a_row > _MAX_DAMAGED_PACKETS:
+                    return
+            for frame in frames:
+                in_a_row = 0
+                yield frame
+
+    def _decode(self) -> Iterator[Shot]:
+        """Each frame with its time."""
+        last, step = None, 1 / self._rate
+        for frame in self._raw_frames():
+            time = self._time_of(frame)
+            if time is not None:
+                time -= self._origin
+            if last is not None and (time is None or time <= last):
+                # Raw streams have no times, and broken ones repeat them.
+                time = last + step
+            elif time is None:
+                time = Fraction(0)
+            last = time
+            ticks = getattr(frame, "duration", None)
+            base = frame.time_base
+            duration = Fraction(ticks) * Fraction(base) if ticks and base else step
+            yield Shot(time, duration, functools.partial(self._read, frame))
+
+    def _time_of(self, frame: Any) -> Fraction | None:
+        """Seconds from the beginning of the file."""
+        if frame.pts is None or not frame.time_base:
+            return None
+        return frame.pts * Fraction(frame.time_base)
+
+    def _read(self, frame: Any) -> np.ndarray:
+        """The picture, upright, in square pixels."""
+        if (frame.width, frame.height) != self._size:
+            width, height = self._size
+            raise argument_error(
+                self._name,
+                "a film whose frames are all of one size",
+                f"{self._shown}, with frames of {width} x {height} and of "
+                f"{frame.width} x {frame.height} pixels",
+            )
+        try:
+            picture = to_picture(frame)
+        except self._av.error.FFmpegError as error:
+            raise DamagedFrameError from error
+        if self._square != self._size:
+            image = Image.fromarray(picture)
+            picture = np.asarray(image.resize(self._square, Image.Resampling.LANCZOS))
+        return self._turn(picture)
+
+
+def _known(code: int) -> int | None:
+    """A number of H.273, or None for those that say nothing."""
+    return None if int(code) in (0, UNSPECIFIED) else int(code)
+
+
+def _square_size(width: int, height: int, ratio: Fraction | None) -> tuple[int, int]:
+    """Width and height in square pixels; the side that is too short grows."""
+    if ratio is None or ratio <= 0:
+        return width, height
+    if ratio > 1:
+        return round(width * ratio), height
+    return width, round(height / ratio)
+
+
+def _display_turns(frame: Any) -> tuple[bool, int]:
+    """How to set a frame upright: whether to mirror it, and then quarter turns.
+
+    The display matrix [a b u; c d v; x y w] maps each point (p, q) of the frame, as a
+    row, to the point that shows it; p goes right, q down. Quarter turns are
+    anticlockwise, as in np.rot90.
+    """
+    data = None
+    for side in frame.side_data or ():
+        if getattr(side.type, "name", "") == "DISPLAYMATRIX":
+            data = bytes(side)
+    if data is None or len(data) < 36:
+        return False, 0
+    a, b, _, c, d, *_ = np.frombuffer(data[:36], np.int32).astype(float).tolist()
+    if a * d - b * c == 0:
+        return False, 0
+    mirrored = a * d - b * c < 0
+    if mirrored:  # Mirror first, which negates p.
+        a, b = -a, -b
+    # The frame's right, (1, 0), is shown at (a, b).
+    return mirrored, round(math.atan2(-b, a) / (math.pi / 2)) % 4
+
+
+def _turn(picture: np.ndarray, *, turns: tuple[bool, int]) -> np.ndarray:
+    mirrored, quarters = turns
+    if mirrored:
+        picture = picture[:, ::-1]
+    return np.ascontiguousarray(np.rot90(picture, quarters))

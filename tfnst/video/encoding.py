@@ -1,0 +1,172 @@
+"""Encoders: what a film's frames become in each kind of file.
+
+Encoders always run with the same settings and the same number of threads, as other
+numbers give other bytes: a run that was interrupted must give the same film.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Iterable, Iterator
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+
+from tfnst.video.colors import BT709, LIMITED, rgb_frame, to_bt709
+
+THREADS = 2
+# Times of frames are stored as multiples of a fraction no finer than this.
+_FINEST = 1_000_000
+
+
+@dataclasses.dataclass(frozen=True)
+class VideoFormat:
+    """How a kind of film is written.
+
+    Attributes:
+        encoder: of the segments: FFmpeg's name.
+        options: of the encoder; `crf` is added where there is a quality.
+        crf: the default constant rate factor; None for lossless segments.
+        even: whether sides must be even.
+        delay: by how many frames decoding runs ahead of showing.
+        sounds: codecs of sound that the file can hold.
+        sound_encoder: encoder of any other sound; None where there is no sound.
+    """
+
+    encoder: str
+    options: dict[str, str]
+    crf: int | None = None
+    even: bool = False
+    delay: int = 0
+    sounds: tuple[str, ...] = ()
+    sound_encoder: str | None = None
+
+    @property
+    def is_lossless(self) -> bool:
+        """Whether segments are lossless, to be encoded again when the film ends."""
+        return self.crf is None
+
+
+# Lossless, each frame by itself.
+_LOSSLESS = VideoFormat("ffv1", {"level": "3", "g": "1", "slices": "4"})
+FORMATS = {
+    ".mp4": VideoFormat(
+        "libx264",
+        # With stitchable, headers don't depend on a segment's frames.
+        {"preset": "medium", "x264-params": "stitchable=1:bframes=3:b-pyramid=normal"},
+        crf=17,
+        even=True,
+        delay=2,
+        sounds=("aac", "mp3", "ac3", "eac3", "alac", "opus"),
+        sound_encoder="aac",
+    ),
+    ".webm": VideoFormat(
+        "libvpx-vp9",
+        {"b": "0", "deadline": "good", "cpu-used": "2", "tile-columns": "1"},
+        crf=22,
+        sounds=("opus", "vorbis"),
+        sound_encoder="libopus",
+    ),
+    ".gif": _LOSSLESS,
+    ".webp": _LOSSLESS,
+    ".png": _LOSSLESS,
+    ".jpg": _LOSSLESS,
+}
+
+
+def fit_time_base(base: Fraction) -> Fraction:
+    """A fraction of a second that files can hold, equal to `base` where possible."""
+    ticks = Fraction(1, base.denominator)
+    return ticks if 1 / ticks <= _FINEST else Fraction(1, _FINEST)
+
+
+def even_sides(picture: np.ndarray) -> np.ndarray:
+    """The picture with its last row and column doubled where a side is odd.
+
+    Chroma has half the resolution, so H.264 needs even sides. Nothing of the picture
+    is lost, and a line that repeats its neighbour can't be seen.
+    """
+    height, width = picture.shape[:2]
+    return np.pad(picture, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
+
+
+def encode_segment(
+    path: str,
+    pictures: Iterable[np.ndarray],
+    times: Iterable[int],
+    *,
+    format: VideoFormat,
+    crf: int | None,
+    rate: Fraction,
+    time_base: Fraction,
+) -> None:
+    """Encodes frames into a NUT file, which can be decoded by itself.
+
+    Args:
+        path: of the file.
+        pictures: uint8 [H, W, 3] each.
+        times: of each, as multiples of the time base, from 0.
+        format: of the film.
+        crf: the constant rate factor; the format's by default.
+        rate: frames per second, roughly, for the encoder's decisions.
+        time_base: in seconds.
+    """
+    import av
+
+    options = dict(format.options)
+    if not format.is_lossless:
+        options["crf"] = str(format.crf if crf is None else crf)
+    with av.open(path, "w", format="nut") as container:
+        container.flags |= _BITEXACT
+        stream: Any = None
+        for picture, time in zip(pictures, times, strict=True):
+            if format.even:
+                picture = even_sides(picture)
+            if stream is None:
+                stream = container.add_stream(
+                    format.encoder, rate=rate.limit_denominator(_FINEST)
+                )
+                _set_up(stream, picture, format, options, time_base)
+            if format.is_lossless:
+                frame = rgb_frame(picture).reformat(format="gbrp")
+            else:
+                frame = to_bt709(picture)
+            frame.pts, frame.time_base = time, time_base
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+
+
+# FFmpeg's AVFMT_FLAG_BITEXACT: no random numbers, no dates, no versions.
+_BITEXACT = 0x400
+
+
+def _set_up(
+    stream: Any,
+    picture: np.ndarray,
+    format: VideoFormat,
+    options: dict[str, str],
+    time_base: Fraction,
+) -> None:
+    """Settings of an encoder for frames like a picture."""
+    stream.height, stream.width = picture.shape[:2]
+    stream.pix_fmt = "gbrp" if format.is_lossless else "yuv420p"
+    stream.options = options
+    stream.time_base = time_base
+    context = stream.codec_context
+    context.time_base = time_base
+    context.thread_count = THREADS
+    if not format.is_lossless:
+        context.color_range = LIMITED
+        context.colorspace = BT709
+        context.color_primaries = context.color_trc = BT709
+
+
+def decode_segment(path: str | os.PathLike[str]) -> Iterator[np.ndarray]:
+    """The pictures of a lossless segment, uint8 [H, W, 3]."""
+    import av
+
+    with av.open(os.fspath(path)) as container:
+        for frame in container.decode(video=0):
+            yield frame.reformat(format="rgb24").to_ndarray()

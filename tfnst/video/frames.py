@@ -1,0 +1,104 @@
+"""A frame of a film, and what is known of a film as a whole."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from fractions import Fraction
+
+import numpy as np
+
+from tfnst.checks import argument_error
+from tfnst.limits import MAX_PIXELS, MIN_SIDE
+
+
+class DamagedFilmWarning(UserWarning):
+    """Part of a film could not be read; the rest is used."""
+
+
+class DamagedFrameError(Exception):
+    """A frame can't be decoded. Readers leave it out and count it."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Frame:
+    """A frame of a film.
+
+    Attributes:
+        number: of the frame among those that are read, from 0.
+        time: seconds from the beginning of the film to that of the frame.
+        duration: seconds until the next frame that is read, or until the film ends.
+        picture: uint8 sRGB [H, W, 3], upright, in square pixels.
+    """
+
+    number: int
+    time: Fraction
+    duration: Fraction
+    picture: np.ndarray
+
+
+@dataclasses.dataclass(frozen=True)
+class FilmInfo:
+    """What is known of a film before its frames are read.
+
+    Attributes:
+        width: of the upright frames, in square pixels.
+        height: of the upright frames, in square pixels.
+        rate: frames per second, on average.
+        time_base: seconds of which the times of frames are multiples.
+        duration: seconds, or None if the file doesn't say.
+        frames: how many there are, or None if the file doesn't say.
+        has_sound: whether there is sound.
+        color_range: `"limited"`, `"full"`, or None if the file doesn't say.
+        matrix: number of the YUV matrix in ITU-T H.273, or None.
+        primaries: number of the primaries in H.273, or None.
+        transfer: number of the transfer characteristic in H.273, or None.
+    """
+
+    width: int
+    height: int
+    rate: Fraction
+    time_base: Fraction
+    duration: Fraction | None
+    frames: int | None
+    has_sound: bool = False
+    color_range: str | None = None
+    matrix: int | None = None
+    primaries: int | None = None
+    transfer: int | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Shot:
+    """A frame that can be decoded at once, before the next one is asked for.
+
+    Attributes:
+        time: seconds from the beginning of the film.
+        duration: seconds, as far as the file says.
+        read: gives the picture, or raises DamagedFrameError.
+    """
+
+    time: Fraction
+    duration: Fraction
+    read: Callable[[], np.ndarray]
+
+
+def check_frame_size(name: str, shown: str, width: int, height: int) -> None:
+    """Checks the size of a film's frames.
+
+    Args:
+        name: of the argument.
+        shown: the film, as errors show it.
+        width: of the frames.
+        height: of the frames.
+
+    Raises:
+        ValueError: when they have too many pixels or are too narrow.
+    """
+    received = f"{shown}, whose frames are {width} wide and {height} high"
+    if width * height > MAX_PIXELS:
+        expected = f"a film of at most {MAX_PIXELS} pixels a frame"
+        raise argument_error(name, expected, received)
+    if min(width, height) < MIN_SIDE:
+        expected = f"a film at least {MIN_SIDE} pixels wide and {MIN_SIDE} high"
+        raise argument_error(name, expected, received)
