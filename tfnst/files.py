@@ -8,6 +8,7 @@ import os
 import secrets
 import stat
 import warnings
+from collections.abc import Iterator
 from typing import Any
 
 from tfnst.checks import argument_error, show_type
@@ -105,6 +106,47 @@ def write_file(
                 os.chmod(hidden, stat.S_IMODE(os.stat(target).st_mode))
             os.replace(hidden, target)
     except OSError as error:
+        expected = "a path in a folder that can be written to"
+        shown = f"{show_path(path)} in the folder {show_path(folder)}"
+        raise os_error(error, name, expected, shown) from error
+    finally:
+        with contextlib.suppress(OSError):
+            os.unlink(hidden)
+
+
+@contextlib.contextmanager
+def replaced_file(path: str | os.PathLike[str], *, name: str) -> Iterator[str]:
+    """Gives the path of a hidden file to write, which replaces `path` in the end.
+
+    For writers that need a path. If anything fails or interrupts the block, an older
+    file at `path` stays as it was, and the hidden one is removed.
+
+    Args:
+        path: path of the file; not of a device or a pipe.
+        name: what errors call the path.
+
+    Raises:
+        OSError: when the file can't be written; `FileNotFoundError` and the like.
+        ValueError: when `path` can't be a path.
+    """
+    check_path(path, name)
+    if _leads_elsewhere(path):
+        raise argument_error(name, "a regular file", show_path(path))
+    target = _find_target(path, name)
+    folder = os.path.dirname(target)
+    hidden = os.path.join(folder, f".tfnst-{secrets.token_hex(8)}.tmp")
+    try:
+        with open(hidden, "xb"):
+            pass
+        yield hidden
+        with open(hidden, "rb+") as file:
+            os.fsync(file.fileno())
+        if os.path.exists(target):
+            os.chmod(hidden, stat.S_IMODE(os.stat(target).st_mode))
+        os.replace(hidden, target)
+    except OSError as error:
+        if error.filename not in (hidden, None):
+            raise  # Of another file that the block reads.
         expected = "a path in a folder that can be written to"
         shown = f"{show_path(path)} in the folder {show_path(folder)}"
         raise os_error(error, name, expected, shown) from error

@@ -55,6 +55,7 @@ class Animation:
             try:
                 frames = getattr(self._image, "n_frames", 1)
                 animated = getattr(self._image, "is_animated", False)
+                self._image.load()  # WebP's durations come with the frames.
             except _DAMAGE:  # The file ends early.
                 frames, animated = None, True
             if not animated:

@@ -140,6 +140,7 @@ class DecodedFilm:
             time_base=Fraction(stream.time_base or 1 / self._rate),
             duration=self._read_duration(),
             frames=stream.frames or None,
+            origin=self._origin,
             has_sound=len(container.streams.audio) > 0,
             color_range={1: "limited", 2: "full"}.get(int(first.color_range)),
             matrix=_known(first.colorspace),

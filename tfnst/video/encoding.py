@@ -17,6 +17,9 @@ import numpy as np
 from tfnst.video.colors import BT709, LIMITED, rgb_frame, to_bt709
 
 THREADS = 2
+# Files without dates, versions and random numbers.
+BITEXACT = {"fflags": "+bitexact"}
+_CODEC_BITEXACT = 1 << 23
 # Times of frames are stored as multiples of a fraction no finer than this.
 _FINEST = 1_000_000
 
@@ -50,12 +53,14 @@ class VideoFormat:
 
 
 # Lossless, each frame by itself.
-_LOSSLESS = VideoFormat("ffv1", {"level": "3", "g": "1", "slices": "4"})
+_LOSSLESS = VideoFormat("ffv1", {"level": "3", "g": "1"})
 FORMATS = {
     ".mp4": VideoFormat(
         "libx264",
-        # With stitchable, headers don't depend on a segment's frames.
-        {"preset": "medium", "x264-params": "stitchable=1:bframes=3:b-pyramid=normal"},
+        # With stitchable, headers don't depend on a segment's frames. With mbtree, the
+        # same frames don't always give the same bytes: its AVX-512 code seems to read
+        # memory that nothing has been written to.
+        {"preset": "medium", "x264-params": "stitchable=1:mbtree=0"},
         crf=17,
         even=True,
         delay=2,
@@ -102,7 +107,10 @@ def encode_segment(
     rate: Fraction,
     time_base: Fraction,
 ) -> None:
-    """Encodes frames into a NUT file, which can be decoded by itself.
+    """Encodes frames into a Matroska file, which can be decoded by itself.
+
+    Matroska rounds times to milliseconds, so each packet there is at as many
+    milliseconds as its frame has before it; the true times are kept elsewhere.
 
     Args:
         path: of the file.
@@ -115,13 +123,14 @@ def encode_segment(
     """
     import av
 
-    options = dict(format.options)
+    options, shown = dict(format.options), list(times)
+    ranks = {time: rank for rank, time in enumerate(shown)}
     if not format.is_lossless:
         options["crf"] = str(format.crf if crf is None else crf)
-    with av.open(path, "w", format="nut") as container:
-        container.flags |= _BITEXACT
+    with av.open(path, "w", format="matroska", options=BITEXACT) as container:
         stream: Any = None
-        for picture, time in zip(pictures, times, strict=True):
+        packets: list[Any] = []
+        for picture, time in zip(pictures, shown, strict=True):
             if format.even:
                 picture = even_sides(picture)
             if stream is None:
@@ -130,16 +139,19 @@ def encode_segment(
                 )
                 _set_up(stream, picture, format, options, time_base)
             if format.is_lossless:
-                frame = rgb_frame(picture).reformat(format="gbrp")
+                frame = rgb_frame(picture).reformat(format="bgr0")
             else:
                 frame = to_bt709(picture)
             frame.pts, frame.time_base = time, time_base
-            container.mux(stream.encode(frame))
-        container.mux(stream.encode())
+            packets += stream.encode(frame)
+        packets += stream.encode()
+        for number, packet in enumerate(packets):
+            packet.pts, packet.dts = ranks[packet.pts] + format.delay, number
+            packet.time_base, packet.duration = _MILLISECOND, 1
+            container.mux_one(packet)
 
 
-# FFmpeg's AVFMT_FLAG_BITEXACT: no random numbers, no dates, no versions.
-_BITEXACT = 0x400
+_MILLISECOND = Fraction(1, 1000)
 
 
 def _set_up(
@@ -151,12 +163,14 @@ def _set_up(
 ) -> None:
     """Settings of an encoder for frames like a picture."""
     stream.height, stream.width = picture.shape[:2]
-    stream.pix_fmt = "gbrp" if format.is_lossless else "yuv420p"
+    stream.pix_fmt = "bgr0" if format.is_lossless else "yuv420p"
     stream.options = options
     stream.time_base = time_base
     context = stream.codec_context
     context.time_base = time_base
     context.thread_count = THREADS
+    # Without this flag, FFmpeg lets x264's threads race.
+    context.flags |= _CODEC_BITEXACT
     if not format.is_lossless:
         context.color_range = LIMITED
         context.colorspace = BT709

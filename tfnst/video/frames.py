@@ -48,6 +48,7 @@ class FilmInfo:
         time_base: seconds of which the times of frames are multiples.
         duration: seconds, or None if the file doesn't say.
         frames: how many there are, or None if the file doesn't say.
+        origin: the film's beginning on the file's own clock, in seconds.
         has_sound: whether there is sound.
         color_range: `"limited"`, `"full"`, or None if the file doesn't say.
         matrix: number of the YUV matrix in ITU-T H.273, or None.
@@ -61,6 +62,7 @@ class FilmInfo:
     time_base: Fraction
     duration: Fraction | None
     frames: int | None
+    origin: Fraction = Fraction(0)
     has_sound: bool = False
     color_range: str | None = None
     matrix: int | None = None

@@ -1,0 +1,254 @@
+"""Joining segments into a film: without encoding again, or as an animation or pictures.
+
+Everything streams: memory doesn't depend on the film's length.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import io
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from tfnst.files import write_file
+from tfnst.video.colors import rgb_frame
+from tfnst.video.encoding import BITEXACT, THREADS, VideoFormat, decode_segment
+from tfnst.video.picture_files import NUMBER
+from tfnst.video.sound import Sound
+
+_HUNDREDTH = Fraction(1, 100)
+_MILLISECOND = Fraction(1, 1000)
+_QUALITY = 95
+# Frames that share a GIF file's palette are sampled from at most so many segments.
+_PALETTE_SEGMENTS = 8
+
+
+@dataclasses.dataclass(frozen=True)
+class Segment:
+    """Encoded frames.
+
+    Attributes:
+        path: of the file.
+        times: of each frame, in seconds from the beginning of the painted film.
+        durations: of each frame, in seconds.
+    """
+
+    path: str
+    times: tuple[Fraction, ...]
+    durations: tuple[Fraction, ...]
+
+
+# Gives a segment by its number.
+Segments = Callable[[int], Segment]
+
+
+def join_packets(
+    path: str,
+    segments: Segments,
+    count: int,
+    *,
+    suffix: str,
+    format: VideoFormat,
+    time_base: Fraction,
+    sound: Sound | None,
+    metadata: Mapping[str, str],
+) -> None:
+    """Joins segments without encoding them again.
+
+    Frames are decoded up to `format.delay` frames before they are shown, so the k-th
+    packet is decoded when the frame k - delay is shown.
+
+    Args:
+        path: of the file to write.
+        segments: gives them by number.
+        count: how many there are.
+        suffix: `.mp4` or `.webm`.
+        format: what the suffix stands for.
+        time_base: of the times, in seconds.
+        sound: to add.
+        metadata: texts to store in the file, by FFmpeg's names.
+    """
+    import av
+
+    options = dict(BITEXACT)
+    if suffix == ".mp4":
+        options["movflags"] = "+faststart"
+    with (
+        av.open(path, "w", format=suffix[1:], options=options) as output,
+        contextlib.ExitStack() as files,
+    ):
+        output.metadata.update(metadata)
+        target: Any = None
+        decoded: list[int] = []
+        for number in range(count):
+            segment = segments(number)
+            shown = [round(time / time_base) for time in segment.times]
+            lasts = _ticks(segment, time_base)
+            with av.open(segment.path) as source:
+                stream = source.streams.video[0]
+                if target is None:
+                    target = output.add_stream_from_template(stream)
+                    target.time_base = time_base
+                    if sound is not None:
+                        files.enter_context(sound)
+                        sound.add_to(output, format)
+                    step = max(1, lasts[0])
+                    decoded = [(i - format.delay) * step for i in range(format.delay)]
+                decoded += shown
+                for packet in source.demux(stream):
+                    if not packet.size:
+                        continue
+                    rank = packet.pts - format.delay
+                    packet.pts, packet.dts = shown[rank], decoded.pop(0)
+                    packet.duration, packet.time_base = lasts[rank], time_base
+                    packet.stream = target
+                    if sound is not None:
+                        for piece in sound.until(packet.dts * time_base):
+                            output.mux_one(piece)
+                    output.mux_one(packet)
+        if sound is not None:
+            for piece in sound.until(segment.times[-1] + segment.durations[-1]):
+                output.mux_one(piece)
+
+
+def write_animation(path: str, segments: Segments, count: int, *, suffix: str) -> None:
+    """Encodes lossless segments as a GIF or WebP file that repeats for ever.
+
+    Times are rounded to hundredths (GIF) or thousandths (WebP) of a second, without
+    adding up.
+
+    Args:
+        path: of the file to write.
+        segments: gives them by number.
+        count: how many there are.
+        suffix: `.gif` or `.webp`.
+    """
+    import av
+
+    is_gif = suffix == ".gif"
+    base = _HUNDREDTH if is_gif else _MILLISECOND
+    palette = _common_palette(segments, count) if is_gif else None
+    last = _ticks(segments(count - 1), base)[-1]
+    options = {"loop": "0", **BITEXACT}
+    if is_gif:
+        options["final_delay"] = str(last)
+    with av.open(path, "w", format=suffix[1:], options=options) as output:
+        stream: Any = None
+        lasts: dict[int, int] = {}
+        for picture, time, duration in _frames(segments, count, base):
+            lasts[time] = duration
+            if stream is None:
+                stream = output.add_stream("gif" if is_gif else "libwebp", rate=25)
+                stream.height, stream.width = picture.shape[:2]
+                stream.pix_fmt = "pal8" if is_gif else "bgra"
+                if not is_gif:
+                    stream.options = {"quality": "90", "compression_level": "4"}
+                stream.time_base = stream.codec_context.time_base = base
+                stream.codec_context.thread_count = THREADS
+            if palette is None:
+                frame = rgb_frame(picture).reformat(format="bgra")
+            else:
+                frame = _indexed(picture, palette)
+            frame.pts, frame.time_base = time, base
+            for packet in stream.encode(frame):
+                packet.duration = lasts.pop(packet.pts)
+                output.mux_one(packet)
+        for packet in stream.encode():
+            packet.duration = lasts.pop(packet.pts)
+            output.mux_one(packet)
+
+
+def write_pictures(
+    path: str, segments: Segments, count: int, *, suffix: str, name: str
+) -> None:
+    """Writes each frame of lossless segments as a picture file, numbered from 1.
+
+    Args:
+        path: a pattern with a number such as `%05d`.
+        segments: gives them by number.
+        count: how many there are.
+        suffix: `.png` or `.jpg`.
+        name: what errors call the path.
+    """
+    folder, last = os.path.split(path)
+    number = 0
+    for index in range(count):
+        for picture in decode_segment(segments(index).path):
+            number += 1
+            written = NUMBER.sub(lambda found: found[0] % number, last, count=1)  # noqa: B023
+            data = io.BytesIO()
+            image = Image.fromarray(picture)
+            if suffix == ".png":
+                image.save(data, "PNG")
+            else:
+                image.save(data, "JPEG", quality=_QUALITY, subsampling=0)
+            write_file(os.path.join(folder, written), data.getvalue(), name=name)
+
+
+def _ticks(segment: Segment, base: Fraction) -> list[int]:
+    """How long each frame is shown, in multiples of a fraction of a second."""
+    pairs = zip(segment.times, segment.durations, strict=True)
+    return [
+        max(1, round((time + length) / base) - round(time / base))
+        for time, length in pairs
+    ]
+
+
+def _frames(
+    segments: Segments, count: int, base: Fraction
+) -> Iterator[tuple[np.ndarray, int, int]]:
+    """Each picture with its time and duration; times rise."""
+    last = -1
+    for number in range(count):
+        segment = segments(number)
+        lasts = _ticks(segment, base)
+        pictures = decode_segment(segment.path)
+        for picture, time, length in zip(pictures, segment.times, lasts, strict=True):
+            last = max(last + 1, round(time / base))
+            yield picture, last, length
+
+
+def _common_palette(segments: Segments, count: int) -> Image.Image:
+    """A palette image with 256 colours: a separate one for each frame would flicker."""
+    numbers: Sequence[int] = np.unique(
+        np.linspace(0, count - 1, _PALETTE_SEGMENTS).astype(int)
+    ).tolist()
+    sampled = []
+    for number in numbers:
+        pictures = list(_ends(decode_segment(segments(number).path)))
+        sampled += [Image.fromarray(picture) for picture in pictures]
+    width, height = sampled[0].size
+    # Large frames are thinned out, not blended, which would lose colours.
+    scale = min(1.0, 256 / max(width, height))
+    sides = max(1, round(width * scale)), max(1, round(height * scale))
+    sheet = Image.new("RGB", (sides[0], sides[1] * len(sampled)))
+    for i, image in enumerate(sampled):
+        sheet.paste(image.resize(sides, Image.Resampling.NEAREST), (0, i * sides[1]))
+    return sheet.quantize(256)
+
+
+def _ends(pictures: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
+    """The first and the last of some pictures."""
+    first = last = next(pictures)
+    yield first
+    for picture in pictures:
+        last = picture
+    if last is not first:
+        yield last
+
+
+def _indexed(picture: np.ndarray, palette: Image.Image) -> Any:
+    """A frame of the format pal8."""
+    import av
+
+    indices = np.asarray(Image.fromarray(picture).quantize(palette=palette))
+    colours = np.zeros((256, 4), np.uint8)
+    values = np.asarray(palette.getpalette("RGB"), np.uint8).reshape(-1, 3)
+    colours[:, 0], colours[: len(values), 1:] = 255, values
+    return av.VideoFrame.from_ndarray((indices, colours), format="pal8")

@@ -1,0 +1,108 @@
+"""Where a painted film goes: what kind of film a path asks for, and checks of it."""
+
+from __future__ import annotations
+
+import os
+
+from tfnst.checks import argument_error
+from tfnst.files import check_path, os_error, show_path, write_file
+from tfnst.paths import check_outputs
+from tfnst.video.picture_files import NUMBER
+
+SUFFIXES = (".mp4", ".webm", ".gif", ".webp")
+_PICTURES = {".png": ".png", ".jpg": ".jpg", ".jpeg": ".jpg"}
+_FRAME_NAME = "%05d.png"
+_EXPECTED = (
+    f"a path that ends in {', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}, a folder, or "
+    "a pattern for pictures such as 'frames/%05d.png' or 'frames/%05d.jpg'"
+)
+
+
+def film_kind(path: str | os.PathLike[str], *, name: str = "output") -> str:
+    """What kind of film a path asks for.
+
+    Args:
+        path: of a film that is to be written.
+        name: what errors call it. Default `"output"`.
+
+    Returns:
+        `.mp4`, `.webm`, `.gif` or `.webp`; or, for a folder or a pattern of picture
+        files, `.png` or `.jpg`.
+
+    Raises:
+        ValueError: for any other path.
+    """
+    check_path(path, name)
+    text = os.fsdecode(os.fspath(path))
+    if os.path.isdir(text):
+        return ".png"
+    start, suffix = os.path.splitext(text)
+    suffix = suffix.lower()
+    if NUMBER.search(os.path.basename(start)):
+        if suffix in _PICTURES:
+            return _PICTURES[suffix]
+    elif suffix in SUFFIXES:
+        return suffix
+    elif not suffix:
+        return ".png"
+    raise argument_error(name, _EXPECTED, show_path(path))
+
+
+def frame_pattern(path: str | os.PathLike[str]) -> str:
+    """The pattern of the files of a film that is a folder or a pattern."""
+    text = os.fspath(path)
+    if NUMBER.search(os.path.basename(text)):
+        return text
+    return os.path.join(text, _FRAME_NAME)
+
+
+def check_film_output(
+    path: str | os.PathLike[str],
+    *,
+    film: str | os.PathLike[str] | None = None,
+    name: str = "output",
+) -> str:
+    """Checks that a film could be written to a path, before the work starts.
+
+    Args:
+        path: of the film.
+        film: that is read, and must stay as it is.
+        name: what errors call the path. Default `"output"`.
+
+    Returns:
+        The kind, as `film_kind`.
+
+    Raises:
+        ValueError: when the path asks for no film, or for the one that is read.
+        OSError: when nothing can be written there.
+    """
+    kind = film_kind(path, name=name)
+    if kind in SUFFIXES:
+        if film is not None:
+            check_outputs([("film", film)], [(name, path)])
+        if os.path.exists(path) and not os.path.isfile(path):
+            raise argument_error(name, "a regular file", show_path(path))
+        write_file(path, None, name=name)
+        return kind
+    folder = os.path.dirname(frame_pattern(path)) or "."
+    if film is not None:
+        source = os.fspath(film)
+        if not os.path.isdir(source):
+            source = os.path.dirname(source) or "."
+            apart = os.path.isfile(film)
+        else:
+            apart = False
+        if not apart and os.path.realpath(source) == os.path.realpath(folder):
+            raise argument_error(
+                name, "a folder other than that of `film`", show_path(path)
+            )
+    # The folder is made if that it is in exists.
+    parent = folder if os.path.isdir(folder) else os.path.dirname(folder) or "."
+    try:
+        os.stat(os.path.join(parent, ""))
+        if not os.access(parent, os.W_OK):
+            raise PermissionError(13, os.strerror(13))
+    except OSError as error:
+        expected = "in a folder that can be written to"
+        raise os_error(error, name, expected, show_path(path)) from error
+    return kind
