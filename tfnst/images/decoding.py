@@ -84,18 +84,28 @@ class _HardLimit(int):
 
 def read_file(file: BinaryIO, source: PictureSource) -> tuple[np.ndarray, PictureInfo]:
     """Reads an image file that is open; see `read_pil`."""
-    with _open(file, source) as image:
+    with open_image(file, source) as image:
         if image.format == "EPS":  # Pillow would run Ghostscript on it.
             raise source.error(_IMAGE_FILE, f"{source.shown}, which is PostScript")
 
         def open_again() -> ImageFile.ImageFile:
             file.seek(0)
-            return _open(file, source)
+            return open_image(file, source)
 
         return read_pil(image, source, open_again)
 
 
-def _open(file: BinaryIO, source: PictureSource) -> ImageFile.ImageFile:
+def open_image(file: BinaryIO, source: PictureSource) -> ImageFile.ImageFile:
+    """Opens an image file with Pillow; nothing is decoded yet.
+
+    Args:
+        file: to read from.
+        source: what errors call it, and the most pixels to accept.
+
+    Raises:
+        ValueError: when Pillow can't open it, or it has too many pixels.
+        OSError: when it can't be read.
+    """
     with _open_lock:
         pillow_limit = Image.MAX_IMAGE_PIXELS
         Image.MAX_IMAGE_PIXELS = _HardLimit(source.max_pixels)

@@ -12,6 +12,8 @@ from PIL import Image
 
 from tfnst.checks import argument_error
 from tfnst.files import os_error, show_path
+from tfnst.images.decoding import open_image
+from tfnst.images.source import PictureSource
 from tfnst.video.frames import DamagedFrameError, FilmInfo, Shot, check_frame_size
 
 SUFFIXES = (".gif", ".webp", ".png", ".apng")
@@ -36,19 +38,17 @@ class Animation:
 
     def __init__(self, path: str | os.PathLike[str], *, name: str) -> None:
         self.damaged = 0
-        self._path, self._name, shown = path, name, show_path(path)
-        expected = "a film, an animated picture or a folder of pictures"
+        shown = show_path(path)
+        self._source = PictureSource(name, shown)
         try:
-            self._image = Image.open(path)
-        except (FileNotFoundError, PermissionError, IsADirectoryError) as error:
+            self._file = open(path, "rb")  # noqa: SIM115 (closed by `close`)
+        except OSError as error:
             raise os_error(error, name, "a film that can be read", shown) from error
-        except Image.DecompressionBombError as error:
-            raise argument_error(
-                name, "a film of fewer pixels a frame", f"{shown}: {error}"
-            ) from error
-        except _DAMAGE as error:
-            received = f"{shown}, which Pillow can't read"
-            raise argument_error(name, expected, received) from error
+        try:
+            self._image = open_image(self._file, self._source)
+        except BaseException:
+            self._file.close()
+            raise
         try:
             width, height = self._image.size
             check_frame_size(name, shown, width, height)
@@ -59,6 +59,7 @@ class Animation:
             except _DAMAGE:  # The file ends early.
                 frames, animated = None, True
             if not animated:
+                expected = "a film, an animated picture or a folder of pictures"
                 received = f"{shown}, which is a single picture"
                 raise argument_error(name, expected, received)
             self.info = FilmInfo(
@@ -76,6 +77,7 @@ class Animation:
     def close(self) -> None:
         """Closes the file."""
         self._image.close()
+        self._file.close()
 
     @property
     def expected_end(self) -> Fraction | None:
@@ -90,8 +92,8 @@ class Animation:
         """
         del start
         self.damaged, time, number = 0, Fraction(0), 0
-        self._image.close()
-        self._image = Image.open(self._path)
+        self._file.seek(0)
+        self._image = open_image(self._file, self._source)
         while self.info.frames is None or number < self.info.frames:
             try:
                 self._image.seek(number)

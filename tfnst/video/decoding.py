@@ -103,7 +103,8 @@ class DecodedFilm:
             context = stream.codec_context
             if context.width and context.height:
                 check_frame_size(self._name, self._shown, context.width, context.height)
-            stream.thread_type = "AUTO"
+            # Threads that each decode a frame lose some where one is damaged.
+            stream.thread_type = "SLICE"
             return stream
         kinds = sorted({stream.type for stream in self._container.streams})
         held = (

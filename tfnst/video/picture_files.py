@@ -6,15 +6,17 @@ import functools
 import glob
 import os
 import re
+import sys
 from collections.abc import Iterator
 from fractions import Fraction
 
 import numpy as np
-from PIL import Image
 
 from tfnst.checks import argument_error
 from tfnst.files import os_error, show_path
+from tfnst.images.decoding import open_image
 from tfnst.images.reading import load_image
+from tfnst.images.source import PictureSource
 from tfnst.video.frames import DamagedFrameError, FilmInfo, Shot, check_frame_size
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp")
@@ -118,11 +120,13 @@ def is_pattern(path: str | os.PathLike[str]) -> bool:
 
 def _upright_size(path: str) -> tuple[int, int] | None:
     """Width and height of a picture as it is shown; None if it can't be read."""
+    # However large: what is too large gets an error of its own.
+    source = PictureSource("film", show_path(path), max_pixels=sys.maxsize)
     try:
-        with Image.open(path) as image:
+        with open(path, "rb") as file, open_image(file, source) as image:
             width, height = image.size
             turned = image.getexif().get(0x0112, 1) in (5, 6, 7, 8)
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+    except (OSError, ValueError):
         return None
     return (height, width) if turned else (width, height)
 
