@@ -17,7 +17,8 @@ def first_picture(path):
 
 
 @pytest.mark.parametrize(
-    ("matrix", "full", "bits"), itertools.product((1, 5, 6, 9), (False, True), (8, 10))
+    ("matrix", "full", "bits"),
+    list(itertools.product((1, 5, 6, 9), (False, True), (8, 10))),
 )
 def test_films_in_any_matrix_and_range(tmp_path, matrix, full, bits):
     path = tmp_path / "film.mkv"
