@@ -155,7 +155,8 @@ def write_film(
                 frame = yuv_frame(picture, matrix=matrix, full=full, bits=bits)
             if tagged:
                 frame.color_range, frame.colorspace = 2 if full else 1, matrix
-                frame.color_primaries, frame.color_trc = tags
+                if hasattr(frame, "color_primaries"):  # Not in PyAV 17.
+                    frame.color_primaries, frame.color_trc = tags
             frame.pts = number if times is None else times[number]
             frame.time_base = time_base
             if keys is not None:

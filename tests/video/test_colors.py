@@ -80,14 +80,15 @@ def test_wide_primaries_become_srgb():
     picture = np.tile(255 * linear ** (1 / 2.4), (32, 32, 1))
     picture[:, 16:] = [255, 0, 0]
     frame = yuv_frame(picture, matrix=9, bits=10)
-    frame.color_range, frame.colorspace, frame.color_primaries = 1, 9, 9
-    found = to_picture(frame)
+    frame.color_range, frame.colorspace = 1, 9
+    found = to_picture(frame, primaries=9)
     np.testing.assert_allclose(found[8, 8], [255, 0, 0], atol=12)
     np.testing.assert_array_equal(found[8, 24], [255, 0, 0])
     # Grey stays grey, at the same level.
     frame = yuv_frame(np.full((32, 32, 3), 100.0), matrix=9, bits=10)
-    frame.color_range, frame.colorspace, frame.color_primaries = 1, 9, 9
-    np.testing.assert_allclose(to_picture(frame), 100, atol=1)
+    frame.color_range, frame.colorspace = 1, 9
+    found = to_picture(frame, primaries=9)
+    np.testing.assert_allclose(found, 100, atol=1)
 
 
 def hdr_levels(values, transfer):
@@ -95,10 +96,20 @@ def hdr_levels(values, transfer):
     grey = np.repeat(np.asarray(values), 16)[np.newaxis, :, np.newaxis]
     frame = yuv_frame(255 * np.tile(grey, (16, 1, 3)), matrix=9, bits=10)
     frame.color_range, frame.colorspace = 1, 9
-    frame.color_primaries, frame.color_trc = 9, transfer
-    found = to_picture(frame)
+    found = to_picture(frame, primaries=9, transfer=transfer)
     assert np.ptp(found.astype(int), axis=-1).max() <= 2
     return found[8, 8::16, 1].astype(int)
+
+
+def test_tags_of_films_are_used(tmp_path):
+    """A film in HLG is taken for one: 100% is white, and 75% is below."""
+    path = tmp_path / "film.mkv"
+    picture = np.full((32, 32, 3), 191.25)
+    frame = yuv_frame(picture, matrix=9, bits=10)
+    write_film(path, [frame], codec="ffv1", matrix=9, bits=10, tags=(9, 18))
+    with open_film(path) as reader:
+        assert (reader.info.primaries, reader.info.transfer) == (9, 18)
+    np.testing.assert_allclose(first_picture(path), 231, atol=3)
 
 
 def test_hdr_is_shown_with_its_highlights():
@@ -125,7 +136,6 @@ def test_encoded_frames_are_bt709_in_limited_range():
     frame = to_bt709(picture)
     assert frame.format.name == "yuv420p"
     assert (frame.colorspace, frame.color_range) == (1, 1)
-    assert (frame.color_primaries, frame.color_trc) == (1, 1)
     wanted = yuv_frame(picture, matrix=1)
     for plane, other, size in zip(frame.planes, wanted.planes, (16, 8, 8), strict=True):
         one, two = (

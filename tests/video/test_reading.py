@@ -201,7 +201,7 @@ def test_a_film_cut_short_is_read_with_a_warning(tmp_path):
 
 def test_damaged_frames_are_left_out_and_counted(tmp_path):
     path = tmp_path / "film.avi"
-    write_film(path, moving(10), codec="ffv1")
+    write_film(path, moving(10), codec="ffv1", options={"g": "1"})
     data = bytearray(path.read_bytes())
     whole = read(path)
     with av.open(str(path)) as file:

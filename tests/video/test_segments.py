@@ -3,7 +3,6 @@
 import json
 import os
 import random
-import signal
 import subprocess
 import sys
 import time
@@ -59,7 +58,7 @@ def read(path):
 
 
 # How far decoded values are from those that were written, on average.
-ERRORS = {".mp4": 3, ".webm": 4, ".gif": 5, ".webp": 5, ".png": 0, ".jpg": 4}
+ERRORS = {".mp4": 4, ".webm": 4, ".gif": 16, ".webp": 5, ".png": 0, ".jpg": 4}
 
 
 @pytest.mark.parametrize("sides", [(32, 48), (33, 51)])
@@ -85,9 +84,11 @@ def test_films_of_every_kind(tmp_path, kind, sides):
         assert np.ptp(edge, axis=1).mean() < 8
     else:
         assert found[0].picture.shape == (height, width, 3)
-    for one, other in zip(found, wanted, strict=True):
-        picture = one.picture[:height, :width].astype(int)
-        assert abs(picture - other.picture).mean() <= ERRORS[kind]
+    for number, frame in enumerate(found):
+        picture = frame.picture[:height, :width].astype(int)
+        errors = [abs(picture - other.picture).mean() for other in wanted]
+        assert np.argmin(errors) == number
+        assert errors[number] <= ERRORS[kind]
     assert sorted(p.name for p in tmp_path.iterdir()) == [
         "out" if kind in (".png", ".jpg") else f"out{kind}"
     ]
@@ -134,8 +135,7 @@ def test_times_that_vary_are_kept(tmp_path, kind):
         assert durations == [b - a for a, b in zip(TIMES, ends, strict=True)]
         return
     assert [frame.time * 1000 for frame in found] == TIMES
-    if kind == ".mp4":
-        assert found[-1].duration == Fraction(1, 20)
+    assert found[-1].duration == Fraction(1, 20)
 
 
 def test_ntsc_times_are_exact_in_mp4(tmp_path):
@@ -339,7 +339,7 @@ def test_errors_of_folders(tmp_path):
         "`resume` must be a run with the same settings. "
         f"Received: {str(folder)!r}, whose run had another `steps`"
     )
-    said = message(ValueError, parts, folder, kind=".gif", crf=20)
+    said = message(ValueError, lambda: parts(folder, ".gif", crf=20))
     assert said.endswith("whose run had another `crf`, another `kind`")
     (folder / "run.json").write_text("{")
     said = message(ValueError, parts, folder)
@@ -424,17 +424,26 @@ def test_outputs_are_checked_first(tmp_path):
         assert said.startswith("`output` must be a regular file.")
 
 
+# Imports little, so that it is killed while it paints.
 PAINTER = """
-import sys, time
-from tests.video.test_segments import frames, parts
-film = parts(sys.argv[1], kind=sys.argv[3], segment_frames=4, keep=3)
+import sys
+from fractions import Fraction
+from tests.video.films import moving
+from tfnst.video.frames import Frame
+from tfnst.video.segments import FilmParts
+
+folder, path, kind = sys.argv[1:]
+step, pictures = Fraction(1, 25), moving(24)
 print("ready", flush=True)
-for frame in frames(24)[film.frames_done:]:
-    if film.frames_done:
-        last = film.last_pictures(1)[0]
-        assert (last == frames(24)[film.frames_done - 1].picture).all()
-    film.append(frame)
-film.finish(sys.argv[2])
+film = FilmParts(
+    folder, kind=kind, rate=1 / step, time_base=step, description={"steps": 5},
+    segment_frames=4, keep=3,
+)
+for i in range(film.frames_done, 24):
+    if i:
+        assert (film.last_pictures(1)[0] == pictures[i - 1]).all()
+    film.append(Frame(i, i * step, step, pictures[i]))
+film.finish(path)
 """
 
 
@@ -448,21 +457,19 @@ def test_ten_kills_and_the_same_film(tmp_path, kind):
     folder, path = tmp_path / "parts", tmp_path / f"out{kind}"
     command = [sys.executable, "-c", PAINTER, str(folder), str(path), kind]
     rng = random.Random(0)
-    kills = 0
     progress = [0]
-    while kills < 10:
-        painter = subprocess.Popen(command, stdout=subprocess.PIPE, cwd=os.getcwd())
+    for _ in range(10):
+        painter = subprocess.Popen(command, stdout=subprocess.PIPE)
         with painter:
             assert painter.stdout.readline() == b"ready\n"
-            time.sleep(rng.uniform(0, 0.06))
-            painter.send_signal(signal.SIGKILL)
-        kills += 1
+            time.sleep(rng.uniform(0, 0.05))
+            painter.kill()
         if path.exists():  # It was done before it could be killed.
             break
         progress.append(parts(folder, kind, segment_frames=4, keep=3).frames_done)
     assert progress == sorted(progress)
-    assert kills >= 3
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, cwd=os.getcwd())
+    assert len(progress) > 3
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
     assert path.read_bytes() == (tmp_path / f"whole{kind}").read_bytes()
     assert not folder.exists()
 

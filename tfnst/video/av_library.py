@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import importlib
 import os
 from typing import Any
@@ -49,17 +48,4 @@ def film_error(name: str, expected: str, shown: str, error: Exception) -> Except
         return os_error(error, name, expected, shown)
     return argument_error(
         name, expected, f"{shown}, which FFmpeg refuses: {describe(error)}"
-    )
-
-
-@functools.cache
-def scaling_flags() -> int:
-    """How pictures are converted: every chroma value counts, and sums are exact."""
-    from av.video.reformatter import Interpolation
-
-    return int(
-        Interpolation.BICUBIC
-        | Interpolation.FULL_CHR_H_INT
-        | Interpolation.FULL_CHR_H_INP
-        | Interpolation.ACCURATE_RND
     )

@@ -6,12 +6,9 @@ players do: a film that is read and written keeps its values.
 
 from __future__ import annotations
 
-import functools
 from typing import Any
 
 import numpy as np
-
-from tfnst.video.av_library import scaling_flags
 
 # Numbers of ITU-T H.273.
 BT709, UNSPECIFIED = 1, 2
@@ -20,6 +17,12 @@ _BT2020 = 9
 _P3 = 12
 _PQ, _HLG = 16, 18
 _MATRICES = (1, 4, 5, 6, 7, 9)
+# Flags of FFmpeg's scaler: every chroma value counts, and sums are exact.
+_BILINEAR, _BICUBIC = 0x2, 0x4
+_EXACT = 0x2000 | 0x4000 | 0x40000
+_DECODING = _BICUBIC | _EXACT
+# Sharper filters ring where flat colours meet.
+_ENCODING = _BILINEAR | _EXACT
 # FFmpeg's numbers.
 LIMITED, FULL = 1, 2
 # From linear light in BT.2020 and P3 (D65) to BT.709: Rec. ITU-R BT.2087, SMPTE EG 432.
@@ -52,7 +55,9 @@ def is_rgb(frame: Any) -> bool:
     return bool(frame.format.is_rgb) or frame.format.name.startswith(("gbr", "pal8"))
 
 
-def to_picture(frame: Any) -> np.ndarray:
+def to_picture(
+    frame: Any, *, primaries: int = UNSPECIFIED, transfer: int = UNSPECIFIED
+) -> np.ndarray:
     """uint8 sRGB [H, W, 3] of a decoded frame.
 
     A film that doesn't name its matrix has BT.709's if it is wider than 1,279 pixels
@@ -62,19 +67,21 @@ def to_picture(frame: Any) -> np.ndarray:
 
     Args:
         frame: from PyAV.
+        primaries: their number in ITU-T H.273. Unspecified by default.
+        transfer: number of the transfer characteristic. Unspecified by default.
     """
     if not is_rgb(frame):
         if frame.colorspace not in _MATRICES:
             large = frame.width >= 1280 or frame.height > 576
-            wide = frame.color_primaries == _BT2020
+            wide = primaries == _BT2020
             frame.colorspace = _BT2020 if wide else BT709 if large else _BT601
         if frame.color_range not in (LIMITED, FULL):
             full = frame.format.name.startswith("yuvj")
             frame.color_range = FULL if full else LIMITED
-    primaries, transfer = frame.color_primaries, frame.color_trc
     if transfer in (_PQ, _HLG):
+        primaries = _BT2020 if primaries in (0, UNSPECIFIED) else primaries
         rgb = _convert(frame, "rgb48le").astype(np.float32) / 65535
-        light = _to_bt709(_hdr_light(rgb, transfer), primaries or _BT2020)
+        light = _to_bt709(_hdr_light(rgb, transfer), primaries)
         return _to_levels(_compress(light))
     rgb = _convert(frame, "rgb24")
     if primaries not in _TO_BT709:
@@ -86,7 +93,11 @@ def to_picture(frame: Any) -> np.ndarray:
 def _convert(frame: Any, format: str) -> np.ndarray:
     """The values of a frame in an RGB format."""
     converted = frame.reformat(
-        format=format, dst_color_range=FULL, interpolation=scaling_flags()
+        format=format,
+        # PyAV 17 would take any YUV frame for one in limited range.
+        src_color_range=FULL if is_rgb(frame) else frame.color_range,
+        dst_color_range=FULL,
+        interpolation=_DECODING,
     )
     return converted.to_ndarray()
 
@@ -148,10 +159,11 @@ def to_bt709(picture: np.ndarray) -> Any:
         format="yuv420p",
         dst_colorspace=BT709,
         dst_color_range=LIMITED,
-        interpolation=_encoding_flags(),
+        interpolation=_ENCODING,
     )
     frame.color_range, frame.colorspace = LIMITED, BT709
-    frame.color_primaries, frame.color_trc = BT709, BT709
+    if hasattr(frame, "color_primaries"):  # Older PyAV has them in encoders only.
+        frame.color_primaries, frame.color_trc = BT709, BT709
     return frame
 
 
@@ -160,15 +172,3 @@ def rgb_frame(picture: np.ndarray) -> Any:
     import av
 
     return av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")
-
-
-@functools.cache
-def _encoding_flags() -> int:
-    """Chroma is averaged: sharper filters ring where flat colours meet."""
-    from av.video.reformatter import Interpolation
-
-    return int(
-        Interpolation.BILINEAR
-        | Interpolation.FULL_CHR_H_INP
-        | Interpolation.ACCURATE_RND
-    )

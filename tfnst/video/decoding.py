@@ -92,7 +92,8 @@ class DecodedFilm:
     def _find_stream(self) -> Any:
         """The video stream; the picture on an album's cover is none."""
         for stream in self._container.streams.video:
-            if int(stream.disposition) & _COVER:
+            # A plain number or a Flag, depending on PyAV.
+            if getattr(stream.disposition, "value", stream.disposition) & _COVER:
                 continue
             if stream.codec_context is None:
                 raise argument_error(
@@ -145,9 +146,13 @@ class DecodedFilm:
             has_sound=len(container.streams.audio) > 0,
             color_range={1: "limited", 2: "full"}.get(int(first.color_range)),
             matrix=_known(first.colorspace),
-            primaries=_known(first.color_primaries),
-            transfer=_known(first.color_trc),
+            primaries=_known(self._tag(first, "color_primaries")),
+            transfer=_known(self._tag(first, "color_trc")),
         )
+
+    def _tag(self, frame: Any, name: str) -> int:
+        """A number of H.273 that belongs to a frame; PyAV 17 has it in decoders."""
+        return int(getattr(frame, name, getattr(self._stream.codec_context, name)))
 
     def _read_duration(self) -> Fraction | None:
         """Seconds of pictures, or None where the file only has sound's or a guess."""
@@ -232,7 +237,11 @@ class DecodedFilm:
                 f"{frame.width} x {frame.height} pixels",
             )
         try:
-            picture = to_picture(frame)
+            picture = to_picture(
+                frame,
+                primaries=self._tag(frame, "color_primaries"),
+                transfer=self._tag(frame, "color_trc"),
+            )
         except self._av.error.FFmpegError as error:
             raise DamagedFrameError from error
         if self._square != self._size:

@@ -25,8 +25,8 @@ from tfnst.video.sound import Sound
 _HUNDREDTH = Fraction(1, 100)
 _MILLISECOND = Fraction(1, 1000)
 _QUALITY = 95
-# Frames that share a GIF file's palette are sampled from at most so many segments.
-_PALETTE_SEGMENTS = 8
+# A GIF file's palette comes from so many frames of so many segments, at most.
+_PALETTE_FRAMES, _PALETTE_SEGMENTS = 4, 8
 
 
 @dataclasses.dataclass(frozen=True)
@@ -221,26 +221,19 @@ def _common_palette(segments: Segments, count: int) -> Image.Image:
     ).tolist()
     sampled = []
     for number in numbers:
-        pictures = list(_ends(decode_segment(segments(number).path)))
-        sampled += [Image.fromarray(picture) for picture in pictures]
+        segment = segments(number)
+        chosen = np.linspace(0, len(segment.times) - 1, _PALETTE_FRAMES).astype(int)
+        for i, picture in enumerate(decode_segment(segment.path)):
+            if i in chosen:
+                image = Image.fromarray(picture)
+                # Large frames are thinned out, not blended, which would lose colours.
+                image.thumbnail((256, 256), Image.Resampling.NEAREST)
+                sampled.append(image)
     width, height = sampled[0].size
-    # Large frames are thinned out, not blended, which would lose colours.
-    scale = min(1.0, 256 / max(width, height))
-    sides = max(1, round(width * scale)), max(1, round(height * scale))
-    sheet = Image.new("RGB", (sides[0], sides[1] * len(sampled)))
+    sheet = Image.new("RGB", (width, height * len(sampled)))
     for i, image in enumerate(sampled):
-        sheet.paste(image.resize(sides, Image.Resampling.NEAREST), (0, i * sides[1]))
+        sheet.paste(image, (0, i * height))
     return sheet.quantize(256)
-
-
-def _ends(pictures: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
-    """The first and the last of some pictures."""
-    first = last = next(pictures)
-    yield first
-    for picture in pictures:
-        last = picture
-    if last is not first:
-        yield last
 
 
 def _indexed(picture: np.ndarray, palette: Image.Image) -> Any:

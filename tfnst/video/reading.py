@@ -28,8 +28,10 @@ from tfnst.video.picture_files import PictureFiles, is_pattern
 # Frames per second of a folder of pictures.
 DEFAULT_RATE = 24
 MAX_RATE = 1000
-# Films shorter than their file says by this much are called damaged, in frames.
-_MISSING = 2
+# A film that ends this many seconds earlier than its file says is damaged. If it is
+# less, or less than twice its longest frame, the last frame is shown until then: WebM
+# files don't say for how long.
+_MISSING = Fraction(1, 2)
 
 
 class FilmSource(Protocol):
@@ -130,12 +132,13 @@ class FilmReader:
         """The frames, each once it is known when the next one begins."""
         counted = unread = 0
         held: tuple[int, Fraction, np.ndarray] | None = None
-        finish = Fraction(0)
+        finish = longest = Fraction(0)
         stopped = False
         for shot in self._source.shots(start):
             if end is not None and shot.time >= end:
                 finish, stopped = shot.time, True
                 break
+            longest = max(longest, shot.time + shot.duration - finish)
             finish = shot.time + shot.duration
             if shot.time < start:
                 continue
@@ -154,13 +157,19 @@ class FilmReader:
             if held is not None:
                 yield Frame(held[0], held[1], shot.time - held[1], held[2])
             held = number, shot.time, picture
+        expected = self._source.expected_end
+        missing = Fraction(0)
+        if expected is not None and not stopped:
+            missing = expected - finish
+            if 0 < missing <= max(_MISSING, 2 * longest):
+                finish, missing = expected, Fraction(0)
         if held is not None:
             if end is not None:
                 finish = min(finish, end)
             yield Frame(held[0], held[1], finish - held[1], held[2])
         if not counted:
             self._fail_empty(start, finish, self._source.damaged + unread)
-        self._warn(self._source.damaged + unread, counted, finish, stopped)
+        self._warn(self._source.damaged + unread, counted, finish, missing)
 
     def _fail_empty(self, start: Fraction, finish: Fraction, damaged: int) -> None:
         if damaged:
@@ -178,21 +187,18 @@ class FilmReader:
         )
 
     def _warn(
-        self, damaged: int, counted: int, finish: Fraction, stopped: bool
+        self, damaged: int, counted: int, finish: Fraction, missing: Fraction
     ) -> None:
-        """Warns of a damaged film."""
+        """Warns of a damaged film, which may lack some seconds at its end."""
         faults = []
         if damaged:
             frames = "frame" if damaged == 1 else "frames"
             faults.append(f"{damaged} damaged {frames} left out")
-        expected = self._source.expected_end
-        if expected is not None and not stopped:
-            missing = expected - finish
-            if missing > _MISSING / self.info.rate:
-                faults.append(
-                    f"it ends after {float(finish):.2f} seconds instead of "
-                    f"{float(expected):.2f}"
-                )
+        if missing > 0:
+            faults.append(
+                f"it ends after {float(finish):.2f} seconds instead of "
+                f"{float(finish + missing):.2f}"
+            )
         if faults:
             warnings.warn(
                 f"`{self._name}` is damaged: {self._shown}: {'; '.join(faults)}; "
