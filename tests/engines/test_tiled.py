@@ -27,17 +27,20 @@ def whole_gradient(whole, image, targets, knobs):
     return measured, tape.gradient(measured.total, image).numpy()
 
 
-def compare(config, content, style, tolerance, **tiles):
+def compare(config, content, style, tolerance, temporal=(), **tiles):
     """Asserts that tiles of a kind give what the whole gives, for a random picture."""
     whole, _ = loading.load_engine(config)
     knobs = Knobs.from_config(config)
     image = np.random.default_rng(0).uniform(size=content.shape).astype(np.float32)
+    targets = whole.targets(tf.constant(content), tf.constant(style))
     expected, gradient = whole_gradient(
-        whole, image, whole.targets(tf.constant(content), tf.constant(style)), knobs
+        whole, image, targets._replace(temporal=temporal), knobs
     )
     tiled = tiled_module.TiledEngine(whole, **tiles)
     targets = Targets(
-        tiled.content_targets(content), tiled.style_targets(style, style.shape[1:3])
+        tiled.content_targets(content),
+        tiled.style_targets(style, style.shape[1:3]),
+        temporal=temporal,
     )
     measured, got = tiled.losses_and_gradient(image, targets, knobs)
     np.testing.assert_allclose(measured, expected, rtol=1e-5)
@@ -73,6 +76,13 @@ def test_tiles_of_the_whole_network_know_how_far_it_sees(tiles, pooling):
     # A halo that is one pixel too narrow gives errors of 1e-3 and more.
     config = DEEP.replace(pooling=pooling)
     compare(config, picture(107, 138, 1)[None], picture(75, 66, 2)[None], 1e-4, **tiles)
+
+
+def test_tiles_hold_a_frame_to_the_ones_before(monkeypatch):
+    monkeypatch.setattr(tiled_module, "_STRIP", 20)
+    weights = 1000 * SOFT[np.newaxis, ..., np.newaxis]
+    temporal = picture(75, 90, 5)[None], weights
+    compare(TINY, CONTENT, STYLE, 1e-5, temporal, cut="block1_pool", head_side=20)
 
 
 def test_tiles_of_several_pictures():

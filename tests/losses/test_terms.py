@@ -1,4 +1,4 @@
-"""Total variation of known pictures, and the weighted sum of all losses."""
+"""The losses of pixels for known pictures, and the weighted sum of all losses."""
 
 import numpy as np
 import pytest
@@ -33,6 +33,27 @@ def test_total_variation_gradient():
 def test_total_variation_refuses_other_ranks():
     with pytest.raises(ValueError, match=r"^`image` must be of the shape"):
         terms.total_variation_loss(tf.zeros([4, 4, 3]))
+
+
+def test_temporal_loss_counts_pixels_by_their_weights():
+    image, target = np.full((1, 2, 2, 3), 0.5), np.full((1, 2, 2, 3), 0.3)
+    weights = np.zeros((1, 2, 2, 1))
+    assert terms.temporal_loss(image, target, weights).numpy() == [0]
+    weights[0, 0, 1] = 10
+    # One of four pixels, 10 * 0.2 squared.
+    np.testing.assert_allclose(terms.temporal_loss(image, target, weights), [0.1])
+    np.testing.assert_array_equal(terms.temporal_loss(image, image, weights), [0])
+
+
+def test_temporal_gradient():
+    x, target, weights = random(2, 3, 4, 3), random(2, 3, 4, 3) + 1, random(2, 3, 4, 1)
+
+    def loss(image):
+        return terms.temporal_loss(image, target, weights**2)
+
+    np.testing.assert_allclose(
+        gradient(loss, x), central_differences(loss, x), rtol=1e-5, atol=1e-9
+    )
 
 
 def test_total_loss_is_the_weighted_sum():

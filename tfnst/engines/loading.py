@@ -24,7 +24,7 @@ from tfnst.optimizers.optimizer import build_optimizer
 
 
 def load_engine(
-    config: StyleTransferConfig, *, regions: bool = False
+    config: StyleTransferConfig, *, regions: bool = False, temporal: bool = False
 ) -> tuple[WholeEngine, backbones.Backbone]:
     """The engine for a configuration, and the backbone that it looks through.
 
@@ -34,9 +34,11 @@ def load_engine(
     Args:
         config: the settings.
         regions: whether styles have regions; such runs have an engine of their own.
+        temporal: whether frames are held to the ones before; the same goes for these.
     """
     extractor, backbone = _load_network(_network_key(config), None)
-    return _build_engine(extractor, _traced_settings(config), regions), backbone
+    traced = _traced_settings(config)
+    return _build_engine(extractor, traced, regions, temporal), backbone
 
 
 class ScaleEngines:
@@ -46,6 +48,7 @@ class ScaleEngines:
         config: the settings.
         pictures: number of pictures painted together.
         regions: number of regions with styles of their own.
+        temporal: whether frames are held to the ones before.
 
     Attributes:
         backbone: the network behind the engines.
@@ -55,12 +58,19 @@ class ScaleEngines:
     """
 
     def __init__(
-        self, config: StyleTransferConfig, *, pictures: int, regions: int
+        self,
+        config: StyleTransferConfig,
+        *,
+        pictures: int,
+        regions: int,
+        temporal: bool = False,
     ) -> None:
         self._config = config
         self._pictures = pictures
         self._regions = regions
-        self._whole, self.backbone = load_engine(config, regions=regions > 0)
+        self._whole, self.backbone = load_engine(
+            config, regions=regions > 0, temporal=temporal
+        )
         self._replicated = None
         strategy = devices.choose_strategy(config.device)
         # One picture is no faster on several GPUs; a TPU can't be reached otherwise.
@@ -185,7 +195,7 @@ def _load_network(
 
 @functools.lru_cache(maxsize=6)
 def _build_engine(
-    extractor: keras.Model, config: StyleTransferConfig, regions: bool
+    extractor: keras.Model, config: StyleTransferConfig, regions: bool, temporal: bool
 ) -> WholeEngine:
     """The engine for a feature extractor and the traced settings."""
     strides = features.layer_strides(extractor)
@@ -209,6 +219,7 @@ def _build_engine(
         ema_momentum=config.ema_momentum,
         content_detail=config.content_detail,
         regions=regions,
+        temporal=temporal,
     )
 
 
@@ -219,8 +230,9 @@ def _load_replicated_engine(
     plain, _ = _load_network(network, None)
     replicated, _ = _load_network(network, strategy)
     with strategy.scope():
-        on_each = _build_engine(replicated, traced, False)
-    return ReplicatedEngine(_build_engine(plain, traced, False), on_each, strategy)
+        on_each = _build_engine(replicated, traced, False, False)
+    whole = _build_engine(plain, traced, False, False)
+    return ReplicatedEngine(whole, on_each, strategy)
 
 
 def _normalized(layers: Sequence[str], weights: Sequence[float]) -> dict[str, float]:

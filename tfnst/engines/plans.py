@@ -15,6 +15,7 @@ from tfnst.engines.memory import GIB, resident_memory
 from tfnst.engines.tiles import Segment
 from tfnst.losses.statistics import StyleStatistic, build_statistics
 from tfnst.networks.features import layer_strides, split_feature_extractor
+from tfnst.ops.borders import border_widths
 from tfnst.optimizers.optimizer import build_optimizer
 
 # Sides of tiles to choose from: pixels before the cut, positions behind it.
@@ -26,8 +27,8 @@ _TAIL_SIDES = (768, 512, 384, 256, 192, 128, 96, 64)
 _WORKING_COPIES = 5
 _GROWTH = 200 * 2**20
 # Pictures of four bytes a channel that a step holds: picture, gradient, two moments,
-# average; in one graph also the next values of all of these.
-_TILED_PICTURES, _WHOLE_PICTURES = 5, 12
+# average, and the picture with its border; in one graph also the next values of these.
+_TILED_PICTURES, _WHOLE_PICTURES = 6, 12
 _PIXEL = 3 * 4
 # The masks of a region, with those at the sizes of the layers.
 _MASK = 2 * 4
@@ -115,7 +116,7 @@ def memory_per_pixel(
     Returns:
         `fixed` for any step; for each pixel of the picture, `picture`, and `region`
         for each region; and `network` for each pixel of the largest of the picture and
-        the styles.
+        the styles, with the border of up to `border` pixels at each side.
     """
     statistics = _statistics(extractor, config)
     whole = _Part(extractor, statistics)
@@ -125,6 +126,7 @@ def memory_per_pixel(
         "fixed": _GROWTH,
         "picture": content * whole.itemsize + pictures * _PIXEL,
         "network": whole.working,
+        "border": 1.5 * max(layer_strides(extractor).values()),
         "region": _Part(extractor, statistics, 2).working
         - _Part(extractor, statistics, 1).working
         + _MASK,
@@ -149,11 +151,15 @@ def _plans(
     """All plans, the one without tiles first; `peak` is what they add."""
     statistics = _statistics(extractor, config)
     whole = _Part(extractor, statistics, regions)
-    larger = int(max(math.prod(map(int, each)) for each in sides))
     pixels = math.prod(map(int, sides[0]))
+    # The network sees pictures with a border.
+    stride = max(layer_strides(extractor).values())
+    sides = sides + np.vectorize(lambda side: sum(border_widths(side, stride)))(sides)
+    larger = int(max(math.prod(map(int, each)) for each in sides))
     content = sum(whole.width(layer) for layer in config.content_layers)
     # Content and style image are loaded already, and so are part of what is resident.
-    kept = pixels * (content * whole.itemsize + regions * _MASK)
+    kept = math.prod(map(int, sides[0])) * content * whole.itemsize
+    kept += pixels * regions * _MASK
     pair = build_optimizer(config.optimizer)
     pictures = _WHOLE_PICTURES + pair.history_images
     peak = kept + pixels * pictures * _PIXEL + larger * whole.working
@@ -181,7 +187,7 @@ def _tiled_plans(
     Args:
         extractor: the feature extractor.
         cut: where it is cut; None for nowhere.
-        sides: height and width of content and style, int [1 + S, 2].
+        sides: height and width of content and style with borders, int [1 + S, 2].
         statistics: by style layer.
         regions: number of regions.
         flops: arithmetic of the whole network for a position.

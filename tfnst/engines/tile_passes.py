@@ -34,9 +34,6 @@ class Parts(NamedTuple):
 
     style: dict[str, Any]  # by style layer, from `StyleStatistic.measure`
     distances: dict[str, Any]  # squared distance to the target by content layer, [N]
-    # Sums of squared differences to the pixel below and to the pixel on the right,
-    # each [N]; empty for a segment that doesn't see pixels.
-    variation: tuple[Any, ...]
 
 
 class Passes:
@@ -124,7 +121,6 @@ class Passes:
                 for layer in self.style_layers
             },
             {layer: tf.TensorSpec([None]) for layer in self.content_layers},
-            (tf.TensorSpec([None]),) * 2 if self.sees_pixels else (),
         )
         at_cut = {self.cut: self._activations_spec(self.cut)} if self.cut else {}
         return [upstream, at_cut]
@@ -160,7 +156,6 @@ class Passes:
                 )
                 for layer in self.content_layers
             },
-            _variation(view.seen, view.core) if self.sees_pixels else (),
         )
         return parts, self._at_cut(cores)
 
@@ -278,7 +273,7 @@ class Passes:
         """The losses that follow from the parts of a whole picture.
 
         Args:
-            parts: of this segment's layers; without the variation.
+            parts: of this segment's layers.
             shares: of the picture that regions cover, [K]; empty without regions.
             energies: of the content targets, by layer, [N].
             style: style targets by layer.
@@ -307,7 +302,7 @@ class Passes:
         measured, distances = tape.gradient(
             total, [parts.style, parts.distances], unconnected_gradients=zero
         )
-        return content_loss, style_loss, Parts(measured, distances, ())
+        return content_loss, style_loss, Parts(measured, distances)
 
 
 def _flat(parts: Parts, at_cut: dict[str, tf.Tensor]) -> list[tf.Tensor]:
@@ -320,17 +315,3 @@ def _crop(activations: tf.Tensor, core: tf.Tensor, stride: int) -> tf.Tensor:
     top, left = core[0] // stride, core[1] // stride
     bottom, right = (core[0] + core[2]) // stride, (core[1] + core[3]) // stride
     return activations[:, top:bottom, left:right]
-
-
-def _variation(tile: tf.Tensor, core: tf.Tensor) -> tuple[tf.Tensor, ...]:
-    """Sums of squared differences of the core's pixels to those below and right."""
-    top, left, height, width = tf.unstack(core)
-    below = tile[:, top : top + height + 1, left : left + width]
-    right = tile[:, top : top + height, left : left + width + 1]
-    return tuple(
-        tf.reduce_sum(tf.square(differences), axis=[1, 2, 3])
-        for differences in (
-            below[:, 1:] - below[:, :-1],
-            right[:, :, 1:] - right[:, :, :-1],
-        )
-    )

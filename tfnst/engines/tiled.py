@@ -27,12 +27,14 @@ import tensorflow as tf
 
 from tfnst.engines.engine import Knobs, TransferState, check_state
 from tfnst.engines.enlarging import enlarge_rows
+from tfnst.engines.pixel_terms import add_pixel_terms
 from tfnst.engines.tile_passes import Parts, Passes, View
 from tfnst.engines.tiles import Segment, Tile
 from tfnst.engines.whole import WholeEngine, gradient_unit
 from tfnst.losses import terms
 from tfnst.losses.objective import Objective, Targets
 from tfnst.networks.features import split_feature_extractor
+from tfnst.ops.borders import fold_border, pad_border_array
 from tfnst.ops.masks import masks_at_stride, region_shares
 from tfnst.ops.resizing import resize_image
 from tfnst.optimizers.optimizer import Optimizer
@@ -101,8 +103,8 @@ class TiledEngine:
         mask: tf.Tensor | None = None,
     ) -> dict[str, Any]:
         """As `Engine.style_targets`."""
-        style_image = np.asarray(resize_image(style_image, *map(int, sides)))
-        regions = () if mask is None else (np.asarray(mask),)
+        style_image = self._pad(resize_image(style_image, *map(int, sides)))
+        regions = () if mask is None else (self._pad(mask),)
         cut = self._empty_cut(style_image.shape)
         head, tail = self._passes[bool(regions)]
         described = self._describe(head, style_image, regions, cut)
@@ -113,11 +115,10 @@ class TiledEngine:
 
     def content_targets(self, content_image: tf.Tensor | np.ndarray) -> TiledContent:
         """The targets of a picture [N, H, W, 3] in [0, 1]."""
-        activations = self._empty_content(content_image.shape)
-        cut = self._empty_cut(content_image.shape)
-        energies = self._keep_content(
-            self._head, np.asarray(content_image), activations, cut
-        )
+        seen = self._pad(content_image)
+        activations = self._empty_content(seen.shape)
+        cut = self._empty_cut(seen.shape)
+        energies = self._keep_content(self._head, seen, activations, cut)
         if self._tail is not None and cut is not None:
             energies |= self._keep_content(self._tail, cut, activations, None)
         return TiledContent(activations, energies)
@@ -187,23 +188,29 @@ class TiledEngine:
         self, image: np.ndarray, targets: Targets, knobs: Knobs
     ) -> tuple[terms.Losses, np.ndarray]:
         """The losses of a picture [N, H, W, 3] and the gradient of their total."""
-        cut = self._empty_cut(image.shape)
+        seen = self._pad(image)
+        targets = targets._replace(regions=tuple(map(self._pad, targets.regions)))
+        cut = self._empty_cut(seen.shape)
         head, tail = self._passes[bool(targets.regions)]
-        parts = self._look(head, image, targets, targets.regions, cut)
-        variation, pairs = parts.variation, _pairs(image.shape)
+        parts = self._look(head, seen, targets, targets.regions, cut)
         content, style, upstream = self._weigh(head, parts, targets, knobs)
         at_cut = None
         if tail is not None and cut is not None:
             more_content, more_style, at_cut = self._behind(tail, cut, targets, knobs)
             content, style = content + more_content, style + more_style
-        variation = sum(s / n for s, n in zip(variation, pairs, strict=True))
-        total = terms.total_loss(content, style, variation, **knobs.loss_weights())
-        weight = tf.fill([len(image)], knobs.total_variation_weight)
-        upstream = upstream._replace(variation=tuple(weight / n for n in pairs))
         gradient = self._gradient(
-            head, image, targets, targets.regions, upstream, at_cut
+            head, seen, targets, targets.regions, upstream, at_cut
         )
-        return terms.Losses(content, style, variation, total), gradient
+        gradient = fold_border(gradient, self.objective.border, *image.shape[1:3])
+        variation, temporal = add_pixel_terms(
+            gradient, image, targets.temporal, knobs.total_variation_weight, rows=_STRIP
+        )
+        total = terms.total_loss(content, style, variation, **knobs.loss_weights())
+        return terms.Losses(content, style, variation, total + temporal), gradient
+
+    def _pad(self, pictures: Any) -> np.ndarray:
+        """Pictures with the border through which the network sees them."""
+        return pad_border_array(np.asarray(pictures), self.objective.border)
 
     def _behind(
         self, tail: Passes, cut: np.ndarray, targets: Targets, knobs: Knobs
@@ -232,7 +239,6 @@ class TiledEngine:
     def _weigh(
         self, passes: Passes, parts: Parts, targets: Targets, knobs: Knobs
     ) -> tuple[tf.Tensor, tf.Tensor, Parts]:
-        parts = parts._replace(variation=())
         return passes.weigh(parts, *_of_segment(passes, targets), knobs)
 
     def _look(
@@ -482,12 +488,6 @@ def _of_segment(
 def _style_of(passes: Passes, targets: Targets) -> dict[str, Any]:
     """The style targets of a segment."""
     return {layer: targets.style[layer] for layer in passes.style_layers}
-
-
-def _pairs(shape: tuple[int, ...]) -> tuple[int, int]:
-    """How many pairs of neighbours a picture has, downwards and to the right."""
-    _, height, width, channels = shape
-    return (height - 1) * width * channels, height * (width - 1) * channels
 
 
 def _all_finite(array: np.ndarray) -> bool:

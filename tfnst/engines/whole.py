@@ -42,6 +42,7 @@ class WholeEngine:
         content_detail: share of the content image's finest detail that is added when
             the picture is enlarged, 0 to 1.
         regions: whether `Targets.regions` holds masks.
+        temporal: whether `Targets.temporal` holds target and weights.
     """
 
     def __init__(
@@ -52,6 +53,7 @@ class WholeEngine:
         ema_momentum: float,
         content_detail: float,
         regions: bool = False,
+        temporal: bool = False,
     ) -> None:
         self.objective = objective
         self.optimizer = optimizer
@@ -62,6 +64,7 @@ class WholeEngine:
             objective.content_spec(),
             objective.style_spec(),
             (MASKS_SPEC,) if regions else (),
+            (PICTURES_SPEC, MASKS_SPEC) if temporal else (),
         )
         count, sides = tf.TensorSpec([], tf.int32), tf.TensorSpec([2], tf.int32)
         self.run_steps = tf.function(

@@ -11,6 +11,7 @@ import tensorflow as tf
 from tfnst.losses import terms
 from tfnst.losses.statistics import StyleStatistic
 from tfnst.networks.features import layer_strides
+from tfnst.ops.borders import pad_border
 from tfnst.ops.masks import masks_at_stride, weigh_regions
 from tfnst.ops.resizing import resize_image
 
@@ -24,15 +25,21 @@ class Targets(NamedTuple):
             for each of them, [K, ...].
         regions: the masks of the regions, [K, H, W, 1], if parts of the picture have
             styles of their own; otherwise empty. See `tfnst.ops.masks`.
+        temporal: target and weights of `tfnst.losses.terms.temporal_loss`, [N, H, W, 3]
+            and [N, H, W, 1], if the picture is a frame of a film that follows others;
+            otherwise empty.
     """
 
     content: Any
     style: dict[str, Any]
     regions: tuple[tf.Tensor, ...] = ()
+    temporal: tuple[tf.Tensor, ...] = ()
 
 
 class Objective:
     """The loss of a picture as a function of its pixels and of targets.
+
+    The network sees pictures with a border around them; see `tfnst.ops.borders`.
 
     Args:
         feature_extractor: from `tfnst.networks.features.build_feature_extractor`.
@@ -55,6 +62,7 @@ class Objective:
         self.style_layers = dict(style_layers)
         self.statistics = dict(statistics)
         self._strides = layer_strides(feature_extractor)
+        self.border = max(self._strides.values())
 
     def losses(
         self,
@@ -65,14 +73,19 @@ class Objective:
         style_weight: tf.Tensor,
         total_variation_weight: tf.Tensor,
     ) -> terms.Losses:
-        """The losses of pictures [N, H, W, 3] in [0, 1]."""
-        activations = self.feature_extractor(image)
+        """The losses of pictures [N, H, W, 3] in [0, 1].
+
+        The total includes the temporal loss as it is: its weights are in the targets.
+        """
+        activations = self.feature_extractor(pad_border(image, self.border))
         content = terms.content_loss(
             [activations[layer] for layer in self.content_layers],
             [targets.content[layer] for layer in self.content_layers],
             layer_weights=list(self.content_layers.values()),
         )
-        masks = targets.regions[0] if targets.regions else None
+        masks = None
+        if targets.regions:
+            masks = pad_border(targets.regions[0], self.border)
         measured = self.measure_style(activations, targets.style, masks)
         style = self.style_loss(measured, targets.style)
         if masks is not None:
@@ -86,11 +99,13 @@ class Objective:
             style_weight=style_weight,
             total_variation_weight=total_variation_weight,
         )
+        if targets.temporal:
+            total += terms.temporal_loss(image, *targets.temporal)
         return terms.Losses(content, style, total_variation, total)
 
     def content_targets(self, content_image: tf.Tensor) -> dict[str, tf.Tensor]:
         """`Targets.content` of pictures [N, H, W, 3] in [0, 1]."""
-        activations = self.feature_extractor(content_image)
+        activations = self.feature_extractor(pad_border(content_image, self.border))
         return {layer: activations[layer] for layer in self.content_layers}
 
     def style_targets(
@@ -104,7 +119,9 @@ class Objective:
             mask: which part of a single style image counts, [1, *sides, 1].
         """
         style_image = resize_image(style_image, sides[0], sides[1])
-        activations = self.feature_extractor(style_image)
+        activations = self.feature_extractor(pad_border(style_image, self.border))
+        if mask is not None:
+            mask = pad_border(mask, self.border)
         targets = {}
         for layer, statistic in self.statistics.items():
             weights = self._weights(layer, mask)
@@ -123,7 +140,7 @@ class Objective:
         Args:
             activations: by layer, [N, h, w, C].
             targets: as `Targets.style`.
-            masks: of K regions of a single picture, [K, H, W, 1].
+            masks: of K regions of a single picture with its border, [K, H, W, 1].
         """
         return {
             layer: statistic.measure(

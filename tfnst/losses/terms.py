@@ -96,6 +96,29 @@ def total_variation_loss(image: tf.Tensor) -> tf.Tensor:
     )
 
 
+def temporal_loss(image: tf.Tensor, target: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
+    """Weighted mean squared difference to where the last pictures of a film moved.
+
+    `mean(c * (x - p)^2)` over pixels and channels: a pixel of weight 0, which nothing
+    is known about, may become anything.
+
+    Args:
+        image: [N, H, W, C] in [0, 1].
+        target: the earlier pictures, moved to where their parts are now, of the same
+            shape.
+        weights: c, how far each pixel is to be held, 0 or more, [N, H, W, 1].
+
+    Returns:
+        [N], 0 or more.
+
+    Reference:
+        Ruder, Dosovitskiy, Brox, "Artistic Style Transfer for Videos", arXiv
+        1604.08610, equation 7. There the weights are 0 or 1.
+    """
+    differences = tf.math.squared_difference(image, target)
+    return tf.reduce_mean(weights * differences, axis=[1, 2, 3])
+
+
 @tf.custom_gradient
 def squared_differences(
     image: tf.Tensor,

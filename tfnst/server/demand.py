@@ -72,8 +72,11 @@ class Demand:
         largest = self._style_scale * max(scales, default=1.0)
         style_areas = [_area(sides, size * largest) for sides in styles]
         cost = self._bytes
+        border = cost.get("border", 0.0)
         run = cost["picture"] * area
-        run += cost["network"] * max([area, *style_areas])
+        seen = [_area(content, size, border)]
+        seen += [_area(sides, size * largest, border) for sides in styles]
+        run += cost["network"] * max(seen)
         run += cost["region"] * regions * area
         kept = cost["style"] * sum(style_areas)
         decoding = cost["file"] * max((_pixels(sides) for sides in files), default=0)
@@ -92,11 +95,12 @@ def _count_regions(proto: Any) -> int:
     return len(masks) if masks - {b""} else 0
 
 
-def _area(sides: Any, size: float) -> float:
+def _area(sides: Any, size: float, border: float = 0.0) -> float:
     """Pixels of a picture whose long side is `size`; a square's if it isn't known."""
-    if not sides or min(sides) < 1:
-        return size**2
-    return size**2 * min(sides) / max(sides)
+    short = size
+    if sides and min(sides) >= 1:
+        short *= min(sides) / max(sides)
+    return (size + 2 * border) * (short + 2 * border)
 
 
 def _pixels(sides: tuple[int, int] | None) -> int:

@@ -49,6 +49,15 @@ from tfnst.transfer.styles import Style
 _SECONDS_PER_GROUP = 0.5
 
 
+class Earlier(NamedTuple):
+    """The last frames of a film, where their parts are in the one to be painted."""
+
+    picture: np.ndarray  # painted, [1, H, W, 3] in [0, 1], of the finest scale's size
+    known: np.ndarray  # how far each pixel can be relied on, [1, H, W, 1] in [0, 1]
+    start: np.ndarray  # how far each pixel starts from it, alike
+    weight: float  # of the temporal loss where all is known
+
+
 @dataclasses.dataclass
 class Job:
     """One picture to paint.
@@ -59,6 +68,7 @@ class Job:
         levels: the scales, coarse to fine.
         source: of the content image, from `tfnst.images.manifest.describe_source`.
         info: what else the content image's file holds.
+        earlier: what a frame of a film is held to.
     """
 
     content: tf.Tensor
@@ -66,6 +76,7 @@ class Job:
     levels: tuple[Level, ...]
     source: dict[str, str | None]
     info: PictureInfo = dataclasses.field(default_factory=PictureInfo)
+    earlier: Earlier | None = None
 
 
 class Given(NamedTuple):
@@ -117,6 +128,7 @@ class Run:
         self._finishing = Finishing(content, config.preserve_color, self._division)
         self._knobs = Knobs.from_config(config)
         self._content = self._in_colors_of_styles(self._finishing.prepare(content))
+        self._earlier = jobs[0].earlier
         self._given = None if given is None else given.picture
         self._given_source = None if given is None else given.source
         self._callback = callback
@@ -127,6 +139,7 @@ class Run:
             config,
             pictures=len(jobs),
             regions=0 if self._division is None else len(self._division.masks),
+            temporal=self._earlier is not None,
         )
         self._pace = Pace(
             np.array([level.pixels for level in self._levels], np.float64),
@@ -243,7 +256,18 @@ class Run:
             self._resume = None
         if level.sides == self._levels[-1].sides:
             self._content = None  # no longer needed, and perhaps large
-        targets = Targets(content, style, regions)
+        temporal: tuple[tf.Tensor, ...] = ()
+        if self._earlier is not None:
+            picture = self._finishing.prepare(self._earlier.picture)
+            picture = resize_image(picture, *level.sides)
+            known = resize_mask(self._earlier.known, *level.sides)
+            share = resize_mask(self._earlier.start, *level.sides)
+            start = np.asarray(state.average)
+            start = start + share * (picture - start)
+            canvas, state = engine.go_back(canvas, start, state, 0)
+            state = state._replace(average=start)
+            temporal = picture, self._earlier.weight * known
+        targets = Targets(content, style, regions, temporal)
         return self._optimize(engine, canvas, state, targets, scale, done)
 
     def _style_targets(self, engine: Engine, scale: int) -> dict[str, Any]:

@@ -1,0 +1,88 @@
+"""The terms of the loss that look at pixels alone, in strips of a picture."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from tfnst.losses.terms import squared_differences
+
+_PIXELS_SPEC = tf.TensorSpec([None, None, None, 3])
+_SCALAR_SPEC = tf.TensorSpec([])
+
+
+def add_pixel_terms(
+    gradient: np.ndarray,
+    image: np.ndarray,
+    temporal: tuple[Any, ...],
+    total_variation_weight: tf.Tensor,
+    *,
+    rows: int,
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Total variation loss and temporal loss of pictures, and their gradient.
+
+    Args:
+        gradient: to which that of the weighted losses is added, [N, H, W, 3].
+        image: [N, H, W, 3] in [0, 1].
+        temporal: as `tfnst.losses.objective.Targets.temporal`.
+        total_variation_weight: scalar.
+        rows: of a strip.
+
+    Returns:
+        The losses as in `tfnst.losses.terms`, each [N]; the temporal one is 0 where
+        there is nothing to compare with.
+    """
+    count, height, width, channels = image.shape
+    down_pairs = (height - 1) * width * channels
+    right_pairs = height * (width - 1) * channels
+    variation = moved = tf.zeros([count])
+    for top in range(0, height, rows):
+        here, below = slice(top, top + rows), slice(top, top + rows + 1)
+        (down, right), by_pixel = _variation(
+            image[:, below],
+            min(rows, height - top),
+            total_variation_weight / down_pairs,
+            total_variation_weight / right_pairs,
+        )
+        variation += down / down_pairs + right / right_pairs
+        gradient[:, below] += by_pixel.numpy()
+        if temporal:
+            target, weights = (np.asarray(each)[:, here] for each in temporal)
+            by_pixel = weights * (image[:, here] - target)
+            each = by_pixel * (image[:, here] - target)
+            moved += each.sum(axis=(1, 2, 3), dtype=np.float64) / image[0].size
+            gradient[:, here] += 2 / image[0].size * by_pixel
+    return variation, moved
+
+
+@tf.function(
+    autograph=False,
+    input_signature=[
+        _PIXELS_SPEC,
+        tf.TensorSpec([], tf.int32),
+        _SCALAR_SPEC,
+        _SCALAR_SPEC,
+    ],
+)
+def _variation(
+    strip: tf.Tensor, rows: tf.Tensor, down_weight: tf.Tensor, right_weight: tf.Tensor
+) -> tuple[tuple[tf.Tensor, tf.Tensor], tf.Tensor]:
+    """Sums of squared differences of a strip's pixels to those below and right.
+
+    Args:
+        strip: with the row below it, if there is one, [N, rows or rows + 1, W, 3].
+        rows: of the strip.
+        down_weight: of the first sum.
+        right_weight: of the second sum.
+
+    Returns:
+        (both sums, [N] each, and the gradient of their weighted sum).
+    """
+    with tf.GradientTape(watch_accessed_variables=False) as tape:
+        tape.watch(strip)
+        down, _ = squared_differences(strip)
+        _, right = squared_differences(strip[:, :rows])
+        total = down_weight * down + right_weight * right
+    return (down, right), tape.gradient(total, strip)
