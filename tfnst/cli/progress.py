@@ -18,6 +18,7 @@ from tfnst.images.style_images import StyleImage
 from tfnst.transfer.progress import TransferProgress
 from tfnst.transfer.results import NonFiniteLossError, TransferResult
 from tfnst.transfer.style_transfer import stylize
+from tfnst.video.video import FilmProgress
 from tfnst.visualization.progress_bar import ProgressBar
 
 
@@ -167,6 +168,46 @@ class BatchBars:
             self._bar.set_description_str(names, refresh=False)
         self._bar.n = progress.done
         self._bar.refresh()
+        if self._signals.stopping:
+            progress.stop()
+
+
+class FilmBars:
+    """A bar for the frames of a film, one for the current run, and Ctrl-C.
+
+    The first Ctrl-C (or SIGTERM) asks the film to end; a second one aborts.
+    """
+
+    def __init__(self) -> None:
+        self._run_bar = RunBar(position=1)
+        self._bar: tqdm | None = None
+        self._signals = StopSignals()
+
+    def __enter__(self) -> FilmBars:
+        self._signals.__enter__()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._run_bar.close()
+        if self._bar is not None:
+            self._bar.close()
+        self._signals.__exit__()
+
+    def update(self, progress: FilmProgress) -> None:
+        """Callback of the film."""
+        self._signals.begun = True
+        if self._bar is None:
+            self._bar = tqdm(
+                total=progress.frames,
+                initial=progress.frames_done,
+                unit=" frames",
+                **_on_terminal(),
+            )
+        if progress.run is None:
+            self._run_bar.close()
+        else:
+            self._run_bar.update(progress.run)
+        self._bar.update(progress.frames_done - self._bar.n)
         if self._signals.stopping:
             progress.stop()
 

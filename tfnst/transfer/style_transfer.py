@@ -243,7 +243,7 @@ def load_job(
         file_name: as for `tfnst.images.manifest.describe_source`.
     """
     content, info = reading.read_picture(content_image, name="content_image")
-    levels = _levels(content, style, config)
+    levels = find_levels(content, style, config)
     with memory_errors(config.size):
         content = resize_image(content, *levels[-1].sides)
     source = describe_source(content_image, name="content_image", file_name=file_name)
@@ -268,9 +268,14 @@ def _start_from(
     return config, Given(picture, describe_source(init_image, name="init_image"))
 
 
-def _levels(
+def find_levels(
     content: np.ndarray, style: Style, config: StyleTransferConfig
 ) -> tuple[Level, ...]:
+    """The scales of a run over a content image [1, H, W, 3].
+
+    Raises:
+        ValueError: if one of the pictures is too narrow for the size asked for.
+    """
     levels = style.levels(content.shape[1:3], config)
     if levels:
         return levels

@@ -17,7 +17,7 @@ import re
 import shutil
 from collections.abc import Iterator, Mapping
 from fractions import Fraction
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from PIL import Image, PngImagePlugin
@@ -39,9 +39,16 @@ from tfnst.video.sound import Sound
 _RUN, _VERSION = "run.json", 1
 _SEGMENT_FRAMES = 48
 _OWN_FILES = re.compile(
-    r"run\.json|frame-\d{8}\.png|segment-\d{6}\.(json|mkv)|tail\.mkv"
+    r"run\.json|(frame|state)-\d{8}\.png|segment-\d{6}\.(json|mkv)|tail\.mkv"
     r"|\.tfnst-[0-9a-f]{16}\.tmp"
 )
+
+
+class FrameState(NamedTuple):
+    """What must be known of the last frame to go on from it."""
+
+    picture: np.ndarray  # uint8 [H, W, 3]
+    past: int  # a number
 
 
 class FilmParts:
@@ -123,11 +130,12 @@ class FilmParts:
             return Fraction(0)
         return time + duration
 
-    def append(self, frame: Frame) -> None:
+    def append(self, frame: Frame, state: FrameState | None = None) -> None:
         """Adds a frame; afterwards it is safe.
 
         Args:
             frame: the next one; its number is `frames_done`.
+            state: for `last_state`.
 
         Raises:
             ValueError: when it isn't the next frame, or of another size.
@@ -145,7 +153,12 @@ class FilmParts:
         data = io.BytesIO()
         Image.fromarray(frame.picture).save(data, "PNG", compress_level=1, pnginfo=text)
         path = self._frame_path(frame.number)
+        if state is not None:
+            # First: a frame that is there has its state.
+            self._write_state(frame.number, state)
         write_file(path, data.getbuffer(), name="output")
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(self._state_path(frame.number - 1))
         self._pending.append((frame.time, frame.duration))
         if len(self._pending) == self._size:
             self._finish_segment()
@@ -162,6 +175,15 @@ class FilmParts:
         check_integer("count", count, 0, self._keep)
         first = max(0, self.frames_done - count)
         return [self._read_picture(i) for i in range(first, self.frames_done)]
+
+    def last_state(self) -> FrameState | None:
+        """The state that the last frame was added with."""
+        path = self._state_path(self.frames_done - 1)
+        if not os.path.exists(path):
+            return None
+        with Image.open(path) as image:
+            text = getattr(image, "text", {})
+            return FrameState(np.asarray(image), int(text["past"]))
 
     def finish(
         self,
@@ -229,6 +251,17 @@ class FilmParts:
     def _frame_path(self, number: int) -> str:
         return self._path(f"frame-{number:08}.png")
 
+    def _state_path(self, number: int) -> str:
+        return self._path(f"state-{number:08}.png")
+
+    def _write_state(self, number: int, state: FrameState) -> None:
+        text = PngImagePlugin.PngInfo()
+        text.add_text("past", str(state.past))
+        data = io.BytesIO()
+        image = Image.fromarray(state.picture)
+        image.save(data, "PNG", compress_level=1, pnginfo=text)
+        write_file(self._state_path(number), data.getbuffer(), name="output")
+
     def _segment_path(self, number: int, suffix: str) -> str:
         return self._path(f"segment-{number:06}{suffix}")
 
@@ -282,7 +315,7 @@ class FilmParts:
         """Goes on where the run was killed, and removes what it had begun."""
         if len(self._pending) == self._size:
             self._finish_segment()
-        wanted = {_RUN}
+        wanted = {_RUN, os.path.basename(self._state_path(self.frames_done - 1))}
         first = min(self._full * self._size, self.frames_done - self._keep)
         wanted |= {
             os.path.basename(self._frame_path(number))

@@ -1,0 +1,202 @@
+"""`tfnst video`."""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from tfnst.cli.options import (
+    Command,
+    add_options,
+    config_options,
+    file_option,
+    grouped,
+    read_config,
+)
+from tfnst.cli.reporting import reporting, reporting_options
+from tfnst.cli.styles import style_arguments
+from tfnst.cli.terminal import EXIT_INTERRUPTED, quiet_start
+from tfnst.paths import check_outputs, named_paths
+
+if TYPE_CHECKING:
+    from tfnst.images.style_images import StyleImage
+    from tfnst.video.video import FilmResult
+
+# What --preview paints.
+_PREVIEW_SIZE, _PREVIEW_SECONDS = 256, 2.0
+
+
+@dataclasses.dataclass(frozen=True)
+class FilmOptions:
+    """What is painted of a film and how; arguments of `tfnst.stylize_video`."""
+
+    start: float
+    end: float | None
+    every: int
+    rate: float | None
+    frame_steps: int
+    temporal_weight: float
+    crf: int | None
+    resume: bool
+
+
+def film_options(command: Command) -> Command:
+    """Adds the options for films, received as `film`."""
+    return add_options(
+        grouped(command, "film", FilmOptions),
+        click.option(
+            "--start",
+            type=click.FloatRange(min=0),
+            default=0.0,
+            metavar="SECONDS",
+            help="Where in the film to begin.  [default: 0]",
+        ),
+        click.option(
+            "--end",
+            type=float,
+            metavar="SECONDS",
+            help="Where in the film to end; by default at its end.",
+        ),
+        click.option(
+            "--every",
+            type=click.IntRange(min=1),
+            default=1,
+            metavar="N",
+            help="Paint each N-th frame.  [default: 1]",
+        ),
+        click.option(
+            "--rate",
+            type=float,
+            metavar="X",
+            help="Frames per second where IN is a folder or a pattern of pictures.  "
+            "[default: 24]",
+        ),
+        click.option(
+            "--frame-steps",
+            type=click.IntRange(1, 1000),
+            default=8,
+            metavar="N",
+            help="Gradient steps for a frame that follows others.  [default: 8]",
+        ),
+        click.option(
+            "--temporal-weight",
+            type=float,
+            default=300.0,
+            metavar="X",
+            help="How firmly frames are held to those before.  [default: 300]",
+        ),
+        click.option(
+            "--crf",
+            type=int,
+            metavar="N",
+            help="Quality of the film's encoding, the lower the better.  [default: 17 "
+            "for MP4, 22 for WebM]",
+        ),
+        click.option(
+            "--resume",
+            is_flag=True,
+            help="Go on with a film that was interrupted.",
+        ),
+    )
+
+
+@click.command()
+@click.argument("film_path", metavar="IN", type=click.Path())
+@style_arguments
+@file_option(
+    "-o",
+    "--output",
+    required=True,
+    help="Where to write the film: .mp4, .webm, .gif, .webp, a folder, or a pattern "
+    "such as frames/%05d.png.",
+)
+@film_options
+@file_option(
+    "--flow",
+    metavar="DIR",
+    help="Folder of optical flow as flow_A_B.flo, from frame A to frame B, for those "
+    "who have better; by default OpenCV finds the motion.",
+)
+@click.option(
+    "--preview",
+    is_flag=True,
+    help="Paint only 2 seconds, 256 pixels wide or high at most.",
+)
+@reporting_options
+@config_options
+def video(
+    film_path: str,
+    style: list[StyleImage],
+    output: str,
+    film: FilmOptions,
+    flow: str | None,
+    preview: bool,
+    **options: Any,
+) -> None:
+    """Paints the film IN in the style of STYLE, without flicker.
+
+    IN is a film, an animated GIF or WebP, a folder of pictures or a pattern such as
+    'frames/%04d.png'. Settings of steps and scales are for the first frame of a shot;
+    --init-image FILE and --max-time are not for films. Ctrl-C leaves a film of the
+    frames so far, which --resume completes.
+    """
+    config = read_config(options)
+    inputs = named_paths(
+        ("film", film_path), ("config", options["config"]), ("weights", config.weights)
+    )
+    check_outputs(inputs, [("output", output)])
+    if preview:
+        config = config.replace(size=min(config.size, _PREVIEW_SIZE))
+        last = film.start + _PREVIEW_SECONDS
+        film = dataclasses.replace(film, end=min(film.end or last, last))
+    with quiet_start():
+        from tfnst.cli.progress import FilmBars
+        from tfnst.video.flow import FlowFiles
+        from tfnst.video.video import stylize_video
+    with FilmBars() as bars:
+        result = stylize_video(
+            film_path,
+            style,
+            output,
+            config=config,
+            flow=None if flow is None else FlowFiles(flow),
+            callback=bars.update,
+            **dataclasses.asdict(film),
+        )
+    _report(result)
+
+
+def _report(result: FilmResult) -> None:
+    """Says what became of a film; one that was interrupted ends the command."""
+    report = reporting()
+    if not result.complete:
+        what = f"the {result.frames} frames so far are {result.output}"
+        if not result.frames:
+            what = "no frame was finished"
+        report.notice(f"stopped; {what}; --resume goes on")
+    facts = {
+        name: getattr(result, name)
+        for name in (
+            "output",
+            "width",
+            "height",
+            "frames",
+            "painted",
+            "shots",
+            "steps",
+            "seconds",
+            "complete",
+        )
+    }
+    line = (
+        f"{result.output}: {result.frames} frames of {result.width}x{result.height} "
+        f"pixels in {result.seconds:.0f} s, {result.shots} of them the first of a shot"
+    )
+    report.tell_facts(
+        facts | {"config": result.config.to_dict()}, line if result.complete else None
+    )
+    if not result.complete:
+        sys.exit(EXIT_INTERRUPTED)

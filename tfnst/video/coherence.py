@@ -1,0 +1,214 @@
+"""What a frame of a film has in common with the ones before, and where.
+
+Arrays of pictures [H, W, ...] throughout, uint8 sRGB where nothing else is said; flow
+is as `tfnst.video.flow.OpticalFlow` gives it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from tfnst.video.flow import OpticalFlow, check_flow, import_opencv
+from tfnst.video.frames import Frame
+
+# How many frames back the ones lie that a frame is held to.
+DISTANCES = (1, 2, 4)
+# The flow there and back may miss by sqrt(0.01 * squares of both + 0.5) pixels, and at
+# motion edges its derivatives exceed sqrt(0.01 * its square + 0.002): Ruder et al.,
+# arXiv 1604.08610, section 4.2.
+_MISS_SHARE, _MISS = 0.01, 0.5
+_EDGE_SHARE, _EDGE = 0.01, 0.002
+# A match whose colours differ by more than this, as a mean over its surroundings, is
+# another thing, or in another light.
+_DIFFERENCE, _SURROUNDINGS = 24.0, 5
+# A pixel stands still if the flow is shorter than this, in pixels, and its surroundings
+# have changed by less than this since they were painted.
+_STILL_FLOW, _STILL_DIFFERENCE = 0.3, 3.0
+# Standing still counts in whole from this many pixels within the edge of what does.
+_STILL_MARGIN = 6
+# Gaps up to twice this wide are no new parts of the picture, in pixels.
+_GAP = 4
+# Deviation of the Gaussian that softens masks, in pixels.
+_FEATHER = 1.5
+# A shot ends where less than this share of the picture has a match.
+_LEAST_MATCHED = 0.25
+
+
+class Past(NamedTuple):
+    """A frame that has been painted."""
+
+    frame: Frame  # at the size of the painted film
+    painted: np.ndarray
+    # Of each pixel, what the film showed when it was painted last.
+    seen: np.ndarray
+
+
+class Relation(NamedTuple):
+    """What the painted frames say about the next one.
+
+    Attributes:
+        target: their parts, moved to where these are now, float32 [H, W, 3] in [0, 1].
+        known: how far each pixel of it can be relied on, float32 [H, W, 1] in [0, 1].
+        start: how far each pixel starts from it, alike: also in narrow lines between
+            what is known.
+        still: how far each pixel stands still, [H, W, 1] alike: 1 where the film shows
+            what it showed when the pixel was painted.
+        seen: as `Past.seen`, as if no pixel of this frame were painted anew.
+        cut: whether a new shot begins, so that nothing of this is of use.
+    """
+
+    target: np.ndarray
+    known: np.ndarray
+    start: np.ndarray
+    still: np.ndarray
+    seen: np.ndarray
+    cut: bool
+
+
+def relate(frame: Frame, past: Sequence[Past], flow: OpticalFlow) -> Relation:
+    """What is known of a frame from those that are painted.
+
+    The nearest one comes first. Those two and four before it count only where it
+    doesn't: where something comes into sight again that was hidden for a moment.
+
+    Args:
+        frame: at the size of the painted film.
+        past: painted frames, the oldest first, at least one; the frames at `DISTANCES`
+            from the end are used.
+        flow: finds the motion.
+
+    Reference:
+        Ruder, Dosovitskiy, Brox, "Artistic Style Transfer for Videos", arXiv
+        1604.08610, section 4.3.
+    """
+    height, width = frame.picture.shape[:2]
+    total = np.zeros((height, width, 1), np.float32)
+    target = np.zeros((height, width, 3), np.float32)
+    still = seen = None
+    cut = False
+    for distance in DISTANCES:
+        if distance > len(past):
+            break
+        earlier = past[-distance]
+        there = check_flow(flow(frame, earlier.frame), frame.picture)
+        back = check_flow(flow(earlier.frame, frame), frame.picture)
+        if still is None:
+            still = _still(frame, earlier, there)
+            # What stands still isn't resampled, and so is the same for ever.
+            there = np.where(still, 0, there)
+        known = reliability(there, back)
+        known &= _alike(frame.picture, earlier.frame.picture, there)
+        known |= still[..., 0] if distance == 1 else False
+        if distance == 1:
+            motion = there
+            cut = bool(known.mean() < _LEAST_MATCHED)
+            seen = warp(earlier.seen, there)
+        weights = np.maximum(known[..., np.newaxis] - total, 0)
+        moved = warp(earlier.painted.astype(np.float32) / 255, there)
+        target += weights * np.clip(moved, 0, 1)
+        total += weights
+        if total.all():
+            break
+    nearest = warp(past[-1].painted.astype(np.float32) / 255, motion)
+    target += (1 - total) * np.clip(nearest, 0, 1)
+    known, start = _feather(total), _feather(_close(total))
+    return Relation(target, known, start, _soften(still), seen, cut)
+
+
+def warp(picture: np.ndarray, flow: np.ndarray) -> np.ndarray:
+    """A picture's parts where they are now, by bicubic interpolation.
+
+    Args:
+        picture: an earlier one, uint8 or float32.
+        flow: from now to then.
+
+    Returns:
+        As `picture`; bicubic values may lie a little outside of its range.
+    """
+    cv2 = import_opencv()
+    height, width = flow.shape[:2]
+    places = flow + np.dstack(np.meshgrid(np.arange(width), np.arange(height)))
+    return cv2.remap(
+        picture,
+        places.astype(np.float32),
+        None,
+        cv2.INTER_CUBIC,
+        borderMode=cv2.BORDER_REFLECT_101,
+    )
+
+
+def reliability(there: np.ndarray, back: np.ndarray) -> np.ndarray:
+    """Where flow is to be trusted, bool [H, W].
+
+    Not where it leads out of the picture; where flow there and flow back from there
+    disagree, since something is hidden; and at the edges of what moves.
+
+    Args:
+        there: from a frame to an earlier one.
+        back: from that one to the frame.
+
+    Reference:
+        Sundaram, Brox, Keutzer, "Dense point trajectories by GPU-accelerated large
+        displacement optical flow", ECCV 2010, as used by Ruder et al.
+    """
+    height, width = there.shape[:2]
+    places = there + np.dstack(np.meshgrid(np.arange(width), np.arange(height)))
+    inside = (places >= 0).all(-1) & (places <= (width - 1, height - 1)).all(-1)
+    returned = warp(back, there)
+    miss, lengths = _square(there + returned), _square(there) + _square(returned)
+    agrees = miss < _MISS_SHARE * lengths + _MISS
+    steepness = sum(_square(step) for step in np.gradient(there, axis=(0, 1)))
+    smooth = steepness <= _EDGE_SHARE * _square(there) + _EDGE
+    return inside & agrees & smooth
+
+
+def _square(flow: np.ndarray) -> np.ndarray:
+    return np.sum(np.square(flow), axis=-1)
+
+
+def _still(frame: Frame, earlier: Past, flow: np.ndarray) -> np.ndarray:
+    """Where the film shows what it showed when it was painted, bool [H, W, 1]."""
+    cv2 = import_opencv()
+    changed = _difference(frame.picture, earlier.seen)
+    still = (_square(flow) < _STILL_FLOW**2) & (changed < _STILL_DIFFERENCE)
+    # Without specks, each of which would have an edge.
+    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (7, 7))
+    still = cv2.morphologyEx(still.astype(np.uint8), cv2.MORPH_OPEN, disc)
+    return still.astype(bool)[..., np.newaxis]
+
+
+def _alike(picture: np.ndarray, earlier: np.ndarray, flow: np.ndarray) -> np.ndarray:
+    """Where a frame looks as the earlier one does where the flow leads, bool [H, W]."""
+    return _difference(picture, warp(earlier, flow)) < _DIFFERENCE
+
+
+def _difference(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """Mean absolute difference around each pixel, in levels, float32 [H, W]."""
+    cv2 = import_opencv()
+    difference = cv2.absdiff(one, other).mean(-1, dtype=np.float32)
+    return cv2.blur(difference, (_SURROUNDINGS, _SURROUNDINGS))
+
+
+def _close(known: np.ndarray) -> np.ndarray:
+    """A mask [H, W, 1] with its gaps of a few pixels filled."""
+    cv2 = import_opencv()
+    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * _GAP + 1,) * 2)
+    return cv2.morphologyEx(known, cv2.MORPH_CLOSE, disc)[..., np.newaxis]
+
+
+def _feather(mask: np.ndarray) -> np.ndarray:
+    """A mask [H, W, 1] with soft edges, which leave no line in a picture."""
+    cv2 = import_opencv()
+    return cv2.GaussianBlur(mask, (0, 0), _FEATHER)[..., np.newaxis]
+
+
+def _soften(still: np.ndarray) -> np.ndarray:
+    """From 1 well inside of what stands still to 0 at its edge, float32 [H, W, 1]."""
+    cv2 = import_opencv()
+    inside = cv2.distanceTransform(still.astype(np.uint8), cv2.DIST_L2, 5)
+    if still.all():
+        return np.ones(still.shape, np.float32)
+    return np.minimum(inside / _STILL_MARGIN, 1)[..., np.newaxis].astype(np.float32)
