@@ -7,7 +7,8 @@ from typing import Any
 
 import click
 
-from tfnst.cli.options import file_option, given
+from tfnst.cli.options import file_option
+from tfnst.cli.settings import given
 from tfnst.cli.terminal import EXIT_FAILED, fail, quiet_start
 
 

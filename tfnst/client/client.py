@@ -8,6 +8,7 @@ and GetModelStatus. It imports neither TensorFlow nor tensorflow-serving-api; se
 from __future__ import annotations
 
 import dataclasses
+import logging
 import math
 import os
 import time
@@ -33,6 +34,8 @@ from tfnst.client.responses import (
     read_response,
     read_status,
 )
+
+_logger = logging.getLogger(__name__)
 
 _ATTEMPTS = 5  # gRPC's own maximum.
 _POLL_SECONDS = 0.5
@@ -169,7 +172,15 @@ class StylizeClient:
             _check_timeout(timeout)
         request = build_request(self._model, content_image, style_image, settings)
         timeout = timeout or self._timeout or request.seconds
+        began = time.monotonic()
         response = self._call(self._predict, request.message, timeout, painting=True)
+        _logger.info(
+            "%d bytes sent to %s, %d received %.1f s later",
+            request.message.ByteSize(),
+            self.target,
+            response.ByteSize(),
+            time.monotonic() - began,
+        )
         return read_response(
             response, request.info, target=self.target, model=str(self._model)
         )

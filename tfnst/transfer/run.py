@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 import time
 import warnings
 from collections.abc import Sequence
@@ -12,7 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfnst.config import StyleTransferConfig
-from tfnst.engines.devices import placement
+from tfnst.engines.devices import choose_precision, device_kind, placement
 from tfnst.engines.engine import (
     Canvas,
     Engine,
@@ -43,6 +44,8 @@ from tfnst.transfer.progress import Callback, Snapshot, TransferProgress
 from tfnst.transfer.results import NonFiniteLossError, TransferResult
 from tfnst.transfer.rollback import MAX_ROLLBACKS, copy_of_start, roll_back
 from tfnst.transfer.styles import Style
+
+_logger = logging.getLogger(__name__)
 
 # Steps are grouped so that a group takes about this long: often enough for a progress
 # bar and for stopping, seldom enough for Python to cost nothing.
@@ -148,8 +151,17 @@ class Run:
         Raises:
             NonFiniteLossError, ValueError, MemoryError: as `tfnst.stylize`.
         """
-        with memory_errors(self._config.size), placement(self._config.device):
-            return self._paint()
+        config = self._config
+        _logger.info(
+            "painting on %s in %s",
+            device_kind(config.device).upper(),
+            choose_precision(config.precision, config.device),
+        )
+        with memory_errors(config.size), placement(config.device):
+            results = self._paint()
+        seconds = time.perf_counter() - self._began
+        _logger.info("painted in %.1f s", seconds)
+        return results
 
     def _divide(self) -> Division | None:
         """Which styles go where; None if all of them go everywhere."""
@@ -223,6 +235,7 @@ class Run:
     def _paint_scale(self, average: Any, scale: int) -> Any:
         """The averaged pictures at the end of a scale."""
         level = self._levels[scale]
+        began, before = time.perf_counter(), self._history.done
         engine = self._engines.for_scale(level.sizes)
         style = self._style_targets(engine, scale)
         canvas, state, content = engine.enter_scale(
@@ -244,7 +257,17 @@ class Run:
         if level.sides == self._levels[-1].sides:
             self._content = None  # no longer needed, and perhaps large
         targets = Targets(content, style, regions)
-        return self._optimize(engine, canvas, state, targets, scale, done)
+        average = self._optimize(engine, canvas, state, targets, scale, done)
+        _logger.info(
+            "scale %d of %d, %d pixels: %d steps in %.1f s, total loss %.4g",
+            scale + 1,
+            len(self._levels),
+            level.long_side,
+            self._history.done - before,
+            time.perf_counter() - began,
+            self._history.last()["total"],
+        )
+        return average
 
     def _style_targets(self, engine: Engine, scale: int) -> dict[str, Any]:
         """`Targets.style` of all pictures, [1, ...] if they share a style."""
