@@ -26,7 +26,7 @@ def show_type(value: Any) -> str:
 
 def _is_truth(value: Any) -> bool:
     """Whether a value is True or False, perhaps NumPy's, which counts as a number."""
-    return isinstance(value, bool) or getattr(value, "dtype", None) == bool
+    return isinstance(value, bool) or str(getattr(value, "dtype", "")) == "bool"
 
 
 def check_choice(name: str, value: Any, choices: Sequence[str]) -> str:
