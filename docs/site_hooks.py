@@ -7,9 +7,9 @@ public names into the reference.
 
 from __future__ import annotations
 
+import ast
+import functools
 import html
-import importlib
-import os
 import pathlib
 import posixpath
 import re
@@ -30,8 +30,6 @@ GUESTS = {
     "contributing.md": "CONTRIBUTING.md",
     "changelog.md": "CHANGELOG.md",
     "security.md": "SECURITY.md",
-    # GitHub shows it first; the site has its own first page.
-    "readme.md": "README.md",
 }
 _LINK = re.compile(r"(?<!!)\[([^\]]*)\]\(([^)\s]+)\)")
 _FENCE = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
@@ -123,11 +121,18 @@ def _reference(markdown: str) -> str:
         if name is None or name[1] == "__version__":
             lines.append(line)
             continue
-        modules = getattr(importlib.import_module(package), "_MODULES", {})
-        lines += [f"::: {modules.get(name[1], package)}.{name[1]}", ""]
+        lines += [f"::: {_modules(package).get(name[1], package)}.{name[1]}", ""]
     return "\n".join(lines)
 
 
-if os.environ.get("NO_MKDOCS_2_WARNING") is None:
-    # Material advertises in the terminal that it won't follow MkDocs 2.
-    os.environ["NO_MKDOCS_2_WARNING"] = "true"
+@functools.cache
+def _modules(package: str) -> dict[str, str]:
+    """The module of each name that a package offers lazily; nothing is imported."""
+    text = (ROOT / package.replace(".", "/") / "__init__.py").read_text("utf-8")
+    for statement in ast.parse(text).body:
+        if isinstance(statement, ast.Assign):
+            (target,) = statement.targets
+            if isinstance(target, ast.Name) and target.id == "_MODULES":
+                return ast.literal_eval(statement.value)
+    return {}
+

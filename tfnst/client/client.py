@@ -142,10 +142,16 @@ class StylizeClient:
             style_image: whose style to use: as `content_image`, or a
                 `tfnst.StyleImage` with a weight, a scale and masks, or a list of up
                 to 8 of either. It may have any shape.
-            steps, size, style_strength, content_weight, style_weight,
-                total_variation_weight, learning_rate, seed, preserve_color: as in
-                StyleTransferConfig. None, the default, leaves the setting to the
-                server.
+            steps: a setting of StyleTransferConfig, like the following eight. None,
+                the default, leaves a setting to the server.
+            size: long side of the picture in pixels.
+            style_strength: from 0, the photo, to 1, mostly painting.
+            content_weight: weight of the content loss.
+            style_weight: weight of the style loss.
+            total_variation_weight: weight of the total variation loss.
+            learning_rate: step size of the optimiser.
+            seed: seed of everything random.
+            preserve_color: how to keep the content's colours.
             timeout: seconds; overrides the client's `timeout`.
 
         Returns:
