@@ -86,9 +86,14 @@ check: $(VENV)/installed-check $(CFFCONVERT)/installed
 	else echo "No actionlint: workflows were only checked against their schema"; fi
 	$(CFFCONVERT)/bin/cffconvert --validate
 
+docs: $(VENV)/installed-docs
+	$(BIN)/python docs/settings_table.py
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
 dist: $(VENV)/installed-release
-	rm -rf dist
+	rm -rf dist man
 	$(BIN)/check-manifest
+	$(BIN)/click-man --target man tfnst
 	$(BIN)/python -m build
 	$(BIN)/twine check --strict dist/*
 	$(BIN)/check-wheel-contents dist/*.whl
@@ -107,7 +112,7 @@ campaign: $(VENV)/installed-dev
 	$(BIN)/python benchmarks/serving_campaign.py
 
 clean:
-	rm -rf $(VENV) demo build dist tfnst.egg-info
+	rm -rf $(VENV) demo build dist man tfnst.egg-info
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))' \
@@ -122,6 +127,10 @@ $(VENV)/installed: $(BIN)/python $(SETUP)
 $(VENV)/installed-dev: $(BIN)/python $(SETUP)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
 	@$(FETCH)
+	@touch $@ $(VENV)/installed
+
+$(VENV)/installed-docs: $(BIN)/python $(SETUP)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[docs]'
 	@touch $@ $(VENV)/installed
 
 $(VENV)/installed-release: $(BIN)/python $(SETUP)

@@ -210,7 +210,7 @@ def worker_options(command: Command) -> Command:
     )
 
 
-@click.command()
+@click.command(short_help="Paints many pictures.")
 @picture_options
 @file_option(
     "--report",

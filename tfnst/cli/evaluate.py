@@ -12,7 +12,7 @@ from tfnst.cli.settings import read_config
 from tfnst.cli.terminal import quiet_start
 
 
-@click.command()
+@click.command(short_help="Measures a painted picture.")
 @click.argument("content", type=click.Path())
 @click.argument("style", type=click.Path())
 @click.argument("stylized", type=click.Path())

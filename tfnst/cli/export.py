@@ -12,7 +12,7 @@ from tfnst.cli.settings import given, read_config
 from tfnst.cli.terminal import quiet_start
 
 
-@click.command()
+@click.command(short_help="Writes a model for TensorFlow Serving.")
 @click.argument("directory", type=click.Path())
 @click.option(
     "--version", type=int, metavar="N", help="Version number; by default the next one."

@@ -22,7 +22,7 @@ from tfnst.cli.settings import (
 from tfnst.cli.terminal import quiet_start
 
 
-@click.command()
+@click.command(short_help="Shows versions, devices and weights.")
 @click.argument("file", type=click.Path(), required=False)
 @click.option(
     "--settings",

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from tfnst.images.style_images import StyleImage
 
 
-@click.command()
+@click.command(short_help="Has a server paint a picture.")
 @click.argument("target", metavar="HOST:PORT")
 @click.argument("content", type=click.Path())
 @style_arguments

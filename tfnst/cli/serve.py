@@ -12,7 +12,7 @@ from tfnst.cli.settings import given
 from tfnst.cli.terminal import EXIT_FAILED, fail, quiet_start
 
 
-@click.command()
+@click.command(short_help="Serves models as TensorFlow Serving does.")
 @click.argument("directory", type=click.Path(), required=False)
 @click.option("--name", metavar="TEXT", help="Name of the model in requests.")
 @file_option(

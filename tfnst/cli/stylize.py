@@ -63,7 +63,7 @@ def checkpoint_options(command: Command) -> Command:
     )
 
 
-@click.command()
+@click.command(short_help="Paints a picture in a style.")
 @click.argument("content", type=click.Path())
 @style_arguments
 @output_options
