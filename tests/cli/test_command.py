@@ -3,7 +3,10 @@
 import subprocess
 import sys
 
+import tfnst
 from tests.cli.helpers import TFNST, TINY_OPTIONS, names
+from tests.helpers import ROOT
+from tfnst.cli import command
 
 
 def test_help_does_not_load_tensorflow(tmp_path):
@@ -33,3 +36,22 @@ def test_closed_streams_are_opened_onto_nothing(pictures):
         assert done.stdout.startswith("out.png: " if closed == "2>&-" else "")
         (pictures / "out.png").unlink()
     assert names(pictures) == ["content.png", "style.png"]
+
+
+def test_python_runs_it_as_a_module(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-m", "tfnst", "--version"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == f"tfnst, version {tfnst.__version__}\n"
+
+
+def test_help_says_what_each_command_does_in_a_few_words():
+    for name, each in command.cli.commands.items():
+        text = each.get_short_help_str()
+        assert text.endswith("."), name
+        assert not text.endswith("..."), name

@@ -1,8 +1,11 @@
 """`tfnst export`."""
 
+import json
 import re
 
-from tests.cli.helpers import names, run_here
+import pytest
+
+from tests.cli.helpers import TINY_OPTIONS, names, run_here
 
 
 def test_bad_input_is_one_line(pictures, monkeypatch, capsys):
@@ -13,3 +16,21 @@ def test_bad_input_is_one_line(pictures, monkeypatch, capsys):
     expected = r"tfnst: error: `version` must be an integer from 1 to .* Received: 0$"
     assert re.search(f"^{expected}", err, re.M), err
     assert names(pictures) == ["content.png", "style.png"]
+
+
+@pytest.mark.slow
+def test_the_result_as_a_line_as_json_or_not_at_all(tmp_path, monkeypatch, capsys):
+    for version, (option, expected) in enumerate(
+        [
+            (None, "models/1\n"),
+            ("--json", json.dumps({"output": "models/2", "version": 2}) + "\n"),
+            ("--quiet", ""),
+        ],
+        1,
+    ):
+        options = [option] if option else []
+        done = run_here(
+            monkeypatch, capsys, tmp_path, "export", "models", *TINY_OPTIONS, *options
+        )
+        assert done == (0, expected, "")
+        assert (tmp_path / "models" / str(version) / "saved_model.pb").is_file()

@@ -3,6 +3,8 @@
 import json
 import re
 
+import pytest
+
 import tfnst
 from tests.cli.helpers import new_tfnst_command, run_here
 from tests.helpers import picture
@@ -42,3 +44,38 @@ def test_info_prints_how_a_picture_was_painted(pictures, monkeypatch, capsys):
         "tfnst: error: `file` must be a file that can be read. "
         "Received: 'no.png', which does not exist\n"
     )
+
+
+def test_json_is_one_line(pictures, monkeypatch, capsys):
+    code, out, err = run_here(monkeypatch, capsys, pictures, "info", "--json")
+    assert (code, err, out.count("\n")) == (0, "", 1)
+    facts = json.loads(out)
+    assert facts["versions"]["tfnst"] == tfnst.__version__
+    assert re.fullmatch(r"\d+\.\d+\.\d+", facts["versions"]["tensorflow"])
+    assert facts["devices"][0].startswith("CPU:0")
+    assert facts["cpu_cores"] >= 1
+    assert facts["precision"] in ("float32", "bfloat16")
+    assert set(facts["weights"]) == {"vgg19", "vgg16"}
+    for found in facts["weights"].values():
+        assert set(found) == {"source", "path", "sha256", "error"}
+        assert (found["source"] is None) == (found["error"] is not None)
+    manifest = {"settings": {"size": 48}}
+    tfnst.save_image(picture(20, 20), pictures / "out.jpg", manifest=manifest)
+    code, out, err = run_here(
+        monkeypatch, capsys, pictures, "info", "out.jpg", "--json"
+    )
+    assert (code, out, err) == (0, json.dumps(manifest) + "\n", "")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["--steps", "3"], "--steps goes with --settings"),
+        (["--settings", "a.png"], "--settings replaces FILE"),
+    ],
+)
+def test_options_that_do_not_go_together(
+    pictures, arguments, expected, monkeypatch, capsys
+):
+    code, out, err = run_here(monkeypatch, capsys, pictures, "info", *arguments)
+    assert (code, out, err) == (2, "", f"tfnst: error: {expected}\n")

@@ -1,6 +1,7 @@
-"""What `tfnst stylize` tells: JSON, little, or nothing."""
+"""What commands tell: JSON, little, nothing, or all they do."""
 
 import json
+import logging
 import re
 
 import pytest
@@ -10,6 +11,7 @@ from tests.cli.test_progress import start_on_terminal
 from tests.helpers import ROOT, TINY
 from tfnst.cli import terminal
 from tfnst.images.manifest import read_manifest
+from tfnst.networks import load_backbone
 
 ARGUMENTS = ["stylize", "content.png", "style.png", "-o", "out.png", *TINY_OPTIONS]
 
@@ -53,6 +55,67 @@ def test_quiet_says_nothing_but_warnings_and_errors(pictures, monkeypatch, capsy
     assert [line for line in done.stderr.splitlines() if "tfnst" in line] == [
         "tfnst: warning: the content image is not the one that out.png was painted from"
     ]
+
+
+def test_a_batch_tells_as_json_or_nothing(pictures, monkeypatch, capsys):
+    (pictures / "text.png").write_text("not a picture")
+    batch = [
+        "batch", "content.png", "text.png", "-s", "style.png", "-o", "out",
+        *TINY_OPTIONS,
+    ]  # fmt: skip
+    code, out, err = run_here(monkeypatch, capsys, pictures, *batch, "--json")
+    assert (code, out.count("\n")) == (1, 1)
+    assert err.startswith("tfnst: failed: out/text_style.png: `content_image` must")
+    facts = json.loads(out)
+    items = facts.pop("items")
+    assert facts == {
+        "output": "out", "report": "out/report.json",
+        "painted": 1, "skipped": 0, "failed": 1, "left": 0,
+    }  # fmt: skip
+    report = json.loads((pictures / "out" / "report.json").read_text())
+    assert items == report["items"]
+    assert [item["status"] for item in items] == ["painted", "failed"]
+    # A picture that failed is an error, which is said also then.
+    code, out, told = run_here(monkeypatch, capsys, pictures, *batch, "--quiet")
+    assert (code, out, told) == (1, "", err)
+
+
+def test_verbose_says_what_is_loaded_how_and_how_long(pictures, monkeypatch, capsys):
+    code, out, err = run_here(monkeypatch, capsys, pictures, *ARGUMENTS, "--verbose")
+    assert code == 0
+    assert out.startswith("out.png: 48x36 pixels, 12 steps in ")
+    expected = [
+        r"read style\.png \(style_image\): 40x50 pixels",
+        r"read content\.png \(content_image\): 80x60 pixels",
+        r"painting on \w+ in float32",
+        r"34x26 pixels are painted whole; this takes up to \d\.\d of \d+\.\d GiB of .*",
+        r"scale 1 of 2, 34 pixels: 6 steps in \d+\.\d s, total loss [\d.]+",
+        r"48x36 pixels are painted whole; .*",
+        r"scale 2 of 2, 48 pixels: 6 steps in \d+\.\d s, total loss [\d.]+",
+        r"painted in \d+\.\d s",
+        r"wrote out\.png: 48x36 pixels, \d+ bytes",
+    ]
+    lines = [line for line in err.splitlines() if "loaded vgg19" not in line]
+    assert len(lines) == len(expected), err
+    for line, pattern in zip(lines, expected, strict=True):
+        assert re.fullmatch(f"tfnst: {pattern}", line), line
+    # Later commands in the same process say nothing of it.
+    assert not logging.getLogger("tfnst").handlers
+    assert run_here(monkeypatch, capsys, pictures, *ARGUMENTS)[2] == ""
+    both = run_here(monkeypatch, capsys, pictures, *ARGUMENTS, "-q", "-v")
+    assert both == (
+        2, "", "tfnst: error: --quiet and --verbose exclude each other\n",
+    )  # fmt: skip
+
+
+def test_what_is_loaded_is_logged(caplog):
+    with caplog.at_level(logging.INFO, logger="tfnst"):
+        load_backbone("vgg16", weights=None, seed=3, last_layer="block1_conv1")
+    (record,) = caplog.records
+    assert record.name == "tfnst.networks.backbones"
+    assert record.getMessage().startswith(
+        "loaded vgg16, weights from random numbers, seed 3, in "
+    )
 
 
 @pytest.mark.slow

@@ -97,3 +97,38 @@ def test_json_is_one_line_of_what_it_did(pictures, monkeypatch, capsys):
         "target": "h:1",
     }
     assert names(pictures) == ["content.png", "out.png", "style.png"]
+
+
+def test_quiet_says_nothing(pictures, monkeypatch, capsys):
+    monkeypatch.setattr(client, "StylizeClient", FakeClient)
+    arguments = ["content.png", "style.png", "-o", "out.png", "--model", "m"]
+    done = run_here(
+        monkeypatch,
+        capsys,
+        pictures,
+        "request",
+        "h:1",
+        *arguments,
+        "--steps",
+        "2",
+        "-q",
+    )
+    assert done == (0, "", "")
+    monkeypatch.setenv("TFNST_STEPS", "2")
+    code, out, err = run_here(
+        monkeypatch, capsys, pictures, "request", "h:1", *arguments
+    )
+    assert (code, err) == (0, "")
+    assert out == "out.png: 40x30 pixels, total loss 10.500 (version 7 at h:1)\n"
+
+
+def test_an_error_names_the_variable(pictures, monkeypatch, capsys):
+    monkeypatch.setenv("TFNST_STEPS", "0")
+    code, out, err = run_here(
+        monkeypatch, capsys, pictures, "request", "127.0.0.1:1", "content.png",
+        "style.png", "-o", "out.png",
+    )  # fmt: skip
+    assert (code, out) == (2, "")
+    assert err == (
+        "tfnst: error: `TFNST_STEPS` must be an integer from 1 to 100000. Received: 0\n"
+    )

@@ -16,9 +16,7 @@ from google.protobuf import (
 from tensorflow.core.framework import tensor_pb2
 from tensorflow_serving.apis import (
     get_model_status_pb2,
-    model_service_pb2,
     predict_pb2,
-    prediction_service_pb2,
 )
 from tensorflow_serving.config import model_server_config_pb2
 
@@ -205,13 +203,12 @@ def test_prediction_proto_is_a_part_of_the_real_interface():
     )
     assert len(services) == 2
     for service, method, request, response in services:
-        module = {"PredictionService": prediction_service_pb2}.get(
-            service, model_service_pb2
-        )
-        real = module.DESCRIPTOR.services_by_name[service].methods_by_name[method]
+        full_name = f"tensorflow.serving.{service}"
+        real = descriptor_pool.Default().FindServiceByName(full_name)
+        real = real.methods_by_name[method]
         assert real.input_type.name == request
         assert real.output_type.name == response
-        assert real.full_name.startswith("tensorflow.serving.")
+        assert real.full_name == f"{full_name}.{method}"
 
 
 def json_of_printf(word):

@@ -17,9 +17,10 @@ from tfnst.cli.options import (
     config_options,
     file_option,
     grouped,
-    read_config,
     saving_options,
 )
+from tfnst.cli.reporting import reporting, reporting_options
+from tfnst.cli.settings import read_config
 from tfnst.cli.terminal import (
     EXIT_FAILED,
     EXIT_INTERRUPTED,
@@ -209,7 +210,7 @@ def worker_options(command: Command) -> Command:
     )
 
 
-@click.command()
+@click.command(short_help="Paints many pictures.")
 @picture_options
 @file_option(
     "--report",
@@ -218,6 +219,7 @@ def worker_options(command: Command) -> Command:
 )
 @worker_options
 @saving_options
+@reporting_options
 @config_options
 def batch(
     pictures: Pictures,
@@ -273,7 +275,11 @@ def _finish(
     told = ", ".join(
         f"{number} {status}" for status, number in counts.items() if number
     )
-    click.echo(f"{output}: {told}; {report}")
+    facts = {"output": output, "report": str(report)}
+    reporting().tell(
+        facts | counts | {"items": [item.to_dict() for item in items]},
+        f"{output}: {told}; {report}",
+    )
     if counts[LEFT]:
         sys.exit(EXIT_INTERRUPTED)
     if counts[FAILED]:

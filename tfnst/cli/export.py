@@ -6,11 +6,13 @@ from typing import Any
 
 import click
 
-from tfnst.cli.options import export_options, given, read_config
+from tfnst.cli.options import export_options
+from tfnst.cli.reporting import reporting, reporting_options
+from tfnst.cli.settings import given, read_config
 from tfnst.cli.terminal import quiet_start
 
 
-@click.command()
+@click.command(short_help="Writes a model for TensorFlow Serving.")
 @click.argument("directory", type=click.Path())
 @click.option(
     "--version", type=int, metavar="N", help="Version number; by default the next one."
@@ -20,6 +22,7 @@ from tfnst.cli.terminal import quiet_start
 @click.option(
     "--max-pixels", type=int, metavar="N", help="Most pixels of a picture that is sent."
 )
+@reporting_options
 @export_options
 def export(
     directory: str,
@@ -34,8 +37,8 @@ def export(
     with quiet_start():
         from tfnst.export.saved_model import export_saved_model
     limits = {"max_steps": max_steps, "max_size": max_size, "max_pixels": max_pixels}
-    click.echo(
-        export_saved_model(
-            directory, config=config, **given({"version": version, **limits})
-        )
+    folder = export_saved_model(
+        directory, config=config, **given({"version": version, **limits})
     )
+    facts = {"output": str(folder), "version": int(folder.name)}
+    reporting().tell(facts, str(folder))

@@ -1,4 +1,4 @@
-"""Options that several commands share, and the settings that they stand for."""
+"""Options that several commands share."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tfnst.config import (
-    PRESETS,
-    StyleTransferConfig,
-    preset_settings,
-    setting_names,
+from tfnst.cli.settings import (
+    from_variable,
+    name_variables,
+    option_of,
+    variable_of,
 )
+from tfnst.config import PRESETS, StyleTransferConfig, setting_names
 
 if TYPE_CHECKING:
     from tfnst.images.save_options import SaveOptions
 
-DEFAULTS = StyleTransferConfig()
 _TYPES = {"int": (int, "N"), "float": (float, "X")}
 
 Command = Callable[..., Any]
@@ -60,7 +60,7 @@ def grouped(command: Command, name: str, make: Callable[..., Any]) -> Command:
 
 def config_options(command: Command) -> Command:
     """Adds an option for every setting, and those that give several at once."""
-    return add_options(
+    return _with_settings(
         command,
         click.option(
             "--preset",
@@ -78,17 +78,42 @@ def config_options(command: Command) -> Command:
 def request_options(command: Command) -> Command:
     """Adds an option for each setting that a request may carry."""
     names = setting_names(requested=True)
-    return add_options(command, *_setting_options(names, "the server's"))
+    return _with_settings(command, *_setting_options(names, "the server's"))
 
 
 def export_options(command: Command) -> Command:
     """Adds an option for each setting that an exported model can have."""
-    return add_options(command, *_setting_options(setting_names(exported=True)))
+    return _with_settings(command, *_setting_options(setting_names(exported=True)))
 
 
 def network_options(command: Command) -> Command:
     """Adds an option for each setting of the network that compares pictures."""
-    return add_options(command, *_setting_options(setting_names(network=True)))
+    return _with_settings(command, *_setting_options(setting_names(network=True)))
+
+
+def _with_settings(command: Command, *options: Option) -> Command:
+    """A command with options for settings, whose errors name the variables."""
+
+    @functools.wraps(command)
+    def with_variables(**arguments: Any) -> Any:
+        try:
+            return command(**arguments)
+        except (ValueError, OSError, MemoryError) as error:
+            if len(error.args) == 1 and isinstance(error.args[0], str):
+                error.args = (name_variables(error.args[0]),)
+            raise
+
+    return add_options(with_variables, *options)
+
+
+class SettingOption(click.Option):
+    """An option whose value can come from an environment variable."""
+
+    def get_error_hint(self, ctx: click.Context | None) -> str:
+        """What errors call it: the variable if the bad value comes from there."""
+        if self.name is not None and from_variable(self.name, ctx):
+            return f"'{variable_of(self.name)}'"
+        return super().get_error_hint(ctx)
 
 
 def _setting_options(
@@ -117,8 +142,10 @@ def _setting_option(field: dataclasses.Field[Any], default_of: str | None) -> Op
         kind, metavar = _TYPES[str(field.type).split()[0]]
         value = {"type": kind, "metavar": metavar}
     return click.option(
-        f"--{field.name.replace('_', '-')}",
+        option_of(field.name),
         field.name,
+        cls=SettingOption,
+        envvar=variable_of(field.name),
         default=None,
         help=about["help"] + shown,
         **value,
@@ -159,48 +186,3 @@ def _saving(bits: str, keep_gps: bool) -> SaveOptions:
     from tfnst.images.save_options import SaveOptions
 
     return SaveOptions(bits=int(bits), keep_gps=keep_gps)
-
-
-def given(options: dict[str, Any]) -> dict[str, Any]:
-    """The options that were given a value; the defaults of others live elsewhere."""
-    return {name: value for name, value in options.items() if value is not None}
-
-
-def read_config(options: dict[str, Any]) -> StyleTransferConfig:
-    """The configuration that options stand for; `--init-image` must be a name."""
-    config, init_image = read_settings(options)
-    if init_image is not None:
-        config = config.replace(init_image=init_image)
-    return config
-
-
-def read_settings(
-    options: dict[str, Any], others: StyleTransferConfig = DEFAULTS
-) -> tuple[StyleTransferConfig, str | None]:
-    """The configuration that options stand for, and what to start from.
-
-    Args:
-        options: by name; None where an option isn't given.
-        others: the settings for which no option is given.
-
-    Returns:
-        (the configuration, `--init-image`: a name, the path of a picture, or None).
-
-    Raises:
-        ValueError: for settings that are out of their range, or a bad file of them.
-        OSError: when a file of settings can't be read.
-    """
-    settings = given(options)
-    for name in settings:
-        if name.endswith(("layers", "layer_weights")):
-            settings[name] = tuple(part.strip() for part in settings[name].split(","))
-    if "config" in settings:
-        from tfnst.cli.config_files import read_config_file
-
-        settings = read_config_file(settings.pop("config")) | settings
-    if "preset" in settings:
-        settings = preset_settings(settings.pop("preset")) | settings
-    if settings.get("weights") == "none":
-        settings["weights"] = None
-    init_image = settings.pop("init_image", None)
-    return others.replace(**settings), init_image

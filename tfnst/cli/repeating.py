@@ -6,7 +6,7 @@ import contextlib
 import dataclasses
 from typing import TYPE_CHECKING, Any
 
-from tfnst.cli.options import DEFAULTS
+from tfnst.cli.settings import DEFAULTS
 from tfnst.cli.terminal import say
 from tfnst.config import StyleTransferConfig, setting_names
 

@@ -6,6 +6,7 @@ import importlib.metadata
 import os
 import platform
 from collections.abc import Iterator
+from typing import Any
 
 from tfnst.config import BACKBONES
 from tfnst.engines.devices import choose_precision, cpu_flags
@@ -35,7 +36,7 @@ def report() -> str:
     lines = [
         ("tfnst", __version__),
         ("python", f"{platform.python_version()} on {platform.platform(terse=True)}"),
-        *((name, _version(name)) for name in _PACKAGES),
+        *((name, _version(name) or "not installed") for name in _PACKAGES),
         *(("device", device) for device in _devices()),
         ("cpu cores", str(_cores())),
         *(("cpu", feature) for feature in _cpu_features()),
@@ -46,11 +47,31 @@ def report() -> str:
     return "\n".join(f"{key:{width}}  {value}" for key, value in lines)
 
 
-def _version(package: str) -> str:
+def facts() -> dict[str, Any]:
+    """The same as plain values that JSON can hold."""
+    flags = cpu_flags()
+    return {
+        "versions": {
+            "tfnst": __version__,
+            "python": platform.python_version(),
+            **{name: _version(name) for name in _PACKAGES},
+        },
+        "platform": platform.platform(terse=True),
+        "devices": list(_devices()),
+        "cpu_cores": _cores(),
+        "cpu_features": None
+        if flags is None
+        else [f for f in _CPU_FLAGS if f in flags],
+        "precision": choose_precision(),
+        "weights": {name: _weights_facts(name) for name in BACKBONES},
+    }
+
+
+def _version(package: str) -> str | None:
     try:
         return importlib.metadata.version(package)
     except importlib.metadata.PackageNotFoundError:
-        return "not installed"
+        return None
 
 
 def _devices() -> Iterator[str]:
@@ -85,3 +106,17 @@ def describe_weights(name: str) -> str:
     except (OSError, ValueError) as error:
         return " ".join(str(error).split())
     return f"{found.source}: {found.path}"
+
+
+def _weights_facts(name: str) -> dict[str, str | None]:
+    try:
+        found = weight_sources.find_weights(name, download=False)
+    except (OSError, ValueError) as error:
+        reason = " ".join(str(error).split())
+        return {"source": None, "path": None, "sha256": None, "error": reason}
+    return {
+        "source": found.source,
+        "path": found.path,
+        "sha256": found.sha256,
+        "error": None,
+    }

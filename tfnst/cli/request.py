@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -10,11 +9,12 @@ import click
 
 from tfnst.cli.options import (
     file_option,
-    given,
     gps_option,
     output_option,
     request_options,
 )
+from tfnst.cli.reporting import reporting, reporting_options
+from tfnst.cli.settings import given, name_variables
 from tfnst.cli.styles import style_arguments
 from tfnst.cli.terminal import EXIT_BAD_INPUT, EXIT_FAILED, fail, one_line, quiet_start
 from tfnst.config import setting_names
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from tfnst.images.style_images import StyleImage
 
 
-@click.command()
+@click.command(short_help="Has a server paint a picture.")
 @click.argument("target", metavar="HOST:PORT")
 @click.argument("content", type=click.Path())
 @style_arguments
@@ -52,8 +52,8 @@ if TYPE_CHECKING:
     metavar="X",
     help="Seconds to wait for a server that is starting; by default none.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print one line of JSON.")
 @gps_option
+@reporting_options
 @request_options
 def request(
     target: str,
@@ -61,7 +61,6 @@ def request(
     style: list[StyleImage],
     output: str,
     wait: float | None,
-    as_json: bool,
     keep_gps: bool,
     **options: Any,
 ) -> None:
@@ -88,11 +87,14 @@ def request(
             response = client.stylize(content, style, **settings)
     except ServingError as error:
         bad_input = isinstance(error, ValueError)
-        fail(one_line(error), EXIT_BAD_INPUT if bad_input else EXIT_FAILED)
+        fail(
+            name_variables(one_line(error)),
+            EXIT_BAD_INPUT if bad_input else EXIT_FAILED,
+        )
     response.save(output, name="output", keep_gps=keep_gps)
     width, height = response.image.size
-    if as_json:
-        line = {
+    reporting().tell(
+        {
             "output": output,
             "width": width,
             "height": height,
@@ -102,10 +104,7 @@ def request(
             "model_version": response.model_version,
             "target": target,
             "seconds": round(time.monotonic() - start, 3),
-        }
-        click.echo(json.dumps(line))
-        return
-    click.echo(
+        },
         f"{output}: {width}x{height} pixels, total loss {response.total_loss:.3f} "
-        f"(version {response.model_version} at {target})"
+        f"(version {response.model_version} at {target})",
     )

@@ -7,11 +7,12 @@ from typing import Any
 
 import click
 
-from tfnst.cli.options import file_option, given
+from tfnst.cli.options import file_option
+from tfnst.cli.settings import given
 from tfnst.cli.terminal import EXIT_FAILED, fail, quiet_start
 
 
-@click.command()
+@click.command(short_help="Serves models as TensorFlow Serving does.")
 @click.argument("directory", type=click.Path(), required=False)
 @click.option("--name", metavar="TEXT", help="Name of the model in requests.")
 @file_option(

@@ -9,19 +9,18 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tfnst.cli.options import (
-    DEFAULTS,
     Command,
     add_options,
     config_options,
     file_option,
     grouped,
-    read_settings,
     saving_options,
 )
 from tfnst.cli.outputs import Outputs, output_options
 from tfnst.cli.pipes import through_pipes
 from tfnst.cli.repeating import PaintedPicture
-from tfnst.cli.reporting import reporting, reporting_options
+from tfnst.cli.reporting import facts_of_run, reporting, reporting_options
+from tfnst.cli.settings import DEFAULTS, read_settings, without_variables
 from tfnst.cli.styles import style_arguments
 from tfnst.cli.terminal import EXIT_INTERRUPTED, fail, quiet_start
 from tfnst.paths import NamedPath, named_paths
@@ -64,7 +63,7 @@ def checkpoint_options(command: Command) -> Command:
     )
 
 
-@click.command()
+@click.command(short_help="Paints a picture in a style.")
 @click.argument("content", type=click.Path())
 @style_arguments
 @output_options
@@ -113,6 +112,8 @@ def _stylize(
     """Does the work of the command."""
     if painted is not None and checkpoints.resume is not None:
         raise click.UsageError("--resume brings its own settings in place of --from")
+    if painted is not None or checkpoints.resume is not None:
+        options = without_variables(options)
     # Settings are checked before TensorFlow takes its seconds to load.
     repeated = None if painted is None else PaintedPicture.read(painted)
     others = DEFAULTS if repeated is None else repeated.config(options["init_image"])
@@ -173,7 +174,7 @@ def _report(result: TransferResult, output: str) -> None:
     shown = report.name_of(output)
     if result.stop_reason == "callback":
         report.notice(f"stopped after {steps} steps; the picture so far is {shown}")
-        report.tell(result, output)
+        report.tell(facts_of_run(result, output))
         sys.exit(EXIT_INTERRUPTED)
     if result.stop_reason == "max_time":
         size = result.losses["size"][-1]
@@ -184,8 +185,7 @@ def _report(result: TransferResult, output: str) -> None:
         f", cut by --{name.replace('_', '-')}," for name in result.shortened_by
     )
     report.tell(
-        result,
-        output,
+        facts_of_run(result, output),
         f"{shown}: {width}x{height} pixels, {steps} steps{cut} in {seconds:.0f} s "
         f"({result.backbone}, weights from {result.weights.source})",
     )

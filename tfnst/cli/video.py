@@ -14,9 +14,9 @@ from tfnst.cli.options import (
     config_options,
     file_option,
     grouped,
-    read_config,
 )
 from tfnst.cli.reporting import reporting, reporting_options
+from tfnst.cli.settings import read_config
 from tfnst.cli.styles import style_arguments
 from tfnst.cli.terminal import EXIT_INTERRUPTED, quiet_start
 from tfnst.paths import check_outputs, named_paths
@@ -195,7 +195,7 @@ def _report(result: FilmResult) -> None:
         f"{result.output}: {result.frames} frames of {result.width}x{result.height} "
         f"pixels in {result.seconds:.0f} s, {result.shots} of them the first of a shot"
     )
-    report.tell_facts(
+    report.tell(
         facts | {"config": result.config.to_dict()}, line if result.complete else None
     )
     if not result.complete:

@@ -8,6 +8,7 @@ and GetModelStatus. It imports neither TensorFlow nor tensorflow-serving-api; se
 from __future__ import annotations
 
 import dataclasses
+import logging
 import math
 import os
 import time
@@ -33,6 +34,8 @@ from tfnst.client.responses import (
     read_response,
     read_status,
 )
+
+_logger = logging.getLogger(__name__)
 
 _ATTEMPTS = 5  # gRPC's own maximum.
 _POLL_SECONDS = 0.5
@@ -139,10 +142,16 @@ class StylizeClient:
             style_image: whose style to use: as `content_image`, or a
                 `tfnst.StyleImage` with a weight, a scale and masks, or a list of up
                 to 8 of either. It may have any shape.
-            steps, size, style_strength, content_weight, style_weight,
-                total_variation_weight, learning_rate, seed, preserve_color: as in
-                StyleTransferConfig. None, the default, leaves the setting to the
-                server.
+            steps: a setting of StyleTransferConfig, like the following eight. None,
+                the default, leaves a setting to the server.
+            size: long side of the picture in pixels.
+            style_strength: from 0, the photo, to 1, mostly painting.
+            content_weight: weight of the content loss.
+            style_weight: weight of the style loss.
+            total_variation_weight: weight of the total variation loss.
+            learning_rate: step size of the optimiser.
+            seed: seed of everything random.
+            preserve_color: how to keep the content's colours.
             timeout: seconds; overrides the client's `timeout`.
 
         Returns:
@@ -169,7 +178,15 @@ class StylizeClient:
             _check_timeout(timeout)
         request = build_request(self._model, content_image, style_image, settings)
         timeout = timeout or self._timeout or request.seconds
+        began = time.monotonic()
         response = self._call(self._predict, request.message, timeout, painting=True)
+        _logger.info(
+            "%d bytes sent to %s, %d received %.1f s later",
+            request.message.ByteSize(),
+            self.target,
+            response.ByteSize(),
+            time.monotonic() - began,
+        )
         return read_response(
             response, request.info, target=self.target, model=str(self._model)
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import logging
 import os
 from collections.abc import Sequence
 
@@ -21,6 +22,8 @@ from tfnst.losses.objective import Objective
 from tfnst.losses.statistics import build_statistics
 from tfnst.networks import backbones, features, vgg, weight_sources
 from tfnst.optimizers.optimizer import build_optimizer
+
+_logger = logging.getLogger(__name__)
 
 
 def load_engine(
@@ -92,7 +95,9 @@ class ScaleEngines:
         Raises:
             ValueError, MemoryError: as `tfnst.engines.plans.build_plan`.
         """
+        height, width = sides[0]
         if self._replicated is not None:
+            _logger.info("%dx%d pixels are painted on several devices", width, height)
             return self._replicated
         plan = plans.build_plan(
             self._whole.feature_extractor,
@@ -101,6 +106,14 @@ class ScaleEngines:
             self._limit,
             pictures=self._pictures,
             regions=self._regions,
+        )
+        _logger.info(
+            "%dx%d pixels are painted %s; this takes up to %.1f of %.1f GiB of memory",
+            width,
+            height,
+            f"in tiles of {plan.head_side} pixels" if plan.tiled else "whole",
+            plan.peak / memory.GIB,
+            self._limit / memory.GIB,
         )
         if plan.head_side is None:
             return self._whole

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import logging
 import os
 import pathlib
 import shutil
 import tempfile
+import time
 from typing import Any
 
 import tensorflow as tf
@@ -21,6 +23,8 @@ from tfnst.export.warmup import WARMUP, write_warmup
 from tfnst.files import check_path
 from tfnst.limits import MAX_PIXELS, MAX_SIZE, MAX_STEPS, MIN_SIDE
 from tfnst.version import __version__
+
+_logger = logging.getLogger(__name__)
 
 MANIFEST = "tfnst.json"
 
@@ -75,6 +79,7 @@ def export_saved_model(
         max_pixels=check_integer("max_pixels", max_pixels, MIN_SIDE**2, MAX_PIXELS),
     )
     check_path(directory, "directory")
+    began = time.perf_counter()
     base = pathlib.Path(directory)
     target = base / str(_choose_version(base, version))
     base.mkdir(parents=True, exist_ok=True)
@@ -86,6 +91,7 @@ def export_saved_model(
         _write(model, partial)
         partial.chmod(0o777 & ~_umask())
         partial.rename(target)
+        _logger.info("wrote %s in %.1f s", target, time.perf_counter() - began)
     except BaseException:
         shutil.rmtree(partial, ignore_errors=True)
         raise

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import io
+import logging
 import os
 from typing import Any
 
@@ -20,6 +21,8 @@ from tfnst.images.transparency import fill_hidden, over_white
 from tfnst.limits import MAX_PIXELS, MIN_SHARE, MIN_SIDE
 
 # What a mask must have; an exported model says so too, from its graph.
+_logger = logging.getLogger(__name__)
+
 MASK_EXPECTATION = "something white in it, to show where it applies"
 
 
@@ -147,6 +150,9 @@ def read_picture(
         source, PictureSource(name, show_type(source), max_pixels, min_side)
     )
     _only_one(rgb, name)
+    height, width = rgb.shape[1:3]
+    shown = os.fspath(source) if isinstance(source, str | os.PathLike) else "a picture"
+    _logger.info("read %s (%s): %dx%d pixels", shown, name, width, height)
     if info.alpha is not None:
         # An array's alpha has as many axes as its colours: [1, H, W].
         alpha = info.alpha.reshape(rgb.shape[1:3])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import logging
 import os
 from typing import Any
 
@@ -23,6 +24,8 @@ from tfnst.images.source import PictureSource
 from tfnst.images.transparency import over_white, resize_alpha
 
 # Longest side of a WebP file.
+_logger = logging.getLogger(__name__)
+
 MAX_WEBP_SIZE = 16_383
 # The most that fits into a segment of a JPEG file.
 _MAX_EXIF_BYTES = 65_533
@@ -130,6 +133,7 @@ def write_picture(
         expected = f"in a format that holds {width} x {height} pixels"
         raise argument_error(name, expected, show_path(path)) from error
     write_file(path, data, name=name)
+    _logger.info("wrote %s: %dx%d pixels, %d bytes", path, width, height, len(data))
 
 
 def check_output_path(

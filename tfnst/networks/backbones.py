@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import logging
 import os
+import time
 
 import keras
 import numpy as np
@@ -21,6 +23,8 @@ from tfnst.networks.vgg import (
 )
 from tfnst.networks.weight_files import check_arrays, read_convolutions
 from tfnst.networks.weight_sources import WeightsInfo, label_of, locate_weights
+
+_logger = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -79,6 +83,7 @@ def load_backbone(
     if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
         raise ValueError(f"`seed` must be an integer, 0 or more. Received: {seed!r}")
 
+    began = time.perf_counter()
     info = locate_weights(name, weights, download=True)
     names = layer_names(name)
     names = names[: names.index(last_layer) + 1] if last_layer else names
@@ -97,6 +102,13 @@ def load_backbone(
     for layer in shapes:
         model.get_layer(layer).set_weights(arrays[layer])
     _check_activations(model, info)
+    _logger.info(
+        "loaded %s, weights from %s%s, in %.1f s",
+        name,
+        info.source,
+        "" if info.path is None else f" ({info.path})",
+        time.perf_counter() - began,
+    )
     return Backbone(model=model, name=name, weights=info)
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import hmac
+import importlib
 import time
 from typing import Any
 
@@ -15,9 +17,7 @@ from tensorflow_serving.apis import (
     inference_pb2,
     model_management_pb2,
     model_pb2,
-    model_service_pb2,
     predict_pb2,
-    prediction_service_pb2,
     regression_pb2,
 )
 
@@ -27,13 +27,13 @@ from tfnst.server.models import Models
 from tfnst.server.runs import RunLimit, StatusError
 from tfnst.server.servables import Plan, Servable
 
-_PREDICTION_SERVICE, _MODEL_SERVICE = (
-    file.DESCRIPTOR.services_by_name[name].full_name
-    for file, name in (
-        (prediction_service_pb2, "PredictionService"),
-        (model_service_pb2, "ModelService"),
-    )
-)
+_PREDICTION_SERVICE = "tensorflow.serving.PredictionService"
+_MODEL_SERVICE = "tensorflow.serving.ModelService"
+# For reflection. Before release 2.21, these modules fail at their end, after they have
+# added the services to what reflection describes.
+for _module in ("prediction_service_pb2", "model_service_pb2"):
+    with contextlib.suppress(AttributeError):
+        importlib.import_module(f"tensorflow_serving.apis.{_module}")
 
 
 class Services:

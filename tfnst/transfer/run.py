@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 import time
 import warnings
 from collections.abc import Sequence
@@ -12,7 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfnst.config import StyleTransferConfig
-from tfnst.engines.devices import placement
+from tfnst.engines.devices import choose_precision, device_kind, placement
 from tfnst.engines.engine import (
     Canvas,
     Engine,
@@ -43,6 +44,8 @@ from tfnst.transfer.progress import Callback, Snapshot, TransferProgress
 from tfnst.transfer.results import NonFiniteLossError, TransferResult
 from tfnst.transfer.rollback import MAX_ROLLBACKS, copy_of_start, roll_back
 from tfnst.transfer.styles import Style
+
+_logger = logging.getLogger(__name__)
 
 # Steps are grouped so that a group takes about this long: often enough for a progress
 # bar and for stopping, seldom enough for Python to cost nothing.
@@ -161,8 +164,17 @@ class Run:
         Raises:
             NonFiniteLossError, ValueError, MemoryError: as `tfnst.stylize`.
         """
-        with memory_errors(self._config.size), placement(self._config.device):
-            return self._paint()
+        config = self._config
+        _logger.info(
+            "painting on %s in %s",
+            device_kind(config.device).upper(),
+            choose_precision(config.precision, config.device),
+        )
+        with memory_errors(config.size), placement(config.device):
+            results = self._paint()
+        seconds = time.perf_counter() - self._began
+        _logger.info("painted in %.1f s", seconds)
+        return results
 
     def _divide(self) -> Division | None:
         """Which styles go where; None if all of them go everywhere."""
@@ -236,6 +248,7 @@ class Run:
     def _paint_scale(self, average: Any, scale: int) -> Any:
         """The averaged pictures at the end of a scale."""
         level = self._levels[scale]
+        began, before = time.perf_counter(), self._history.done
         engine = self._engines.for_scale(level.sizes)
         style = self._style_targets(engine, scale)
         canvas, state, content = engine.enter_scale(
@@ -256,19 +269,36 @@ class Run:
             self._resume = None
         if level.sides == self._levels[-1].sides:
             self._content = None  # no longer needed, and perhaps large
-        temporal: tuple[tf.Tensor, ...] = ()
-        if self._earlier is not None:
-            picture = self._finishing.prepare(self._earlier.picture)
-            picture = resize_image(picture, *level.sides)
-            known = resize_mask(self._earlier.known, *level.sides)
-            share = resize_mask(self._earlier.start, *level.sides)
-            start = np.asarray(state.average)
-            start = start + share * (picture - start)
-            canvas, state = engine.go_back(canvas, start, state, 0)
-            state = state._replace(average=start)
-            temporal = picture, self._earlier.weight * known
+        canvas, state, temporal = self._hold(engine, canvas, state, level)
         targets = Targets(content, style, regions, temporal)
-        return self._optimize(engine, canvas, state, targets, scale, done)
+        average = self._optimize(engine, canvas, state, targets, scale, done)
+        _logger.info(
+            "scale %d of %d, %d pixels: %d steps in %.1f s, total loss %.4g",
+            scale + 1,
+            len(self._levels),
+            level.long_side,
+            self._history.done - before,
+            time.perf_counter() - began,
+            self._history.last()["total"],
+        )
+        return average
+
+    def _hold(
+        self, engine: Engine, canvas: Canvas, state: TransferState, level: Level
+    ) -> tuple[Canvas, TransferState, tuple[Any, ...]]:
+        """Has a frame begin as those before, where it can; also `Targets.temporal`."""
+        if self._earlier is None:
+            return canvas, state, ()
+        picture = self._finishing.prepare(self._earlier.picture)
+        picture = resize_image(picture, *level.sides)
+        known, share = (
+            resize_mask(mask, *level.sides)
+            for mask in (self._earlier.known, self._earlier.start)
+        )
+        start = np.asarray(state.average + share * (picture - state.average))
+        canvas, state = engine.go_back(canvas, start, state, 0)
+        temporal = picture, self._earlier.weight * known
+        return canvas, state._replace(average=start), temporal
 
     def _style_targets(self, engine: Engine, scale: int) -> dict[str, Any]:
         """`Targets.style` of all pictures, [1, ...] if they share a style."""

@@ -1,0 +1,180 @@
+"""The blocks of code in the documents, and running them with tiny settings."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import os
+import pathlib
+import re
+import runpy
+import shlex
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+from tests import processes
+from tests.helpers import ROOT, TINY
+
+LANGUAGES = ("python", "sh")
+# What the documents' runs get in place of the defaults; random weights besides.
+_TINY = {
+    name: getattr(TINY, name)
+    for name in (
+        *("weights", "precision", "content_layers", "style_layers"),
+        *("min_size", "steps", "initial_steps"),
+    )
+}
+_PORT = "8500"
+
+
+@dataclasses.dataclass(frozen=True)
+class Block:
+    """A block of code in a document.
+
+    Attributes:
+        page: path of the document, from the root.
+        number: among the blocks of the page, from 1.
+        language: `"python"` or `"sh"`.
+        text: the code.
+    """
+
+    page: str
+    number: int
+    language: str
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.page}:{self.number}"
+
+
+def pages() -> list[str]:
+    """The documents whose blocks are run, README.md first."""
+    found = sorted((ROOT / "docs").glob("*.md"))
+    return ["README.md", *(path.relative_to(ROOT).as_posix() for path in found)]
+
+
+def blocks_of(page: str) -> list[Block]:
+    """The blocks of a document in Python and for the shell."""
+    text = (ROOT / page).read_text(encoding="utf-8")
+    found = re.findall(r"^```(\w+)\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    chosen = [each for each in found if each[0] in LANGUAGES]
+    return [Block(page, i, *each) for i, each in enumerate(chosen, 1)]
+
+
+class Runner:
+    """Runs the blocks of a document, one after the other, in a folder of its own.
+
+    Sizes and steps are replaced by tiny ones. Commands that shells need not see are
+    run in processes that have TensorFlow loaded already.
+
+    Args:
+        folder: to work in.
+    """
+
+    def __init__(self, folder: pathlib.Path) -> None:
+        self._folder = folder
+        self._shells: list[int] = []
+        self._programs = folder / ".programs"
+        self._programs.mkdir()
+        for name in ("examples", "tfnst"):
+            (folder / name).symlink_to(ROOT / name)
+        program = self._programs / "tfnst"
+        program.write_text(
+            f"#!{sys.executable}\nimport sys\nfrom tests.project import documents\n"
+            "documents.tiny_command(*sys.argv[1:])\n"
+        )
+        program.chmod(0o755)
+        (self._programs / "python").symlink_to(sys.executable)
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            self._port = str(free.getsockname()[1])
+
+    def run(self, block: Block) -> None:
+        """Runs a block; the error of one that fails holds what it printed."""
+        text = self._tiny(block.text)
+        if block.language == "python":
+            script = self._folder / f".block_{block.number}.py"
+            script.write_text(text)
+            done = processes.run(tiny_script, str(script), cwd=self._folder)
+            self._check(block, done.returncode, done.stdout + done.stderr)
+        elif commands := _plain_commands(text):
+            for words in commands:
+                done = processes.run(tiny_command, *words, cwd=self._folder)
+                self._check(block, done.returncode, done.stdout + done.stderr)
+        else:
+            self._run_in_shell(block, text)
+
+    def _tiny(self, text: str) -> str:
+        text = re.sub(r"(--(?:min-)?size |\b(?:min_)?size=)\d+", r"\g<1>48", text)
+        text = re.sub(r"(--(?:initial-)?steps |\binitial_steps=)\d+", r"\g<1>2", text)
+        text = re.sub(r"(--save-every )\d+", r"\g<1>3", text)
+        return text.replace(f"127.0.0.1:{_PORT}", f"127.0.0.1:{self._port}").replace(
+            "tfnst serve ", f"tfnst serve --port {self._port} "
+        )
+
+    def _run_in_shell(self, block: Block, text: str) -> None:
+        path = f"{self._programs}{os.pathsep}{os.environ['PATH']}"
+        environment = os.environ | {"PATH": path, "PYTHONPATH": str(ROOT)}
+        log = self._folder / f".log_{block.number}"
+        with open(log, "wb") as out:
+            shell = subprocess.Popen(
+                ["bash", "-e", "-o", "pipefail", "-c", text],
+                cwd=self._folder,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=out,
+                # What it leaves in the background can be ended with it.
+                start_new_session=True,
+            )
+        self._shells.append(shell.pid)
+        code = shell.wait(timeout=300)
+        self._check(block, code, log.read_text(errors="replace"))
+
+    @staticmethod
+    def _check(block: Block, code: int | None, printed: str) -> None:
+        assert code == 0, f"{block} ended with {code}:\n{block.text}\n{printed}"
+
+    def close(self) -> None:
+        """Ends what blocks have left in the background."""
+        for pid in self._shells:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(pid, signal.SIGTERM)
+                time.sleep(1)
+                os.killpg(pid, signal.SIGKILL)
+
+
+def tiny_command(*arguments: str) -> None:
+    """The `tfnst` command with tiny settings as defaults."""
+    _make_tiny()
+    from tfnst.cli import command
+
+    sys.argv = ["tfnst", *arguments]
+    command.main()
+
+
+def tiny_script(path: str) -> None:
+    """A script with tiny settings as defaults."""
+    _make_tiny()
+    runpy.run_path(path, run_name="__main__")
+
+
+def _make_tiny() -> None:
+    """Gives the settings of this process other defaults."""
+    from tfnst.cli import settings
+    from tfnst.config import StyleTransferConfig
+
+    StyleTransferConfig.__init__.__kwdefaults__.update(_TINY)
+    for name, value in _TINY.items():
+        object.__setattr__(settings.DEFAULTS, name, value)
+
+
+def _plain_commands(text: str) -> list[list[str]]:
+    """The words of each command if all are tfnst's and need no shell; else none."""
+    lines = text.replace("\\\n", " ").strip().splitlines()
+    commands = [shlex.split(line) for line in lines]
+    if any(words[0] != "tfnst" for words in commands) or re.search(r"[|&<>$]", text):
+        return []
+    return [words[1:] for words in commands]

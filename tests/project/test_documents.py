@@ -1,0 +1,119 @@
+"""The documents: their code runs, and what they list is what there is."""
+
+import importlib.util
+import re
+
+import pytest
+
+from tests.helpers import ROOT
+from tests.project import documents
+from tfnst.client import errors
+from tfnst.config import setting_names
+
+# Why a block isn't run, by the document and how the block begins.
+NOT_RUN = {
+    ("README.md", "make demo"): "the tests run in the environment that it would make",
+    ("README.md", "make test"): "it is what runs these tests",
+    ("README.md", "pip install"): "it installs packages; test_ray_workers.py runs Ray",
+    ("README.md", "docker build"): "it needs Docker; see test_docker_and_kubernetes.py",
+    ("docs/fleets.md", "tfnst batch s3:"): "it needs a cluster and its storage",
+    ("docs/index.md", "pip install"): "it installs packages; `make try-dist` does so",
+}
+
+
+def reason_of(block):
+    """Why a block isn't run; None if it is."""
+    for (page, start), reason in NOT_RUN.items():
+        if block.page == page and block.text.startswith(start):
+            return reason
+    return None
+
+
+@pytest.fixture(scope="module")
+def runners(tmp_path_factory):
+    """The runner of each document, by its path."""
+    found = {}
+    for page in documents.pages():
+        found[page] = documents.Runner(tmp_path_factory.mktemp("page"))
+    yield found
+    for runner in found.values():
+        runner.close()
+
+
+ALL = [block for page in documents.pages() for block in documents.blocks_of(page)]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("block", ALL, ids=str)
+def test_blocks_run(block, runners):
+    if reason := reason_of(block):
+        pytest.skip(f"not run: {reason}")
+    if "TensorBoard" in block.text:
+        pytest.importorskip("tensorboard")
+    runners[block.page].run(block)
+
+
+def test_every_reason_is_for_one_block():
+    for page, start in NOT_RUN:
+        found = [b for b in ALL if b.page == page and b.text.startswith(start)]
+        assert len(found) == 1, (page, start)
+
+
+def test_settings_are_listed_as_they_are():
+    spec = importlib.util.spec_from_file_location(
+        "settings_table", ROOT / "docs" / "settings_table.py"
+    )
+    table = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(table)
+    assert table.PAGE.read_text(encoding="utf-8") == table.page()
+    assert re.findall(r"^## (\w+)$", table.page(), re.M) == [
+        *setting_names(),
+        "Presets",
+    ]
+
+
+def test_errors_are_in_the_code():
+    page = (ROOT / "docs" / "errors.md").read_text(encoding="utf-8")
+    table = page.split("| in the message |")[1].split("\n\n")[0]
+    phrases = re.findall(r"^\| `(.*?)` \|", table, re.MULTILINE)
+    assert len(phrases) == table.count("\n") - 1
+    source = "".join(
+        path.read_text(encoding="utf-8") for path in (ROOT / "tfnst").rglob("*.py")
+    )
+    # Strings that are continued on the next line.
+    source = re.sub(r'"\s*\n\s*f?"', "", source)
+    for phrase in phrases:
+        assert phrase in source, phrase
+
+
+def test_the_errors_of_clients_are_listed():
+    page = (ROOT / "docs" / "errors.md").read_text(encoding="utf-8")
+    listed = re.findall(r"^\| `(\w+Error)`.*? \| `(\w+)`(?:, `(\w+)`)? \|", page, re.M)
+    found = {}
+    for name, *codes in listed:
+        found |= {code: name for code in codes if code}
+    assert found == {
+        code.name: kind.__name__ for code, (kind, _) in errors._ERRORS.items()
+    }
+
+
+@pytest.mark.parametrize("page", documents.pages())
+def test_options_and_settings_on_pages_exist(page):
+    from tfnst.cli.command import cli
+
+    known = {
+        option
+        for command in cli.commands.values()
+        for parameter in command.params
+        for option in (*parameter.opts, *parameter.secondary_opts)
+    }
+    text = (ROOT / page).read_text(encoding="utf-8")
+    if page == "docs/migrating.md":
+        # The first column is other programs'.
+        text = re.sub(r"^\| .*? \|", "|", text, flags=re.MULTILINE)
+    for command in re.findall(r"^tfnst (?:.*\\\n)*.*$", text, re.MULTILINE):
+        words = command.split("#")[0].split("|")[0].split()
+        for option in (word for word in words if word.startswith("--")):
+            assert option in known, option
+    for option in re.findall(r"`(--[a-z][a-z-]+)", text):
+        assert option in known | {"--help", "--version", "--logdir"}, option
