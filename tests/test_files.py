@@ -8,7 +8,7 @@ import threading
 import pytest
 
 from tests.helpers import message
-from tfnst.files import is_machine_error, write_file
+from tfnst.files import is_machine_error, replaced_file, write_file
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="devices and pipes of POSIX")
 
@@ -85,3 +85,36 @@ def test_what_is_full_is_the_machines_fault(tmp_path, monkeypatch):
     assert is_machine_error(caught.value)
     assert not is_machine_error(FileNotFoundError(errno.ENOENT, ""))
     assert not is_machine_error(ValueError())
+
+
+def test_a_replaced_file_is_whole_or_stays(tmp_path):
+    path = tmp_path / "file"
+    with replaced_file(path, name="output") as hidden:
+        assert os.path.dirname(hidden) == str(tmp_path)
+        with open(hidden, "wb") as file:
+            file.write(b"first")
+        assert not path.exists()
+    assert path.read_bytes() == b"first"
+    path.chmod(0o640)
+    with pytest.raises(KeyError), replaced_file(path, name="output") as hidden:
+        with open(hidden, "wb") as file:
+            file.write(b"half")
+        raise KeyError
+    assert path.read_bytes() == b"first"
+    with replaced_file(path, name="output") as hidden, open(hidden, "wb") as file:
+        file.write(b"second")
+    assert path.read_bytes() == b"second"
+    assert path.stat().st_mode & 0o777 == 0o640
+    assert [each.name for each in tmp_path.iterdir()] == ["file"]
+
+
+def test_a_replaced_file_must_be_in_a_folder_and_no_device(tmp_path):
+    def enter(path):
+        with replaced_file(path, name="output"):
+            raise AssertionError
+
+    said = message(FileNotFoundError, enter, tmp_path / "no" / "file")
+    assert said.startswith("`output` must be a path in a folder that exists.")
+    assert message(ValueError, enter, os.devnull) == (
+        f"`output` must be a regular file. Received: {os.devnull!r}"
+    )

@@ -96,6 +96,7 @@ def write_film(
     sound=None,
     sound_codec="aac",
     sound_rate=48000,
+    sound_start=0,
     options=None,
     format=None,
     container_options=None,
@@ -119,6 +120,7 @@ def write_film(
         sound: float32 [2, N], or None.
         sound_codec: FFmpeg's name.
         sound_rate: samples a second.
+        sound_start: when the sound begins, in samples.
         options: of the encoder.
         format: of the file; by its suffix if None.
         container_options: of the file.
@@ -164,11 +166,11 @@ def write_film(
             file.mux(stream.encode(frame))
         file.mux(stream.encode())
         if track is not None:
-            write_sound(file, track, sound, sound_rate)
+            write_sound(file, track, sound, sound_rate, sound_start)
 
 
-def write_sound(file, track, sound, rate):
-    """Encodes sound into a stream of a file."""
+def write_sound(file, track, sound, rate, first=0):
+    """Encodes sound into a stream of a file, from a time in samples on."""
     planar = track.codec_context.format.is_planar
     kind = track.codec_context.format.name
     if kind.startswith("s16"):
@@ -183,7 +185,7 @@ def write_sound(file, track, sound, rate):
         frame = av.AudioFrame.from_ndarray(
             np.ascontiguousarray(values), format=kind, layout="stereo"
         )
-        frame.sample_rate, frame.pts = rate, start
+        frame.sample_rate, frame.pts = rate, first + start
         frame.time_base = Fraction(1, rate)
         file.mux(track.encode(frame))
     file.mux(track.encode())

@@ -74,8 +74,14 @@ def test_times_that_vary_are_kept_to_the_tick(tmp_path, suffix):
     assert durations[-1] > 0
 
 
-@pytest.mark.parametrize("start", [0, 0.1, 0.48, 0.5, Fraction(31, 25), 1.55])
-@pytest.mark.parametrize("end", [None, 1.2, 1.56])
+@pytest.mark.parametrize(
+    ("start", "end"),
+    [
+        *((start, None) for start in (0, 0.1, 0.48, 0.5, Fraction(31, 25), 1.55)),
+        *((start, 1.2) for start in (0, 0.48, 0.5)),
+        (1.2, 1.56),
+    ],
+)
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".avi", ".ts"])
 def test_any_part_of_a_film_gives_the_same_frames(tmp_path, suffix, start, end):
     path = tmp_path / f"film{suffix}"
@@ -85,8 +91,6 @@ def test_any_part_of_a_film_gives_the_same_frames(tmp_path, suffix, start, end):
     last = 100 if end is None else Fraction(str(end))
     first = Fraction(str(start))
     wanted = [frame for frame in frames if first <= frame.time < last]
-    if not wanted:
-        pytest.skip("no frame is in this range")
     found = read(path, start=start, end=end)
     assert [frame.time for frame in found] == [frame.time for frame in wanted]
     assert [frame.number for frame in found] == list(range(len(wanted)))

@@ -233,13 +233,13 @@ def chirp(seconds):
     return np.stack([wave, wave]).astype(np.float32)
 
 
-def check_in_sync(path, start, end):
+def check_in_sync(path, start, end, moment=0.3):
     """The sound at a time of the painted film is that of the film `start` later."""
     sound, first = samples(path)
     assert first + sound.shape[1] / 48000 == pytest.approx(end - start, abs=0.05)
     with open_film(path) as reader:
         first -= float(reader.info.origin)
-    moment, length = 0.3, 12000
+    length = 12000
     begin = round((moment - first) * 48000)
     heard = sound[0, begin : begin + length]
     source = chirp(2)[0]
@@ -251,7 +251,16 @@ def check_in_sync(path, start, end):
     assert abs(shifts[int(np.argmax(scores))]) <= 100  # 2 ms.
 
 
-def test_sound_that_starts_late_or_ends_early(tmp_path):
+@pytest.mark.parametrize("codec", ["aac", "pcm_s16le"])
+def test_sound_that_starts_late(tmp_path, codec):
+    film = tmp_path / "film.mkv"
+    write_film(
+        film, moving(50), sound=chirp(2), sound_codec=codec, sound_start=48 * 400
+    )
+    check_in_sync(painted(tmp_path, film, ".mp4"), -0.4, 1.6, moment=0.8)
+
+
+def test_sound_that_ends_early(tmp_path):
     film = tmp_path / "film.mkv"
     write_film(film, moving(50), sound=chirp(0.5), sound_codec="pcm_s16le")
     sound, first = samples(painted(tmp_path, film, ".mp4"))

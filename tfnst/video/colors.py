@@ -62,8 +62,9 @@ def to_picture(
 
     A film that doesn't name its matrix has BT.709's if it is wider than 1,279 pixels
     or higher than 576, and BT.601's otherwise, as in most players. Wider primaries
-    (BT.2020, P3) are converted and clipped. HDR (PQ, HLG) is shown with diffuse white
-    at 203 cd/m^2, and what is brighter is compressed below white.
+    (BT.2020, P3) are converted and clipped. HDR (PQ, HLG) is shown as it is up to 0.6
+    of diffuse white, which is at 203 cd/m^2; what is brighter is compressed, so that
+    diffuse white becomes 231 and 1,000 cd/m^2 white.
 
     Args:
         frame: from PyAV.
@@ -94,7 +95,7 @@ def _convert(frame: Any, format: str) -> np.ndarray:
     """The values of a frame in an RGB format."""
     converted = frame.reformat(
         format=format,
-        # PyAV 17 would take any YUV frame for one in limited range.
+        # Not every PyAV looks at the frame for it.
         src_color_range=FULL if is_rgb(frame) else frame.color_range,
         dst_color_range=FULL,
         interpolation=_DECODING,
