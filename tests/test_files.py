@@ -96,10 +96,15 @@ def test_a_replaced_file_is_whole_or_stays(tmp_path):
         assert not path.exists()
     assert path.read_bytes() == b"first"
     path.chmod(0o640)
-    with pytest.raises(KeyError), replaced_file(path, name="output") as hidden:
-        with open(hidden, "wb") as file:
-            file.write(b"half")
-        raise KeyError
+
+    def fail():
+        with replaced_file(path, name="output") as hidden:
+            with open(hidden, "wb") as file:
+                file.write(b"half")
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        fail()
     assert path.read_bytes() == b"first"
     with replaced_file(path, name="output") as hidden, open(hidden, "wb") as file:
         file.write(b"second")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
+import struct
 from collections.abc import Iterator
 from fractions import Fraction
 
@@ -20,8 +21,11 @@ SUFFIXES = (".gif", ".webp", ".png", ".apng")
 _MILLISECOND = Fraction(1, 1000)
 # Browsers show frames that ask for 10 ms or less for 100 ms.
 _SHORTEST, _USUAL = 10, 100
-# What Pillow raises for damaged files, depending on the format.
-_DAMAGE = (OSError, ValueError, SyntaxError, EOFError, IndexError)
+# Bad bytes make Pillow's plug-ins raise almost anything.
+_DAMAGE = (
+    *(OSError, ValueError, SyntaxError, EOFError, LookupError, TypeError),
+    *(AttributeError, ArithmeticError, struct.error, Image.DecompressionBombError),
+)
 
 
 class Animation:

@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image
 
 from tfnst.checks import argument_error
-from tfnst.files import os_error, show_path
+from tfnst.files import show_path
 from tfnst.video.av_library import film_error, import_av
 from tfnst.video.colors import UNSPECIFIED, to_picture
 from tfnst.video.frames import DamagedFrameError, FilmInfo, Shot, check_frame_size
@@ -191,10 +191,8 @@ class DecodedFilm:
                 frames = packet.decode()
             except EOFError:
                 frames = []
-            except error_type as error:
-                if isinstance(error, OSError) and error.errno is not None:
-                    expected = "a film that can be read to its end"
-                    raise os_error(error, self._name, expected, self._shown) from error
+            # IndexError: PyAV doesn't expect streams that turn up in the middle.
+            except (error_type, IndexError):
                 self.damaged, in_a_row, frames = self.damaged + 1, in_a_row + 1, []
                 if in_a_row > _MAX_DAMAGED_PACKETS:
                     return
