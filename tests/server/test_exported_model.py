@@ -1,13 +1,20 @@
-"""A real export in the embedded server: how its runs end."""
+"""A real export in the embedded server: how its runs end, and what it measures."""
 
+import io
+import re
 import time
+import urllib.request
 from concurrent import futures
 
 import grpc
 import psutil
 import pytest
+from PIL import Image
+from tensorflow_serving.apis import prediction_service_pb2_grpc
 
-from tests.helpers import picture
+import tfnst
+from tests import toys
+from tests.helpers import TINY, picture
 from tfnst.client import DeadlineError, ServerBusyError, StylizeClient
 from tfnst.server import ModelServer
 
@@ -78,3 +85,108 @@ def test_serves_on_after_that(target):
     with StylizeClient(target) as client:
         response = client.stylize(CONTENT, STYLE)
     assert response.image.size == (48, 36)
+
+
+def jpeg(width, height):
+    file = io.BytesIO()
+    Image.effect_noise((width, height), 50).convert("RGB").save(file, "JPEG")
+    return file.getvalue()
+
+
+SMALL, LARGE = jpeg(64, 48), jpeg(2400, 1800)
+
+
+@pytest.fixture(scope="module")
+def measured(tmp_path_factory):
+    """A server with metrics: a function for requests, and its port for metrics."""
+    base = tmp_path_factory.mktemp("measured")
+    tfnst.export_saved_model(base, config=TINY)
+    with ModelServer(base, port=0, metrics_port=0) as server:
+        assert server.wait_until_available(120)
+        with grpc.insecure_channel(f"127.0.0.1:{server.port}") as channel:
+            predict = prediction_service_pb2_grpc.PredictionServiceStub(channel).Predict
+
+            def ask(signature, **inputs):
+                request = toys.predict_request(
+                    signature, name="tfnst", steps=1, **inputs
+                )
+                return predict(request, timeout=60).outputs
+
+            yield ask, server.metrics_port
+
+
+def decode_metrics(port, signature):
+    """How many runs have decoded files, and how many seconds that took."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as page:
+        text = page.read().decode()
+    labels = f'model="tfnst",signature="{signature}"'
+    values = []
+    for name in ("count", "sum"):
+        start = re.escape(f"tfnst_decode_seconds_{name}{{{labels}}} ")
+        found = re.search(f"^{start}(.+)$", text, re.MULTILINE)
+        values.append(float(found[1]) if found else 0.0)
+    return tuple(values)
+
+
+def seconds_of(outputs):
+    (seconds,) = outputs["decode_seconds"].float_val
+    return seconds
+
+
+def test_metrics_say_how_long_files_take_to_decode(measured):
+    ask, port = measured
+    assert decode_metrics(port, "serving_default") == (0, 0)  # No warm-up requests.
+    small, large = (
+        [
+            seconds_of(ask("serving_default", content_bytes=file, style_bytes=SMALL))
+            for _ in range(3)
+        ]
+        for file in (SMALL, LARGE)
+    )
+    # 1400 times as many pixels; the fastest of three, since the machine may be busy.
+    assert 0 < 10 * min(small) < min(large) < 10
+    count, total = decode_metrics(port, "serving_default")
+    assert count == 6
+    assert total == pytest.approx(sum(small + large), rel=1e-6)
+
+
+def test_requests_that_decode_nothing_are_not_counted(measured):
+    ask, port = measured
+    before = decode_metrics(port, "serving_default")
+    with pytest.raises(grpc.RpcError, match="none of these"):
+        ask("serving_default", content_bytes=b"no picture", style_bytes=SMALL)
+    arrays = ask("stylize", content_image=CONTENT[None], style_image=STYLE[None])
+    assert "decode_seconds" not in arrays
+    assert decode_metrics(port, "serving_default") == before
+    assert decode_metrics(port, "stylize") == (0, 0)
+
+
+def test_a_request_needn_t_ask_for_the_seconds_to_be_counted(measured):
+    ask, port = measured
+    count, seconds = decode_metrics(port, "serving_default")
+    outputs = ask(
+        "serving_default",
+        outputs=["image_bytes"],
+        content_bytes=LARGE,
+        style_bytes=SMALL,
+    )
+    assert set(outputs) == {"image_bytes"}
+    later, total = decode_metrics(port, "serving_default")
+    assert later == count + 1
+    assert total > seconds
+
+
+def test_every_file_of_a_blend_counts(measured):
+    ask, port = measured
+    files = {
+        "content_bytes": SMALL,
+        "style_bytes": [SMALL, SMALL],
+        "mask_bytes": [SMALL, b""],
+        "region_bytes": [SMALL, b""],
+    }
+    small = min(seconds_of(ask("blend", **files)) for _ in range(3))
+    assert small > 0
+    for name, value in files.items():
+        large = LARGE if value == SMALL else [LARGE, value[1]]
+        assert seconds_of(ask("blend", **files | {name: large})) > 5 * small, name
+    assert decode_metrics(port, "blend")[0] == 7

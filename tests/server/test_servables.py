@@ -30,8 +30,8 @@ def servable(model):
 
 def run(servable, *args, timeout=30, cancellation=None, **kwargs):
     plan = servable.plan(toys.predict_request(*args, **kwargs))
-    outputs = servable.run(plan, timeout, cancellation or Cancellation())
-    return {alias: tf.make_ndarray(tensor) for alias, tensor in outputs.items()}
+    result = servable.run(plan, timeout, cancellation or Cancellation())
+    return {alias: tf.make_ndarray(tensor) for alias, tensor in result.outputs.items()}
 
 
 def refused(code, function, *args, **kwargs):
