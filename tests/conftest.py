@@ -35,9 +35,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
     """TINY exported for runs of up to an hour: its base path. Leave it as it is."""
     folder = tmp_path_factory.mktemp("tiny_model")
-    tfnst.export_saved_model(
-        folder, config=TINY, max_steps=100_000, max_size=256, max_pixels=20_000
-    )
+    tfnst.export_saved_model(folder, config=TINY, max_steps=100_000, max_size=256)
     return folder
 
 

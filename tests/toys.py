@@ -67,6 +67,11 @@ class Toy(tf.Module):
     def echo(self, file_bytes):
         return {"file_bytes": tf.strings.join([file_bytes, file_bytes])}
 
+    @tf.function(input_signature=[spec("file_bytes", dtype=tf.string)])
+    def decode(self, file_bytes):
+        length = tf.strings.length(file_bytes)
+        return {"length": length, "decode_seconds": tf.constant(0.25)}
+
 
 def save_toy(path):
     toy = Toy()
@@ -81,6 +86,7 @@ def save_toy(path):
             "shout": toy.shout,
             "spell": toy.spell,
             "echo": toy.echo,
+            "decode": toy.decode,
         },
     )
     return str(path)

@@ -1,12 +1,19 @@
-"""A real export in the embedded server: how its runs end."""
+"""A real export in the embedded server: how its runs end, and what it measures."""
 
+import io
+import re
 import time
+import urllib.request
 from concurrent import futures
 
 import grpc
+import numpy as np
 import psutil
 import pytest
+from PIL import Image
+from tensorflow_serving.apis import prediction_service_pb2_grpc
 
+from tests import toys
 from tests.helpers import picture
 from tfnst.client import DeadlineError, ServerBusyError, StylizeClient
 from tfnst.server import ModelServer
@@ -18,11 +25,16 @@ AN_HOUR = {"size": 256, "steps": 100_000}  # Longer than that, on two cores.
 
 
 @pytest.fixture(scope="module")
-def target(tiny_model):
-    """The address of a server."""
-    with ModelServer(tiny_model, port=0) as server:
+def server(tiny_model):
+    with ModelServer(tiny_model, port=0, metrics_port=0) as server:
         assert server.wait_until_available(120)
-        yield f"127.0.0.1:{server.port}"
+        yield server
+
+
+@pytest.fixture(scope="module")
+def target(server):
+    """The address of a server."""
+    return f"127.0.0.1:{server.port}"
 
 
 def cpu_seconds(seconds):
@@ -78,3 +90,102 @@ def test_serves_on_after_that(target):
     with StylizeClient(target) as client:
         response = client.stylize(CONTENT, STYLE)
     assert response.image.size == (48, 36)
+
+
+def jpeg(width, height):
+    file = io.BytesIO()
+    image = Image.effect_noise((width, height), 50).convert("RGB")
+    image.save(file, "JPEG", progressive=True)
+    return file.getvalue()
+
+
+# A quarter of a second's work, against some milliseconds on a machine that is busy.
+SMALL, LARGE = jpeg(64, 48), jpeg(4000, 3000)
+
+
+@pytest.fixture
+def ask(target):
+    """Sends a request of one step, and returns the outputs."""
+    with grpc.insecure_channel(target) as channel:
+        predict = prediction_service_pb2_grpc.PredictionServiceStub(channel).Predict
+
+        def ask(signature, **inputs):
+            request = toys.predict_request(signature, name="tfnst", steps=1, **inputs)
+            return predict(request, timeout=60).outputs
+
+        yield ask
+
+
+def decode_metrics(server, signature):
+    """How many runs have decoded files, and how many seconds that took."""
+    url = f"http://127.0.0.1:{server.metrics_port}/metrics"
+    with urllib.request.urlopen(url, timeout=10) as page:
+        text = page.read().decode()
+    labels = f'model="tfnst",signature="{signature}"'
+    values = []
+    for name in ("count", "sum"):
+        start = re.escape(f"tfnst_decode_seconds_{name}{{{labels}}} ")
+        found = re.search(f"^{start}(.+)$", text, re.MULTILINE)
+        values.append(float(found[1]) if found else 0.0)
+    return tuple(values)
+
+
+def seconds_of(outputs):
+    (seconds,) = outputs["decode_seconds"].float_val
+    return seconds
+
+
+def test_metrics_say_how_long_files_take_to_decode(server, ask):
+    before = decode_metrics(server, "serving_default")
+    small, large = (
+        [
+            seconds_of(ask("serving_default", content_bytes=file, style_bytes=SMALL))
+            for _ in range(3)
+        ]
+        for file in (SMALL, LARGE)
+    )
+    assert 0 < 5 * min(small) < min(large)
+    count, total = np.subtract(decode_metrics(server, "serving_default"), before)
+    assert count == 6
+    assert total == pytest.approx(sum(small + large), rel=1e-6)
+
+
+def test_requests_that_decode_nothing_are_not_counted(server, ask):
+    before = decode_metrics(server, "serving_default")
+    with pytest.raises(grpc.RpcError, match="none of these"):
+        ask("serving_default", content_bytes=b"no picture", style_bytes=SMALL)
+    arrays = ask("stylize", content_image=CONTENT[None], style_image=STYLE[None])
+    assert "decode_seconds" not in arrays
+    assert decode_metrics(server, "serving_default") == before
+    assert decode_metrics(server, "stylize") == (0, 0)
+
+
+def test_seconds_are_counted_even_if_they_are_not_asked_for(server, ask):
+    count, seconds = decode_metrics(server, "serving_default")
+    outputs = ask(
+        "serving_default",
+        outputs=["image_bytes"],
+        content_bytes=LARGE,
+        style_bytes=SMALL,
+    )
+    assert set(outputs) == {"image_bytes"}
+    later, total = decode_metrics(server, "serving_default")
+    assert later == count + 1
+    assert total > seconds
+
+
+def test_every_file_of_a_blend_counts(server, ask):
+    # Nor do the warm-up requests count.
+    assert decode_metrics(server, "blend") == (0, 0)
+    files = {
+        "content_bytes": SMALL,
+        "style_bytes": [SMALL, SMALL],
+        "mask_bytes": [SMALL, b""],
+        "region_bytes": [SMALL, b""],
+    }
+    small = min(seconds_of(ask("blend", **files)) for _ in range(3))
+    assert small > 0
+    for name, value in files.items():
+        large = LARGE if value == SMALL else [LARGE, value[1]]
+        assert seconds_of(ask("blend", **files | {name: large})) > 5 * small, name
+    assert decode_metrics(server, "blend")[0] == 7

@@ -1202,6 +1202,7 @@ class TestOperation:
         with running(base, metrics_port=0) as (server, caller):
             assert server.wait_until_available(60)
             caller(toys.predict_request(a=[1], b=[1]))
+            caller(toys.predict_request("decode", file_bytes=b"file"))
             caller.refused(toys.predict_request(a=[1]))
             call = caller.later(toys.predict_request("loop", start=[1], steps=AN_HOUR))
             assert until(lambda: server._limit.running == 1)
@@ -1213,15 +1214,17 @@ class TestOperation:
             call.cancel()
             waiting.result(30)
         for line in (
-            'tfnst_requests_total{code="OK",method="Predict"} 1.0',
+            'tfnst_requests_total{code="OK",method="Predict"} 2.0',
             'tfnst_requests_total{code="INVALID_ARGUMENT",method="Predict"} 1.0',
-            'tfnst_request_seconds_count{method="Predict"} 2.0',
+            'tfnst_request_seconds_count{method="Predict"} 3.0',
             "tfnst_runs_in_progress 1.0",
             "tfnst_queue_length 1.0",
             "tfnst_run_bytes 0.0",
-            "tfnst_queue_seconds_count 1.0",
+            "tfnst_queue_seconds_count 2.0",
             'tfnst_run_seconds_count{model="toy",signature="serving_default"} 1.0',
-            'tfnst_parse_seconds_count{method="Predict"} 2.0',
+            'tfnst_decode_seconds_count{model="toy",signature="decode"} 1.0',
+            'tfnst_decode_seconds_sum{model="toy",signature="decode"} 0.25',
+            'tfnst_parse_seconds_count{method="Predict"} 3.0',
             'tfnst_load_failures_total{model="toy"} 0.0',
             'tfnst_model_version{model="toy",state="AVAILABLE",version="1"} 1.0',
         ):

@@ -30,8 +30,8 @@ def servable(model):
 
 def run(servable, *args, timeout=30, cancellation=None, **kwargs):
     plan = servable.plan(toys.predict_request(*args, **kwargs))
-    outputs = servable.run(plan, timeout, cancellation or Cancellation())
-    return {alias: tf.make_ndarray(tensor) for alias, tensor in outputs.items()}
+    result = servable.run(plan, timeout, cancellation or Cancellation())
+    return {alias: tf.make_ndarray(tensor) for alias, tensor in result.outputs.items()}
 
 
 def refused(code, function, *args, **kwargs):
@@ -394,3 +394,29 @@ class TestWarmUp:
             file.write(b"no record at all")
         with pytest.raises(tf.errors.DataLossError):
             self.warm_up(fresh)
+
+
+@pytest.mark.parametrize(
+    ("value", "seconds"),
+    [(np.float32(0.5), 0.5), (np.float64(2), 2.0), ([1.0], None), (b"2 s", None)],
+)
+def test_how_long_decoding_took(tmp_path, value, seconds):
+    module = tf.Module()
+    module.clock = tf.function(
+        lambda a: {"a": a + 1, "decode_seconds": tf.constant(value)},
+        input_signature=[toys.spec("a", None)],
+    )
+    tf.saved_model.save(module, str(tmp_path), {"serving_default": module.clock})
+    servable = Servable(str(tmp_path))
+    for wanted in (("a",), ("a", "decode_seconds")):
+        request = toys.predict_request(outputs=wanted, a=[1])
+        result = servable.run(servable.plan(request), 30, Cancellation())
+        assert result.decode_seconds == seconds
+        assert set(result.outputs) == set(wanted)
+        np.testing.assert_array_equal(tf.make_ndarray(result.outputs["a"]), [2])
+    servable.close()
+
+
+def test_a_model_that_does_not_time_its_decoding(servable):
+    plan = servable.plan(toys.predict_request(a=[1], b=[1]))
+    assert servable.run(plan, 30, Cancellation()).decode_seconds is None

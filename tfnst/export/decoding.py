@@ -84,6 +84,25 @@ def decode_picture(encoded: tf.Tensor, *, name: str, max_pixels: int) -> tf.Tens
         return tf.ensure_shape(pixels[tf.newaxis], [1, None, None, 3])
 
 
+def decode_timed(
+    encoded: tf.Tensor, *, name: str, max_pixels: int
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """As `decode_picture`, which also takes the time.
+
+    Returns:
+        (picture, seconds that decoding it took, float32 scalar).
+    """
+    with tf.control_dependencies([encoded]):
+        start = tf.timestamp()
+    with tf.control_dependencies([start]):
+        encoded = tf.identity(encoded)
+    picture = decode_picture(encoded, name=name, max_pixels=max_pixels)
+    with tf.control_dependencies([picture]):
+        end = tf.timestamp()
+    # The clock is the system's, which may be set back meanwhile.
+    return picture, tf.cast(tf.maximum(end - start, 0), tf.float32)
+
+
 def encode_png(image: tf.Tensor) -> tf.Tensor:
     """Encodes a picture as a PNG file of 8 bits a channel ::
 

@@ -39,6 +39,7 @@ _STYLE_BYTES = 2 * 3 * 4
 _FILE_BYTES = 30
 
 Losses = dict[str, tf.Tensor]  # By their names in a signature's outputs, each [N].
+_Timed = tuple[tf.Tensor, tf.Tensor]  # From `decode_timed`.
 
 
 class ServedStyleTransfer(tf.Module):
@@ -88,13 +89,16 @@ class ServedStyleTransfer(tf.Module):
         self, content_bytes: tf.Tensor, style_bytes: tf.Tensor, **settings: tf.Tensor
     ) -> dict[str, tf.Tensor]:
         """Paints an encoded picture in the style of another one."""
+        content, content_seconds = self._decode("content_bytes", content_bytes)
+        style, style_seconds = self._decode("style_bytes", style_bytes)
         stylized, losses = self._paint(
-            self._decode("content_bytes", content_bytes),
-            self._decode("style_bytes", style_bytes),
-            settings,
-            names="`content_bytes` or `style_bytes`",
+            content, style, settings, names="`content_bytes` or `style_bytes`"
         )
-        return {"image_bytes": decoding.encode_png(stylized), **losses}
+        return {
+            "image_bytes": decoding.encode_png(stylized),
+            "decode_seconds": content_seconds + style_seconds,
+            **losses,
+        }
 
     def stylize_arrays(
         self, content_image: tf.Tensor, style_image: tf.Tensor, **settings: tf.Tensor
@@ -127,7 +131,7 @@ class ServedStyleTransfer(tf.Module):
         **settings: tf.Tensor,
     ) -> dict[str, tf.Tensor]:
         """Paints an encoded picture in several styles."""
-        stylized, losses = self._paint_blend(
+        stylized, losses, seconds = self._paint_blend(
             self._decode("content_bytes", content_bytes),
             StyleInputs(
                 style_bytes, style_weights, style_scales, mask_bytes, region_bytes
@@ -135,10 +139,14 @@ class ServedStyleTransfer(tf.Module):
             preserve_color,
             settings,
         )
-        return {"image_bytes": decoding.encode_png(stylized), **losses}
+        return {
+            "image_bytes": decoding.encode_png(stylized),
+            "decode_seconds": seconds,
+            **losses,
+        }
 
-    def _decode(self, name: str, encoded: tf.Tensor) -> tf.Tensor:
-        return decoding.decode_picture(
+    def _decode(self, name: str, encoded: tf.Tensor) -> _Timed:
+        return decoding.decode_timed(
             encoded, name=name, max_pixels=self.limits.max_pixels
         )
 
@@ -191,12 +199,13 @@ class ServedStyleTransfer(tf.Module):
 
     def _paint_blend(
         self,
-        content: tf.Tensor,
+        decoded_content: _Timed,
         inputs: StyleInputs,
         preserve_color: tf.Tensor,
         values: dict[str, tf.Tensor],
-    ) -> tuple[tf.Tensor, Losses]:
-        """One picture [1, H, W, 3] in several styles."""
+    ) -> tuple[tf.Tensor, Losses, tf.Tensor]:
+        """One picture [1, H, W, 3] in several styles, and the seconds of decoding."""
+        content, seconds = decoded_content
         max_pixels = self.limits.max_pixels
         settings = self._check_settings(values, 1)
         inputs = check_styles(inputs, size=settings.size, max_size=self.limits.max_size)
@@ -224,7 +233,7 @@ class ServedStyleTransfer(tf.Module):
             min_size=self.config.min_size,
             style_scale=inputs.style_scales,
         )
-        division = decode_regions(
+        division, region_seconds = decode_regions(
             inputs, *tf.unstack(scales[-1, 0]), max_pixels=max_pixels
         )
         prepared = in_mode(color_transfer.prepare_content, original)
@@ -243,7 +252,8 @@ class ServedStyleTransfer(tf.Module):
             has_regions=tf.reduce_any(inputs.region_bytes != ""),
         )
         stylized = in_mode(color_transfer.restore_colors, stylized, original)
-        return stylized + division.kept * (original - stylized), losses
+        stylized = stylized + division.kept * (original - stylized)
+        return stylized, losses, seconds + styles.seconds + region_seconds
 
     def _run_blend(
         self,

@@ -97,6 +97,7 @@ class DecodedStyles(NamedTuple):
     masks: tf.TensorArray  # [1, h, w, 1] each
     masked: tf.Tensor  # whether there is a mask, bool [S]
     sides: tf.Tensor  # height and width in the files, int32 [S, 2]
+    seconds: tf.Tensor  # that decoding took, float32 scalar
 
     def targets(
         self, painter: WholeEngine, sides: tf.Tensor, shares: tf.Tensor
@@ -180,17 +181,18 @@ def decode_styles(
         pictures: tf.TensorArray,
         masks: tf.TensorArray,
         sides: tf.TensorArray,
+        seconds: tf.Tensor,
     ) -> tuple[Any, ...]:
-        picture = decoding.decode_picture(
+        picture, picture_seconds = decoding.decode_timed(
             styles.style_bytes[index], name="style_bytes", max_pixels=max_pixels
         )
         here = tf.shape(picture)[1:3]
         finest = tf.unstack(
             pyramid.finest_sides(here, size, styles.style_scales[index]), num=2
         )
-        mask = tf.cond(
+        mask, mask_seconds = tf.cond(
             styles.mask_bytes[index] == "",
-            lambda: tf.ones([1, 1, 1, 1]),
+            lambda: (tf.ones([1, 1, 1, 1]), tf.constant(0.0)),
             lambda: _decode_mask("mask_bytes", styles.mask_bytes[index], max_pixels),
         )
         return (
@@ -198,24 +200,28 @@ def decode_styles(
             pictures.write(index, recolor(resizing.resize_image(picture, *finest))),
             masks.write(index, resize_mask(mask, *finest)),
             sides.write(index, here),
+            seconds + picture_seconds + mask_seconds,
         )
 
-    _, pictures, masks, sides = tf.while_loop(
+    _, pictures, masks, sides, seconds = tf.while_loop(
         lambda index, *_: index < count,
         body,
         (
             tf.constant(0),
             *(_picture_array(count, channels) for channels in (3, 1)),
             tf.TensorArray(tf.int32, count, element_shape=[2]),
+            tf.constant(0.0),
         ),
         parallel_iterations=1,
     )
-    return DecodedStyles(pictures, masks, styles.mask_bytes != "", sides.stack())
+    return DecodedStyles(
+        pictures, masks, styles.mask_bytes != "", sides.stack(), seconds
+    )
 
 
 def decode_regions(
     styles: StyleInputs, height: tf.Tensor, width: tf.Tensor, *, max_pixels: int
-) -> Division:
+) -> tuple[Division, tf.Tensor]:
     """Which styles go where in a picture; styles with the same file share a region.
 
     Args:
@@ -223,6 +229,9 @@ def decode_regions(
         height: of the picture at its finest scale, int32 scalar.
         width: as `height`.
         max_pixels: most pixels in a file.
+
+    Returns:
+        (division, seconds that decoding took, float32 scalar).
     """
     regions = styles.region_bytes
     files, _ = tf.unique(tf.boolean_mask(regions, regions != ""))
@@ -234,31 +243,44 @@ def decode_regions(
     )
     groups = tf.argmax(tf.cast(same, tf.int32), axis=0, output_type=tf.int32)
 
-    def body(index: tf.Tensor, masks: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        mask = _decode_mask("region_bytes", files[index], max_pixels)
-        return index + 1, tf.concat([masks, resize_mask(mask, height, width)], axis=0)
+    def body(
+        index: tf.Tensor, masks: tf.Tensor, seconds: tf.Tensor
+    ) -> tuple[tf.Tensor, ...]:
+        mask, more = _decode_mask("region_bytes", files[index], max_pixels)
+        masks = tf.concat([masks, resize_mask(mask, height, width)], axis=0)
+        return index + 1, masks, seconds + more
 
-    _, masks = tf.while_loop(
-        lambda index, _: index < count,
+    _, masks, seconds = tf.while_loop(
+        lambda index, *_: index < count,
         body,
-        (tf.constant(0), tf.zeros(tf.stack([0, height, width, 1]))),
-        shape_invariants=(tf.TensorShape([]), tf.TensorShape([None, None, None, 1])),
+        (tf.constant(0), tf.zeros(tf.stack([0, height, width, 1])), tf.constant(0.0)),
+        shape_invariants=(
+            tf.TensorShape([]),
+            tf.TensorShape([None, None, None, 1]),
+            tf.TensorShape([]),
+        ),
         parallel_iterations=1,
     )
-    return divide_picture(masks, groups, styles.style_weights)
+    return divide_picture(masks, groups, styles.style_weights), seconds
 
 
-def _decode_mask(name: str, encoded: tf.Tensor, max_pixels: int) -> tf.Tensor:
-    """A grey picture [1, H, W, 1] in [0, 1], the mean of the file's channels."""
-    picture = decoding.decode_picture(encoded, name=name, max_pixels=max_pixels)
+def _decode_mask(
+    name: str, encoded: tf.Tensor, max_pixels: int
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """A grey picture [1, H, W, 1] in [0, 1], the mean of the file's channels.
+
+    And the seconds that decoding took.
+    """
+    picture, seconds = decoding.decode_timed(encoded, name=name, max_pixels=max_pixels)
     mask = tf.reduce_mean(picture, axis=-1, keepdims=True)
     share = tf.reduce_mean(mask)
-    return checked(
+    mask = checked(
         mask,
         share >= MIN_SHARE,
         f"`{name}` must have {MASK_EXPECTATION}.",
         share,
     )
+    return mask, seconds
 
 
 def _picture_array(count: tf.Tensor, channels: int) -> tf.TensorArray:

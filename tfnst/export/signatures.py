@@ -11,11 +11,12 @@
   `preserve_color`, string [].
 
 All three return `content_loss`, `style_loss` and `total_loss` of the last step, as in
-`TransferResult.losses`, float32 [N] ([1] for a single picture). All three take the
-optional settings `steps`, `size` and `seed`, int32 [], and `content_weight`,
-`style_weight`, `total_variation_weight` and `learning_rate`, float32 []. The graph
-checks every input and answers a bad one with INVALID_ARGUMENT and a message that names
-it.
+`TransferResult.losses`, float32 [N] ([1] for a single picture). The two that take files
+also return `decode_seconds`, how long decoding them took, added up over the files,
+float32 []. All three take the optional settings `steps`, `size` and `seed`, int32 [],
+and `content_weight`, `style_weight`, `total_variation_weight` and `learning_rate`,
+float32 []. The graph checks every input and answers a bad one with INVALID_ARGUMENT and
+a message that names it.
 """
 
 from __future__ import annotations

@@ -59,6 +59,8 @@ class Call:
         queue_seconds: how long it waited for its turn.
         parse_seconds: how long its message took to be read.
         run_seconds: how long its run took; None if there was none.
+        decode_seconds: how long the run took to decode its files; None if that isn't
+            known.
     """
 
     method: str
@@ -74,6 +76,7 @@ class Call:
     queue_seconds: float = 0.0
     parse_seconds: float = 0.0
     run_seconds: float | None = None
+    decode_seconds: float | None = None
 
     def asks_for(self, spec: model_pb2.ModelSpec) -> None:
         """Takes down the model that the call asks for."""
@@ -263,6 +266,7 @@ class Calls:
                     call.signature,
                     seconds=call.run_seconds,
                     queue_seconds=call.queue_seconds,
+                    decode_seconds=call.decode_seconds,
                 )
         return code, text, response
 

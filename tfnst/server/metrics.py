@@ -61,6 +61,12 @@ class Metrics:
         self._run_seconds = self._histogram(
             "tfnst_run_seconds", "Time of runs.", ["model", "signature"]
         )
+        self._decode_seconds = self._histogram(
+            "tfnst_decode_seconds",
+            "Time of runs that went into decoding image files, added up over a "
+            "request's files.",
+            ["model", "signature"],
+        )
         for name, text, function in (
             ("runs_in_progress", "Requests now running.", lambda: limit.running),
             ("queue_length", "Requests now waiting.", lambda: limit.waiting),
@@ -124,7 +130,13 @@ class Metrics:
         self._parse_seconds.labels(method).observe(parse_seconds)
 
     def observe_run(
-        self, model: str, signature: str, *, seconds: float, queue_seconds: float
+        self,
+        model: str,
+        signature: str,
+        *,
+        seconds: float,
+        queue_seconds: float,
+        decode_seconds: float | None,
     ) -> None:
         """Counts a run.
 
@@ -133,9 +145,13 @@ class Metrics:
             signature: the signature that ran.
             seconds: how long the run took.
             queue_seconds: how long it had waited for its turn.
+            decode_seconds: how long it took to decode its files; None if that isn't
+                known.
         """
         self._run_seconds.labels(model, signature).observe(seconds)
         self._queue_seconds.observe(queue_seconds)
+        if decode_seconds is not None:
+            self._decode_seconds.labels(model, signature).observe(decode_seconds)
 
     async def start(self, host: str, port: int, tls: ssl.SSLContext | None) -> int:
         """Starts listening in the event loop; returns the port.

@@ -20,6 +20,7 @@ from tfnst.server.demand import Demand
 from tfnst.server.runs import Cancellation, StatusError
 
 DEFAULT_SIGNATURE = "serving_default"
+DECODE_SECONDS = "decode_seconds"  # An output of tfnst's exports.
 MAX_WARM_UP_RECORDS = 1000
 WARM_UP_FILE = os.path.join("assets.extra", "tf_serving_warmup_requests")
 _METHODS = tuple(
@@ -46,6 +47,20 @@ class Plan:
     inputs: dict[str, Any]
     outputs: dict[str, str]
     size: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Result:
+    """What a run gives.
+
+    Attributes:
+        outputs: output alias -> TensorProto, of those that were asked for.
+        decode_seconds: how long decoding the request's files took; None if the model
+            doesn't say.
+    """
+
+    outputs: dict[str, tensor_pb2.TensorProto]
+    decode_seconds: float | None
 
 
 class Servable:
@@ -220,7 +235,7 @@ class Servable:
 
     def run(
         self, plan: Plan, timeout: float | None, cancellation: Cancellation
-    ) -> dict[str, tensor_pb2.TensorProto]:
+    ) -> Result:
         """Runs a checked request.
 
         Args:
@@ -228,20 +243,18 @@ class Servable:
             timeout: most seconds that the run may take; None for no limit.
             cancellation: stops the run.
 
-        Returns:
-            Dictionary of output alias -> TensorProto.
-
         Raises:
             StatusError: when the graph refuses an input or fails, or with
                 DEADLINE_EXCEEDED or CANCELLED.
         """
         cancellation.check()
-        infos = self.signatures[plan.signature_name].inputs
+        signature = self.signatures[plan.signature_name]
         feeds = {
-            self._tensors[infos[alias].name]: _decode(alias, proto)
+            self._tensors[signature.inputs[alias].name]: _decode(alias, proto)
             for alias, proto in plan.inputs.items()
         }
-        names = sorted(set(plan.outputs.values()))
+        clock = self._find_clock(signature)
+        names = sorted({*plan.outputs.values(), *clock})
         slot, slots = self._free.get(), self._slots
         options = v1.RunOptions(inter_op_thread_pool=slot)
         if timeout is not None and timeout < _MAX_TIMEOUT:
@@ -268,9 +281,19 @@ class Servable:
         finally:
             slots.clear(self._session, slot)
             self._free.put(slot)
-        return {
-            alias: tensors.encode(arrays[name]) for alias, name in plan.outputs.items()
-        }
+        return Result(
+            {alias: tensors.encode(arrays[n]) for alias, n in plan.outputs.items()},
+            float(arrays[clock[0]]) if clock else None,
+        )
+
+    def _find_clock(self, signature: meta_graph_pb2.SignatureDef) -> list[str]:
+        """The tensor that says how long decoding took, if there is one."""
+        if DECODE_SECONDS not in signature.outputs:
+            return []
+        name = signature.outputs[DECODE_SECONDS].name
+        tensor = self._tensors[name]
+        # Other models may call something else by this name.
+        return [name] if tensor.dtype.is_floating and tensor.shape.rank == 0 else []
 
 
 class _Slots:

@@ -25,7 +25,7 @@ from tfnst.server.calls import Call, Calls
 from tfnst.server.memory import trim_memory
 from tfnst.server.models import Models
 from tfnst.server.runs import RunLimit, StatusError
-from tfnst.server.servables import Plan, Servable
+from tfnst.server.servables import Plan, Result, Servable
 
 _PREDICTION_SERVICE = "tensorflow.serving.PredictionService"
 _MODEL_SERVICE = "tensorflow.serving.ModelService"
@@ -111,13 +111,14 @@ class Services:
                 running = time.monotonic()
                 call.queue_seconds = running - waiting
                 try:
-                    outputs = await self._calls.in_thread(_run, servable, plan, call)
+                    result = await self._calls.in_thread(_run, servable, plan, call)
                 finally:
                     call.run_seconds = time.monotonic() - running
+        call.decode_seconds = result.decode_seconds
         response = predict_pb2.PredictResponse()
         _fill_spec(response.model_spec, request.model_spec, number)
         response.model_spec.signature_name = plan.signature_name
-        for alias, tensor in outputs.items():
+        for alias, tensor in result.outputs.items():
             response.outputs[alias].CopyFrom(tensor)
         return response
 
@@ -203,7 +204,7 @@ class Services:
             )
 
 
-def _run(servable: Servable, plan: Plan, call: Call) -> dict[str, Any]:
+def _run(servable: Servable, plan: Plan, call: Call) -> Result:
     try:
         return servable.run(plan, call.seconds_left(), call.cancellation)
     finally:
