@@ -135,4 +135,3 @@ def _modules(package: str) -> dict[str, str]:
             if isinstance(target, ast.Name) and target.id == "_MODULES":
                 return ast.literal_eval(statement.value)
     return {}
-

@@ -84,38 +84,45 @@ def relate(frame: Frame, past: Sequence[Past], flow: OpticalFlow) -> Relation:
         Ruder, Dosovitskiy, Brox, "Artistic Style Transfer for Videos", arXiv
         1604.08610, section 4.3.
     """
-    height, width = frame.picture.shape[:2]
-    total = np.zeros((height, width, 1), np.float32)
-    target = np.zeros((height, width, 3), np.float32)
-    still = seen = None
-    cut = False
-    for distance in DISTANCES:
-        if distance > len(past):
+    nearest = past[-1]
+    there, back = _flows(flow, frame, nearest.frame)
+    still = _still(frame, nearest, there)
+    # What stands still isn't resampled, and so is the same for ever.
+    there = np.where(still, 0, there)
+    known = _known(frame, nearest.frame, there, back) | still[..., 0]
+    cut = bool(known.mean() < _LEAST_MATCHED)
+    total = known[..., np.newaxis].astype(np.float32)
+    # Where nothing is known, too: it is the best guess.
+    target = warp(nearest.painted.astype(np.float32) / 255, there)
+    seen = warp(nearest.seen, there)
+    for earlier in (past[-d] for d in DISTANCES[1:] if d <= len(past)):
+        if cut or total.all():
             break
-        earlier = past[-distance]
-        there = check_flow(flow(frame, earlier.frame), frame.picture)
-        back = check_flow(flow(earlier.frame, frame), frame.picture)
-        if still is None:
-            still = _still(frame, earlier, there)
-            # What stands still isn't resampled, and so is the same for ever.
-            there = np.where(still, 0, there)
-        known = reliability(there, back)
-        known &= _alike(frame.picture, earlier.frame.picture, there)
-        known |= still[..., 0] if distance == 1 else False
-        if distance == 1:
-            motion = there
-            cut = bool(known.mean() < _LEAST_MATCHED)
-            seen = warp(earlier.seen, there)
-        weights = np.maximum(known[..., np.newaxis] - total, 0)
+        there, back = _flows(flow, frame, earlier.frame)
+        known = _known(frame, earlier.frame, there, back)
+        more = known[..., np.newaxis] & (total == 0)
         moved = warp(earlier.painted.astype(np.float32) / 255, there)
-        target += weights * np.clip(moved, 0, 1)
-        total += weights
-        if total.all():
-            break
-    nearest = warp(past[-1].painted.astype(np.float32) / 255, motion)
-    target += (1 - total) * np.clip(nearest, 0, 1)
+        target = np.where(more, moved, target)
+        total += more
+    target = np.clip(target, 0, 1)
     known, start = _feather(total), _feather(_close(total))
     return Relation(target, known, start, _soften(still), seen, cut)
+
+
+def _flows(
+    flow: OpticalFlow, frame: Frame, earlier: Frame
+) -> tuple[np.ndarray, np.ndarray]:
+    """The flow from a frame to an earlier one, and back."""
+    there, back = flow(frame, earlier), flow(earlier, frame)
+    return check_flow(there, frame.picture), check_flow(back, frame.picture)
+
+
+def _known(
+    frame: Frame, earlier: Frame, there: np.ndarray, back: np.ndarray
+) -> np.ndarray:
+    """Where a frame shows what an earlier one shows, bool [H, W]."""
+    alike = _difference(frame.picture, warp(earlier.picture, there)) < _DIFFERENCE
+    return reliability(there, back) & alike
 
 
 def warp(picture: np.ndarray, flow: np.ndarray) -> np.ndarray:
@@ -178,11 +185,6 @@ def _still(frame: Frame, earlier: Past, flow: np.ndarray) -> np.ndarray:
     disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (7, 7))
     still = cv2.morphologyEx(still.astype(np.uint8), cv2.MORPH_OPEN, disc)
     return still.astype(bool)[..., np.newaxis]
-
-
-def _alike(picture: np.ndarray, earlier: np.ndarray, flow: np.ndarray) -> np.ndarray:
-    """Where a frame looks as the earlier one does where the flow leads, bool [H, W]."""
-    return _difference(picture, warp(earlier, flow)) < _DIFFERENCE
 
 
 def _difference(one: np.ndarray, other: np.ndarray) -> np.ndarray:

@@ -119,7 +119,7 @@ def scale_flow(flow: np.ndarray, height: int, width: int) -> np.ndarray:
     if flow.shape[:2] == (height, width):
         return flow
     cv2 = import_opencv()
-    scale = np.float32([width / flow.shape[1], height / flow.shape[0]])
+    scale = np.array([width / flow.shape[1], height / flow.shape[0]], np.float32)
     return cv2.resize(flow, (width, height), interpolation=cv2.INTER_LINEAR) * scale
 
 
