@@ -151,7 +151,9 @@ def video(
     if preview:
         config = config.replace(size=min(config.size, _PREVIEW_SIZE))
         last = film.start + _PREVIEW_SECONDS
-        film = dataclasses.replace(film, end=min(film.end or last, last))
+        if film.end is not None:
+            last = min(film.end, last)
+        film = dataclasses.replace(film, end=last)
     with quiet_start():
         from tfnst.cli.progress import FilmBars
         from tfnst.video.flow import FlowFiles
@@ -173,10 +175,10 @@ def _report(result: FilmResult) -> None:
     """Says what became of a film; one that was interrupted ends the command."""
     report = reporting()
     if not result.complete:
-        what = f"the {result.frames} frames so far are {result.output}"
-        if not result.frames:
-            what = "no frame was finished"
-        report.notice(f"stopped; {what}; --resume goes on")
+        kept = (
+            f"the {result.frames} frames so far are {result.output}; --resume goes on"
+        )
+        report.notice(f"stopped; {kept if result.frames else 'no frame was finished'}")
     facts = {
         name: getattr(result, name)
         for name in (

@@ -100,7 +100,7 @@ def relate(frame: Frame, past: Sequence[Past], flow: OpticalFlow) -> Relation:
             # What stands still isn't resampled, and so is the same for ever.
             there = np.where(still, 0, there)
         known = reliability(there, back)
-        known &= _alike(frame.picture, earlier.frame.picture, there)
+        known &= look_alike(frame.picture, earlier.frame.picture, there)
         known |= still[..., 0] if distance == 1 else False
         if distance == 1:
             motion = there
@@ -171,16 +171,25 @@ def _square(flow: np.ndarray) -> np.ndarray:
 
 def _still(frame: Frame, earlier: Past, flow: np.ndarray) -> np.ndarray:
     """Where the film shows what it showed when it was painted, bool [H, W, 1]."""
-    cv2 = import_opencv()
-    changed = _difference(frame.picture, earlier.seen)
-    still = (_square(flow) < _STILL_FLOW**2) & (changed < _STILL_DIFFERENCE)
+    still = find_still(frame.picture, earlier.seen, flow)
     # Without specks, each of which would have an edge.
+    cv2 = import_opencv()
     disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (7, 7))
     still = cv2.morphologyEx(still.astype(np.uint8), cv2.MORPH_OPEN, disc)
     return still.astype(bool)[..., np.newaxis]
 
 
-def _alike(picture: np.ndarray, earlier: np.ndarray, flow: np.ndarray) -> np.ndarray:
+def find_still(
+    picture: np.ndarray, earlier: np.ndarray, flow: np.ndarray
+) -> np.ndarray:
+    """Where nothing moves and a frame looks as an earlier one does, bool [H, W]."""
+    changed = _difference(picture, earlier)
+    return (_square(flow) < _STILL_FLOW**2) & (changed < _STILL_DIFFERENCE)
+
+
+def look_alike(
+    picture: np.ndarray, earlier: np.ndarray, flow: np.ndarray
+) -> np.ndarray:
     """Where a frame looks as the earlier one does where the flow leads, bool [H, W]."""
     return _difference(picture, warp(earlier, flow)) < _DIFFERENCE
 
@@ -188,8 +197,8 @@ def _alike(picture: np.ndarray, earlier: np.ndarray, flow: np.ndarray) -> np.nda
 def _difference(one: np.ndarray, other: np.ndarray) -> np.ndarray:
     """Mean absolute difference around each pixel, in levels, float32 [H, W]."""
     cv2 = import_opencv()
-    difference = cv2.absdiff(one, other).mean(-1, dtype=np.float32)
-    return cv2.blur(difference, (_SURROUNDINGS, _SURROUNDINGS))
+    levels = cv2.absdiff(one, other).mean(-1, dtype=np.float32)
+    return cv2.blur(levels, (_SURROUNDINGS, _SURROUNDINGS))
 
 
 def _close(known: np.ndarray) -> np.ndarray:
