@@ -123,7 +123,7 @@ def test_flow_of_another_program(films, run):
         (["--temporal-weight", "nan"], "`temporal_weight` must be a number from 0 to"),
         (["--crf", "99"], "`crf` must be an integer from 0 to 51."),
         (["--rate", "25"], "`rate` must be left out for a film that has its own."),
-        (["--init-image", "style.png"], "`init_image` must be 'content', 'style' or "),
+        (["--init-image", "style.png"], "`init_image` must be one of 'content', 's"),
         (["--max-time", "5m"], "`max_time` must be None for a film, which can be "),
         (["--flow", "missing"], "`flow` must be "),
         (["--size", "8"], "`size` must be an integer from 32 to 16384."),
@@ -220,8 +220,8 @@ def test_ctrl_c_leaves_a_film_that_can_be_completed(films, run):
     code, _, errors = run()
     assert (code, errors) == (
         2,
-        "tfnst: error: `resume` must be true to go on with the film in 'out.mp4.parts'; "
-        "remove that folder to begin anew. Received: False\n",
+        "tfnst: error: `resume` must be true to go on with the film in "
+        "'out.mp4.parts'; remove that folder to begin anew. Received: False\n",
     )
     code, printed, errors = run("--resume", "--json")
     assert (code, errors) == (0, "")
@@ -237,8 +237,8 @@ def test_ctrl_c_leaves_a_film_that_can_be_completed(films, run):
 def test_ctrl_c_before_the_first_frame(films):
     code, errors = interrupt(films, "out.mp4", "out.mp4.parts/run.json")
     assert code == 130
-    assert errors in (
-        "tfnst: error: interrupted\n",
-        "tfnst: stopped; no frame was finished\n",
+    assert errors.strip() in (
+        "tfnst: error: interrupted",
+        "tfnst: stopped; no frame was finished",
     )
     assert names(films) == ["errors.txt", "in.mp4", "style.png"]

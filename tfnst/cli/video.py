@@ -12,6 +12,7 @@ from tfnst.cli.options import (
     Command,
     add_options,
     config_options,
+    cut_options,
     file_option,
     grouped,
 )
@@ -47,26 +48,7 @@ def film_options(command: Command) -> Command:
     """Adds the options for films, received as `film`."""
     return add_options(
         grouped(command, "film", FilmOptions),
-        click.option(
-            "--start",
-            type=click.FloatRange(min=0),
-            default=0.0,
-            metavar="SECONDS",
-            help="Where in the film to begin.  [default: 0]",
-        ),
-        click.option(
-            "--end",
-            type=float,
-            metavar="SECONDS",
-            help="Where in the film to end; by default at its end.",
-        ),
-        click.option(
-            "--every",
-            type=click.IntRange(min=1),
-            default=1,
-            metavar="N",
-            help="Paint each N-th frame.  [default: 1]",
-        ),
+        cut_options,
         click.option(
             "--rate",
             type=float,
