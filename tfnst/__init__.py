@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from tfnst.transfer.progress import TransferProgress
     from tfnst.transfer.results import NonFiniteLossError, TransferResult
     from tfnst.transfer.style_transfer import StyleTransfer, stylize
+    from tfnst.video.evaluation import FilmEvaluation, evaluate_video
+    from tfnst.video.painting import FilmPainter
+    from tfnst.video.video import FilmProgress, FilmResult, stylize_video
     from tfnst.visualization.film import Film
     from tfnst.visualization.live_display import LiveDisplay
     from tfnst.visualization.plots import plot_losses
@@ -35,6 +38,10 @@ __all__ = [
     "BatchProgress",
     "Evaluation",
     "Film",
+    "FilmEvaluation",
+    "FilmPainter",
+    "FilmProgress",
+    "FilmResult",
     "LiveDisplay",
     "NonFiniteLossError",
     "ProgressBar",
@@ -46,12 +53,14 @@ __all__ = [
     "TransferResult",
     "__version__",
     "evaluate",
+    "evaluate_video",
     "export_saved_model",
     "load_image",
     "plot_losses",
     "save_image",
     "stylize",
     "stylize_batch",
+    "stylize_video",
 ]
 
 _MODULES = {
@@ -59,6 +68,10 @@ _MODULES = {
     "BatchProgress": "tfnst.batch.progress",
     "Evaluation": "tfnst.evaluation.evaluation",
     "Film": "tfnst.visualization.film",
+    "FilmEvaluation": "tfnst.video.evaluation",
+    "FilmPainter": "tfnst.video.painting",
+    "FilmProgress": "tfnst.video.video",
+    "FilmResult": "tfnst.video.video",
     "LiveDisplay": "tfnst.visualization.live_display",
     "NonFiniteLossError": "tfnst.transfer.results",
     "ProgressBar": "tfnst.visualization.progress_bar",
@@ -69,12 +82,14 @@ _MODULES = {
     "TransferProgress": "tfnst.transfer.progress",
     "TransferResult": "tfnst.transfer.results",
     "evaluate": "tfnst.evaluation.evaluation",
+    "evaluate_video": "tfnst.video.evaluation",
     "export_saved_model": "tfnst.export.saved_model",
     "load_image": "tfnst.images.reading",
     "plot_losses": "tfnst.visualization.plots",
     "save_image": "tfnst.images.writing",
     "stylize": "tfnst.transfer.style_transfer",
     "stylize_batch": "tfnst.batch.batch",
+    "stylize_video": "tfnst.video.video",
 }
 
 __getattr__, __dir__ = lazy_names(__name__, _MODULES)

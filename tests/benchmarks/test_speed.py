@@ -61,6 +61,7 @@ def test_pytorchs_step_gives_the_same_losses():
         "step_time",
         "time_to_quality",
         "versus_pytorch",
+        "video",
     ],
 )
 def test_help_loads_nothing_heavy(name):

@@ -87,7 +87,10 @@ class Runner:
             "documents.tiny_command(*sys.argv[1:])\n"
         )
         program.chmod(0o755)
-        (self._programs / "python").symlink_to(sys.executable)
+        # A link to it would not find the packages of its environment.
+        python = self._programs / "python"
+        python.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} "$@"\n')
+        python.chmod(0o755)
         with socket.create_server(("127.0.0.1", 0)) as free:
             self._port = str(free.getsockname()[1])
 

@@ -1,13 +1,16 @@
 """The scripts in examples/ run."""
 
+import functools
 import importlib
+import sys
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from examples import from_parts
-from tests.helpers import ROOT, SAMPLES, picture
+import tfnst
+from examples import film, from_parts
+from tests.helpers import ROOT, SAMPLES, TINY, picture
 
 pytestmark = pytest.mark.slow
 
@@ -19,6 +22,25 @@ def test_the_algorithm_from_its_parts():
     assert 0 <= painted.min() < painted.max() <= 1
     assert losses[-1] < 0.7 * losses[0]
     assert np.abs(painted - content).mean() > 0.01
+
+
+def test_the_film_of_the_documents(tmp_path, monkeypatch):
+    monkeypatch.setattr(
+        tfnst, "FilmPainter", functools.partial(tfnst.FilmPainter, config=TINY)
+    )
+    arguments = ["film.py", "--frames", "4", "--size", "48"]
+    out, source = tmp_path / "film.webp", tmp_path / "walk"
+    monkeypatch.setattr(sys, "argv", [*arguments, "--out", str(out)])
+    film.main()
+    with Image.open(out) as image:
+        assert (image.n_frames, image.size) == (4, (96, 32))
+        shown = np.asarray(image.convert("RGB")).astype(int)
+    monkeypatch.setattr(sys, "argv", [*arguments, "--source", str(source)])
+    film.main()
+    first, *others = sorted(source.iterdir())
+    assert (first.name, len(others)) == ("0000.png", 3)
+    with Image.open(first) as image:
+        assert np.abs(np.asarray(image) - shown[:, :48]).mean() < 12
 
 
 @pytest.fixture

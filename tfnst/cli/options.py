@@ -162,6 +162,33 @@ def output_option(command: Command) -> Command:
     )(command)
 
 
+def cut_options(command: Command) -> Command:
+    """Adds the options for which frames of a film are used."""
+    return add_options(
+        command,
+        click.option(
+            "--start",
+            type=click.FloatRange(min=0),
+            default=0.0,
+            metavar="SECONDS",
+            help="Where in the film to begin.  [default: 0]",
+        ),
+        click.option(
+            "--end",
+            type=float,
+            metavar="SECONDS",
+            help="Where in the film to end; by default at its end.",
+        ),
+        click.option(
+            "--every",
+            type=click.IntRange(min=1),
+            default=1,
+            metavar="N",
+            help="Use each N-th frame.  [default: 1]",
+        ),
+    )
+
+
 def gps_option(command: Command) -> Command:
     """Adds the option that says whether files may tell where photos were taken."""
     return click.option(

@@ -13,7 +13,13 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
-from tfnst.config import StyleTransferConfig, preset_settings, setting_names
+from tfnst.checks import check_choice
+from tfnst.config import (
+    INIT_IMAGES,
+    StyleTransferConfig,
+    preset_settings,
+    setting_names,
+)
 
 DEFAULTS = StyleTransferConfig()
 # Says which file the weights "imagenet" are, in Python, too; see
@@ -124,6 +130,9 @@ def read_config(options: dict[str, Any]) -> StyleTransferConfig:
     """The configuration that options stand for; `--init-image` must be a name."""
     config, init_image = read_settings(options)
     if init_image is not None:
+        # "given" goes with a picture.
+        names = [name for name in INIT_IMAGES if name != "given"]
+        init_image = check_choice("init_image", init_image, names)
         config = config.replace(init_image=init_image)
     return config
 

@@ -12,6 +12,7 @@ from tfnst.cli.options import (
     Command,
     add_options,
     config_options,
+    cut_options,
     file_option,
     grouped,
 )
@@ -47,26 +48,7 @@ def film_options(command: Command) -> Command:
     """Adds the options for films, received as `film`."""
     return add_options(
         grouped(command, "film", FilmOptions),
-        click.option(
-            "--start",
-            type=click.FloatRange(min=0),
-            default=0.0,
-            metavar="SECONDS",
-            help="Where in the film to begin.  [default: 0]",
-        ),
-        click.option(
-            "--end",
-            type=float,
-            metavar="SECONDS",
-            help="Where in the film to end; by default at its end.",
-        ),
-        click.option(
-            "--every",
-            type=click.IntRange(min=1),
-            default=1,
-            metavar="N",
-            help="Paint each N-th frame.  [default: 1]",
-        ),
+        cut_options,
         click.option(
             "--rate",
             type=float,
@@ -151,7 +133,9 @@ def video(
     if preview:
         config = config.replace(size=min(config.size, _PREVIEW_SIZE))
         last = film.start + _PREVIEW_SECONDS
-        film = dataclasses.replace(film, end=min(film.end or last, last))
+        if film.end is not None:
+            last = min(film.end, last)
+        film = dataclasses.replace(film, end=last)
     with quiet_start():
         from tfnst.cli.progress import FilmBars
         from tfnst.video.flow import FlowFiles
@@ -173,10 +157,10 @@ def _report(result: FilmResult) -> None:
     """Says what became of a film; one that was interrupted ends the command."""
     report = reporting()
     if not result.complete:
-        what = f"the {result.frames} frames so far are {result.output}"
-        if not result.frames:
-            what = "no frame was finished"
-        report.notice(f"stopped; {what}; --resume goes on")
+        kept = (
+            f"the {result.frames} frames so far are {result.output}; --resume goes on"
+        )
+        report.notice(f"stopped; {kept if result.frames else 'no frame was finished'}")
     facts = {
         name: getattr(result, name)
         for name in (

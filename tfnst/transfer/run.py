@@ -295,7 +295,8 @@ class Run:
             resize_mask(mask, *level.sides)
             for mask in (self._earlier.known, self._earlier.start)
         )
-        start = np.asarray(state.average + share * (picture - state.average))
+        # A copy: engines write into the average.
+        start = np.array(state.average + share * (picture - state.average))
         canvas, state = engine.go_back(canvas, start, state, 0)
         temporal = picture, self._earlier.weight * known
         return canvas, state._replace(average=start), temporal

@@ -121,8 +121,7 @@ def _known(
     frame: Frame, earlier: Frame, there: np.ndarray, back: np.ndarray
 ) -> np.ndarray:
     """Where a frame shows what an earlier one shows, bool [H, W]."""
-    alike = _difference(frame.picture, warp(earlier.picture, there)) < _DIFFERENCE
-    return reliability(there, back) & alike
+    return reliability(there, back) & look_alike(frame.picture, earlier.picture, there)
 
 
 def warp(picture: np.ndarray, flow: np.ndarray) -> np.ndarray:
@@ -178,20 +177,34 @@ def _square(flow: np.ndarray) -> np.ndarray:
 
 def _still(frame: Frame, earlier: Past, flow: np.ndarray) -> np.ndarray:
     """Where the film shows what it showed when it was painted, bool [H, W, 1]."""
-    cv2 = import_opencv()
-    changed = _difference(frame.picture, earlier.seen)
-    still = (_square(flow) < _STILL_FLOW**2) & (changed < _STILL_DIFFERENCE)
+    still = find_still(frame.picture, earlier.seen, flow)
     # Without specks, each of which would have an edge.
+    cv2 = import_opencv()
     disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (7, 7))
     still = cv2.morphologyEx(still.astype(np.uint8), cv2.MORPH_OPEN, disc)
     return still.astype(bool)[..., np.newaxis]
 
 
+def find_still(
+    picture: np.ndarray, earlier: np.ndarray, flow: np.ndarray
+) -> np.ndarray:
+    """Where nothing moves and a frame looks as an earlier one does, bool [H, W]."""
+    changed = _difference(picture, earlier)
+    return (_square(flow) < _STILL_FLOW**2) & (changed < _STILL_DIFFERENCE)
+
+
+def look_alike(
+    picture: np.ndarray, earlier: np.ndarray, flow: np.ndarray
+) -> np.ndarray:
+    """Where a frame looks as the earlier one does where the flow leads, bool [H, W]."""
+    return _difference(picture, warp(earlier, flow)) < _DIFFERENCE
+
+
 def _difference(one: np.ndarray, other: np.ndarray) -> np.ndarray:
     """Mean absolute difference around each pixel, in levels, float32 [H, W]."""
     cv2 = import_opencv()
-    difference = cv2.absdiff(one, other).mean(-1, dtype=np.float32)
-    return cv2.blur(difference, (_SURROUNDINGS, _SURROUNDINGS))
+    levels = cv2.absdiff(one, other).mean(-1, dtype=np.float32)
+    return cv2.blur(levels, (_SURROUNDINGS, _SURROUNDINGS))
 
 
 def _close(known: np.ndarray) -> np.ndarray:

@@ -6,6 +6,7 @@ import dataclasses
 import json
 import math
 import os
+import shutil
 import time
 from collections.abc import Callable, Iterator
 from fractions import Fraction
@@ -204,7 +205,12 @@ def stylize_video(
             keep=max(DISTANCES),
         )
         work = _Work(reader, painter, parts, callback, cut)
-        work.paint()
+        try:
+            work.paint()
+        finally:
+            if not parts.frames_done:
+                # So that other settings can be tried at once.
+                shutil.rmtree(folder)
     complete = not work.stopped
     if not complete and not parts.frames_done:
         return work.result(os.fspath(output), complete, config)

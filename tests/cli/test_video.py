@@ -1,0 +1,244 @@
+"""`tfnst video`."""
+
+import json
+import os
+import signal
+import time
+
+import numpy as np
+import pytest
+
+import tfnst
+from tests import processes
+from tests.cli.helpers import TINY_OPTIONS, names, run_here
+from tests.helpers import TINY, picture
+from tests.video.films import sine, write_film
+from tests.video.moving_photos import photo, with_square
+from tests.video.test_flow import flo
+from tfnst.cli.video import video
+from tfnst.video.painting import DEFAULT_STEPS, DEFAULT_TEMPORAL_WEIGHT
+from tfnst.video.reading import open_film
+
+OPTIONS = [*TINY_OPTIONS, "--steps", "2", "--initial-steps", "2", "--frame-steps", "1"]
+CONFIG = TINY.replace(steps=2, initial_steps=2)
+
+
+@pytest.fixture
+def films(tmp_path):
+    """A folder with in.mp4, eight frames with a moving square, and style.png."""
+    write_film(tmp_path / "in.mp4", [with_square(8 + 3 * i) for i in range(8)])
+    tfnst.save_image(picture(50, 40, seed=2), tmp_path / "style.png")
+    return tmp_path
+
+
+@pytest.fixture
+def run(monkeypatch, capsys, films):
+    def call(*arguments, film="in.mp4", output="out.mp4", options=OPTIONS):
+        command = ["video", film, "style.png", "-o", output, *options, *arguments]
+        return run_here(monkeypatch, capsys, films, *map(str, command))
+
+    return call
+
+
+def read(path):
+    with open_film(path) as film:
+        return [frame.picture for frame in film]
+
+
+def test_it_paints_as_python_does(films, run):
+    code, printed, errors = run("--start", "0.04", "--every", "2", "--json")
+    assert (code, errors) == (0, "")
+    result = tfnst.stylize_video(
+        films / "in.mp4",
+        films / "style.png",
+        films / "like.mp4",
+        start=0.04,
+        every=2,
+        frame_steps=1,
+        config=CONFIG,
+    )
+    for one, other in zip(
+        read(films / "out.mp4"), read(films / "like.mp4"), strict=True
+    ):
+        np.testing.assert_array_equal(one, other)
+    facts = json.loads(printed)
+    for name in ("width", "height", "frames", "painted", "shots", "steps", "complete"):
+        assert facts[name] == getattr(result, name), name
+    assert facts["output"] == "out.mp4"
+    assert facts["config"] == CONFIG.to_dict()
+    assert names(films) == ["in.mp4", "like.mp4", "out.mp4", "style.png"]
+
+
+def test_a_line_says_what_was_painted(films, run):
+    code, printed, errors = run()
+    assert (code, errors) == (0, "")
+    assert printed.startswith("out.mp4: 8 frames of 48x36 pixels in ")
+    assert printed.endswith(" s, 1 of them the first of a shot\n")
+    assert run("--quiet")[:2] == (0, "")
+
+
+def test_defaults_are_those_of_python():
+    options = {option.name: option.default for option in video.params}
+    assert options["frame_steps"] == DEFAULT_STEPS
+    assert options["temporal_weight"] == DEFAULT_TEMPORAL_WEIGHT
+
+
+def test_a_preview_is_short_and_small(films, run):
+    write_film(films / "long.mp4", [photo(48, 64)] * 60)
+    assert run("--preview", film="long.mp4")[0] == 0
+    assert len(read(films / "out.mp4")) == 50
+    assert run("--preview", "--start", "1", "--end", "1.1", film="long.mp4")[0] == 0
+    assert len(read(films / "out.mp4")) == 3
+
+
+def test_flow_of_another_program(films, run):
+    (films / "flow").mkdir()
+    for now in range(3):
+        for then in range(3):
+            path = films / "flow" / f"flow_{now}_{then}.flo"
+            path.write_bytes(flo(np.full((9, 12, 2), now - then)))
+    code, _, errors = run("--flow", "flow", "--end", "0.1")
+    assert (code, errors) == (0, "")
+    code, _, errors = run("--flow", "flow", "--end", "0.15")
+    assert code == 2
+    assert errors.startswith("tfnst: error: `flow` must be ")
+    assert "flow_3_2.flo" in errors
+    # What was painted before isn't lost.
+    assert (films / "out.mp4.parts").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "start"),
+    [
+        (["--start", "99"], "`start` must be less than the 0.320 seconds of the film."),
+        (["--start", "nan"], "`start` must be "),
+        (["--start", "-1"], "Invalid value for '--start'"),
+        (["--start", "0.2", "--end", "0.1"], "`end` must be seconds after `start`."),
+        (["--start", "0.2", "--end", "0.2"], "`end` must be seconds after `start`."),
+        (["--end", "nan"], "`end` must be seconds after `start`."),
+        (["--preview", "--end", "0"], "`end` must be seconds after `start`."),
+        (["--every", "0"], "Invalid value for '--every'"),
+        (["--frame-steps", "0"], "Invalid value for '--frame-steps'"),
+        (["--temporal-weight", "-1"], "`temporal_weight` must be a number from 0 to"),
+        (["--temporal-weight", "nan"], "`temporal_weight` must be a number from 0 to"),
+        (["--crf", "99"], "`crf` must be an integer from 0 to 51."),
+        (["--rate", "25"], "`rate` must be left out for a film that has its own."),
+        (["--init-image", "style.png"], "`init_image` must be one of 'content', 's"),
+        (["--max-time", "5m"], "`max_time` must be None for a film, which can be "),
+        (["--flow", "missing"], "`flow` must be "),
+        (["--size", "8"], "`size` must be an integer from 32 to 16384."),
+        (["--weights", "no.h5"], "`weights` must be "),
+    ],
+)
+def test_bad_options(films, run, arguments, start):
+    code, printed, errors = run(*arguments)
+    assert (code, printed) == (2, "")
+    assert errors.startswith(f"tfnst: error: {start}"), errors
+    assert errors.count("\n") == 1
+    assert [name for name in names(films) if name.startswith("out.mp4")] in (
+        [],
+        ["out.mp4.parts"] if "--flow" in arguments else [],
+    )
+
+
+def test_bad_files(films, run):
+    (films / "text.mp4").write_text("not a film")
+    (films / "empty.mp4").touch()
+    write_film(films / "sound.mp4", [photo(48, 64)], sound=sine(0.1))
+    sound = films / "sound.m4a"
+    _only_sound(films / "sound.mp4", sound)
+    write_film(films / "dot.mkv", [np.zeros((1, 1, 3), np.uint8)], codec="ffv1")
+    for film in (
+        "text.mp4",
+        "empty.mp4",
+        "sound.m4a",
+        "dot.mkv",
+        "no.mp4",
+        "no/%d.png",
+    ):
+        code, printed, errors = run(film=film)
+        assert (code, printed) == (2, ""), film
+        assert errors.startswith("tfnst: error: `film` must be "), errors
+        assert film in errors
+        assert errors.count("\n") == 1
+    for output in ("out.txt", "no/out.mp4", "in.mp4", "./in.mp4", "style.png"):
+        code, printed, errors = run(output=output)
+        assert (code, printed) == (2, ""), output
+        assert errors.startswith("tfnst: error: `output` must be "), errors
+        assert errors.count("\n") == 1
+    assert not [name for name in names(films) if name.startswith("out")]
+
+
+def test_a_command_without_an_output(films, monkeypatch, capsys):
+    code, _, errors = run_here(
+        monkeypatch, capsys, films, "video", "in.mp4", "style.png"
+    )
+    assert code == 2
+    assert errors == "tfnst: error: Missing option '-o' / '--output'.\n"
+
+
+def _only_sound(path, target):
+    import av
+
+    with av.open(str(path)) as source, av.open(str(target), "w") as file:
+        track = source.streams.audio[0]
+        copy = file.add_stream_from_template(track)
+        for packet in source.demux(track):
+            if packet.size:
+                packet.stream = copy
+                file.mux(packet)
+
+
+def interrupt(folder, output, when):
+    """Ctrl-C once there is a file of the film's parts: the exit code and errors."""
+    errors = folder / "errors.txt"
+    with open(errors, "wb") as stderr:
+        command = ["video", "in.mp4", "style.png", "-o", output, *OPTIONS]
+        process = processes.start_tfnst(*command, cwd=folder, stderr=stderr)
+    try:
+        deadline = time.monotonic() + 60
+        while not list(folder.glob(when)) and time.monotonic() < deadline:
+            assert process.poll() is None, errors.read_text()
+            time.sleep(0.005)
+        process.send_signal(signal.SIGINT)
+        return process.wait(30), errors.read_text()
+    finally:
+        process.kill()
+
+
+@pytest.mark.slow
+def test_ctrl_c_leaves_a_film_that_can_be_completed(films, run):
+    write_film(films / "in.mp4", [with_square(i) for i in range(40)])
+    assert run(output="whole.mp4")[0] == 0
+    code, errors = interrupt(films, "out.mp4", "out.mp4.parts/frame-00000003.png")
+    assert code == 130, errors
+    painted = len(read(films / "out.mp4"))
+    assert 4 <= painted < 40
+    assert errors == (
+        f"tfnst: stopped; the {painted} frames so far are out.mp4; --resume goes on\n"
+    )
+    code, _, errors = run()
+    assert (code, errors) == (
+        2,
+        "tfnst: error: `resume` must be true to go on with the film in "
+        "'out.mp4.parts'; remove that folder to begin anew. Received: False\n",
+    )
+    code, printed, errors = run("--resume", "--json")
+    assert (code, errors) == (0, "")
+    assert json.loads(printed)["painted"] == 40 - painted
+    for one, other in zip(
+        read(films / "out.mp4"), read(films / "whole.mp4"), strict=True
+    ):
+        np.testing.assert_array_equal(one, other)
+    assert not os.path.exists(films / "out.mp4.parts")
+
+
+@pytest.mark.slow
+def test_ctrl_c_before_the_first_frame(films):
+    code, errors = interrupt(films, "out.mp4", "out.mp4.parts/run.json")
+    assert code == 130
+    assert errors.strip() in (
+        "tfnst: error: interrupted",
+        "tfnst: stopped; no frame was finished",
+    )
+    assert names(films) == ["errors.txt", "in.mp4", "style.png"]

@@ -1,0 +1,181 @@
+"""What painted frames say about the next one."""
+
+import numpy as np
+import pytest
+
+from tests.video.moving_photos import frame, panned, photo, with_square, zoomed
+from tfnst.video.coherence import Past, relate, reliability, warp
+from tfnst.video.flow import DISFlow
+
+
+def no_motion(first, second):
+    return np.zeros((*first.picture.shape[:2], 2), np.float32)
+
+
+class Pan:
+    """The flow of `panned`."""
+
+    def __init__(self, right=2, down=1):
+        self._each = np.float32([right, down])
+
+    def __call__(self, first, second):
+        shape = (*first.picture.shape[:2], 2)
+        return np.zeros(shape, np.float32) + self._each * (first.number - second.number)
+
+
+def paint(picture):
+    """As if it were painted: other colours."""
+    return 255 - picture
+
+
+def past_of(pictures, painted=None, seen=None):
+    found = []
+    for i, picture in enumerate(pictures):
+        done = paint(picture) if painted is None else painted[i]
+        found.append(Past(frame(picture, i), done, picture if seen is None else seen))
+    return found
+
+
+def test_whole_pixels_are_moved_exactly():
+    before, now = panned(2)
+    moved = warp(before, Pan()(frame(now, 1), frame(before, 0)))
+    np.testing.assert_array_equal(moved[:-1, :-2], now[:-1, :-2])
+
+
+def test_a_zoom_is_followed():
+    now, flow = zoomed(1.1)
+    moved = warp(photo(), flow)
+    assert np.abs(moved.astype(int) - now).mean() < 0.01
+
+
+def test_what_comes_into_sight_is_unreliable():
+    shape = (48, 64, 2)
+    there = np.zeros(shape, np.float32) + np.float32([2, 1])
+    known = reliability(there, -there)
+    assert known[:-1, :-2].all()
+    assert not known[-1].any()
+    assert not known[:, -2:].any()
+
+
+def test_what_was_hidden_is_unreliable():
+    # A square that went 6 pixels to the right, on a ground that stands still.
+    there, back = (np.zeros((48, 64, 2), np.float32) for _ in range(2))
+    there[16:32, 26:42, 0], back[16:32, 20:36, 0] = -6, 6
+    known = reliability(there, back)
+    assert not known[16:32, 20:26].any()  # behind it
+    assert known[18:30, 28:40].all()  # on it
+    assert known[:14].all()
+    assert known[34:].all()
+    assert known[:, :18].all()
+    assert known[:, 44:].all()
+    assert not known[18:30, 41:43].any()  # at its edge
+
+
+def test_opencv_finds_what_was_hidden():
+    before, now = (np.kron(with_square(i), np.ones((2, 2, 1))) for i in (20, 26))
+    before, now = before.astype(np.uint8), now.astype(np.uint8)
+    relation = relate(frame(now, 1), past_of([before]), DISFlow())
+    # Twice as large: the square is at 40, and then at 52.
+    known = relation.known[..., 0]
+    assert known[36:60, 43:49].mean() < 0.5
+    assert known[40:56, 60:78].mean() > 0.9
+    assert known[:24].mean() > 0.9
+    assert not relation.cut
+
+
+def test_a_pan_is_known_but_for_what_is_new():
+    pictures = panned(2)
+    relation = relate(frame(pictures[1], 1), past_of(pictures[:1]), Pan())
+    shape = (48, 64, 1)
+    assert relation.target.shape == (48, 64, 3)
+    assert [x.shape for x in relation[1:4]] == [shape] * 3
+    assert [x.dtype for x in relation[:4]] == [np.float32] * 4
+    inside = np.s_[:-8, :-8]
+    wanted = paint(pictures[1]) / 255.0
+    np.testing.assert_allclose(relation.target[inside], wanted[inside], atol=1e-6)
+    np.testing.assert_allclose(relation.known[inside], 1, atol=1e-6)
+    assert relation.known[:, -1].max() < 0.4
+    assert relation.known.max() <= 1 + 1e-6
+    # Narrow gaps begin from what is around them.
+    assert (relation.start >= relation.known - 1e-6).all()
+    assert not relation.still.any()
+    assert not relation.cut
+
+
+def test_nothing_moves():
+    picture = photo(48, 64)
+    relation = relate(frame(picture, 1), past_of([picture]), DISFlow())
+    np.testing.assert_array_equal(relation.still, 1)
+    np.testing.assert_array_equal(relation.known, 1)
+    np.testing.assert_allclose(relation.target, paint(picture) / 255.0, atol=1e-6)
+    np.testing.assert_array_equal(relation.seen, picture)
+    assert not relation.cut
+
+
+def test_noise_of_a_camera_is_no_motion():
+    picture = photo(48, 64)
+    noise = np.random.default_rng(0).integers(-1, 2, (2, *picture.shape))
+    first, second = (np.clip(picture + n, 0, 255).astype(np.uint8) for n in noise)
+    relation = relate(frame(second, 1), past_of([first]), DISFlow())
+    np.testing.assert_array_equal(relation.still, 1)
+
+
+def test_a_fade_is_change_once_it_is_seen():
+    # The frame before is nearly the same; what was painted isn't.
+    seen = np.full((48, 64, 3), 100, np.uint8)
+    for level, still in ((101, 1), (102, 1), (104, 0)):
+        past = past_of([np.full_like(seen, level - 1)], seen=seen)
+        relation = relate(frame(np.full_like(seen, level), 1), past, no_motion)
+        np.testing.assert_array_equal(relation.still, still)
+        np.testing.assert_array_equal(relation.seen, seen)
+        np.testing.assert_array_equal(relation.known, 1)
+
+
+def test_the_edge_of_what_stands_still_is_soft():
+    before = photo(48, 64)
+    now = before.copy()
+    now[:, 40:] = 255 - now[:, 40:]
+    relation = relate(frame(now, 1), past_of([before]), no_motion)
+    row = relation.still[24, :, 0]
+    np.testing.assert_array_equal(row[:28], 1)
+    np.testing.assert_array_equal(row[42:], 0)
+    assert (np.diff(row) <= 0).all()
+    assert len(np.unique(row)) > 5
+
+
+@pytest.mark.parametrize("flow", [no_motion, DISFlow()])
+def test_a_cut(flow):
+    one, other = photo(48, 64), photo(48, 64, "coffee")
+    assert relate(frame(255 - other, 1), past_of([one]), flow).cut
+    assert not relate(frame(one, 1), past_of([one]), flow).cut
+
+
+def test_what_was_hidden_for_a_frame_is_painted_as_before():
+    ground = photo(48, 64)
+    hidden = ground.copy()
+    hidden[16:32, 20:40] = 255 - hidden[16:32, 20:40]
+    painted = [np.full_like(ground, level) for level in (51, 204)]
+    past = past_of([ground, hidden], painted, seen=hidden)
+    relation = relate(frame(ground, 2), past, no_motion)
+    np.testing.assert_allclose(relation.target[20:28, 24:36], 51 / 255, atol=1e-6)
+    np.testing.assert_allclose(relation.target[:12], 204 / 255, atol=1e-6)
+    np.testing.assert_allclose(relation.target[:, 46:], 204 / 255, atol=1e-6)
+    np.testing.assert_allclose(relation.known, 1, atol=1e-6)
+    assert not relation.still[16:32, 20:40].any()
+    # With one frame alone nothing is known there.
+    relation = relate(frame(ground, 2), past[1:], no_motion)
+    assert relation.known[20:28, 24:36].max() < 1e-3
+
+
+def test_frames_four_back_come_last():
+    ground = photo(48, 64)
+    hidden = ground.copy()
+    hidden[16:32, 20:40] = 255 - hidden[16:32, 20:40]
+    painted = [np.full_like(ground, level) for level in (0, 51, 102, 153)]
+    past = past_of([ground, hidden, hidden, hidden], painted, seen=hidden)
+    relation = relate(frame(ground, 4), past, no_motion)
+    np.testing.assert_allclose(relation.target[20:28, 24:36], 0, atol=1e-6)
+    # Three back isn't asked for.
+    past = past_of([hidden, ground, hidden, hidden], painted, seen=hidden)
+    relation = relate(frame(ground, 4), past, no_motion)
+    assert relation.known[20:28, 24:36].max() < 1e-3

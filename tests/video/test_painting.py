@@ -1,0 +1,256 @@
+"""Frames painted one after the other."""
+
+import itertools
+
+import numpy as np
+import pytest
+
+import tfnst
+from tests.helpers import TINY, message, picture
+from tests.video.moving_photos import frame, panned, photo, with_square
+from tests.video.test_coherence import Pan, no_motion
+from tfnst.engines import plans
+from tfnst.video.coherence import reliability, warp
+from tfnst.video.painting import FilmPainter
+
+SMALL = TINY.replace(size=64)
+STYLE = picture(50, 40, seed=2)
+
+
+def painter(**arguments):
+    arguments = {"config": SMALL, "frame_steps": 3, **arguments}
+    return FilmPainter(STYLE, **arguments)
+
+
+def paint(pictures, **arguments):
+    film = painter(**arguments)
+    return [film.paint(each) for each in pictures]
+
+
+def stack(frames):
+    return np.stack([each.picture for each in frames]).astype(int)
+
+
+def warping_error(frames, flow):
+    """Root mean square between painted neighbours, in levels."""
+    squares = []
+    for number, (before, now) in enumerate(itertools.pairwise(frames)):
+        pair = [frame(each.picture, number + i) for i, each in enumerate((before, now))]
+        there, back = flow(pair[1], pair[0]), flow(pair[0], pair[1])
+        moved = np.clip(warp(before.picture.astype(np.float32), there), 0, 255)
+        difference = moved - now.picture
+        squares.append(difference[reliability(there, back)].ravel() ** 2)
+    return np.sqrt(np.concatenate(squares).mean())
+
+
+@pytest.mark.parametrize("noise", [0, 1])
+def test_what_stands_still_stays_as_it_was_painted(noise):
+    rng = np.random.default_rng(0)
+    frames = paint(
+        np.clip(
+            photo(48, 64) + rng.integers(-noise, noise + 1, (48, 64, 3)), 0, 255
+        ).astype(np.uint8)
+        for _ in range(20)
+    )
+    first, *others = frames
+    assert first.cut
+    assert len(first.result.losses) > 0
+    assert np.abs(stack(frames)[0] - photo(48, 64)).mean() > 5
+    for each in others:
+        np.testing.assert_array_equal(each.picture, first.picture)
+        assert (each.result, each.cut, each.still) == (None, False, 1.0)
+
+
+def test_part_of_a_frame_stands_still():
+    frames = paint([with_square(i) for i in (8, 12, 16)])
+    changed = (np.diff(stack(frames), axis=0) != 0).any(axis=(0, 3))
+    assert not changed[:, 52:].any()
+    assert changed[20:28, 12:28].mean() > 0.9
+    assert 0.2 < frames[1].still < 0.95
+    assert len(frames[1].result.losses) > 0
+
+
+def test_a_fade_is_followed():
+    # So slow that each frame is nearly the one before.
+    bright = 80 + photo(48, 64) // 2
+    pictures = [bright - i for i in range(30)]
+    frames = paint(pictures, style_strength=0.1)
+    alone = painter(style_strength=0.1).paint(pictures[-1])
+    steps = [0 if each.result is None else len(each.result.losses) for each in frames]
+    assert 0 < np.count_nonzero(steps[1:]) < 20
+    assert not any(each.cut for each in frames[1:])
+    means = stack(frames).mean(axis=(1, 2, 3))
+    wanted = alone.picture.mean() - means[0]
+    assert wanted < -20
+    assert 0.7 < (means[-1] - means[0]) / wanted < 1.2
+
+
+def test_a_cut_begins_anew():
+    other = 255 - photo(48, 64, "coffee")
+    film = painter()
+    film.paint(photo(48, 64))
+    film.paint(photo(48, 64))
+    painted = film.paint(other)
+    assert painted.cut
+    assert len(film.past) == 1
+    alone = tfnst.stylize(other, STYLE, config=SMALL)
+    np.testing.assert_array_equal(painted.picture, np.asarray(alone.image))
+
+
+def test_what_was_hidden_for_a_frame_is_as_before():
+    ground = photo(48, 64)
+    hidden = ground.copy()
+    hidden[8:40, 16:48] = 255 - hidden[8:40, 16:48]
+    frames = paint([ground, hidden, ground], flow=no_motion, temporal_weight=3000)
+    first, between, last = stack(frames)
+    inside = np.s_[14:34, 22:42]
+    assert np.abs(between - first)[inside].mean() > 20
+    assert np.abs(last - first)[inside].mean() < 3
+    assert np.abs(last - first)[:, 58:].max() == 0
+
+
+def test_the_temporal_loss_holds_strokes_to_what_they_depict():
+    pictures = panned(5)
+    errors = [
+        warping_error(paint(pictures, flow=Pan(), temporal_weight=weight), Pan())
+        for weight in (0, 30, 3000)
+    ]
+    assert errors[0] > 1.5 * errors[2]
+    assert errors == sorted(errors, reverse=True)
+    alone = [painter().paint(each) for each in pictures]
+    assert warping_error(alone, Pan()) > 3 * errors[2]
+
+
+def test_what_comes_into_sight_is_painted():
+    frames = paint(panned(4, right=6), flow=Pan(right=6))
+    for each in frames[1:]:
+        # More steps than asked for, on two scales.
+        assert len(each.result.losses) > 6
+    difference = np.abs(stack(frames) - np.stack(panned(4, right=6)))[1:, :, -6:]
+    assert difference.mean() > 5
+
+
+def test_a_painter_goes_on_after_frames_of_before():
+    pictures = [with_square(8 + 3 * i) for i in range(8)]
+    wanted = paint(pictures)
+    film = painter()
+    for each in pictures[:5]:
+        film.paint(each)
+    past = film.past
+    other = painter()
+    other.resume(pictures[1:5], [each.painted for each in past], past[-1].seen, 1)
+    for before, after in zip(past[-1:], other.past[-1:], strict=True):
+        np.testing.assert_array_equal(before.frame.picture, after.frame.picture)
+        assert before.frame.number == after.frame.number
+    for number in (5, 6, 7):
+        found = other.paint(pictures[number])
+        np.testing.assert_array_equal(found.picture, wanted[number].picture)
+        assert found.still == wanted[number].still
+
+
+def test_colors_of_the_film_are_kept():
+    grey = np.repeat(panned(3)[0][..., :1], 3, axis=-1)
+    pictures = [np.roll(grey, -2 * i, axis=1) for i in range(3)]
+    frames = paint(pictures, preserve_color="luminance", flow=Pan(down=0))
+    for each in frames:
+        assert np.ptp(each.picture, axis=-1).max() <= 2
+    assert np.abs(stack(frames) - np.stack(pictures)).mean() > 2
+
+
+def test_several_styles_and_regions():
+    other = picture(40, 44, seed=3)
+    mask = np.zeros((48, 64), np.float32)
+    mask[:, :32] = 1
+    styles = [
+        tfnst.StyleImage(image=STYLE, region=mask),
+        tfnst.StyleImage(image=other, region=1 - mask),
+    ]
+    blended = [
+        tfnst.StyleImage(image=STYLE, weight=2),
+        tfnst.StyleImage(image=other, scale=0.5),
+    ]
+    found = []
+    for style in (styles, blended):
+        film = FilmPainter(style, config=SMALL, frame_steps=3, flow=Pan())
+        found.append(stack([film.paint(each) for each in panned(3)]))
+    assert np.abs(found[0] - found[1])[1:].mean() > 2
+
+
+def test_transparent_frames_are_painted_as_pictures_are():
+    clear = np.dstack([photo(48, 64), np.full((48, 64), 255, np.uint8)])
+    clear[:, :16, 3] = 0
+    film = painter()
+    first, second = film.paint(clear), film.paint(clear)
+    assert first.picture.shape == (48, 64, 3)
+    np.testing.assert_array_equal(first.picture, second.picture)
+
+
+def test_in_tiles(monkeypatch):
+    pictures = panned(3)
+    # The nearest style is another one after the least difference, so not with it.
+    settings = {"flow": Pan(), "style_loss": "moments"}
+    whole = stack(paint(pictures, **settings))
+    used = []
+
+    def build_plan(*arguments, **options):
+        used.append(arguments)
+        return plans.Plan("block1_pool", 24, 9, 0, 1.0)
+
+    monkeypatch.setattr(plans, "build_plan", build_plan)
+    tiled = stack(paint(pictures, **settings))
+    assert used
+    difference = np.abs(whole - tiled)
+    assert difference[0].max() <= 1
+    # Adam's first steps are as long for a gradient of almost 0, of either sign.
+    assert (difference > 2).mean() < 0.01
+    assert difference.mean() < 0.2
+
+
+def test_in_bfloat16():
+    pictures = panned(3)
+    exact = stack(paint(pictures, flow=Pan()))
+    rough = stack(paint(pictures, flow=Pan(), precision="bfloat16"))
+    assert np.abs(exact - rough).mean() < 3
+    errors = [
+        warping_error(paint(pictures, flow=Pan(), temporal_weight=3000, **more), Pan())
+        for more in ({}, {"precision": "bfloat16"})
+    ]
+    assert errors[1] < 1.2 * errors[0] + 0.5
+
+
+def test_other_sizes_of_frames():
+    film = painter()
+    film.paint(photo(48, 64))
+    text = message(ValueError, film.paint, photo(64, 48))
+    assert text == (
+        "`picture` must be of the shape of those before, 64x48. Received: 48x64 pixels"
+    )
+    # The film goes on.
+    assert film.paint(photo(48, 64)).result is None
+
+
+def test_small_frames():
+    frames = paint([picture(16, 16), picture(16, 16, seed=1)], size=32)
+    assert stack(frames).shape == (2, 32, 32, 3)
+
+
+def test_a_flow_of_ones_own_is_checked():
+    film = painter(flow=lambda first, second: np.zeros((3, 3, 2)))
+    film.paint(photo(48, 64))
+    text = message(ValueError, film.paint, photo(48, 64))
+    assert text.startswith("`flow` must be finite numbers of the shape (48, 64, 2).")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "start"),
+    [
+        ({"frame_steps": 0}, "`frame_steps` must be an integer from 1 to 1000."),
+        ({"frame_steps": 2.5}, "`frame_steps` must be an integer from 1 to 1000."),
+        ({"temporal_weight": -1}, "`temporal_weight` must be a number from 0 to 1e9."),
+        ({"temporal_weight": np.nan}, "`temporal_weight` must be a number from 0"),
+        ({"init_image": "given"}, "`init_image` must be 'content', 'style' or 'noise'"),
+        ({"max_time": 60}, "`max_time` must be None for a film, which can be stopped"),
+    ],
+)
+def test_settings_that_films_cannot_have(arguments, start):
+    assert message(ValueError, painter, **arguments).startswith(start)

@@ -1,0 +1,322 @@
+"""Films that are painted, interrupted and continued."""
+
+import os
+import random
+import time
+from fractions import Fraction
+
+import numpy as np
+import psutil
+import pytest
+from PIL import Image
+
+import tfnst
+from tests import processes
+from tests.helpers import TINY, message, picture
+from tests.video.films import RATE, samples, set_matrix, sine, write_film
+from tests.video.moving_photos import panned, photo, with_square
+from tfnst.video.reading import open_film
+from tfnst.video.video import parts_folder
+
+STYLE = picture(50, 40, seed=2)
+QUICK = TINY.replace(steps=2, initial_steps=2)
+SETTINGS = {"config": QUICK, "frame_steps": 1}
+
+
+def read(path):
+    with open_film(path) as film:
+        return list(film)
+
+
+def assert_same_films(one, other):
+    found, wanted = read(one), read(other)
+    assert [f.time for f in found] == [f.time for f in wanted]
+    for each, like in zip(found, wanted, strict=True):
+        np.testing.assert_array_equal(each.picture, like.picture)
+
+
+def stop_after(frames):
+    """A callback that stops within the frame after so many."""
+
+    def watch(progress):
+        if progress.frames_done >= frames and progress.run is not None:
+            progress.stop()
+
+    return watch
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """A folder to work in, with a film of eight frames, and a style."""
+    write_film(tmp_path / "in.mp4", [with_square(8 + 3 * i) for i in range(8)])
+    tfnst.save_image(STYLE, tmp_path / "style.png")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_a_film(folder):
+    seen = []
+    result = tfnst.stylize_video(
+        "in.mp4", "style.png", "out.mp4", callback=seen.append, **SETTINGS
+    )
+    assert (result.output, result.frames, result.painted) == ("out.mp4", 8, 8)
+    assert (result.shots, result.complete) == (1, True)
+    assert (result.width, result.height, result.config) == (48, 36, QUICK)
+    assert result.steps >= 2 + 7
+    assert 0 < result.still < 1
+    assert result.seconds > 0
+    source, painted = read("in.mp4"), read("out.mp4")
+    assert [f.time for f in painted] == [f.time for f in source]
+    assert [f.duration for f in painted] == [f.duration for f in source]
+    assert not os.path.exists("out.mp4.parts")
+    # The callback has been told of every frame, and of steps within them.
+    done = [p for p in seen if p.run is None]
+    assert [(p.frames_done, p.frames) for p in done] == [(i, 8) for i in range(1, 9)]
+    assert {p.picture.shape for p in done} == {(36, 48, 3)}
+    assert any(p.run is not None and p.picture is None for p in seen)
+    # Of luma: colours are stored at half the size.
+    luma = np.array([0.2126, 0.7152, 0.0722])
+    errors = [
+        np.abs(p.picture @ luma - f.picture @ luma).mean()
+        for p, f in zip(done, painted, strict=True)
+    ]
+    assert max(errors) < 3
+
+
+@pytest.mark.parametrize("output", ["out.webm", "out.gif", "out.webp", "out/%03d.png"])
+def test_other_kinds_of_films(folder, output):
+    tfnst.stylize_video("in.mp4", STYLE, "out.mp4", end=0.1, **SETTINGS)
+    result = tfnst.stylize_video("in.mp4", STYLE, output, end=0.1, **SETTINGS)
+    assert result.frames == 3
+    for found, like in zip(read(output), read("out.mp4"), strict=True):
+        assert np.abs(found.picture.astype(int) - like.picture).mean() < 20
+
+
+def test_parts_of_a_film(folder):
+    result = tfnst.stylize_video(
+        "in.mp4", STYLE, "out", start=0.08, end=0.3, every=2, **SETTINGS
+    )
+    # Those at 0.08, 0.16 and 0.24.
+    assert result.frames == len(os.listdir("out")) == 3
+
+
+def test_a_folder_of_pictures(folder):
+    os.mkdir("pictures")
+    for i, each in enumerate(panned(3)):
+        Image.fromarray(each).save(f"pictures/{i}.png")
+    result = tfnst.stylize_video("pictures", STYLE, "out.mp4", rate=10, **SETTINGS)
+    assert result.frames == 3
+    assert [f.time for f in read("out.mp4")] == [Fraction(i, 10) for i in range(3)]
+
+
+def test_uneven_times_are_kept(folder):
+    write_film("uneven.mp4", panned(4), times=[0, 1, 3, 7])
+    tfnst.stylize_video("uneven.mp4", STYLE, "out.mp4", **SETTINGS)
+    assert [f.time * RATE for f in read("out.mp4")] == [0, 1, 3, 7]
+
+
+def test_sound_and_length_are_those_of_the_source(folder):
+    write_film("sound.mp4", panned(6) * 4, sound=sine(24 / 25))
+    tfnst.stylize_video("sound.mp4", STYLE, "out.mp4", **SETTINGS)
+    (sound, start), (wanted, wanted_start) = samples("out.mp4"), samples("sound.mp4")
+    assert start == pytest.approx(wanted_start, abs=1e-3)
+    assert sound.shape == wanted.shape
+    np.testing.assert_allclose(sound, wanted, atol=1e-4)
+    last, wanted = read("out.mp4")[-1], read("sound.mp4")[-1]
+    assert last.time + last.duration == wanted.time + wanted.duration
+
+
+def test_footage_of_a_turned_camera_is_upright(folder):
+    write_film(folder / "turned.mp4", panned(2))
+    plain = read("turned.mp4")[0].picture
+    set_matrix(folder / "turned.mp4", 0, 1, -1, 0)
+    upright = read("turned.mp4")[0].picture
+    np.testing.assert_array_equal(upright, np.rot90(plain, -1))
+    # Hardly painted, so that it can be compared.
+    result = tfnst.stylize_video(
+        "turned.mp4", STYLE, "out.mp4", style_strength=0.0, **SETTINGS
+    )
+    assert (result.width, result.height) == (36, 48)
+    painted = read("out.mp4")[0].picture
+    assert painted.shape == (48, 36, 3)
+    small = np.asarray(tfnst.load_image(upright))
+    like = tfnst.stylize(small, STYLE, config=QUICK, style_strength=0.0)
+    assert np.abs(painted.astype(int) - np.asarray(like.image)).mean() < 4
+
+
+@pytest.mark.parametrize("frames", [1, 4])
+def test_a_film_that_is_stopped_can_be_played_and_continued(folder, frames):
+    tfnst.stylize_video("in.mp4", STYLE, "whole.mp4", **SETTINGS)
+    result = tfnst.stylize_video(
+        "in.mp4", STYLE, "out.mp4", callback=stop_after(frames), **SETTINGS
+    )
+    # A frame whose last step it was is kept.
+    assert frames <= result.frames <= frames + 1
+    frames = result.frames
+    assert (result.complete, result.painted) == (False, frames)
+    assert len(read("out.mp4")) == frames
+    result = tfnst.stylize_video("in.mp4", STYLE, "out.mp4", resume=True, **SETTINGS)
+    assert (result.complete, result.frames, result.painted) == (True, 8, 8 - frames)
+    assert (result.width, result.height) == (48, 36)
+    assert_same_films("out.mp4", "whole.mp4")
+    assert not os.path.exists("out.mp4.parts")
+
+
+def test_a_film_that_is_stopped_within_the_first_frame(folder):
+    result = tfnst.stylize_video(
+        "in.mp4", STYLE, "out.mp4", callback=stop_after(0), **SETTINGS
+    )
+    assert (result.complete, result.frames) == (False, 0)
+    assert sorted(os.listdir()) == ["in.mp4", "style.png"]
+
+
+def test_resume_begins_if_there_is_nothing(folder):
+    result = tfnst.stylize_video(
+        "in.mp4", STYLE, "out.mp4", end=0.05, resume=True, **SETTINGS
+    )
+    assert (result.complete, result.frames) == (True, 2)
+
+
+def test_other_runs_are_not_continued(folder):
+    tfnst.stylize_video("in.mp4", STYLE, "out.mp4", callback=stop_after(2), **SETTINGS)
+    left = sorted(os.listdir("out.mp4.parts"))
+    write_film(folder / "other.mp4", panned(3))
+
+    def again(film="in.mp4", style=STYLE, **changes):
+        arguments = SETTINGS | {"resume": True} | changes
+        return message(
+            ValueError, tfnst.stylize_video, film, style, "out.mp4", **arguments
+        )
+
+    for changes in (
+        {"frame_steps": 2},
+        {"temporal_weight": 1},
+        {"end": 0.2},
+        {"content_weight": 2.0},
+        {"crf": 30},
+        {"film": "other.mp4"},
+        {"style": picture(50, 40, seed=3)},
+    ):
+        text = again(**changes)
+        assert text.startswith("`resume` must be a run with the same settings. "), text
+    assert again(resume=False) == (
+        "`resume` must be true to go on with the film in 'out.mp4.parts'; remove "
+        "that folder to begin anew. Received: False"
+    )
+    assert sorted(os.listdir("out.mp4.parts")) == left
+
+
+def test_what_fails_at_first_leaves_nothing(folder):
+    for changes in (
+        {"start": 99},
+        {"flow": lambda first, second: np.zeros(3), "end": 0.01, "start": 0.001},
+        {"weights": "missing.h5"},
+    ):
+        with pytest.raises((ValueError, OSError)):
+            tfnst.stylize_video("in.mp4", STYLE, "out.mp4", **SETTINGS | changes)
+        assert sorted(os.listdir()) == ["in.mp4", "style.png"]
+
+
+def test_an_error_within_a_film_can_be_mended(folder):
+    tfnst.stylize_video("in.mp4", STYLE, "whole.mp4", **SETTINGS)
+
+    def fail(progress):
+        if progress.frames_done == 3:
+            raise OSError("no more room")
+
+    with pytest.raises(OSError, match="no more room"):
+        tfnst.stylize_video("in.mp4", STYLE, "out.mp4", callback=fail, **SETTINGS)
+    assert not os.path.exists("out.mp4")
+    tfnst.stylize_video("in.mp4", STYLE, "out.mp4", resume=True, **SETTINGS)
+    assert_same_films("out.mp4", "whole.mp4")
+
+
+def test_one_line_says_what_is_wrong(folder):
+    (folder / "text.mp4").write_text("not a film")
+    write_film(folder / "still.mp4", [photo(48, 64)])
+
+    def wrong(kind, film="in.mp4", output="out.mp4", **arguments):
+        return message(kind, tfnst.stylize_video, film, STYLE, output, **arguments)
+
+    assert wrong(ValueError, "text.mp4").startswith("`film` must be ")
+    assert wrong(FileNotFoundError, "no.mp4").startswith("`film` must be ")
+    assert wrong(ValueError, output="in.mp4").startswith("`output` must be ")
+    assert wrong(ValueError, output="out.txt").startswith("`output` must be ")
+    assert wrong(FileNotFoundError, output="no/out.mp4").startswith("`output` must be")
+    for name, value in (
+        *(("start", x) for x in (-1, float("nan"), "1", 99)),
+        *(("end", x) for x in (0, -1, float("nan"), float("inf"))),
+        *(("every", x) for x in (0, 1.5, True)),
+        *(("frame_steps", x) for x in (0, 1001)),
+        *(("temporal_weight", x) for x in (-1, float("nan"))),
+        *(("crf", x) for x in (-1, 52)),
+        ("rate", 25),
+        ("max_time", 5),
+        ("init_image", "given"),
+    ):
+        text = wrong(ValueError, **{name: value})
+        assert text.startswith(f"`{name}` must be "), text
+    assert sorted(p for p in os.listdir() if "out" in p) == []
+
+
+def test_where_parts_are_kept():
+    assert parts_folder("a/out.mp4") == os.path.join("a", "out.mp4.parts")
+    assert parts_folder("frames/") == "frames.parts"
+    assert parts_folder("frames/%05d.png") == os.path.join("frames", "05d.png.parts")
+
+
+def paint_whole(kills):
+    """What the processes do that are killed."""
+    tfnst.stylize_video("in.mp4", STYLE, "out.mp4", resume=True, **SETTINGS)
+
+
+@pytest.mark.slow
+def test_ten_kills_and_the_same_film(folder):
+    pictures = [with_square(4 + i) for i in range(44)]
+    write_film(folder / "in.mp4", [*pictures, *panned(12)])
+    began = time.perf_counter()
+    tfnst.stylize_video("in.mp4", STYLE, "whole.mp4", **SETTINGS)
+    each = (time.perf_counter() - began) / 56
+    rng, kept = random.Random(0), [0]
+    for _ in range(10):
+        process = processes.Process(paint_whole, 0, cwd=folder)
+        # Once it paints, for some frames.
+        deadline = time.monotonic() + 60
+        while _frames_kept(folder) <= kept[-1] and time.monotonic() < deadline:
+            assert process.poll() is None
+            time.sleep(0.01)
+        time.sleep(rng.uniform(0, 4 * each))
+        process.kill()
+        process.wait(20)
+        kept.append(_frames_kept(folder))
+        if not (folder / "out.mp4.parts").exists():
+            break
+    assert kept == sorted(kept)
+    assert len(kept) > 8
+    paint_whole(0)
+    assert_same_films("out.mp4", "whole.mp4")
+    assert (folder / "out.mp4").read_bytes() == (folder / "whole.mp4").read_bytes()
+    assert not (folder / "out.mp4.parts").exists()
+
+
+def _frames_kept(folder):
+    """The number of the last frame that is safe, and 1."""
+    numbers = [
+        int(path.stem.split("-")[1]) + 1
+        for path in folder.glob("out.mp4.parts/frame-*.png")
+    ]
+    return max(numbers, default=0)
+
+
+@pytest.mark.slow
+def test_memory_does_not_grow(folder):
+    write_film(folder / "long.mp4", [with_square(4 + i % 40) for i in range(200)])
+    process, used = psutil.Process(), []
+
+    def watch(progress):
+        if progress.run is None:
+            used.append(process.memory_info().rss)
+
+    tfnst.stylize_video("long.mp4", STYLE, "out.mp4", callback=watch, **SETTINGS)
+    first, last = max(used[20:70]), max(used[150:])
+    assert last - first < 8 * 2**20, (first, last)

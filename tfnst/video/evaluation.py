@@ -1,0 +1,281 @@
+"""evaluate_video(): how steady a painted film is, and how well it is painted."""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+import os
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from tfnst.checks import argument_error, check_integer
+from tfnst.config import StyleTransferConfig
+from tfnst.evaluation.evaluation import Evaluation, evaluate
+from tfnst.files import show_path
+from tfnst.video.coherence import (
+    find_still,
+    look_alike,
+    reliability,
+    warp,
+)
+from tfnst.video.flow import DISFlow, OpticalFlow, check_flow, import_opencv
+from tfnst.video.frames import Frame
+from tfnst.video.reading import open_film
+
+# Frames whose style and content are measured.
+_SAMPLES = 5
+# How much the shapes of two sizes of the same frame may differ, by rounding.
+_SHAPE_TOLERANCE = 0.05
+# A film has parts that stand still from this share of its pixels on.
+_LEAST_STILL = 0.001
+
+
+def _measure(help: str) -> Any:
+    """A dataclass field; the command shows `help` beside the number."""
+    return dataclasses.field(metadata={"help": help})
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class FilmEvaluation:
+    """How steady a painted film is, and how well it is painted; see `evaluate_video`.
+
+    Attributes:
+        warping_error: between neighbours, in 8-bit levels; None if nothing matches.
+        warping_error_gap: alike, between frames that lie `gap` apart; also None if
+            the film isn't that long.
+        drift: of what stands still in the film, in levels; None if nothing does.
+        still: share of the pixels that stand still.
+        frames: that were compared.
+        gap: number of frames.
+        pictures: means of the measures of single frames.
+    """
+
+    warping_error: float | None = _measure("levels; 0 is steady; less is better")
+    warping_error_gap: float | None = _measure("levels, over {gap} frames")
+    drift: float | None = _measure("levels, where the film stands still; 0 is best")
+    still: float
+    frames: int
+    gap: int
+    pictures: Evaluation
+
+    def to_dict(self) -> dict[str, Any]:
+        """All values in types that JSON can hold, those of `pictures` among them."""
+        own = {
+            field.name: getattr(self, field.name)
+            for field in dataclasses.fields(self)
+            if field.name != "pictures"
+        }
+        return own | self.pictures.to_dict()
+
+    def measures(self) -> dict[str, str]:
+        """The names of the film's own measures, each with a note on good values."""
+        return {
+            field.name: field.metadata["help"].format(gap=self.gap)
+            for field in dataclasses.fields(self)
+            if field.metadata
+        }
+
+
+def evaluate_video(
+    film: str | os.PathLike[str],
+    style_image: Any,
+    stylized_film: str | os.PathLike[str],
+    *,
+    start: float = 0.0,
+    end: float | None = None,
+    every: int = 1,
+    gap: int = 5,
+    flow: OpticalFlow | None = None,
+    backbone: str = StyleTransferConfig.backbone,
+    weights: str | os.PathLike[str] | None = StyleTransferConfig.weights,
+    seed: int = StyleTransferConfig.seed,
+) -> FilmEvaluation:
+    """Measures how steady a painted film is, and how well it shows style and content.
+
+    - warping_error: root mean square of the difference between a painted frame and the
+      one before, moved by the optical flow of the film that was painted, over the
+      pixels that this flow can be relied on for: those that are seen in both.
+    - warping_error_gap: the same for frames that lie `gap` apart: it shows what creeps.
+    - drift: mean absolute difference between the first and the last painted frame,
+      over the pixels and channels where the film stands still throughout.
+    - The others are the means of `tfnst.evaluate` over up to five frames, evenly
+      spread over the film.
+
+    All are in levels of 8 bits, 0 to 255, but for those of `tfnst.evaluate`. A film
+    that isn't painted at all is the steadiest, so both kinds of numbers count.
+
+    Args:
+        film: that was painted, as for `tfnst.stylize_video`.
+        style_image: the painting.
+        stylized_film: the painted film, by any program. Its frames are those of the
+            film, one by one, at any size; there may be fewer.
+        start: as for `tfnst.stylize_video`, if the film was painted with it.
+        end: alike.
+        every: alike.
+        gap: frames between those that are compared, 2 or more. Default 5.
+        flow: finds the motion in the film, as for `tfnst.stylize_video`.
+        backbone: as for `tfnst.evaluate`.
+        weights: as for `tfnst.evaluate`.
+        seed: as for `tfnst.evaluate`.
+
+    Returns:
+        FilmEvaluation.
+
+    Raises:
+        ValueError: for films that don't fit each other, or arguments out of range.
+        OSError: for files that can't be read.
+        ImportError: if PyAV or OpenCV is needed and isn't installed.
+
+    Reference:
+        Lai et al., "Learning Blind Video Temporal Consistency", arXiv 1808.00449,
+        section 4.2, which has means of squares in [0, 1].
+    """
+    steadiness = Steadiness(
+        check_integer("gap", gap, 2), DISFlow() if flow is None else flow
+    )
+    cut = {"start": start, "end": end, "every": every}
+    for source, painted in _pairs(film, stylized_film, cut):
+        steadiness.add(source, painted)
+    frames = steadiness.frames
+    if frames < 2:
+        raise argument_error(
+            "stylized_film", "a film of 2 frames or more", show_path(stylized_film)
+        )
+    chosen = {round(x) for x in np.linspace(0, frames - 1, min(_SAMPLES, frames))}
+    rows = [
+        evaluate(
+            source.picture,
+            style_image,
+            painted,
+            backbone=backbone,
+            weights=weights,
+            seed=seed,
+        )
+        for source, painted in _pairs(film, stylized_film, cut)
+        if source.number in chosen
+    ]
+    means = {
+        name: float(np.mean([getattr(row, name) for row in rows]))
+        for name in Evaluation.measures()
+    }
+    return FilmEvaluation(
+        **steadiness.result()._asdict(),
+        frames=frames,
+        gap=gap,
+        pictures=dataclasses.replace(rows[0], **means),
+    )
+
+
+def _pairs(
+    film: str | os.PathLike[str],
+    stylized_film: str | os.PathLike[str],
+    cut: dict[str, Any],
+) -> Iterator[tuple[Frame, np.ndarray]]:
+    """The frames of both films, those of the first at the size of the second."""
+    with (
+        open_film(film) as source,
+        open_film(stylized_film, name="stylized_film") as target,
+    ):
+        info, painted = source.info, target.info
+        ratio = painted.width / painted.height * info.height / info.width
+        if not 1 / (1 + _SHAPE_TOLERANCE) <= ratio <= 1 + _SHAPE_TOLERANCE:
+            raise argument_error(
+                "stylized_film",
+                f"of the shape of the film, {info.width}:{info.height}, at any size",
+                f"a film of {painted.width}x{painted.height} pixels",
+            )
+        frames = source.frames(**cut)
+        for count, each in enumerate(target):
+            frame = next(frames, None)
+            if frame is None:
+                raise argument_error(
+                    "stylized_film",
+                    f"a film of at most as many frames as were painted, {count}",
+                    f"{show_path(stylized_film)}, which has more",
+                )
+            height, width = each.picture.shape[:2]
+            picture = _resize(frame.picture, height, width)
+            yield dataclasses.replace(frame, picture=picture), each.picture
+
+
+def _resize(picture: np.ndarray, height: int, width: int) -> np.ndarray:
+    if picture.shape[:2] == (height, width):
+        return picture
+    cv2 = import_opencv()
+    return cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA)
+
+
+class SteadinessResult(NamedTuple):
+    """As in `FilmEvaluation`."""
+
+    warping_error: float | None
+    warping_error_gap: float | None
+    drift: float | None
+    still: float
+
+
+class Steadiness:
+    """The measures of a film's steadiness, frame by frame.
+
+    Args:
+        gap: frames between those that are compared besides neighbours.
+        flow: finds the motion in the film that was painted.
+    """
+
+    def __init__(self, gap: int, flow: OpticalFlow) -> None:
+        self._flow = flow
+        self._last: collections.deque[tuple[Frame, np.ndarray]]
+        self._last = collections.deque(maxlen=gap)
+        self._gap = gap
+        # Sums of squares, and how many.
+        self._near, self._far = np.zeros(2), np.zeros(2)
+        self._first: tuple[Frame, np.ndarray] | None = None
+        self._still: np.ndarray | None = None
+        self.frames = 0
+
+    def add(self, source: Frame, painted: np.ndarray) -> None:
+        """Takes a frame, and the same painted, uint8 [H, W, 3] both."""
+        if self._first is None:
+            self._first = source, painted
+            self._still = np.ones(painted.shape[:2], bool)
+        else:
+            there = self._compare(source, painted, self._last[-1], self._near)
+            self._still &= find_still(source.picture, self._first[0].picture, there)
+        if len(self._last) == self._gap:
+            self._compare(source, painted, self._last[0], self._far)
+        self._last.append((source, painted))
+        self.frames += 1
+
+    def _compare(
+        self,
+        source: Frame,
+        painted: np.ndarray,
+        earlier: tuple[Frame, np.ndarray],
+        sums: np.ndarray,
+    ) -> np.ndarray:
+        """Adds the squares of a pair of frames; returns its flow."""
+        before, painted_before = earlier
+        there = check_flow(self._flow(source, before), painted)
+        back = check_flow(self._flow(before, source), painted)
+        known = reliability(there, back)
+        known &= look_alike(source.picture, before.picture, there)
+        moved = np.clip(warp(painted_before.astype(np.float32), there), 0, 255)
+        squares = np.square(moved - painted)[known]
+        sums += squares.sum(dtype=np.float64), squares.size
+        return there
+
+    def result(self) -> SteadinessResult:
+        """The measures of the frames so far, one or more."""
+        assert self._first is not None
+        assert self._still is not None
+        near, far = (
+            float(np.sqrt(squares / count)) if count else None
+            for squares, count in (self._near, self._far)
+        )
+        still, drift = float(self._still.mean()), None
+        if still >= _LEAST_STILL and self.frames > 1:
+            levels = np.abs(self._last[-1][1].astype(int) - self._first[1])
+            drift = float(levels[self._still].mean())
+        return SteadinessResult(near, far, drift, still)
