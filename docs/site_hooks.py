@@ -134,7 +134,8 @@ def _fit(match: re.Match[str], home: str, uri: str) -> str:
         there = path.removeprefix("docs/")
     else:
         return text if text == path or "`" in text else f"{text} (`{path}`)"
-    if text == target.partition("#")[0]:  # On GitHub, a page goes by the name of its file.
+    if text == target.partition("#")[0]:
+        # On GitHub, a page goes by the name of its file.
         heading = (ROOT / path).read_text("utf-8").partition("\n")[0]
         text = heading.removeprefix("# ")
     there = posixpath.relpath(there, posixpath.dirname(uri) or ".")
