@@ -143,7 +143,7 @@ $(OLDEST)/installed: $(SETUP)
 	$(OLDEST)/bin/python -m pip install --quiet --disable-pip-version-check uv
 	$(OLDEST)/bin/uv pip compile --quiet --no-annotate --resolution lowest-direct \
 	  --python $(OLDEST)/bin/python --extra film --extra metrics --extra plot \
-	  --extra ray --extra tensorboard setup.cfg --output-file $(OLDEST)/bounds.txt
+	  --extra ray --extra tensorboard --extra video setup.cfg --output-file $(OLDEST)/bounds.txt
 	$(OLDEST)/bin/uv pip install --quiet --python $(OLDEST)/bin/python \
 	  --requirements $(OLDEST)/bounds.txt --constraints $(OLDEST)/bounds.txt -e '.[dev]'
 	@touch $@

@@ -1,7 +1,7 @@
 """Hooks of MkDocs: what the site needs that the pages, as read on GitHub, don't.
 
 The pages are plain Markdown that GitHub shows as well. For the site, these hooks add
-pages from outside docs/, make links fit, write formulas as MathML and turn the list of
+pages from outside docs/, make links fit, draw formulas and turn the list of
 public names into the reference.
 """
 
@@ -13,8 +13,9 @@ import html
 import pathlib
 import posixpath
 import re
+from xml.etree import ElementTree
 
-import latex2mathml.converter
+import ziamath
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
@@ -31,8 +32,18 @@ GUESTS = {
     "changelog.md": "CHANGELOG.md",
     "security.md": "SECURITY.md",
 }
+# Glyphs in each drawing: those of one may not be shown without another.
+ziamath.config.svg2 = False
 _LINK = re.compile(r"(?<!!)\[([^\]]*)\]\(([^)\s]+)\)")
 _FENCE = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
+# A table with nothing but a header, below a strip of pictures.
+_CAPTIONS = re.compile(
+    r"<table>\s*(<thead>(?:(?!</thead>).)*</thead>)\s*<tbody>\s*<tr>\s*"
+    r"(?:<td[^>]*></td>\s*)*</tr>\s*</tbody>\s*</table>",
+    re.DOTALL,
+)
+# Of letters in a drawing; it is drawn in units of this.
+_SIZE = 24
 _FORMULA = re.compile(
     r'<(span|div) class="arithmatex">\\([(\[])(.*?)\\[)\]]</\1>', re.DOTALL
 )
@@ -68,16 +79,33 @@ def on_page_markdown(
 def on_page_content(
     content: str, page: Page, config: MkDocsConfig, files: Files
 ) -> str:
-    """Writes formulas as MathML, which browsers typeset by themselves."""
-
-    def typeset(match: re.Match[str]) -> str:
-        display = "block" if match[2] == "[" else "inline"
-        formula = html.unescape(match[3]).strip()
-        return latex2mathml.converter.convert(formula, display=display)
-
+    """Draws formulas, and gives tables that are captions of pictures a class."""
     # Docstrings mark blocks of code as reStructuredText does.
     content = re.sub(r"\s*::</p>", ":</p>", content)
-    return _FORMULA.sub(typeset, content)
+    content = _CAPTIONS.sub(r'<table class="captions">\1</table>', content)
+    return _FORMULA.sub(_typeset, content)
+
+
+def _typeset(match: re.Match[str]) -> str:
+    """A formula as a drawing, which looks the same with whatever fonts there are."""
+    formula = html.unescape(match[3]).strip()
+    display = match[2] == "["
+    drawing = ziamath.Latex(
+        formula, size=_SIZE, color="currentColor", inline=not display
+    )
+    svg = drawing.svgxml()
+    # In units of the text's size, on its line.
+    sides = {side: float(svg.attrib.pop(side)) / _SIZE for side in ("width", "height")}
+    below = drawing.getyofst() / _SIZE
+    svg.set(
+        "style",
+        "".join(f"{side}:{value:.3f}em;" for side, value in sides.items())
+        + f"vertical-align:{below:.3f}em",
+    )
+    svg.set("role", "img")
+    svg.set("aria-label", formula)
+    text = ElementTree.tostring(svg, encoding="unicode")
+    return f'<div class="formula">{text}</div>' if display else text
 
 
 def _in_repository(uri: str) -> str:
@@ -106,6 +134,10 @@ def _fit(match: re.Match[str], home: str, uri: str) -> str:
         there = path.removeprefix("docs/")
     else:
         return text if text == path or "`" in text else f"{text} (`{path}`)"
+    if text == target.partition("#")[0]:
+        # On GitHub, a page goes by the name of its file.
+        heading = (ROOT / path).read_text("utf-8").partition("\n")[0]
+        text = heading.removeprefix("# ")
     there = posixpath.relpath(there, posixpath.dirname(uri) or ".")
     return f"[{text}]({there}{'#' + anchor if anchor else ''})"
 

@@ -73,6 +73,6 @@ def test_colabs_notebook_runs(run, tmp_path):
     (result,) = [o for o in cells[-2].outputs if o.output_type == "execute_result"]
     assert "image/png" in result.data
     live = [o for o in cells[-2].outputs if o.output_type == "display_data"]
-    assert any("image/png" in output.data for output in live)
+    assert any("data:image/" in o.data.get("text/html", "") for o in live)
     manifest = read_manifest(tmp_path / "painted.png")
     assert manifest["settings"] == TINY.to_dict()
