@@ -121,6 +121,14 @@ def test_the_temporal_loss_holds_strokes_to_what_they_depict():
     assert warping_error(alone, Pan()) > 3 * errors[2]
 
 
+def test_a_long_pan_keeps_its_brightness_and_contrast():
+    pictures = panned(24, right=2, down=0, height=40, width=48)
+    last = paint(pictures, flow=Pan(2, 0))[-1].picture
+    alone = painter().paint(pictures[-1]).picture
+    assert last.mean() == pytest.approx(alone.mean(), abs=4)
+    np.testing.assert_allclose(last.std((0, 1)), alone.std((0, 1)), rtol=0.25)
+
+
 def test_what_comes_into_sight_is_painted():
     frames = paint(panned(4, right=6), flow=Pan(right=6))
     for each in frames[1:]:

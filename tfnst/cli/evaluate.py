@@ -40,7 +40,7 @@ def evaluate(
 ) -> None:
     """Measures how well STYLIZED shows the style of STYLE and keeps CONTENT."""
     config = read_config(options)
-    network = {
+    network: dict[str, Any] = {
         "backbone": config.backbone,
         "weights": config.weights,
         "seed": config.seed,

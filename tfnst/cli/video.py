@@ -85,7 +85,7 @@ def film_options(command: Command) -> Command:
     )
 
 
-@click.command()
+@click.command(short_help="Paints a film.")
 @click.argument("film_path", metavar="IN", type=click.Path())
 @style_arguments
 @file_option(

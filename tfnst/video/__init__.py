@@ -1,1 +1,0 @@
-"""Films: reading and writing them, frame by frame."""

@@ -87,31 +87,28 @@ def relate(frame: Frame, past: Sequence[Past], flow: OpticalFlow) -> Relation:
     height, width = frame.picture.shape[:2]
     total = np.zeros((height, width, 1), np.float32)
     target = np.zeros((height, width, 3), np.float32)
-    still = seen = None
-    cut = False
+    still, seen = np.zeros(total.shape, bool), frame.picture
+    motion, cut = np.zeros((height, width, 2), np.float32), False
     for distance in DISTANCES:
-        if distance > len(past):
+        if distance > len(past) or total.all():
             break
         earlier = past[-distance]
         there = check_flow(flow(frame, earlier.frame), frame.picture)
         back = check_flow(flow(earlier.frame, frame), frame.picture)
-        if still is None:
+        if distance == 1:
             still = _still(frame, earlier, there)
             # What stands still isn't resampled, and so is the same for ever.
-            there = np.where(still, 0, there)
+            motion = there = np.where(still, 0, there)
+            seen = warp(earlier.seen, there)
         known = reliability(there, back)
         known &= look_alike(frame.picture, earlier.frame.picture, there)
-        known |= still[..., 0] if distance == 1 else False
         if distance == 1:
-            motion = there
+            known |= still[..., 0]
             cut = bool(known.mean() < _LEAST_MATCHED)
-            seen = warp(earlier.seen, there)
         weights = np.maximum(known[..., np.newaxis] - total, 0)
         moved = warp(earlier.painted.astype(np.float32) / 255, there)
         target += weights * np.clip(moved, 0, 1)
         total += weights
-        if total.all():
-            break
     nearest = warp(past[-1].painted.astype(np.float32) / 255, motion)
     target += (1 - total) * np.clip(nearest, 0, 1)
     known, start = _feather(total), _feather(_close(total))

@@ -156,7 +156,7 @@ def evaluate_video(
         for source, painted in _pairs(film, stylized_film, cut)
         if source.number in chosen
     ]
-    means = {
+    means: dict[str, Any] = {
         name: float(np.mean([getattr(row, name) for row in rows]))
         for name in Evaluation.measures()
     }
