@@ -107,6 +107,7 @@ def test_films(films):
     assert flash.warping_error > 20
 
 
+@pytest.mark.slow
 def test_frames_are_the_means_of_some(films):
     found = evaluate_video("in.mp4", STYLE, "painted.mp4", weights=None)
     with open_film("in.mp4") as source, open_film("painted.mp4") as painted:
@@ -153,6 +154,7 @@ def test_films_that_do_not_fit(films):
     )
 
 
+@pytest.mark.slow
 def test_the_command(films, monkeypatch, capsys):
     arguments = ("evaluate", "--film", "in.mp4", "style.png", "painted.mp4")
     options = ("--weights", "none")

@@ -60,6 +60,9 @@ def test_flow_from_files(tmp_path):
     text = message(FileNotFoundError, flow, frame(picture, 5), frame(picture, 7))
     assert text.startswith("`flow` must be ")
     assert "flow_5_7.flo" in text
+    assert message(ValueError, FlowFiles, tmp_path / "no").startswith(
+        "`flow` must be a folder of .flo files. Received: "
+    )
 
 
 def test_flow_of_another_size_is_scaled(tmp_path):

@@ -109,6 +109,7 @@ def test_what_was_hidden_for_a_frame_is_as_before():
     assert np.abs(last - first)[:, 58:].max() == 0
 
 
+@pytest.mark.slow
 def test_the_temporal_loss_holds_strokes_to_what_they_depict():
     pictures = panned(5)
     errors = [
@@ -119,6 +120,15 @@ def test_the_temporal_loss_holds_strokes_to_what_they_depict():
     assert errors == sorted(errors, reverse=True)
     alone = [painter().paint(each) for each in pictures]
     assert warping_error(alone, Pan()) > 3 * errors[2]
+
+
+@pytest.mark.slow
+def test_a_long_pan_keeps_its_brightness_and_contrast():
+    pictures = panned(16, right=3, down=0, height=40, width=48)
+    last = paint(pictures, flow=Pan(3, 0))[-1].picture
+    alone = painter().paint(pictures[-1]).picture
+    assert last.mean() == pytest.approx(alone.mean(), abs=4)
+    np.testing.assert_allclose(last.std((0, 1)), alone.std((0, 1)), rtol=0.25)
 
 
 def test_what_comes_into_sight_is_painted():
@@ -185,6 +195,7 @@ def test_transparent_frames_are_painted_as_pictures_are():
     np.testing.assert_array_equal(first.picture, second.picture)
 
 
+@pytest.mark.slow
 def test_in_tiles(monkeypatch):
     pictures = panned(3)
     # The nearest style is another one after the least difference, so not with it.
@@ -206,6 +217,7 @@ def test_in_tiles(monkeypatch):
     assert difference.mean() < 0.2
 
 
+@pytest.mark.slow
 def test_in_bfloat16():
     pictures = panned(3)
     exact = stack(paint(pictures, flow=Pan()))

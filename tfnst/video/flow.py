@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from tfnst.checks import argument_error
-from tfnst.files import read_file
+from tfnst.files import read_file, show_path
 from tfnst.video.frames import Frame
 
 # The first four bytes of a .flo file: the number 202021.25.
@@ -82,11 +82,13 @@ class FlowFiles:
 
     Raises:
         OSError: when called, if a file can't be read.
-        ValueError: when called, if a file isn't a .flo file.
+        ValueError: if `folder` isn't one; when called, if a file isn't a .flo file.
     """
 
     def __init__(self, folder: str | os.PathLike[str]) -> None:
         self._folder = os.fspath(folder)
+        if not os.path.isdir(self._folder):
+            raise argument_error("flow", "a folder of .flo files", show_path(folder))
 
     def __call__(self, first: Frame, second: Frame) -> np.ndarray:
         """As `OpticalFlow.__call__`."""
