@@ -10,7 +10,17 @@ import warnings
 
 import click
 
-from tfnst.cli import batch, evaluate, export, info, request, serve, stylize, weights
+from tfnst.cli import (
+    batch,
+    evaluate,
+    export,
+    info,
+    request,
+    serve,
+    studio,
+    stylize,
+    weights,
+)
 from tfnst.cli.terminal import (
     EXIT_BAD_INPUT,
     EXIT_FAILED,
@@ -59,6 +69,7 @@ for command in (
     export.export,
     serve.serve,
     request.request,
+    studio.studio,
     evaluate.evaluate,
     info.info,
     weights.weights,

@@ -1,0 +1,465 @@
+"""The part of the page that is filled in: pictures, styles and settings."""
+
+from __future__ import annotations
+
+import dataclasses
+import pathlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import gradio as gr
+import numpy as np
+from PIL import Image
+
+from tfnst.config import PRESETS, StyleTransferConfig, preset_settings
+from tfnst.limits import MAX_SCALE, MIN_SCALE
+from tfnst.studio import form, masks, panels
+from tfnst.studio.form import Field
+from tfnst.studio.history import Entry, History
+from tfnst.studio.studio import Studio, StyleInput, in_labels, shrink
+
+Updates = dict[Any, Any]
+
+# Of events that take no time, or whose waiting needn't be shown.
+QUICK: dict[str, Any] = {
+    "show_progress": "hidden",
+    "concurrency_limit": None,
+    "api_visibility": "private",
+}
+_STYLES = len(masks.BRUSHES)
+_EDITOR_SIZE = 640
+_PICTURE_HEIGHT = 260
+
+
+@dataclasses.dataclass
+class Slot:
+    """The components of one style."""
+
+    group: gr.Group
+    image: gr.Image
+    weight: gr.Slider
+    scale: gr.Slider
+    wrong: gr.HTML
+
+
+@dataclasses.dataclass(frozen=True)
+class Filled:
+    """What was filled in, once it is right."""
+
+    content: str
+    styles: list[StyleInput]
+    config: StyleTransferConfig
+
+
+class Inputs:
+    """The components, laid out where they are made.
+
+    Args:
+        studio: whose settings and samples they show.
+    """
+
+    def __init__(self, studio: Studio) -> None:
+        self._studio = studio
+        self.content = _picture_input("Photo", "photo")
+        self.content_wrong = gr.HTML(elem_id="photo-wrong")
+        self.content.upload(self._check_now, self.content, self.content_wrong, **QUICK)
+        self.content.clear(_nothing, None, self.content_wrong, **QUICK)
+        self._samples(studio.photos, "Sample photos", self._take_photo, [self.content])
+        self.slots = [self._slot(index) for index in range(_STYLES)]
+        self.style_wrong = gr.HTML(elem_id="style-wrong")
+        with gr.Row():
+            self.more = gr.Button("Add a style", size="sm")
+            self.fewer = gr.Button("Remove the last style", size="sm", visible=False)
+        self.count = gr.State(1)
+        images = [slot.image for slot in self.slots]
+        groups = [slot.group for slot in self.slots]
+        self._samples(
+            studio.styles,
+            "Sample styles",
+            self._take_style,
+            [*images, *groups, self.count, self.fewer, self.more],
+            [self.count, *images],
+        )
+        for button, change in ((self.more, 1), (self.fewer, -1)):
+            button.click(
+                self._adding(change),
+                self.count,
+                [*groups, *images, self.count, self.fewer, self.more],
+                **QUICK,
+            )
+        self.settings: dict[str, Any] = {}
+        self.wrong: dict[str, gr.HTML] = {}
+        self._front()
+        self._drawer()
+        self._brushes()
+
+    @property
+    def all(self) -> set[Any]:
+        """The components whose values `read` takes."""
+        slots = [(slot.image, slot.weight, slot.scale) for slot in self.slots]
+        return {
+            *(self.content, self.count, self.editor),
+            *(component for slot in slots for component in slot),
+            *self.settings.values(),
+        }
+
+    @property
+    def errors(self) -> list[gr.HTML]:
+        """The components that say what is wrong."""
+        slots = [slot.wrong for slot in self.slots]
+        return [self.content_wrong, self.style_wrong, *slots, *self.wrong.values()]
+
+    @property
+    def shown(self) -> list[Any]:
+        """The components that `show` changes."""
+        slots = [
+            component
+            for slot in self.slots
+            for component in (slot.group, slot.image, slot.weight, slot.scale)
+        ]
+        return [
+            *(self.content, self.count, self.fewer, self.more, self.editor),
+            *slots,
+            *self.settings.values(),
+        ]
+
+    def read(
+        self, data: Mapping[Any, Any], *, styles: bool = True, photo: bool = True
+    ) -> tuple[Filled | None, Updates]:
+        """What was filled in.
+
+        Args:
+            data: the values of `all`.
+            styles: whether at least one style is needed.
+            photo: whether a photo is needed.
+
+        Returns:
+            (what was filled in, or None if it isn't right; what `errors` say).
+        """
+        said: Updates = {component: "" for component in self.errors}
+        content = data[self.content]
+        if not content and photo:
+            said[self.content_wrong] = panels.error("Choose a photo first.")
+        elif content:
+            wrong = self._studio.check_picture(content)
+            said[self.content_wrong] = panels.error(wrong)
+        given, regions = [], self._regions(data)
+        for slot, region in zip(self.slots[: data[self.count]], regions, strict=False):
+            path = data[slot.image]
+            if not path:
+                continue
+            said[slot.wrong] = panels.error(self._studio.check_picture(path))
+            given.append(
+                StyleInput(
+                    image=pathlib.Path(path),
+                    weight=data[slot.weight] or 1.0,
+                    scale=data[slot.scale] or 1.0,
+                    region=region,
+                )
+            )
+        if styles and not given:
+            said[self.style_wrong] = panels.error("Choose a style first.")
+        values = {name: data[field] for name, field in self.settings.items()}
+        config, wrong_settings = self._studio.read_settings(values)
+        for name, text in wrong_settings.items():
+            said[self.wrong[name]] = panels.error(text)
+        if any(said.values()) or config is None:
+            return None, said
+        return Filled(content or "", given, config), said
+
+    def place_error(self, error: ValueError) -> Updates:
+        """What `errors` say about an order that was refused."""
+        text = str(error)
+        for name, component in self.wrong.items():
+            if name and text.startswith(f"`{name}`"):
+                break
+        else:
+            component = self.wrong[""]
+        labels = {field.name: field.label for field in self._studio.fields}
+        return {component: panels.error(in_labels(text, labels))}
+
+    def show(
+        self, entry: Entry, history: History, *, pictures: bool = True, **changes: Any
+    ) -> Updates:
+        """What `shown` change to for the pictures and settings of a painted picture.
+
+        Args:
+            entry: the picture.
+            history: where its sources are.
+            pictures: whether to show the pictures that it was painted from, too.
+            **changes: settings to change.
+
+        Raises:
+            ValueError: for settings of another version.
+        """
+        config = entry.config(self._studio.config).replace(**changes)
+        updates = self.show_settings(config)
+        if not pictures:
+            return updates
+        content = history.content(entry)
+        styles = history.styles(entry)[:_STYLES]
+        if content is not None:
+            updates[self.content] = self._studio.hand_out(content)
+        updates |= self._show_count(max(1, len(styles)))
+        for index, slot in enumerate(self.slots):
+            style = styles[index] if index < len(styles) else None
+            image = None if style is None else self._studio.hand_out(style.image)
+            updates[slot.image] = image
+            updates[slot.weight] = 1.0 if style is None else style.weight
+            updates[slot.scale] = 1.0 if style is None else style.scale
+        regions = [style.region for style in styles]
+        if content is not None:
+            updates[self.editor] = _editor_value(content, regions)
+        return updates
+
+    def show_settings(self, config: StyleTransferConfig) -> Updates:
+        """What the fields change to for these settings."""
+        values = form.show_values(config, self._studio.fields)
+        return {self.settings[name]: value for name, value in values.items()}
+
+    def _samples(
+        self,
+        files: Sequence[pathlib.Path],
+        label: str,
+        take: Any,
+        outputs: list[Any],
+        inputs: list[Any] | None = None,
+    ) -> None:
+        if not files:
+            return
+        with gr.Accordion(label, open=True):
+            gallery = gr.Gallery(
+                [(str(file), _sample_name(file)) for file in files],
+                label=label,
+                show_label=False,
+                columns=4,
+                height=110,
+                object_fit="cover",
+                allow_preview=False,
+                interactive=False,
+                buttons=[],
+                elem_id=label.lower().replace(" ", "-"),
+            )
+        gallery.select(take, inputs, outputs, **QUICK)
+
+    def _take_photo(self, chosen: gr.SelectData) -> str:
+        return self._studio.hand_out(self._studio.photos[chosen.index])
+
+    def _take_style(
+        self, chosen: gr.SelectData, count: int, *images: str | None
+    ) -> Updates:
+        """Puts a sample into the first empty place, a new one, or the last one."""
+        empty = [index for index in range(count) if not images[index]]
+        index = empty[0] if empty else min(count, _STYLES - 1)
+        updates = self._show_count(max(count, index + 1))
+        slot = self.slots[index]
+        path = self._studio.hand_out(self._studio.styles[chosen.index])
+        return updates | {slot.image: path, slot.wrong: ""}
+
+    def _adding(self, change: int) -> Any:
+        def change_count(count: int) -> Updates:
+            count = min(max(count + change, 1), _STYLES)
+            updates = self._show_count(count)
+            return updates | {slot.image: None for slot in self.slots[count:]}
+
+        return change_count
+
+    def _show_count(self, count: int) -> Updates:
+        updates: Updates = {
+            self.count: count,
+            self.fewer: gr.update(visible=count > 1),
+            self.more: gr.update(visible=count < _STYLES),
+        }
+        for index, slot in enumerate(self.slots):
+            updates[slot.group] = gr.update(visible=index < count)
+        return updates
+
+    def _check_now(self, path: str | None) -> str:
+        return panels.error(self._studio.check_picture(path)) if path else ""
+
+    def _slot(self, index: int) -> Slot:
+        color, _ = masks.BRUSHES[index]
+        number = index + 1
+        with gr.Group(visible=index == 0) as group:
+            image = _picture_input(f"Style {number}", f"style-{number}")
+            with gr.Row():
+                weight = gr.Slider(
+                    0.1,
+                    10,
+                    value=1,
+                    step=0.1,
+                    label=f"Weight of style {number}",
+                    info=f"Relative to the others. Its brush is {color}.",
+                    min_width=140,
+                )
+                scale = gr.Slider(
+                    MIN_SCALE,
+                    MAX_SCALE,
+                    value=1,
+                    step=0.05,
+                    label=f"Scale of style {number}",
+                    info="Smaller gives finer strokes.",
+                    min_width=140,
+                )
+            wrong = gr.HTML(elem_id=f"style-{number}-wrong")
+        image.upload(self._check_now, image, wrong, **QUICK)
+        image.clear(_nothing, None, wrong, **QUICK)
+        return Slot(group, image, weight, scale, wrong)
+
+    def _front(self) -> None:
+        """The settings that everybody needs, and the presets."""
+        shown = {field.name: field for field in self._studio.fields}
+        with gr.Group():
+            with gr.Row():
+                for name in form.FRONT_SETTINGS:
+                    self._component(shown[name])
+                if self._studio.server is None:
+                    self.preset = gr.Radio(
+                        list(PRESETS),
+                        label="Preset",
+                        info="Sets size and steps: how fine, and how long it takes.",
+                        min_width=280,
+                    )
+            for name in form.FRONT_SETTINGS:
+                self._error_of(name)
+
+    def _drawer(self) -> None:
+        """All other settings."""
+        with gr.Accordion("All settings", open=False, elem_id="all-settings"):
+            others = [f for f in self._studio.fields if f.name not in self.settings]
+            for first in range(0, len(others), 2):
+                with gr.Row():
+                    for field in others[first : first + 2]:
+                        with gr.Column(min_width=240):
+                            self._component(field)
+                            self._error_of(field.name)
+        self._error_of("")
+        if self._studio.server is None:
+            names = {name for values in PRESETS.values() for name in values}
+            outputs = [self.settings[name] for name in sorted(names)]
+            self.preset.input(self._take_preset, self.preset, outputs, **QUICK)
+
+    def _take_preset(self, preset: str) -> Updates:
+        values = preset_settings(preset)
+        return {self.settings[name]: value for name, value in values.items()}
+
+    def _component(self, field: Field) -> None:
+        value = form.show_values(self._studio.config, [field])[field.name]
+        about: dict[str, Any] = {
+            "label": field.label,
+            "info": field.help,
+            "elem_id": f"setting-{field.name.replace('_', '-')}",
+            "min_width": 160,
+        }
+        component: Any
+        if field.kind == "choice":
+            component = gr.Dropdown(list(field.choices), value=value, **about)
+        elif field.kind == "slider":
+            component = gr.Slider(
+                field.low, field.high, value=value, step=0.01, **about
+            )
+        elif field.kind in ("integer", "number"):
+            precision = 0 if field.kind == "integer" else None
+            component = gr.Number(value=value, precision=precision, **about)
+        else:
+            component = gr.Textbox(value=value or "", **about)
+        self.settings[field.name] = component
+
+    def _error_of(self, name: str) -> None:
+        self.wrong[name] = gr.HTML(elem_id=f"wrong-{name.replace('_', '-')}")
+
+    def _brushes(self) -> None:
+        """The editor in which masks are painted."""
+        with gr.Accordion(
+            "Masks: which style goes where", open=False, elem_id="masks"
+        ) as drawer:
+            colors = ", ".join(
+                f"{color} for style {number}"
+                for number, (color, _) in enumerate(masks.BRUSHES, start=1)
+            )
+            gr.Markdown(
+                f"Paint over the photo where a style is to go: {colors}. Styles that "
+                "have no paint share the rest; if all have some, the rest of the "
+                "photo stays as it is."
+            )
+            self.editor = gr.ImageEditor(
+                label="Masks over the photo",
+                type="numpy",
+                image_mode="RGBA",
+                sources=(),
+                transforms=(),
+                layers=False,
+                buttons=[],
+                brush=gr.Brush(colors=masks.brush_colors(_STYLES), color_mode="fixed"),
+                canvas_size=(_EDITOR_SIZE, _EDITOR_SIZE * 3 // 4),
+                elem_id="mask-editor",
+            )
+            again = gr.Button("Begin the masks anew", size="sm")
+        drawer.expand(
+            self._begin_masks, [self.content, self.editor], self.editor, **QUICK
+        )
+        again.click(self._new_masks, self.content, self.editor, **QUICK)
+        self.content.change(self._new_masks, self.content, self.editor, **QUICK)
+
+    def _begin_masks(self, content: str | None, value: Any) -> Any:
+        """The photo to paint over, unless it is there already."""
+        if value is not None and value["background"] is not None:
+            return gr.skip()
+        return self._new_masks(content)
+
+    def _new_masks(self, content: str | None) -> Any:
+        if not content or self._studio.check_picture(content):
+            return None
+        return _editor_value(pathlib.Path(content), [])
+
+    def _regions(self, data: Mapping[Any, Any]) -> list[np.ndarray | None]:
+        value = data[self.editor]
+        layers = [] if value is None else value["layers"]
+        count = data[self.count]
+        painted = [layer for layer in layers if layer[..., 3].any()]
+        return masks.regions_of(painted, count)
+
+
+def _nothing() -> str:
+    return ""
+
+
+def _picture_input(label: str, name: str) -> gr.Image:
+    """A place for a picture: by drop, paste, camera or file."""
+    picture = gr.Image(
+        label=label,
+        type="filepath",
+        sources=["upload", "clipboard", "webcam"],
+        height=_PICTURE_HEIGHT,
+        buttons=[],
+        alt_text=label,
+        elem_id=name,
+    )
+    # Gradio's own would decode the picture without limits and write another one.
+    picture.preprocess = _path_of  # type: ignore[method-assign]
+    return picture
+
+
+def _path_of(payload: Any) -> str | None:
+    return None if payload is None else payload.path
+
+
+def _sample_name(file: pathlib.Path) -> str:
+    return file.stem.partition("_")[2].replace("_", " ") or file.stem
+
+
+def _editor_value(
+    content: pathlib.Path, regions: Sequence[Any]
+) -> dict[str, Any] | None:
+    """The photo in the editor, with the masks of styles painted over it."""
+    photo = shrink(content, _EDITOR_SIZE)
+    layer = np.zeros((photo.height, photo.width, 4), np.uint8)
+    for (_, color), region in zip(masks.BRUSHES, regions, strict=False):
+        if region is None:
+            continue
+        with Image.open(region) as mask:
+            cover = np.asarray(mask.convert("L").resize(photo.size))
+        layer[cover > layer[..., 3], :3] = color
+        layer[..., 3] = np.maximum(layer[..., 3], cover)
+    pixels = np.asarray(photo.convert("RGBA"))
+    return {"background": pixels, "layers": [layer], "composite": pixels}
