@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import pathlib
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -28,14 +29,14 @@ QUICK: dict[str, Any] = {
 }
 _STYLES = len(masks.BRUSHES)
 _EDITOR_SIZE = 640
-_PICTURE_HEIGHT = 260
+_PICTURE_HEIGHT = 220
 
 
 @dataclasses.dataclass
 class Slot:
     """The components of one style."""
 
-    group: gr.Group
+    group: gr.Column
     image: gr.Image
     weight: gr.Slider
     scale: gr.Slider
@@ -60,33 +61,40 @@ class Inputs:
 
     def __init__(self, studio: Studio) -> None:
         self._studio = studio
-        self.content = _picture_input("Photo", "photo")
-        self.content_wrong = gr.HTML(elem_id="photo-wrong")
-        self.content.upload(self._check_now, self.content, self.content_wrong, **QUICK)
-        self.content.clear(_nothing, None, self.content_wrong, **QUICK)
-        self._samples(studio.photos, "Sample photos", self._take_photo, [self.content])
-        self.slots = [self._slot(index) for index in range(_STYLES)]
-        self.style_wrong = gr.HTML(elem_id="style-wrong")
         with gr.Row():
-            self.more = gr.Button("Add a style", size="sm")
-            self.fewer = gr.Button("Remove the last style", size="sm", visible=False)
+            with gr.Column(min_width=260):
+                self.content = _picture_input("Photo", "photo")
+                self.content_wrong = _place_for_errors("photo")
+                photos = _samples(studio.photos, "Sample photos")
+            with gr.Column(min_width=260):
+                self.slots = [self._slot(index) for index in range(_STYLES)]
+                self.style_wrong = _place_for_errors("style")
+                styles = _samples(studio.styles, "Sample styles")
+                with gr.Row():
+                    self.more = gr.Button("Add a style", size="sm", min_width=110)
+                    self.fewer = gr.Button(
+                        "Remove the last", size="sm", min_width=110, visible=False
+                    )
         self.count = gr.State(1)
+        for picture, wrong in (
+            (self.content, self.content_wrong),
+            *((slot.image, slot.wrong) for slot in self.slots),
+        ):
+            picture.upload(self._check_now, picture, wrong, **QUICK)
+            picture.clear(_nothing, None, wrong, **QUICK)
         images = [slot.image for slot in self.slots]
-        groups = [slot.group for slot in self.slots]
-        self._samples(
-            studio.styles,
-            "Sample styles",
-            self._take_style,
-            [*images, *groups, self.count, self.fewer, self.more],
-            [self.count, *images],
-        )
-        for button, change in ((self.more, 1), (self.fewer, -1)):
-            button.click(
-                self._adding(change),
-                self.count,
-                [*groups, *images, self.count, self.fewer, self.more],
+        if photos is not None:
+            outputs = [self.content, self.content_wrong]
+            photos.select(self._take_photo, None, outputs, **QUICK)
+        if styles is not None:
+            styles.select(
+                self._take_style,
+                [self.count, *images],
+                [*self.shown_styles, self.style_wrong, *(s.wrong for s in self.slots)],
                 **QUICK,
             )
+        for button, change in ((self.more, 1), (self.fewer, -1)):
+            button.click(self._adding(change), self.count, self.shown_styles, **QUICK)
         self.settings: dict[str, Any] = {}
         self.wrong: dict[str, gr.HTML] = {}
         self._front()
@@ -123,6 +131,12 @@ class Inputs:
             *self.settings.values(),
         ]
 
+    @property
+    def shown_styles(self) -> list[Any]:
+        """The components that `show_one_style` changes."""
+        groups = [component for s in self.slots for component in (s.group, s.image)]
+        return [self.count, self.fewer, self.more, *groups]
+
     def read(
         self, data: Mapping[Any, Any], *, styles: bool = True, photo: bool = True
     ) -> tuple[Filled | None, Updates]:
@@ -136,7 +150,7 @@ class Inputs:
         Returns:
             (what was filled in, or None if it isn't right; what `errors` say).
         """
-        said: Updates = {component: "" for component in self.errors}
+        said: Updates = dict.fromkeys(self.errors, "")
         content = data[self.content]
         if not content and photo:
             said[self.content_wrong] = panels.error("Choose a photo first.")
@@ -170,13 +184,10 @@ class Inputs:
     def place_error(self, error: ValueError) -> Updates:
         """What `errors` say about an order that was refused."""
         text = str(error)
-        for name, component in self.wrong.items():
-            if name and text.startswith(f"`{name}`"):
-                break
-        else:
-            component = self.wrong[""]
+        named = re.match(r"`(\w+)`", text)
+        name = named[1] if named and named[1] in self.wrong else ""
         labels = {field.name: field.label for field in self._studio.fields}
-        return {component: panels.error(in_labels(text, labels))}
+        return {self.wrong[name]: panels.error(in_labels(text, labels))}
 
     def show(
         self, entry: Entry, history: History, *, pictures: bool = True, **changes: Any
@@ -212,38 +223,20 @@ class Inputs:
             updates[self.editor] = _editor_value(content, regions)
         return updates
 
+    def show_one_style(self, path: pathlib.Path) -> Updates:
+        """What `shown_styles` change to for a single style."""
+        images = {slot.image: None for slot in self.slots}
+        first = {self.slots[0].image: self._studio.hand_out(path)}
+        return self._show_count(1) | images | first
+
     def show_settings(self, config: StyleTransferConfig) -> Updates:
         """What the fields change to for these settings."""
         values = form.show_values(config, self._studio.fields)
         return {self.settings[name]: value for name, value in values.items()}
 
-    def _samples(
-        self,
-        files: Sequence[pathlib.Path],
-        label: str,
-        take: Any,
-        outputs: list[Any],
-        inputs: list[Any] | None = None,
-    ) -> None:
-        if not files:
-            return
-        with gr.Accordion(label, open=True):
-            gallery = gr.Gallery(
-                [(str(file), _sample_name(file)) for file in files],
-                label=label,
-                show_label=False,
-                columns=4,
-                height=110,
-                object_fit="cover",
-                allow_preview=False,
-                interactive=False,
-                buttons=[],
-                elem_id=label.lower().replace(" ", "-"),
-            )
-        gallery.select(take, inputs, outputs, **QUICK)
-
-    def _take_photo(self, chosen: gr.SelectData) -> str:
-        return self._studio.hand_out(self._studio.photos[chosen.index])
+    def _take_photo(self, chosen: gr.SelectData) -> Updates:
+        path = self._studio.hand_out(self._studio.photos[chosen.index])
+        return {self.content: path, self.content_wrong: ""}
 
     def _take_style(
         self, chosen: gr.SelectData, count: int, *images: str | None
@@ -254,7 +247,7 @@ class Inputs:
         updates = self._show_count(max(count, index + 1))
         slot = self.slots[index]
         path = self._studio.hand_out(self._studio.styles[chosen.index])
-        return updates | {slot.image: path, slot.wrong: ""}
+        return updates | {slot.image: path, slot.wrong: "", self.style_wrong: ""}
 
     def _adding(self, change: int) -> Any:
         def change_count(count: int) -> Updates:
@@ -278,9 +271,8 @@ class Inputs:
         return panels.error(self._studio.check_picture(path)) if path else ""
 
     def _slot(self, index: int) -> Slot:
-        color, _ = masks.BRUSHES[index]
         number = index + 1
-        with gr.Group(visible=index == 0) as group:
+        with gr.Column(visible=index == 0) as group:
             image = _picture_input(f"Style {number}", f"style-{number}")
             with gr.Row():
                 weight = gr.Slider(
@@ -288,44 +280,48 @@ class Inputs:
                     10,
                     value=1,
                     step=0.1,
-                    label=f"Weight of style {number}",
-                    info=f"Relative to the others. Its brush is {color}.",
-                    min_width=140,
+                    label=f"Weight {number}",
+                    min_width=120,
+                    elem_id=f"weight-{number}",
                 )
                 scale = gr.Slider(
                     MIN_SCALE,
                     MAX_SCALE,
                     value=1,
                     step=0.05,
-                    label=f"Scale of style {number}",
-                    info="Smaller gives finer strokes.",
-                    min_width=140,
+                    label=f"Scale {number}",
+                    min_width=120,
+                    elem_id=f"scale-{number}",
                 )
-            wrong = gr.HTML(elem_id=f"style-{number}-wrong")
-        image.upload(self._check_now, image, wrong, **QUICK)
-        image.clear(_nothing, None, wrong, **QUICK)
+            wrong = _place_for_errors(f"style-{number}")
         return Slot(group, image, weight, scale, wrong)
 
     def _front(self) -> None:
         """The settings that everybody needs, and the presets."""
         shown = {field.name: field for field in self._studio.fields}
-        with gr.Group():
-            with gr.Row():
-                for name in form.FRONT_SETTINGS:
+        strength, *others = form.FRONT_SETTINGS
+        self._component(shown[strength])
+        self._error_of(strength)
+        with gr.Row():
+            for name in others:
+                with gr.Column(min_width=160):
                     self._component(shown[name])
-                if self._studio.server is None:
-                    self.preset = gr.Radio(
-                        list(PRESETS),
-                        label="Preset",
-                        info="Sets size and steps: how fine, and how long it takes.",
-                        min_width=280,
-                    )
-            for name in form.FRONT_SETTINGS:
-                self._error_of(name)
+                    self._error_of(name)
+        if self._studio.server is None:
+            self.preset = gr.Radio(
+                list(PRESETS),
+                label="Preset",
+                info="Sets size and steps: how fine, and how long it takes.",
+                elem_id="preset",
+            )
 
     def _drawer(self) -> None:
         """All other settings."""
         with gr.Accordion("All settings", open=False, elem_id="all-settings"):
+            if self._studio.server is None:
+                gr.Markdown(
+                    "What is left empty follows from other settings, or has no limit."
+                )
             others = [f for f in self._studio.fields if f.name not in self.settings]
             for first in range(0, len(others), 2):
                 with gr.Row():
@@ -355,9 +351,8 @@ class Inputs:
         if field.kind == "choice":
             component = gr.Dropdown(list(field.choices), value=value, **about)
         elif field.kind == "slider":
-            component = gr.Slider(
-                field.low, field.high, value=value, step=0.01, **about
-            )
+            bounds = field.low, field.high
+            component = gr.Slider(*bounds, value=value, step=0.01, **about)
         elif field.kind in ("integer", "number"):
             precision = 0 if field.kind == "integer" else None
             component = gr.Number(value=value, precision=precision, **about)
@@ -366,7 +361,7 @@ class Inputs:
         self.settings[field.name] = component
 
     def _error_of(self, name: str) -> None:
-        self.wrong[name] = gr.HTML(elem_id=f"wrong-{name.replace('_', '-')}")
+        self.wrong[name] = _place_for_errors(f"setting-{name.replace('_', '-')}")
 
     def _brushes(self) -> None:
         """The editor in which masks are painted."""
@@ -420,6 +415,11 @@ class Inputs:
         return masks.regions_of(painted, count)
 
 
+def _place_for_errors(name: str) -> gr.HTML:
+    """Where it is said what is wrong with something; it takes no room till then."""
+    return gr.HTML(elem_id=f"{name}-wrong", elem_classes="said")
+
+
 def _nothing() -> str:
     return ""
 
@@ -436,8 +436,26 @@ def _picture_input(label: str, name: str) -> gr.Image:
         elem_id=name,
     )
     # Gradio's own would decode the picture without limits and write another one.
-    picture.preprocess = _path_of  # type: ignore[method-assign]
+    picture.preprocess = _path_of
     return picture
+
+
+def _samples(files: Sequence[pathlib.Path], label: str) -> gr.Gallery | None:
+    """A gallery of sample pictures; None where there are none."""
+    if not files:
+        return None
+    return gr.Gallery(
+        [(str(file), _sample_name(file)) for file in files],
+        label=label,
+        columns=[4],
+        height="auto",
+        object_fit="cover",
+        allow_preview=False,
+        interactive=False,
+        buttons=[],
+        elem_id=label.lower().replace(" ", "-"),
+        elem_classes="samples",
+    )
 
 
 def _path_of(payload: Any) -> str | None:
@@ -462,4 +480,5 @@ def _editor_value(
         layer[cover > layer[..., 3], :3] = color
         layer[..., 3] = np.maximum(layer[..., 3], cover)
     pixels = np.asarray(photo.convert("RGBA"))
-    return {"background": pixels, "layers": [layer], "composite": pixels}
+    layers = [layer] if layer.any() else []
+    return {"background": pixels, "layers": layers, "composite": pixels}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import itertools
 import logging
@@ -230,6 +231,7 @@ class JobQueue:
                 self._waiting.remove(job)
                 job.state = LEFT if leave else STOPPED
                 _log.info("%s: %s while it waited", job.key, job.state)
+                self._settle(job)
 
     def leave(self, tab: str) -> None:
         """Ends the jobs of a page that was closed, except those to be kept."""
@@ -254,6 +256,16 @@ class JobQueue:
     def _jobs(self) -> list[Job]:
         painting = [] if self._painting is None else [self._painting]
         return [*painting, *self._waiting]
+
+    def _settle(self, job: Job) -> None:
+        """Removes the copies of pictures from which a job that ended painted nothing.
+
+        Disks fail, and the queue has to go on.
+        """
+        if job.ended:
+            with contextlib.suppress(OSError):
+                for order in job.orders[len(job.results) :]:
+                    job.history.forget(order, self.files)
 
     def _enter(self, job: Job) -> None:
         turn = max(self._turn, self._last_turns.get(job.visitor, -1) + 1)
@@ -318,6 +330,7 @@ class JobQueue:
                 self._enter(job)
             else:
                 job.state = DONE
+        self._settle(job)
         _log.info(
             "%s: %s after %.1f s, %d steps%s",
             job.key,

@@ -7,6 +7,8 @@ from typing import Any
 
 import gradio as gr
 
+from tfnst.studio.grid_tab import GridTab
+from tfnst.studio.history_tab import HistoryTab
 from tfnst.studio.inputs import QUICK
 from tfnst.studio.paint_tab import PaintTab
 from tfnst.studio.studio import Studio
@@ -26,8 +28,16 @@ def build_page(studio: Studio) -> gr.Blocks:
         # Kept by the browser, so that it finds its pictures again.
         visitor = gr.BrowserState("", storage_key="tfnst-visitor", secret="tfnst")
         gr.Markdown(f"# {TITLE}\nPaints a photo in the style of another picture.")
-        with gr.Tabs(selected="paint"), gr.Tab("Paint", id="paint"):
-            PaintTab(studio, visitor)
+        with gr.Tabs(selected="paint") as tabs:
+            with gr.Tab("Paint", id="paint"):
+                paint = PaintTab(studio, visitor)
+            with gr.Tab("Variations", id="variations"):
+                GridTab(studio, visitor, paint, tabs)
+            with gr.Tab("History", id="history") as history_tab:
+                history = HistoryTab(studio, visitor, paint, tabs)
+        history_tab.select(
+            history.refresh, [history.most, visitor], history.listed, **QUICK
+        )
 
         def leave(request: gr.Request) -> None:
             studio.leave(str(request.session_hash))

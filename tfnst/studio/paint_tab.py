@@ -31,7 +31,7 @@ class PaintTab:
         with gr.Row():
             with gr.Column(min_width=320):
                 self.inputs = Inputs(studio)
-            with gr.Column(min_width=320):
+            with gr.Column(min_width=320, elem_classes="stays"):
                 self._result()
         self.paint.click(
             self.paint_picture, self.read, self.written, show_progress="hidden",
@@ -70,8 +70,8 @@ class PaintTab:
             info="The picture will be in the history.",
             elem_id="keep",
         )
-        self.busy = gr.HTML(elem_id="busy")
-        self.comparison = gr.HTML(elem_id="comparison")
+        self.busy = gr.HTML(elem_id="busy", elem_classes="said")
+        self.comparison = gr.HTML(elem_id="comparison", elem_classes="result")
         self.panel = gr.HTML(
             panels.notice("Choose a photo and a style, and press Paint."),
             elem_id="panel",

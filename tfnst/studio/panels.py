@@ -36,11 +36,11 @@ def progress(job: Job, place: int, *, loading: bool) -> str:
         place: turns until it is painted.
         loading: whether the painter isn't ready yet.
     """
-    now = job.progress
+    now, said = job.progress, html.escape(status(job, place, loading))
     return (
         '<div class="watch">'
         f"{_picture(now, 'The picture as it is now')}"
-        f'<p class="status" role="status">{html.escape(status(job, place, loading))}</p>'
+        f'<p class="status" role="status">{said}</p>'
         f"{_bar(job)}{curves(now.losses)}</div>"
     )
 
@@ -162,7 +162,8 @@ def facts(entry: Entry) -> str:
             label = {"steps": "Steps taken", "stop_reason": "Stopped by"}
             rows.append((label.get(name, "Server"), str(manifest[name])))
     body = "".join(
-        f'<tr><th scope="row">{html.escape(name)}</th><td>{html.escape(value)}</td></tr>'
+        f'<tr><th scope="row">{html.escape(name)}</th>'
+        f"<td>{html.escape(value)}</td></tr>"
         for name, value in rows
     )
     return (
@@ -187,10 +188,8 @@ def _picture(now: Progress, name: str) -> str:
 
 
 def _bar(job: Job) -> str:
-    done = len(job.results)
-    if not job.ended:
-        done += job.progress.fraction
-    share = min(done / len(job.orders), 1.0)
+    now = 0.0 if job.ended else job.progress.fraction
+    share = min((len(job.results) + now) / len(job.orders), 1.0)
     return (
         f'<progress max="1" value="{share:.4f}" '
         f'aria-label="Share of the work that is done">{share:.0%}</progress>'

@@ -79,7 +79,8 @@ def serve_studio(
         from tfnst.studio.style import CSS
 
         fonts = ["system-ui", "sans-serif"]
-        _, address, _ = build_page(studio).launch(
+        page = build_page(studio)
+        _, address, _ = page.launch(
             server_name=host,
             server_port=port,
             share=False,
@@ -104,6 +105,7 @@ def serve_studio(
             _warn_of_strangers(host, password)
         _wait_for_signal()
         _log.info("Stopping; pictures so far are kept")
+        page.close(verbose=False)
     finally:
         studio.close()
 

@@ -202,17 +202,13 @@ class Studio:
         try:
             self.queue.submit(job)
         except BusyError:
-            self.forget(job)
+            for order in job.orders:
+                job.history.forget(order, self.queue.files)
             raise
 
     def stop(self, key: str) -> None:
         """Ends a job, keeping the picture so far."""
         self.queue.stop(key)
-
-    def forget(self, job: Job) -> None:
-        """Removes the copies of pictures from which a job painted nothing."""
-        for order in job.orders[len(job.results) :]:
-            job.history.forget(order, self.queue.files)
 
     def hand_out(self, path: pathlib.Path) -> str:
         """A copy of a file that the page may read."""

@@ -39,8 +39,32 @@ CSS = """
 .pair { display: flex; flex-wrap: wrap; gap: 12px; }
 .pair figure { flex: 1 1 280px; margin: 0; }
 .pair img { width: 100%; border-radius: 8px; }
+.result:not(:has(.comparison, .pair)) { display: none; }
+.said:not(:has(.wrong, .notice)) { display: none; }
+.samples .grid-container { grid-template-columns: repeat(auto-fill, minmax(76px, 1fr));
+  gap: 6px; }
+.samples .grid-wrap, .painted .grid-wrap { min-height: 0; max-height: none; }
+.samples .thumbnail-item { aspect-ratio: 1; }
+.samples .caption-label { display: none; }
+.painted .grid-container { grid-template-columns:
+  repeat(auto-fill, minmax(140px, 1fr)); gap: 8px; }
+@media (min-width: 900px) {
+  .stays { position: sticky; top: 12px; align-self: flex-start; }
+}
 .wrong { color: #b91c1c; margin: 4px 0; }
-.dark .wrong { color: #fca5a5; }
+.dark .result:not(:has(.comparison, .pair)) { display: none; }
+.said:not(:has(.wrong, .notice)) { display: none; }
+.samples .grid-container { grid-template-columns: repeat(auto-fill, minmax(76px, 1fr));
+  gap: 6px; }
+.samples .grid-wrap, .painted .grid-wrap { min-height: 0; max-height: none; }
+.samples .thumbnail-item { aspect-ratio: 1; }
+.samples .caption-label { display: none; }
+.painted .grid-container { grid-template-columns:
+  repeat(auto-fill, minmax(140px, 1fr)); gap: 8px; }
+@media (min-width: 900px) {
+  .stays { position: sticky; top: 12px; align-self: flex-start; }
+}
+.wrong { color: #fca5a5; }
 .notice { margin: 4px 0; }
 .facts { width: 100%; font-size: 0.9em; }
 .facts caption { text-align: left; font-weight: 600; overflow-wrap: anywhere; }
