@@ -143,8 +143,8 @@ class GridTab:
         done = 0
         async for panel in watch(self._studio, job):
             update: Updates = {self.panel: panel}
-            if len(job.results) != done:
-                done = len(job.results)
+            if len(job.outcomes) != done:
+                done = len(job.outcomes)
                 update[self.gallery] = _pictures(job)
             yield update
         yield {
@@ -152,9 +152,8 @@ class GridTab:
             self.stop: gr.update(interactive=False),
             self.panel: "",
             self.gallery: _pictures(job),
-            self.said: panels.error(job.error)
-            if job.error
-            else panels.notice("Choose one to paint it large."),
+            self.said: panels.all_errors(job)
+            + panels.notice("Choose one to paint it large."),
         }
 
     def _changes(self, kind: str, filled: Filled) -> list[tuple[str, str, Any]]:
@@ -206,7 +205,8 @@ class GridTab:
     def _choose(
         self, chosen: gr.SelectData, changes: list[tuple[str, str, Any]]
     ) -> Updates:
-        _, name, value = changes[chosen.index]
+        label = (chosen.value or {}).get("caption")
+        _, name, value = next(each for each in changes if each[0] == label)
         inputs = self._paint.inputs
         moved = {self._tabs: gr.update(selected="paint")}
         if name == "styles":
@@ -220,6 +220,5 @@ class GridTab:
 
 def _pictures(job: Job) -> list[tuple[str, str]]:
     return [
-        (str(job.history.thumbnail(entry)), order.label)
-        for entry, order in zip(job.results, job.orders, strict=False)
+        (str(job.history.thumbnail(entry)), order.label) for order, entry in job.results
     ]

@@ -53,7 +53,7 @@ class HistoryTab:
         now = entries[:most]
         return {
             self.gallery: [
-                (str(history.thumbnail(entry)), _caption(entry)) for entry in now
+                (str(history.thumbnail(entry)), _when(entry)) for entry in now
             ],
             self.names: [entry.name for entry in now],
             self.empty: "" if now else panels.notice("Nothing has been painted yet."),
@@ -261,9 +261,12 @@ def _add_page(most: int) -> int:
 
 def _caption(entry: Entry) -> str:
     """What a picture is called beside others."""
-    when = time.strftime("%d %b %H:%M", time.localtime(entry.modified))
     settings = entry.settings
     facts = [f"{settings['size']} px"] if "size" in settings else []
     if "style_strength" in settings:
         facts.append(f"strength {settings['style_strength']:g}")
-    return ", ".join([when, *facts])
+    return ", ".join([_when(entry), *facts])
+
+
+def _when(entry: Entry) -> str:
+    return time.strftime("%d %b %H:%M", time.localtime(entry.modified))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
+import io
 import pathlib
 import re
 from collections.abc import Mapping, Sequence
@@ -29,6 +31,8 @@ QUICK: dict[str, Any] = {
 }
 _STYLES = len(masks.BRUSHES)
 _EDITOR_SIZE = 640
+# Of a mask as the editor sends it, which is no larger than its canvas.
+_MOST_PIXELS = 4_000_000
 _PICTURE_HEIGHT = 220
 
 
@@ -50,6 +54,19 @@ class Filled:
     content: str
     styles: list[StyleInput]
     config: StyleTransferConfig
+
+
+@dataclasses.dataclass(frozen=True)
+class Painted:
+    """What is in the editor.
+
+    Attributes:
+        has_photo: whether the photo is.
+        layers: what was painted over it, uint8 [H, W, 4].
+    """
+
+    has_photo: bool
+    layers: list[np.ndarray]
 
 
 class Inputs:
@@ -80,12 +97,8 @@ class Inputs:
             (self.content, self.content_wrong),
             *((slot.image, slot.wrong) for slot in self.slots),
         ):
-            picture.upload(self._check_now, picture, wrong, **QUICK)
-            picture.clear(_nothing, None, wrong, **QUICK)
+            picture.input(self._check_now, picture, wrong, **QUICK)
         images = [slot.image for slot in self.slots]
-        if photos is not None:
-            outputs = [self.content, self.content_wrong]
-            photos.select(self._take_photo, None, outputs, **QUICK)
         if styles is not None:
             styles.select(
                 self._take_style,
@@ -100,6 +113,9 @@ class Inputs:
         self._front()
         self._drawer()
         self._brushes()
+        if photos is not None:
+            outputs = [self.content, self.content_wrong, self.editor]
+            photos.select(self._take_photo, None, outputs, **QUICK)
 
     @property
     def all(self) -> set[Any]:
@@ -235,8 +251,12 @@ class Inputs:
         return {self.settings[name]: value for name, value in values.items()}
 
     def _take_photo(self, chosen: gr.SelectData) -> Updates:
-        path = self._studio.hand_out(self._studio.photos[chosen.index])
-        return {self.content: path, self.content_wrong: ""}
+        photo = self._studio.photos[chosen.index]
+        return {
+            self.content: self._studio.hand_out(photo),
+            self.content_wrong: "",
+            self.editor: _editor_value(photo, []),
+        }
 
     def _take_style(
         self, chosen: gr.SelectData, count: int, *images: str | None
@@ -274,25 +294,22 @@ class Inputs:
         number = index + 1
         with gr.Column(visible=index == 0) as group:
             image = _picture_input(f"Style {number}", f"style-{number}")
-            with gr.Row():
-                weight = gr.Slider(
-                    0.1,
-                    10,
-                    value=1,
-                    step=0.1,
-                    label=f"Weight {number}",
-                    min_width=120,
-                    elem_id=f"weight-{number}",
-                )
-                scale = gr.Slider(
-                    MIN_SCALE,
-                    MAX_SCALE,
-                    value=1,
-                    step=0.05,
-                    label=f"Scale {number}",
-                    min_width=120,
-                    elem_id=f"scale-{number}",
-                )
+            weight = gr.Slider(
+                0.1,
+                10,
+                value=1,
+                step=0.1,
+                label=f"Weight of style {number}",
+                elem_id=f"weight-{number}",
+            )
+            scale = gr.Slider(
+                MIN_SCALE,
+                MAX_SCALE,
+                value=1,
+                step=0.05,
+                label=f"Scale of style {number}",
+                elem_id=f"scale-{number}",
+            )
             wrong = _place_for_errors(f"style-{number}")
         return Slot(group, image, weight, scale, wrong)
 
@@ -379,8 +396,7 @@ class Inputs:
             )
             self.editor = gr.ImageEditor(
                 label="Masks over the photo",
-                type="numpy",
-                image_mode="RGBA",
+                format="png",
                 sources=(),
                 transforms=(),
                 layers=False,
@@ -389,16 +405,17 @@ class Inputs:
                 canvas_size=(_EDITOR_SIZE, _EDITOR_SIZE * 3 // 4),
                 elem_id="mask-editor",
             )
+            self.editor.preprocess = functools.partial(_read_editor, self.editor)
             again = gr.Button("Begin the masks anew", size="sm")
         drawer.expand(
             self._begin_masks, [self.content, self.editor], self.editor, **QUICK
         )
         again.click(self._new_masks, self.content, self.editor, **QUICK)
-        self.content.change(self._new_masks, self.content, self.editor, **QUICK)
+        self.content.input(self._new_masks, self.content, self.editor, **QUICK)
 
     def _begin_masks(self, content: str | None, value: Any) -> Any:
         """The photo to paint over, unless it is there already."""
-        if value is not None and value["background"] is not None:
+        if value is not None and value.has_photo:
             return gr.skip()
         return self._new_masks(content)
 
@@ -409,19 +426,14 @@ class Inputs:
 
     def _regions(self, data: Mapping[Any, Any]) -> list[np.ndarray | None]:
         value = data[self.editor]
-        layers = [] if value is None else value["layers"]
-        count = data[self.count]
+        layers = [] if value is None else value.layers
         painted = [layer for layer in layers if layer[..., 3].any()]
-        return masks.regions_of(painted, count)
+        return masks.regions_of(painted, data[self.count])
 
 
 def _place_for_errors(name: str) -> gr.HTML:
     """Where it is said what is wrong with something; it takes no room till then."""
     return gr.HTML(elem_id=f"{name}-wrong", elem_classes="said")
-
-
-def _nothing() -> str:
-    return ""
 
 
 def _picture_input(label: str, name: str) -> gr.Image:
@@ -464,6 +476,34 @@ def _path_of(payload: Any) -> str | None:
 
 def _sample_name(file: pathlib.Path) -> str:
     return file.stem.partition("_")[2].replace("_", " ") or file.stem
+
+
+def _read_editor(editor: gr.ImageEditor, payload: Any) -> Painted | None:
+    """What is in an editor, without the copies of the photo that it sends along.
+
+    Gradio's own would decode them, whatever their size.
+
+    Raises:
+        gr.Error: for layers that no editor of this page has made.
+    """
+    if payload is None:
+        return None
+    sent = payload
+    if payload.id is not None:
+        sent = editor.blob_storage.pop(payload.id, payload)
+    layers = []
+    for layer in sent.layers:
+        if layer is None:
+            continue
+        try:
+            file = io.BytesIO(layer) if isinstance(layer, bytes) else layer.path
+            with Image.open(file) as image:
+                if image.width * image.height > _MOST_PIXELS:
+                    raise ValueError(f"{image.width} x {image.height} pixels")
+                layers.append(np.asarray(image.convert("RGBA")))
+        except (OSError, ValueError, Image.DecompressionBombError) as error:
+            raise gr.Error("The masks can't be read; begin them anew.") from error
+    return Painted(sent.background is not None, layers)
 
 
 def _editor_value(

@@ -71,8 +71,7 @@ class Job:
         keep: whether it goes on when its page is closed.
         state: `"waiting"`, `"painting"`, `"done"`, `"stopped"`, `"failed"`, or
             `"left"` where the visitor has gone.
-        results: a picture for each order that is done.
-        error: what went wrong, in words.
+        outcomes: for each order that is done its picture, or what went wrong.
         progress: of the order that is being painted.
         began: when the present order's turn came, by `time.monotonic`.
     """
@@ -93,8 +92,7 @@ class Job:
         self.tab = tab
         self.keep = keep
         self.state = WAITING
-        self.results: list[Entry] = []
-        self.error: str | None = None
+        self.outcomes: list[Entry | str] = []
         self.progress = Progress()
         self.began: float | None = None
         self.turn = (0, 0)
@@ -104,7 +102,19 @@ class Job:
     @property
     def order(self) -> Order:
         """The one that is being painted, or the last one."""
-        return self.orders[min(len(self.results), len(self.orders) - 1)]
+        return self.orders[min(len(self.outcomes), len(self.orders) - 1)]
+
+    @property
+    def results(self) -> list[tuple[Order, Entry]]:
+        """The pictures that were painted, each with its order."""
+        done = zip(self.orders, self.outcomes, strict=False)
+        return [(order, entry) for order, entry in done if isinstance(entry, Entry)]
+
+    @property
+    def errors(self) -> list[tuple[Order, str]]:
+        """What went wrong, each with its order."""
+        done = zip(self.orders, self.outcomes, strict=False)
+        return [(order, text) for order, text in done if isinstance(text, str)]
 
     @property
     def ended(self) -> bool:
@@ -176,7 +186,6 @@ class JobQueue:
         self._arrivals = itertools.count()
         self._closed = False
         self.ready = threading.Event()
-        self.failure: str | None = None
         self._thread = threading.Thread(target=self._work, name="painter", daemon=True)
         self._thread.start()
 
@@ -264,8 +273,10 @@ class JobQueue:
         """
         if job.ended:
             with contextlib.suppress(OSError):
-                for order in job.orders[len(job.results) :]:
-                    job.history.forget(order, self.files)
+                painted = [order for order, _ in job.results]
+                for order in job.orders:
+                    if order not in painted:
+                        job.history.forget(order, self.files)
 
     def _enter(self, job: Job) -> None:
         turn = max(self._turn, self._last_turns.get(job.visitor, -1) + 1)
@@ -298,38 +309,34 @@ class JobQueue:
         """The work of the thread."""
         try:
             self._painter.prepare()
-        except Exception as error:
-            self.failure = in_words(error)
-            _log.error("nothing can be painted: %s", self.failure)
+        except Exception as error:  # Each run tries again, and says why it can't.
+            _log.warning("nothing can be painted yet: %s", in_words(error))
         self.ready.set()
         while (job := self._next()) is not None:
             self._paint(job)
 
     def _paint(self, job: Job) -> None:
         order, began = job.order, time.monotonic()
-        result = None
+        outcome: Entry | str | None
         try:
-            if self.failure is not None:
-                raise RuntimeError(self.failure)
-            result = self._painter.paint(job, order, self.limits.max_seconds)
+            outcome = self._painter.paint(job, order, self.limits.max_seconds)
         except Exception as error:
-            job.error = in_words(error)
+            outcome = in_words(error)
             if not isinstance(error, ValueError | OSError | MemoryError):
-                _log.debug("%s failed", job.key, exc_info=True)
+                _log.info("%s failed", job.key, exc_info=True)
         with self._changed:
             self._painting = None
-            if result is not None:
-                job.results.append(result)
+            if outcome is not None:
+                job.outcomes.append(outcome)
             if job.abandoned:
                 job.state = LEFT
-            elif job.error is not None:
-                job.state = FAILED
             elif job.stopping:
                 job.state = STOPPED
-            elif len(job.results) < len(job.orders):
+            elif len(job.outcomes) < len(job.orders):
+                # Others may be painted although this one couldn't.
                 self._enter(job)
             else:
-                job.state = DONE
+                job.state = DONE if job.results else FAILED
         self._settle(job)
         _log.info(
             "%s: %s after %.1f s, %d steps%s",
@@ -337,7 +344,7 @@ class JobQueue:
             job.state,
             time.monotonic() - began,
             job.progress.step,
-            "" if job.error is None else f": {job.error}",
+            f": {outcome}" if isinstance(outcome, str) else "",
         )
 
 

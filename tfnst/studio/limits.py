@@ -19,6 +19,7 @@ class Limits:
             setting `max_time`.
         max_runs: of a visitor that wait or are being painted.
         max_waiting: runs of all visitors that wait.
+        max_batch: pictures of a batch.
         max_upload: bytes of a file.
 
     Raises:
@@ -30,6 +31,7 @@ class Limits:
     max_seconds: float = 3600.0
     max_runs: int = 4
     max_waiting: int = 100
+    max_batch: int = 100
     max_upload: int = 100 * 2**20
 
     def __post_init__(self) -> None:
@@ -37,7 +39,7 @@ class Limits:
             value = getattr(self, name)
             number = check_number(name, value, "a number above 0", above=0)
             object.__setattr__(self, name, number)
-        for name in ("max_steps", "max_runs", "max_waiting", "max_upload"):
+        for name in ("max_steps", "max_runs", "max_waiting", "max_batch", "max_upload"):
             check_integer(name, getattr(self, name), 1)
 
     def check(self, config: StyleTransferConfig, sides: tuple[int, int]) -> None:

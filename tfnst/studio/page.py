@@ -7,6 +7,7 @@ from typing import Any
 
 import gradio as gr
 
+from tfnst.studio.batch_tab import BatchTab
 from tfnst.studio.grid_tab import GridTab
 from tfnst.studio.history_tab import HistoryTab
 from tfnst.studio.inputs import QUICK
@@ -33,6 +34,8 @@ def build_page(studio: Studio) -> gr.Blocks:
                 paint = PaintTab(studio, visitor)
             with gr.Tab("Variations", id="variations"):
                 GridTab(studio, visitor, paint, tabs)
+            with gr.Tab("Batch", id="batch"):
+                BatchTab(studio, visitor, paint)
             with gr.Tab("History", id="history") as history_tab:
                 history = HistoryTab(studio, visitor, paint, tabs)
         history_tab.select(

@@ -126,10 +126,10 @@ class PaintTab:
             self.stop: gr.update(interactive=False),
         }
         if job.state == jobs.FAILED:
-            return updates | {self.panel: panels.error(job.error)}
+            return updates | {self.panel: panels.error(job.errors[-1][1])}
         if not job.results:
             return updates
-        (entry,) = job.results
+        ((_, entry),) = job.results
         before, after = shown(job.order.content), shown(entry.path)
         text = panels.status(job, 0, loading=False)
         return updates | {
@@ -167,7 +167,7 @@ async def watch(studio: Studio, job: Job) -> AsyncIterator[str]:
     while True:
         ended, loading = job.ended, not studio.queue.ready.is_set()
         place = studio.queue.place(job)
-        now = job.state, place, job.progress, len(job.results), job.stopping, loading
+        now = job.state, place, job.progress, len(job.outcomes), job.stopping, loading
         if now != last:
             last = now
             yield panels.progress(job, place, loading=loading)

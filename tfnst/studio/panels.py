@@ -23,6 +23,14 @@ def error(text: str | None) -> str:
     return f'<p class="wrong" role="alert">{html.escape(text)}</p>'
 
 
+def all_errors(job: Job) -> str:
+    """What went wrong in a job of several pictures, each beside its name."""
+    return "".join(
+        error(f"{order.label or order.content.name}: {text}")
+        for order, text in job.errors
+    )
+
+
 def notice(text: str) -> str:
     """A sentence that isn't an error."""
     return f'<p class="notice" role="status">{html.escape(text)}</p>'
@@ -49,7 +57,7 @@ def status(job: Job, place: int, loading: bool) -> str:
     """How far a job is, in words."""
     now, several = job.progress, ""
     if len(job.orders) > 1:
-        number = min(len(job.results) + 1, len(job.orders))
+        number = min(len(job.outcomes) + 1, len(job.orders))
         several = f"Picture {number} of {len(job.orders)}. "
     if job.state == jobs.WAITING:
         if loading and place <= 1:
@@ -57,7 +65,9 @@ def status(job: Job, place: int, loading: bool) -> str:
         turns = "It is next." if place <= 1 else f"{place - 1} before it."
         return f"{several}Waiting for its turn. {turns}"
     if job.state == jobs.FAILED:
-        return f"It failed: {job.error}"
+        return f"It failed: {job.errors[-1][1]}"
+    if job.state == jobs.DONE and several:
+        return f"Done: {len(job.results)} of {len(job.orders)} pictures are painted."
     if job.state == jobs.DONE:
         return f"Done: {now.steps or 'all'} steps in {duration(now.seconds)}."
     if job.state in (jobs.STOPPED, jobs.LEFT):
@@ -152,15 +162,18 @@ def facts(entry: Entry) -> str:
     rows = [("Photo", _names(manifest.get("content_image")))]
     rows.append(("Style", _names(manifest.get("style_image"))))
     rows += [
-        (name.replace("_", " ").capitalize(), str(value))
+        (name.replace("_", " ").capitalize(), _in_words(value))
         for name, value in entry.settings.items()
         if name in ("size", "style_strength", "steps")
         or (value != default.get(name) and name not in ("max_time", "max_memory"))
     ]
-    for name in ("steps", "stop_reason", "server"):
+    for name, label in (
+        ("steps", "Steps taken"),
+        ("stop_reason", "Stopped by"),
+        ("server", "Server"),
+    ):
         if manifest.get(name) is not None:
-            label = {"steps": "Steps taken", "stop_reason": "Stopped by"}
-            rows.append((label.get(name, "Server"), str(manifest[name])))
+            rows.append((label, str(manifest[name])))
     body = "".join(
         f'<tr><th scope="row">{html.escape(name)}</th>'
         f"<td>{html.escape(value)}</td></tr>"
@@ -189,11 +202,15 @@ def _picture(now: Progress, name: str) -> str:
 
 def _bar(job: Job) -> str:
     now = 0.0 if job.ended else job.progress.fraction
-    share = min((len(job.results) + now) / len(job.orders), 1.0)
+    share = min((len(job.outcomes) + now) / len(job.orders), 1.0)
     return (
         f'<progress max="1" value="{share:.4f}" '
         f'aria-label="Share of the work that is done">{share:.0%}</progress>'
     )
+
+
+def _in_words(value: object) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 def _names(described: object) -> str:

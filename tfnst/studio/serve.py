@@ -105,6 +105,9 @@ def serve_studio(
             _warn_of_strangers(host, password)
         _wait_for_signal()
         _log.info("Stopping; pictures so far are kept")
+        studio.queue.close()
+        # Pages may stay open for ever.
+        page.server.force_exit = True
         page.close(verbose=False)
     finally:
         studio.close()

@@ -51,6 +51,10 @@ class StyleInput:
     scale: float = 1.0
     region: np.ndarray | None = None
 
+    def everywhere(self) -> StyleInput:
+        """The same style without its region."""
+        return dataclasses.replace(self, region=None)
+
 
 class Studio:
     """One studio, which all pages share.

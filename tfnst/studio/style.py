@@ -1,14 +1,20 @@
 """How the page looks beyond what Gradio's theme says."""
 
 CSS = """
-.gradio-container { max-width: 1280px !important; margin: auto; }
+.gradio-container { max-width: 1280px !important; width: 100%; margin: auto; }
 .watch .preview, .watch .blank, .comparison {
   width: 100%; border-radius: 8px; background: var(--background-fill-secondary);
 }
 .watch .preview { display: block; max-height: 72vh; object-fit: contain; }
 .watch .blank { aspect-ratio: 4 / 3; }
 .watch .status { margin: 10px 0 6px; font-variant-numeric: tabular-nums; }
-.watch progress { width: 100%; height: 10px; accent-color: var(--color-accent); }
+.watch progress { width: 100%; height: 10px; appearance: none; border: none; }
+.watch progress::-webkit-progress-bar { border-radius: 5px;
+  background: var(--background-fill-secondary); }
+.watch progress::-webkit-progress-value { border-radius: 5px;
+  background: var(--color-accent); }
+.watch progress::-moz-progress-bar { background: var(--color-accent); }
+#grid-panel .watch, #batch-panel .watch { max-width: 420px; }
 .curves { margin: 8px 0 0; }
 .curves svg { width: 100%; height: 90px; background: var(--background-fill-secondary);
   border-radius: 8px; }
@@ -37,10 +43,10 @@ CSS = """
 .comparison input { position: absolute; inset: auto 0 0 0; width: 100%; height: 44px;
   margin: 0; opacity: 0.85; cursor: ew-resize; accent-color: var(--color-accent); }
 .pair { display: flex; flex-wrap: wrap; gap: 12px; }
-.pair figure { flex: 1 1 280px; margin: 0; }
+.pair figure { flex: 1 1 200px; margin: 0; }
 .pair img { width: 100%; border-radius: 8px; }
-.result:not(:has(.comparison, .pair)) { display: none; }
-.said:not(:has(.wrong, .notice)) { display: none; }
+.result:not(:has(img)) { display: none; }
+.said:not(:has(p)) { display: none; }
 .samples .grid-container { grid-template-columns: repeat(auto-fill, minmax(76px, 1fr));
   gap: 6px; }
 .samples .grid-wrap, .painted .grid-wrap { min-height: 0; max-height: none; }
@@ -52,8 +58,8 @@ CSS = """
   .stays { position: sticky; top: 12px; align-self: flex-start; }
 }
 .wrong { color: #b91c1c; margin: 4px 0; }
-.dark .result:not(:has(.comparison, .pair)) { display: none; }
-.said:not(:has(.wrong, .notice)) { display: none; }
+.dark .result:not(:has(img)) { display: none; }
+.said:not(:has(p)) { display: none; }
 .samples .grid-container { grid-template-columns: repeat(auto-fill, minmax(76px, 1fr));
   gap: 6px; }
 .samples .grid-wrap, .painted .grid-wrap { min-height: 0; max-height: none; }
