@@ -13,7 +13,7 @@ import gradio as gr
 
 from tfnst.checks import argument_error
 from tfnst.studio import panels
-from tfnst.studio.inputs import QUICK, Filled, Updates
+from tfnst.studio.inputs import AS_SENT, QUICK, Filled, Updates
 from tfnst.studio.jobs import BusyError, Job
 from tfnst.studio.paint_tab import PaintTab, watch
 from tfnst.studio.studio import Studio
@@ -80,7 +80,7 @@ class BatchTab:
                 *(self.start, self.stop, self.said, self.gallery, self.panel),
                 *(self.job, self.download, *paint.inputs.errors),
             ],
-            **QUICK,
+            **AS_SENT,
         )
         self.stop.click(self._stop, self.job, self.stop, queue=False, **QUICK)
 
@@ -88,7 +88,7 @@ class BatchTab:
         self, data: dict[Any, Any], request: gr.Request
     ) -> AsyncIterator[Updates]:
         """Paints the photos; the handler of the button."""
-        photos = data[self.photos] or []
+        photos = [photo["path"] for photo in data[self.photos] or []]
         filled, said = await asyncio.to_thread(
             self._paint.inputs.read, data, photo=False
         )

@@ -11,7 +11,7 @@ import gradio as gr
 
 from tfnst.config import COLOR_MODES, StyleTransferConfig
 from tfnst.studio import panels
-from tfnst.studio.inputs import QUICK, Filled, Updates
+from tfnst.studio.inputs import AS_SENT, QUICK, Filled, Updates
 from tfnst.studio.jobs import BusyError, Job
 from tfnst.studio.orders import Order
 from tfnst.studio.paint_tab import PaintTab, watch
@@ -84,14 +84,14 @@ class GridTab:
 
     def _connect(self) -> None:
         paint = self._paint
-        self.start.click(
+        paint.inputs.after_masks(self.start.click).then(
             self.paint_grid,
             {*paint.inputs.all, self.kind, self.size, self._visitor},
             [
                 *(self.start, self.stop, self.said, self.gallery, self.panel),
                 *(self.job, self.changes, *paint.inputs.errors),
             ],
-            **QUICK,
+            **AS_SENT,
         )
         self.stop.click(self._stop, self.job, self.stop, queue=False, **QUICK)
         fields = [
@@ -104,7 +104,7 @@ class GridTab:
             self.changes,
             [*fields, *paint.inputs.shown_styles, self._tabs],
             **QUICK,
-        ).success(paint.paint_picture, paint.read, paint.written, **QUICK)
+        ).success(paint.paint_picture, paint.read, paint.written, **AS_SENT)
 
     async def paint_grid(
         self, data: dict[Any, Any], request: gr.Request

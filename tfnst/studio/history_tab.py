@@ -10,7 +10,7 @@ import gradio as gr
 from tfnst.limits import MAX_SIZE
 from tfnst.studio import panels
 from tfnst.studio.history import Entry, History
-from tfnst.studio.inputs import QUICK, Updates
+from tfnst.studio.inputs import AS_SENT, QUICK, Updates
 from tfnst.studio.paint_tab import FORMATS, PaintTab
 from tfnst.studio.studio import Studio, shown
 
@@ -136,7 +136,7 @@ class HistoryTab:
         ):
             moved = button.click(show, [self.chosen, visitor], outputs, **QUICK)
             if button in (self.again, self.larger):
-                moved.success(paint.paint_picture, paint.read, paint.written, **QUICK)
+                moved.success(paint.paint_picture, paint.read, paint.written, **AS_SENT)
         # Asked in the browser; what isn't confirmed comes as an empty name.
         self.delete.click(
             self._delete,

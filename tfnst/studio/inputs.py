@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
-import io
 import pathlib
 import re
 from collections.abc import Mapping, Sequence
@@ -29,10 +27,11 @@ QUICK: dict[str, Any] = {
     "concurrency_limit": None,
     "api_visibility": "private",
 }
+# Of events that receive pictures: Gradio itself would decode them without limits, and
+# write others. It has checked that they were uploaded.
+AS_SENT: dict[str, Any] = QUICK | {"preprocess": False}
 _STYLES = len(masks.BRUSHES)
 _EDITOR_SIZE = 640
-# Of a mask as the editor sends it, which is no larger than its canvas.
-_MOST_PIXELS = 4_000_000
 _PICTURE_HEIGHT = 220
 
 
@@ -54,19 +53,6 @@ class Filled:
     content: str
     styles: list[StyleInput]
     config: StyleTransferConfig
-
-
-@dataclasses.dataclass(frozen=True)
-class Painted:
-    """What is in the editor.
-
-    Attributes:
-        has_photo: whether the photo is.
-        layers: what was painted over it, uint8 [H, W, 4].
-    """
-
-    has_photo: bool
-    layers: list[np.ndarray]
 
 
 class Inputs:
@@ -97,14 +83,14 @@ class Inputs:
             (self.content, self.content_wrong),
             *((slot.image, slot.wrong) for slot in self.slots),
         ):
-            picture.input(self._check_now, picture, wrong, **QUICK)
+            picture.input(self._check_now, picture, wrong, **AS_SENT)
         images = [slot.image for slot in self.slots]
         if styles is not None:
             styles.select(
                 self._take_style,
                 [self.count, *images],
                 [*self.shown_styles, self.style_wrong, *(s.wrong for s in self.slots)],
-                **QUICK,
+                **AS_SENT,
             )
         for button, change in ((self.more, 1), (self.fewer, -1)):
             button.click(self._adding(change), self.count, self.shown_styles, **QUICK)
@@ -114,7 +100,7 @@ class Inputs:
         self._drawer()
         self._brushes()
         if photos is not None:
-            outputs = [self.content, self.content_wrong, self.editor]
+            outputs = [self.content, self.content_wrong, self.editor, self.painted]
             photos.select(self._take_photo, None, outputs, **QUICK)
 
     @property
@@ -122,7 +108,7 @@ class Inputs:
         """The components whose values `read` takes."""
         slots = [(slot.image, slot.weight, slot.scale) for slot in self.slots]
         return {
-            *(self.content, self.count, self.editor),
+            *(self.content, self.count, self.painted),
             *(component for slot in slots for component in slot),
             *self.settings.values(),
         }
@@ -142,7 +128,8 @@ class Inputs:
             for component in (slot.group, slot.image, slot.weight, slot.scale)
         ]
         return [
-            *(self.content, self.count, self.fewer, self.more, self.editor),
+            *(self.content, self.count, self.fewer, self.more),
+            *(self.editor, self.painted),
             *slots,
             *self.settings.values(),
         ]
@@ -159,7 +146,7 @@ class Inputs:
         """What was filled in.
 
         Args:
-            data: the values of `all`.
+            data: the values of `all`, as they were sent.
             styles: whether at least one style is needed.
             photo: whether a photo is needed.
 
@@ -167,7 +154,7 @@ class Inputs:
             (what was filled in, or None if it isn't right; what `errors` say).
         """
         said: Updates = dict.fromkeys(self.errors, "")
-        content = data[self.content]
+        content = path_of(data[self.content])
         if not content and photo:
             said[self.content_wrong] = panels.error("Choose a photo first.")
         elif content:
@@ -175,7 +162,7 @@ class Inputs:
             said[self.content_wrong] = panels.error(wrong)
         given, regions = [], self._regions(data)
         for slot, region in zip(self.slots[: data[self.count]], regions, strict=False):
-            path = data[slot.image]
+            path = path_of(data[slot.image])
             if not path:
                 continue
             said[slot.wrong] = panels.error(self._studio.check_picture(path))
@@ -236,7 +223,7 @@ class Inputs:
             updates[slot.scale] = 1.0 if style is None else style.scale
         regions = [style.region for style in styles]
         if content is not None:
-            updates[self.editor] = _editor_value(content, regions)
+            updates |= self._show_masks(content, regions)
         return updates
 
     def show_one_style(self, path: pathlib.Path) -> Updates:
@@ -255,11 +242,10 @@ class Inputs:
         return {
             self.content: self._studio.hand_out(photo),
             self.content_wrong: "",
-            self.editor: _editor_value(photo, []),
-        }
+        } | self._show_masks(photo, [])
 
     def _take_style(
-        self, chosen: gr.SelectData, count: int, *images: str | None
+        self, chosen: gr.SelectData, count: int, *images: dict[str, Any] | None
     ) -> Updates:
         """Puts a sample into the first empty place, a new one, or the last one."""
         empty = [index for index in range(count) if not images[index]]
@@ -287,7 +273,8 @@ class Inputs:
             updates[slot.group] = gr.update(visible=index < count)
         return updates
 
-    def _check_now(self, path: str | None) -> str:
+    def _check_now(self, picture: dict[str, Any] | None) -> str:
+        path = path_of(picture)
         return panels.error(self._studio.check_picture(path)) if path else ""
 
     def _slot(self, index: int) -> Slot:
@@ -396,6 +383,8 @@ class Inputs:
             )
             self.editor = gr.ImageEditor(
                 label="Masks over the photo",
+                type="numpy",
+                image_mode="RGBA",
                 format="png",
                 sources=(),
                 transforms=(),
@@ -405,28 +394,45 @@ class Inputs:
                 canvas_size=(_EDITOR_SIZE, _EDITOR_SIZE * 3 // 4),
                 elem_id="mask-editor",
             )
-            self.editor.preprocess = functools.partial(_read_editor, self.editor)
             again = gr.Button("Begin the masks anew", size="sm")
+        # The layers that were painted.
+        self.painted = gr.State(None)
+        outputs = [self.editor, self.painted]
         drawer.expand(
-            self._begin_masks, [self.content, self.editor], self.editor, **QUICK
+            self._begin_masks, [self.content, self.editor], outputs, **AS_SENT
         )
-        again.click(self._new_masks, self.content, self.editor, **QUICK)
-        self.content.input(self._new_masks, self.content, self.editor, **QUICK)
+        again.click(self._new_masks, self.content, outputs, **AS_SENT)
+        self.content.input(self._new_masks, self.content, outputs, **AS_SENT)
 
-    def _begin_masks(self, content: str | None, value: Any) -> Any:
+    def after_masks(self, event: Any) -> Any:
+        """What to add `then` to, so that `read` sees the masks as they are now.
+
+        Args:
+            event: a method that adds a listener.
+        """
+        return event(self._keep_masks, self.editor, self.painted, **QUICK)
+
+    def _keep_masks(self, value: dict[str, Any] | None) -> list[np.ndarray] | None:
+        return None if value is None else value["layers"]
+
+    def _begin_masks(self, content: Any, value: dict[str, Any] | None) -> Updates:
         """The photo to paint over, unless it is there already."""
-        if value is not None and value.has_photo:
-            return gr.skip()
+        if value is not None and value["background"] is not None:
+            return {self.painted: gr.skip()}
         return self._new_masks(content)
 
-    def _new_masks(self, content: str | None) -> Any:
-        if not content or self._studio.check_picture(content):
-            return None
-        return _editor_value(pathlib.Path(content), [])
+    def _new_masks(self, content: dict[str, Any] | None) -> Updates:
+        path = path_of(content)
+        if path is None or self._studio.check_picture(path):
+            return {self.editor: None, self.painted: None}
+        return self._show_masks(pathlib.Path(path), [])
+
+    def _show_masks(self, photo: pathlib.Path, regions: Sequence[Any]) -> Updates:
+        value = _editor_value(photo, regions)
+        return {self.editor: value, self.painted: value["layers"] or None}
 
     def _regions(self, data: Mapping[Any, Any]) -> list[np.ndarray | None]:
-        value = data[self.editor]
-        layers = [] if value is None else value.layers
+        layers = data[self.painted] or []
         painted = [layer for layer in layers if layer[..., 3].any()]
         return masks.regions_of(painted, data[self.count])
 
@@ -438,7 +444,7 @@ def _place_for_errors(name: str) -> gr.HTML:
 
 def _picture_input(label: str, name: str) -> gr.Image:
     """A place for a picture: by drop, paste, camera or file."""
-    picture = gr.Image(
+    return gr.Image(
         label=label,
         type="filepath",
         sources=["upload", "clipboard", "webcam"],
@@ -447,9 +453,6 @@ def _picture_input(label: str, name: str) -> gr.Image:
         alt_text=label,
         elem_id=name,
     )
-    # Gradio's own would decode the picture without limits and write another one.
-    picture.preprocess = _path_of
-    return picture
 
 
 def _samples(files: Sequence[pathlib.Path], label: str) -> gr.Gallery | None:
@@ -470,45 +473,16 @@ def _samples(files: Sequence[pathlib.Path], label: str) -> gr.Gallery | None:
     )
 
 
-def _path_of(payload: Any) -> str | None:
-    return None if payload is None else payload.path
+def path_of(picture: dict[str, Any] | None) -> str | None:
+    """The path of a picture as events with `AS_SENT` receive it."""
+    return None if picture is None else picture["path"]
 
 
 def _sample_name(file: pathlib.Path) -> str:
     return file.stem.partition("_")[2].replace("_", " ") or file.stem
 
 
-def _read_editor(editor: gr.ImageEditor, payload: Any) -> Painted | None:
-    """What is in an editor, without the copies of the photo that it sends along.
-
-    Gradio's own would decode them, whatever their size.
-
-    Raises:
-        gr.Error: for layers that no editor of this page has made.
-    """
-    if payload is None:
-        return None
-    sent = payload
-    if payload.id is not None:
-        sent = editor.blob_storage.pop(payload.id, payload)
-    layers = []
-    for layer in sent.layers:
-        if layer is None:
-            continue
-        try:
-            file = io.BytesIO(layer) if isinstance(layer, bytes) else layer.path
-            with Image.open(file) as image:
-                if image.width * image.height > _MOST_PIXELS:
-                    raise ValueError(f"{image.width} x {image.height} pixels")
-                layers.append(np.asarray(image.convert("RGBA")))
-        except (OSError, ValueError, Image.DecompressionBombError) as error:
-            raise gr.Error("The masks can't be read; begin them anew.") from error
-    return Painted(sent.background is not None, layers)
-
-
-def _editor_value(
-    content: pathlib.Path, regions: Sequence[Any]
-) -> dict[str, Any] | None:
+def _editor_value(content: pathlib.Path, regions: Sequence[Any]) -> dict[str, Any]:
     """The photo in the editor, with the masks of styles painted over it."""
     photo = shrink(content, _EDITOR_SIZE)
     layer = np.zeros((photo.height, photo.width, 4), np.uint8)

@@ -9,7 +9,7 @@ from typing import Any
 import gradio as gr
 
 from tfnst.studio import jobs, panels
-from tfnst.studio.inputs import QUICK, Filled, Inputs, Updates
+from tfnst.studio.inputs import AS_SENT, QUICK, Filled, Inputs, Updates
 from tfnst.studio.jobs import BusyError, Job
 from tfnst.studio.studio import Studio, shown
 
@@ -33,10 +33,9 @@ class PaintTab:
                 self.inputs = Inputs(studio)
             with gr.Column(min_width=320, elem_classes="stays"):
                 self._result()
-        self.paint.click(
-            self.paint_picture, self.read, self.written, show_progress="hidden",
-            concurrency_limit=None, api_visibility="private",
-        )  # fmt: skip
+        self.inputs.after_masks(self.paint.click).then(
+            self.paint_picture, self.read, self.written, **AS_SENT
+        )
         self.stop.click(self._stop, self.job, self.stop, queue=False, **QUICK)
         self.suffix.input(
             self._convert,
