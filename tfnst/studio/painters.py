@@ -139,7 +139,10 @@ class ServerPainter:
 
     def __init__(self, target: str) -> None:
         self._target = target
-        StylizeClient(target).close()  # Raises for what is no address.
+        try:
+            StylizeClient(target).close()
+        except ValueError as error:
+            raise ValueError(str(error).replace("`target`", "`server`")) from error
 
     def prepare(self) -> None:
         """There is nothing to load."""
