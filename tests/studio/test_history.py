@@ -129,5 +129,5 @@ def test_thumbnails_are_small_and_follow_the_picture(history, order):
 
 def test_a_folder_that_cannot_be_written_to_is_refused(tmp_path):
     (tmp_path / "painted").write_text("a file")
-    with pytest.raises(OSError, match="^`output` must be a folder that can be written"):
+    with pytest.raises(OSError, match=r"^`output` must be a folder that"):
         open_history(tmp_path)

@@ -142,7 +142,7 @@ def test_the_curves_have_a_bounded_number_of_points(history, pictures):
 def test_a_server_paints(tiny_model, history, pictures):
     with ModelServer(tiny_model, port=0) as server:
         painter = ServerPainter(f"127.0.0.1:{server.port}")
-        painter.prepare()
+        painter.prepare()  # Waits until the model is loaded.
         job = make_job(history, make_order(history, *pictures))
         entry = painter.paint(job, job.order, 60.0)
     expected = tfnst.stylize(*pictures, config=TINY)

@@ -101,6 +101,11 @@ class HistoryTab:
                         self.delete = gr.Button(
                             "Delete", size="sm", variant="stop", elem_id="delete"
                         )
+                    with gr.Row(visible=False) as self.sure:
+                        self.really = gr.Button(
+                            "Delete it for good", size="sm", variant="stop"
+                        )
+                        self.keep = gr.Button("Keep it", size="sm")
                     with gr.Row():
                         self.suffix = gr.Dropdown(
                             list(FORMATS), value=".png", label="Format"
@@ -137,14 +142,11 @@ class HistoryTab:
             moved = button.click(show, [self.chosen, visitor], outputs, **QUICK)
             if button in (self.again, self.larger):
                 moved.success(paint.paint_picture, paint.read, paint.written, **AS_SENT)
-        # Asked in the browser; what isn't confirmed comes as an empty name.
-        self.delete.click(
-            self._delete,
-            [self.chosen, visitor],
-            shown_now,
-            js="(name, visitor) => [confirm('Delete this picture for good?') ? name : "
-            "'', visitor]",
-            **QUICK,
+        asked = [self.sure, self.delete]
+        self.delete.click(lambda: _asking(True), None, asked, **QUICK)
+        self.keep.click(lambda: _asking(False), None, asked, **QUICK)
+        self.really.click(
+            self._delete, [self.chosen, visitor], [*shown_now, *asked], **QUICK
         ).then(self.refresh, listing, self.listed, **QUICK)
 
     def _history(self, visitor: str, request: gr.Request) -> History:
@@ -245,18 +247,23 @@ class HistoryTab:
         return updates | said | {self._tabs: gr.update(selected="paint")}
 
     def _delete(self, request: gr.Request, name: str, visitor: str) -> Updates:
-        if not name:
-            return {self.said: ""}
         history = self._history(visitor, request)
+        said = panels.notice(f"{name} is deleted.")
         try:
             history.delete(history.find(name), self._studio.queue.files)
         except (LookupError, OSError) as error:
-            return self._nothing(panels.error(str(error)))
-        return self._nothing(panels.notice(f"{name} is deleted."))
+            said = panels.error(str(error))
+        asked = zip((self.sure, self.delete), _asking(False), strict=True)
+        return self._nothing(said) | dict(asked)
 
 
 def _add_page(most: int) -> int:
     return most + _PAGE
+
+
+def _asking(now: bool) -> tuple[Any, Any]:
+    """What `sure` and `delete` change to when it is asked whether to delete."""
+    return gr.update(visible=now), gr.update(visible=not now)
 
 
 def _caption(entry: Entry) -> str:

@@ -29,6 +29,7 @@ _SECONDS, _SHARE = 0.4, 0.03
 # Points of the loss curves; beyond, every second one is dropped.
 _MOST_POINTS = 240
 _POLL_SECONDS = 0.1
+_READY_SECONDS = 120.0
 
 
 class LocalPainter:
@@ -145,7 +146,13 @@ class ServerPainter:
             raise ValueError(str(error).replace("`target`", "`server`")) from error
 
     def prepare(self) -> None:
-        """There is nothing to load."""
+        """Looks whether the server is there.
+
+        Raises:
+            ServingError: when it isn't, or has no model ready.
+        """
+        with StylizeClient(self._target) as client:
+            client.wait_until_ready(_READY_SECONDS)
 
     def paint(self, job: Job, order: Order, seconds: float) -> Entry | None:
         """Has an order painted; see `tfnst.studio.jobs.Painter`.

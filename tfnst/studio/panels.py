@@ -61,7 +61,7 @@ def status(job: Job, place: int, loading: bool) -> str:
         several = f"Picture {number} of {len(job.orders)}. "
     if job.state == jobs.WAITING:
         if loading and place <= 1:
-            return f"{several}Loading TensorFlow and the network ..."
+            return f"{several}Getting ready to paint ..."
         turns = "It is next." if place <= 1 else f"{place - 1} before it."
         return f"{several}Waiting for its turn. {turns}"
     if job.state == jobs.FAILED:
