@@ -1,6 +1,7 @@
 # make demo       installs tfnst into .venv and stylises a photo
 # make test       installs what the tests need and runs them all
 # make test-fast  runs the quick ones in under a minute
+# make test-browser  drives `tfnst studio` in a real browser
 # make fuzz       runs the fuzzers of tests/fuzz with 2,000 random cases each
 # make check      checks format, lint, types, imports, docker/, serving/kubernetes, .github/
 # make dist       builds the wheel and the sdist in dist, and checks them
@@ -36,7 +37,7 @@ TRY := build/try
 WORKERS ?= 2
 PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
-.PHONY: demo test test-fast fuzz check dist try-dist bench campaign clean
+.PHONY: demo test test-fast test-browser fuzz check dist try-dist bench campaign clean
 
 demo: $(VENV)/installed
 	@mkdir -p demo
@@ -50,6 +51,13 @@ test: $(VENV)/installed-dev
 
 test-fast: $(VENV)/installed-dev
 	$(PYTEST) -m "not slow and not network"
+
+# Playwright downloads its own Chromium where the system has none.
+test-browser: $(VENV)/installed-browser
+	@command -v chromium chromium-browser > /dev/null \
+	  || $(BIN)/python -m playwright install chromium \
+	  || { echo "The tests need Chromium: apt install chromium"; exit 1; }
+	$(BIN)/python -m pytest -n 0 -m browser tests/studio
 
 # Cases of each fuzzer.
 CASES ?= 2000
@@ -114,6 +122,10 @@ $(VENV)/installed-dev: $(BIN)/python $(SETUP)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
 	@$(FETCH)
 	@touch $@ $(VENV)/installed
+
+$(VENV)/installed-browser: $(VENV)/installed-dev
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[studio,browser]'
+	@touch $@
 
 $(VENV)/installed-release: $(BIN)/python $(SETUP)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[release]'

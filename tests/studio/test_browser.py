@@ -230,10 +230,10 @@ def test_a_picture_is_watched_stopped_downloaded_and_found_again(
         page.click("#use")
         page.wait_for_selector("#photo img")
         page.wait_for_selector("#style-1 img")
+        page.click("text=All settings")
+        page.wait_for_selector("#setting-steps input")
         assert page.input_value("#setting-steps input") == "50000"
         for name in ("steps", "initial-steps"):
-            if not page.is_visible(f"#setting-{name} input"):
-                page.click("text=All settings")
             page.fill(f"#setting-{name} input", "5")
         paint(page)
         again = read_manifest(server.pictures()[-1].read_bytes())

@@ -38,6 +38,7 @@ def painter():
 @pytest.fixture
 def queue(painter):
     queue = JobQueue(painter, Limits(max_runs=3, max_waiting=5))
+    queue.start()
     yield queue
     queue.close()
 
@@ -168,6 +169,7 @@ def test_an_error_is_told_and_does_not_end_the_queue(queue, painter, history, or
 
 def test_closing_keeps_the_picture_so_far(painter, history, order):
     queue = JobQueue(painter, Limits())
+    queue.start()
     job, waiting = (make_job(history, order(), visitor=name) for name in "ab")
     queue.submit(job)
     queue.submit(waiting)

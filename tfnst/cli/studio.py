@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
-import sys
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, TextIO
 
 import click
 
 from tfnst.cli.options import config_options, given, read_config
+from tfnst.cli.terminal import quiet_start
 from tfnst.studio.limits import Limits
 
 LIMITS = Limits()
@@ -121,23 +123,36 @@ def studio(
         )
     )
     config = read_config(options)
-    # TensorFlow reads it when it is loaded, while the page is there already.
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    logging.basicConfig(
-        level=logging.WARNING, format="%(asctime)s %(message)s", stream=sys.stderr
-    )
-    logging.getLogger("tfnst").setLevel(logging.INFO)
-    from tfnst.studio.serve import serve_studio
+    # TensorFlow is loaded while the page is there already, and what it prints then goes
+    # nowhere; the log has a way of its own.
+    with os.fdopen(os.dup(2), "w", buffering=1) as stream, _logging_to(stream):
+        from tfnst.studio.serve import serve_studio
 
-    serve_studio(
-        output=output,
-        host=host,
-        port=port,
-        password=password,
-        config=config,
-        limits=limits,
-        server=server,
-        samples=samples,
-        shared=shared,
-        open_browser=open_browser,
-    )
+        serve_studio(
+            output=output,
+            host=host,
+            port=port,
+            password=password,
+            config=config,
+            limits=limits,
+            server=server,
+            samples=samples,
+            shared=shared,
+            open_browser=open_browser,
+            loading=quiet_start,
+        )
+
+
+@contextlib.contextmanager
+def _logging_to(stream: TextIO) -> Iterator[None]:
+    """Has the log written to a stream, each line with its time."""
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
+    logger, level = logging.getLogger("tfnst"), logging.getLogger("tfnst").level
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(level)

@@ -187,6 +187,9 @@ class JobQueue:
         self._closed = False
         self.ready = threading.Event()
         self._thread = threading.Thread(target=self._work, name="painter", daemon=True)
+
+    def start(self) -> None:
+        """Begins to prepare the painter, and to paint what is submitted."""
         self._thread.start()
 
     def submit(self, job: Job) -> None:
@@ -260,7 +263,8 @@ class JobQueue:
             for job in self._jobs():
                 self._end(job)
             self._changed.notify_all()
-        self._thread.join(seconds)
+        if self._thread.is_alive():
+            self._thread.join(seconds)
 
     def _jobs(self) -> list[Job]:
         painting = [] if self._painting is None else [self._painting]

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import concurrent.futures
+import contextlib
 import dataclasses
 import io
-import os
 import threading
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from PIL import Image
@@ -23,6 +24,8 @@ from tfnst.studio.orders import Order
 if TYPE_CHECKING:
     from tfnst.transfer.progress import TransferProgress
 
+Loading = Callable[[], contextlib.AbstractContextManager[None]]
+
 PREVIEW_SIZE = 640
 # A preview is made at most this often, and takes at most this share of the time.
 _SECONDS, _SHARE = 0.4, 0.03
@@ -37,16 +40,20 @@ class LocalPainter:
 
     Args:
         config: of most runs, whose network is loaded at the start.
+        loading: entered while TensorFlow is loaded, to keep what it prints away.
     """
 
-    def __init__(self, config: StyleTransferConfig) -> None:
+    def __init__(
+        self, config: StyleTransferConfig, loading: Loading = contextlib.nullcontext
+    ) -> None:
         self._config = config
+        self._loading = loading
 
     def prepare(self) -> None:
         """Loads TensorFlow and the network."""
-        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-        from tfnst.engines.devices import placement
-        from tfnst.engines.loading import load_engine
+        with self._loading():
+            from tfnst.engines.devices import placement
+            from tfnst.engines.loading import load_engine
 
         with placement(self._config.device):
             load_engine(self._config)

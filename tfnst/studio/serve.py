@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import hmac
+import importlib.util
 import ipaddress
 import logging
 import os
@@ -10,11 +12,16 @@ import pathlib
 import signal
 import socket
 import threading
+from collections.abc import Callable
 from types import FrameType
+from typing import TYPE_CHECKING
 
 from tfnst.checks import argument_error, check_integer
 from tfnst.config import StyleTransferConfig
 from tfnst.studio.limits import Limits
+
+if TYPE_CHECKING:
+    from tfnst.studio.painters import Loading
 
 _log = logging.getLogger(__name__)
 
@@ -31,6 +38,7 @@ def serve_studio(
     samples: str | None = None,
     shared: bool | None = None,
     open_browser: bool = False,
+    loading: Loading = contextlib.nullcontext,
 ) -> None:
     """Serves the studio until Ctrl-C or SIGTERM.
 
@@ -45,6 +53,7 @@ def serve_studio(
         samples: folder with sample pictures; by default those of a checkout.
         shared: whether all visitors see the same pictures; by default on the loopback.
         open_browser: whether to open the page in a browser.
+        loading: entered while TensorFlow is loaded, to keep what it prints away.
 
     Raises:
         ValueError, OSError: for a bad argument, or a port that is taken.
@@ -66,15 +75,15 @@ def serve_studio(
         server=server,
         samples=sample_folder(samples),
         shared=local if shared is None else shared,
+        loading=loading,
     )
     try:
+        if importlib.util.find_spec("gradio") is None:
+            raise ImportError("The studio needs Gradio: pip install 'tfnst[studio]'")
+        studio.start()
         os.environ["GRADIO_TEMP_DIR"] = str(studio.folder / "uploads")
-        try:
-            import gradio as gr
-        except ImportError as error:
-            raise ImportError(
-                "The studio needs Gradio: pip install 'tfnst[studio]'"
-            ) from error
+        import gradio as gr
+
         from tfnst.studio.page import build_page
         from tfnst.studio.style import CSS
 
@@ -106,7 +115,8 @@ def serve_studio(
         _wait_for_signal()
         _log.info("Stopping; pictures so far are kept")
         studio.queue.close()
-        # Pages may stay open for ever.
+        # Pages may stay open for ever; that they are cut off is no news.
+        logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
         page.server.force_exit = True
         page.close(verbose=False)
     finally:
@@ -155,7 +165,9 @@ def _check_free(host: str, port: int) -> None:
         ) from error
 
 
-def _door(password: str):  # type: ignore[no-untyped-def]
+def _door(password: str) -> Callable[[str, str], bool]:
+    """What says whether a name and a password are let in."""
+
     def admits(name: str, given: str) -> bool:
         return hmac.compare_digest(given.encode(), password.encode())
 

@@ -28,7 +28,7 @@ from tfnst.studio.history import Entry, History
 from tfnst.studio.jobs import BusyError, Job, JobQueue, in_words
 from tfnst.studio.limits import Limits
 from tfnst.studio.orders import Order
-from tfnst.studio.painters import LocalPainter, ServerPainter, encode_preview
+from tfnst.studio.painters import Loading, LocalPainter, ServerPainter, encode_preview
 
 # Longest side of the copies of pictures that the page shows.
 SHOWN_SIZE = 1024
@@ -67,6 +67,7 @@ class Studio:
         samples: folder with pictures to offer; None for none.
         shared: whether all visitors see the same pictures. Otherwise each browser has
             a folder of its own.
+        loading: as for `LocalPainter`.
 
     Raises:
         ValueError, OSError: for a bad argument.
@@ -81,6 +82,7 @@ class Studio:
         server: str | None = None,
         samples: pathlib.Path | None = None,
         shared: bool = True,
+        loading: Loading = contextlib.nullcontext,
     ) -> None:
         self.config = config
         self.limits = limits
@@ -88,16 +90,26 @@ class Studio:
         self.shared = shared
         self.fields = form.fields(on_server=server is not None)
         self.photos, self.styles = _find_samples(samples)
+        painter = (
+            LocalPainter(config, loading) if server is None else ServerPainter(server)
+        )
         self._temporary = tempfile.TemporaryDirectory(
             prefix="tfnst-studio-", ignore_cleanup_errors=True
         )
         self.folder = pathlib.Path(self._temporary.name)
-        self._all = self._open(pathlib.Path(output))
+        try:
+            self._all = self._open(pathlib.Path(output))
+        except OSError:
+            self._temporary.cleanup()
+            raise
         self._histories: dict[str, History] = {}
         self._checked: OrderedDict[Any, str | None] = OrderedDict()
         self._checking = threading.Lock()
-        painter = LocalPainter(config) if server is None else ServerPainter(server)
         self.queue = JobQueue(painter, limits)
+
+    def start(self) -> None:
+        """Begins to load what painting needs, and to paint."""
+        self.queue.start()
 
     def close(self) -> None:
         """Stops all runs, keeping the pictures so far, and removes temporary files."""
