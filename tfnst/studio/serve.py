@@ -80,7 +80,6 @@ def serve_studio(
     try:
         if importlib.util.find_spec("gradio") is None:
             raise ImportError("The studio needs Gradio: pip install 'tfnst[studio]'")
-        studio.start()
         os.environ["GRADIO_TEMP_DIR"] = str(studio.folder / "uploads")
         import gradio as gr
 
@@ -109,6 +108,8 @@ def serve_studio(
             theme=gr.themes.Default(font=fonts, font_mono=["monospace"]),
             css=CSS,
         )
+        # Not before: two threads that import take longer than one after the other.
+        studio.start()
         _log.info("The studio is at %s, and its pictures are in %s", address, output)
         if not local:
             _warn_of_strangers(host, password)
