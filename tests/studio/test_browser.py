@@ -439,7 +439,14 @@ def test_pictures_are_compared_and_deleted(visit, server, files):
 
 def test_a_password_is_asked_for(browser, tmp_path):
     with Server(tmp_path, *TINY_OPTIONS, "--password", "open sesame") as server:
-        page = browser.new_page()
+        page, elsewhere = browser.new_page(), []
+        page.on(
+            "request",
+            lambda request: (
+                request.url.startswith((server.url, "data:", "blob:"))
+                or elsewhere.append(request.url)
+            ),
+        )
         page.goto(server.url)
         page.wait_for_selector("input[type=password]")
         assert page.query_selector("#paint") is None
@@ -449,6 +456,7 @@ def test_a_password_is_asked_for(browser, tmp_path):
             page.click("button:has-text('Login')")
             page.wait_for_timeout(1500)
             assert (page.query_selector("#paint") is not None) == (password != "wrong")
+        assert elsewhere == []
         page.close()
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import pathlib
-import secrets
 import zipfile
 from collections.abc import AsyncIterator
 from typing import Any
@@ -176,9 +175,7 @@ class BatchTab:
         }
         if not job.results:
             return updates
-        folder = self._studio.folder / "shown" / secrets.token_urlsafe(16)
-        folder.mkdir(parents=True)
-        packed = folder / "painted.zip"
+        packed = self._studio.passing_folder() / "painted.zip"
         # The pictures are compressed already.
         with zipfile.ZipFile(packed, "w", zipfile.ZIP_STORED) as file:
             for _, entry in job.results:

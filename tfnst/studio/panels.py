@@ -71,9 +71,7 @@ def status(job: Job, place: int, loading: bool) -> str:
     if job.state == jobs.DONE:
         return f"Done: {now.steps or 'all'} steps in {duration(now.seconds)}."
     if job.state in (jobs.STOPPED, jobs.LEFT):
-        kept = (
-            "the picture so far is kept" if job.results else "nothing was painted yet"
-        )
+        kept = "the picture so far is kept" if job.results else "there is no picture"
         return f"Stopped after {now.step} steps; {kept}."
     if job.stopping:
         return f"{several}Stopping after this step ..."

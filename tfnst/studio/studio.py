@@ -11,6 +11,7 @@ import secrets
 import shutil
 import tempfile
 import threading
+import time
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -33,6 +34,7 @@ from tfnst.studio.painters import Loading, LocalPainter, ServerPainter, encode_p
 # Longest side of the copies of pictures that the page shows.
 SHOWN_SIZE = 1024
 _REMEMBERED = 64
+_PASSING_SECONDS = 600.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -228,15 +230,24 @@ class Studio:
 
     def hand_out(self, path: pathlib.Path) -> str:
         """A copy of a file that the page may read."""
-        folder = self.folder / "shown" / secrets.token_urlsafe(16)
-        folder.mkdir(parents=True)
+        folder = self.passing_folder()
         return str(shutil.copyfile(path, folder / path.name))
 
     def download(self, history: History, entry: Entry, suffix: str) -> str:
         """A copy of a painted picture in the format of a suffix."""
-        folder = self.folder / "shown" / secrets.token_urlsafe(16)
-        folder.mkdir(parents=True)
-        return str(history.convert(entry, folder, suffix))
+        return str(history.convert(entry, self.passing_folder(), suffix))
+
+    def passing_folder(self) -> pathlib.Path:
+        """A folder for a file that the page takes a copy of at once."""
+        passing = self.folder / "passing"
+        passing.mkdir(exist_ok=True)
+        for old in passing.iterdir():
+            with contextlib.suppress(OSError):
+                if time.time() - old.stat().st_mtime > _PASSING_SECONDS:
+                    shutil.rmtree(old)
+        folder = passing / secrets.token_urlsafe(16)
+        folder.mkdir()
+        return folder
 
 
 def shrink(path: pathlib.Path, size: int = SHOWN_SIZE) -> Image.Image:
