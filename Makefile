@@ -2,6 +2,7 @@
 # make test       installs what the tests need and runs them all
 # make test-fast  runs the quick ones in under a minute
 # make test-oldest runs the quick ones with the oldest packages that setup.cfg allows
+# make test-browser  drives `tfnst studio` in a real browser
 # make fuzz       runs the fuzzers of tests/fuzz with 2,000 random cases each
 # make check      checks format, lint, types, imports, docker/, serving/kubernetes, .github/
 # make dist       builds the wheel and the sdist in dist, and checks them
@@ -40,7 +41,8 @@ OLDEST := build/oldest
 WORKERS ?= 2
 PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
-.PHONY: demo test test-fast test-oldest fuzz check docs dist try-dist bench campaign clean
+.PHONY: demo test test-fast test-oldest test-browser fuzz check docs dist try-dist bench \
+  campaign clean
 
 demo: $(VENV)/installed
 	@mkdir -p demo
@@ -59,6 +61,13 @@ test-fast: $(VENV)/installed-dev
 test-oldest: $(OLDEST)/installed
 	$(OLDEST)/bin/python -m pytest -n $(WORKERS) --dist loadfile \
 	  --no-loadscope-reorder -m "not slow and not network" -W ignore::DeprecationWarning
+
+# Playwright downloads its own Chromium where the system has none.
+test-browser: $(VENV)/installed-browser
+	@command -v chromium chromium-browser > /dev/null \
+	  || $(BIN)/python -m playwright install chromium \
+	  || { echo "The tests need Chromium: apt install chromium"; exit 1; }
+	$(BIN)/python -m pytest -n 0 -m browser tests/studio
 
 # Cases of each fuzzer.
 CASES ?= 2000
@@ -132,6 +141,10 @@ $(VENV)/installed-dev: $(BIN)/python $(SETUP)
 $(VENV)/installed-docs: $(BIN)/python $(SETUP)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[docs]'
 	@touch $@ $(VENV)/installed
+
+$(VENV)/installed-browser: $(VENV)/installed-dev
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[studio,browser]'
+	@touch $@
 
 $(VENV)/installed-release: $(BIN)/python $(SETUP)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[release]'

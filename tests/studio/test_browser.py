@@ -1,0 +1,482 @@
+"""The page in a real browser, driven as a person would.
+
+Each test fails on a request that leaves this machine and on an error in the console.
+"""
+
+import base64
+import io
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import time
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import tfnst
+from tests.cli.helpers import TFNST, TINY_OPTIONS
+from tests.helpers import SAMPLES, picture
+from tfnst.images.manifest import describe_source, read_manifest
+
+pytest.importorskip("gradio")
+sync_api = pytest.importorskip("playwright.sync_api")
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.slow,
+    pytest.mark.skipif(CHROMIUM is None, reason="no chromium"),
+]
+
+# So long that somebody has to stop it.
+LONG = ["--steps", "50000", "--initial-steps", "50000", "--max-steps", "50000"]
+_START_SECONDS = 120
+_PAINT_MS = 120_000
+
+
+class Server:
+    """`tfnst studio` in a process of its own.
+
+    Args:
+        folder: where it writes.
+        *options: of the command.
+    """
+
+    def __init__(self, folder, *options):
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port = free.getsockname()[1]
+        self.url = f"http://127.0.0.1:{self.port}/"
+        self.output = folder / "painted"
+        self.log = folder / "log.txt"
+        self._command = [
+            *(*TFNST, "studio", "--port", str(self.port)),
+            *("--output", str(self.output), *options),
+        ]
+
+    def __enter__(self):
+        with open(self.log, "ab") as log:
+            self.process = subprocess.Popen(
+                self._command, stdout=log, stderr=log, start_new_session=True
+            )
+        deadline = time.monotonic() + _START_SECONDS
+        while f"The studio is at {self.url}" not in self.text():
+            assert self.process.poll() is None, self.text()
+            assert time.monotonic() < deadline, self.text()
+            time.sleep(0.1)
+        return self
+
+    def __exit__(self, *_):
+        self.process.send_signal(signal.SIGTERM)
+        try:
+            self.process.wait(60)
+        finally:
+            self.process.kill()
+        self.log.unlink()
+
+    def text(self):
+        """The log."""
+        return self.log.read_text()
+
+    def pictures(self):
+        """The painted pictures, oldest first."""
+        return sorted(self.output.glob("*.png"))
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with sync_api.sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(
+            executable_path=CHROMIUM, args=["--no-sandbox"]
+        )
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture
+def visit(browser):
+    """Opens the page of a server as another person each time it is called."""
+    wrong, contexts = [], []
+
+    def open_page(server, **options):
+        context = browser.new_context(**options)
+        contexts.append(context)
+        page = context.new_page()
+        page.on("request", lambda request: check_request(request.url))
+        page.on("pageerror", lambda error: wrong.append(str(error)))
+        page.on(
+            "console",
+            lambda said: wrong.append(said.text) if said.type == "error" else None,
+        )
+        page.goto(server.url)
+        page.wait_for_selector("#paint")
+        # The page is alive once it has called the server.
+        page.wait_for_function("localStorage.getItem('tfnst-visitor')")
+        page.wait_for_timeout(500)
+        return page
+
+    def check_request(url):
+        if not re.match(r"(http://127\.0\.0\.1[:/]|data:|blob:)", url):
+            wrong.append(url)
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    assert wrong == []
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    with Server(tmp_path_factory.mktemp("studio"), *TINY_OPTIONS) as server:
+        yield server
+
+
+@pytest.fixture
+def files(tmp_path):
+    """Paths of a photo and a style."""
+    paths = tmp_path / "my photo.png", tmp_path / "my style.png"
+    for seed, path in enumerate(paths):
+        tfnst.save_image(picture(60, 80, seed=seed), path)
+    return paths
+
+
+def hand_in(page, where, path):
+    """Chooses a file."""
+    page.set_input_files(f"#{where} input[type=file]", path)
+    page.wait_for_selector(f"#{where} img")
+
+
+def drop(page, where, path):
+    """Drops a file, as from a file manager."""
+    data = base64.b64encode(path.read_bytes()).decode()
+    transfer = page.evaluate_handle(
+        """([data, name]) => {
+            const bytes = Uint8Array.from(atob(data), c => c.charCodeAt(0));
+            const transfer = new DataTransfer();
+            transfer.items.add(new File([bytes], name, {type: "image/png"}));
+            return transfer;
+        }""",
+        [data, path.name],
+    )
+    page.dispatch_event(f"#{where} button", "drop", {"dataTransfer": transfer})
+    page.wait_for_selector(f"#{where} img")
+
+
+def paint(page):
+    """Presses Paint, and waits for the painting."""
+    page.click("#paint")
+    page.wait_for_selector("#comparison .comparison", timeout=_PAINT_MS)
+
+
+def download(page, button="#download"):
+    """What is downloaded."""
+    with page.expect_download() as downloading:
+        page.click(button)
+    return downloading.value.path().read_bytes()
+
+
+def choose(page, label, option):
+    """Chooses from a list."""
+    page.click(f"#{label} input")
+    page.click(f"[role=option]:has-text('{option}')")
+
+
+def test_a_picture_is_watched_stopped_downloaded_and_found_again(
+    visit, tmp_path, files
+):
+    photo, style = files
+    with Server(tmp_path, *TINY_OPTIONS, *LONG) as server:
+        page = visit(server)
+        drop(page, "photo", photo)
+        drop(page, "style-1", style)
+        page.click("#paint")
+        seen = set()
+        while len(seen) < 3:
+            shown = page.wait_for_selector("#panel img.preview", timeout=_PAINT_MS)
+            seen.add(shown.get_attribute("src"))
+        assert re.search(
+            r"Step \d+ of \d+, at [34][0-9] pixels", page.inner_text("#panel")
+        )
+        assert page.is_visible("#panel .curves polyline")
+        page.click("#stop")
+        page.wait_for_selector("#comparison .comparison", timeout=_PAINT_MS)
+        assert "the picture so far is kept" in page.inner_text("#panel")
+        data = download(page)
+        manifest = read_manifest(data)
+        assert manifest["stop_reason"] == "callback"
+        assert manifest["content_image"]["sha256"] == describe_source(photo)["sha256"]
+        assert data == server.pictures()[0].read_bytes()
+        choose(page, "format", ".jpg")
+        page.wait_for_timeout(1000)
+        data = download(page)
+        assert read_manifest(data) == manifest
+        with Image.open(io.BytesIO(data)) as image:
+            assert (image.format, image.size) == ("JPEG", (48, 36))
+        page.close()
+
+    with Server(tmp_path, *TINY_OPTIONS) as server:
+        page = visit(server)
+        page.click("button[role=tab]:has-text('History')")
+        page.click("#history .thumbnail-item >> nth=0")
+        page.wait_for_selector("#chosen .comparison")
+        assert "my-photo_my-style" in page.inner_text("#facts")
+        assert "callback" in page.inner_text("#facts")
+        # Painted again from what was kept, with the short steps of a filled form.
+        page.click("#use")
+        page.wait_for_selector("#photo img")
+        page.wait_for_selector("#style-1 img")
+        page.click("text=All settings")
+        page.wait_for_selector("#setting-steps input")
+        assert page.input_value("#setting-steps input") == "50000"
+        for name in ("steps", "initial-steps"):
+            page.fill(f"#setting-{name} input", "5")
+        paint(page)
+        again = read_manifest(server.pictures()[-1].read_bytes())
+        assert again["content_image"]["sha256"] == describe_source(photo)["sha256"]
+        assert again["settings"]["steps"] == 5
+        assert "Traceback" not in server.text()
+
+
+def test_a_style_goes_where_its_brush_was(visit, server, files, tmp_path):
+    photo, style = tmp_path / "large.png", files[1]
+    tfnst.save_image(picture(300, 400, seed=5), photo)
+    page = visit(server)
+    hand_in(page, "photo", photo)
+    hand_in(page, "style-1", style)
+    page.click("#masks >> text=Masks")
+    canvas = page.wait_for_selector("#mask-editor canvas")
+    page.wait_for_timeout(2000)  # Until the photo is on it.
+    canvas.scroll_into_view_if_needed()
+    box = canvas.bounding_box()
+    left, top = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    page.mouse.move(left - 30, top)
+    page.mouse.down()
+    page.mouse.move(left + 30, top, steps=10)
+    page.mouse.up()
+    page.wait_for_timeout(1000)
+    paint(page)
+    data = download(page)
+    manifest = read_manifest(data)
+    sha256 = manifest["style_image"]["region"]["sha256"]
+    (mask_file,) = (server.output / "sources" / sha256).iterdir()
+    with Image.open(mask_file) as image:
+        mask = np.asarray(image.resize((48, 36), Image.Resampling.BOX)) / 255
+    assert 0.002 < mask.mean() < 0.5
+    with Image.open(io.BytesIO(data)) as image:
+        painted = np.asarray(image, float) / 255
+    with Image.open(photo) as image:
+        original = np.asarray(image.resize((48, 36), Image.Resampling.BOX), float) / 255
+    difference = np.abs(painted - original).mean(axis=-1)
+    inside, outside = difference[mask > 0.9].mean(), difference[mask == 0].mean()
+    assert inside > 3 * outside, (inside, outside)
+
+
+def test_two_people_get_their_own_pictures(visit, server, tmp_path):
+    pages = []
+    for seed in range(2):
+        path = tmp_path / f"photo{seed}.png"
+        tfnst.save_image(picture(60, 80, seed=10 + seed), path)
+        page = visit(server)
+        hand_in(page, "photo", path)
+        hand_in(page, "style-1", SAMPLES / "style_mosaic.jpg")
+        pages.append((page, describe_source(path)["sha256"]))
+    for page, _ in pages:
+        page.click("#paint")
+    for page, sha256 in pages:
+        page.wait_for_selector("#comparison .comparison", timeout=_PAINT_MS)
+        assert read_manifest(download(page))["content_image"]["sha256"] == sha256
+
+
+def test_errors_stand_beside_what_they_are_about(visit, server, tmp_path, files):
+    page = visit(server)
+    page.click("#paint")
+    page.wait_for_selector("#photo-wrong >> text=Choose a photo first.")
+    page.wait_for_selector("#style-wrong >> text=Choose a style first.")
+
+    text = tmp_path / "notes.png"
+    text.write_text("This is no picture.")
+    page.set_input_files("#photo input[type=file]", text)
+    page.wait_for_selector(
+        "#photo-wrong >> text=The picture must be an image file (PNG, JPEG, WebP, "
+        "TIFF, ...). Received: notes.png"
+    )
+    bomb = tmp_path / "bomb.png"
+    Image.new("1", (20_000, 10_000)).save(bomb)
+    page.set_input_files("#style-1 input[type=file]", bomb)
+    page.wait_for_selector(
+        "#style-1-wrong >> text=which has 200000000 pixels", timeout=30_000
+    )
+    assert str(tmp_path) not in page.content()
+    page.fill("#setting-size input", "7")
+    page.click("#paint")
+    page.wait_for_selector("#setting-size-wrong >> text=Size must be an integer")
+    assert page.is_visible("#photo-wrong >> text=must be an image file")
+
+
+def test_it_works_on_a_phone(visit, server, files):
+    page = visit(
+        server, viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True
+    )
+    hand_in(page, "photo", files[0])
+    hand_in(page, "style-1", files[1])
+    page.tap("#paint")
+    page.wait_for_selector("#comparison .comparison", timeout=_PAINT_MS)
+    for tab in ("Paint", "Variations", "Batch", "History"):
+        button = page.locator(f"button[role=tab]:has-text('{tab}'):visible")
+        if button.count():
+            button.first.tap()
+        width = page.evaluate("document.documentElement.scrollWidth")
+        assert width <= 390, tab
+
+
+def test_it_works_by_keyboard(visit, server, files):
+    page = visit(server)
+    hand_in(page, "photo", files[0])
+    hand_in(page, "style-1", files[1])
+    page.focus("#paint")
+    page.keyboard.press("Enter")
+    slider = page.wait_for_selector("#comparison input[type=range]", timeout=_PAINT_MS)
+    slider.focus()
+    for _ in range(10):
+        page.keyboard.press("ArrowLeft")
+    at = "getComputedStyle(document.querySelector('.comparison')).getPropertyValue"
+    assert page.evaluate(f"{at}('--at')") == "40%"
+    # Everything that takes input has a name for screen readers.
+    nameless = page.evaluate(
+        """() => [...document.querySelectorAll('input, textarea, button, select')]
+            .filter(e => e.offsetParent && e.type !== 'file')
+            .filter(e => !(e.getAttribute('aria-label') || e.innerText.trim()
+                || e.title || (e.labels && e.labels.length)
+                || e.getAttribute('aria-labelledby') || e.placeholder))
+            .map(e => e.outerHTML.slice(0, 200))"""
+    )
+    assert nameless == []
+
+
+def test_a_closed_page_frees_the_machine_within_a_second(visit, tmp_path, files):
+    with Server(tmp_path, *TINY_OPTIONS, *LONG) as server:
+        page = visit(server)
+        hand_in(page, "photo", files[0])
+        hand_in(page, "style-1", files[1])
+        page.click("#paint")
+        page.wait_for_selector("#panel img.preview", timeout=_PAINT_MS)
+        closed = time.monotonic()
+        page.close()
+        while ": left after" not in server.text():
+            assert time.monotonic() - closed < 3, server.text()
+            time.sleep(0.02)
+        assert server.pictures() == []
+
+
+def test_a_variation_is_painted_large(visit, server, files):
+    page = visit(server)
+    hand_in(page, "photo", files[0])
+    hand_in(page, "style-1", files[1])
+    page.click("button[role=tab]:has-text('Variations')")
+    page.fill("#grid-size input[type=number]", "64")
+    page.keyboard.press("Tab")
+    before = len(server.pictures())
+    page.click("#grid-paint")
+    page.wait_for_selector("#grid-said >> text=Choose one", timeout=_PAINT_MS)
+    assert page.locator("#grid .thumbnail-item").count() == 6
+    assert len(server.pictures()) == before  # They aren't in the history.
+    page.click("#grid .thumbnail-item >> nth=4")
+    page.wait_for_selector("#comparison .comparison", timeout=_PAINT_MS)
+    settings = read_manifest(download(page))["settings"]
+    assert (settings["style_strength"], settings["size"]) == (0.8, 48)
+
+
+def test_many_photos_are_painted_and_packed(visit, server, files, tmp_path):
+    page = visit(server)
+    hand_in(page, "style-1", files[1])
+    page.click("button[role=tab]:has-text('Batch')")
+    page.set_input_files("#batch-photos input[type=file]", list(files))
+    page.wait_for_selector("#batch-photos >> text=my style")
+    page.click("#batch-paint")
+    page.wait_for_selector(
+        "#batch-said >> text=2 of 2 pictures are painted", timeout=_PAINT_MS
+    )
+    packed = tmp_path / "painted.zip"
+    packed.write_bytes(download(page, "#batch-download"))
+    shutil.unpack_archive(packed, tmp_path / "unpacked")
+    hashes = {
+        read_manifest(path)["content_image"]["sha256"]
+        for path in (tmp_path / "unpacked").iterdir()
+    }
+    assert hashes == {describe_source(path)["sha256"] for path in files}
+
+
+def test_pictures_are_compared_and_deleted(visit, server, files):
+    page = visit(server)
+    hand_in(page, "photo", files[0])
+    hand_in(page, "style-1", files[1])
+    for _ in range(2):
+        page.click("#paint")
+        page.wait_for_selector("#stop:not([disabled])")
+        page.wait_for_selector("#comparison .comparison", timeout=_PAINT_MS)
+    page.click("button[role=tab]:has-text('History')")
+    page.click("#history .thumbnail-item >> nth=0")
+    page.wait_for_selector("#chosen .comparison")
+    page.click("#hold")
+    page.wait_for_selector("#chosen-said >> text=Choose the picture to compare")
+    page.click("#history .thumbnail-item >> nth=1")
+    page.wait_for_selector("#chosen .pair")
+    before = server.pictures()
+    page.click("#delete")
+    page.click("text=Keep it")
+    page.wait_for_selector("text=Delete it for good", state="hidden")
+    assert server.pictures() == before
+    page.click("#delete")
+    page.click("text=Delete it for good")
+    page.wait_for_selector("#chosen-said >> text=is deleted")
+    assert len(server.pictures()) == len(before) - 1
+
+
+def test_a_password_is_asked_for(browser, tmp_path):
+    with Server(tmp_path, *TINY_OPTIONS, "--password", "open sesame") as server:
+        page, elsewhere = browser.new_page(), []
+        page.on(
+            "request",
+            lambda request: (
+                request.url.startswith((server.url, "data:", "blob:"))
+                or elsewhere.append(request.url)
+            ),
+        )
+        page.goto(server.url)
+        page.wait_for_selector("input[type=password]")
+        assert page.query_selector("#paint") is None
+        for password in ("wrong", "open sesame"):
+            page.locator("input").first.fill("somebody")
+            page.fill("input[type=password]", password)
+            page.click("button:has-text('Login')")
+            page.wait_for_timeout(1500)
+            assert (page.query_selector("#paint") is not None) == (password != "wrong")
+        assert elsewhere == []
+        page.close()
+
+
+def test_ctrl_c_ends_it_quietly(tmp_path):
+    with Server(tmp_path, *TINY_OPTIONS) as server:
+        os.kill(server.process.pid, signal.SIGINT)
+        assert server.process.wait(60) == 0
+        lines = server.text().splitlines()
+        assert lines[-1].endswith("Stopping; pictures so far are kept")
+
+
+def test_a_port_that_is_taken_is_one_line(tmp_path):
+    with Server(tmp_path, *TINY_OPTIONS) as server:
+        done = subprocess.run(
+            [*TFNST, "studio", "--port", str(server.port)],
+            capture_output=True, text=True, check=False,
+        )  # fmt: skip
+    assert done.returncode == 2
+    assert re.fullmatch(
+        r"tfnst: error: `host` and `port` must be an address that is free\. "
+        r"Received: '127\.0\.0\.1' and \d+ \(Address already in use\)\n",
+        done.stderr,
+    )

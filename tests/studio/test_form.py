@@ -1,0 +1,88 @@
+"""The settings as fields of a form."""
+
+import dataclasses
+
+from tfnst.config import COLOR_MODES, StyleTransferConfig, setting_names
+from tfnst.studio import form
+
+HOST = StyleTransferConfig(weights=None, size=64)
+
+
+def filled(**values):
+    """A form as the page first shows it, with some values changed."""
+    return form.show_values(HOST, form.fields()) | values
+
+
+def test_every_setting_that_is_not_the_hosts_has_a_field():
+    names = [field.name for field in form.fields()]
+    assert names == [n for n in setting_names() if n not in form.HOST_SETTINGS]
+    assert set(form.HOST_SETTINGS) < set(setting_names())
+    assert set(form.FRONT_SETTINGS) < set(names)
+
+
+def test_a_server_gets_only_what_requests_may_carry():
+    names = [field.name for field in form.fields(on_server=True)]
+    assert names == list(setting_names(requested=True))
+
+
+def test_kinds_follow_from_what_the_settings_say():
+    fields = {field.name: field for field in form.fields()}
+    strength = fields["style_strength"]
+    assert (strength.kind, strength.low, strength.high) == ("slider", 0, 1)
+    assert strength.help == "From 0, the photo, to 1, mostly painting; sets the next " \
+        "two options."  # fmt: skip
+    assert fields["preserve_color"].choices == COLOR_MODES
+    assert fields["steps"].kind == fields["patience"].kind == "integer"
+    assert fields["patience"].optional
+    assert not fields["steps"].optional
+    assert fields["style_layers"].kind == fields["max_time"].kind == "text"
+    assert fields["learning_rate"].kind == "number"
+    # There is no picture to start from.
+    assert fields["init_image"].choices == ("content", "style", "noise")
+    # Names of options have no place here.
+    assert "by default from style strength" in fields["style_weight"].help
+
+
+def test_an_untouched_form_is_the_hosts_settings():
+    assert form.read_values(filled(), form.fields(), HOST) == (HOST, {})
+
+
+def test_a_form_gives_settings():
+    values = filled(size=96.0, style_layers="block1_conv1, block3_conv1", patience=None)
+    values |= {"max_time": "5m", "style_layer_weights": "2, 1"}
+    config, wrong = form.read_values(values, form.fields(), HOST)
+    assert wrong == {}
+    assert config == dataclasses.replace(
+        HOST,
+        size=96,
+        style_layers=("block1_conv1", "block3_conv1"),
+        style_layer_weights=(2.0, 1.0),
+        max_time=300.0,
+    )
+
+
+def test_each_error_is_about_its_field():
+    values = filled(size=7, style_strength=2, max_time="soon", steps=None)
+    config, wrong = form.read_values(values, form.fields(), HOST)
+    assert config is None
+    assert list(wrong) == ["style_strength", "steps", "max_time", "size"]
+    assert wrong["size"] == ("`size` must be an integer from 32 to 16384. Received: 7")
+    assert wrong["steps"] == "`steps` must not be empty. Received: nothing"
+
+
+def test_errors_about_several_settings_come_last():
+    values = filled(style_layer_weights="1, 2, 3")
+    _, wrong = form.read_values(values, form.fields(), HOST)
+    assert list(wrong) == ["style_layer_weights"]
+    values = filled(content_weight=0, style_weight=0)
+    _, wrong = form.read_values(values, form.fields(), HOST)
+    assert list(wrong) == ["content_weight"]
+    assert "can't both be 0" in wrong["content_weight"]
+
+
+def test_what_a_picture_was_painted_with_can_be_shown():
+    config = HOST.replace(style_layers=("block1_conv1",), style_weight=3.0)
+    shown = form.show_values(config, form.fields())
+    assert shown["style_layers"] == "block1_conv1"
+    assert shown["total_variation_weight"] is None
+    assert form.read_values(shown, form.fields(), HOST) == (config, {})

@@ -1,0 +1,133 @@
+"""The folder of painted pictures."""
+
+import os
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import tfnst
+from tests.helpers import TINY, message, picture
+from tests.studio.helpers import add_picture, make_order, make_pictures, open_history
+from tfnst.images.manifest import read_manifest
+from tfnst.images.style_images import StyleImage
+from tfnst.studio.orders import Order
+
+
+@pytest.fixture
+def history(tmp_path):
+    return open_history(tmp_path)
+
+
+@pytest.fixture
+def order(tmp_path, history):
+    return make_order(history, *make_pictures(tmp_path, "my photo.png", "style.jpg"))
+
+
+def test_pictures_are_found_again_after_a_restart(tmp_path, history, order):
+    first = add_picture(history, order)
+    os.utime(first.path, (1e9, 1e9))
+    second = add_picture(history, order)
+    assert first.name != second.name
+    assert "my-photo_style" in first.name
+    names = [entry.name for entry in open_history(tmp_path).entries()]
+    assert names == [second.name, first.name]
+    again = open_history(tmp_path).find(first.name)
+    assert again.settings["size"] == TINY.size
+    assert again.config(TINY.replace(size=512)) == TINY
+
+
+def test_other_programs_may_add_and_remove_pictures(history, order):
+    entry = add_picture(history, order)
+    tfnst.save_image(picture(20, 20), history.folder / "plain.png")
+    (history.folder / "notes.png").write_text("no picture")
+    os.rename(entry.path, history.folder / "renamed.png")
+    assert [each.name for each in history.entries()] == ["renamed.png"]
+    (history.folder / "renamed.png").unlink()
+    assert history.entries() == []
+    text = message(LookupError, history.find, "renamed.png")
+    assert text == "The picture 'renamed.png' is no longer there."
+
+
+def test_names_lead_nowhere_else(history, order, tmp_path):
+    outside = add_picture(history, order)
+    os.rename(outside.path, tmp_path / "outside.png")
+    message(LookupError, history.find, "../outside.png")
+
+
+def test_what_a_picture_was_painted_from_is_kept(tmp_path, history):
+    content, style = make_pictures(tmp_path, "content.png", "style.png")
+    mask = np.zeros((8, 8))
+    mask[:4] = 0.6
+    region = history.keep_mask(mask)
+    part = StyleImage(image=history.keep_source(style), scale=0.5, region=region)
+    entry = add_picture(history, Order(history.keep_source(content), (part,), TINY))
+    content.unlink()
+    style.unlink()
+    assert history.content(entry).name == "content.png"
+    (kept,) = history.styles(entry)
+    assert (kept.image.name, kept.scale) == ("style.png", 0.5)
+    with Image.open(kept.region) as image:
+        np.testing.assert_array_equal(
+            np.asarray(image), np.where(mask > 0, 153, 0).astype(np.uint8)
+        )
+
+
+def test_strange_manifests_do_no_harm(history, order):
+    entry = add_picture(history, order)
+    strange = {
+        "content_image": {"sha256": "../../etc"},
+        "style_image": [3, {"sha256": None}, {"sha256": "a" * 64, "weight": -1}],
+        "settings": [],
+    }
+    path = history.folder / "strange.png"
+    tfnst.save_image(picture(20, 20), path, manifest=strange)
+    found = history.find("strange.png")
+    assert history.content(found) is None
+    assert history.styles(found) == []
+    assert found.settings == {}
+    history.delete(found)
+    assert [each.name for each in history.entries()] == [entry.name]
+
+
+def test_deleting_spares_sources_that_others_need(tmp_path, history):
+    content, style, other = make_pictures(tmp_path, "c.png", "s.png", "o.png")
+    first = make_order(history, content, style)
+    second = make_order(history, content, other)
+    one, two = add_picture(history, first), add_picture(history, second)
+    thumbnail = history.thumbnail(one)
+    history.delete(one)
+    assert not one.path.exists()
+    assert not thumbnail.exists()
+    assert not first.styles[0].image.exists()
+    assert second.content.exists()
+    history.delete(two, in_use=second.files)
+    assert second.content.exists()
+    history.forget(second)
+    assert list((history.folder / "sources").iterdir()) == []
+
+
+@pytest.mark.parametrize("suffix", [".png", ".jpg", ".webp", ".tif"])
+def test_pictures_are_converted_with_their_manifest(tmp_path, history, order, suffix):
+    entry = add_picture(history, order, color=(200, 100, 50))
+    path = history.convert(entry, tmp_path, suffix)
+    assert path.name == entry.path.with_suffix(suffix).name
+    assert read_manifest(path) == entry.manifest
+    with Image.open(path) as image:
+        pixel = np.asarray(image.convert("RGB"))[20, 20].astype(int)
+    np.testing.assert_allclose(pixel, (200, 100, 50), atol=3)
+
+
+def test_thumbnails_are_small_and_follow_the_picture(history, order):
+    entry = add_picture(history, order)
+    big = np.zeros((400, 900, 3), np.float32)
+    tfnst.save_image(big, entry.path, manifest=entry.manifest)
+    os.utime(entry.path, (2e9, 2e9))
+    with Image.open(history.thumbnail(history.find(entry.name))) as image:
+        assert image.size == (320, 142)
+
+
+def test_a_folder_that_cannot_be_written_to_is_refused(tmp_path):
+    (tmp_path / "painted").write_text("a file")
+    with pytest.raises(OSError, match=r"^`output` must be a folder that"):
+        open_history(tmp_path)

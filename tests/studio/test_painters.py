@@ -1,0 +1,171 @@
+"""Painting the studio's orders, in this process and on a server."""
+
+import io
+import threading
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import tfnst
+from tests.helpers import TINY, message
+from tests.studio.helpers import make_job, make_order, make_pictures, open_history
+from tfnst.images.manifest import describe_source
+from tfnst.images.metadata import PictureInfo
+from tfnst.server import ModelServer
+from tfnst.studio.painters import LocalPainter, ServerPainter, Watcher
+from tfnst.transfer.history import LOSS_FIELDS
+from tfnst.transfer.progress import Snapshot, TransferProgress
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def history(tmp_path):
+    return open_history(tmp_path)
+
+
+@pytest.fixture
+def pictures(tmp_path):
+    return make_pictures(tmp_path, "content.png", "style.png")
+
+
+def progress_of(step, steps=10):
+    """A step of a pretended run."""
+    row = np.array([(step, 48, 0.3, 0.2, 0.1, 1.0 / step, step)], LOSS_FIELDS)[0]
+    snapshot = Snapshot(
+        np.full((1, 30, 40, 3), step / steps, np.float32), lambda x: x, PictureInfo()
+    )
+    return TransferProgress(
+        step=step,
+        steps=steps,
+        size=48,
+        fraction=step / steps,
+        losses=row,
+        learning_rate=0.01,
+        seconds=float(step),
+        config=TINY,
+        snapshot=snapshot,
+    )
+
+
+def test_the_picture_is_that_of_stylize(history, pictures):
+    job = make_job(history, make_order(history, *pictures))
+    painter = LocalPainter(TINY)
+    painter.prepare()
+    entry = painter.paint(job, job.order, 3600.0)
+    expected = tfnst.stylize(*pictures, config=TINY)
+    with Image.open(entry.path) as image:
+        np.testing.assert_array_equal(np.asarray(image), np.asarray(expected.image))
+    manifest = entry.manifest
+    assert manifest["content_image"] == describe_source(pictures[0])
+    assert manifest["style_image"] == describe_source(pictures[1])
+    assert manifest["settings"] == TINY.replace(max_time=3600.0).to_dict()
+    assert job.progress.step == job.progress.steps == len(expected.losses)
+    assert job.progress.fraction == 1
+    assert history.entries() == [entry]
+
+
+def test_a_job_that_stops_keeps_the_picture_so_far(history, pictures):
+    config = TINY.replace(steps=10_000)
+    job = make_job(history, make_order(history, *pictures, config=config))
+    steps = []
+
+    class StopsSoon(Watcher):
+        def __call__(self, progress):
+            steps.append(progress.step)
+            job.stop()
+            super().__call__(progress)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("tfnst.studio.painters.Watcher", StopsSoon)
+        entry = LocalPainter(TINY).paint(job, job.order, 3600.0)
+    assert len(steps) == 1
+    assert entry.manifest["stop_reason"] == "callback"
+    assert entry.manifest["steps"] == steps[0]
+
+
+def test_nothing_is_painted_for_somebody_who_left(history, pictures):
+    job = make_job(history, make_order(history, *pictures))
+    job.stop(leave=True)
+    assert LocalPainter(TINY).paint(job, job.order, 3600.0) is None
+    job = make_job(history, make_order(history, *pictures))
+
+    class LeavesSoon(Watcher):
+        def __call__(self, progress):
+            job.stop(leave=True)
+            super().__call__(progress)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("tfnst.studio.painters.Watcher", LeavesSoon)
+        assert LocalPainter(TINY).paint(job, job.order, 3600.0) is None
+    assert history.entries() == []
+
+
+def test_the_hosts_limit_of_time_holds(history, pictures):
+    config = TINY.replace(steps=100_000, max_time=900.0)
+    job = make_job(history, make_order(history, *pictures, config=config))
+    entry = LocalPainter(TINY).paint(job, job.order, 0.5)
+    assert entry.settings["max_time"] == 0.5
+    assert 0 < entry.manifest["steps"] < 100_000
+
+
+def test_previews_are_the_picture_as_it_is_and_not_too_many(history, pictures):
+    job = make_job(history, make_order(history, *pictures))
+    watcher = Watcher(job)
+    watcher(progress_of(1))
+    first = job.progress
+    assert first.previews == 1
+    with Image.open(io.BytesIO(first.preview)) as image:
+        assert image.size == (40, 30)
+        np.testing.assert_allclose(np.asarray(image), 26, atol=2)
+    watcher(progress_of(2))  # At once after the first.
+    assert job.progress.previews == 1
+    assert job.progress.step == 2
+    watcher(progress_of(10))  # The last one is always shown.
+    assert job.progress.previews == 2
+    assert job.progress.preview != first.preview
+
+
+def test_the_curves_have_a_bounded_number_of_points(history, pictures):
+    job = make_job(history, make_order(history, *pictures))
+    watcher = Watcher(job)
+    for step in range(1, 2001):
+        watcher(progress_of(step, 2000))
+    rows = job.progress.losses
+    assert 100 <= len(rows) <= 240
+    assert [row[0] for row in rows] == sorted(row[0] for row in rows)
+    assert rows[-1][0] > 1980
+    np.testing.assert_allclose([row[3] for row in rows], [1 / row[0] for row in rows])
+
+
+def test_a_server_paints(tiny_model, history, pictures):
+    with ModelServer(tiny_model, port=0) as server:
+        painter = ServerPainter(f"127.0.0.1:{server.port}")
+        painter.prepare()  # Waits until the model is loaded.
+        job = make_job(history, make_order(history, *pictures))
+        entry = painter.paint(job, job.order, 60.0)
+    expected = tfnst.stylize(*pictures, config=TINY)
+    with Image.open(entry.path) as image:
+        difference = np.asarray(image, int) - np.asarray(expected.image, int)
+    assert np.abs(difference).max() <= 1
+    assert entry.manifest["server"] == f"127.0.0.1:{server.port}"
+    assert entry.settings["size"] == TINY.size
+    assert entry.manifest["content_image"] == describe_source(pictures[0])
+    assert job.progress.preview is not None
+
+
+def test_a_call_to_a_server_ends_when_the_job_is_to_stop(tiny_model, history, pictures):
+    with ModelServer(tiny_model, port=0) as server:
+        config = TINY.replace(steps=100_000)
+        job = make_job(history, make_order(history, *pictures, config=config))
+        painter = ServerPainter(f"127.0.0.1:{server.port}")
+
+        threading.Timer(0.5, job.stop).start()
+        assert painter.paint(job, job.order, 60.0) is None
+    assert history.entries() == []
+
+
+def test_a_server_that_is_no_address_is_refused():
+    text = message(ValueError, ServerPainter, "nowhere")
+    assert text == "`server` must be HOST:PORT. Received: 'nowhere'"

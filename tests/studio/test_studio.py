@@ -1,0 +1,123 @@
+"""What the page works with."""
+
+import pathlib
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.helpers import SAMPLES, TINY, picture
+from tests.studio.helpers import make_pictures
+from tfnst.images.writing import save_image
+from tfnst.studio.limits import Limits
+from tfnst.studio.studio import Studio, StyleInput, shrink
+
+
+@pytest.fixture
+def open_studio(tmp_path):
+    opened = []
+
+    def open_one(**options):
+        options = {"config": TINY, "limits": Limits()} | options
+        opened.append(Studio(str(tmp_path / "painted"), **options))
+        return opened[-1]
+
+    yield open_one
+    for studio in opened:
+        studio.close()
+
+
+def test_pictures_are_checked_in_words(open_studio, tmp_path):
+    studio = open_studio()
+    good, bad = tmp_path / "good.png", tmp_path / "bad.png"
+    save_image(picture(30, 40), good)
+    bad.write_text("no picture")
+    assert studio.check_picture(str(good)) is None
+    assert studio.check_picture(str(bad)) == (
+        "The picture must be an image file (PNG, JPEG, WebP, TIFF, ...). "
+        "Received: bad.png, which is not an image that Pillow can read"
+    )
+    save_image(picture(30, 40), bad)  # It is read again, once it has changed.
+    assert studio.check_picture(str(bad)) is None
+    bad.unlink()
+    assert studio.check_picture(str(bad)) == (
+        "The file is no longer there; choose it again."
+    )
+
+
+def test_an_order_keeps_what_it_is_painted_from(open_studio, tmp_path):
+    studio = open_studio()
+    content, style = make_pictures(tmp_path, "content.png", "style.png")
+    region = np.zeros((5, 5), np.float32)
+    region[0] = 1
+    history = studio.history("someone")
+    given = StyleInput(image=style, weight=2.0, scale=0.5, region=region)
+    order = studio.order(history, str(content), [given], TINY)
+    assert order.content.read_bytes() == content.read_bytes()
+    (part,) = order.styles
+    assert (part.weight, part.scale) == (2.0, 0.5)
+    with Image.open(part.region) as mask:
+        assert (np.asarray(mask) == 255 * region).all()
+    assert all(history.folder in path.parents for path in order.files)
+
+
+def test_the_hosts_limits_hold_for_orders(open_studio, tmp_path):
+    studio = open_studio(limits=Limits(max_megapixels=0.001))
+    content, style = make_pictures(tmp_path, "content.png", "style.png")
+    with pytest.raises(ValueError, match=r"the host allows 0\.001 megapixels"):
+        studio.order(studio.history(""), str(content), [StyleInput(image=style)], TINY)
+    assert not (tmp_path / "painted" / "sources").exists()
+
+
+def test_browsers_share_their_pictures_or_not(open_studio):
+    shared = open_studio()
+    assert shared.history("one") is shared.history("two")
+    separate = open_studio(shared=False)
+    one, two = separate.history("one"), separate.history("two")
+    assert one is separate.history("one")
+    assert one.folder != two.folder
+    assert one.folder.parent.name == "visitors"
+    # A folder's name doesn't give the secret away.
+    assert "one" not in one.folder.name
+
+
+def test_names_of_settings_become_their_labels(open_studio):
+    studio = open_studio()
+    values = {field.name: getattr(TINY, field.name) for field in studio.fields}
+    values |= {"style_layers": "block1_conv1", "content_layers": "block2_conv1"}
+    _, wrong = studio.read_settings(values | {"min_size": 7})
+    assert wrong == {
+        "min_size": "Min size must be an integer from 32 to 16384. Received: 7"
+    }
+
+
+def test_samples_are_photos_styles_or_both(open_studio, tmp_path):
+    studio = open_studio(samples=SAMPLES)
+    assert [path.name for path in studio.photos] == [
+        "photo_cat.jpg",
+        "photo_coffee.jpg",
+        "photo_rocket.jpg",
+    ]
+    assert len(studio.styles) == 8
+    folder = tmp_path / "samples"
+    folder.mkdir()
+    make_pictures(folder, "flower.png", "photo_1.png", "style_1.png")
+    (folder / "README.md").write_text("no picture")
+    studio = open_studio(samples=folder)
+    assert {path.name for path in studio.photos} == {"flower.png", "photo_1.png"}
+    assert {path.name for path in studio.styles} == {"flower.png", "style_1.png"}
+
+
+def test_pages_show_small_copies(tmp_path):
+    path = tmp_path / "large.png"
+    save_image(picture(300, 2000), path)
+    assert shrink(path, 640).size == (640, 96)
+
+
+def test_closing_removes_temporary_files(open_studio, tmp_path):
+    studio = open_studio()
+    (path,) = make_pictures(tmp_path, "a.png")
+    copy = studio.hand_out(path)
+    assert pathlib.Path(copy).read_bytes() == path.read_bytes()
+    studio.close()
+    assert not studio.folder.exists()

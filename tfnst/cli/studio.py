@@ -1,0 +1,158 @@
+"""`tfnst studio`."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+from collections.abc import Iterator
+from typing import Any, TextIO
+
+import click
+
+from tfnst.cli.options import config_options, given, read_config
+from tfnst.cli.terminal import quiet_start
+from tfnst.studio.limits import Limits
+
+LIMITS = Limits()
+
+
+@click.command()
+@click.option(
+    "--host", default="127.0.0.1", metavar="ADDRESS", help="Address to listen on."
+)
+@click.option("--port", type=int, default=7860, metavar="N", help="Port to listen on.")
+@click.option(
+    "--password",
+    envvar="TFNST_STUDIO_PASSWORD",
+    metavar="TEXT",
+    help="That visitors must give; also in TFNST_STUDIO_PASSWORD.",
+)
+@click.option(
+    "--output",
+    type=click.Path(),
+    default="painted",
+    metavar="FOLDER",
+    help="Where the painted pictures are.  [default: painted]",
+)
+@click.option(
+    "--server",
+    metavar="HOST:PORT",
+    help="Have `tfnst serve` or TensorFlow Serving paint, instead of this process.",
+)
+@click.option(
+    "--samples",
+    type=click.Path(),
+    metavar="FOLDER",
+    help="Sample pictures: photo_*, style_*, and others for both.",
+)
+@click.option(
+    "--shared/--separate",
+    default=None,
+    help="Whether all visitors see the same pictures, or each browser its own; by "
+    "default shared on this machine only.",
+)
+@click.option(
+    "--max-megapixels",
+    type=float,
+    metavar="X",
+    help=f"Largest painting.  [default: {LIMITS.max_megapixels:g}]",
+)
+@click.option(
+    "--max-steps",
+    type=int,
+    metavar="N",
+    help=f"Most steps at a scale.  [default: {LIMITS.max_steps}]",
+)
+@click.option(
+    "--max-seconds",
+    type=float,
+    metavar="X",
+    help="Longest run; longer ones get fewer steps.  "
+    f"[default: {LIMITS.max_seconds:g}]",
+)
+@click.option(
+    "--max-runs",
+    type=int,
+    metavar="N",
+    help=f"Most runs of a visitor at a time.  [default: {LIMITS.max_runs}]",
+)
+@click.option(
+    "--max-waiting",
+    type=int,
+    metavar="N",
+    help=f"Most runs that wait.  [default: {LIMITS.max_waiting}]",
+)
+@click.option(
+    "--open/--no-open",
+    "open_browser",
+    default=False,
+    help="Open the page in a browser.",
+)
+@config_options
+def studio(
+    host: str,
+    port: int,
+    password: str | None,
+    output: str,
+    server: str | None,
+    samples: str | None,
+    shared: bool | None,
+    open_browser: bool,
+    max_megapixels: float | None,
+    max_steps: int | None,
+    max_seconds: float | None,
+    max_runs: int | None,
+    max_waiting: int | None,
+    **options: Any,
+) -> None:
+    """Opens a page in the browser in which pictures are painted.
+
+    The settings below are those that the page begins with. Ctrl-C ends it; pictures
+    so far are kept.
+    """
+    limits = Limits(
+        **given(
+            {
+                "max_megapixels": max_megapixels,
+                "max_steps": max_steps,
+                "max_seconds": max_seconds,
+                "max_runs": max_runs,
+                "max_waiting": max_waiting,
+            }
+        )
+    )
+    config = read_config(options)
+    # TensorFlow is loaded while the page is there already, and what it prints then goes
+    # nowhere; the log has a way of its own.
+    with os.fdopen(os.dup(2), "w", buffering=1) as stream, _logging_to(stream):
+        from tfnst.studio.serve import serve_studio
+
+        serve_studio(
+            output=output,
+            host=host,
+            port=port,
+            password=password,
+            config=config,
+            limits=limits,
+            server=server,
+            samples=samples,
+            shared=shared,
+            open_browser=open_browser,
+            loading=quiet_start,
+        )
+
+
+@contextlib.contextmanager
+def _logging_to(stream: TextIO) -> Iterator[None]:
+    """Has the log written to a stream, each line with its time."""
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
+    logger, level = logging.getLogger("tfnst"), logging.getLogger("tfnst").level
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(level)

@@ -1,0 +1,74 @@
+"""What a host allows those who paint on its machine."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from tfnst.checks import argument_error, check_integer, check_number
+from tfnst.config import StyleTransferConfig
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Limits:
+    """The most that one visitor may ask for, checked when they are made.
+
+    Attributes:
+        max_megapixels: of a painted picture, whose long side is the setting `size`.
+        max_steps: of the setting `steps`, and of `initial_steps`.
+        max_seconds: that a run may take; longer ones get fewer steps, as by the
+            setting `max_time`.
+        max_runs: of a visitor that wait or are being painted.
+        max_waiting: runs of all visitors that wait.
+        max_batch: pictures of a batch.
+        max_upload: bytes of a file.
+
+    Raises:
+        ValueError: for what is out of its range.
+    """
+
+    max_megapixels: float = 16.0
+    max_steps: int = 2000
+    max_seconds: float = 3600.0
+    max_runs: int = 4
+    max_waiting: int = 100
+    max_batch: int = 100
+    max_upload: int = 100 * 2**20
+
+    def __post_init__(self) -> None:
+        for name in ("max_megapixels", "max_seconds"):
+            value = getattr(self, name)
+            number = check_number(name, value, "a number above 0", above=0)
+            object.__setattr__(self, name, number)
+        for name in ("max_steps", "max_runs", "max_waiting", "max_batch", "max_upload"):
+            check_integer(name, getattr(self, name), 1)
+
+    def check(self, config: StyleTransferConfig, sides: tuple[int, int]) -> None:
+        """Checks that a run stays within the limits, except for its time.
+
+        Args:
+            config: its settings.
+            sides: height and width of the photo.
+
+        Raises:
+            ValueError: for a run that is too large or too long.
+        """
+        ratio = min(sides) / max(sides)
+        megapixels = config.size**2 * ratio / 1e6
+        if megapixels > self.max_megapixels:
+            longest = int((self.max_megapixels * 1e6 / ratio) ** 0.5)
+            raise argument_error(
+                "size",
+                f"at most {longest} for this photo: the host allows "
+                f"{self.max_megapixels:g} megapixels",
+                str(config.size),
+            )
+        for name in ("steps", "initial_steps"):
+            steps = getattr(config, name)
+            if steps is not None and steps > self.max_steps:
+                expected = f"at most {self.max_steps}, which is what the host allows"
+                raise argument_error(name, expected, str(steps))
+
+    def bound(self, config: StyleTransferConfig) -> StyleTransferConfig:
+        """The settings with the host's limit of time."""
+        seconds = min(config.max_time or self.max_seconds, self.max_seconds)
+        return config.replace(max_time=seconds)

@@ -1,0 +1,57 @@
+"""The page as a whole."""
+
+from __future__ import annotations
+
+import secrets
+from typing import Any
+
+import gradio as gr
+
+from tfnst.studio.batch_tab import BatchTab
+from tfnst.studio.grid_tab import GridTab
+from tfnst.studio.history_tab import HistoryTab
+from tfnst.studio.inputs import QUICK
+from tfnst.studio.paint_tab import PaintTab
+from tfnst.studio.studio import Studio
+
+TITLE = "tfnst studio"
+
+
+def build_page(studio: Studio) -> gr.Blocks:
+    """The page of a studio.
+
+    Args:
+        studio: that it shows.
+    """
+    with gr.Blocks(
+        title=TITLE, analytics_enabled=False, delete_cache=(600, 24 * 3600)
+    ) as page:
+        # Kept by the browser, so that it finds its pictures again.
+        visitor = gr.BrowserState("", storage_key="tfnst-visitor", secret="tfnst")
+        gr.Markdown(f"# {TITLE}\nPaints a photo in the style of another picture.")
+        with gr.Tabs(selected="paint") as tabs:
+            with gr.Tab("Paint", id="paint"):
+                paint = PaintTab(studio, visitor)
+            with gr.Tab("Variations", id="variations"):
+                GridTab(studio, visitor, paint, tabs)
+            with gr.Tab("Batch", id="batch"):
+                BatchTab(studio, visitor, paint)
+            with gr.Tab("History", id="history") as history_tab:
+                history = HistoryTab(studio, visitor, paint, tabs)
+        history_tab.select(
+            history.refresh, [history.most, visitor], history.listed, **QUICK
+        )
+
+        def leave(request: gr.Request) -> None:
+            studio.leave(str(request.session_hash))
+
+        page.unload(leave)
+        page.load(_know_again, visitor, visitor, **QUICK)
+    return page
+
+
+def _know_again(visitor: Any) -> str:
+    """The secret of a browser, which is made at its first visit."""
+    if isinstance(visitor, str) and len(visitor) >= 16:
+        return visitor
+    return secrets.token_urlsafe(24)

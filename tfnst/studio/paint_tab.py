@@ -1,0 +1,175 @@
+"""The tab in which a picture is painted."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import gradio as gr
+
+from tfnst.studio import jobs, panels
+from tfnst.studio.inputs import AS_SENT, QUICK, Filled, Inputs, Updates
+from tfnst.studio.jobs import BusyError, Job
+from tfnst.studio.studio import Studio, shown
+
+FORMATS = (".png", ".jpg", ".webp", ".tif")
+POLL_SECONDS = 0.15
+
+
+class PaintTab:
+    """The components, laid out where they are made.
+
+    Args:
+        studio: that paints.
+        visitor: the secret of the visitor's browser.
+    """
+
+    def __init__(self, studio: Studio, visitor: gr.BrowserState) -> None:
+        self._studio = studio
+        self._visitor = visitor
+        with gr.Row():
+            with gr.Column(min_width=320):
+                self.inputs = Inputs(studio)
+            with gr.Column(min_width=320, elem_classes="stays"):
+                self._result()
+        self.inputs.after_masks(self.paint.click).then(
+            self.paint_picture, self.read, self.written, **AS_SENT
+        )
+        self.stop.click(self._stop, self.job, self.stop, queue=False, **QUICK)
+        self.suffix.input(
+            self._convert,
+            [self.entry, self.suffix, visitor],
+            self.download,
+            **QUICK,
+        )
+
+    @property
+    def read(self) -> set[Any]:
+        """What `paint_picture` reads."""
+        return {*self.inputs.all, self.suffix, self.keep, self._visitor}
+
+    @property
+    def written(self) -> list[Any]:
+        """What `paint_picture` changes."""
+        return [
+            *(self.panel, self.comparison, self.paint, self.stop, self.after),
+            *(self.download, self.job, self.entry, self.busy),
+            *self.inputs.errors,
+        ]
+
+    def _result(self) -> None:
+        with gr.Row():
+            self.paint = gr.Button("Paint", variant="primary", elem_id="paint")
+            self.stop = gr.Button(
+                "Stop", variant="stop", interactive=False, elem_id="stop"
+            )
+        self.keep = gr.Checkbox(
+            label="Go on painting when I close this page",
+            info="The picture will be in the history.",
+            elem_id="keep",
+        )
+        self.busy = gr.HTML(elem_id="busy", elem_classes="said")
+        self.comparison = gr.HTML(elem_id="comparison", elem_classes="result")
+        self.panel = gr.HTML(
+            panels.notice("Choose a photo and a style, and press Paint."),
+            elem_id="panel",
+        )
+        with gr.Row(visible=False) as self.after:
+            self.suffix = gr.Dropdown(
+                list(FORMATS), value=".png", label="Format", elem_id="format"
+            )
+            self.download = gr.DownloadButton("Download", elem_id="download")
+        self.job = gr.State("")
+        self.entry = gr.State("")
+
+    async def paint_picture(
+        self, data: dict[Any, Any], request: gr.Request
+    ) -> AsyncIterator[Updates]:
+        """Paints what was filled in; the handler of the button."""
+        filled, said = await asyncio.to_thread(self.inputs.read, data)
+        if filled is None:
+            yield said
+            return
+        try:
+            job = await asyncio.to_thread(self._submit, filled, data, request)
+        except BusyError as error:
+            yield said | {self.busy: panels.error(str(error))}
+            return
+        except ValueError as error:
+            yield said | self.inputs.place_error(error)
+            return
+        begun = {self.paint: gr.update(interactive=False)}
+        begun |= {self.stop: gr.update(interactive=True), self.job: job.key}
+        begun |= {self.after: gr.update(visible=False), self.comparison: ""}
+        yield said | begun | {self.busy: ""}
+        async for panel in watch(self._studio, job):
+            yield {self.panel: panel}
+        yield await asyncio.to_thread(self._finish, job, data[self.suffix])
+
+    def _submit(self, filled: Filled, data: dict[Any, Any], request: gr.Request) -> Job:
+        tab = str(request.session_hash)
+        visitor = data[self._visitor] or tab
+        history = self._studio.history(visitor)
+        order = self._studio.order(
+            history, filled.content, filled.styles, filled.config
+        )
+        job = Job((order,), history, visitor=visitor, tab=tab, keep=data[self.keep])
+        self._studio.submit(job)
+        return job
+
+    def _finish(self, job: Job, suffix: str) -> Updates:
+        """What the page shows of a job that has ended."""
+        updates: Updates = {
+            self.paint: gr.update(interactive=True),
+            self.stop: gr.update(interactive=False),
+        }
+        if job.state == jobs.FAILED:
+            return updates | {self.panel: panels.error(job.errors[-1][1])}
+        if not job.results:
+            return updates
+        ((_, entry),) = job.results
+        before, after = shown(job.order.content), shown(entry.path)
+        text = panels.status(job, 0, loading=False)
+        return updates | {
+            self.comparison: panels.comparison(before, after, ("Photo", "Painting")),
+            self.panel: panels.notice(text) + panels.curves(job.progress.losses),
+            self.after: gr.update(visible=True),
+            self.entry: entry.name,
+            self.download: gr.update(
+                value=self._studio.download(job.history, entry, suffix)
+            ),
+        }
+
+    def _stop(self, key: str) -> Any:
+        self._studio.stop(key)
+        return gr.update(interactive=False)
+
+    def _convert(
+        self, name: str, suffix: str, visitor: str, request: gr.Request
+    ) -> Any:
+        if not name:
+            return gr.skip()
+        history = self._studio.history(visitor or str(request.session_hash))
+        path = self._studio.download(history, history.find(name), suffix)
+        return gr.update(value=path)
+
+
+async def watch(studio: Studio, job: Job) -> AsyncIterator[str]:
+    """How far a job is, in HTML, each time that something has changed.
+
+    Args:
+        studio: that paints it.
+        job: the job.
+    """
+    last: Any = None
+    while True:
+        ended, loading = job.ended, not studio.queue.ready.is_set()
+        place = studio.queue.place(job)
+        now = job.state, place, job.progress, len(job.outcomes), job.stopping, loading
+        if now != last:
+            last = now
+            yield panels.progress(job, place, loading=loading)
+        if ended:
+            return
+        await asyncio.sleep(POLL_SECONDS)

@@ -1,0 +1,201 @@
+"""Serving the page, to this machine only unless told otherwise."""
+
+from __future__ import annotations
+
+import contextlib
+import hmac
+import importlib.util
+import ipaddress
+import logging
+import os
+import pathlib
+import signal
+import socket
+import threading
+from collections.abc import Callable
+from types import FrameType
+from typing import TYPE_CHECKING
+
+from tfnst.checks import argument_error, check_integer
+from tfnst.config import StyleTransferConfig
+from tfnst.studio.limits import Limits
+
+if TYPE_CHECKING:
+    from tfnst.studio.painters import Loading
+
+_log = logging.getLogger(__name__)
+
+
+def serve_studio(
+    *,
+    output: str,
+    host: str = "127.0.0.1",
+    port: int = 7860,
+    password: str | None = None,
+    config: StyleTransferConfig,
+    limits: Limits,
+    server: str | None = None,
+    samples: str | None = None,
+    shared: bool | None = None,
+    open_browser: bool = False,
+    loading: Loading = contextlib.nullcontext,
+) -> None:
+    """Serves the studio until Ctrl-C or SIGTERM.
+
+    Args:
+        output: folder of the painted pictures.
+        host: address to listen on.
+        port: port to listen on.
+        password: that visitors must give; None for none.
+        config: the settings that pages begin with.
+        limits: what visitors may ask for.
+        server: address of a server that paints.
+        samples: folder with sample pictures; by default those of a checkout.
+        shared: whether all visitors see the same pictures; by default on the loopback.
+        open_browser: whether to open the page in a browser.
+        loading: entered while TensorFlow is loaded, to keep what it prints away.
+
+    Raises:
+        ValueError, OSError: for a bad argument, or a port that is taken.
+        ImportError: without Gradio.
+    """
+    check_integer("port", port, 1, 65535)
+    local = is_loopback(host)
+    _check_free(host, port)
+    # Gradio reads them when it is loaded: nothing leaves this machine.
+    os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+    os.environ["HF_HUB_OFFLINE"] = "1"
+    os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
+    from tfnst.studio.studio import Studio
+
+    studio = Studio(
+        output,
+        config=config,
+        limits=limits,
+        server=server,
+        samples=sample_folder(samples),
+        shared=local if shared is None else shared,
+        loading=loading,
+    )
+    try:
+        if importlib.util.find_spec("gradio") is None:
+            raise ImportError("The studio needs Gradio: pip install 'tfnst[studio]'")
+        os.environ["GRADIO_TEMP_DIR"] = str(studio.folder / "uploads")
+        import gradio as gr
+
+        from tfnst.studio.page import build_page
+        from tfnst.studio.style import CSS
+
+        fonts = ["system-ui", "sans-serif"]
+        page = build_page(studio)
+        _, address, _ = page.launch(
+            server_name=host,
+            server_port=port,
+            share=False,
+            inbrowser=open_browser,
+            auth=None if password is None else _door(password),
+            auth_message="Any name, and the password of this studio.",
+            prevent_thread_lock=True,
+            quiet=True,
+            show_error=False,
+            footer_links=[],
+            run_history=False,
+            max_file_size=limits.max_upload,
+            ssr_mode=False,
+            pwa=False,
+            mcp_server=False,
+            enable_monitoring=False,
+            theme=gr.themes.Default(font=fonts, font_mono=["monospace"]),
+            css=CSS,
+        )
+        # Not before: two threads that import take longer than one after the other.
+        studio.start()
+        _log.info("The studio is at %s, and its pictures are in %s", address, output)
+        if not local:
+            _warn_of_strangers(host, password)
+        _wait_for_signal()
+        _log.info("Stopping; pictures so far are kept")
+        studio.queue.close()
+        # Pages may stay open for ever; that they are cut off is no news.
+        logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
+        page.server.force_exit = True
+        page.close(verbose=False)
+    finally:
+        studio.close()
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach an address."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
+
+
+def sample_folder(folder: str | None) -> pathlib.Path | None:
+    """The folder with sample pictures.
+
+    Args:
+        folder: None for that of a checkout, which an installed package doesn't have.
+
+    Raises:
+        ValueError: when it isn't a folder.
+    """
+    if folder is not None:
+        if not os.path.isdir(folder):
+            raise argument_error("samples", "a folder that exists", repr(folder))
+        return pathlib.Path(folder)
+    there = pathlib.Path(__file__).parents[2] / "examples" / "images"
+    return there if there.is_dir() else None
+
+
+def _check_free(host: str, port: int) -> None:
+    """Raises OSError when the address can't be listened on."""
+    try:
+        family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, socket.SOCK_STREAM) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise OSError(
+            "`host` and `port` must be an address that is free. "
+            f"Received: {host!r} and {port} ({reason})"
+        ) from error
+
+
+def _door(password: str) -> Callable[[str, str], bool]:
+    """What says whether a name and a password are let in."""
+
+    def admits(name: str, given: str) -> bool:
+        return hmac.compare_digest(given.encode(), password.encode())
+
+    return admits
+
+
+def _warn_of_strangers(host: str, password: str | None) -> None:
+    who = "Whoever knows the password" if password else "EVERYBODY"
+    _log.warning(
+        "%s who can reach %s may paint on this machine and store pictures on it. "
+        "Passwords and pictures travel unencrypted; put a proxy with TLS in front.",
+        who,
+        host,
+    )
+    if password is None:
+        _log.warning("There is no password: give one with --password.")
+
+
+def _wait_for_signal() -> None:
+    asked = threading.Event()
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        asked.set()
+
+    before = {n: signal.signal(n, stop) for n in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        asked.wait()
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,291 @@
+"""What the page works with: uploads, samples, histories and the queue."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import hashlib
+import pathlib
+import re
+import secrets
+import shutil
+import tempfile
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from tfnst.config import StyleTransferConfig
+from tfnst.images.formats import SUFFIXES
+from tfnst.images.reading import load_image
+from tfnst.images.style_images import StyleImage
+from tfnst.images.writing import to_pil
+from tfnst.studio import form
+from tfnst.studio.history import Entry, History
+from tfnst.studio.jobs import BusyError, Job, JobQueue, in_words
+from tfnst.studio.limits import Limits
+from tfnst.studio.orders import Order
+from tfnst.studio.painters import Loading, LocalPainter, ServerPainter, encode_preview
+
+# Longest side of the copies of pictures that the page shows.
+SHOWN_SIZE = 1024
+_REMEMBERED = 64
+_PASSING_SECONDS = 600.0
+
+
+@dataclasses.dataclass(frozen=True)
+class StyleInput:
+    """A style as it was filled in.
+
+    Attributes:
+        image: path of the picture.
+        weight: its share of the style.
+        scale: its size relative to the others.
+        region: where it goes, float [H, W] in [0, 1]; None for everywhere.
+    """
+
+    image: pathlib.Path
+    weight: float = 1.0
+    scale: float = 1.0
+    region: np.ndarray | None = None
+
+    def everywhere(self) -> StyleInput:
+        """The same style without its region."""
+        return dataclasses.replace(self, region=None)
+
+
+class Studio:
+    """One studio, which all pages share.
+
+    Args:
+        output: folder of the painted pictures.
+        config: the settings that pages begin with, and those that visitors can't see.
+        limits: what visitors may ask for.
+        server: address of a server that paints; None to paint in this process.
+        samples: folder with pictures to offer; None for none.
+        shared: whether all visitors see the same pictures. Otherwise each browser has
+            a folder of its own.
+        loading: as for `LocalPainter`.
+
+    Raises:
+        ValueError, OSError: for a bad argument.
+    """
+
+    def __init__(
+        self,
+        output: str,
+        *,
+        config: StyleTransferConfig,
+        limits: Limits,
+        server: str | None = None,
+        samples: pathlib.Path | None = None,
+        shared: bool = True,
+        loading: Loading = contextlib.nullcontext,
+    ) -> None:
+        self.config = config
+        self.limits = limits
+        self.server = server
+        self.shared = shared
+        self.fields = form.fields(on_server=server is not None)
+        self.photos, self.styles = _find_samples(samples)
+        painter = (
+            LocalPainter(config, loading) if server is None else ServerPainter(server)
+        )
+        self._temporary = tempfile.TemporaryDirectory(
+            prefix="tfnst-studio-", ignore_cleanup_errors=True
+        )
+        self.folder = pathlib.Path(self._temporary.name)
+        try:
+            self._all = self._open(pathlib.Path(output))
+        except OSError:
+            self._temporary.cleanup()
+            raise
+        self._histories: dict[str, History] = {}
+        self._checked: OrderedDict[Any, str | None] = OrderedDict()
+        self._checking = threading.Lock()
+        self.queue = JobQueue(painter, limits)
+
+    def start(self) -> None:
+        """Begins to load what painting needs, and to paint."""
+        self.queue.start()
+
+    def close(self) -> None:
+        """Stops all runs, keeping the pictures so far, and removes temporary files."""
+        self.queue.close()
+        self._temporary.cleanup()
+
+    def history(self, visitor: str) -> History:
+        """The pictures that a visitor sees.
+
+        Args:
+            visitor: a secret of their browser.
+        """
+        if self.shared:
+            return self._all
+        name = hashlib.sha256(visitor.encode()).hexdigest()[:24]
+        if name not in self._histories:
+            folder = self._all.folder / "visitors" / name
+            self._histories[name] = self._open(folder)
+        return self._histories[name]
+
+    def scratch(self, tab: str) -> History:
+        """A history of pictures to look at and throw away when the page is closed."""
+        return self._open(self._scratch_folder(tab))
+
+    def _open(self, folder: pathlib.Path) -> History:
+        return History(folder, self.folder / "thumbnails")
+
+    def leave(self, tab: str) -> None:
+        """Ends what a page was doing that has been closed."""
+        self.queue.leave(tab)
+        shutil.rmtree(self._scratch_folder(tab), ignore_errors=True)
+
+    def _scratch_folder(self, tab: str) -> pathlib.Path:
+        return self.folder / f"tab-{hashlib.sha256(tab.encode()).hexdigest()[:24]}"
+
+    def check_picture(self, path: str) -> str | None:
+        """What is wrong with a picture that was handed in, in words; None if nothing.
+
+        Args:
+            path: of the file.
+        """
+        file = pathlib.Path(path)
+        # One at a time: decoding takes twelve bytes a pixel.
+        with self._checking:
+            try:
+                there = file.stat()
+                key = path, there.st_mtime_ns, there.st_size
+                if key not in self._checked:
+                    self._checked[key] = _what_is_wrong(file)
+            except OSError:
+                return "The file is no longer there; choose it again."
+            self._checked.move_to_end(key)
+            while len(self._checked) > _REMEMBERED:
+                self._checked.popitem(last=False)
+            return self._checked[key]
+
+    def read_settings(
+        self, values: Mapping[str, Any]
+    ) -> tuple[StyleTransferConfig | None, dict[str, str]]:
+        """The settings in a filled form, or what is wrong with them, by field."""
+        config, wrong = form.read_values(values, self.fields, self.config)
+        labels = {field.name: field.label for field in self.fields}
+        return config, {name: in_labels(text, labels) for name, text in wrong.items()}
+
+    def order(
+        self,
+        history: History,
+        content: str,
+        styles: Sequence[StyleInput],
+        config: StyleTransferConfig,
+        label: str = "",
+    ) -> Order:
+        """An order for a picture, with copies of what it is painted from.
+
+        Args:
+            history: where the picture and its sources are kept.
+            content: path of the photo, which has been checked.
+            styles: which have been checked.
+            config: the settings.
+            label: see `Order`.
+
+        Raises:
+            ValueError: when the host's limits don't allow it.
+        """
+        with Image.open(content) as image:
+            self.limits.check(config, (image.height, image.width))
+        parts = tuple(
+            StyleImage(
+                image=history.keep_source(style.image),
+                weight=style.weight,
+                scale=style.scale,
+                region=None
+                if style.region is None
+                else history.keep_mask(style.region),
+            )
+            for style in styles
+        )
+        return Order(history.keep_source(content), parts, config, label=label)
+
+    def submit(self, job: Job) -> None:
+        """Hands a job in.
+
+        Raises:
+            BusyError: when there are too many.
+        """
+        try:
+            self.queue.submit(job)
+        except BusyError:
+            for order in job.orders:
+                job.history.forget(order, self.queue.files)
+            raise
+
+    def stop(self, key: str) -> None:
+        """Ends a job, keeping the picture so far."""
+        self.queue.stop(key)
+
+    def hand_out(self, path: pathlib.Path) -> str:
+        """A copy of a file that the page may read."""
+        folder = self.passing_folder()
+        return str(shutil.copyfile(path, folder / path.name))
+
+    def download(self, history: History, entry: Entry, suffix: str) -> str:
+        """A copy of a painted picture in the format of a suffix."""
+        return str(history.convert(entry, self.passing_folder(), suffix))
+
+    def passing_folder(self) -> pathlib.Path:
+        """A folder for a file that the page takes a copy of at once."""
+        passing = self.folder / "passing"
+        passing.mkdir(exist_ok=True)
+        for old in passing.iterdir():
+            with contextlib.suppress(OSError):
+                if time.time() - old.stat().st_mtime > _PASSING_SECONDS:
+                    shutil.rmtree(old)
+        folder = passing / secrets.token_urlsafe(16)
+        folder.mkdir()
+        return folder
+
+
+def shrink(path: pathlib.Path, size: int = SHOWN_SIZE) -> Image.Image:
+    """A picture as it looks on a screen, at most `size` pixels long."""
+    image = to_pil(load_image(path, min_side=1))
+    image.thumbnail((size, size), Image.Resampling.LANCZOS)
+    return image
+
+
+def shown(path: pathlib.Path, size: int = SHOWN_SIZE) -> bytes:
+    """A picture as a JPEG file for the page."""
+    return encode_preview(shrink(path, size))
+
+
+def in_labels(text: str, labels: Mapping[str, str]) -> str:
+    """An error with the labels of fields in place of the names of arguments."""
+    return re.sub(r"`(\w+)`", lambda m: labels.get(m[1], m[1].replace("_", " ")), text)
+
+
+def _what_is_wrong(file: pathlib.Path) -> str | None:
+    try:
+        load_image(file, name="picture")
+    except (ValueError, OSError, MemoryError) as error:
+        text = in_words(error).replace(repr(str(file)), file.name)
+        return in_labels(text, {"picture": "The picture"})
+    return None
+
+
+def _find_samples(
+    folder: pathlib.Path | None,
+) -> tuple[list[pathlib.Path], list[pathlib.Path]]:
+    """The photos and the styles in a folder of samples, by how their names begin."""
+    if folder is None:
+        return [], []
+    with contextlib.suppress(OSError):
+        files = sorted(f for f in folder.iterdir() if f.suffix.lower() in SUFFIXES)
+        styles = [file for file in files if file.name.startswith("style")]
+        photos = [file for file in files if file.name.startswith("photo")]
+        others = [file for file in files if file not in styles + photos]
+        return photos + others, styles + others
+    return [], []
