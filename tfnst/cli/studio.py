@@ -10,7 +10,8 @@ from typing import Any, TextIO
 
 import click
 
-from tfnst.cli.options import config_options, given, read_config
+from tfnst.cli.options import config_options
+from tfnst.cli.settings import given, read_config
 from tfnst.cli.terminal import quiet_start
 from tfnst.studio.limits import Limits
 
