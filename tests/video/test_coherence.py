@@ -96,10 +96,23 @@ def test_a_pan_is_known_but_for_what_is_new():
     np.testing.assert_allclose(relation.known[inside], 1, atol=1e-6)
     assert relation.known[:, -1].max() < 0.4
     assert relation.known.max() <= 1 + 1e-6
-    # Narrow gaps begin from what is around them.
-    assert (relation.start >= relation.known - 1e-6).all()
+    # What comes into sight doesn't begin from what is beside it.
+    np.testing.assert_allclose(relation.start, relation.known, atol=1e-6)
     assert not relation.still.any()
     assert not relation.cut
+
+
+def test_narrow_gaps_begin_from_what_is_around_them():
+    picture = photo(48, 64)
+    now = picture.copy()
+    for part in (np.s_[20:23], np.s_[:, :3]):
+        now[part] = 255 - picture[part]
+    relation = relate(frame(now, 1), past_of([picture]), no_motion)
+    row = relation.known[:, 32, 0]
+    assert row[21] < 0.3
+    np.testing.assert_allclose(relation.start[8:40, 32], 1, atol=1e-6)
+    # Not at the edge, where there is nothing on the other side.
+    assert relation.start[8:40, 0].max() < 0.3
 
 
 def test_nothing_moves():

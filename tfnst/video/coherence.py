@@ -208,10 +208,17 @@ def _difference(one: np.ndarray, other: np.ndarray) -> np.ndarray:
 
 
 def _close(known: np.ndarray) -> np.ndarray:
-    """A mask [H, W, 1] with its gaps of a few pixels filled."""
+    """A mask [H, W, 1] with its gaps of a few pixels filled, but none at its edges.
+
+    There, where parts come into sight, what is known would be drawn out into lines.
+    """
     cv2 = import_opencv()
     disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * _GAP + 1,) * 2)
-    return cv2.morphologyEx(known, cv2.MORPH_CLOSE, disc)[..., np.newaxis]
+    wide = cv2.copyMakeBorder(known, *[2 * _GAP] * 4, cv2.BORDER_CONSTANT, value=0)
+    closed = cv2.morphologyEx(wide, cv2.MORPH_CLOSE, disc)
+    inside = slice(2 * _GAP, -2 * _GAP)
+    # What is known at the edge stays so.
+    return np.maximum(closed[inside, inside, np.newaxis], known)
 
 
 def _feather(mask: np.ndarray) -> np.ndarray:
