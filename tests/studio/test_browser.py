@@ -19,7 +19,7 @@ from PIL import Image
 
 import tfnst
 from tests.cli.helpers import TFNST, TINY_OPTIONS
-from tests.helpers import SAMPLES, picture
+from tests.helpers import SAMPLES, TINY, picture
 from tfnst.images.manifest import describe_source, read_manifest
 
 pytest.importorskip("gradio")
@@ -30,7 +30,6 @@ CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 pytestmark = [
     pytest.mark.browser,
     pytest.mark.slow,
-    pytest.mark.skipif(CHROMIUM is None, reason="no chromium"),
 ]
 
 # So long that somebody has to stop it.
@@ -91,8 +90,11 @@ class Server:
 @pytest.fixture(scope="module")
 def browser():
     with sync_api.sync_playwright() as playwright:
+        path = CHROMIUM or playwright.chromium.executable_path
+        if not os.path.exists(path):
+            pytest.skip("there is no chromium")
         chromium = playwright.chromium.launch(
-            executable_path=CHROMIUM, args=["--no-sandbox"]
+            executable_path=path, args=["--no-sandbox"]
         )
         yield chromium
         chromium.close()
@@ -234,7 +236,7 @@ def test_a_picture_is_watched_stopped_downloaded_and_found_again(
         page.wait_for_selector("#setting-steps input")
         assert page.input_value("#setting-steps input") == "50000"
         for name in ("steps", "initial-steps"):
-            page.fill(f"#setting-{name} input", "5")
+            page.fill(f"#setting-{name} :is(input, textarea)", "5")
         paint(page)
         again = read_manifest(server.pictures()[-1].read_bytes())
         assert again["content_image"]["sha256"] == describe_source(photo)["sha256"]
@@ -332,6 +334,25 @@ def test_it_works_on_a_phone(visit, server, files):
             button.first.tap()
         width = page.evaluate("document.documentElement.scrollWidth")
         assert width <= 390, tab
+
+
+def test_the_drawer_has_every_setting_and_changes_none_by_itself(visit, server, files):
+    page = visit(server)
+    hand_in(page, "photo", files[0])
+    hand_in(page, "style-1", files[1])
+    page.click("text=All settings")
+    page.wait_for_selector("#setting-seed input")
+    page.fill("#setting-seed input", "5")
+    page.keyboard.press("Tab")
+    paint(page)
+    manifest = read_manifest(download(page))
+    expected = TINY.replace(seed=5, max_time=3600.0).to_dict()
+    assert manifest["settings"] == expected
+    page.click("#preset >> text=fast")
+    page.wait_for_function(
+        "document.querySelector('#setting-steps input').value == '10'"
+    )
+    assert page.input_value("#setting-size input") == "512"
 
 
 def test_it_works_by_keyboard(visit, server, files):

@@ -32,7 +32,9 @@ def test_kinds_follow_from_what_the_settings_say():
     assert strength.help == "From 0, the photo, to 1, mostly painting; sets the next " \
         "two options."  # fmt: skip
     assert fields["preserve_color"].choices == COLOR_MODES
-    assert fields["steps"].kind == fields["patience"].kind == "integer"
+    assert fields["steps"].kind == "integer"
+    # What holds numbers on a page can't be empty.
+    assert fields["patience"].kind == fields["style_weight"].kind == "text"
     assert fields["patience"].optional
     assert not fields["steps"].optional
     assert fields["style_layers"].kind == fields["max_time"].kind == "text"
@@ -48,8 +50,9 @@ def test_an_untouched_form_is_the_hosts_settings():
 
 
 def test_a_form_gives_settings():
-    values = filled(size=96.0, style_layers="block1_conv1, block3_conv1", patience=None)
+    values = filled(size=96.0, style_layers="block1_conv1, block3_conv1", patience=" ")
     values |= {"max_time": "5m", "style_layer_weights": "2, 1"}
+    values |= {"style_weight": "3.5", "initial_steps": "40"}
     config, wrong = form.read_values(values, form.fields(), HOST)
     assert wrong == {}
     assert config == dataclasses.replace(
@@ -58,14 +61,24 @@ def test_a_form_gives_settings():
         style_layers=("block1_conv1", "block3_conv1"),
         style_layer_weights=(2.0, 1.0),
         max_time=300.0,
+        style_weight=3.5,
+        initial_steps=40,
     )
 
 
 def test_each_error_is_about_its_field():
     values = filled(size=7, style_strength=2, max_time="soon", steps=None)
+    values |= {"initial_steps": "many"}
     config, wrong = form.read_values(values, form.fields(), HOST)
     assert config is None
-    assert list(wrong) == ["style_strength", "steps", "max_time", "size"]
+    assert list(wrong) == [
+        "style_strength",
+        "steps",
+        "initial_steps",
+        "max_time",
+        "size",
+    ]
+    assert wrong["initial_steps"].endswith("Received: 'many'")
     assert wrong["size"] == ("`size` must be an integer from 32 to 16384. Received: 7")
     assert wrong["steps"] == "`steps` must not be empty. Received: nothing"
 
@@ -81,8 +94,11 @@ def test_errors_about_several_settings_come_last():
 
 
 def test_what_a_picture_was_painted_with_can_be_shown():
-    config = HOST.replace(style_layers=("block1_conv1",), style_weight=3.0)
+    config = HOST.replace(
+        style_layers=("block1_conv1",), style_weight=1e-20, initial_steps=100_000
+    )
     shown = form.show_values(config, form.fields())
+    assert (shown["style_weight"], shown["initial_steps"]) == ("1e-20", "100000")
     assert shown["style_layers"] == "block1_conv1"
     assert shown["total_variation_weight"] is None
     assert form.read_values(shown, form.fields(), HOST) == (config, {})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import math
 import re
@@ -32,7 +33,8 @@ class Field:
         choices: of a choice.
         low: of a slider.
         high: of a slider.
-        optional: whether it may be left empty.
+        optional: whether it may be left empty; numbers that may are text, because
+            what holds numbers on a page can't be empty.
     """
 
     name: str
@@ -68,7 +70,7 @@ def show_values(
         config: the settings.
         shown: the fields.
     """
-    return {field.name: _show(getattr(config, field.name)) for field in shown}
+    return {field.name: _show(getattr(config, field.name), field) for field in shown}
 
 
 def read_values(
@@ -122,11 +124,11 @@ def _field(setting: dataclasses.Field[Any]) -> Field:
     low, high = bounds.get("low", -math.inf), bounds.get("high", math.inf)
     if choices:
         what = "choice"
-    elif about["metavar"] is not None or about["check"] is check_text:
+    elif optional or about["metavar"] is not None or about["check"] is check_text:
         what = "text"
     elif kind == "int":
         what = "integer"
-    elif high - low <= _WIDEST and not optional:
+    elif high - low <= _WIDEST:
         what = "slider"
     else:
         what = "number"
@@ -146,10 +148,12 @@ def _in_words(name: str) -> str:
     return name.replace("_", " ").replace("-", " ").capitalize()
 
 
-def _show(value: Any) -> str | float | None:
+def _show(value: Any, field: Field) -> str | float | None:
     if isinstance(value, tuple):
         return ", ".join(map(str, value))
-    return value
+    if field.kind == "text" and isinstance(value, float):
+        return f"{value:.10g}"
+    return str(value) if field.kind == "text" and value is not None else value
 
 
 def _read(value: Any, field: Field) -> Any:
@@ -162,4 +166,8 @@ def _read(value: Any, field: Field) -> Any:
         raise ValueError(f"`{field.name}` must not be empty. Received: nothing")
     if field.name.endswith(("layers", "layer_weights")):
         return tuple(part.strip() for part in str(value).split(","))
+    if field.kind == "text":
+        # What is no number is refused by the setting's own check, or understood.
+        with contextlib.suppress(ValueError):
+            return float(value)
     return value

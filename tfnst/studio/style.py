@@ -57,20 +57,7 @@ CSS = """
 @media (min-width: 900px) {
   .stays { position: sticky; top: 12px; align-self: flex-start; }
 }
-.wrong { color: #b91c1c; margin: 4px 0; }
-.dark .result:not(:has(img)) { display: none; }
-.said:not(:has(p)) { display: none; }
-.samples .grid-container { grid-template-columns: repeat(auto-fill, minmax(76px, 1fr));
-  gap: 6px; }
-.samples .grid-wrap, .painted .grid-wrap { min-height: 0; max-height: none; }
-.samples .thumbnail-item { aspect-ratio: 1; }
-.samples .caption-label { display: none; }
-.painted .grid-container { grid-template-columns:
-  repeat(auto-fill, minmax(140px, 1fr)); gap: 8px; }
-@media (min-width: 900px) {
-  .stays { position: sticky; top: 12px; align-self: flex-start; }
-}
-.wrong { color: #fca5a5; }
+.wrong { color: var(--error-text-color); font-weight: 600; margin: 4px 0; }
 .notice { margin: 4px 0; }
 .facts { width: 100%; font-size: 0.9em; }
 .facts caption { text-align: left; font-weight: 600; overflow-wrap: anywhere; }
