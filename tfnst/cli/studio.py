@@ -107,7 +107,7 @@ def studio(
     max_waiting: int | None,
     **options: Any,
 ) -> None:
-    """Opens a page in the browser in which pictures are painted.
+    """Paints on a page in the browser.
 
     The settings below are those that the page begins with. Ctrl-C ends it; pictures
     so far are kept.
