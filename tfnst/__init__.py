@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from tfnst.config import StyleTransferConfig
     from tfnst.evaluation.evaluation import Evaluation, evaluate
     from tfnst.export.saved_model import export_saved_model
+    from tfnst.images.label_maps import label_regions
     from tfnst.images.reading import load_image
     from tfnst.images.style_images import StyleImage
     from tfnst.images.writing import save_image
@@ -55,6 +56,7 @@ __all__ = [
     "evaluate",
     "evaluate_video",
     "export_saved_model",
+    "label_regions",
     "load_image",
     "plot_losses",
     "save_image",
@@ -84,6 +86,7 @@ _MODULES = {
     "evaluate": "tfnst.evaluation.evaluation",
     "evaluate_video": "tfnst.video.evaluation",
     "export_saved_model": "tfnst.export.saved_model",
+    "label_regions": "tfnst.images.label_maps",
     "load_image": "tfnst.images.reading",
     "plot_losses": "tfnst.visualization.plots",
     "save_image": "tfnst.images.writing",
