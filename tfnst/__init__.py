@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from tfnst.images.style_images import StyleImage
     from tfnst.images.writing import save_image
     from tfnst.transfer.progress import TransferProgress
+    from tfnst.transfer.recoloring import RecolorResult, recolor
     from tfnst.transfer.results import NonFiniteLossError, TransferResult
     from tfnst.transfer.style_transfer import StyleTransfer, stylize
     from tfnst.video.evaluation import FilmEvaluation, evaluate_video
@@ -46,6 +47,7 @@ __all__ = [
     "LiveDisplay",
     "NonFiniteLossError",
     "ProgressBar",
+    "RecolorResult",
     "StyleImage",
     "StyleTransfer",
     "StyleTransferConfig",
@@ -59,6 +61,7 @@ __all__ = [
     "label_regions",
     "load_image",
     "plot_losses",
+    "recolor",
     "save_image",
     "stylize",
     "stylize_batch",
@@ -77,6 +80,7 @@ _MODULES = {
     "LiveDisplay": "tfnst.visualization.live_display",
     "NonFiniteLossError": "tfnst.transfer.results",
     "ProgressBar": "tfnst.visualization.progress_bar",
+    "RecolorResult": "tfnst.transfer.recoloring",
     "StyleImage": "tfnst.images.style_images",
     "StyleTransfer": "tfnst.transfer.style_transfer",
     "StyleTransferConfig": "tfnst.config",
@@ -89,6 +93,7 @@ _MODULES = {
     "label_regions": "tfnst.images.label_maps",
     "load_image": "tfnst.images.reading",
     "plot_losses": "tfnst.visualization.plots",
+    "recolor": "tfnst.transfer.recoloring",
     "save_image": "tfnst.images.writing",
     "stylize": "tfnst.transfer.style_transfer",
     "stylize_batch": "tfnst.batch.batch",
