@@ -18,10 +18,12 @@ if TYPE_CHECKING:
     from tfnst.config import StyleTransferConfig
     from tfnst.evaluation.evaluation import Evaluation, evaluate
     from tfnst.export.saved_model import export_saved_model
+    from tfnst.images.label_maps import label_regions
     from tfnst.images.reading import load_image
     from tfnst.images.style_images import StyleImage
     from tfnst.images.writing import save_image
     from tfnst.transfer.progress import TransferProgress
+    from tfnst.transfer.recoloring import RecolorResult, recolor
     from tfnst.transfer.results import NonFiniteLossError, TransferResult
     from tfnst.transfer.style_transfer import StyleTransfer, stylize
     from tfnst.video.evaluation import FilmEvaluation, evaluate_video
@@ -45,6 +47,7 @@ __all__ = [
     "LiveDisplay",
     "NonFiniteLossError",
     "ProgressBar",
+    "RecolorResult",
     "StyleImage",
     "StyleTransfer",
     "StyleTransferConfig",
@@ -55,8 +58,10 @@ __all__ = [
     "evaluate",
     "evaluate_video",
     "export_saved_model",
+    "label_regions",
     "load_image",
     "plot_losses",
+    "recolor",
     "save_image",
     "stylize",
     "stylize_batch",
@@ -75,6 +80,7 @@ _MODULES = {
     "LiveDisplay": "tfnst.visualization.live_display",
     "NonFiniteLossError": "tfnst.transfer.results",
     "ProgressBar": "tfnst.visualization.progress_bar",
+    "RecolorResult": "tfnst.transfer.recoloring",
     "StyleImage": "tfnst.images.style_images",
     "StyleTransfer": "tfnst.transfer.style_transfer",
     "StyleTransferConfig": "tfnst.config",
@@ -84,8 +90,10 @@ _MODULES = {
     "evaluate": "tfnst.evaluation.evaluation",
     "evaluate_video": "tfnst.video.evaluation",
     "export_saved_model": "tfnst.export.saved_model",
+    "label_regions": "tfnst.images.label_maps",
     "load_image": "tfnst.images.reading",
     "plot_losses": "tfnst.visualization.plots",
+    "recolor": "tfnst.transfer.recoloring",
     "save_image": "tfnst.images.writing",
     "stylize": "tfnst.transfer.style_transfer",
     "stylize_batch": "tfnst.batch.batch",

@@ -69,7 +69,7 @@ def test_a_batch_tells_as_json_or_nothing(pictures, monkeypatch, capsys):
     facts = json.loads(out)
     items = facts.pop("items")
     assert facts == {
-        "output": "out", "report": "out/report.json",
+        "output": "out", "report": "out/report.json", "contact_sheet": None,
         "painted": 1, "skipped": 0, "failed": 1, "left": 0,
     }  # fmt: skip
     report = json.loads((pictures / "out" / "report.json").read_text())

@@ -129,13 +129,18 @@ OPTIONS = st.one_of(
             "--from": ["painted.png", "rgb.png"],
             "--config": ["good.toml", "bad.toml", "rgb.png", "no.toml"],
             "--preset": ["fast", "x"],
+            "--label-map": ["rgb.png", "half.png", "no.png"],
+            "--label-colors": ["red", "-,white", "x"],
             "--style-layer-weights": ["1,2", "1", "0,0", "a,b", "1e308,1e308"],
         }.items()
     ),
     st.tuples(st.sampled_from(["--region", "--style-mask"]), MASKS),
     st.tuples(st.just("--keep-gps")),
 )  # fmt: skip
-READ = ("--region", "--style-mask", "--init-image", "--config", "--from")
+READ = (
+    *("--region", "--style-mask", "--label-map"),
+    *("--init-image", "--config", "--from"),
+)
 WRITTEN = ("--sheet", "--timelapse", "--plot", "--checkpoint", "--resume")
 
 

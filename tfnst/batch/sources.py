@@ -20,6 +20,7 @@ from tfnst.images.style_images import StyleImage
 def find_pictures(
     paths: Iterable[str | os.PathLike[str]],
     *,
+    name: str = "contents",
     apart_from: str | os.PathLike[str] | None = None,
 ) -> list[str | os.PathLike[str]]:
     """Replaces each folder among the paths with the pictures in it.
@@ -28,6 +29,7 @@ def find_pictures(
         paths: paths or URLs of files, which are kept as they are, and of folders. A
             folder's pictures are the files with the suffix of a picture, sorted by
             name; hidden files and folders within it are left out.
+        name: what errors call them. Default `"contents"`.
         apart_from: the folder of the painted pictures, which may not be among them:
             the next batch would paint what this one has painted.
 
@@ -43,12 +45,12 @@ def find_pictures(
             continue
         if apart_from is not None and storage.is_same_folder(path, apart_from):
             raise argument_error(
-                "output", "a folder other than that of the contents", repr(str(path))
+                "output", f"a folder other than that of the {name}", repr(str(path))
             )
         pictures = [file for file in files if _is_picture(storage.file_name(file))]
         if not pictures:
             raise argument_error(
-                "contents",
+                name,
                 f"pictures or folders of pictures ({', '.join(SUFFIXES)})",
                 f"{str(path)!r}, a folder without pictures",
             )

@@ -47,12 +47,15 @@ class Pictures:
     output: str
     suffix: str
 
-    def plan(self, saving: SaveOptions, report: str | pathlib.Path) -> list[BatchItem]:
+    def plan(
+        self, saving: SaveOptions, report: str | pathlib.Path, sheet: str | None
+    ) -> list[BatchItem]:
         """The items of the batch.
 
         Args:
             saving: how they are saved.
             report: where the report will be.
+            sheet: where the contact sheet will be, if there is to be one.
 
         Raises:
             click.UsageError: for contents or styles beside `--pairs`.
@@ -65,7 +68,7 @@ class Pictures:
         styles: Sequence[Any]
         if self.pairs is None:
             contents = find_pictures(self.contents, apart_from=self.output)
-            styles = self.styles
+            styles = find_pictures(self.styles, name="styles", apart_from=self.output)
         elif self.contents or self.styles:
             raise click.UsageError("--pairs replaces CONTENT and --style")
         else:
@@ -86,7 +89,7 @@ class Pictures:
         ]
         check_outputs(
             named_paths(*((name, p) for name, *paths in sources for p in paths)),
-            [("report", report)],
+            named_paths(("report", report), ("contact_sheet", sheet)),
         )
         return items
 
@@ -101,7 +104,9 @@ def picture_options(command: Command) -> Command:
             "--style",
             "styles",
             multiple=True,
-            help="Style image; repeat it to paint every content in every style.",
+            metavar="FILE|DIR",
+            help="Style image, or a folder of them; repeat it to paint every content "
+            "in every style.",
         ),
         file_option(
             "--pairs",
@@ -217,6 +222,11 @@ def worker_options(command: Command) -> Command:
     help="Where to write what became of each picture, as JSON; report.json in DIR by "
     "default.",
 )
+@file_option(
+    "--contact-sheet",
+    "sheet",
+    help="Also write all pictures, small and with their names, into one.",
+)
 @worker_options
 @saving_options
 @reporting_options
@@ -224,6 +234,7 @@ def worker_options(command: Command) -> Command:
 def batch(
     pictures: Pictures,
     report: str | None,
+    sheet: str | None,
     workers: Workers,
     saving: SaveOptions,
     **options: Any,
@@ -236,12 +247,17 @@ def batch(
     config = read_config(options)
     with quiet_start():
         from tfnst.batch import storage
+        from tfnst.batch.contact_sheet import check_contact_sheet
         from tfnst.cli.progress import BatchBars
     path = report or storage.join(pictures.output, "report.json")
-    items = pictures.plan(saving, path)
+    items = pictures.plan(saving, path, sheet)
+    if sheet is not None:
+        check_contact_sheet(sheet)
     with BatchBars() as bars, _reported(items, path):
         workers.paint(items, config, saving, bars.update)
-    _finish(items, pictures.output, path)
+    if sheet is not None:
+        _save_sheet(items, sheet)
+    _finish(items, pictures.output, path, sheet)
 
 
 @contextlib.contextmanager
@@ -261,8 +277,23 @@ def _reported(items: Sequence[BatchItem], report: str | pathlib.Path) -> Iterato
             write_report(items, path)
 
 
+def _save_sheet(items: Sequence[BatchItem], sheet: str) -> None:
+    """Writes the contact sheet; warns where it can't, or there is nothing to show."""
+    from tfnst.batch.contact_sheet import write_contact_sheet
+    from tfnst.batch.items import PAINTED, SKIPPED
+
+    if any(item.status in (PAINTED, SKIPPED) for item in items):
+        with extra_file("the contact sheet"):
+            write_contact_sheet(items, sheet)
+    else:
+        say("warning: there is no contact sheet, as no picture was painted")
+
+
 def _finish(
-    items: Sequence[BatchItem], output: str, report: str | pathlib.Path
+    items: Sequence[BatchItem],
+    output: str,
+    report: str | pathlib.Path,
+    sheet: str | None,
 ) -> None:
     """Says what became of a batch, and ends the command with the code for it."""
     from tfnst.batch.items import FAILED, LEFT
@@ -275,7 +306,7 @@ def _finish(
     told = ", ".join(
         f"{number} {status}" for status, number in counts.items() if number
     )
-    facts = {"output": output, "report": str(report)}
+    facts = {"output": output, "report": str(report), "contact_sheet": sheet}
     reporting().tell(
         facts | counts | {"items": [item.to_dict() for item in items]},
         f"{output}: {told}; {report}",

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from tfnst.checks import argument_error
 from tfnst.cli.options import Command, add_options, file_option, grouped
+from tfnst.cli.reporting import reporting
 
 if TYPE_CHECKING:
+    from tfnst.images.label_maps import LabelRegion
     from tfnst.images.style_images import StyleImage
+
+# In place of a mask: a style that has none.
+REST = "-"
 
 
 def style_arguments(command: Command) -> Command:
@@ -40,29 +47,110 @@ def style_arguments(command: Command) -> Command:
             help="Grey picture stretched over STYLE: the style is taken from where it "
             "is white. Give it once per STYLE, in the same order; - takes all of it.",
         ),
+        file_option(
+            "--label-map",
+            help="Picture of flat colours stretched over CONTENT, in place of "
+            "--region: each colour is the region of a STYLE. Black and transparent "
+            "parts are what the others leave.",
+        ),
+        click.option(
+            "--label-colors",
+            metavar="COLOR,...",
+            help="The colours of --label-map in the order of the styles, such as "
+            "'#ff0000,-,blue'; - gives a style what the others leave.  [default: in "
+            "the order of the rainbow, from red]",
+        ),
     )
 
 
 def read_styles(
-    styles: tuple[str, ...], regions: tuple[str, ...], style_masks: tuple[str, ...]
+    styles: tuple[str, ...],
+    regions: tuple[str, ...],
+    style_masks: tuple[str, ...],
+    label_map: str | None,
+    label_colors: str | None,
 ) -> list[StyleImage]:
     """The `StyleImage`s that the arguments of `style_arguments` stand for.
 
     Raises:
-        ValueError: for more masks than styles, or a weight or scale out of its range.
+        click.UsageError: for options that don't go together.
+        ValueError: for more masks than styles, a weight or scale out of its range, or
+            a label map that doesn't suit the styles.
+        OSError: for a label map that can't be read.
     """
     from tfnst.images.style_images import StyleImage
 
+    if label_map is None and label_colors is not None:
+        raise click.UsageError("--label-colors needs --label-map")
+    if label_map is not None and regions:
+        raise click.UsageError("--label-map replaces --region")
     split = [_split_style(text) for text in styles]
+    each_region: Sequence[Any] = _one_per_style("region", regions, len(styles))
+    if label_map is not None:
+        each_region = _read_labels(label_map, label_colors, len(styles))
+        _tell_labels(each_region, [path for path, _, _ in split])
     return [
         StyleImage(image=path, weight=weight, scale=scale, mask=mask, region=region)
         for (path, weight, scale), mask, region in zip(
             split,
             _one_per_style("style_mask", style_masks, len(styles)),
-            _one_per_style("region", regions, len(styles)),
+            each_region,
             strict=True,
         )
     ]
+
+
+def _read_labels(
+    label_map: str, label_colors: str | None, count: int
+) -> list[LabelRegion | None]:
+    """The region of each style in a label map; None for those that get the rest.
+
+    Raises:
+        ValueError: for more colours than styles, and for a style that would get
+            nothing; as `tfnst.label_regions`.
+        OSError: when the map can't be read.
+    """
+    from tfnst.images.label_maps import MIN_SHARE, read_label_map
+
+    colors = None
+    if label_colors is not None:
+        colors = [color.strip() for color in label_colors.split(",")]
+        if len(colors) > count:
+            raise argument_error(
+                "label_colors",
+                "at most one colour for each style",
+                f"{len(colors)} for {count}",
+            )
+    labels = read_label_map(
+        label_map, None if colors is None else [c for c in colors if c != REST]
+    )
+    if len(labels) > count:
+        raise argument_error(
+            "label_map",
+            f"a picture with at most as many colours as styles ({count}), not counting "
+            "black, unless `label_colors` says which of them count",
+            f"{len(labels)}: {', '.join(label.color for label in labels)}",
+        )
+    if len(labels) < count and 1 - sum(label.share for label in labels) < MIN_SHARE:
+        raise argument_error(
+            "label_map",
+            f"a picture with a colour for each of the {count} styles, or with black "
+            "for those that have none",
+            f"{len(labels)}: {', '.join(label.color for label in labels)}",
+        )
+    found = iter(labels)
+    regions = [None if color == REST else next(found) for color in colors or ()]
+    regions += found
+    return regions + [None] * (count - len(regions))
+
+
+def _tell_labels(regions: Sequence[LabelRegion | None], paths: list[str]) -> None:
+    """Says which style goes where."""
+    for region, path in zip(regions, paths, strict=True):
+        where = "what the others leave"
+        if region is not None:
+            where = f"{region.color}, {region.share:.0%} of the label map"
+        reporting().notice(f"{path}: {where}")
 
 
 def _one_per_style(name: str, files: tuple[str, ...], count: int) -> list[str | None]:
@@ -72,7 +160,7 @@ def _one_per_style(name: str, files: tuple[str, ...], count: int) -> list[str | 
             f"`{name}` must be given at most once for each style. "
             f"Received: {len(files)} for {count}"
         )
-    masks = [None if file == "-" else file for file in files]
+    masks = [None if file == REST else file for file in files]
     return masks + [None] * (count - len(masks))
 
 

@@ -211,6 +211,40 @@ def read_manifest(
     return None
 
 
+def find_manifest(source: Any, *, name: str = "image") -> dict[str, Any] | None:
+    """The manifest of a picture, if it comes as a file with one; None otherwise.
+
+    Args:
+        source: as for `tfnst.images.reading.load_image`.
+        name: what errors call it. Default `"image"`.
+
+    Raises:
+        ValueError, OSError: as `read_manifest`.
+    """
+    if isinstance(source, bytearray | memoryview):
+        source = bytes(source)
+    if isinstance(source, str | os.PathLike | bytes):
+        return read_manifest(source, name=name)
+    return None
+
+
+def without_manifest(exif: dict[int, Any]) -> dict[int, Any]:
+    """The Exif tags of a painted picture, without those that hold its manifest.
+
+    Args:
+        exif: from `tfnst.images.metadata.read_info`.
+    """
+    kept = dict(exif)
+    if str(kept.get(_DESCRIPTION, "")).startswith("{"):
+        del kept[_DESCRIPTION]
+    photo = dict(kept.get(EXIF_IFD, {}))
+    comment = photo.get(_USER_COMMENT)
+    if isinstance(comment, bytes) and comment.startswith(_ASCII + b"{"):
+        del photo[_USER_COMMENT]
+        kept[EXIF_IFD] = photo
+    return kept
+
+
 def read_painted(path: str | os.PathLike[str], name: str) -> dict[str, Any]:
     """The manifest in the file of a picture that must have one.
 

@@ -6,6 +6,7 @@ import dataclasses
 from typing import Any
 
 from tfnst.checks import argument_error, check_number
+from tfnst.images.label_maps import LabelRegion
 from tfnst.images.manifest import describe_source
 from tfnst.limits import MAX_SCALE, MAX_WEIGHT, MIN_SCALE, MIN_WEIGHT
 from tfnst.paths import NamedPath, named_paths
@@ -25,6 +26,7 @@ class StyleImage:
         region: grey picture, stretched over the content image: the style is painted
             where it is white. Styles without a region share what the others leave; if
             all have one, the rest of the content image stays as it is.
+            `tfnst.label_regions` makes regions of a coloured picture.
 
     Raises:
         ValueError: for a weight or scale out of its range.
@@ -78,7 +80,7 @@ def style_paths(parts: list[StyleImage]) -> list[NamedPath]:
         path
         for part in parts
         for path in named_paths(
-            ("style_image", part.image), ("mask", part.mask), ("region", part.region)
+            ("style_image", part.image), ("mask", part.mask), _region_file(part.region)
         )
     ]
 
@@ -108,7 +110,8 @@ def describe_style(
     Returns:
         For a single picture its source, with its `scale` unless that is 1; for several
         a list, each with its `weight` and `scale`. The sources of masks are added under
-        `mask` and `region`.
+        `mask` and `region`; for a region of a label map that is the map, with the
+        region's `color`.
 
     Raises:
         OSError: when the file of a mask can't be read.
@@ -117,7 +120,7 @@ def describe_style(
     described: list[dict[str, Any]] = [
         source
         | {
-            name: describe_source(mask, name=name)
+            name: _describe_mask(mask, name)
             for name, mask in (("mask", part.mask), ("region", part.region))
             if mask is not None
         }
@@ -130,3 +133,18 @@ def describe_style(
         source | {"weight": part.weight, "scale": part.scale}
         for part, source in zip(parts, described, strict=True)
     ]
+
+
+def _region_file(region: Any) -> tuple[str, Any]:
+    """What a region is read from, with the name that errors call it."""
+    if isinstance(region, LabelRegion):
+        return "label_map", region.source
+    return "region", region
+
+
+def _describe_mask(mask: Any, name: str) -> dict[str, str | None]:
+    """Describes a mask for a manifest."""
+    if isinstance(mask, LabelRegion):
+        source = describe_source(mask.source, name="label_map")
+        return source | {"color": mask.color}
+    return describe_source(mask, name=name)

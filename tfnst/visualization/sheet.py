@@ -10,8 +10,8 @@ from tfnst.images.reading import load_image
 from tfnst.images.style_images import style_images
 from tfnst.images.writing import to_pil
 
-_MARGIN = 12
-_BACKGROUND = (250, 248, 244)
+MARGIN = 12
+BACKGROUND = (250, 248, 244)
 
 
 def comparison_sheet(
@@ -32,22 +32,22 @@ def comparison_sheet(
         ValueError, OSError: as `tfnst.load_image`.
     """
     result = to_pil(load_image(stylized_image, name="stylized_image"))
-    cell_height = (result.height - _MARGIN) // 2
+    cell_height = (result.height - MARGIN) // 2
     cell_width = round(cell_height * result.width / result.height)
     sheet = Image.new(
         "RGB",
-        (cell_width + result.width + 3 * _MARGIN, result.height + 2 * _MARGIN),
-        _BACKGROUND,
+        (cell_width + result.width + 3 * MARGIN, result.height + 2 * MARGIN),
+        BACKGROUND,
     )
     content = to_pil(load_image(content_image, name="content_image"))
     for row, picture in enumerate((content, _style_row(style_image))):
         scale = min(cell_width / picture.width, cell_height / picture.height)
         width, height = (max(1, round(side * scale)) for side in picture.size)
         picture = picture.resize((width, height), Image.Resampling.LANCZOS)
-        left = _MARGIN + (cell_width - picture.width) // 2
-        top = _MARGIN + row * (cell_height + _MARGIN)
+        left = MARGIN + (cell_width - picture.width) // 2
+        top = MARGIN + row * (cell_height + MARGIN)
         sheet.paste(picture, (left, top + (cell_height - picture.height) // 2))
-    sheet.paste(result, (cell_width + 2 * _MARGIN, _MARGIN))
+    sheet.paste(result, (cell_width + 2 * MARGIN, MARGIN))
     return sheet
 
 

@@ -1,0 +1,68 @@
+"""The pictures of a batch on one sheet."""
+
+from __future__ import annotations
+
+import functools
+import os
+import pathlib
+from collections.abc import Sequence
+from typing import Any
+
+from tfnst.batch import storage
+from tfnst.batch.items import PAINTED, SKIPPED, BatchItem
+from tfnst.batch.sources import fetch
+from tfnst.images import writing
+from tfnst.images.formats import check_suffix
+from tfnst.visualization.contact_sheet import Cell, contact_sheet
+
+_NAME = "contact_sheet"
+
+
+def check_contact_sheet(path: str | os.PathLike[str]) -> None:
+    """Checks that a sheet can be written, before anything is painted.
+
+    Raises:
+        ValueError, OSError: as when it is written.
+    """
+    if storage.is_url(path):
+        check_suffix(path, _NAME)
+    else:
+        writing.check_output_path(path, name=_NAME)
+
+
+def write_contact_sheet(
+    items: Sequence[BatchItem], path: str | os.PathLike[str]
+) -> None:
+    """Writes a sheet of each content, followed by its pictures in their styles.
+
+    Args:
+        items: painted or not, from files into files; those that have no picture leave
+            an empty cell, whose label says why.
+        path: path or URL of the sheet.
+
+    Raises:
+        ValueError, OSError: as `tfnst.save_image`.
+    """
+    groups: dict[str, list[Cell]] = {}
+    for item in items:
+        source = str(item.content_image)
+        if source not in groups:
+            groups[source] = [_cell(_name(source), item.content_image)]
+        label, painted = _name(item.style_image), item.output
+        if item.status not in (PAINTED, SKIPPED):
+            label, painted = f"{label} ({item.status})", None
+        groups[source].append(_cell(label, painted))
+    page = contact_sheet(list(groups.values()))
+    with storage.LocalCopy(path) as local:
+        writing.save_image(page, local, name=_NAME)
+
+
+def _cell(label: str, source: str | os.PathLike[str] | None) -> Cell:
+    if source is None:
+        return Cell(label)
+    return Cell(label, functools.partial(fetch, source, name="image"))
+
+
+def _name(source: Any) -> str:
+    """The name of a file without its suffix."""
+    return pathlib.PurePath(storage.file_name(source)).stem

@@ -1,0 +1,220 @@
+"""A finished picture in the colours of the photo, or kept in part, without painting."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from PIL import Image
+
+from tfnst.checks import argument_error, check_choice
+from tfnst.config import COLOR_MODES
+from tfnst.images import notebooks, writing
+from tfnst.images.manifest import describe_source, find_manifest, without_manifest
+from tfnst.images.metadata import PictureInfo
+from tfnst.images.reading import load_mask, read_once, read_picture
+from tfnst.images.save_options import SaveOptions
+from tfnst.ops import color_transfer
+from tfnst.ops.masks import resize_mask
+from tfnst.ops.resizing import resize_image
+from tfnst.transfer.colors import by_strips
+from tfnst.transfer.results import TransferResult
+from tfnst.version import __version__
+
+# How far the shapes of photo and painting may be apart: sides are rounded to pixels.
+_SHAPE_TOLERANCE = 0.02
+
+
+@dataclasses.dataclass(frozen=True)
+class RecolorResult:
+    """What `recolor` returns; notebooks show the picture.
+
+    Attributes:
+        array: the picture, float32 RGB [H, W, 3] in [0, 1].
+        manifest: that of the painted picture, with what was done to it under
+            `recolored`; None if the painted picture has none.
+        info: what the painted picture's file held besides; see
+            `tfnst.images.metadata.PictureInfo`.
+    """
+
+    array: np.ndarray
+    manifest: dict[str, Any] | None = None
+    info: PictureInfo = dataclasses.field(default_factory=PictureInfo)
+
+    @property
+    def image(self) -> Image.Image:
+        """The picture for Pillow, 8-bit RGB, without alpha."""
+        return writing.to_pil(self.array)
+
+    def _repr_png_(self) -> bytes:
+        """The picture for notebooks, at most 1024 pixels long."""
+        return notebooks.encode_preview(self.image, "PNG")
+
+    def save(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        name: str = "path",
+        quality: int = 95,
+        bits: int = 8,
+        keep_gps: bool = False,
+    ) -> None:
+        """Writes the picture, with its manifest and what `info` holds.
+
+        Args:
+            path: as for `TransferResult.save`, like the other arguments.
+            name: what errors call the path. Default `"path"`.
+            quality: of JPEG and WebP, 1 to 100. Default 95.
+            bits: 8 or 16 a channel; 16 for PNG and TIFF. Default 8.
+            keep_gps: whether the file may say where the photo was taken, as that of the
+                painted picture does. Default False.
+
+        Raises:
+            ValueError, OSError: as `tfnst.save_image`.
+        """
+        options = SaveOptions(bits=bits, quality=quality, keep_gps=keep_gps)
+        self.write(path, options, name=name)
+
+    def write(
+        self,
+        path: str | os.PathLike[str],
+        options: SaveOptions,
+        *,
+        name: str = "path",
+    ) -> None:
+        """As `save`, with options that have been checked.
+
+        Raises:
+            ValueError, OSError: as `tfnst.save_image`.
+        """
+        writing.write_picture(
+            self.array,
+            path,
+            options,
+            name=name,
+            info=self.info,
+            manifest=self.manifest,
+        )
+
+
+def recolor(
+    painted_image: Any,
+    content_image: Any,
+    *,
+    preserve_color: str = "luminance",
+    mask: Any = None,
+) -> RecolorResult:
+    """Gives a finished picture the colours of the photo, without painting it again.
+
+    With `"luminance"`, each pixel gets the photo's hue and chroma and keeps its own
+    lightness. With `"transport"` and `"histogram"`, the painted picture's colours as a
+    whole get the mean and covariance of the photo's, or their distribution; see
+    `tfnst.ops.color_transfer`. Where a mask is black, the photo is kept:
+    `mask * recolored + (1 - mask) * photo`.
+
+    This isn't what `tfnst.stylize` does with `preserve_color`. There, the colours are
+    settled before anything is painted: the photo and the style are grey for
+    `"luminance"`, and for the others the style is in the photo's colours.
+
+    Args:
+        painted_image: a picture as for `tfnst.load_image`, or a TransferResult.
+        content_image: the photo, in the same way; it is resized to the painted picture.
+        preserve_color: `"luminance"` (the default), `"transport"` or `"histogram"`;
+            `"none"` with a mask.
+        mask: grey picture, stretched over the painted one. None changes all of it.
+
+    Returns:
+        RecolorResult, of the size of the painted picture.
+
+    Raises:
+        ValueError: for `"none"` without a mask; for a photo of another shape, unless
+            nothing depends on what is where; and for what is no picture.
+        OSError: when a file can't be read.
+    """
+    check_choice("preserve_color", preserve_color, COLOR_MODES)
+    if preserve_color == "none" and mask is None:
+        raise argument_error(
+            "preserve_color",
+            "'luminance', 'transport' or 'histogram' where there is no `mask`",
+            "'none'",
+        )
+    painted_image, content_image, mask = map(
+        read_once, (painted_image, content_image, mask)
+    )
+    painted, info, manifest, source = _read_painted(painted_image)
+    content = read_picture(content_image, name="content_image")[0]
+    height, width = painted.shape[1:3]
+    if preserve_color == "luminance" or mask is not None:
+        _check_shape(content, height, width)
+    photo = resize_image(content, height, width)
+    picture = _recolored(painted, photo, preserve_color)
+    done: dict[str, Any] = {
+        "preserve_color": preserve_color,
+        "painted_image": source,
+        "content_image": describe_source(content_image, name="content_image"),
+    }
+    if mask is not None:
+        weights = resize_mask(load_mask(mask, name="mask"), height, width)
+        picture = photo + weights * (picture - photo)
+        done["mask"] = describe_source(mask, name="mask")
+    if manifest is not None:
+        before = manifest.get("recolored")
+        steps = before if isinstance(before, list) else []
+        manifest = manifest | {"recolored": [*steps, done | {"tfnst": __version__}]}
+    return RecolorResult(np.asarray(picture)[0], manifest, info)
+
+
+def _read_painted(
+    source: Any,
+) -> tuple[np.ndarray, PictureInfo, dict[str, Any] | None, dict[str, str | None]]:
+    """A painted picture, [1, H, W, 3], with its info, manifest and description."""
+    if isinstance(source, TransferResult):
+        described = describe_source(source.array, name="painted_image")
+        return source.array[np.newaxis], source.info, source.manifest, described
+    rgb, info = read_picture(source, name="painted_image")
+    manifest = find_manifest(source, name="painted_image")
+    if manifest is not None:
+        # Else a file of another format would hold it twice.
+        info = dataclasses.replace(info, exif=without_manifest(info.exif))
+    return rgb, info, manifest, describe_source(source, name="painted_image")
+
+
+def _check_shape(content: np.ndarray, height: int, width: int) -> None:
+    """Checks that a photo [1, H, W, 3] has the shape of a picture of this size.
+
+    Raises:
+        ValueError: if it hasn't.
+    """
+    rows, columns = content.shape[1:3]
+    for side, expected in (
+        (height, width * rows / columns),
+        (width, height * columns / rows),
+    ):
+        if abs(side - expected) > max(1, _SHAPE_TOLERANCE * side):
+            raise argument_error(
+                "content_image",
+                f"the photo that was painted, in the shape of {width}x{height}",
+                f"a picture of {columns}x{rows} pixels",
+            )
+
+
+def _recolored(
+    painted: np.ndarray, photo: tf.Tensor | np.ndarray, preserve_color: str
+) -> tf.Tensor | np.ndarray:
+    """A picture [1, H, W, 3] in the colours of another one of its size."""
+    if preserve_color == "luminance":
+        return by_strips(color_transfer.replace_chroma, painted, photo)
+    if preserve_color == "histogram":
+        return color_transfer.match_histogram(painted, photo)
+    if preserve_color == "transport":
+        moments, wanted = map(color_transfer.color_moments, (painted, photo))
+        return by_strips(
+            lambda rows: color_transfer.carry_colors(
+                rows, moments, wanted, tf.constant(1.0)
+            ),
+            painted,
+        )
+    return painted
