@@ -31,7 +31,7 @@ def run(monkeypatch, capsys, tmp_path):
     return call
 
 
-def cells(path, side=(80, 60)):
+def cells(path, side=(48, 36)):
     """What a sheet shows, by row and column."""
     sheet = np.asarray(Image.open(path))
     width, height = side
@@ -51,13 +51,16 @@ def test_a_photo_in_each_style_of_a_folder_on_one_sheet(run, tmp_path):
     facts = json.loads(out)
     assert (facts["painted"], facts["contact_sheet"]) == (2, "sheet.png")
     (photo, first), (second, nothing) = cells(tmp_path / "sheet.png")
-    np.testing.assert_array_equal(photo, np.asarray(Image.open(tmp_path / "photo.png")))
+    # No picture is larger than those that were painted.
+    small = Image.open(tmp_path / "photo.png").resize(
+        (48, 36), Image.Resampling.LANCZOS
+    )
+    np.testing.assert_allclose(photo.astype(int), np.asarray(small), atol=2)
     assert (nothing == BACKGROUND).all()
     for i, cell in enumerate((first, second)):
-        # The painted pictures are smaller, and in the middle of their cells.
         painted = np.asarray(Image.open(tmp_path / "out" / f"photo_style{i}.png"))
         assert painted.shape == (36, 48, 3)
-        np.testing.assert_array_equal(cell[12:48, 16:64], painted)
+        np.testing.assert_array_equal(cell, painted)
     before = (tmp_path / "sheet.png").read_bytes()
     # Pictures that are skipped are on the sheet as well.
     again = ["photo.png", "-s", "styles", "-o", "out", "--contact-sheet", "more.png"]
@@ -74,7 +77,7 @@ def test_a_picture_that_failed_leaves_an_empty_cell(run, tmp_path):
     assert "failed: out/photo_style0.png" in err
     (_, first), (second, _) = cells(tmp_path / "sheet.png")
     assert (first == BACKGROUND).all()
-    assert (second[12:48, 16:64] != BACKGROUND).any()
+    assert (second != BACKGROUND).any()
     # Without any picture there is no sheet.
     (tmp_path / "styles" / "style1.png").write_text("no picture")
     code, _, err = run(

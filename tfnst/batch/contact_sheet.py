@@ -13,7 +13,7 @@ from tfnst.batch.items import PAINTED, SKIPPED, BatchItem
 from tfnst.batch.sources import fetch
 from tfnst.images import writing
 from tfnst.images.formats import check_suffix
-from tfnst.visualization.contact_sheet import Cell, contact_sheet
+from tfnst.visualization.contact_sheet import LARGEST, Cell, contact_sheet
 
 _NAME = "contact_sheet"
 
@@ -31,7 +31,7 @@ def check_contact_sheet(path: str | os.PathLike[str]) -> None:
 
 
 def write_contact_sheet(
-    items: Sequence[BatchItem], path: str | os.PathLike[str]
+    items: Sequence[BatchItem], path: str | os.PathLike[str], *, size: int
 ) -> None:
     """Writes a sheet of each content, followed by its pictures in their styles.
 
@@ -39,6 +39,7 @@ def write_contact_sheet(
         items: painted or not, from files into files; those that have no picture leave
             an empty cell, whose label says why.
         path: path or URL of the sheet.
+        size: long side of the painted pictures. None on the sheet is larger.
 
     Raises:
         ValueError, OSError: as `tfnst.save_image`.
@@ -52,7 +53,7 @@ def write_contact_sheet(
         if item.status not in (PAINTED, SKIPPED):
             label, painted = f"{label} ({item.status})", None
         groups[source].append(_cell(label, painted))
-    page = contact_sheet(list(groups.values()))
+    page = contact_sheet(list(groups.values()), largest=min(size, LARGEST))
     with storage.LocalCopy(path) as local:
         writing.save_image(page, local, name=_NAME)
 

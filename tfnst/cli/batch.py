@@ -256,7 +256,7 @@ def batch(
     with BatchBars() as bars, _reported(items, path):
         workers.paint(items, config, saving, bars.update)
     if sheet is not None:
-        _save_sheet(items, sheet)
+        _save_sheet(items, sheet, config.size)
     _finish(items, pictures.output, path, sheet)
 
 
@@ -277,14 +277,14 @@ def _reported(items: Sequence[BatchItem], report: str | pathlib.Path) -> Iterato
             write_report(items, path)
 
 
-def _save_sheet(items: Sequence[BatchItem], sheet: str) -> None:
+def _save_sheet(items: Sequence[BatchItem], sheet: str, size: int) -> None:
     """Writes the contact sheet; warns where it can't, or there is nothing to show."""
     from tfnst.batch.contact_sheet import write_contact_sheet
     from tfnst.batch.items import PAINTED, SKIPPED
 
     if any(item.status in (PAINTED, SKIPPED) for item in items):
         with extra_file("the contact sheet"):
-            write_contact_sheet(items, sheet)
+            write_contact_sheet(items, sheet, size=size)
     else:
         say("warning: there is no contact sheet, as no picture was painted")
 

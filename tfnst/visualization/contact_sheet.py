@@ -17,7 +17,7 @@ from tfnst.visualization.sheet import BACKGROUND, MARGIN
 _INK = (70, 66, 60)
 _FONT_SIZE, _LABEL_HEIGHT = 13, 20
 # Sides of thumbnails, and the most pixels of a sheet unless that needs smaller ones.
-_LARGEST, _SMALLEST = 320, 16
+LARGEST, _SMALLEST = 320, 16
 _SHEET_PIXELS = 40_000_000
 
 
@@ -35,7 +35,9 @@ class Cell:
     load: Callable[[], Any] | None = None
 
 
-def contact_sheet(groups: Sequence[Sequence[Cell]]) -> Image.Image:
+def contact_sheet(
+    groups: Sequence[Sequence[Cell]], *, largest: int = LARGEST
+) -> Image.Image:
     """Shows groups of pictures, each beginning at the same columns, on one sheet.
 
     The sheet is about as many pictures wide as high. At most one picture is in memory
@@ -43,6 +45,7 @@ def contact_sheet(groups: Sequence[Sequence[Cell]]) -> Image.Image:
 
     Args:
         groups: one or more, each of one cell or more.
+        largest: the most pixels that a thumbnail's long side may have. Default 320.
 
     Returns:
         PIL image of mode RGB.
@@ -58,7 +61,7 @@ def contact_sheet(groups: Sequence[Sequence[Cell]]) -> Image.Image:
         for k in range(len(group))
     ]
     cells = [cell for group in groups for cell in group]
-    side = _side(len(cells))
+    side = _side(len(cells), largest)
     thumbnails = [_thumbnail(cell, side) for cell in cells]
     across, down = (1 + max(place[axis] for place in places) for axis in (1, 0))
     # All as wide and as high as the largest of them.
@@ -85,9 +88,9 @@ def contact_sheet(groups: Sequence[Sequence[Cell]]) -> Image.Image:
     return sheet
 
 
-def _side(count: int) -> int:
+def _side(count: int, largest: int) -> int:
     """The longest side of so many thumbnails."""
-    for side in range(_LARGEST, _SMALLEST, -1):
+    for side in range(largest, _SMALLEST, -1):
         cell = (side + MARGIN) * (side + MARGIN + _LABEL_HEIGHT)
         if count * cell <= _SHEET_PIXELS:
             return side
