@@ -15,6 +15,7 @@ from tests import processes
 from tests.helpers import TINY, message, picture
 from tests.video.films import RATE, samples, set_matrix, sine, write_film
 from tests.video.moving_photos import panned, photo, with_square
+from tfnst.video.flow import FlowFiles
 from tfnst.video.reading import open_film
 from tfnst.video.video import parts_folder
 
@@ -155,7 +156,9 @@ def test_a_film_that_is_stopped_can_be_played_and_continued(folder, frames):
     frames = result.frames
     assert (result.complete, result.painted) == (False, frames)
     assert len(read("out.mp4")) == frames
-    result = tfnst.stylize_video("in.mp4", STYLE, "out.mp4", resume=True, **SETTINGS)
+    result = tfnst.stylize_video(
+        "in.mp4", STYLE, "out.mp4", resume=True, max_memory=16.0, **SETTINGS
+    )
     assert (result.complete, result.frames, result.painted) == (True, 8, 8 - frames)
     assert (result.width, result.height) == (48, 36)
     assert_same_films("out.mp4", "whole.mp4")
@@ -196,6 +199,7 @@ def test_other_runs_are_not_continued(folder):
         {"crf": 30},
         {"film": "other.mp4"},
         {"style": picture(50, 40, seed=3)},
+        {"flow": FlowFiles(".")},
     ):
         text = again(**changes)
         assert text.startswith("`resume` must be a run with the same settings. "), text

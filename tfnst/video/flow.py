@@ -78,7 +78,7 @@ class FlowFiles:
     four before it. Flow of another size than the painted film's is scaled to it.
 
     Args:
-        folder: where the files are.
+        folder: where the files are; also an attribute.
 
     Raises:
         OSError: when called, if a file can't be read.
@@ -86,14 +86,14 @@ class FlowFiles:
     """
 
     def __init__(self, folder: str | os.PathLike[str]) -> None:
-        self._folder = os.fspath(folder)
-        if not os.path.isdir(self._folder):
+        self.folder = os.fspath(folder)
+        if not os.path.isdir(self.folder):
             raise argument_error("flow", "a folder of .flo files", show_path(folder))
 
     def __call__(self, first: Frame, second: Frame) -> np.ndarray:
         """As `OpticalFlow.__call__`."""
         name = f"flow_{first.number}_{second.number}.flo"
-        path = os.path.join(self._folder, name)
+        path = os.path.join(self.folder, name)
         flow = parse_flo(read_file(path, name="flow"), path)
         return scale_flow(flow, *first.picture.shape[:2])
 

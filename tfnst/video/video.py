@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from tfnst.checks import argument_error, check_integer, check_number
-from tfnst.config import StyleTransferConfig, build_config
+from tfnst.config import StyleTransferConfig, build_config, picture_settings
 from tfnst.files import check_path, show_path
 from tfnst.images.manifest import describe_source
 from tfnst.images.style_images import describe_style, style_images, style_paths
@@ -23,7 +23,7 @@ from tfnst.paths import check_outputs
 from tfnst.transfer.progress import TransferProgress
 from tfnst.version import __version__
 from tfnst.video.coherence import DISTANCES
-from tfnst.video.flow import OpticalFlow
+from tfnst.video.flow import FlowFiles, OpticalFlow
 from tfnst.video.frames import FilmInfo, Frame
 from tfnst.video.outputs import check_film_output
 from tfnst.video.painting import (
@@ -197,8 +197,8 @@ def stylize_video(
                 "rate": rate,
                 "frame_steps": frame_steps,
                 "temporal_weight": temporal_weight,
-                "flow": type(painter.flow).__name__,
-                "config": config.to_dict(),
+                "flow": _describe_flow(painter.flow),
+                "config": picture_settings(config.to_dict()),
                 "version": __version__,
             },
             crf=crf,
@@ -352,6 +352,13 @@ def _identity(film: str | os.PathLike[str]) -> list[Any]:
     if status is None or os.path.isdir(film):
         return [name]
     return [name, status.st_size, status.st_mtime_ns]
+
+
+def _describe_flow(flow: OpticalFlow) -> str:
+    """What a resumed run must find the motion by, too."""
+    if isinstance(flow, FlowFiles):
+        return f"files in {os.path.abspath(flow.folder)}"
+    return type(flow).__name__
 
 
 def _describe_style(style_image: Any) -> Any:
