@@ -53,6 +53,19 @@ def test_the_first_one_waits_for_the_step(tmp_path):
     assert (code, printed) == (0, "begun\nstopping True\n")
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_an_interrupt_that_python_ignores_isnt_lost():
+    class Loud:
+        def __del__(self):
+            signal.raise_signal(signal.SIGINT)
+
+    with StopSignals() as signals:
+        loud = Loud()
+        del loud  # An exception in a destructor goes nowhere.
+        signals.begun = True
+        assert signals.stopping
+
+
 def test_handlers_are_those_of_before():
     before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
     for _ in range(3):

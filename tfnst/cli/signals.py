@@ -52,9 +52,11 @@ class StopSignals:
         os.close(self._writer)
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
-        if not self.begun or self.stopping:
-            raise KeyboardInterrupt
+        aborts = not self.begun or self.stopping
+        # In a destructor Python ignores the exception; then the first step stops.
         self.stopping = True
+        if aborts:
+            raise KeyboardInterrupt
 
     def _watch(self) -> None:
         """Reads the numbers of the signals as they come; the work of a thread."""
