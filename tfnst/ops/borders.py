@@ -2,8 +2,8 @@
 
 A network sees less of what lies at an edge: fewer positions look at it, zeros lie
 beside it, and a pooling leaves out the last rows of a side that isn't a multiple of its
-stride. Left alone, the outermost rows get three quarters of the detail of the middle,
-or less or more, as the remainder has it.
+stride. Left alone, the outermost rows get four fifths of the detail of the middle, or
+less or more, as the remainder has it.
 """
 
 from __future__ import annotations
