@@ -169,7 +169,8 @@ def stylize_video(
     kind = check_film_output(output, film=film)
     check_outputs(style_paths(style_images(style_image)), [("output", output)])
     folder = parts_folder(output)
-    if os.path.lexists(folder) and not resume:
+    there = os.path.lexists(folder)
+    if there and not resume:
         raise argument_error(
             "resume",
             f"true to go on with the film in {show_path(folder)}; remove that folder "
@@ -185,32 +186,33 @@ def stylize_video(
     )
     with open_film(film, rate=rate) as reader:
         cut = {"start": start, "end": end, "every": every}
-        parts = FilmParts(
-            folder,
-            kind=kind,
-            rate=reader.info.rate / every,
-            time_base=reader.info.time_base,
-            description={
-                "film": _identity(film),
-                "style_image": _describe_style(style_image),
-                **cut,
-                "rate": rate,
-                "frame_steps": frame_steps,
-                "temporal_weight": temporal_weight,
-                "flow": _describe_flow(painter.flow),
-                "config": picture_settings(config.to_dict()),
-                "version": __version__,
-            },
-            crf=crf,
-            keep=max(DISTANCES),
-        )
-        work = _Work(reader, painter, parts, callback, cut)
+        parts: FilmParts | None = None
         try:
+            parts = FilmParts(
+                folder,
+                kind=kind,
+                rate=reader.info.rate / every,
+                time_base=reader.info.time_base,
+                description={
+                    "film": _identity(film),
+                    "style_image": _describe_style(style_image),
+                    **cut,
+                    "rate": rate,
+                    "frame_steps": frame_steps,
+                    "temporal_weight": temporal_weight,
+                    "flow": _describe_flow(painter.flow),
+                    "config": picture_settings(config.to_dict()),
+                    "version": __version__,
+                },
+                crf=crf,
+                keep=max(DISTANCES),
+            )
+            work = _Work(reader, painter, parts, callback, cut)
             work.paint()
         finally:
-            if not parts.frames_done:
+            if not (there if parts is None else parts.frames_done):
                 # So that other settings can be tried at once.
-                shutil.rmtree(folder)
+                shutil.rmtree(folder, ignore_errors=True)
     complete = not work.stopped
     if not complete and not parts.frames_done:
         return work.result(os.fspath(output), complete, config)
