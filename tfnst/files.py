@@ -102,9 +102,7 @@ def write_file(
                 file.flush()
                 os.fsync(file.fileno())
         if data is not None:
-            if os.path.exists(target):
-                os.chmod(hidden, stat.S_IMODE(os.stat(target).st_mode))
-            os.replace(hidden, target)
+            _put_in_place(hidden, target)
     except OSError as error:
         expected = "a path in a folder that can be written to"
         shown = f"{show_path(path)} in the folder {show_path(folder)}"
@@ -112,6 +110,13 @@ def write_file(
     finally:
         with contextlib.suppress(OSError):
             os.unlink(hidden)
+
+
+def _put_in_place(hidden: str, target: str) -> None:
+    """Has a file replace another one, whose permissions it gets."""
+    if os.path.exists(target):
+        os.chmod(hidden, stat.S_IMODE(os.stat(target).st_mode))
+    os.replace(hidden, target)
 
 
 @contextlib.contextmanager
@@ -141,9 +146,7 @@ def replaced_file(path: str | os.PathLike[str], *, name: str) -> Iterator[str]:
         yield hidden
         with open(hidden, "rb+") as file:
             os.fsync(file.fileno())
-        if os.path.exists(target):
-            os.chmod(hidden, stat.S_IMODE(os.stat(target).st_mode))
-        os.replace(hidden, target)
+        _put_in_place(hidden, target)
     except OSError as error:
         if error.filename not in (hidden, None):
             raise  # Of another file that the block reads.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sys
-from typing import Any
+from typing import Any, TypeVar
 
 from tqdm import tqdm
 
@@ -124,10 +124,13 @@ class RunProgress:
             progress.stop()
 
 
-class BatchBars:
-    """A bar for the pictures of a batch, one for the current run, and Ctrl-C.
+_AnyBars = TypeVar("_AnyBars", bound="_Bars")
 
-    The first Ctrl-C (or SIGTERM) asks the batch to stop; a second one aborts.
+
+class _Bars:
+    """A bar for what several runs give, one for the current run, and Ctrl-C.
+
+    The first Ctrl-C (or SIGTERM) asks the work to stop; a second one aborts.
     """
 
     def __init__(self) -> None:
@@ -135,7 +138,7 @@ class BatchBars:
         self._bar: tqdm | None = None
         self._signals = StopSignals()
 
-    def __enter__(self) -> BatchBars:
+    def __enter__(self: _AnyBars) -> _AnyBars:
         self._signals.__enter__()
         return self
 
@@ -149,6 +152,10 @@ class BatchBars:
         if self._bar is not None:
             self._bar.close()
             self._bar = None
+
+
+class BatchBars(_Bars):
+    """The bars of a batch, whose main one counts pictures."""
 
     def update(self, progress: BatchProgress) -> None:
         """Callback of the batch."""
@@ -172,26 +179,8 @@ class BatchBars:
             progress.stop()
 
 
-class FilmBars:
-    """A bar for the frames of a film, one for the current run, and Ctrl-C.
-
-    The first Ctrl-C (or SIGTERM) asks the film to end; a second one aborts.
-    """
-
-    def __init__(self) -> None:
-        self._run_bar = RunBar(position=1)
-        self._bar: tqdm | None = None
-        self._signals = StopSignals()
-
-    def __enter__(self) -> FilmBars:
-        self._signals.__enter__()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._run_bar.close()
-        if self._bar is not None:
-            self._bar.close()
-        self._signals.__exit__()
+class FilmBars(_Bars):
+    """The bars of a film, whose main one counts frames."""
 
     def update(self, progress: FilmProgress) -> None:
         """Callback of the film."""

@@ -154,7 +154,7 @@ def _plans(
     pixels = math.prod(map(int, sides[0]))
     # The network sees pictures with a border.
     stride = max(layer_strides(extractor).values())
-    sides = sides + np.vectorize(lambda side: sum(border_widths(side, stride)))(sides)
+    sides = sides + sum(border_widths(sides, stride))
     larger = int(max(math.prod(map(int, each)) for each in sides))
     content = sum(whole.width(layer) for layer in config.content_layers)
     # Content and style image are loaded already, and so are part of what is resident.

@@ -8,15 +8,18 @@ less or more, as the remainder has it.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import tensorflow as tf
 
 
-def border_widths(length: int, stride: int) -> tuple[int, int]:
+def border_widths(length: Any, stride: int) -> tuple[int, Any]:
     """Pixels to add before and behind a side, so that it is a multiple of the stride.
 
     Args:
-        length: of the side; twice the stride or more.
+        length: of the side, twice the stride or more; a number, or an array or tensor
+            of several.
         stride: pixels per position of the deepest layer, along a side.
     """
     return stride, stride + -length % stride
@@ -25,7 +28,7 @@ def border_widths(length: int, stride: int) -> tuple[int, int]:
 def pad_border(pictures: tf.Tensor, stride: int) -> tf.Tensor:
     """Pictures [N, H, W, C] with a border of mirrored pixels, as by `border_widths`."""
     shape = tf.shape(pictures)
-    sides = [[stride, stride + -shape[axis] % stride] for axis in (1, 2)]
+    sides = [border_widths(shape[axis], stride) for axis in (1, 2)]
     return tf.pad(pictures, [[0, 0], *sides, [0, 0]], "SYMMETRIC")
 
 

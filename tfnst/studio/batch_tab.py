@@ -158,10 +158,7 @@ class BatchTab:
         return job
 
     def _pictures(self, job: Job) -> Updates:
-        pictures = [
-            (str(job.history.thumbnail(entry)), order.label)
-            for order, entry in job.results
-        ]
+        pictures = job.thumbnails()
         return {self.gallery: gr.update(value=pictures, visible=bool(pictures))}
 
     def _finish(self, job: Job) -> Updates:

@@ -145,13 +145,13 @@ class GridTab:
             update: Updates = {self.panel: panel}
             if len(job.outcomes) != done:
                 done = len(job.outcomes)
-                update[self.gallery] = _pictures(job)
+                update[self.gallery] = job.thumbnails()
             yield update
         yield {
             self.start: gr.update(interactive=True),
             self.stop: gr.update(interactive=False),
             self.panel: "",
-            self.gallery: _pictures(job),
+            self.gallery: job.thumbnails(),
             self.said: panels.all_errors(job)
             + panels.notice("Choose one to paint it large."),
         }
@@ -216,9 +216,3 @@ class GridTab:
     def _stop(self, key: str) -> Any:
         self._studio.stop(key)
         return gr.update(interactive=False)
-
-
-def _pictures(job: Job) -> list[tuple[str, str]]:
-    return [
-        (str(job.history.thumbnail(entry)), order.label) for order, entry in job.results
-    ]

@@ -110,6 +110,13 @@ class Job:
         done = zip(self.orders, self.outcomes, strict=False)
         return [(order, entry) for order, entry in done if isinstance(entry, Entry)]
 
+    def thumbnails(self) -> list[tuple[str, str]]:
+        """Of the pictures that were painted: path and the order's label."""
+        return [
+            (str(self.history.thumbnail(entry)), order.label)
+            for order, entry in self.results
+        ]
+
     @property
     def errors(self) -> list[tuple[Order, str]]:
         """What went wrong, each with its order."""

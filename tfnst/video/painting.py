@@ -119,6 +119,11 @@ class FilmPainter:
         self._number = 0
 
     @property
+    def style_source(self) -> Any:
+        """The style, as manifests describe it."""
+        return self._style.source
+
+    @property
     def past(self) -> tuple[Past, ...]:
         """The painted frames that the next one is held to, the oldest first."""
         return tuple(self._past)

@@ -17,8 +17,7 @@ import numpy as np
 from tfnst.checks import argument_error, check_integer, check_number
 from tfnst.config import StyleTransferConfig, build_config, picture_settings
 from tfnst.files import check_path, show_path
-from tfnst.images.manifest import describe_source
-from tfnst.images.style_images import describe_style, style_images, style_paths
+from tfnst.images.style_images import style_images, style_paths
 from tfnst.paths import check_outputs
 from tfnst.transfer.progress import TransferProgress
 from tfnst.version import __version__
@@ -195,7 +194,7 @@ def stylize_video(
                 time_base=reader.info.time_base,
                 description={
                     "film": _identity(film),
-                    "style_image": _describe_style(style_image),
+                    "style_image": painter.style_source,
                     **cut,
                     "rate": rate,
                     "frame_steps": frame_steps,
@@ -361,9 +360,3 @@ def _describe_flow(flow: OpticalFlow) -> str:
     if isinstance(flow, FlowFiles):
         return f"files in {os.path.abspath(flow.folder)}"
     return type(flow).__name__
-
-
-def _describe_style(style_image: Any) -> Any:
-    parts = style_images(style_image)
-    sources = [describe_source(part.image, name="style_image") for part in parts]
-    return describe_style(parts, sources)
