@@ -435,23 +435,28 @@ def test_outputs_are_checked_first(tmp_path):
 
 # Imports little, so that it is killed while it paints.
 PAINTER = """
+import signal
 import sys
 from fractions import Fraction
 from tests.video.films import moving
 from tfnst.video.frames import Frame
 from tfnst.video.segments import FilmParts
 
-folder, path, kind = sys.argv[1:]
+folder, path, kind, stop = sys.argv[1:]
 step, pictures = Fraction(1, 25), moving(24)
 print("ready", flush=True)
 film = FilmParts(
     folder, kind=kind, rate=1 / step, time_base=step, description={"steps": 5},
     segment_frames=4, keep=3,
 )
-for i in range(film.frames_done, 24):
+end = min(24, film.frames_done + int(stop))
+for i in range(film.frames_done, end):
     if i:
         assert (film.last_pictures(1)[0] == pictures[i - 1]).all()
     film.append(Frame(i, i * step, step, pictures[i]))
+    print(i, flush=True)
+if end < 24:
+    signal.pause()
 film.finish(path)
 """
 
@@ -467,18 +472,18 @@ def test_ten_kills_and_the_same_film(tmp_path, kind):
     command = [sys.executable, "-c", PAINTER, str(folder), str(path), kind]
     rng = random.Random(0)
     progress = [0]
-    for _ in range(10):
-        painter = subprocess.Popen(command, stdout=subprocess.PIPE)
+    # Each painter waits after its second frame, so that none can be done before
+    # it is killed, however fast it is.
+    for kill in range(10):
+        painter = subprocess.Popen([*command, "2"], stdout=subprocess.PIPE)
         with painter:
-            assert painter.stdout.readline() == b"ready\n"
-            time.sleep(rng.uniform(0, 0.05))
+            for _ in range(1 + kill % 3):  # ready, one frame, two frames
+                assert painter.stdout.readline()
+            time.sleep(rng.uniform(0, 0.02))
             painter.kill()
-        if path.exists():  # It was done before it could be killed.
-            break
         progress.append(parts(folder, kind, segment_frames=4, keep=3).frames_done)
-    assert progress == sorted(progress)
-    assert len(progress) > 3
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+        assert kill % 3 <= progress[-1] - progress[-2] <= 2
+    subprocess.run([*command, "24"], check=True, stdout=subprocess.DEVNULL)
     assert path.read_bytes() == (tmp_path / f"whole{kind}").read_bytes()
     assert not folder.exists()
 
