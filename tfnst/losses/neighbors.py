@@ -32,8 +32,8 @@ SAMPLES = 512
 # Roberts, "The Unreasonable Effectiveness of Quasirandom Sequences", 2018.
 _STEPS_IN_SQUARE = (0.7548776662466927, 0.5698402909980532)
 _STEP_IN_LINE = 0.6180339887498949
-# Cosine similarities lie within 2 of each other.
-_MOST_DIFFERENCE = 2.0
+# Of which similarities are computed at once.
+_POSITIONS_AT_ONCE = 4096
 _TINY = 1e-12
 
 
@@ -84,72 +84,97 @@ def nearest_distances(
         for a whole scale.
     """
     mean = targets.moments.mean[:, tf.newaxis]
-    samples = tf.math.l2_normalize(targets.samples - mean, axis=-1, epsilon=_TINY)
+    samples = _counting_samples(targets) - mean
+    samples = tf.math.l2_normalize(samples, axis=-1, epsilon=_TINY)
     shape = tf.shape(activations)
     count = tf.maximum(shape[0], tf.shape(mean)[0])
     samples = tf.repeat(samples, count // tf.shape(samples)[0], axis=0)
-    ignored = _MOST_DIFFERENCE * (1 - targets.counts)
+    # A similarity is a sum of many products, so 16 bits are enough for each of them.
+    samples, mean = (tf.cast(x, activations.dtype) for x in (samples, mean))
 
     @tf.custom_gradient
     def summed(
         activations: tf.Tensor,
     ) -> tuple[tf.Tensor, Callable[[tf.Tensor], tf.Tensor]]:
         positions = tf.reshape(activations, [shape[0], -1, activations.shape[-1]])
-        positions = widen(positions) - mean  # [N or K, H * W, C]
-        length = tf.sqrt(tf.reduce_sum(tf.square(positions), axis=-1) + _TINY)
-        nearest = _nearest(
-            tf.cast(positions / length[..., tf.newaxis], activations.dtype),
-            tf.cast(samples, activations.dtype),
-            ignored,
-            rows=shape[1],
-        )
+        positions -= mean  # [N or K, H * W, C]
+        nearest = _nearest(positions, samples, rows=shape[1])
         nearest = tf.gather(samples, nearest, batch_dims=1)
-        similarity = tf.reduce_sum(positions * nearest, axis=-1) / length
+        length = tf.sqrt(_sum_of_products(positions, positions) + _TINY)
+        similarity = _sum_of_products(positions, nearest) / length
         counts = tf.ones_like(length)
         if weights is not None:
             counts = tf.reshape(weights, [tf.shape(weights)[0], -1])
 
         def gradient(by_sum: tf.Tensor) -> tf.Tensor:
             # By F_p, of the cosine of F_p - n and S_j - n.
-            along = positions * (similarity / length)[..., tf.newaxis]
             share = by_sum[:, tf.newaxis] * counts / length
-            each = share[..., tf.newaxis] * (along - nearest)
+            along, across = (
+                tf.cast(x, positions.dtype)[..., tf.newaxis]
+                for x in (share * similarity / length, share)
+            )
+            each = along * positions - across * nearest
             if weights is not None:
                 each = tf.reduce_sum(each, axis=0)
-            return tf.reshape(tf.cast(each, activations.dtype), shape)
+            return tf.reshape(each, shape)
 
         return tf.reduce_sum(counts * (1 - similarity), axis=1), gradient
 
     return summed(activations)
 
 
+def _sum_of_products(a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
+    """Over the last axis; of 16-bit tensors in float32."""
+    return widen(tf.reduce_sum(a * b, axis=-1))
+
+
+def _counting_samples(targets: Neighborhood) -> tf.Tensor:
+    """The samples, with those that a mask leaves out replaced by others, [N, S, C].
+
+    A sample counts if most of it is inside the mask, or as much as of any sample.
+    """
+    most = tf.reduce_max(targets.counts, axis=1, keepdims=True)
+    valid = targets.counts >= most / 2
+    # The valid ones first, in their order, and then the same again.
+    order = tf.argsort(tf.cast(valid, tf.int32), direction="DESCENDING", stable=True)
+    number = tf.reduce_sum(tf.cast(valid, tf.int32), axis=1, keepdims=True)
+    index = tf.range(tf.shape(order)[1])[tf.newaxis] % number
+    return tf.gather(targets.samples, tf.gather(order, index, batch_dims=1), batch_dims=1)
+
+
 def _nearest(
-    positions: tf.Tensor, samples: tf.Tensor, ignored: tf.Tensor, *, rows: tf.Tensor
+    positions: tf.Tensor, samples: tf.Tensor, *, rows: tf.Tensor
 ) -> tf.Tensor:
     """The index of the most similar sample for each position, [N, H * W].
 
-    A row at a time: the similarities of a whole picture would fill the memory.
+    Some rows at a time: the similarities of a whole picture would fill the memory.
 
     Args:
-        positions: of length 1, [N, H * W, C].
+        positions: of any length, [N, H * W, C].
         samples: of length 1, [N, SAMPLES, C].
-        ignored: subtracted from the similarity of each sample, [N or 1, SAMPLES].
         rows: H.
     """
-    count, channels = tf.shape(positions)[0], positions.shape[-1]
-    ignored = tf.cast(ignored, positions.dtype)[:, tf.newaxis]
-
-    def of_row(row: tf.Tensor) -> tf.Tensor:
-        similarity = tf.matmul(row, samples, transpose_b=True) - ignored
-        return tf.argmax(similarity, axis=-1, output_type=tf.int32)
-
-    by_row = tf.reshape(positions, [count, rows, -1, channels])
+    number, channels = tf.shape(positions)[0], positions.shape[-1]
+    width = tf.shape(positions)[1] // rows
+    chunks = _ceil(rows, tf.maximum(_POSITIONS_AT_ONCE // width, 1))
+    height = _ceil(rows, chunks)
+    missing = (chunks * height - rows) * width
+    positions = tf.pad(positions, [[0, 0], [0, missing], [0, 0]])
+    positions = tf.reshape(positions, [number, chunks, height * width, channels])
+    columns = tf.linalg.matrix_transpose(samples)
     nearest = tf.map_fn(
-        of_row,
-        tf.transpose(by_row, [1, 0, 2, 3]),
+        lambda chunk: tf.argmax(chunk @ columns, axis=-1, output_type=tf.int32),
+        tf.transpose(positions, [1, 0, 2, 3]),
         fn_output_signature=tf.TensorSpec([None, None], tf.int32),
+        parallel_iterations=1,
     )
-    return tf.reshape(tf.transpose(nearest, [1, 0, 2]), [count, -1])
+    nearest = tf.reshape(tf.transpose(nearest, [1, 0, 2]), [number, -1])
+    return nearest[:, : rows * width]
+
+
+def _ceil(a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
+    """a / b, rounded up."""
+    return -(-a // b)
 
 
 class NeighborsStatistic:
