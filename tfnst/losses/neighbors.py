@@ -139,12 +139,11 @@ def _counting_samples(targets: Neighborhood) -> tf.Tensor:
     order = tf.argsort(tf.cast(valid, tf.int32), direction="DESCENDING", stable=True)
     number = tf.reduce_sum(tf.cast(valid, tf.int32), axis=1, keepdims=True)
     index = tf.range(tf.shape(order)[1])[tf.newaxis] % number
-    return tf.gather(targets.samples, tf.gather(order, index, batch_dims=1), batch_dims=1)
+    chosen = tf.gather(order, index, batch_dims=1)
+    return tf.gather(targets.samples, chosen, batch_dims=1)
 
 
-def _nearest(
-    positions: tf.Tensor, samples: tf.Tensor, *, rows: tf.Tensor
-) -> tf.Tensor:
+def _nearest(positions: tf.Tensor, samples: tf.Tensor, *, rows: tf.Tensor) -> tf.Tensor:
     """The index of the most similar sample for each position, [N, H * W].
 
     Some rows at a time: the similarities of a whole picture would fill the memory.
