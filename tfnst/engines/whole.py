@@ -78,6 +78,12 @@ class WholeEngine:
                 count,
             ],
         )
+        # A function of its own, for a reason: oneDNN's max pooling gets its gradient
+        # only where TensorFlow meets it after the pooling, and in a loop, whose graph
+        # is a circle, it may come first.
+        self._step = tf.function(
+            self.step, autograph=False, experimental_attributes={"_noinline": True}
+        )
         self.update = tf.function(
             self._update,
             autograph=False,
@@ -320,7 +326,7 @@ class WholeEngine:
             state: TransferState,
             history: tf.Tensor,
         ) -> tuple[Any, ...]:
-            image, state, measured = self.step(image, state, targets, knobs)
+            image, state, measured = self._step(image, state, targets, knobs)
             row = tf.reshape(tf.minimum(index, last_row), [1, 1])
             history = tf.tensor_scatter_nd_update(history, row, [tf.stack(measured)])
             finite = tf.reduce_all(tf.math.is_finite(measured.total))
