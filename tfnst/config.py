@@ -272,7 +272,8 @@ class StyleTransferConfig:
     )
     style_strength: float = _setting(
         0.5,
-        "From 0, the photo, to 1, mostly painting; sets the next two options.",
+        "From 0, the photo, to 1, mostly painting; sets --style-weight and "
+        "--total-variation-weight.",
         check=_SHARE,
         traced=False,
         requested=True,

@@ -29,8 +29,10 @@ def test_kinds_follow_from_what_the_settings_say():
     fields = {field.name: field for field in form.fields()}
     strength = fields["style_strength"]
     assert (strength.kind, strength.low, strength.high) == ("slider", 0, 1)
-    assert strength.help == "From 0, the photo, to 1, mostly painting; sets the next " \
-        "two options."  # fmt: skip
+    assert strength.help == (
+        "From 0, the photo, to 1, mostly painting; sets style weight and total "
+        "variation weight."
+    )
     assert fields["preserve_color"].choices == COLOR_MODES
     assert fields["steps"].kind == "integer"
     # What holds numbers on a page can't be empty.
