@@ -26,6 +26,7 @@ GUESTS = {
     "serving.md": "serving/README.md",
     "kubernetes.md": "serving/kubernetes/README.md",
     "docker.md": "docker/README.md",
+    "comfyui.md": "integrations/comfyui/README.md",
     "benchmarks.md": "benchmarks/README.md",
     "quality.md": "benchmarks/quality/README.md",
     "contributing.md": "CONTRIBUTING.md",

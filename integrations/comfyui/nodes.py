@@ -1,0 +1,425 @@
+"""The nodes: ComfyUI's tensors in, `tfnst.stylize` or `tfnst.recolor`, tensors out.
+
+What a setting may be, its default and its tooltip come from `tfnst.config`. Torch isn't
+imported: what becomes of a tensor, its own methods do. Outside ComfyUI the nodes work,
+too, but nothing shows their progress or interrupts them.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+# TensorFlow would otherwise take all memory of a GPU, which ComfyUI uses as well.
+os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
+
+import tfnst
+from tfnst.config import COLOR_MODES, PRESETS, StyleTransferConfig
+from tfnst.limits import (
+    MAX_SCALE,
+    MAX_STYLE_WEIGHT,
+    MAX_WEIGHT,
+    MIN_SCALE,
+    MIN_STYLE_WEIGHT,
+)
+from tfnst.studio import form
+
+try:
+    from comfy.model_management import throw_exception_if_processing_interrupted
+    from comfy.utils import ProgressBar
+except ImportError:
+    ProgressBar = None
+
+    def throw_exception_if_processing_interrupted() -> None:
+        """Nothing interrupts a run outside ComfyUI."""
+
+
+_FIELDS = {field.name: field for field in form.fields()}
+# Those that the main node has itself.
+_FRONT = ("style_strength", "size", "steps", "preserve_color", "seed")
+# Those that a preset sets unless they are given.
+_PRESET = ("size", "steps")
+# Parts of a picture in the progress bar, and the long side of its preview.
+_PARTS, _PREVIEW = 1000, 512
+
+
+class Stylize:
+    """Paints pictures in the style of other ones."""
+
+    CATEGORY = "tfnst"
+    DESCRIPTION = "Paints pictures in the style of other ones, by optimisation."
+    FUNCTION = "stylize"
+    RETURN_TYPES = ("IMAGE",)
+    RETURN_NAMES = ("stylized_image",)
+
+    @classmethod
+    def INPUT_TYPES(cls) -> dict[str, Any]:  # noqa: N802 (ComfyUI's name)
+        """The inputs, as ComfyUI describes them."""
+        widgets = {name: _widget(_FIELDS[name]) for name in _FRONT}
+        for name in _PRESET:
+            _, about = widgets[name]
+            about |= {"default": 0, "min": 0}
+            about["tooltip"] += " 0 takes that of the preset."
+        # A new seed after each run would paint the same picture again: it matters only
+        # where a run starts from noise.
+        widgets["seed"][1]["control_after_generate"] = False
+        preset = {
+            "default": "balanced",
+            "tooltip": "How fine the picture becomes, and how long that takes.",
+        }
+        return {
+            "required": {
+                "content_image": ("IMAGE", {"tooltip": "What to paint."}),
+                "style_image": (
+                    "IMAGE",
+                    {"tooltip": "In which style; the pictures of a batch are blended."},
+                ),
+                "preset": (list(PRESETS), preset),
+                **widgets,
+            },
+            "optional": {
+                "region": (
+                    "MASK",
+                    {
+                        "tooltip": "What to paint: where the mask is white. Styles "
+                        "with a region of their own go there instead."
+                    },
+                ),
+                "more_styles": (
+                    "TFNST_STYLES",
+                    {"tooltip": "To blend with the style."},
+                ),
+                "settings": ("TFNST_SETTINGS", {"tooltip": "All other settings."}),
+            },
+        }
+
+    def stylize(
+        self,
+        content_image: Any,
+        style_image: Any,
+        preset: str,
+        region: Any = None,
+        more_styles: tuple[tfnst.StyleImage, ...] = (),
+        settings: dict[str, Any] | None = None,
+        **front: Any,
+    ) -> tuple[Any]:
+        """Paints each picture of a batch.
+
+        Args:
+            content_image: [N, H, W, C] in [0, 1].
+            style_image: [S, h, w, C] in [0, 1].
+            preset: as for `tfnst.stylize`.
+            region: [H, W], [1, H, W] or [N, H, W] in [0, 1]; None for everywhere.
+            more_styles: from `Style`.
+            settings: from `Settings`.
+            **front: the settings in `_FRONT`.
+
+        Returns:
+            ([N, height, width, 3],).
+
+        Raises:
+            ValueError, OSError, MemoryError: as `tfnst.stylize`.
+        """
+        chosen = {
+            name: value for name, value in front.items() if value or name not in _PRESET
+        }
+        contents = _pictures("content_image", content_image)
+        regions = _masks("region", region, "content_image", len(contents))
+        styles = [*_styles(style_image), *more_styles]
+        show = _progress(len(contents))
+        painted = []
+        for index, content in enumerate(contents):
+            throw_exception_if_processing_interrupted()
+            result = tfnst.stylize(
+                content,
+                [_in_region(style, regions[index]) for style in styles],
+                preset=preset,
+                callback=lambda progress, done=index: show(done, progress),
+                **(settings or {}) | chosen,
+            )
+            painted.append(result.array)
+        return (_tensor(content_image, painted),)
+
+
+class Style:
+    """A further style, with its weight, its scale and its place."""
+
+    CATEGORY = "tfnst"
+    DESCRIPTION = "A further style; several of these nodes can follow each other."
+    FUNCTION = "add"
+    RETURN_TYPES = ("TFNST_STYLES",)
+    RETURN_NAMES = ("more_styles",)
+
+    @classmethod
+    def INPUT_TYPES(cls) -> dict[str, Any]:  # noqa: N802 (ComfyUI's name)
+        """The inputs, as ComfyUI describes them."""
+        weight = {
+            "default": 1.0,
+            "min": MIN_STYLE_WEIGHT,
+            "max": MAX_STYLE_WEIGHT,
+            "step": 0.1,
+            "round": False,
+            "tooltip": "Its share, relative to the weights of the other styles; that "
+            "of the style in the node Stylise is 1.",
+        }
+        scale = {
+            "default": 1.0,
+            "min": MIN_SCALE,
+            "max": MAX_SCALE,
+            "step": 0.05,
+            "tooltip": "Finer strokes below 1, broader strokes above.",
+        }
+        region = "Where it is painted: where this mask over the content is white."
+        mask = "Where it is taken from: where this mask over the style is white."
+        return {
+            "required": {
+                "style_image": ("IMAGE", {"tooltip": "The style."}),
+                "weight": ("FLOAT", weight),
+                "scale": ("FLOAT", scale),
+            },
+            "optional": {
+                "region": ("MASK", {"tooltip": region}),
+                "mask": ("MASK", {"tooltip": mask}),
+                "more_styles": ("TFNST_STYLES", {"tooltip": "Styles before this one."}),
+            },
+        }
+
+    def add(
+        self,
+        style_image: Any,
+        weight: float,
+        scale: float,
+        region: Any = None,
+        mask: Any = None,
+        more_styles: tuple[tfnst.StyleImage, ...] = (),
+    ) -> tuple[tuple[tfnst.StyleImage, ...]]:
+        """Adds a style to those before it.
+
+        Args:
+            style_image: [S, h, w, C] in [0, 1].
+            weight: as that of `tfnst.StyleImage`; the pictures of a batch share it.
+            scale: as that of `tfnst.StyleImage`.
+            region: [H, W] or [1, H, W] in [0, 1], over the content image.
+            mask: [H, W] or [1, H, W] in [0, 1], over the style image.
+            more_styles: the styles before it.
+
+        Raises:
+            ValueError: as `tfnst.StyleImage`.
+        """
+        (place,) = _masks("region", region, "style_image", 1)
+        (part,) = _masks("mask", mask, "style_image", 1)
+        styles = _styles(style_image, weight, scale=scale, region=place, mask=part)
+        return ((*more_styles, *styles),)
+
+
+class Settings:
+    """All settings that the main node hasn't."""
+
+    CATEGORY = "tfnst"
+    DESCRIPTION = "All other settings. What is left empty follows from others."
+    FUNCTION = "read"
+    RETURN_TYPES = ("TFNST_SETTINGS",)
+    RETURN_NAMES = ("settings",)
+
+    @classmethod
+    def INPUT_TYPES(cls) -> dict[str, Any]:  # noqa: N802 (ComfyUI's name)
+        """The inputs, as ComfyUI describes them."""
+        return {"required": {field.name: _widget(field) for field in cls._fields()}}
+
+    def read(self, **values: Any) -> tuple[dict[str, Any]]:
+        """The settings that aren't the defaults, so that they don't override a preset.
+
+        Raises:
+            ValueError: for a setting that is out of its range.
+        """
+        defaults = StyleTransferConfig()
+        config, wrong = form.read_values(values, self._fields(), defaults)
+        if config is None:
+            raise ValueError("; ".join(wrong.values()))
+        changed = {
+            name: getattr(config, name)
+            for name in values
+            if getattr(config, name) != getattr(defaults, name)
+        }
+        return (changed,)
+
+    @staticmethod
+    def _fields() -> list[form.Field]:
+        return [field for field in _FIELDS.values() if field.name not in _FRONT]
+
+
+class Recolor:
+    """Gives painted pictures the colours of the photo."""
+
+    CATEGORY = "tfnst"
+    DESCRIPTION = "Gives painted pictures the photo's colours, or keeps part of it."
+    FUNCTION = "recolor"
+    RETURN_TYPES = ("IMAGE",)
+    RETURN_NAMES = ("recolored_image",)
+
+    @classmethod
+    def INPUT_TYPES(cls) -> dict[str, Any]:  # noqa: N802 (ComfyUI's name)
+        """The inputs, as ComfyUI describes them."""
+        colors = {
+            "default": "luminance",
+            "tooltip": "What to take from the photo: each pixel's hue (luminance), or "
+            "its colours as a whole (histogram, transport); none needs a mask.",
+        }
+        mask = "Where this is black, the photo is kept."
+        return {
+            "required": {
+                "painted_image": ("IMAGE", {"tooltip": "The painted picture."}),
+                "content_image": ("IMAGE", {"tooltip": "The photo."}),
+                "preserve_color": (list(COLOR_MODES), colors),
+            },
+            "optional": {"mask": ("MASK", {"tooltip": mask})},
+        }
+
+    def recolor(
+        self,
+        painted_image: Any,
+        content_image: Any,
+        preserve_color: str,
+        mask: Any = None,
+    ) -> tuple[Any]:
+        """Recolours each picture of a batch.
+
+        Args:
+            painted_image: [N, height, width, C] in [0, 1].
+            content_image: [1, H, W, C] or [N, H, W, C] in [0, 1].
+            preserve_color: as for `tfnst.recolor`.
+            mask: [H, W], [1, H, W] or [N, H, W] in [0, 1]; None for everywhere.
+
+        Returns:
+            ([N, height, width, 3],).
+
+        Raises:
+            ValueError: as `tfnst.recolor`.
+        """
+        painted = _pictures("painted_image", painted_image)
+        contents = _for_each(
+            "content_image",
+            _pictures("content_image", content_image),
+            "painted_image",
+            len(painted),
+        )
+        masks = _masks("mask", mask, "painted_image", len(painted))
+        recolored = []
+        for picture, content, kept in zip(painted, contents, masks, strict=True):
+            throw_exception_if_processing_interrupted()
+            result = tfnst.recolor(
+                picture, content, preserve_color=preserve_color, mask=kept
+            )
+            recolored.append(result.array)
+        return (_tensor(painted_image, recolored),)
+
+
+NODE_CLASS_MAPPINGS = {
+    "TfnstStylize": Stylize,
+    "TfnstStyle": Style,
+    "TfnstSettings": Settings,
+    "TfnstRecolor": Recolor,
+}
+NODE_DISPLAY_NAME_MAPPINGS = {
+    "TfnstStylize": "Stylise (tfnst)",
+    "TfnstStyle": "Further style (tfnst)",
+    "TfnstSettings": "Settings (tfnst)",
+    "TfnstRecolor": "Recolour (tfnst)",
+}
+
+
+def _widget(field: form.Field) -> tuple[Any, dict[str, Any]]:
+    """A setting as an input: its type, and what ComfyUI is to know of it."""
+    value = form.show_values(StyleTransferConfig(), [field])[field.name]
+    about = {"default": value, "tooltip": field.help}
+    if field.kind == "choice":
+        return list(field.choices), about
+    if field.kind == "text":
+        return "STRING", about | {"default": value or ""}
+    # JSON has no infinity. The setting's own check says more.
+    low, high = max(field.low, 0), min(field.high, MAX_WEIGHT)
+    if field.kind == "integer":
+        return "INT", about | {"min": int(low), "max": int(high), "step": 1}
+    step = 0.01 if field.kind == "slider" else 0.001
+    return "FLOAT", about | {"min": low, "max": high, "step": step, "round": False}
+
+
+def _pictures(name: str, tensor: Any) -> list[np.ndarray]:
+    """The pictures of an IMAGE, [N, H, W, C]."""
+    return list(
+        _array(name, tensor, (4,), "an IMAGE: [batch, height, width, channels]")
+    )
+
+
+def _masks(
+    name: str, tensor: Any, pictures: str, count: int
+) -> list[np.ndarray] | list[None]:
+    """A MASK, or one of its masks, for each picture; None for each where it is None."""
+    if tensor is None:
+        return [None] * count
+    array = _array(name, tensor, (2, 3), "a MASK: [batch, height, width]")
+    masks = list(array) if array.ndim == 3 else [array]
+    return _for_each(name, masks, pictures, count)
+
+
+def _array(name: str, tensor: Any, ranks: tuple[int, ...], expected: str) -> np.ndarray:
+    """The values of a tensor; what other nodes let stray outside [0, 1] is clipped."""
+    array = tensor.detach().cpu().float().numpy()
+    if array.ndim not in ranks or not len(array):
+        raise ValueError(
+            f"`{name}` must be {expected}. Received: a tensor of shape "
+            f"{list(array.shape)}"
+        )
+    return np.clip(array, 0, 1)
+
+
+def _for_each(name: str, each: list[Any], pictures: str, count: int) -> list[Any]:
+    """One of `each` for each of `count` pictures."""
+    if len(each) not in (1, count):
+        wanted = "one picture" if count == 1 else f"one picture or {count}"
+        raise ValueError(
+            f"`{name}` must have {wanted}, to go with `{pictures}`. "
+            f"Received: a batch of {len(each)}"
+        )
+    return each * count if len(each) == 1 else each
+
+
+def _styles(tensor: Any, weight: float = 1.0, **about: Any) -> list[tfnst.StyleImage]:
+    """The styles in an IMAGE, which share a weight."""
+    pictures = _pictures("style_image", tensor)
+    return [
+        tfnst.StyleImage(image=picture, weight=weight / len(pictures), **about)
+        for picture in pictures
+    ]
+
+
+def _in_region(style: tfnst.StyleImage, region: np.ndarray | None) -> tfnst.StyleImage:
+    """A style in a region, unless it has one of its own."""
+    return style if style.region is not None else replace(style, region=region)
+
+
+def _progress(count: int) -> Callable[[int, tfnst.TransferProgress], None]:
+    """What is called back as `count` pictures are painted, one after the other.
+
+    It shows how far they are and what the picture looks like, and raises ComfyUI's own
+    exception when a person interrupts the run.
+    """
+    bar = None if ProgressBar is None else ProgressBar(count * _PARTS)
+
+    def show(done: int, progress: tfnst.TransferProgress) -> None:
+        throw_exception_if_processing_interrupted()
+        if bar is not None:
+            preview = "JPEG", progress.image(_PREVIEW), _PREVIEW
+            parts = round((done + progress.fraction) * _PARTS)
+            bar.update_absolute(parts, count * _PARTS, preview)
+
+    return show
+
+
+def _tensor(like: Any, pictures: list[np.ndarray]) -> Any:
+    """Pictures [H, W, 3] as a tensor on the device of another one, float32."""
+    return like.float().new_tensor(np.stack(pictures))
