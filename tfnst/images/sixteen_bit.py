@@ -42,7 +42,8 @@ def decode(
     Raises:
         Exception: whatever Pillow raises for a damaged file.
     """
-    tiles, grey_alpha = [], False
+    tiles: list[Any] = []
+    grey_alpha = False
     for tile in getattr(image, "tile", ()):
         arguments = tile[3]
         rawmode = arguments if isinstance(arguments, str) else (arguments or [None])[0]
