@@ -210,7 +210,7 @@ def test_tiles_give_the_gradient_of_the_whole_with_masks(tiles):
             else tiled.content_targets(content)
         )
         style = tf.nest.map_structure(lambda *s: tf.concat(s, axis=0), *each)
-        return Targets(content_targets, style, (masks,))
+        return Targets(content_targets, style, whole.objective.see_regions(masks))
 
     with tf.GradientTape() as tape:
         tensor = tf.constant(image)

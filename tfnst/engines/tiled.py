@@ -189,7 +189,7 @@ class TiledEngine:
     ) -> tuple[terms.Losses, np.ndarray]:
         """The losses of a picture [N, H, W, 3] and the gradient of their total."""
         seen = self._pad(image)
-        targets = targets._replace(regions=tuple(map(self._pad, targets.regions)))
+        targets = targets._replace(regions=tuple(map(np.asarray, targets.regions)))
         cut = self._empty_cut(seen.shape)
         head, tail = self._passes[bool(targets.regions)]
         parts = self._look(head, seen, targets, targets.regions, cut)

@@ -54,7 +54,10 @@ def paint(
         image, state, content = engine.enter(
             state.average, content_image, sides, knobs.content_weight
         )
-        regions = () if masks is None else (resize_mask(masks, *tf.unstack(sides)),)
+        regions: tuple[tf.Tensor, ...] = ()
+        if masks is not None:
+            small = resize_mask(masks, *tf.unstack(sides))
+            regions = engine.objective.see_regions(small)
         steps = scale_steps[scale]
         here = knobs._replace(steps=tf.cast(steps, tf.float32))
         targets = Targets(content, style_targets(scale), regions)

@@ -23,8 +23,9 @@ class Targets(NamedTuple):
         content: by layer, activations of the content image, [N, h, w, C].
         style: by layer, from `StyleStatistic.targets`: [N or 1, ...]; with regions, one
             for each of them, [K, ...].
-        regions: the masks of the regions, [K, H, W, 1], if parts of the picture have
-            styles of their own; otherwise empty. See `tfnst.ops.masks`.
+        regions: the masks of the regions with the border of pictures, from
+            `Objective.see_regions`, if parts of the picture have styles of their own;
+            otherwise empty. See `tfnst.ops.masks`.
         temporal: target and weights of `tfnst.losses.terms.temporal_loss`, [N, H, W, 3]
             and [N, H, W, 1], if the picture is a frame of a film that follows others;
             otherwise empty.
@@ -83,9 +84,7 @@ class Objective:
             [targets.content[layer] for layer in self.content_layers],
             layer_weights=list(self.content_layers.values()),
         )
-        masks = None
-        if targets.regions:
-            masks = pad_border(targets.regions[0], self.border)
+        masks = targets.regions[0] if targets.regions else None
         measured = self.measure_style(activations, targets.style, masks)
         style = self.style_loss(measured, targets.style)
         if masks is not None:
@@ -107,6 +106,10 @@ class Objective:
         """`Targets.content` of pictures [N, H, W, 3] in [0, 1]."""
         activations = self.feature_extractor(pad_border(content_image, self.border))
         return {layer: activations[layer] for layer in self.content_layers}
+
+    def see_regions(self, masks: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        """`Targets.regions` of masks [K, H, W, 1] of a picture's size."""
+        return (pad_border(masks, self.border),)
 
     def style_targets(
         self, style_image: tf.Tensor, sides: tf.Tensor, mask: tf.Tensor | None = None

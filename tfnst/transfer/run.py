@@ -259,7 +259,8 @@ class Run:
         )
         regions: tuple[tf.Tensor, ...] = ()
         if self._division is not None:
-            regions = (resize_mask(self._division.masks, *level.sides),)
+            masks = resize_mask(self._division.masks, *level.sides)
+            regions = engine.objective.see_regions(masks)
         done = 0
         if self._resume is not None:
             done = self._resume.scale_step
