@@ -9,12 +9,12 @@ from collections.abc import Iterator
 import psutil
 import pytest
 
-if "PYTEST_XDIST_WORKER" in os.environ:
-    # Each worker keeps to one core. TensorFlow reads these variables when it is loaded,
-    # also in the processes that tests start.
-    os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
-    os.environ.setdefault("TF_NUM_INTEROP_THREADS", "1")
-else:
+# Each process keeps to one core, also without workers: several threads add up sums in
+# another order, and L-BFGS makes much of the rounding. TensorFlow reads these variables
+# when it is loaded, also in the processes that tests start.
+os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
+os.environ.setdefault("TF_NUM_INTEROP_THREADS", "1")
+if "PYTEST_XDIST_WORKER" not in os.environ:
     # For the workers, which start later: one heap, not one for each thread.
     os.environ.setdefault("MALLOC_ARENA_MAX", "1")
 
