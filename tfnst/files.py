@@ -89,9 +89,7 @@ def write_file(
     if _leads_elsewhere(path):
         _write_into(path, data, name)
         return
-    target = _find_target(path, name)
-    folder = os.path.dirname(target)
-    hidden = os.path.join(folder, f".tfnst-{secrets.token_hex(8)}.tmp")
+    target, hidden = _find_places(path, name)
     try:
         # Not with tempfile: its files are private, and the umask, which says what
         # permissions this one should get, can only be read by changing it for every
@@ -104,12 +102,25 @@ def write_file(
         if data is not None:
             _put_in_place(hidden, target)
     except OSError as error:
-        expected = "a path in a folder that can be written to"
-        shown = f"{show_path(path)} in the folder {show_path(folder)}"
-        raise os_error(error, name, expected, shown) from error
+        raise _folder_error(error, name, "can be written to", path, target) from error
     finally:
         with contextlib.suppress(OSError):
             os.unlink(hidden)
+
+
+def _find_places(path: str | os.PathLike[str], name: str) -> tuple[str, str]:
+    """The real path to write to, and that of a hidden file beside it."""
+    target = _find_target(path, name)
+    hidden = f".tfnst-{secrets.token_hex(8)}.tmp"
+    return target, os.path.join(os.path.dirname(target), hidden)
+
+
+def _folder_error(
+    error: OSError, name: str, wanted: str, path: Any, target: str
+) -> OSError:
+    """What is wrong with the folder of `target`, which `path` leads to."""
+    shown = f"{show_path(path)} in the folder {show_path(os.path.dirname(target))}"
+    return os_error(error, name, f"a path in a folder that {wanted}", shown)
 
 
 def _put_in_place(hidden: str, target: str) -> None:
@@ -137,9 +148,7 @@ def replaced_file(path: str | os.PathLike[str], *, name: str) -> Iterator[str]:
     check_path(path, name)
     if _leads_elsewhere(path):
         raise argument_error(name, "a regular file", show_path(path))
-    target = _find_target(path, name)
-    folder = os.path.dirname(target)
-    hidden = os.path.join(folder, f".tfnst-{secrets.token_hex(8)}.tmp")
+    target, hidden = _find_places(path, name)
     try:
         with open(hidden, "xb"):
             pass
@@ -150,9 +159,7 @@ def replaced_file(path: str | os.PathLike[str], *, name: str) -> Iterator[str]:
     except OSError as error:
         if error.filename not in (hidden, None):
             raise  # Of another file that the block reads.
-        expected = "a path in a folder that can be written to"
-        shown = f"{show_path(path)} in the folder {show_path(folder)}"
-        raise os_error(error, name, expected, shown) from error
+        raise _folder_error(error, name, "can be written to", path, target) from error
     finally:
         with contextlib.suppress(OSError):
             os.unlink(hidden)
@@ -202,13 +209,10 @@ def _find_target(path: str | os.PathLike[str], name: str) -> str:
         target = os.path.realpath(os.fsdecode(path))
     except ValueError as error:  # A null byte.
         raise argument_error(name, "the path of a file", shown) from error
-    folder = os.path.dirname(target)
     try:
-        os.stat(os.path.join(folder, ""))
+        os.stat(os.path.join(os.path.dirname(target), ""))
     except OSError as error:
-        expected = "a path in a folder that exists"
-        shown = f"{shown} in the folder {show_path(folder)}"
-        raise os_error(error, name, expected, shown) from error
+        raise _folder_error(error, name, "exists", path, target) from error
     try:
         if stat.S_ISDIR(os.stat(target).st_mode):
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
