@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -13,9 +12,9 @@ from PIL import Image
 
 from tfnst.config import StyleTransferConfig
 from tfnst.images.metadata import PictureInfo
-from tfnst.images.save_options import SaveOptions
-from tfnst.images.writing import to_pil, write_picture
+from tfnst.images.writing import to_pil
 from tfnst.ops.resizing import shrink_image
+from tfnst.transfer.saving import SavedPicture
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,7 +44,7 @@ class Snapshot:
 
 
 @dataclasses.dataclass
-class TransferProgress:
+class TransferProgress(SavedPicture):
     """How far a run is; passed to the callback.
 
     Attributes:
@@ -82,38 +81,8 @@ class TransferProgress:
         """
         return to_pil(self.snapshot.array(size))
 
-    def save(
-        self,
-        path: str | os.PathLike[str],
-        *,
-        name: str = "path",
-        quality: int = 95,
-        bits: int = 8,
-        keep_gps: bool = False,
-    ) -> None:
-        """Writes the picture as it is now; of several, the first one.
-
-        The arguments and errors are those of `TransferResult.save`. The file has no
-        manifest, because the picture can't be painted again from one.
-        """
-        options = SaveOptions(bits=bits, quality=quality, keep_gps=keep_gps)
-        self.write(path, options, name=name)
-
-    def write(
-        self,
-        path: str | os.PathLike[str],
-        options: SaveOptions,
-        *,
-        name: str = "path",
-    ) -> None:
-        """As `save`, with options that have been checked.
-
-        Raises:
-            ValueError, OSError: as `tfnst.save_image`.
-        """
-        write_picture(
-            self.snapshot.array(), path, options, name=name, info=self.snapshot.info
-        )
+    def _for_file(self) -> tuple[np.ndarray, PictureInfo, dict[str, Any] | None]:
+        return self.snapshot.array(), self.snapshot.info, None
 
     def stop(self) -> None:
         """Ends the run after this callback; `stylize` returns the picture so far."""

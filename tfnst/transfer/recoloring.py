@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 from typing import Any
 
 import numpy as np
@@ -16,12 +15,12 @@ from tfnst.images import notebooks, writing
 from tfnst.images.manifest import describe_source, find_manifest, without_manifest
 from tfnst.images.metadata import PictureInfo
 from tfnst.images.reading import load_mask, read_once, read_picture
-from tfnst.images.save_options import SaveOptions
 from tfnst.ops import color_transfer
 from tfnst.ops.masks import resize_mask
 from tfnst.ops.resizing import resize_image
 from tfnst.transfer.colors import by_strips
 from tfnst.transfer.results import TransferResult
+from tfnst.transfer.saving import SavedPicture
 from tfnst.version import __version__
 
 # How far the shapes of photo and painting may be apart: sides are rounded to pixels.
@@ -29,7 +28,7 @@ _SHAPE_TOLERANCE = 0.02
 
 
 @dataclasses.dataclass(frozen=True)
-class RecolorResult:
+class RecolorResult(SavedPicture):
     """What `recolor` returns; notebooks show the picture.
 
     Attributes:
@@ -53,51 +52,8 @@ class RecolorResult:
         """The picture for notebooks, at most 1024 pixels long."""
         return notebooks.encode_preview(self.image, "PNG")
 
-    def save(
-        self,
-        path: str | os.PathLike[str],
-        *,
-        name: str = "path",
-        quality: int = 95,
-        bits: int = 8,
-        keep_gps: bool = False,
-    ) -> None:
-        """Writes the picture, with its manifest and what `info` holds.
-
-        Args:
-            path: as for `TransferResult.save`, like the other arguments.
-            name: what errors call the path. Default `"path"`.
-            quality: of JPEG and WebP, 1 to 100. Default 95.
-            bits: 8 or 16 a channel; 16 for PNG and TIFF. Default 8.
-            keep_gps: whether the file may say where the photo was taken, as that of the
-                painted picture does. Default False.
-
-        Raises:
-            ValueError, OSError: as `tfnst.save_image`.
-        """
-        options = SaveOptions(bits=bits, quality=quality, keep_gps=keep_gps)
-        self.write(path, options, name=name)
-
-    def write(
-        self,
-        path: str | os.PathLike[str],
-        options: SaveOptions,
-        *,
-        name: str = "path",
-    ) -> None:
-        """As `save`, with options that have been checked.
-
-        Raises:
-            ValueError, OSError: as `tfnst.save_image`.
-        """
-        writing.write_picture(
-            self.array,
-            path,
-            options,
-            name=name,
-            info=self.info,
-            manifest=self.manifest,
-        )
+    def _for_file(self) -> tuple[np.ndarray, PictureInfo, dict[str, Any] | None]:
+        return self.array, self.info, self.manifest
 
 
 def recolor(

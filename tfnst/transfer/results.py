@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 from typing import Any
 
 import numpy as np
@@ -12,8 +11,8 @@ from PIL import Image
 from tfnst.config import StyleTransferConfig
 from tfnst.images import metadata, notebooks, writing
 from tfnst.images.manifest import build_manifest
-from tfnst.images.save_options import SaveOptions
 from tfnst.networks import weight_sources
+from tfnst.transfer.saving import SavedPicture
 
 
 class NonFiniteLossError(ValueError):
@@ -29,7 +28,7 @@ class NonFiniteLossError(ValueError):
 
 
 @dataclasses.dataclass(frozen=True)
-class TransferResult:
+class TransferResult(SavedPicture):
     """What a style transfer returns; notebooks show the picture with its losses.
 
     Attributes:
@@ -116,48 +115,7 @@ class TransferResult:
             f"{last['total_variation']:.4f}, total {last['total']:.3f}"
         )
 
-    def save(
+    def _for_file(
         self,
-        path: str | os.PathLike[str],
-        *,
-        name: str = "path",
-        quality: int = 95,
-        bits: int = 8,
-        keep_gps: bool = False,
-    ) -> None:
-        """Writes the picture, with its manifest and what `info` holds.
-
-        Args:
-            path: of the file: PNG, JPEG, WebP or TIFF by suffix.
-            name: what errors call the path. Default `"path"`.
-            quality: of JPEG and WebP, 1 to 100. Default 95.
-            bits: 8 or 16 a channel; 16 for PNG and TIFF. Default 8.
-            keep_gps: whether the file may say where the photo was taken, as the
-                content image's does. Default False.
-
-        Raises:
-            ValueError, OSError: as `tfnst.save_image`.
-        """
-        options = SaveOptions(bits=bits, quality=quality, keep_gps=keep_gps)
-        self.write(path, options, name=name)
-
-    def write(
-        self,
-        path: str | os.PathLike[str],
-        options: SaveOptions,
-        *,
-        name: str = "path",
-    ) -> None:
-        """As `save`, with options that have been checked.
-
-        Raises:
-            ValueError, OSError: as `tfnst.save_image`.
-        """
-        writing.write_picture(
-            self.array,
-            path,
-            options,
-            name=name,
-            info=self.info,
-            manifest=self.manifest,
-        )
+    ) -> tuple[np.ndarray, metadata.PictureInfo, dict[str, Any] | None]:
+        return self.array, self.info, self.manifest

@@ -1,0 +1,63 @@
+"""What a run, a preview of it and a recoloured picture have in common: their files."""
+
+from __future__ import annotations
+
+import abc
+import os
+from typing import Any
+
+import numpy as np
+
+from tfnst.images.metadata import PictureInfo
+from tfnst.images.save_options import SaveOptions
+from tfnst.images.writing import write_picture
+
+
+class SavedPicture(abc.ABC):
+    """A picture that can be written to a file."""
+
+    @abc.abstractmethod
+    def _for_file(self) -> tuple[np.ndarray, PictureInfo, dict[str, Any] | None]:
+        """The pixels [H, W, 3], what the file holds besides, and its manifest."""
+
+    def save(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        name: str = "path",
+        quality: int = 95,
+        bits: int = 8,
+        keep_gps: bool = False,
+    ) -> None:
+        """Writes the picture; of several that are painted together, the first one.
+
+        The file also gets the alpha, Exif data and resolution of the photo, and a
+        manifest. A picture on the way has none, because it can't be painted again.
+
+        Args:
+            path: of the file: PNG, JPEG, WebP or TIFF by suffix.
+            name: what errors call the path. Default `"path"`.
+            quality: of JPEG and WebP, 1 to 100. Default 95.
+            bits: 8 or 16 a channel; 16 for PNG and TIFF. Default 8.
+            keep_gps: whether the file may say where the photo was taken. Default False.
+
+        Raises:
+            ValueError, OSError: as `tfnst.save_image`.
+        """
+        options = SaveOptions(bits=bits, quality=quality, keep_gps=keep_gps)
+        self.write(path, options, name=name)
+
+    def write(
+        self,
+        path: str | os.PathLike[str],
+        options: SaveOptions,
+        *,
+        name: str = "path",
+    ) -> None:
+        """As `save`, with options that have been checked.
+
+        Raises:
+            ValueError, OSError: as `tfnst.save_image`.
+        """
+        array, info, manifest = self._for_file()
+        write_picture(array, path, options, name=name, info=info, manifest=manifest)
