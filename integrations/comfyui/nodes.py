@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -138,7 +139,7 @@ class Stylize:
                 content,
                 [_in_region(style, regions[index]) for style in styles],
                 preset=preset,
-                callback=lambda progress, done=index: show(done, progress),
+                callback=partial(show, index),
                 **(settings or {}) | chosen,
             )
             painted.append(result.array)
