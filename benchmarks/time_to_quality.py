@@ -1,62 +1,88 @@
-"""How long tfnst takes to match the quality of TensorFlow's tutorial.
+"""How long recipes take to the quality of a reference.
 
-The tutorial's recipe runs for its 1,000 steps. tfnst then paints the same pair with
-more and more steps, until its picture is at least as close to both style and content as
-the tutorial's. The distances are those of `tfnst.evaluate`, through the network that
-both recipes paint with, but on layers that neither optimises. Each recipe is compiled
-before it is timed.
+Each recipe is a set of tfnst's settings. It paints each pair of pictures with the full
+number of steps and with shares of it. The pictures are measured as by `tfnst.evaluate`,
+on layers that no run optimises and through a network of random weights. A picture is as
+good as the reference's if its style and content distances are at most 3 % larger, and
+its colours at most 10 % farther off: two runs that differ in rounding alone differ by
+that much. The time is the processor's, in seconds of all cores, and without what comes
+before the steps.
 
-    python -m benchmarks.time_to_quality [--size 512] [--tutorial-steps 1000]
-        [--tutorial-precision float32] [--out time_to_quality]
+    python -m benchmarks.time_to_quality [--size 256] [--pairs all] [--shares 1]
+        [--recipe NAME:SETTING=VALUE,...]... [--out time_to_quality]
 
-Run it from the repository's root. With fewer tutorial steps, the tutorial's time is
-scaled up to 1,000 steps, but its picture is worse.
+Run it from the repository's root. The first recipe is the reference.
 """
 
 from __future__ import annotations
 
 import argparse
-import dataclasses
+import json
 import pathlib
+import statistics
 import time
-from collections.abc import Callable
-from typing import TYPE_CHECKING, TypeVar
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import tfnst
+from benchmarks.quality.__main__ import PAIRS
+from tfnst.config import PRESETS
 
 if TYPE_CHECKING:
-    import numpy as np
+    from benchmarks.quality.judge import Judge
 
-    from benchmarks.quality.task import Task
+# The defaults and the fast preset before steps became fewer and longer.
+_BEFORE: dict[str, Any] = {"steps": 25, "learning_rate": 0.015, "ema_momentum": 0.95}
+RECIPES: dict[str, dict[str, Any]] = {
+    "before": _BEFORE,
+    "fast_before": _BEFORE | {"steps": 10},
+    "default": {},
+    "fast": PRESETS["fast"],
+}
 
-SAMPLES = pathlib.Path(__file__).resolve().parents[1] / "examples" / "images"
-STEPS = (1, 2, 4, 8, 15, 25, 50, 100)
-TUTORIAL_STEPS = 1000
-
-_Result = TypeVar("_Result")
+# Measures of `tfnst.evaluate`, and how much larger than the reference's each may be.
+MEASURES = {
+    "style": (("style_gram", "style_swd"), 1.03),
+    "content": (("content_cosine", "content_self_similarity"), 1.03),
+    "colour": (("color_swd",), 1.1),
+}
 
 # TensorFlow is imported in the functions that use it, so that --help doesn't load it.
 
 
+class Painted(NamedTuple):
+    """A picture that a recipe painted.
+
+    Attributes:
+        share: of the recipe's steps.
+        seconds: of processor time that the steps took.
+        evaluations: gradient evaluations, each counted by its share of the full size.
+        measured: distances by name, as in `MEASURES`.
+    """
+
+    share: float
+    seconds: float
+    evaluations: float
+    measured: dict[str, float]
+
+
 def main() -> None:
+    pairs = {name: paths for name, paths in PAIRS.items() if all_exist(paths)}
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--size", type=int, default=256, help="long side in pixels")
     parser.add_argument(
-        "--content", default=SAMPLES / "photo_rocket.jpg", help="content image"
+        "--pairs", default="all", help=f"all, or some of {','.join(pairs)}"
     )
     parser.add_argument(
-        "--style", default=SAMPLES / "style_swirls.jpg", help="style image"
-    )
-    parser.add_argument("--size", type=int, default=512, help="long side in pixels")
-    parser.add_argument(
-        "--tutorial-steps",
-        type=int,
-        default=TUTORIAL_STEPS,
-        help="steps of the tutorial's recipe; its time is scaled up to 1,000",
+        "--shares", default="1", help="shares of the steps to paint with, such as 0.5,1"
     )
     parser.add_argument(
-        "--tutorial-precision",
-        default="float32",
-        help="what the tutorial's network computes in: float32 or bfloat16",
+        "--recipe",
+        type=recipe,
+        action="append",
+        default=[],
+        metavar="NAME[:SETTING=VALUE,...]",
+        help=f"a recipe; by default {', '.join(RECIPES)}",
     )
     parser.add_argument(
         "--out",
@@ -65,82 +91,139 @@ def main() -> None:
         help="the folder for the pictures",
     )
     arguments = parser.parse_args()
-    arguments.out.mkdir(parents=True, exist_ok=True)
-    compare(arguments)
+    names = list(pairs) if arguments.pairs == "all" else arguments.pairs.split(",")
+    if unknown := set(names) - set(pairs):
+        parser.error(f"unknown pairs: {', '.join(sorted(unknown))}")
+    compare(
+        {name: pairs[name] for name in names},
+        dict(arguments.recipe) or RECIPES,
+        sorted(map(float, arguments.shares.split(","))),
+        arguments.size,
+        arguments.out,
+    )
 
 
-def compare(arguments: argparse.Namespace) -> None:
-    """Times both recipes and prints a row for each picture."""
+def all_exist(paths: tuple[pathlib.Path, pathlib.Path]) -> bool:
+    return all(path.exists() for path in paths)
+
+
+def recipe(text: str) -> tuple[str, dict[str, Any]]:
+    """A recipe's name and settings, from `NAME:SETTING=VALUE,...` or a known name."""
+    name, _, settings = text.partition(":")
+    if not settings:
+        return name, RECIPES[name]
+    values = dict(setting.split("=", 1) for setting in settings.split(","))
+    return name, {key: json.loads(value) for key, value in values.items()}
+
+
+def compare(
+    pairs: Mapping[str, tuple[pathlib.Path, pathlib.Path]],
+    recipes: Mapping[str, dict[str, Any]],
+    shares: list[float],
+    size: int,
+    out: pathlib.Path,
+) -> None:
+    """Paints, measures, and prints a table of the recipes."""
     from benchmarks.quality import judge
-    from benchmarks.quality.recipes import PEERS_LAYERS
-    from benchmarks.quality.task import FULL_STEPS, Task
-    from tfnst.images import reading, writing
     from tfnst.networks import backbones
 
-    content, style = map(reading.load_image, (arguments.content, arguments.style))
-    config = tfnst.StyleTransferConfig(size=arguments.size)
-    backbone = backbones.load_backbone(config.backbone, last_layer="block5_conv2")
-    own = {*PEERS_LAYERS, *config.content_layers, *config.style_layers}
-    look = judge.build_judges(backbone, frozenset(own), pathlib.Path("/none"))[0]
-    measures = judge.STYLE_MEASURES + judge.CONTENT_MEASURES
-    print(f"{look.name}: {', '.join(look.layers)}")
-    print("recipe            seconds  " + "  ".join(f"{m:>23}" for m in measures))
+    base = tfnst.StyleTransferConfig(size=size)
+    backbone = backbones.load_backbone(base.backbone, last_layer="block4_conv3")
+    optimized = frozenset({*base.content_layers, *base.style_layers})
+    judges = judge.build_judges(backbone, optimized)
+    for each in judges:
+        print(f"{each.name}: {', '.join(each.layers)}")
+    painted: dict[str, dict[str, list[Painted]]] = {}
+    for name, settings in recipes.items():
+        config = base.replace(**settings)
+        content, style = next(iter(pairs.values()))
+        # Compiles what is compiled once.
+        tfnst.stylize(content, style, config=config, steps=1, initial_steps=1)
+        painted[name] = {
+            pair: [
+                paint(pair, paths, config, share, judges, out / f"{pair}_{name}.png")
+                for share in (shares if name != next(iter(recipes)) else [1.0])
+            ]
+            for pair, paths in pairs.items()
+        }
+    report(painted)
 
-    def report(name: str, seconds: float, picture: np.ndarray) -> dict[str, float]:
-        writing.save_image(picture, arguments.out / f"{name}.png")
-        measured = look.measure(content, style, picture)
-        values = "  ".join(f"{measured[m]:23.3f}" for m in measures)
-        print(f"{name:16}  {seconds:7.1f}  {values}", flush=True)
-        return measured
 
-    task = Task(
-        content=content,
-        style=style,
-        size=arguments.size,
-        fraction=arguments.tutorial_steps / FULL_STEPS,
-        content_factor=1.0,
-        backbone=backbone,
-        weights=backbone.weights.path,
-        precision=arguments.tutorial_precision,
-    )
-    picture, theirs = time_tutorial(task)
-    wanted = report("tutorial", theirs, picture)
-
-    tfnst.stylize(content, style, config=config, steps=1, initial_steps=1)
-    for steps in STEPS:
-        result, seconds = timed(
-            lambda steps=steps: tfnst.stylize(
-                content, style, config=config, steps=steps
-            )
+def paint(
+    pair: str,
+    paths: tuple[pathlib.Path, pathlib.Path],
+    config: tfnst.StyleTransferConfig,
+    share: float,
+    judges: list[Judge],
+    path: pathlib.Path,
+) -> Painted:
+    """A picture by a recipe, with a share of its steps; saved with all of them."""
+    steps = max(round(config.steps * share), 1)
+    config = config.replace(steps=steps)
+    began = time.process_time()
+    result = tfnst.stylize(*paths, config=config)
+    seconds = time.process_time() - began
+    if share == 1:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        result.save(path)
+    scores = [judge.measure(*paths, result.array) for judge in judges]
+    measured = {
+        name: statistics.geometric_mean(
+            max(values[part], 1e-9) for values in scores for part in parts
         )
-        reached = report(f"tfnst_{steps}_steps", seconds, result.array)
-        if all(reached[m] <= wanted[m] for m in measures):
-            print(f"reached in 1/{theirs / seconds:.0f} of the tutorial's time")
-            return
-    print("not reached")
+        for name, (parts, _) in MEASURES.items()
+    }
+    sizes = result.losses["size"] / config.size
+    print(f"{path.stem} x{share:g}: {seconds:.1f} s, {measured}", flush=True)
+    return Painted(share, seconds, float((sizes**2).sum()), measured)
 
 
-def time_tutorial(task: Task) -> tuple[np.ndarray, float]:
-    """The tutorial's picture, and the seconds that its 1,000 steps take."""
-    from benchmarks.quality import tutorials
-    from benchmarks.quality.task import FULL_STEPS
-
-    # What comes before the steps, such as compiling, isn't counted. It takes longer the
-    # first time, so the one-step run that measures it is the second.
-    one_step = dataclasses.replace(task, fraction=1 / FULL_STEPS)
-    tutorials.paint_tensorflow(one_step)
-    _, before = timed(lambda: tutorials.paint_tensorflow(one_step))
-    painting, seconds = timed(lambda: tutorials.paint_tensorflow(task))
-    return painting.array, (seconds - before) * TUTORIAL_STEPS / max(
-        task.steps() - 1, 1
+def report(painted: Mapping[str, Mapping[str, list[Painted]]]) -> None:
+    """Prints medians over the pairs, with quartiles, relative to the first recipe."""
+    reference = {pair: each[0] for pair, each in next(iter(painted.values())).items()}
+    print(
+        "\nMedians over the pairs, and the quartiles, relative to the first recipe:\n"
+        "| recipe | share of steps | evaluations | processor time | "
+        + " | ".join(MEASURES)
+        + " | as good on |\n| --- | --- | --- | --- |"
+        + " --- |" * (len(MEASURES) + 1)
     )
+    for name, pairs in painted.items():
+        for index, first in enumerate(next(iter(pairs.values()))):
+            runs = {pair: each[index] for pair, each in pairs.items()}
+            ratios = {
+                measure: [
+                    run.measured[measure] / reference[pair].measured[measure]
+                    for pair, run in runs.items()
+                ]
+                for measure in MEASURES
+            }
+            good = sum(
+                all(ratios[m][i] <= most for m, (_, most) in MEASURES.items())
+                for i in range(len(runs))
+            )
+            cells = [
+                spread(
+                    [
+                        getattr(run, what) / getattr(reference[pair], what)
+                        for pair, run in runs.items()
+                    ]
+                )
+                for what in ("evaluations", "seconds")
+            ] + [spread(values) for values in ratios.values()]
+            print(
+                f"| {name} | {first.share:g} | {' | '.join(cells)} | "
+                f"{good} of {len(runs)} |"
+            )
 
 
-def timed(function: Callable[[], _Result]) -> tuple[_Result, float]:
-    """A function's result, and the seconds that the call takes."""
-    start = time.perf_counter()
-    result = function()
-    return result, time.perf_counter() - start
+def spread(values: list[float]) -> str:
+    """The median, and the quartiles if there are enough values."""
+    middle = f"{statistics.median(values):.2f}"
+    if len(values) < 4:
+        return middle
+    low, _, high = statistics.quantiles(values, n=4)
+    return f"{middle} ({low:.2f} to {high:.2f})"
 
 
 if __name__ == "__main__":

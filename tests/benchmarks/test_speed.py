@@ -61,6 +61,7 @@ def test_pytorchs_step_gives_the_same_losses():
         "step_time",
         "time_to_quality",
         "versus_pytorch",
+        "versus_tutorial",
         "video",
     ],
 )

@@ -51,7 +51,7 @@ def test_a_strength_of_zero_leaves_the_photo():
     start = tfnst.stylize(
         CONTENT, STYLE, config=TINY.replace(style_strength=0, style_weight=None)
     )
-    np.testing.assert_allclose(start.array, CONTENT, atol=0.03)
+    np.testing.assert_allclose(start.array, CONTENT, atol=0.04)
 
 
 def test_several_styles_give_the_colours_of_their_mixture():
