@@ -6,13 +6,21 @@ the ratio of its GFLOP/s to a large matrix product's in the same precision. Step
 and products of all precisions take turns in one run, because machines change speed.
 
     python benchmarks/step_time.py [--sizes 256,512] [--backbone vgg19] [--rounds 7]
-        [--precisions float32,bfloat16]
+        [--precisions float32,bfloat16] [--processor-time] [--profile]
+
+With `--processor-time`, times are the processor's, divided by the number of cores; use
+it on a machine that has other work. With `--profile`, the time of a step is also
+printed by operation.
 """
 
 from __future__ import annotations
 
 import argparse
+import collections
+import os
+import pathlib
 import statistics
+import tempfile
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -49,10 +57,13 @@ def convolution_flops(model: keras.Model, height: int, width: int) -> float:
     return flops
 
 
-def seconds(function: Callable[[], object]) -> float:
-    start = time.perf_counter()
+def seconds(function: Callable[[], object], *, processor: bool = False) -> float:
+    """The seconds that a call takes, or those of the processor, per core."""
+    clock = time.process_time if processor else time.perf_counter
+    start = clock()
     function()
-    return time.perf_counter() - start
+    cores = len(os.sched_getaffinity(0)) if processor else 1
+    return (clock() - start) / cores
 
 
 def main() -> None:
@@ -62,6 +73,16 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=7, help="steps to time")
     parser.add_argument(
         "--precisions", default="float32,bfloat16", help="float32, bfloat16 or both"
+    )
+    parser.add_argument(
+        "--processor-time",
+        action="store_true",
+        help="print seconds of the processor per core",
+    )
+    parser.add_argument(
+        "--profile",
+        action="store_true",
+        help="print the time of a step by operation, too",
     )
     arguments = parser.parse_args()
 
@@ -81,7 +102,12 @@ def main() -> None:
             cases.append((precision, size, step, product, []))
     for _ in range(arguments.rounds):
         for *_, step, product, times in cases:
-            times.append((seconds(step), seconds(product)))
+            times.append(
+                tuple(
+                    seconds(each, processor=arguments.processor_time)
+                    for each in (step, product)
+                )
+            )
 
     print(f"{arguments.backbone} to {backbone.model.layers[-1].name}")
     print("precision  size       s/step   GFLOP   GFLOP/s   product GFLOP/s   ratio")
@@ -94,6 +120,48 @@ def main() -> None:
             f"{precision:9}  {size:4}^2  {step_time:9.3f}  {flops / 1e9:6.0f}"
             f"  {speed:8.0f}  {peak:16.0f}  {speed / peak:6.2f}"
         )
+    if arguments.profile:
+        for precision, size, step, *_ in cases:
+            print(f"\n{precision}, {size}^2:")
+            print_profile(step)
+
+
+def print_profile(
+    step: Callable[[], object], *, steps: int = 3, most: int = 15
+) -> None:
+    """Prints the operations that take longest, by TensorFlow's profiler.
+
+    Times of operations that run at once add up to more than the time of the step.
+
+    Args:
+        step: takes a step.
+        steps: to average over.
+        most: kinds of operations to print.
+    """
+    import tensorflow as tf
+    from tensorflow.tsl.profiler.protobuf import xplane_pb2
+
+    with tempfile.TemporaryDirectory() as folder:
+        tf.profiler.experimental.start(folder)
+        for _ in range(steps):
+            step()
+        tf.profiler.experimental.stop()
+        (path,) = pathlib.Path(folder).rglob("*.xplane.pb")
+        space = xplane_pb2.XSpace.FromString(path.read_bytes())
+    milliseconds: collections.Counter[str] = collections.Counter()
+    calls: collections.Counter[str] = collections.Counter()
+    for plane in space.planes:
+        for line in plane.lines:
+            for event in line.events:
+                # Operations are called "name:kind", and nothing else is.
+                name = plane.event_metadata[event.metadata_id].name
+                _, colon, kind = name.partition(":")
+                if colon and kind.isidentifier():
+                    milliseconds[kind] += event.duration_ps / 1e9 / steps
+                    calls[kind] += 1
+    print("      ms   calls  operation")
+    for kind, time_ in milliseconds.most_common(most):
+        print(f"{time_:8.1f}  {calls[kind] / steps:6.0f}  {kind}")
 
 
 def build_step(

@@ -98,7 +98,7 @@ def nearest_distances(
     ) -> tuple[tf.Tensor, Callable[[tf.Tensor], tf.Tensor]]:
         positions = tf.reshape(activations, [shape[0], -1, activations.shape[-1]])
         positions -= mean  # [N or K, H * W, C]
-        nearest = _nearest(positions, samples, rows=shape[1])
+        nearest = _nearest(positions, samples)
         nearest = tf.gather(samples, nearest, batch_dims=1)
         length = tf.sqrt(_sum_of_products(positions, positions) + _TINY)
         similarity = _sum_of_products(positions, nearest) / length
@@ -143,35 +143,37 @@ def _counting_samples(targets: Neighborhood) -> tf.Tensor:
     return tf.gather(targets.samples, chosen, batch_dims=1)
 
 
-def _nearest(positions: tf.Tensor, samples: tf.Tensor, *, rows: tf.Tensor) -> tf.Tensor:
-    """The index of the most similar sample for each position, [N, H * W].
+def _nearest(positions: tf.Tensor, samples: tf.Tensor) -> tf.Tensor:
+    """The index of the most similar sample for each position, [N, P].
 
-    Some rows at a time: the similarities of a whole picture would fill the memory.
+    Some positions at a time: the similarities of a whole picture would fill the memory.
 
     Args:
-        positions: of any length, [N, H * W, C].
+        positions: of any length, [N, P, C].
         samples: of length 1, [N, SAMPLES, C].
-        rows: H.
     """
-    number, channels = tf.shape(positions)[0], positions.shape[-1]
-    width = tf.shape(positions)[1] // rows
-    chunks = _ceil(rows, tf.maximum(_POSITIONS_AT_ONCE // width, 1))
-    height = _ceil(rows, chunks)
-    missing = (chunks * height - rows) * width
-    positions = tf.pad(positions, [[0, 0], [0, missing], [0, 0]])
-    positions = tf.reshape(positions, [number, chunks, height * width, channels])
+    number, total, channels = tf.unstack(tf.shape(positions))
+    chunks = _ceil(total, _POSITIONS_AT_ONCE)
+    size = _ceil(total, chunks)
     columns = tf.linalg.matrix_transpose(samples)
+
+    def of_chunk(start: tf.Tensor) -> tf.Tensor:
+        chunk = tf.slice(positions, [0, start, 0], [number, size, channels])
+        return tf.argmax(chunk @ columns, axis=-1, output_type=tf.int32)
+
     nearest = tf.map_fn(
-        lambda chunk: tf.argmax(chunk @ columns, axis=-1, output_type=tf.int32),
-        tf.transpose(positions, [1, 0, 2, 3]),
+        of_chunk,
+        # All chunks have the same size, so the last one may overlap another.
+        tf.minimum(size * tf.range(chunks), total - size),
         fn_output_signature=tf.TensorSpec([None, None], tf.int32),
         parallel_iterations=1,
     )
     nearest = tf.reshape(tf.transpose(nearest, [1, 0, 2]), [number, -1])
-    return nearest[:, : rows * width]
+    before = size * (chunks - 1)
+    return tf.concat([nearest[:, :before], nearest[:, before - total :]], axis=1)
 
 
-def _ceil(a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
+def _ceil(a: tf.Tensor, b: int | tf.Tensor) -> tf.Tensor:
     """a / b, rounded up."""
     return -(-a // b)
 
