@@ -1,5 +1,6 @@
 """Films that are being painted: segments, interruptions, and what becomes of them."""
 
+import errno
 import json
 import os
 import random
@@ -15,10 +16,12 @@ from PIL import Image
 
 from tests.helpers import message
 from tests.video.films import RATE, moving, packets, samples, sine, write_film
+from tfnst.video import folder_lock
+from tfnst.video.folder_lock import is_locked
 from tfnst.video.frames import Frame
 from tfnst.video.outputs import check_film_output, film_kind
 from tfnst.video.reading import open_film
-from tfnst.video.segments import FilmParts
+from tfnst.video.segments import FilmParts, FrameState
 
 KINDS = (".mp4", ".webm", ".gif", ".webp", ".png", ".jpg")
 
@@ -291,6 +294,7 @@ def test_a_run_goes_on_where_it_was(tmp_path):
         for one, other in zip(last, wanted[number - len(last) :], strict=False):
             np.testing.assert_array_equal(one, other.picture)
         film.append(wanted[number])
+        film.close()
     parts(tmp_path / "parts", keep=4).finish(tmp_path / "out.mp4")
     assert (tmp_path / "out.mp4").read_bytes() == (tmp_path / "whole.mp4").read_bytes()
 
@@ -302,7 +306,8 @@ def test_an_early_end_gives_a_film_and_keeps_the_parts(tmp_path, kind):
     film = parts(tmp_path / "parts", kind)
     for frame in wanted[:8]:
         film.append(frame)
-    film.finish(path, complete=False)
+    with film:
+        film.finish(path, complete=False)
     assert len(read(shown)) == 8
     assert "tail.mkv" not in os.listdir(tmp_path / "parts")
     film = parts(tmp_path / "parts", kind)
@@ -323,6 +328,7 @@ def test_the_disk_holds_one_segment_of_pictures(tmp_path):
         assert not any(name.startswith(".") for name in names)
     assert len(film.last_pictures(2)) == 2
     assert sum(name.startswith("segment") for name in names) == 2 * 5
+    film.close()
 
 
 @pytest.mark.parametrize("kind", [".mp4", ".gif"])
@@ -343,7 +349,8 @@ def test_memory_does_not_depend_on_length(tmp_path, kind):
 
 def test_errors_of_folders(tmp_path):
     folder = tmp_path / "parts"
-    parts(folder).append(frames(1)[0])
+    with parts(folder) as film:
+        film.append(frames(1)[0])
     assert message(ValueError, parts, folder, description={"steps": 6}) == (
         "`resume` must be a run with the same settings. "
         f"Received: {str(folder)!r}, whose run had another `steps`"
@@ -377,8 +384,10 @@ def test_errors_of_frames_and_outputs(tmp_path):
     assert said.startswith("`output` must be a film of the kind .mp4.")
     said = message(FileNotFoundError, film.finish, tmp_path / "no" / "out.mp4")
     assert said.startswith("`output` must be a path in a folder that exists.")
-    assert parts(tmp_path / "parts").frames_done == 1
     assert message(ValueError, film.last_pictures, 1).startswith("`count` must be")
+    film.close()
+    with parts(tmp_path / "parts") as film:
+        assert film.frames_done == 1
 
 
 def test_a_failure_leaves_the_older_film(tmp_path, monkeypatch):
@@ -388,7 +397,7 @@ def test_a_failure_leaves_the_older_film(tmp_path, monkeypatch):
     for frame in frames(8):
         film.append(frame)
     (tmp_path / "parts" / "segment-000000.mkv").write_bytes(b"broken")
-    with pytest.raises(ValueError, match="Invalid data"):
+    with film, pytest.raises(ValueError, match="Invalid data"):
         film.finish(path)
     assert path.read_bytes() == b"older"
     assert sorted(p.name for p in tmp_path.iterdir()) == ["out.mp4", "parts"]
@@ -431,6 +440,102 @@ def test_outputs_are_checked_first(tmp_path):
         (tmp_path / "null.mp4").symlink_to("/dev/null")
         said = message(ValueError, check_film_output, tmp_path / "null.mp4")
         assert said.startswith("`output` must be a regular file.")
+
+
+# Other processes.
+
+
+HOLDER = """
+import sys
+from fractions import Fraction
+from tests.video.films import moving
+from tfnst.video.frames import Frame
+from tfnst.video.segments import FilmParts
+
+step = Fraction(1, 25)
+film = FilmParts(
+    sys.argv[1], kind=".mp4", rate=1 / step, time_base=step,
+    description={"steps": 5}, segment_frames=6,
+)
+film.append(Frame(0, 0 * step, step, moving(1)[0]))
+print("ready", flush=True)
+sys.stdin.read()
+"""
+IN_USE = (
+    "`output` must be a film that no other process is painting. "
+    "Received: a film whose parts in {!r} are in use"
+)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no such locks")
+def test_one_process_at_a_time(tmp_path):
+    folder = tmp_path / "parts"
+    command = [sys.executable, "-c", HOLDER, str(folder)]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as holder:
+        assert holder.stdout.readline() == b"ready\n"
+        assert is_locked(str(folder))
+        left = sorted(os.listdir(folder))
+        assert message(ValueError, parts, folder) == IN_USE.format(str(folder))
+        assert sorted(os.listdir(folder)) == left
+        holder.kill()
+        holder.wait()
+        assert not is_locked(str(folder))
+        with parts(folder) as film:
+            assert film.frames_done == 1
+            assert is_locked(str(folder))
+    assert not is_locked(str(folder))
+
+
+def test_where_there_are_no_locks(tmp_path, monkeypatch):
+    monkeypatch.setattr(folder_lock, "fcntl", None)
+    first, second = parts(tmp_path / "parts"), parts(tmp_path / "parts")
+    assert not is_locked(str(tmp_path / "parts"))
+    for film in (first, second):
+        film.close()
+    assert not (tmp_path / "parts").exists()
+
+
+def test_file_systems_without_locks(tmp_path, monkeypatch):
+    def flock(file, operation):
+        raise OSError(errno.ENOTSUP, "not here")
+
+    monkeypatch.setattr(folder_lock.fcntl, "flock", flock)
+    with parts(tmp_path / "parts") as first, parts(tmp_path / "parts") as second:
+        assert first.frames_done == second.frames_done == 0
+
+
+@pytest.mark.parametrize("count", [3, 15])
+def test_a_kill_while_the_folder_is_removed(tmp_path, monkeypatch, count):
+    """What is left of a film that is complete isn't taken for the film."""
+    folder, unlink = tmp_path / "parts", os.unlink
+    for stop in range(1, 100):
+        film = parts(folder, keep=2)
+        for frame in frames(count):
+            film.append(frame, FrameState(frame.picture, 1))
+        left = stop
+
+        def stopping(path):
+            nonlocal left
+            left -= 1
+            if left < 0:
+                raise KeyboardInterrupt
+            unlink(path)
+
+        with monkeypatch.context() as context:
+            context.setattr(os, "unlink", stopping)
+            try:
+                film._remove()
+            except KeyboardInterrupt:
+                film._lock.close()
+            else:
+                film._lock.close()
+                break
+        with parts(folder, keep=2) as film:
+            assert film.frames_done == 0
+        assert not folder.exists()
+    assert stop > count // 6
 
 
 # Imports little, so that it is killed while it paints.
@@ -481,7 +586,8 @@ def test_ten_kills_and_the_same_film(tmp_path, kind):
                 assert painter.stdout.readline()
             time.sleep(rng.uniform(0, 0.02))
             painter.kill()
-        progress.append(parts(folder, kind, segment_frames=4, keep=3).frames_done)
+        with parts(folder, kind, segment_frames=4, keep=3) as film:
+            progress.append(film.frames_done)
         assert kill % 3 <= progress[-1] - progress[-2] <= 2
     subprocess.run([*command, "24"], check=True, stdout=subprocess.DEVNULL)
     assert path.read_bytes() == (tmp_path / f"whole{kind}").read_bytes()
@@ -514,6 +620,7 @@ def test_every_state_that_a_kill_can_leave(tmp_path):
             film._finish_segment()
             for name, data in images.items():
                 (folder / name).write_bytes(data)
+        film.close()
         film = parts(folder, segment_frames=4, keep=2)
         assert film.frames_done == (3 if stage == "hidden" else 4)
         assert not list(folder.glob(".tfnst*"))

@@ -2,6 +2,7 @@
 
 import os
 import random
+import sys
 import time
 from fractions import Fraction
 
@@ -208,6 +209,34 @@ def test_other_runs_are_not_continued(folder):
         "that folder to begin anew. Received: False"
     )
     assert sorted(os.listdir("out.mp4.parts")) == left
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no such locks")
+@pytest.mark.parametrize("resume", [False, True])
+def test_a_film_that_another_process_is_painting(folder, resume):
+    def again():
+        said.append(
+            message(
+                ValueError,
+                tfnst.stylize_video,
+                *("in.mp4", STYLE, "out.mp4"),
+                resume=resume,
+                **SETTINGS,
+            )
+        )
+
+    def watch(progress):
+        if progress.frames_done == 2 and progress.run is None:
+            again()
+
+    said = []
+    result = tfnst.stylize_video("in.mp4", STYLE, "out.mp4", callback=watch, **SETTINGS)
+    assert said == [
+        "`output` must be a film that no other process is painting. "
+        "Received: a film whose parts in 'out.mp4.parts' are in use"
+    ]
+    assert (result.complete, result.frames) == (True, 8)
+    assert len(read("out.mp4")) == 8
 
 
 def test_what_fails_at_first_leaves_nothing(folder):

@@ -14,9 +14,9 @@ import itertools
 import json
 import os
 import re
-import shutil
 from collections.abc import Iterator, Mapping
 from fractions import Fraction
+from types import TracebackType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -25,6 +25,7 @@ from PIL import Image, PngImagePlugin
 from tfnst.checks import argument_error, check_integer
 from tfnst.files import os_error, read_file, replaced_file, show_path, write_file
 from tfnst.video.encoding import FORMATS, encode_segment, fit_time_base
+from tfnst.video.folder_lock import LOCK, FolderInUseError, FolderLock
 from tfnst.video.frames import Frame
 from tfnst.video.joining import (
     Segment,
@@ -39,7 +40,7 @@ from tfnst.video.sound import Sound
 _RUN, _VERSION = "run.json", 1
 _SEGMENT_FRAMES = 48
 _OWN_FILES = re.compile(
-    r"run\.json|(frame|state)-\d{8}\.png|segment-\d{6}\.(json|mkv)|tail\.mkv"
+    r"run\.json|lock|(frame|state)-\d{8}\.png|segment-\d{6}\.(json|mkv)|tail\.mkv"
     r"|\.tfnst-[0-9a-f]{16}\.tmp"
 )
 
@@ -56,7 +57,7 @@ class FilmParts:
 
     A folder that exists is continued. The disk holds the encoded film, `segment_frames`
     PNG files at most and the `keep` before them; memory doesn't depend on the film's
-    length.
+    length. It is a context manager that closes itself.
 
     Args:
         folder: path of the folder, usually beside the film. It is made if it is
@@ -74,8 +75,8 @@ class FilmParts:
         keep: how many of the last frames `last_pictures` can give. Default 0.
 
     Raises:
-        ValueError: for a folder that holds anything else or another run; it names
-            `resume`.
+        ValueError: for a folder that holds anything else or another run, naming
+            `resume`; and for one that another process writes into.
         OSError: when the folder can't be made or read.
     """
 
@@ -109,10 +110,32 @@ class FilmParts:
             "keep": keep,
             "run": dict(description),
         }
-        self._enter_folder(json.dumps(run))
-        self._full = self._count_segments()
-        self._pending = self._read_pending()
-        self._remove_leftovers()
+        self._full, self._pending = 0, []
+        made = not os.path.lexists(self._folder)
+        self._lock = self._lock_folder()
+        try:
+            self._check_run(json.dumps(run))
+            self._full = self._count_segments()
+            self._pending = self._read_pending()
+            self._remove_leftovers()
+        except BaseException:
+            self._leave(remove=made)
+            raise
+
+    def __enter__(self) -> FilmParts:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Lets others have the folder; one without any frame is removed."""
+        self._leave(remove=not self.frames_done)
 
     @property
     def frames_done(self) -> int:
@@ -241,7 +264,7 @@ class FilmParts:
                         metadata=metadata or {},
                     )
         if complete:
-            shutil.rmtree(self._folder)
+            self._leave(remove=True)
         elif self._pending:
             os.unlink(self._path("tail.mkv"))
 
@@ -265,17 +288,32 @@ class FilmParts:
     def _segment_path(self, number: int, suffix: str) -> str:
         return self._path(f"segment-{number:06}{suffix}")
 
-    def _enter_folder(self, run: str) -> None:
-        """Makes the folder, or checks that it is this run's."""
-        shown = show_path(self._folder)
+    def _lock_folder(self) -> FolderLock:
+        """Makes the folder if it is missing, and keeps other processes out of it."""
         with _named_errors("resume", self._folder):
             os.makedirs(self._folder, exist_ok=True)
-            files = os.listdir(self._folder)
+        self._check_files()
+        try:
+            with _named_errors("resume", self._folder):
+                return FolderLock(self._folder)
+        except FolderInUseError as error:
+            raise folder_in_use(self._folder) from error
+
+    def _check_files(self) -> list[str]:
+        """The names of the files in the folder, which must be a film's parts."""
+        with _named_errors("resume", self._folder):
+            files = sorted(os.listdir(self._folder))
         strange = [file for file in files if not _OWN_FILES.fullmatch(file)]
-        if strange or (_RUN not in files and any(f[0] != "." for f in files)):
-            other = f"{shown}, which holds {show_path(min(strange or files))}"
-            raise argument_error("resume", "a folder with parts of a film", other)
         if _RUN not in files:
+            strange += [file for file in files if file[0] != "." and file != LOCK]
+        if strange:
+            other = f"{show_path(self._folder)}, which holds {show_path(strange[0])}"
+            raise argument_error("resume", "a folder with parts of a film", other)
+        return files
+
+    def _check_run(self, run: str) -> None:
+        """Checks that the folder is this run's, or makes it so."""
+        if _RUN not in self._check_files():
             write_file(self._path(_RUN), run.encode(), name="resume")
             return
         data = read_file(self._path(_RUN), name="resume")
@@ -285,8 +323,29 @@ class FilmParts:
             before = None
         now = json.loads(run)
         if before != now:
+            shown = show_path(self._folder)
             received = f"{shown}, whose run had {_differences(before, now)}"
             raise argument_error("resume", "a run with the same settings", received)
+
+    def _leave(self, *, remove: bool) -> None:
+        if remove:
+            with contextlib.suppress(FileNotFoundError):
+                self._remove()
+        self._lock.close()
+
+    def _remove(self) -> None:
+        """Removes the folder. A kill leaves what no run goes on from by mistake."""
+        order = sorted(
+            os.listdir(self._folder),
+            key=lambda file: (
+                *(file == LOCK, file == _RUN),
+                *(not file.startswith("segment"), file),
+            ),
+        )
+        for file in order:
+            os.unlink(self._path(file))
+        with contextlib.suppress(OSError):  # Another process has just come.
+            os.rmdir(self._folder)
 
     def _count_segments(self) -> int:
         """How many segments are complete; the last one's times are written first."""
@@ -315,7 +374,7 @@ class FilmParts:
         """Goes on where the run was killed, and removes what it had begun."""
         if len(self._pending) == self._size:
             self._finish_segment()
-        wanted = {_RUN, os.path.basename(self._state_path(self.frames_done - 1))}
+        wanted = {_RUN, LOCK, os.path.basename(self._state_path(self.frames_done - 1))}
         first = min(self._full * self._size, self.frames_done - self._keep)
         wanted |= {
             os.path.basename(self._frame_path(number))
@@ -388,6 +447,15 @@ class FilmParts:
             return None
         start = self._read_times(0)[0][0]
         return Sound(film, origin=info.origin, start=start, end=self.end)
+
+
+def folder_in_use(folder: str) -> ValueError:
+    """The error for a film that is being painted in a folder by another process."""
+    return argument_error(
+        "output",
+        "a film that no other process is painting",
+        f"a film whose parts in {show_path(folder)} are in use",
+    )
 
 
 def _differences(before: Any, now: dict[str, Any]) -> str:

@@ -6,7 +6,6 @@ import dataclasses
 import json
 import math
 import os
-import shutil
 import time
 from collections.abc import Callable, Iterator
 from fractions import Fraction
@@ -23,6 +22,7 @@ from tfnst.transfer.progress import TransferProgress
 from tfnst.version import __version__
 from tfnst.video.coherence import DISTANCES
 from tfnst.video.flow import FlowFiles, OpticalFlow
+from tfnst.video.folder_lock import is_locked
 from tfnst.video.frames import FilmInfo, Frame
 from tfnst.video.outputs import check_film_output
 from tfnst.video.painting import (
@@ -32,7 +32,7 @@ from tfnst.video.painting import (
     check_film_config,
 )
 from tfnst.video.reading import FilmReader, open_film
-from tfnst.video.segments import FilmParts, FrameState
+from tfnst.video.segments import FilmParts, FrameState, folder_in_use
 
 PARTS_SUFFIX = ".parts"
 
@@ -168,8 +168,9 @@ def stylize_video(
     kind = check_film_output(output, film=film)
     check_outputs(style_paths(style_images(style_image)), [("output", output)])
     folder = parts_folder(output)
-    there = os.path.lexists(folder)
-    if there and not resume:
+    if os.path.lexists(folder) and not resume:
+        if is_locked(folder):
+            raise folder_in_use(folder)
         raise argument_error(
             "resume",
             f"true to go on with the film in {show_path(folder)}; remove that folder "
@@ -183,45 +184,42 @@ def stylize_video(
         flow=flow,
         config=config,
     )
-    with open_film(film, rate=rate) as reader:
-        cut = {"start": start, "end": end, "every": every}
-        parts: FilmParts | None = None
-        try:
-            parts = FilmParts(
-                folder,
-                kind=kind,
-                rate=reader.info.rate / every,
-                time_base=reader.info.time_base,
-                description={
-                    "film": _identity(film),
-                    "style_image": painter.style_source,
-                    **cut,
-                    "rate": rate,
-                    "frame_steps": frame_steps,
-                    "temporal_weight": temporal_weight,
-                    "flow": _describe_flow(painter.flow),
-                    "config": picture_settings(config.to_dict()),
-                    "version": __version__,
+    cut = {"start": start, "end": end, "every": every}
+    with (
+        open_film(film, rate=rate) as reader,
+        FilmParts(
+            folder,
+            kind=kind,
+            rate=reader.info.rate / every,
+            time_base=reader.info.time_base,
+            description={
+                "film": _identity(film),
+                "style_image": painter.style_source,
+                **cut,
+                "rate": rate,
+                "frame_steps": frame_steps,
+                "temporal_weight": temporal_weight,
+                "flow": _describe_flow(painter.flow),
+                "config": picture_settings(config.to_dict()),
+                "version": __version__,
+            },
+            crf=crf,
+            keep=max(DISTANCES),
+        ) as parts,
+    ):
+        work = _Work(reader, painter, parts, callback, cut)
+        work.paint()
+        complete = not work.stopped
+        if complete or parts.frames_done:
+            parts.finish(
+                output,
+                sound_from=film if kind in (".mp4", ".webm") else None,
+                complete=complete,
+                metadata={
+                    "comment": json.dumps({"tfnst": __version__, **config.to_dict()})
                 },
-                crf=crf,
-                keep=max(DISTANCES),
             )
-            work = _Work(reader, painter, parts, callback, cut)
-            work.paint()
-        finally:
-            if not (there if parts is None else parts.frames_done):
-                # So that other settings can be tried at once.
-                shutil.rmtree(folder, ignore_errors=True)
-    complete = not work.stopped
-    if not complete and not parts.frames_done:
         return work.result(os.fspath(output), complete, config)
-    parts.finish(
-        output,
-        sound_from=film if kind in (".mp4", ".webm") else None,
-        complete=complete,
-        metadata={"comment": json.dumps({"tfnst": __version__, **config.to_dict()})},
-    )
-    return work.result(os.fspath(output), complete, config)
 
 
 def parts_folder(output: str | os.PathLike[str]) -> str:
