@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tests.video.moving_photos import frame, panned, photo, with_square, zoomed
-from tfnst.video.coherence import Past, relate, reliability, warp
+from tfnst.video.coherence import Past, new_traces, relate, reliability, warp
 from tfnst.video.flow import DISFlow
 
 
@@ -28,12 +28,19 @@ def paint(picture):
     return 255 - picture
 
 
-def past_of(pictures, painted=None, seen=None):
-    found = []
-    for i, picture in enumerate(pictures):
-        done = paint(picture) if painted is None else painted[i]
-        found.append(Past(frame(picture, i), done, picture if seen is None else seen))
-    return found
+def relation_to(pictures, now, flow, *, painted=None, seen=None, steps=255, shots=None):
+    """What frames that were painted, the oldest first, say about the next one."""
+    past = [
+        Past(
+            frame(each, i),
+            paint(each) if painted is None else painted[i],
+            0 if shots is None else shots[i],
+        )
+        for i, each in enumerate(pictures)
+    ]
+    traces = new_traces(pictures[-1] if seen is None else seen)
+    traces.steps[:] = steps
+    return relate(frame(now, len(pictures)), past, traces, flow)
 
 
 def test_whole_pixels_are_moved_exactly():
@@ -74,7 +81,7 @@ def test_what_was_hidden_is_unreliable():
 def test_opencv_finds_what_was_hidden():
     before, now = (np.kron(with_square(i), np.ones((2, 2, 1))) for i in (20, 26))
     before, now = before.astype(np.uint8), now.astype(np.uint8)
-    relation = relate(frame(now, 1), past_of([before]), DISFlow())
+    relation = relation_to([before], now, DISFlow())
     # Twice as large: the square is at 40, and then at 52.
     known = relation.known[..., 0]
     assert known[36:60, 43:49].mean() < 0.5
@@ -85,7 +92,7 @@ def test_opencv_finds_what_was_hidden():
 
 def test_a_pan_is_known_but_for_what_is_new():
     pictures = panned(2)
-    relation = relate(frame(pictures[1], 1), past_of(pictures[:1]), Pan())
+    relation = relation_to(pictures[:1], pictures[1], Pan())
     shape = (48, 64, 1)
     assert relation.target.shape == (48, 64, 3)
     assert [x.shape for x in relation[1:4]] == [shape] * 3
@@ -107,7 +114,7 @@ def test_narrow_gaps_begin_from_what_is_around_them():
     now = picture.copy()
     for part in (np.s_[20:23], np.s_[:, :3]):
         now[part] = 255 - picture[part]
-    relation = relate(frame(now, 1), past_of([picture]), no_motion)
+    relation = relation_to([picture], now, no_motion)
     row = relation.known[:, 32, 0]
     assert row[21] < 0.3
     np.testing.assert_allclose(relation.start[8:40, 32], 1, atol=1e-6)
@@ -117,11 +124,11 @@ def test_narrow_gaps_begin_from_what_is_around_them():
 
 def test_nothing_moves():
     picture = photo(48, 64)
-    relation = relate(frame(picture, 1), past_of([picture]), DISFlow())
+    relation = relation_to([picture], picture, DISFlow())
     np.testing.assert_array_equal(relation.still, 1)
     np.testing.assert_array_equal(relation.known, 1)
     np.testing.assert_allclose(relation.target, paint(picture) / 255.0, atol=1e-6)
-    np.testing.assert_array_equal(relation.seen, picture)
+    np.testing.assert_array_equal(relation.traces.seen, picture)
     assert not relation.cut
 
 
@@ -129,7 +136,7 @@ def test_noise_of_a_camera_is_no_motion():
     picture = photo(48, 64)
     noise = np.random.default_rng(0).integers(-1, 2, (2, *picture.shape))
     first, second = (np.clip(picture + n, 0, 255).astype(np.uint8) for n in noise)
-    relation = relate(frame(second, 1), past_of([first]), DISFlow())
+    relation = relation_to([first], second, DISFlow())
     np.testing.assert_array_equal(relation.still, 1)
 
 
@@ -137,10 +144,10 @@ def test_a_fade_is_change_once_it_is_seen():
     # The frame before is nearly the same; what was painted isn't.
     seen = np.full((48, 64, 3), 100, np.uint8)
     for level, still in ((101, 1), (102, 1), (104, 0)):
-        past = past_of([np.full_like(seen, level - 1)], seen=seen)
-        relation = relate(frame(np.full_like(seen, level), 1), past, no_motion)
+        before, now = (np.full_like(seen, x) for x in (level - 1, level))
+        relation = relation_to([before], now, no_motion, seen=seen)
         np.testing.assert_array_equal(relation.still, still)
-        np.testing.assert_array_equal(relation.seen, seen)
+        np.testing.assert_array_equal(relation.traces.seen, seen)
         np.testing.assert_array_equal(relation.known, 1)
 
 
@@ -148,7 +155,7 @@ def test_the_edge_of_what_stands_still_is_soft():
     before = photo(48, 64)
     now = before.copy()
     now[:, 40:] = 255 - now[:, 40:]
-    relation = relate(frame(now, 1), past_of([before]), no_motion)
+    relation = relation_to([before], now, no_motion)
     row = relation.still[24, :, 0]
     np.testing.assert_array_equal(row[:28], 1)
     np.testing.assert_array_equal(row[42:], 0)
@@ -159,8 +166,8 @@ def test_the_edge_of_what_stands_still_is_soft():
 @pytest.mark.parametrize("flow", [no_motion, DISFlow()])
 def test_a_cut(flow):
     one, other = photo(48, 64), photo(48, 64, "coffee")
-    assert relate(frame(255 - other, 1), past_of([one]), flow).cut
-    assert not relate(frame(one, 1), past_of([one]), flow).cut
+    assert relation_to([one], 255 - other, flow).cut
+    assert not relation_to([one], one, flow).cut
 
 
 def test_what_was_hidden_for_a_frame_is_painted_as_before():
@@ -168,15 +175,14 @@ def test_what_was_hidden_for_a_frame_is_painted_as_before():
     hidden = ground.copy()
     hidden[16:32, 20:40] = 255 - hidden[16:32, 20:40]
     painted = [np.full_like(ground, level) for level in (51, 204)]
-    past = past_of([ground, hidden], painted, seen=hidden)
-    relation = relate(frame(ground, 2), past, no_motion)
+    relation = relation_to([ground, hidden], ground, no_motion, painted=painted)
     np.testing.assert_allclose(relation.target[20:28, 24:36], 51 / 255, atol=1e-6)
     np.testing.assert_allclose(relation.target[:12], 204 / 255, atol=1e-6)
     np.testing.assert_allclose(relation.target[:, 46:], 204 / 255, atol=1e-6)
     np.testing.assert_allclose(relation.known, 1, atol=1e-6)
     assert not relation.still[16:32, 20:40].any()
     # With one frame alone nothing is known there.
-    relation = relate(frame(ground, 2), past[1:], no_motion)
+    relation = relation_to([hidden], ground, no_motion)
     assert relation.known[20:28, 24:36].max() < 1e-3
 
 
@@ -185,10 +191,48 @@ def test_frames_four_back_come_last():
     hidden = ground.copy()
     hidden[16:32, 20:40] = 255 - hidden[16:32, 20:40]
     painted = [np.full_like(ground, level) for level in (0, 51, 102, 153)]
-    past = past_of([ground, hidden, hidden, hidden], painted, seen=hidden)
-    relation = relate(frame(ground, 4), past, no_motion)
+    pictures = [ground, hidden, hidden, hidden]
+    relation = relation_to(pictures, ground, no_motion, painted=painted)
     np.testing.assert_allclose(relation.target[20:28, 24:36], 0, atol=1e-6)
     # Three back isn't asked for.
-    past = past_of([hidden, ground, hidden, hidden], painted, seen=hidden)
-    relation = relate(frame(ground, 4), past, no_motion)
+    pictures = [hidden, ground, hidden, hidden]
+    relation = relation_to(pictures, ground, no_motion, painted=painted)
     assert relation.known[20:28, 24:36].max() < 1e-3
+    # Nor what belongs to another shot.
+    pictures, shots = [ground, hidden, hidden, hidden], [0, 1, 1, 1]
+    relation = relation_to(pictures, ground, no_motion, painted=painted, shots=shots)
+    assert relation.known[20:28, 24:36].max() < 1e-3
+
+
+def test_what_few_steps_have_painted_is_held_less():
+    picture = photo(48, 64)
+    for steps, known, settled in ((20, 1 / 9, 1 / 3), (60, 1, 1), (255, 1, 1)):
+        relation = relation_to([picture], picture, no_motion, steps=steps)
+        np.testing.assert_allclose(relation.known, known, rtol=1e-5)
+        np.testing.assert_allclose(relation.settled, settled, rtol=1e-5)
+        np.testing.assert_array_equal(relation.still, settled == 1)
+        np.testing.assert_array_equal(relation.start, 1)
+        np.testing.assert_array_equal(relation.traces.steps, steps)
+
+
+def test_the_steps_of_pixels_move_with_them():
+    before, now = panned(2)
+    steps = np.arange(64, dtype=np.uint8) + np.zeros((48, 1), np.uint8)
+    found = relation_to([before], now, Pan(), steps=steps).traces.steps
+    np.testing.assert_array_equal(found[:-1, :-2], steps[:-1, 2:])
+    assert not found[:, -2:].any()
+    assert not found[-1:].any()
+
+
+@pytest.mark.parametrize("length", [1, 2, 3])
+def test_a_shot_goes_on_after_a_flash(length):
+    ground, flash = photo(48, 64), np.full((48, 64, 3), 255, np.uint8)
+    pictures = [ground, ground, *[flash] * length][-4:]
+    shots = [0, 0, *[5] * length][-4:]
+    relation = relation_to(pictures, ground, no_motion, shots=shots, steps=1)
+    assert (relation.cut, relation.shot) == (False, 0)
+    np.testing.assert_array_equal(relation.still, 1)
+    np.testing.assert_array_equal(relation.traces.seen, ground)
+    np.testing.assert_allclose(relation.target, paint(ground) / 255.0, atol=1e-6)
+    other = relation_to(pictures, 255 - ground, no_motion, shots=shots)
+    assert (other.cut, other.shot) == (True, 6)

@@ -74,7 +74,7 @@ def test_a_fade_is_followed():
     # So slow that each frame is nearly the one before.
     bright = 80 + photo(48, 64) // 2
     pictures = [bright - i for i in range(30)]
-    frames = paint(pictures, style_strength=0.1)
+    frames = paint(pictures, style_strength=0.1, frame_steps=10)
     alone = painter(style_strength=0.1).paint(pictures[-1])
     steps = [0 if each.result is None else len(each.result.losses) for each in frames]
     assert 0 < np.count_nonzero(steps[1:]) < 20
@@ -92,9 +92,78 @@ def test_a_cut_begins_anew():
     film.paint(photo(48, 64))
     painted = film.paint(other)
     assert painted.cut
-    assert len(film.past) == 1
+    assert [each.shot for each in film.past] == [0, 0, 1]
     alone = tfnst.stylize(other, STYLE, config=SMALL)
     np.testing.assert_array_equal(painted.picture, np.asarray(alone.image))
+
+
+def test_a_flash_is_no_cut_for_what_follows():
+    ground = photo(48, 64)
+    frames = paint([ground, np.full_like(ground, 255), ground])
+    assert [each.cut for each in frames] == [True, True, False]
+    np.testing.assert_array_equal(frames[2].picture, frames[0].picture)
+
+
+def test_what_has_come_into_sight_goes_on_being_painted():
+    # So that the right half is new in the second frame, and stands still then.
+    first, later = photo(48, 64).copy(), photo(48, 64)
+    first[:, 32:] = 255 - first[:, 32:]
+    frames = paint((first, *[later] * 5), flow=no_motion)
+    steps = [0 if each.result is None else len(each.result.losses) for each in frames]
+    # At two sizes, until it has had 60 steps.
+    assert steps[1:] == [48, 6, 6, 0, 0]
+    changes = np.abs(np.diff(stack(frames), axis=0)).mean(axis=(1, 3))
+    assert not changes[:, :24].any()
+    assert (changes[:3, 40:].mean(axis=1) > 0.5).all()
+    assert not changes[3:].any()
+    assert frames[-1].still == 1
+
+
+def passes(pictures, count, **arguments):
+    """The frames after each pass over a film."""
+    film = painter(**arguments)
+    found = [[film.paint(each) for each in pictures]]
+    for number in range(1, count):
+        backward = number % 2 == 1
+        order = list(range(len(pictures)))[:: -1 if backward else 1]
+        film.begin_pass(order[0], backward=backward)
+        done = {}
+        for i in order:
+            before = found[-1][i].picture
+            done[i] = film.paint(pictures[i], painted=before)
+            assert film.past[-1].frame.number == i
+        found.append([done[i] for i in range(len(pictures))])
+    return found
+
+
+def test_frames_of_a_later_pass_start_from_what_they_were():
+    pictures = panned(4)
+    first, second = passes(pictures, 2, flow=Pan(), frame_steps=2)
+    assert [each.cut for each in second] == [False, False, False, True]
+    assert {len(each.result.losses) for each in second} == {2}
+    for before, now in zip(first, second, strict=True):
+        difference = np.abs(before.picture.astype(int) - now.picture)
+        assert 0.2 < difference.mean() < 20
+    # The frame that the pass starts with has no other to start from.
+    alone = painter(frame_steps=2, flow=Pan()).paint(
+        pictures[-1], painted=first[-1].picture
+    )
+    np.testing.assert_array_equal(alone.picture, second[-1].picture)
+
+
+@pytest.mark.slow
+def test_passes_make_what_leaves_the_picture_like_what_stays():
+    pictures = panned(6, right=4)
+    found = passes(pictures, 3, flow=Pan(right=4))
+    errors = [warping_error(frames, Pan(right=4)) for frames in found]
+    assert errors[2] < errors[0]
+
+
+def test_a_later_pass_leaves_what_stands_still_as_it_is():
+    _, second = passes([with_square(i) for i in (8, 12, 16)], 2)
+    changed = (np.diff(stack(second), axis=0) != 0).any(axis=(0, 3))
+    assert not changed[:, 52:].any()
+    assert changed[20:28, 12:28].mean() > 0.9
 
 
 def test_what_was_hidden_for_a_frame_is_as_before():
@@ -148,7 +217,13 @@ def test_a_painter_goes_on_after_frames_of_before():
         film.paint(each)
     past = film.past
     other = painter()
-    other.resume(pictures[1:5], [each.painted for each in past], past[-1].seen, 1)
+    other.begin_pass(1, backward=False)
+    other.resume(
+        pictures[1:5],
+        [each.painted for each in past],
+        [each.shot for each in past],
+        film.traces,
+    )
     for before, after in zip(past[-1:], other.past[-1:], strict=True):
         np.testing.assert_array_equal(before.frame.picture, after.frame.picture)
         assert before.frame.number == after.frame.number

@@ -1,5 +1,6 @@
 """Films that are being painted: segments, interruptions, and what becomes of them."""
 
+import dataclasses
 import errno
 import json
 import os
@@ -16,7 +17,7 @@ from PIL import Image
 
 from tests.helpers import message
 from tests.video.films import RATE, moving, packets, samples, sine, write_film
-from tfnst.video import folder_lock
+from tfnst.video import folder_lock, kept_frames
 from tfnst.video.folder_lock import is_locked
 from tfnst.video.frames import Frame
 from tfnst.video.outputs import check_film_output, film_kind
@@ -309,7 +310,7 @@ def test_an_early_end_gives_a_film_and_keeps_the_parts(tmp_path, kind):
     with film:
         film.finish(path, complete=False)
     assert len(read(shown)) == 8
-    assert "tail.mkv" not in os.listdir(tmp_path / "parts")
+    assert not list((tmp_path / "parts").glob("tail*"))
     film = parts(tmp_path / "parts", kind)
     assert film.frames_done == 8
     for frame in wanted[8:]:
@@ -442,6 +443,141 @@ def test_outputs_are_checked_first(tmp_path):
         assert said.startswith("`output` must be a regular file.")
 
 
+# Several passes.
+
+
+def repainted(frame, number):
+    """A frame as a pass paints it."""
+    return dataclasses.replace(frame, picture=frame.picture + np.uint8(9 * number))
+
+
+def add(film, wanted, count):
+    """Adds so many frames over all passes; whether there are more."""
+    while count:
+        if film.pass_number:
+            left = [
+                dataclasses.replace(frame, picture=source)
+                for frame, source in film.next_frames()
+            ]
+        else:
+            left = wanted[film.frames_done :]
+        for frame in left[:count]:
+            film.append(
+                repainted(frame, film.pass_number),
+                FrameState(frame.picture, (frame.number,)),
+                frame.picture,
+            )
+        count -= len(left[:count])
+        if len(left) <= count and not film.end_pass():
+            return False
+    return True
+
+
+@pytest.mark.parametrize("passes", [2, 3])
+def test_passes_go_forward_and_backward(tmp_path, passes):
+    wanted, seen = frames(9), []
+    with parts(tmp_path / "parts", ".png", keep=4, passes=passes) as film:
+        assert (film.pass_number, film.backward, film.number(0)) == (0, False, 0)
+        add(film, wanted, 9)
+        assert (film.frames, film.frames_done) == (9, 9)
+        for number in range(1, passes):
+            assert film.end_pass()
+            assert film.backward == (number == 1)
+            assert (film.pass_number, film.frames_done) == (number, 0)
+            assert film.last_state() is None
+            for before, source in film.next_frames():
+                like = wanted[before.number]
+                np.testing.assert_array_equal(source, like.picture)
+                np.testing.assert_array_equal(
+                    before.picture, repainted(like, number - 1).picture
+                )
+                assert (before.time, before.duration) == (like.time, like.duration)
+                seen.append(before.number)
+                film.append(repainted(like, number), FrameState(source, (7, 8)))
+                assert film.last_state().past == (7, 8)
+                last = [wanted[i] for i in seen[-film.frames_done :][-2:]]
+                for found, same in (
+                    (film.last_pictures(2), [repainted(x, number) for x in last]),
+                    (film.last_sources(2), last),
+                ):
+                    for one, other in zip(found, same, strict=True):
+                        np.testing.assert_array_equal(one, other.picture)
+        assert not film.end_pass()
+        film.finish(tmp_path / "out")
+    assert seen == [*range(8, -1, -1), *range(9)][: 9 * (passes - 1)]
+    for found, like in zip(read(tmp_path / "out"), wanted, strict=True):
+        np.testing.assert_array_equal(
+            found.picture, repainted(like, passes - 1).picture
+        )
+
+
+def test_passes_go_on_after_every_kill(tmp_path, monkeypatch):
+    """Killed at each of the files that is written or removed in turn."""
+    wanted, folder = frames(3), tmp_path / "parts"
+    options = {"keep": 2, "passes": 3}
+    real = {os: os.unlink, kept_frames: kept_frames.write_file}
+    results = set()
+    for stop in range(100):
+        left = stop
+
+        def stopping(real):
+            def call(*arguments, **more):
+                nonlocal left
+                left -= 1
+                if left < 0:
+                    raise KeyboardInterrupt
+                return real(*arguments, **more)
+
+            return call
+
+        film = parts(folder, **options)
+        with monkeypatch.context() as context:
+            context.setattr(os, "unlink", stopping(real[os]))
+            context.setattr(kept_frames, "write_file", stopping(real[kept_frames]))
+            try:
+                add(film, wanted, 9)
+            except KeyboardInterrupt:
+                killed = True
+            else:
+                killed = False
+            film._lock.close()
+        # What was done is there, and of the frames as well.
+        with parts(folder, **options) as film:
+            done = film.pass_number * 3 + film.frames_done
+            assert killed or done == 9
+            state = film.last_state()
+            if film.frames_done:
+                number = film.number(film.frames_done - 1)
+                assert state.past == (number,)
+                np.testing.assert_array_equal(state.picture, wanted[number].picture)
+            for number in range(film.frames):
+                again = number in [film.number(i) for i in range(film.frames_done)]
+                turn = film.pass_number - (not again)
+                found, like = film._kept.read(number), repainted(wanted[number], turn)
+                np.testing.assert_array_equal(found.picture, like.picture)
+            add(film, wanted, 9 - done)
+            film.finish(tmp_path / "out.mp4")
+        results.add((tmp_path / "out.mp4").read_bytes())
+        assert len(results) == 1
+        if not killed:
+            break
+    assert stop > 20
+
+
+def test_an_early_end_in_a_later_pass(tmp_path):
+    wanted = frames(15)
+    with parts(tmp_path / "parts", ".png", passes=2) as film:
+        add(film, wanted, 20)
+        film.finish(tmp_path / "out", complete=False)
+        assert film.frames == 15
+        for number, found in enumerate(read(tmp_path / "out")):
+            like = repainted(wanted[number], int(number >= 10))
+            np.testing.assert_array_equal(found.picture, like.picture)
+        assert not list((tmp_path / "parts").glob("tail*"))
+    with parts(tmp_path / "parts", ".png", passes=2) as film:
+        assert (film.pass_number, film.frames_done) == (1, 5)
+
+
 # Other processes.
 
 
@@ -513,7 +649,7 @@ def test_a_kill_while_the_folder_is_removed(tmp_path, monkeypatch, count):
     for stop in range(1, 100):
         film = parts(folder, keep=2)
         for frame in frames(count):
-            film.append(frame, FrameState(frame.picture, 1))
+            film.append(frame, FrameState(frame.picture, (0,)))
         left = stop
 
         def stopping(path):
@@ -607,7 +743,7 @@ def test_every_state_that_a_kill_can_leave(tmp_path):
             film.append(frame)
         if stage == "hidden":
             (folder / f".tfnst-{'0' * 16}.tmp").write_bytes(b"half")
-            (folder / "tail.mkv").write_bytes(b"half")
+            (folder / "tail-000000.mkv").write_bytes(b"half")
         else:
             # As `append`, but stopped before the segment is encoded, or after.
             film._size = 5

@@ -1,5 +1,6 @@
 """Films that are painted, interrupted and continued."""
 
+import contextlib
 import os
 import random
 import sys
@@ -17,6 +18,7 @@ from tests.helpers import TINY, message, picture
 from tests.video.films import RATE, samples, set_matrix, sine, write_film
 from tests.video.moving_photos import panned, photo, with_square
 from tfnst.video.flow import FlowFiles
+from tfnst.video.kept_frames import KeptFrames
 from tfnst.video.reading import open_film
 from tfnst.video.video import parts_folder
 
@@ -146,6 +148,47 @@ def test_footage_of_a_turned_camera_is_upright(folder):
     assert np.abs(painted.astype(int) - np.asarray(like.image)).mean() < 4
 
 
+@pytest.mark.parametrize("passes", [2, 3])
+def test_several_passes(folder, passes):
+    seen = []
+
+    def paint(output, **arguments):
+        return tfnst.stylize_video("in.mp4", STYLE, output, **arguments, **SETTINGS)
+
+    result = paint("out", passes=passes, callback=seen.append)
+    assert (result.frames, result.painted) == (8, 8 * passes)
+    assert (result.shots, result.complete) == (1, True)
+    done = [(p.frames_done, p.frames) for p in seen if p.run is None]
+    assert done == [(i, 8 * passes) for i in range(1, 8 * passes + 1)]
+    assert not os.path.exists("out.parts")
+    # The frames of the last pass, in the film's order.
+    last = [p.picture for p in seen if p.run is None][-8:]
+    found = [each.picture for each in read("out")]
+    for one, other in zip(found, last[:: 1 if passes % 2 else -1], strict=True):
+        np.testing.assert_array_equal(one, other)
+    paint("once")
+    once = [each.picture for each in read("once")]
+    assert np.abs(np.stack(found).astype(int) - np.stack(once)).mean() > 0.2
+
+
+@pytest.mark.parametrize("frames", [3, 8, 11, 17])
+def test_passes_that_are_stopped_can_be_played_and_continued(folder, frames):
+    def paint(output, **arguments):
+        return tfnst.stylize_video(
+            "in.mp4", STYLE, output, passes=3, **arguments, **SETTINGS
+        )
+
+    paint("whole")
+    result = paint("out", callback=stop_after(frames))
+    assert not result.complete
+    done = result.painted
+    assert frames <= done <= frames + 1
+    assert result.frames == len(read("out")) == min(done, 8)
+    result = paint("out", resume=True)
+    assert (result.complete, result.frames, result.painted) == (True, 8, 24 - done)
+    assert_same_films("out", "whole")
+
+
 @pytest.mark.parametrize("frames", [1, 4])
 def test_a_film_that_is_stopped_can_be_played_and_continued(folder, frames):
     tfnst.stylize_video("in.mp4", STYLE, "whole.mp4", **SETTINGS)
@@ -195,6 +238,7 @@ def test_other_runs_are_not_continued(folder):
     for changes in (
         {"frame_steps": 2},
         {"temporal_weight": 1},
+        {"passes": 2},
         {"end": 0.2},
         {"content_weight": 2.0},
         {"crf": 30},
@@ -281,6 +325,7 @@ def test_one_line_says_what_is_wrong(folder):
         *(("end", x) for x in (0, -1, float("nan"), float("inf"))),
         *(("every", x) for x in (0, 1.5, True)),
         *(("frame_steps", x) for x in (0, 1001)),
+        *(("passes", x) for x in (0, 21, 1.5)),
         *(("temporal_weight", x) for x in (-1, float("nan"))),
         *(("crf", x) for x in (-1, 52)),
         ("rate", 25),
@@ -298,21 +343,25 @@ def test_where_parts_are_kept():
     assert parts_folder("frames/%05d.png") == os.path.join("frames", "05d.png.parts")
 
 
-def paint_whole(kills):
+def paint_whole(passes):
     """What the processes do that are killed."""
-    tfnst.stylize_video("in.mp4", STYLE, "out.mp4", resume=True, **SETTINGS)
+    tfnst.stylize_video(
+        "in.mp4", STYLE, "out.mp4", resume=True, passes=passes, **SETTINGS
+    )
 
 
 @pytest.mark.slow
-def test_ten_kills_and_the_same_film(folder):
-    pictures = [with_square(4 + i) for i in range(44)]
-    write_film(folder / "in.mp4", [*pictures, *panned(12)])
+@pytest.mark.parametrize(("passes", "count"), [(1, 44), (3, 12)])
+def test_ten_kills_and_the_same_film(folder, passes, count):
+    pictures = [with_square(4 + i) for i in range(count)]
+    write_film(folder / "in.mp4", [*pictures, *panned(count // 4)])
+    frames = passes * (count + count // 4)
     began = time.perf_counter()
-    tfnst.stylize_video("in.mp4", STYLE, "whole.mp4", **SETTINGS)
-    each = (time.perf_counter() - began) / 56
+    tfnst.stylize_video("in.mp4", STYLE, "whole.mp4", passes=passes, **SETTINGS)
+    each = (time.perf_counter() - began) / frames
     rng, kept = random.Random(0), [0]
     for _ in range(10):
-        process = processes.Process(paint_whole, 0, cwd=folder)
+        process = processes.Process(paint_whole, passes, cwd=folder)
         # Once it paints, for some frames.
         deadline = time.monotonic() + 60
         while _frames_kept(folder) <= kept[-1] and time.monotonic() < deadline:
@@ -326,19 +375,21 @@ def test_ten_kills_and_the_same_film(folder):
             break
     assert kept == sorted(kept)
     assert len(kept) > 8
-    paint_whole(0)
+    paint_whole(passes)
     assert_same_films("out.mp4", "whole.mp4")
     assert (folder / "out.mp4").read_bytes() == (folder / "whole.mp4").read_bytes()
     assert not (folder / "out.mp4.parts").exists()
 
 
 def _frames_kept(folder):
-    """The number of the last frame that is safe, and 1."""
-    numbers = [
-        int(path.stem.split("-")[1]) + 1
-        for path in folder.glob("out.mp4.parts/frame-*.png")
-    ]
-    return max(numbers, default=0)
+    """How many frames are safe, over all passes."""
+    kept, last, again = KeptFrames(str(folder / "out.mp4.parts")), 0, 0
+    for path in folder.glob("out.mp4.parts/frame-*.png"):
+        number = int(path.stem.split("-")[1])
+        with contextlib.suppress(FileNotFoundError):  # It was encoded meanwhile.
+            again += kept.pass_number(number)
+            last = max(last, number + 1)
+    return last + again
 
 
 @pytest.mark.slow

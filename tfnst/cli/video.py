@@ -40,6 +40,7 @@ class FilmOptions:
     rate: float | None
     frame_steps: int
     temporal_weight: float
+    passes: int
     crf: int | None
     resume: bool
 
@@ -69,6 +70,14 @@ def film_options(command: Command) -> Command:
             default=300.0,
             metavar="X",
             help="How firmly frames are held to those before.  [default: 300]",
+        ),
+        click.option(
+            "--passes",
+            type=click.IntRange(1, 20),
+            default=1,
+            metavar="N",
+            help="How many times to paint the film: forward, backward and so on.  "
+            "[default: 1]",
         ),
         click.option(
             "--crf",

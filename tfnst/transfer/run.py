@@ -56,9 +56,11 @@ class Earlier(NamedTuple):
     """The last frames of a film, where their parts are in the one to be painted."""
 
     picture: np.ndarray  # painted, [1, H, W, 3] in [0, 1], of the finest scale's size
-    known: np.ndarray  # how far each pixel can be relied on, [1, H, W, 1] in [0, 1]
-    start: np.ndarray  # how far each pixel starts from it, alike
+    known: np.ndarray  # how far each pixel is held to it, [1, H, W, 1] in [0, 1]
     weight: float  # of the temporal loss where all is known
+    first: np.ndarray  # what the frame starts from, as `picture`
+    start: np.ndarray  # how far each pixel starts from it, as `known`
+    settled: np.ndarray  # how far each pixel is kept from what coarser scales change
 
 
 @dataclasses.dataclass
@@ -288,18 +290,26 @@ class Run:
         self, engine: Engine, canvas: Canvas, state: TransferState, level: Level
     ) -> tuple[Canvas, TransferState, tuple[Any, ...]]:
         """Has a frame begin as those before, where it can; also `Targets.temporal`."""
-        if self._earlier is None:
+        earlier = self._earlier
+        if earlier is None:
             return canvas, state, ()
-        picture = self._finishing.prepare(self._earlier.picture)
-        picture = resize_image(picture, *level.sides)
-        known, share = (
-            resize_mask(mask, *level.sides)
-            for mask in (self._earlier.known, self._earlier.start)
+        picture, first = (
+            resize_image(self._finishing.prepare(each), *level.sides)
+            for each in (earlier.picture, earlier.first)
         )
+        known, share, settled = (
+            resize_mask(mask, *level.sides)
+            for mask in (earlier.known, earlier.start, earlier.settled)
+        )
+        if level.sides != self._levels[0].sides:
+            # The coarser scales saw the frame as it starts, but for its details.
+            sides = self._levels[self._levels.index(level) - 1].sides
+            coarse = resize_image(resize_image(first, *sides), *level.sides)
+            first += (1 - settled) * (state.average - coarse)
         # A copy: engines write into the average.
-        start = np.array(state.average + share * (picture - state.average))
+        start = np.array(state.average + share * (first - state.average))
         canvas, state = engine.go_back(canvas, start, state, 0)
-        temporal = picture, self._earlier.weight * known
+        temporal = picture, earlier.weight * known
         return canvas, state._replace(average=start), temporal
 
     def _style_targets(self, engine: Engine, scale: int) -> dict[str, Any]:

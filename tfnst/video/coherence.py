@@ -31,6 +31,9 @@ _STILL_FLOW, _STILL_DIFFERENCE = 0.3, 3.0
 _STILL_MARGIN = 6
 # Gaps up to twice this wide are no new parts of the picture, in pixels.
 _GAP = 4
+# A part that came into sight is finished, and then held to what it was in full, once it
+# has been painted in so many steps.
+_ENOUGH_STEPS = 60
 # Deviation of the Gaussian that softens masks, in pixels.
 _FEATHER = 1.5
 # A shot ends where less than this share of the picture has a match.
@@ -42,8 +45,14 @@ class Past(NamedTuple):
 
     frame: Frame  # at the size of the painted film
     painted: np.ndarray
-    # Of each pixel, what the film showed when it was painted last.
-    seen: np.ndarray
+    shot: int  # that it belongs to
+
+
+class Traces(NamedTuple):
+    """What is remembered of each pixel of the last painted frame."""
+
+    seen: np.ndarray  # what the film showed when it was painted last, uint8 [H, W, 3]
+    steps: np.ndarray  # in how many steps it was painted, at most 255, uint8 [H, W]
 
 
 class Relation(NamedTuple):
@@ -51,62 +60,103 @@ class Relation(NamedTuple):
 
     Attributes:
         target: their parts, moved to where these are now, float32 [H, W, 3] in [0, 1].
-        known: how far each pixel of it can be relied on, float32 [H, W, 1] in [0, 1].
+        known: how far each pixel can be held to it, float32 [H, W, 1] in [0, 1]: less
+            where few steps have painted it.
         start: how far each pixel starts from it, alike: also in narrow lines between
             what is known.
-        still: how far each pixel stands still, [H, W, 1] alike: 1 where the film shows
-            what it showed when the pixel was painted.
-        seen: as `Past.seen`, as if no pixel of this frame were painted anew.
-        cut: whether a new shot begins, so that nothing of this is of use.
+        settled: how far each pixel is finished, alike.
+        still: how far each pixel stands still, [H, W, 1] alike: 1 where it is finished
+            and the film shows what it showed when the pixel was painted.
+        traces: as if no pixel of this frame were painted anew.
+        shot: that the frame belongs to.
+        cut: whether this is a new one, so that all but `shot` is of no use.
     """
 
     target: np.ndarray
     known: np.ndarray
     start: np.ndarray
+    settled: np.ndarray
     still: np.ndarray
-    seen: np.ndarray
+    traces: Traces
+    shot: int
     cut: bool
 
 
-def relate(frame: Frame, past: Sequence[Past], flow: OpticalFlow) -> Relation:
+def new_traces(seen: np.ndarray) -> Traces:
+    """Those of a frame that has just been painted in whole."""
+    return Traces(seen, np.full(seen.shape[:2], 255, np.uint8))
+
+
+def relate(
+    frame: Frame, past: Sequence[Past], traces: Traces, flow: OpticalFlow
+) -> Relation:
     """What is known of a frame from those that are painted.
 
     The nearest one comes first. Those two and four before it count only where it
-    doesn't: where something comes into sight again that was hidden for a moment.
+    doesn't: where something comes into sight again that was hidden for a moment. If
+    the nearest one has nothing in common with the frame, the shot before it may go on,
+    as after a flash.
 
     Args:
         frame: at the size of the painted film.
         past: painted frames, the oldest first, at least one; the frames at `DISTANCES`
             from the end are used.
+        traces: of the last of them.
         flow: finds the motion.
 
     Reference:
         Ruder, Dosovitskiy, Brox, "Artistic Style Transfer for Videos", arXiv
         1604.08610, section 4.3.
     """
-    nearest = past[-1]
-    there, back = _flows(flow, frame, nearest.frame)
-    still = _still(frame, nearest, there)
-    # What stands still isn't resampled, and so is the same for ever.
-    there = np.where(still, 0, there)
-    known = _known(frame, nearest.frame, there, back) | still[..., 0]
+    nearest, (there, still, known) = past[-1], _match(frame, past[-1], traces, flow)
     cut = bool(known.mean() < _LEAST_MATCHED)
+    other = next((each for each in reversed(past) if each.shot != nearest.shot), None)
+    if cut and other is not None:
+        nearest, traces = other, new_traces(other.frame.picture)
+        there, still, known = _match(frame, other, traces, flow)
+        cut = bool(known.mean() < _LEAST_MATCHED)
     total = known[..., np.newaxis].astype(np.float32)
     # Where nothing is known, too: it is the best guess.
     target = warp(nearest.painted.astype(np.float32) / 255, there)
-    seen = warp(nearest.seen, there)
+    seen = warp(traces.seen, there)
+    steps = warp(traces.steps, there)
     for earlier in (past[-d] for d in DISTANCES[1:] if d <= len(past)):
         if cut or total.all():
             break
+        if earlier is nearest or earlier.shot != nearest.shot:
+            continue
         there, back = _flows(flow, frame, earlier.frame)
         known = _known(frame, earlier.frame, there, back)
         more = known[..., np.newaxis] & (total == 0)
         moved = warp(earlier.painted.astype(np.float32) / 255, there)
         target = np.where(more, moved, target)
+        steps[more[..., 0]] = 255
         total += more
-    target = np.clip(target, 0, 1)
-    known, start = _feather(total), _feather(_close(total))
-    return Relation(target, known, start, _soften(still), seen, cut)
+    target, closed = np.clip(target, 0, 1), _close(total)
+    steps[closed[..., 0] == 0] = 0
+    finished = np.minimum(steps / np.float32(_ENOUGH_STEPS), 1)[..., np.newaxis]
+    return Relation(
+        target,
+        _feather(total * finished**2),
+        _feather(closed),
+        _feather(finished),
+        _soften(still & (finished == 1)),
+        Traces(seen, steps),
+        max(each.shot for each in past) + 1 if cut else nearest.shot,
+        cut,
+    )
+
+
+def _match(
+    frame: Frame, nearest: Past, traces: Traces, flow: OpticalFlow
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Flow to a painted frame, what stands still [H, W, 1], what is known [H, W]."""
+    there, back = _flows(flow, frame, nearest.frame)
+    still = _still(frame, traces.seen, there)
+    # What stands still isn't resampled, and so is the same for ever.
+    there = np.where(still, 0, there)
+    known = _known(frame, nearest.frame, there, back) | still[..., 0]
+    return there, still, known
 
 
 def _flows(
@@ -175,9 +225,9 @@ def _square(flow: np.ndarray) -> np.ndarray:
     return np.sum(np.square(flow), axis=-1)
 
 
-def _still(frame: Frame, earlier: Past, flow: np.ndarray) -> np.ndarray:
+def _still(frame: Frame, seen: np.ndarray, flow: np.ndarray) -> np.ndarray:
     """Where the film shows what it showed when it was painted, bool [H, W, 1]."""
-    still = find_still(frame.picture, earlier.seen, flow)
+    still = find_still(frame.picture, seen, flow)
     # Without specks, each of which would have an edge.
     cv2 = import_opencv()
     disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (7, 7))

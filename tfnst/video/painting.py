@@ -21,7 +21,14 @@ from tfnst.transfer.progress import Callback
 from tfnst.transfer.results import TransferResult
 from tfnst.transfer.run import Earlier, Job, Run
 from tfnst.transfer.style_transfer import find_levels, load_style
-from tfnst.video.coherence import DISTANCES, Past, Relation, relate
+from tfnst.video.coherence import (
+    DISTANCES,
+    Past,
+    Relation,
+    Traces,
+    new_traces,
+    relate,
+)
 from tfnst.video.flow import DISFlow, OpticalFlow
 from tfnst.video.frames import Frame
 
@@ -29,9 +36,12 @@ DEFAULT_STEPS = 8
 DEFAULT_TEMPORAL_WEIGHT = 300.0
 # So many more steps for a frame of which everything is new, though there is no cut.
 _STEPS_FOR_NEW = 40
-# Where more than this share of a frame is new, it is painted at half the size first:
-# large strokes begin there.
+# Where more than this share of a frame is new or unfinished, it is painted at half the
+# size first: large strokes begin there.
 _MUCH_NEW = 0.01
+# In a later pass a frame starts from this share of the one before it, and the rest from
+# what it was itself.
+_BLEND = 0.5
 # Where less than this share of a frame has changed, nothing is painted.
 _LITTLE_CHANGED = 0.0005
 
@@ -59,7 +69,8 @@ class FilmPainter:
     Each frame begins as the last painted one, moved by optical flow, and takes a few
     steps, in which a temporal loss holds whatever is known to where it came from. What
     stands still stays as it was painted, to the bit; what comes into sight is painted
-    from the film, at half the size first; and a new shot begins anew::
+    from the film, at half the size first, and held the more the more steps it has had;
+    and a new shot begins anew::
 
         painter = tfnst.FilmPainter("painting.jpg", size=640)
         for picture in camera:
@@ -116,7 +127,8 @@ class FilmPainter:
         self.flow: OpticalFlow = DISFlow() if flow is None else flow
         self._style = load_style(style_image, self.config)
         self._past: collections.deque[Past] = collections.deque(maxlen=max(DISTANCES))
-        self._number = 0
+        self._traces: Traces | None = None
+        self._number, self._direction = 0, 1
 
     @property
     def style_source(self) -> Any:
@@ -128,33 +140,57 @@ class FilmPainter:
         """The painted frames that the next one is held to, the oldest first."""
         return tuple(self._past)
 
+    @property
+    def traces(self) -> Traces | None:
+        """What is remembered of the last one; None if there is none."""
+        return self._traces
+
+    def begin_pass(self, number: int, *, backward: bool) -> None:
+        """Begins to paint a film's frames, perhaps again.
+
+        Args:
+            number: of the next frame.
+            backward: whether the film's end comes first.
+        """
+        self._past.clear()
+        self._traces = None
+        self._number, self._direction = number, -1 if backward else 1
+
     def resume(
         self,
         pictures: Sequence[Any],
         painted: Sequence[np.ndarray],
-        seen: np.ndarray,
-        number: int,
+        shots: Sequence[int],
+        traces: Traces,
     ) -> None:
         """Goes on after frames that were painted before.
 
         Args:
             pictures: the last frames as they were given to `paint`, the oldest first.
             painted: the same, painted.
-            seen: `Past.seen` of the last one.
-            number: of the first one.
+            shots: that they belong to.
+            traces: of the last one.
         """
-        self._number = number
         contents = [_levels_of(self._prepare(picture)[0]) for picture in pictures]
-        for content, done in zip(contents, painted, strict=True):
-            self._past.append(Past(self._frame(content), done, seen))
+        for content, done, shot in zip(contents, painted, shots, strict=True):
+            self._past.append(Past(self._frame(content), done, shot))
+        self._traces = traces
 
-    def paint(self, picture: Any, callback: Callback | None = None) -> PaintedFrame:
+    def paint(
+        self,
+        picture: Any,
+        callback: Callback | None = None,
+        *,
+        painted: np.ndarray | None = None,
+    ) -> PaintedFrame:
         """Paints the next frame.
 
         Args:
             picture: the frame, as the content image of `tfnst.stylize`. All frames
                 are of one shape.
             callback: as for `tfnst.stylize`.
+            painted: the frame as it was painted in an earlier pass over the film,
+                uint8 [H, W, 3]: it goes on from there.
 
         Raises:
             ValueError, MemoryError, NonFiniteLossError: as `tfnst.stylize`.
@@ -169,20 +205,28 @@ class FilmPainter:
             raise argument_error(
                 "picture", f"of the shape of those before, {wanted}", f"{given} pixels"
             )
-        relation = relate(frame, self._past, self.flow) if self._past else None
-        still = 0.0
+        relation = None
+        if self._traces is not None:
+            relation = relate(frame, self._past, self._traces, self.flow)
         result: TransferResult | None
         if relation is None or relation.cut:
-            self._past.clear()
-            result = self._run(content, levels, callback)
-            painted, seen = _levels_of(result.array), frame.picture
+            result = self._begin(content, levels, painted, callback)
+            now, still = _levels_of(result.array), 0.0
+            traces = new_traces(frame.picture)
         else:
-            result, painted = self._go_on(content, levels, relation, callback)
+            result, now = self._go_on(content, levels, relation, painted, callback)
             held = relation.still >= 1
-            seen = np.where(held, relation.seen, frame.picture)
+            seen = np.where(held, relation.traces.seen, frame.picture)
             still = float(held.mean())
-        self._past.append(Past(frame, painted, seen))
-        return PaintedFrame(painted, result, relation is None or relation.cut, still)
+            traces = new_traces(seen)
+            if painted is None:
+                taken = 0 if result is None else len(result.losses)
+                steps = relation.traces.steps + np.where(held[..., 0], 0, taken)
+                traces.steps[:] = np.minimum(steps, 255)
+        cut = relation is None or relation.cut
+        self._past.append(Past(frame, now, 0 if relation is None else relation.shot))
+        self._traces = traces
+        return PaintedFrame(now, result, cut, still)
 
     def _prepare(self, picture: Any) -> tuple[np.ndarray, tuple[Level, ...]]:
         """A frame [1, H, W, 3] in [0, 1] at the size of the film, and its scales."""
@@ -192,38 +236,65 @@ class FilmPainter:
             return np.asarray(resize_image(content, *levels[-1].sides)), levels
 
     def _frame(self, picture: np.ndarray) -> Frame:
-        number, self._number = self._number, self._number + 1
+        number = self._number
+        self._number += self._direction
         return Frame(number, Fraction(0), Fraction(0), picture)
+
+    def _begin(
+        self,
+        content: np.ndarray,
+        levels: tuple[Level, ...],
+        painted: np.ndarray | None,
+        callback: Callback | None,
+    ) -> TransferResult:
+        """How a frame that begins a shot was painted."""
+        if painted is None:
+            return self._run(content, levels, callback)
+        picture = painted[np.newaxis] / np.float32(255)
+        ones = np.ones_like(picture[..., :1])
+        earlier = Earlier(picture, 0 * ones, 0.0, picture, ones, ones)
+        levels = (dataclasses.replace(levels[-1], steps=self._steps),)
+        return self._run(content, levels, callback, earlier)
 
     def _go_on(
         self,
         content: np.ndarray,
         levels: tuple[Level, ...],
         relation: Relation,
+        painted: np.ndarray | None,
         callback: Callback | None,
     ) -> tuple[TransferResult | None, np.ndarray]:
         """How a frame that follows others was painted, and the frame."""
-        before = self._past[-1].painted
+        nearest = [x for x in self._past if x.shot == relation.shot][-1].painted
         if (relation.still < 1).mean() < _LITTLE_CHANGED:
-            return None, before
-        new = 1 - float(relation.start.mean())
-        # The finest scale, and with much that is new the one of half its size.
-        chosen = levels[-3::2] if new > _MUCH_NEW and len(levels) > 2 else levels[-1:]
-        steps = self._steps + round(new * _STEPS_FOR_NEW)
+            return None, nearest
+        first, start, steps = relation.target, relation.start, self._steps
+        used = levels[-1:]
+        if painted is not None:
+            # Both have their share in what is known.
+            own = painted / np.float32(255)
+            first = own + _BLEND * relation.known * (first - own)
+            start = np.ones_like(start)
+        else:
+            steps += round((1 - float(start.mean())) * _STEPS_FOR_NEW)
+            if 1 - relation.settled.mean() > _MUCH_NEW:
+                used = levels[-3::2] if len(levels) > 2 else levels
         earlier = Earlier(
             relation.target[np.newaxis],
             relation.known[np.newaxis],
-            relation.start[np.newaxis],
             self._weight,
+            first[np.newaxis],
+            start[np.newaxis],
+            relation.settled[np.newaxis],
         )
         result = self._run(
             content,
-            tuple(dataclasses.replace(level, steps=steps) for level in chosen),
+            tuple(dataclasses.replace(level, steps=steps) for level in used),
             callback,
             earlier,
         )
-        painted = result.array + relation.still * (before / 255.0 - result.array)
-        return result, _levels_of(painted)
+        now = result.array + relation.still * (nearest / 255.0 - result.array)
+        return result, _levels_of(now)
 
     def _run(
         self,

@@ -3,13 +3,14 @@
 A folder holds it: finished frames as PNG files until a segment is full, and segments
 that have been encoded. Each file is written whole or not at all, and a segment is
 encoded from a fixed number of frames by an encoder of its own, so that a run that was
-killed at any moment continues and gives the same bytes.
+killed at any moment continues and gives the same bytes. A film that is painted in
+several passes is encoded after the last one: until then all frames are PNG files, each
+of which is replaced in every pass.
 """
 
 from __future__ import annotations
 
 import contextlib
-import io
 import itertools
 import json
 import os
@@ -17,10 +18,9 @@ import re
 from collections.abc import Iterator, Mapping
 from fractions import Fraction
 from types import TracebackType
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
-from PIL import Image, PngImagePlugin
 
 from tfnst.checks import argument_error, check_integer
 from tfnst.files import os_error, read_file, replaced_file, show_path, write_file
@@ -33,23 +33,17 @@ from tfnst.video.joining import (
     write_animation,
     write_pictures,
 )
+from tfnst.video.kept_frames import FrameState, KeptFrames
 from tfnst.video.outputs import film_kind, frame_pattern
 from tfnst.video.reading import open_film
 from tfnst.video.sound import Sound
 
-_RUN, _VERSION = "run.json", 1
+_RUN, _VERSION = "run.json", 2
 _SEGMENT_FRAMES = 48
 _OWN_FILES = re.compile(
-    r"run\.json|lock|(frame|state)-\d{8}\.png|segment-\d{6}\.(json|mkv)|tail\.mkv"
+    rf"run\.json|{LOCK}|{KeptFrames.FILES}|segment-\d{{6}}\.(json|mkv)|tail-\d{{6}}\.mkv"
     r"|\.tfnst-[0-9a-f]{16}\.tmp"
 )
-
-
-class FrameState(NamedTuple):
-    """What must be known of the last frame to go on from it."""
-
-    picture: np.ndarray  # uint8 [H, W, 3]
-    past: int  # a number
 
 
 class FilmParts:
@@ -57,7 +51,8 @@ class FilmParts:
 
     A folder that exists is continued. The disk holds the encoded film, `segment_frames`
     PNG files at most and the `keep` before them; memory doesn't depend on the film's
-    length. It is a context manager that closes itself.
+    length. With several passes, the disk holds two PNG files for each frame: painted,
+    and what it was painted from. It is a context manager that closes itself.
 
     Args:
         folder: path of the folder, usually beside the film. It is made if it is
@@ -73,6 +68,8 @@ class FilmParts:
             by default.
         segment_frames: frames in a segment. Default 48.
         keep: how many of the last frames `last_pictures` can give. Default 0.
+        passes: how many times each frame is added. Every other pass goes from the
+            film's end to its beginning. Default 1.
 
     Raises:
         ValueError: for a folder that holds anything else or another run, naming
@@ -91,6 +88,7 @@ class FilmParts:
         crf: int | None = None,
         segment_frames: int = _SEGMENT_FRAMES,
         keep: int = 0,
+        passes: int = 1,
     ) -> None:
         self._folder = os.fspath(folder)
         self._kind, self._format = kind, FORMATS[kind]
@@ -100,6 +98,7 @@ class FilmParts:
         self._crf = crf
         self._size = check_integer("segment_frames", segment_frames, 1)
         self._keep = check_integer("keep", keep, 0)
+        self._passes = check_integer("passes", passes, 1)
         run = {
             "version": _VERSION,
             "kind": kind,
@@ -108,16 +107,19 @@ class FilmParts:
             "time_base": str(time_base),
             "segment_frames": segment_frames,
             "keep": keep,
+            "passes": passes,
             "run": dict(description),
         }
-        self._full, self._pending = 0, []
+        self._kept = KeptFrames(self._folder)
+        # Segments, frames that are in none of them, and how many of these have been
+        # painted again in the pass.
+        self._full = self._loose = self._again = 0
+        self._pass, self._end = 0, Fraction(0)
         made = not os.path.lexists(self._folder)
         self._lock = self._lock_folder()
         try:
             self._check_run(json.dumps(run))
-            self._full = self._count_segments()
-            self._pending = self._read_pending()
-            self._remove_leftovers()
+            self._find_position()
         except BaseException:
             self._leave(remove=made)
             raise
@@ -135,59 +137,95 @@ class FilmParts:
 
     def close(self) -> None:
         """Lets others have the folder; one without any frame is removed."""
-        self._leave(remove=not self.frames_done)
+        self._leave(remove=not self.frames)
+
+    @property
+    def frames(self) -> int:
+        """How many frames there are."""
+        return self._full * self._size + self._loose
 
     @property
     def frames_done(self) -> int:
-        """How many frames there are."""
-        return self._full * self._size + len(self._pending)
+        """How many of them the pass has added."""
+        return self._again if self._pass else self.frames
+
+    @property
+    def pass_number(self) -> int:
+        """Which pass it is, from 0."""
+        return self._pass
+
+    @property
+    def backward(self) -> bool:
+        """Whether the pass goes from the film's end to its beginning."""
+        return self._pass % 2 == 1
 
     @property
     def end(self) -> Fraction:
         """When the next frame should begin, in the times of the frames; 0 at first."""
-        if self._pending:
-            time, duration = self._pending[-1]
-        elif self._full:
-            time, duration = self._read_times(self._full - 1)[-1]
-        else:
-            return Fraction(0)
-        return time + duration
+        return self._end
 
-    def append(self, frame: Frame, state: FrameState | None = None) -> None:
-        """Adds a frame; afterwards it is safe.
+    def append(
+        self,
+        frame: Frame,
+        state: FrameState | None = None,
+        source: np.ndarray | None = None,
+    ) -> None:
+        """Adds the next frame of the pass; afterwards it is safe.
 
         Args:
-            frame: the next one; its number is `frames_done`.
-            state: for `last_state`.
+            frame: the next one; its number in the first pass is `frames_done`.
+            state: for `last_state`; needed with several passes.
+            source: what it was painted from, for `next_frames`.
 
         Raises:
             ValueError: when it isn't the next frame, or of another size.
             OSError: when the disk is full.
         """
-        if frame.number != self.frames_done or frame.time < self.end:
+        number, end = self.number(self.frames_done), self._end
+        if frame.number != number or (not self._pass and frame.time < end):
             raise argument_error(
                 "frame",
-                f"number {self.frames_done}, at {float(self.end):g} seconds or later",
+                f"number {number}, at {float(end):g} seconds or later",
                 f"number {frame.number} at {float(frame.time):g} seconds",
             )
-        text = PngImagePlugin.PngInfo()
-        text.add_text("time", str(frame.time))
-        text.add_text("duration", str(frame.duration))
-        data = io.BytesIO()
-        Image.fromarray(frame.picture).save(data, "PNG", compress_level=1, pnginfo=text)
-        path = self._frame_path(frame.number)
         if state is not None:
             # First: a frame that is there has its state.
-            self._write_state(frame.number, state)
-        write_file(path, data.getbuffer(), name="output")
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(self._state_path(frame.number - 1))
-        self._pending.append((frame.time, frame.duration))
-        if len(self._pending) == self._size:
+            self._kept.write_state(number, state, self._pass)
+        if source is not None and not self._pass:
+            self._kept.write_source(number, source)
+        self._kept.write(frame, self._pass)
+        if self.frames_done:
+            self._kept.remove("state", self.number(self.frames_done - 1))
+        if self._pass:
+            self._again += 1
+            return
+        self._loose += 1
+        self._end = frame.time + frame.duration
+        if self._loose == self._size and self._passes == 1:
             self._finish_segment()
 
+    def end_pass(self) -> bool:
+        """Begins the next pass, unless this was the last one."""
+        if self._pass + 1 == self._passes:
+            return False
+        self._pass, self._again = self._pass + 1, 0
+        return True
+
+    def next_frames(self) -> Iterator[tuple[Frame, np.ndarray]]:
+        """The frames that a later pass has yet to add, and what they are painted from.
+
+        Their pictures are those that the pass before has painted.
+        """
+        for done in range(self._again, self.frames):
+            number = self.number(done)
+            yield self._kept.read(number), self._kept.source(number)
+
+    def number(self, done: int) -> int:
+        """Of the frame that the pass adds after so many others."""
+        return self.frames - 1 - done if self.backward else done
+
     def last_pictures(self, count: int) -> list[np.ndarray]:
-        """The pictures of the last frames in order, uint8 [H, W, 3].
+        """The pictures of the pass's last frames, the latest one last.
 
         Args:
             count: how many, up to `keep`; fewer are given if there are fewer.
@@ -195,18 +233,24 @@ class FilmParts:
         Raises:
             ValueError: when `count` is more than `keep`.
         """
-        check_integer("count", count, 0, self._keep)
-        first = max(0, self.frames_done - count)
-        return [self._read_picture(i) for i in range(first, self.frames_done)]
+        return [self._kept.read(number).picture for number in self._last(count)]
+
+    def last_sources(self, count: int) -> list[np.ndarray]:
+        """What these were painted from, if that was added."""
+        return [self._kept.source(number) for number in self._last(count)]
 
     def last_state(self) -> FrameState | None:
-        """The state that the last frame was added with."""
-        path = self._state_path(self.frames_done - 1)
-        if not os.path.exists(path):
+        """The state that the pass's last frame was added with."""
+        number = self.number(self.frames_done - 1)
+        if not self.frames_done or not os.path.exists(self._kept.path("state", number)):
             return None
-        with Image.open(path) as image:
-            text = getattr(image, "text", {})
-            return FrameState(np.asarray(image), int(text["past"]))
+        return self._kept.state(number)
+
+    def _last(self, count: int) -> list[int]:
+        """Numbers of the pass's last frames."""
+        check_integer("count", count, 0, self._keep)
+        done = self.frames_done
+        return [self.number(i) for i in range(max(0, done - count), done)]
 
     def finish(
         self,
@@ -238,11 +282,11 @@ class FilmParts:
             raise argument_error(
                 name, f"a film of the kind {self._kind}", show_path(output)
             )
-        if not self.frames_done:
+        if not self.frames:
             raise argument_error(name, "a film of 1 frame or more", "no frames")
-        count = self._full + bool(self._pending)
-        if self._pending:
-            self._encode(self._full, self._pending, self._path("tail.mkv"))
+        count = -(-self.frames // self._size)
+        for number in range(self._full, count):
+            self._encode(number, self._tail_path(number))
         if self._kind in (".png", ".jpg"):
             pattern = frame_pattern(output)
             with _named_errors(name, output):
@@ -265,25 +309,15 @@ class FilmParts:
                     )
         if complete:
             self._leave(remove=True)
-        elif self._pending:
-            os.unlink(self._path("tail.mkv"))
+        else:
+            for number in range(self._full, count):
+                os.unlink(self._tail_path(number))
 
     def _path(self, file: str) -> str:
         return os.path.join(self._folder, file)
 
-    def _frame_path(self, number: int) -> str:
-        return self._path(f"frame-{number:08}.png")
-
-    def _state_path(self, number: int) -> str:
-        return self._path(f"state-{number:08}.png")
-
-    def _write_state(self, number: int, state: FrameState) -> None:
-        text = PngImagePlugin.PngInfo()
-        text.add_text("past", str(state.past))
-        data = io.BytesIO()
-        image = Image.fromarray(state.picture)
-        image.save(data, "PNG", compress_level=1, pnginfo=text)
-        write_file(self._state_path(number), data.getbuffer(), name="output")
+    def _tail_path(self, number: int) -> str:
+        return self._path(f"tail-{number:06}.mkv")
 
     def _segment_path(self, number: int, suffix: str) -> str:
         return self._path(f"segment-{number:06}{suffix}")
@@ -357,78 +391,93 @@ class FilmParts:
                 return number
         raise AssertionError
 
-    def _read_pending(self) -> list[tuple[Fraction, Fraction]]:
-        """Times and durations of the frames that are in no segment yet."""
-        pending: list[tuple[Fraction, Fraction]] = []
-        while len(pending) < self._size:
-            path = self._frame_path(self._full * self._size + len(pending))
-            if not os.path.exists(path):
-                break
-            with Image.open(path) as image:
-                # Typed as if any file could have this.
-                text = getattr(image, "text", {})
-                pending.append((Fraction(text["time"]), Fraction(text["duration"])))
-        return pending
+    def _find_position(self) -> None:
+        """Goes on where the run was killed, and removes what it had begun."""
+        self._full = self._count_segments()
+        most = self._size if self._passes == 1 else None
+        while self._loose != most and self._kept.has(self.frames):
+            self._loose += 1
+        if self._loose:
+            self._end = sum(self._kept.times(self.frames - 1), Fraction(0))
+        elif self._full:
+            self._end = sum(self._read_times(self._full - 1)[-1], Fraction(0))
+        if self._passes > 1 and self.frames:
+            self._pass, self._again = self._find_pass()
+        if self._loose == most:
+            self._finish_segment()
+        self._remove_leftovers()
+
+    def _find_pass(self) -> tuple[int, int]:
+        """Which pass it is, and how many frames it has added."""
+        found = []
+        for file in os.listdir(self._folder):
+            if not file.startswith("state"):
+                continue
+            number = int(file[6:14])
+            # A state without its frame is of one that wasn't finished.
+            if number < self.frames:
+                pass_number = self._kept.state_pass(number)
+                if self._kept.pass_number(number) == pass_number:
+                    done = self.frames - number if pass_number % 2 else number + 1
+                    found.append((pass_number, done))
+        # The first frame of a pass takes the place of the last one's state.
+        return max(found, default=(self._kept.pass_number(0) + 1, 0))
 
     def _remove_leftovers(self) -> None:
-        """Goes on where the run was killed, and removes what it had begun."""
-        if len(self._pending) == self._size:
-            self._finish_segment()
-        wanted = {_RUN, LOCK, os.path.basename(self._state_path(self.frames_done - 1))}
-        first = min(self._full * self._size, self.frames_done - self._keep)
-        wanted |= {
-            os.path.basename(self._frame_path(number))
-            for number in range(max(0, first), self.frames_done)
-        }
+        first = min(self._full * self._size, self.frames - self._keep)
+        frames = range(max(0, first), self.frames)
+        last = self.number(self.frames_done - 1) if self.frames_done else -1
         for file in os.listdir(self._folder):
-            number = re.match(r"segment-(\d{6})", file)
-            if file not in wanted and not (number and int(number[1]) < self._full):
+            kind, _, rest = file.partition("-")
+            number = int(re.sub(r"\D.*", "", rest) or -1)
+            wanted = (
+                file in (_RUN, LOCK)
+                or (kind in ("frame", "source") and number in frames)
+                or (kind == "state" and number == last)
+                or (kind == "segment" and number < self._full)
+            )
+            if not wanted:
                 os.unlink(self._path(file))
 
     def _finish_segment(self) -> None:
         """Encodes a full segment, and removes the PNG files that it makes needless."""
-        times = [[str(time), str(length)] for time, length in self._pending]
+        times = [[str(x) for x in pair] for pair in self._read_times(self._full)]
         path = self._segment_path(self._full, ".json")
         write_file(path, json.dumps(times).encode(), name="output")
-        self._encode(self._full, self._pending, self._segment_path(self._full, ".mkv"))
+        self._encode(self._full, self._segment_path(self._full, ".mkv"))
         before = max(0, self._full * self._size - self._keep)
-        self._full, self._pending = self._full + 1, []
-        for number in range(before, self.frames_done - self._keep):
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(self._frame_path(number))
+        self._full, self._loose = self._full + 1, 0
+        for number in range(before, self.frames - self._keep):
+            self._kept.remove("frame", number)
 
-    def _encode(
-        self, number: int, frames: list[tuple[Fraction, Fraction]], path: str
-    ) -> None:
-        """Encodes frames that are in PNG files, from the first of a segment on."""
-        first, start = number * self._size, frames[0][0]
+    def _encode(self, number: int, path: str) -> None:
+        """Encodes a segment from PNG files, with the frames that there are."""
+        first, times = number * self._size, self._read_times(number)
         with replaced_file(path, name="output") as hidden:
             encode_segment(
                 hidden,
-                (self._read_picture(first + i) for i in range(len(frames))),
-                [round((time - start) / self._time_base) for time, _ in frames],
+                (self._kept.read(first + i).picture for i in range(len(times))),
+                [round((time - times[0][0]) / self._time_base) for time, _ in times],
                 format=self._format,
                 crf=self._crf,
                 rate=self._rate,
                 time_base=self._time_base,
             )
 
-    def _read_picture(self, number: int) -> np.ndarray:
-        with Image.open(self._frame_path(number)) as image:
-            return np.asarray(image)
-
     def _read_times(self, number: int) -> list[tuple[Fraction, Fraction]]:
         """Times and durations of a segment's frames."""
-        if number == self._full:
-            return self._pending
+        if number >= self._full:
+            first = number * self._size
+            last = min(first + self._size, self.frames)
+            return [self._kept.times(i) for i in range(first, last)]
         data = read_file(self._segment_path(number, ".json"), name="resume")
         return [(Fraction(time), Fraction(length)) for time, length in json.loads(data)]
 
     def _segment(self, number: int) -> Segment:
         """A segment, or what there is of the last; times count from the first frame."""
         path = self._segment_path(number, ".mkv")
-        if number == self._full:
-            path = self._path("tail.mkv")
+        if number >= self._full:
+            path = self._tail_path(number)
         start = self._read_times(0)[0][0]
         frames = self._read_times(number)
         return Segment(

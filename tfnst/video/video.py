@@ -20,10 +20,11 @@ from tfnst.images.style_images import style_images, style_paths
 from tfnst.paths import check_outputs
 from tfnst.transfer.progress import TransferProgress
 from tfnst.version import __version__
-from tfnst.video.coherence import DISTANCES
+from tfnst.video.coherence import DISTANCES, Traces
 from tfnst.video.flow import FlowFiles, OpticalFlow
 from tfnst.video.folder_lock import is_locked
 from tfnst.video.frames import FilmInfo, Frame
+from tfnst.video.kept_frames import FrameState
 from tfnst.video.outputs import check_film_output
 from tfnst.video.painting import (
     DEFAULT_STEPS,
@@ -32,9 +33,10 @@ from tfnst.video.painting import (
     check_film_config,
 )
 from tfnst.video.reading import FilmReader, open_film
-from tfnst.video.segments import FilmParts, FrameState, folder_in_use
+from tfnst.video.segments import FilmParts, folder_in_use
 
 PARTS_SUFFIX = ".parts"
+MAX_PASSES = 20
 
 
 @dataclasses.dataclass
@@ -42,8 +44,8 @@ class FilmProgress:
     """How far a film is; passed to the callback.
 
     Attributes:
-        frames_done: frames that are painted.
-        frames: frames in all, or None if the film doesn't say.
+        frames_done: frames that are painted; several passes count each time.
+        frames: frames in all, alike, or None if the film doesn't say.
         seconds: since the work began.
         run: how far the frame is that is being painted; None after a frame.
         picture: the frame that has just been painted, uint8 [H, W, 3]; None within
@@ -72,7 +74,8 @@ class FilmResult:
     Attributes:
         output: path of the painted film.
         frames: in it.
-        painted: frames that were painted now, not before a break.
+        painted: frames that were painted now, not before a break; several passes
+            count each time.
         shots: how many of these began anew, the first frame among them.
         still: mean share of the pixels of the others that stood still.
         steps: gradient steps taken now.
@@ -107,6 +110,7 @@ def stylize_video(
     rate: float | None = None,
     frame_steps: int = DEFAULT_STEPS,
     temporal_weight: float = DEFAULT_TEMPORAL_WEIGHT,
+    passes: int = 1,
     flow: OpticalFlow | None = None,
     crf: int | None = None,
     resume: bool = False,
@@ -138,6 +142,10 @@ def stylize_video(
         rate: frames per second of a folder or pattern of pictures. 24 by default.
         frame_steps: as for `tfnst.FilmPainter`.
         temporal_weight: as for `tfnst.FilmPainter`.
+        passes: how many times the film is painted, 1 to 20, from its beginning and
+            from its end in turn. Each time, frames start from what they were and from
+            the one painted before them. Until the last pass ends, the disk holds each
+            frame twice, without loss. Default 1.
         flow: as for `tfnst.FilmPainter`.
         crf: quality of MP4 (0 to 51) and WebM (0 to 63), the lower the better. 17 and
             22 by default.
@@ -165,6 +173,7 @@ def stylize_video(
     if end is not None:
         end = check_number("end", end, expected="seconds after `start`", above=start)
     every = check_integer("every", every, 1)
+    passes = check_integer("passes", passes, 1, MAX_PASSES)
     kind = check_film_output(output, film=film)
     check_outputs(style_paths(style_images(style_image)), [("output", output)])
     folder = parts_folder(output)
@@ -205,12 +214,13 @@ def stylize_video(
             },
             crf=crf,
             keep=max(DISTANCES),
+            passes=passes,
         ) as parts,
     ):
-        work = _Work(reader, painter, parts, callback, cut)
+        work = _Work(reader, painter, parts, callback, cut, passes)
         work.paint()
         complete = not work.stopped
-        if complete or parts.frames_done:
+        if complete or parts.frames:
             parts.finish(
                 output,
                 sound_from=film if kind in (".mp4", ".webm") else None,
@@ -237,6 +247,7 @@ class _Work:
         parts: where they are kept.
         callback: as for `stylize_video`.
         cut: `start`, `end` and `every`.
+        passes: over the film.
     """
 
     def __init__(
@@ -246,30 +257,41 @@ class _Work:
         parts: FilmParts,
         callback: FilmCallback | None,
         cut: dict[str, Any],
+        passes: int,
     ) -> None:
         self._reader, self._painter, self._parts = reader, painter, parts
         self._callback, self._cut = callback, cut
         self._began = time.perf_counter()
         self._frames = count_frames(reader.info, **cut)
-        self._shots = self._painted = self._steps = 0
+        self._passes = passes
+        self._shots = self._begun = self._painted = self._steps = 0
         self._still = 0.0
         self._shape = (0, 0)
         self.stopped = False
 
     def paint(self) -> None:
         """Paints what isn't painted yet, or until the callback stops it."""
-        for frame in self._frames_left():
-            painted = self._painter.paint(frame.picture, self._within)
+        while not self.stopped:
+            self._paint_pass()
+            if not self._parts.end_pass():
+                break
+
+    def _paint_pass(self) -> None:
+        for frame, earlier in self._frames_left():
+            painted = self._painter.paint(frame.picture, self._within, painted=earlier)
             if self.stopped and painted.result is not None and painted.result.stopped:
                 # A frame that was cut short is painted again when the film goes on.
                 return
-            past = self._painter.past
+            past, traces = self._painter.past, self._painter.traces
+            assert traces is not None
             self._parts.append(
                 dataclasses.replace(frame, picture=painted.picture),
-                FrameState(past[-1].seen, len(past)),
+                FrameState(np.dstack(traces), tuple(each.shot for each in past)),
+                past[-1].frame.picture if self._passes > 1 else None,
             )
             self._painted += 1
-            self._shots += painted.cut
+            self._begun += painted.cut
+            self._shots += painted.cut and earlier is None
             self._still += painted.still
             if painted.result is not None:
                 self._steps += len(painted.result.losses)
@@ -282,11 +304,11 @@ class _Work:
         self, output: str, complete: bool, config: StyleTransferConfig
     ) -> FilmResult:
         """What became of it."""
-        going_on = self._painted - self._shots
+        going_on = self._painted - self._begun
         height, width = self._shape
         return FilmResult(
             output=output,
-            frames=self._parts.frames_done,
+            frames=self._parts.frames,
             painted=self._painted,
             shots=self._shots,
             still=self._still / going_on if going_on else 0.0,
@@ -298,17 +320,31 @@ class _Work:
             config=config,
         )
 
-    def _frames_left(self) -> Iterator[Frame]:
-        """The frames to paint, after the last painted ones have been remembered."""
-        state = self._parts.last_state()
-        past = 0 if state is None else state.past
-        done = self._parts.frames_done
-        frames = self._reader.frames(**self._cut, skip=done - past)
+    def _frames_left(self) -> Iterator[tuple[Frame, np.ndarray | None]]:
+        """The frames of the pass, after its last painted ones have been remembered.
+
+        Each comes with what the pass before has painted.
+        """
+        parts, state = self._parts, self._parts.last_state()
+        shots = () if state is None else state.past
+        first = parts.frames_done - len(shots)
+        self._painter.begin_pass(parts.number(first), backward=parts.backward)
+        frames: Iterator[tuple[Frame, np.ndarray | None]]
+        if parts.pass_number:
+            before = parts.last_sources(len(shots))
+            frames = (
+                (dataclasses.replace(frame, picture=source), frame.picture)
+                for frame, source in parts.next_frames()
+            )
+        else:
+            read = self._reader.frames(**self._cut, skip=first)
+            before = [next(read).picture for _ in shots]
+            frames = ((frame, None) for frame in read)
         if state is not None:
-            painted = self._parts.last_pictures(past)
-            before = [next(frames).picture for _ in range(past)]
-            self._painter.resume(before, painted, state.picture, done - past)
-            self._shape = state.picture.shape[:2]
+            painted, remembered = parts.last_pictures(len(shots)), state.picture
+            traces = Traces(remembered[..., :3], remembered[..., 3])
+            self._painter.resume(before, painted, shots, traces)
+            self._shape = remembered.shape[:2]
         return frames
 
     def _within(self, run: TransferProgress) -> None:
@@ -319,9 +355,12 @@ class _Work:
     def _tell(self, run: TransferProgress | None, picture: np.ndarray | None) -> None:
         if self._callback is None:
             return
+        parts, frames = self._parts, self._frames
+        if parts.pass_number:
+            frames = parts.frames
         progress = FilmProgress(
-            self._parts.frames_done,
-            self._frames,
+            parts.pass_number * parts.frames + parts.frames_done,
+            None if frames is None else frames * self._passes,
             time.perf_counter() - self._began,
             run,
             picture,
