@@ -4,7 +4,15 @@ python benchmarks/video.py [--film clip.mp4] [--frames 12] [--size 256]
 
 Without --film, a camera moves over a photo: it pans, zooms and rotates by known
 amounts, so that the measures use the exact flow. Both ways of painting get the same
-frames and settings. Painting frame by frame, each frame is a picture of its own.
+frames and settings. Painting frame by frame, each frame is a picture of its own. Of a
+long film, --alone 10 paints only every tenth frame so; and --passes 3 paints the others
+two times more. "young" is the saturation of what came into sight at most six frames
+ago, in levels of 0 to 255: it shows whether new parts are paler than frame by frame.
+
+python benchmarks/video.py --memory
+
+paints a thousand frames with a small network, and measures the peak memory of every
+hundred of them. It needs Linux.
 """
 
 from __future__ import annotations
@@ -14,7 +22,7 @@ import dataclasses
 import itertools
 import pathlib
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -32,20 +40,33 @@ SEEN = 0.6
 # Frames between those that are compared besides neighbours, and frames whose style and
 # content are measured.
 GAP, SAMPLES = 5, 4
+# So many frames ago, something that is young came into sight.
+YOUNG = 6
+# Frames whose memory is measured, their size, and how many are measured together.
+MEMORY_FRAMES, MEMORY_SIZE, MEMORY_GROUP = 1000, 96, 100
 HEADINGS = (
     *("variant", "warping", f"over {GAP}", "drift", "style", "style swd"),
-    *("content", "similar", "steps", "s/frame", "of one"),
+    *("content", "similar", "young", "steps", "s/frame", "of one"),
 )
 
 
 @dataclasses.dataclass
 class Variant:
-    """A way of painting, and what it gave."""
+    """A way of painting, and what it gave.
+
+    Attributes:
+        name: what the table calls it.
+        painted: frames by their numbers.
+        steps: of each frame.
+        seconds: of each frame.
+        cuts: frames that began anew.
+    """
 
     name: str
-    painted: list[np.ndarray]
-    steps: list[int]
-    seconds: list[float]
+    painted: dict[int, np.ndarray] = dataclasses.field(default_factory=dict)
+    steps: list[int] = dataclasses.field(default_factory=list)
+    seconds: list[float] = dataclasses.field(default_factory=list)
+    cuts: int = 0
 
 
 class Camera:
@@ -120,8 +141,15 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=256)
     parser.add_argument("--frame-steps", type=int, default=8)
     parser.add_argument("--temporal-weight", type=float, default=300.0)
+    parser.add_argument("--passes", type=int, default=1)
+    parser.add_argument("--alone", type=int, default=1, help="paint each N-th so")
+    parser.add_argument("--samples", type=int, default=SAMPLES, help="frames evaluated")
     parser.add_argument("--weights", help="of the network, as for tfnst")
+    parser.add_argument("--memory", action="store_true")
     arguments = parser.parse_args()
+    if arguments.memory:
+        measure_memory(arguments.photo, arguments.style)
+        return
 
     from tfnst import StyleTransferConfig
 
@@ -146,22 +174,28 @@ def main() -> None:
         f"{held['frame_steps']}, temporal weight {held['temporal_weight']:g}\n"
     )
     print("".join(f"{heading:>11}" for heading in HEADINGS), flush=True)
-    alone = paint_alone(pictures, arguments.style, config)
-    variants: Iterable[Callable[[], Variant]] = [
-        lambda: alone,
-        lambda: paint_held("coherent", pictures, arguments.style, config, None, held),
-    ]
-    if flow is not None:
-        variants = itertools.chain(
-            variants,
-            [
-                lambda: paint_held(
-                    "exact", pictures, arguments.style, config, flow, held
-                )
-            ],
+    style = arguments.style
+    alone = paint_alone(pictures[:: arguments.alone], style, config, arguments.alone)
+    young = find_young(pictures, next(iter(alone.painted.values())).shape, flow)
+
+    def show(variant: Variant) -> None:
+        numbers = row(
+            variant, alone, pictures, style, config, flow, young, arguments.samples
         )
-    for paint in variants:
-        print(row(paint(), alone, pictures, arguments.style, config, flow), flush=True)
+        print(numbers, flush=True)
+
+    show(alone)
+    for name, motion in (("coherent", None), ("exact", flow)):
+        if name == "exact" and flow is None:
+            continue
+        for variant in paint_held(
+            name, pictures, style, config, motion, held, arguments.passes
+        ):
+            show(variant)
+            mean = sum(variant.seconds) / len(variant.seconds)
+            print(
+                f"{'':>11} {variant.cuts} began anew; {mean:.2f} s a frame on average"
+            )
 
 
 def read_film(path: pathlib.Path, start: float, count: int) -> list[np.ndarray]:
@@ -173,10 +207,51 @@ def read_film(path: pathlib.Path, start: float, count: int) -> list[np.ndarray]:
         return [frame.picture for frame in itertools.islice(frames, count)]
 
 
+def find_young(
+    pictures: list[np.ndarray], shape: tuple[int, ...], flow: OpticalFlow | None
+) -> list[np.ndarray]:
+    """Where each frame shows what has come into sight lately, bool [H, W]."""
+    import cv2
+    import numpy as np
+
+    from tfnst.video.coherence import look_alike, reliability
+    from tfnst.video.flow import DISFlow
+
+    height, width = shape[:2]
+    frames = [as_frame(i, each, height, width) for i, each in enumerate(pictures)]
+    motion, places = flow or DISFlow(), np.dstack(np.mgrid[:height, :width][::-1])
+    # At the beginning of the film nothing is young.
+    ages = [np.full((height, width), 255, np.uint8)]
+    for before, now in itertools.pairwise(frames):
+        there, back = motion(now, before), motion(before, now)
+        known = reliability(there, back)
+        known &= look_alike(now.picture, before.picture, there)
+        moved = cv2.remap(
+            ages[-1], (places + there).astype(np.float32), None, cv2.INTER_NEAREST
+        )
+        ages.append(np.where(known, np.minimum(moved, 254) + 1, 0).astype(np.uint8))
+    return [age <= YOUNG for age in ages]
+
+
+def as_frame(number: int, picture: np.ndarray, height: int, width: int) -> Frame:
+    """A frame of a film, at the size of the painted ones."""
+    from fractions import Fraction
+
+    import cv2
+
+    from tfnst.video.frames import Frame
+
+    small = cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA)
+    return Frame(number, Fraction(number), Fraction(1), small)
+
+
 def paint_alone(
-    pictures: list[np.ndarray], style: pathlib.Path, config: StyleTransferConfig
+    pictures: list[np.ndarray],
+    style: pathlib.Path,
+    config: StyleTransferConfig,
+    every: int,
 ) -> Variant:
-    """Each frame as a picture of its own."""
+    """Each frame as a picture of its own; their numbers are multiples of `every`."""
     import numpy as np
 
     from tfnst import StyleTransfer
@@ -184,13 +259,14 @@ def paint_alone(
     quick = StyleTransfer(style, config=config, steps=1, initial_steps=1)
     quick.stylize(pictures[0])  # So that all is traced.
     transfer = StyleTransfer(style, config=config)
-    variant = Variant("alone", [], [], [])
-    for picture in pictures:
+    variant = Variant("alone")
+    for number, picture in enumerate(pictures):
         began = time.perf_counter()
         result = transfer.stylize(picture)
         variant.seconds.append(time.perf_counter() - began)
-        variant.painted.append(np.asarray(result.image))
+        variant.painted[number * every] = np.asarray(result.image)
         variant.steps.append(len(result.losses))
+        variant.cuts += 1
     return variant
 
 
@@ -201,24 +277,87 @@ def paint_held(
     config: StyleTransferConfig,
     flow: OpticalFlow | None,
     held: dict[str, Any],
-) -> Variant:
+    passes: int,
+) -> Iterator[Variant]:
     """Each frame held to those before; the first one isn't counted."""
     from tfnst import FilmPainter
 
-    for count in (2, len(pictures)):  # First so that all is traced.
-        quick = {"steps": 1, "initial_steps": 1, "frame_steps": 1} if count == 2 else {}
-        arguments = {"flow": flow, "config": config, **held, **quick}
-        painter = FilmPainter(style, **arguments)
-        variant = Variant(name, [], [], [])
-        for number, picture in enumerate(pictures[:count]):
+    quick = {"steps": 1, "initial_steps": 1, "frame_steps": 1}
+    painter = FilmPainter(style, flow=flow, config=config, **held | quick)
+    for picture in pictures[:2]:  # So that all is traced.
+        painter.paint(picture)
+    painter = FilmPainter(style, flow=flow, config=config, **held)
+    before: dict[int, np.ndarray] = {}
+    for pass_number in range(passes):
+        variant = Variant(name if not pass_number else f"pass {pass_number + 1}")
+        numbers = list(range(len(pictures)))[:: -1 if pass_number % 2 else 1]
+        painter.begin_pass(numbers[0], backward=pass_number % 2 == 1)
+        for number in numbers:
             began = time.perf_counter()
-            painted = painter.paint(picture)
-            variant.painted.append(painted.picture)
-            if number:
+            painted = painter.paint(pictures[number], painted=before.get(number))
+            if number != numbers[0]:
                 variant.seconds.append(time.perf_counter() - began)
                 result = painted.result
                 variant.steps.append(0 if result is None else len(result.losses))
-    return variant
+            variant.painted[number] = painted.picture
+            variant.cuts += painted.cut
+        before = variant.painted
+        yield variant
+
+
+def measure_memory(photo: pathlib.Path, style: pathlib.Path) -> None:
+    """Prints the peak memory of every hundred frames of a film that is painted."""
+    import os
+    import tempfile
+
+    from PIL import Image
+
+    import tfnst
+
+    camera = Camera(photo, MEMORY_SIZE)
+    peaks: list[float] = []
+
+    def watch(progress: tfnst.FilmProgress) -> None:
+        if progress.run is None and progress.frames_done % MEMORY_GROUP == 0:
+            peaks.append(peak_memory())
+            print(
+                f"frames {progress.frames_done - MEMORY_GROUP + 1} to "
+                f"{progress.frames_done}: {peaks[-1]:.1f} MiB",
+                flush=True,
+            )
+
+    with tempfile.TemporaryDirectory() as folder:
+        os.mkdir(os.path.join(folder, "in"))
+        for number in range(MEMORY_FRAMES):
+            # To and fro, so that the camera stays within the photo.
+            picture = camera.frame(abs(number % 20 - 10))
+            Image.fromarray(picture).save(os.path.join(folder, "in", f"{number}.png"))
+        peak_memory()
+        result = tfnst.stylize_video(
+            os.path.join(folder, "in"),
+            style,
+            os.path.join(folder, "out.mp4"),
+            size=MEMORY_SIZE,
+            weights=None,
+            content_layers=("block2_conv1",),
+            style_layers=("block1_conv1", "block2_conv1"),
+            initial_steps=10,
+            frame_steps=2,
+            callback=watch,
+        )
+    print(
+        f"{result.frames} frames of {result.width}x{result.height} pixels, "
+        f"{result.steps} steps; the last {MEMORY_GROUP} frames' peak is "
+        f"{peaks[-1] - peaks[0]:+.1f} MiB from that of the first"
+    )
+
+
+def peak_memory() -> float:
+    """The process's largest resident memory in MiB since the last call."""
+    status = pathlib.Path("/proc/self/status").read_text()
+    (peak,) = (line for line in status.splitlines() if line.startswith("VmHWM"))
+    pathlib.Path("/proc/self/clear_refs").write_text("5")
+    return int(peak.split()[1]) / 1024
 
 
 def row(
@@ -228,30 +367,32 @@ def row(
     style: pathlib.Path,
     config: StyleTransferConfig,
     flow: OpticalFlow | None,
+    young: list[np.ndarray],
+    samples: int,
 ) -> str:
     """What a variant gave, as a row of the table."""
-    from fractions import Fraction
-
-    import cv2
     import numpy as np
 
     import tfnst
     from tfnst.video.evaluation import Steadiness
     from tfnst.video.flow import DISFlow
-    from tfnst.video.frames import Frame
 
-    steadiness = Steadiness(GAP, flow or DISFlow())
-    for number, (picture, painted) in enumerate(
-        zip(pictures, variant.painted, strict=True)
-    ):
-        sides = painted.shape[1::-1]
-        small = cv2.resize(picture, sides, interpolation=cv2.INTER_AREA)
-        steadiness.add(Frame(number, Fraction(number), Fraction(1), small), painted)
-    steady = steadiness.result()
-    chosen = np.linspace(0, len(pictures) - 1, SAMPLES).round().astype(int)
+    steady: tuple[float | None, ...] = (None,) * 3
+    if len(variant.painted) == len(pictures):
+        steadiness = Steadiness(GAP, flow or DISFlow())
+        for number, picture in enumerate(pictures):
+            painted = variant.painted[number]
+            steadiness.add(as_frame(number, picture, *painted.shape[:2]), painted)
+        steady = steadiness.result()
+    # Those that all variants have.
+    common = sorted(alone.painted)
+    chosen = np.linspace(0, len(common) - 1, samples).round().astype(int)
     rows = [
         tfnst.evaluate(pictures[i], style, variant.painted[i], weights=config.weights)
-        for i in sorted(set(chosen))
+        for i in sorted({common[k] for k in chosen})
+    ]
+    saturations = [
+        np.ptp(variant.painted[i].astype(int), axis=-1)[young[i]] for i in common
     ]
     means = [
         float(np.mean([getattr(each, name) for each in rows]))
@@ -264,6 +405,7 @@ def row(
     numbers = [
         *((f"{x:.2f}" if x is not None else "-") for x in steady[:3]),
         *(f"{x:.3f}" for x in means),
+        f"{np.concatenate(saturations).mean():.1f}",
         f"{np.mean(variant.steps):.1f}",
         f"{seconds:.2f}",
         f"{seconds / one:.2f}",

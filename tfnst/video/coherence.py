@@ -110,7 +110,8 @@ def relate(
     """
     nearest, (there, still, known) = past[-1], _match(frame, past[-1], traces, flow)
     cut = bool(known.mean() < _LEAST_MATCHED)
-    other = next((each for each in reversed(past) if each.shot != nearest.shot), None)
+    earlier_ones = [past[-d] for d in DISTANCES[1:] if d <= len(past)]
+    other = next((each for each in earlier_ones if each.shot != nearest.shot), None)
     if cut and other is not None:
         nearest, traces = other, new_traces(other.frame.picture)
         there, still, known = _match(frame, other, traces, flow)
@@ -120,7 +121,7 @@ def relate(
     target = warp(nearest.painted.astype(np.float32) / 255, there)
     seen = warp(traces.seen, there)
     steps = warp(traces.steps, there)
-    for earlier in (past[-d] for d in DISTANCES[1:] if d <= len(past)):
+    for earlier in earlier_ones:
         if cut or total.all():
             break
         if earlier is nearest or earlier.shot != nearest.shot:
