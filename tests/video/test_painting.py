@@ -316,6 +316,16 @@ def test_other_sizes_of_frames():
     assert film.paint(photo(48, 64)).result is None
 
 
+def test_what_was_painted_before_is_checked():
+    film = painter()
+    for before in (photo(48, 64)[:47], photo(48, 64) / 255):
+        text = message(ValueError, film.paint, photo(48, 64), painted=before)
+        assert text.startswith(
+            "`painted` must be uint8 of the painted film's shape, (48, 64, 3)."
+        )
+    assert film.past == ()
+
+
 def test_small_frames():
     frames = paint([picture(16, 16), picture(16, 16, seed=1)], size=32)
     assert stack(frames).shape == (2, 32, 32, 3)

@@ -205,6 +205,14 @@ class FilmPainter:
             raise argument_error(
                 "picture", f"of the shape of those before, {wanted}", f"{given} pixels"
             )
+        if painted is not None and (
+            painted.shape != frame.picture.shape or painted.dtype != np.uint8
+        ):
+            raise argument_error(
+                "painted",
+                f"uint8 of the painted film's shape, {frame.picture.shape}",
+                f"{painted.dtype} of the shape {painted.shape}",
+            )
         relation = None
         if self._traces is not None:
             relation = relate(frame, self._past, self._traces, self.flow)
