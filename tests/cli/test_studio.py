@@ -1,14 +1,19 @@
 """`tfnst studio`, as far as it goes without a browser."""
 
+import dataclasses
 import logging
 import re
 import sys
 
+import click
 import pytest
 
 from tests.cli.helpers import names, run_here
 from tests.helpers import message
+from tfnst.cli.settings import option_of
+from tfnst.cli.studio import limit_options
 from tfnst.studio import serve
+from tfnst.studio.limits import Limits
 
 
 @pytest.mark.parametrize(
@@ -36,6 +41,16 @@ def test_without_gradio_it_says_what_to_install(pictures, monkeypatch, capsys):
     code, _, err = run_here(monkeypatch, capsys, pictures, "studio", "--port", "1024")
     assert code == 2
     assert "tfnst: error: The studio needs Gradio: pip install 'tfnst[studio]'" in err
+
+
+def test_each_limit_is_an_option():
+    received = []
+    command = click.command(limit_options(lambda limits: received.append(limits)))
+    for field in dataclasses.fields(Limits):
+        command.main([option_of(field.name), "7"], standalone_mode=False)
+        assert received[-1] == Limits(**{field.name: 7})
+    command.main([], standalone_mode=False)
+    assert received[-1] == Limits()
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import logging
 import os
 from collections.abc import Iterator
@@ -10,12 +11,27 @@ from typing import Any, TextIO
 
 import click
 
-from tfnst.cli.options import config_options
-from tfnst.cli.settings import given, read_config
+from tfnst.cli.options import Command, add_options, config_options, grouped
+from tfnst.cli.settings import option_of, read_config
 from tfnst.cli.terminal import quiet_start
 from tfnst.studio.limits import Limits
 
-LIMITS = Limits()
+
+def limit_options(command: Command) -> Command:
+    """Adds an option for each limit, received together as `limits`."""
+    options = []
+    for field in dataclasses.fields(Limits):
+        kind, metavar = (int, "N") if isinstance(field.default, int) else (float, "X")
+        options.append(
+            click.option(
+                option_of(field.name),
+                type=kind,
+                default=field.default,
+                metavar=metavar,
+                help=f"{field.metadata['help']}  [default: {field.default:g}]",
+            )
+        )
+    return add_options(grouped(command, "limits", Limits), *options)
 
 
 @click.command()
@@ -53,37 +69,7 @@ LIMITS = Limits()
     help="Whether all visitors see the same pictures, or each browser its own; by "
     "default shared on this machine only.",
 )
-@click.option(
-    "--max-megapixels",
-    type=float,
-    metavar="X",
-    help=f"Largest painting.  [default: {LIMITS.max_megapixels:g}]",
-)
-@click.option(
-    "--max-steps",
-    type=int,
-    metavar="N",
-    help=f"Most steps at a scale.  [default: {LIMITS.max_steps}]",
-)
-@click.option(
-    "--max-seconds",
-    type=float,
-    metavar="X",
-    help="Longest run; longer ones get fewer steps.  "
-    f"[default: {LIMITS.max_seconds:g}]",
-)
-@click.option(
-    "--max-runs",
-    type=int,
-    metavar="N",
-    help=f"Most runs of a visitor at a time.  [default: {LIMITS.max_runs}]",
-)
-@click.option(
-    "--max-waiting",
-    type=int,
-    metavar="N",
-    help=f"Most runs that wait.  [default: {LIMITS.max_waiting}]",
-)
+@limit_options
 @click.option(
     "--open/--no-open",
     "open_browser",
@@ -100,11 +86,7 @@ def studio(
     samples: str | None,
     shared: bool | None,
     open_browser: bool,
-    max_megapixels: float | None,
-    max_steps: int | None,
-    max_seconds: float | None,
-    max_runs: int | None,
-    max_waiting: int | None,
+    limits: Limits,
     **options: Any,
 ) -> None:
     """Paints on a page in the browser.
@@ -112,17 +94,6 @@ def studio(
     The settings below are those that the page begins with. Ctrl-C ends it; pictures
     so far are kept.
     """
-    limits = Limits(
-        **given(
-            {
-                "max_megapixels": max_megapixels,
-                "max_steps": max_steps,
-                "max_seconds": max_seconds,
-                "max_runs": max_runs,
-                "max_waiting": max_waiting,
-            }
-        )
-    )
     config = read_config(options)
     # TensorFlow is loaded while the page is there already, and what it prints then goes
     # nowhere; the log has a way of its own.

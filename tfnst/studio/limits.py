@@ -3,9 +3,21 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 from tfnst.checks import argument_error, check_integer, check_number
 from tfnst.config import StyleTransferConfig
+
+
+def _limit(default: float, help: str, low: int = 1) -> Any:
+    """A limit, of which `tfnst studio` makes an option with this help.
+
+    Args:
+        default: whose type is that of the limit.
+        help: what it limits, in a sentence.
+        low: the least that an integer may be.
+    """
+    return dataclasses.field(default=default, metadata={"help": help, "low": low})
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -20,27 +32,28 @@ class Limits:
         max_runs: of a visitor that wait or are being painted.
         max_waiting: runs of all visitors that wait.
         max_batch: pictures of a batch.
-        max_upload: bytes of a file.
+        max_upload: MiB of a file.
 
     Raises:
         ValueError: for what is out of its range.
     """
 
-    max_megapixels: float = 16.0
-    max_steps: int = 2000
-    max_seconds: float = 3600.0
-    max_runs: int = 4
-    max_waiting: int = 100
-    max_batch: int = 100
-    max_upload: int = 100 * 2**20
+    max_megapixels: float = _limit(16.0, "Largest painting.")
+    max_steps: int = _limit(2000, "Most steps at a scale.")
+    max_seconds: float = _limit(3600.0, "Longest run; longer ones get fewer steps.")
+    max_runs: int = _limit(4, "Most runs of a visitor at a time.")
+    max_waiting: int = _limit(100, "Most runs that wait.")
+    max_batch: int = _limit(100, "Most pictures of a batch.")
+    max_upload: int = _limit(100, "Largest file that is handed in, in MiB.")
 
     def __post_init__(self) -> None:
-        for name in ("max_megapixels", "max_seconds"):
-            value = getattr(self, name)
-            number = check_number(name, value, "a number above 0", above=0)
-            object.__setattr__(self, name, number)
-        for name in ("max_steps", "max_runs", "max_waiting", "max_batch", "max_upload"):
-            check_integer(name, getattr(self, name), 1)
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            if isinstance(field.default, int):
+                check_integer(field.name, value, field.metadata["low"])
+            else:
+                number = check_number(field.name, value, "a number above 0", above=0)
+                object.__setattr__(self, field.name, number)
 
     def check(self, config: StyleTransferConfig, sides: tuple[int, int]) -> None:
         """Checks that a run stays within the limits, except for its time.

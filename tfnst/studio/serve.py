@@ -100,7 +100,7 @@ def serve_studio(
             show_error=False,
             footer_links=[],
             run_history=False,
-            max_file_size=limits.max_upload,
+            max_file_size=limits.max_upload * 2**20,
             ssr_mode=False,
             pwa=False,
             mcp_server=False,
