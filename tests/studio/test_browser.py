@@ -182,6 +182,26 @@ def download(page, button="#download"):
     return downloading.value.path().read_bytes()
 
 
+def open_editor(page, name):
+    """Opens the drawer of a mask editor: the middle of its canvas."""
+    page.click(f"#{name}s > button")
+    canvas = page.wait_for_selector(f"#{name}-editor canvas")
+    page.wait_for_timeout(2000)  # Until the picture is on it.
+    canvas.scroll_into_view_if_needed()
+    box = canvas.bounding_box()
+    return box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+
+
+def brush(page, *points):
+    """Paints a line."""
+    page.mouse.move(*points[0])
+    page.mouse.down()
+    for point in points[1:]:
+        page.mouse.move(*point, steps=10)
+    page.mouse.up()
+    page.wait_for_timeout(1000)
+
+
 def choose(page, label, option):
     """Chooses from a list."""
     page.click(f"#{label} input")
@@ -250,17 +270,8 @@ def test_a_style_goes_where_its_brush_was(visit, server, files, tmp_path):
     page = visit(server)
     hand_in(page, "photo", photo)
     hand_in(page, "style-1", style)
-    page.click("#masks >> text=Masks")
-    canvas = page.wait_for_selector("#mask-editor canvas")
-    page.wait_for_timeout(2000)  # Until the photo is on it.
-    canvas.scroll_into_view_if_needed()
-    box = canvas.bounding_box()
-    left, top = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
-    page.mouse.move(left - 30, top)
-    page.mouse.down()
-    page.mouse.move(left + 30, top, steps=10)
-    page.mouse.up()
-    page.wait_for_timeout(1000)
+    x, y = open_editor(page, "mask")
+    brush(page, (x - 30, y), (x + 30, y))
     paint(page)
     data = download(page)
     manifest = read_manifest(data)
@@ -276,6 +287,42 @@ def test_a_style_goes_where_its_brush_was(visit, server, files, tmp_path):
     difference = np.abs(painted - original).mean(axis=-1)
     inside, outside = difference[mask > 0.9].mean(), difference[mask == 0].mean()
     assert inside > 3 * outside, (inside, outside)
+
+
+def test_a_style_is_taken_from_where_its_brush_was(visit, server, files, tmp_path):
+    two_colours = np.full((300, 400, 3), (0.8, 0.1, 0.1), np.float32)
+    two_colours[:, 200:] = 0.1, 0.1, 0.8
+    noise = np.random.default_rng(0).normal(0, 0.05, (300, 400, 1))
+    style = tmp_path / "two colours.png"
+    tfnst.save_image(np.clip(two_colours + noise, 0, 1), style)
+    page = visit(server)
+    hand_in(page, "photo", files[0])
+    hand_in(page, "style-1", style)
+    x, y = open_editor(page, "style-1-mask")
+    brush(page, (x - 50, y - 30), (x - 20, y - 20), (x - 50, y), (x - 20, y + 30))
+    paint(page)
+    data = download(page)
+    described = read_manifest(data)["style_image"]
+    (mask_file,) = (server.output / "sources" / described["mask"]["sha256"]).iterdir()
+    with Image.open(mask_file) as image:
+        mask = np.asarray(image) / 255
+    half = mask.shape[1] // 2
+    assert mask[:, :half].mean() > 0.05
+    assert mask[:, half:].max() == 0
+    with Image.open(io.BytesIO(data)) as image:
+        red, _, blue = np.asarray(image, float).mean(axis=(0, 1))
+    assert red > 2 * blue, (red, blue)
+    # What was painted over comes back with the picture.
+    page.click("button[role=tab]:has-text('History')")
+    page.click("#history .thumbnail-item >> nth=0")
+    page.wait_for_selector("#chosen .comparison")
+    page.click("#again")
+    page.wait_for_selector("#comparison .comparison", timeout=_PAINT_MS)
+    again = read_manifest(download(page))["style_image"]["mask"]
+    (mask_file,) = (server.output / "sources" / again["sha256"]).iterdir()
+    with Image.open(mask_file) as image:
+        difference = np.abs(np.asarray(image.resize(mask.shape[::-1])) / 255 - mask)
+    assert difference.mean() < 0.01
 
 
 def test_two_people_get_their_own_pictures(visit, server, tmp_path):

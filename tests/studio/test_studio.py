@@ -50,14 +50,19 @@ def test_an_order_keeps_what_it_is_painted_from(open_studio, tmp_path):
     content, style = make_pictures(tmp_path, "content.png", "style.png")
     region = np.zeros((5, 5), np.float32)
     region[0] = 1
+    mask = region.T
     history = studio.history("someone")
-    given = StyleInput(image=style, weight=2.0, scale=0.5, region=region)
+    given = StyleInput(image=style, weight=2.0, scale=0.5, mask=mask, region=region)
     order = studio.order(history, str(content), [given], TINY)
     assert order.content.read_bytes() == content.read_bytes()
     (part,) = order.styles
     assert (part.weight, part.scale) == (2.0, 0.5)
-    with Image.open(part.region) as mask:
-        assert (np.asarray(mask) == 255 * region).all()
+    for path, expected in ((part.mask, mask), (part.region, region)):
+        with Image.open(path) as kept:
+            assert (np.asarray(kept) == 255 * expected).all()
+    everywhere = studio.order(history, str(content), [given.everywhere()], TINY)
+    assert everywhere.styles[0].region is None
+    assert everywhere.styles[0].mask == part.mask
     assert all(history.folder in path.parents for path in order.files)
 
 

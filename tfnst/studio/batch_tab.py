@@ -12,9 +12,11 @@ import gradio as gr
 
 from tfnst.checks import argument_error
 from tfnst.studio import panels
-from tfnst.studio.inputs import AS_SENT, QUICK, Filled, Updates
+from tfnst.studio.controls import Controls
+from tfnst.studio.events import AS_SENT, Updates
+from tfnst.studio.inputs import Filled
 from tfnst.studio.jobs import BusyError, Job
-from tfnst.studio.paint_tab import PaintTab, watch
+from tfnst.studio.paint_tab import PaintTab
 from tfnst.studio.studio import Studio
 
 
@@ -31,11 +33,10 @@ class BatchTab:
         self, studio: Studio, visitor: gr.BrowserState, paint: PaintTab
     ) -> None:
         self._studio = studio
-        self._visitor = visitor
         self._paint = paint
         gr.Markdown(
-            "Paints many photos with the styles and settings of the tab “Paint”, "
-            "without its masks. Between two of them, others have their turn."
+            "Paints many photos with the styles and settings of the tab “Paint”, but "
+            "not its masks over the photo. Between two of them, others have their turn."
         )
         self.photos = gr.File(
             label="Photos",
@@ -44,16 +45,12 @@ class BatchTab:
             height=180,
             elem_id="batch-photos",
         )
-        with gr.Row():
-            self.start = gr.Button(
-                "Paint them all", variant="primary", elem_id="batch-paint"
-            )
-            self.stop = gr.Button(
-                "Stop", variant="stop", interactive=False, elem_id="batch-stop"
-            )
-        self.keep = gr.Checkbox(
-            label="Go on painting when I close this page",
-            info="The pictures will be in the history.",
+        self.controls = Controls(
+            studio,
+            visitor,
+            "Paint them all",
+            name="batch-",
+            kept="The pictures will be in the history.",
         )
         self.said = gr.HTML(elem_id="batch-said", elem_classes="said")
         self.panel = gr.HTML(elem_id="batch-panel")
@@ -71,17 +68,15 @@ class BatchTab:
         self.download = gr.DownloadButton(
             "Download all", visible=False, elem_id="batch-download"
         )
-        self.job = gr.State("")
-        self.start.click(
+        self.controls.start.click(
             self.paint_all,
-            {*paint.inputs.all, self.photos, self.keep, visitor},
+            {*paint.inputs.all, self.photos, *self.controls.read},
             [
-                *(self.start, self.stop, self.said, self.gallery, self.panel),
-                *(self.job, self.download, *paint.inputs.errors),
+                *(self.said, self.gallery, self.panel, self.download),
+                *(*self.controls.written, *paint.inputs.errors),
             ],
             **AS_SENT,
         )
-        self.stop.click(self._stop, self.job, self.stop, queue=False, **QUICK)
 
     async def paint_all(
         self, data: dict[Any, Any], request: gr.Request
@@ -102,16 +97,17 @@ class BatchTab:
         except (BusyError, ValueError) as error:
             yield said | {self.said: panels.error(str(error))}
             return
-        yield said | {
-            self.start: gr.update(interactive=False),
-            self.stop: gr.update(interactive=True),
-            self.said: "",
-            self.gallery: gr.update(value=[], visible=False),
-            self.download: gr.update(visible=False),
-            self.job: job.key,
-        }
+        yield (
+            said
+            | self.controls.begun(job)
+            | {
+                self.said: "",
+                self.gallery: gr.update(value=[], visible=False),
+                self.download: gr.update(visible=False),
+            }
+        )
         done = 0
-        async for panel in watch(self._studio, job):
+        async for panel in self.controls.watch(job):
             update: Updates = {self.panel: panel}
             if len(job.outcomes) != done:
                 done = len(job.outcomes)
@@ -140,9 +136,7 @@ class BatchTab:
         for photo in photos:
             if wrong := self._studio.check_picture(photo):
                 raise ValueError(f"{pathlib.Path(photo).name}: {wrong}")
-        tab = str(request.session_hash)
-        visitor = data[self._visitor] or tab
-        history = self._studio.history(visitor)
+        history = self.controls.history(data, request)
         orders = tuple(
             self._studio.order(
                 history,
@@ -153,9 +147,7 @@ class BatchTab:
             )
             for photo in photos
         )
-        job = Job(orders, history, visitor=visitor, tab=tab, keep=data[self.keep])
-        self._studio.submit(job)
-        return job
+        return self.controls.submit(orders, history, data, request)
 
     def _pictures(self, job: Job) -> Updates:
         pictures = job.thumbnails()
@@ -164,9 +156,7 @@ class BatchTab:
     def _finish(self, job: Job) -> Updates:
         """What the page shows of a job that has ended."""
         text = panels.status(job, 0, loading=False)
-        updates: Updates = {
-            self.start: gr.update(interactive=True),
-            self.stop: gr.update(interactive=False),
+        updates = self.controls.ended() | {
             self.panel: "",
             self.said: panels.notice(text) + panels.all_errors(job),
         }
@@ -182,7 +172,3 @@ class BatchTab:
             | self._pictures(job)
             | {self.download: gr.update(value=str(packed), visible=True)}
         )
-
-    def _stop(self, key: str) -> Any:
-        self._studio.stop(key)
-        return gr.update(interactive=False)

@@ -11,10 +11,12 @@ import gradio as gr
 
 from tfnst.config import COLOR_MODES, StyleTransferConfig
 from tfnst.studio import panels
-from tfnst.studio.inputs import AS_SENT, QUICK, Filled, Updates
+from tfnst.studio.controls import Controls
+from tfnst.studio.events import AS_SENT, QUICK, Updates
+from tfnst.studio.inputs import Filled
 from tfnst.studio.jobs import BusyError, Job
 from tfnst.studio.orders import Order
-from tfnst.studio.paint_tab import PaintTab, watch
+from tfnst.studio.paint_tab import PaintTab
 from tfnst.studio.studio import Studio, StyleInput
 
 _STRENGTHS = (0.2, 0.35, 0.5, 0.65, 0.8, 1.0)
@@ -41,7 +43,6 @@ class GridTab:
         self, studio: Studio, visitor: gr.BrowserState, paint: PaintTab, tabs: gr.Tabs
     ) -> None:
         self._studio = studio
-        self._visitor = visitor
         self._paint = paint
         self._tabs = tabs
         gr.Markdown(
@@ -57,13 +58,7 @@ class GridTab:
                 64, 512, value=192, step=32, label="Size of each in pixels",
                 elem_id="grid-size",
             )  # fmt: skip
-        with gr.Row():
-            self.start = gr.Button(
-                "Paint the variations", variant="primary", elem_id="grid-paint"
-            )
-            self.stop = gr.Button(
-                "Stop", variant="stop", interactive=False, elem_id="grid-stop"
-            )
+        self.controls = Controls(studio, visitor, "Paint the variations", name="grid-")
         self.said = gr.HTML(elem_id="grid-said", elem_classes="said")
         self.gallery = gr.Gallery(
             label="Variations",
@@ -77,23 +72,21 @@ class GridTab:
             elem_classes="painted",
         )
         self.panel = gr.HTML(elem_id="grid-panel")
-        self.job = gr.State("")
         # What each picture of the gallery differs in, as `_changes` gives it.
         self.changes = gr.State([])
         self._connect()
 
     def _connect(self) -> None:
         paint = self._paint
-        paint.inputs.after_masks(self.start.click).then(
+        paint.inputs.after_masks(self.controls.start.click).then(
             self.paint_grid,
-            {*paint.inputs.all, self.kind, self.size, self._visitor},
+            {*paint.inputs.all, self.kind, self.size, *self.controls.read},
             [
-                *(self.start, self.stop, self.said, self.gallery, self.panel),
-                *(self.job, self.changes, *paint.inputs.errors),
+                *(self.said, self.gallery, self.panel, self.changes),
+                *(*self.controls.written, *paint.inputs.errors),
             ],
             **AS_SENT,
         )
-        self.stop.click(self._stop, self.job, self.stop, queue=False, **QUICK)
         fields = [
             paint.inputs.settings[name]
             for name in _KINDS.values()
@@ -132,24 +125,19 @@ class GridTab:
         except (BusyError, ValueError) as error:
             yield said | {self.said: panels.error(str(error))}
             return
-        yield said | {
-            self.start: gr.update(interactive=False),
-            self.stop: gr.update(interactive=True),
-            self.said: "",
-            self.gallery: [],
-            self.job: job.key,
-            self.changes: changes,
-        }
+        yield (
+            said
+            | self.controls.begun(job)
+            | {self.said: "", self.gallery: [], self.changes: changes}
+        )
         done = 0
-        async for panel in watch(self._studio, job):
+        async for panel in self.controls.watch(job):
             update: Updates = {self.panel: panel}
             if len(job.outcomes) != done:
                 done = len(job.outcomes)
                 update[self.gallery] = job.thumbnails()
             yield update
-        yield {
-            self.start: gr.update(interactive=True),
-            self.stop: gr.update(interactive=False),
+        yield self.controls.ended() | {
             self.panel: "",
             self.gallery: job.thumbnails(),
             self.said: panels.all_errors(job)
@@ -175,16 +163,13 @@ class GridTab:
         data: dict[Any, Any],
         request: gr.Request,
     ) -> Job:
-        tab = str(request.session_hash)
-        history = self._studio.scratch(tab)
+        history = self._studio.scratch(str(request.session_hash))
         small = filled.config.replace(size=int(data[self.size]))
         orders = [
             self._order(history, filled, small, label, name, value)
             for label, name, value in changes
         ]
-        job = Job(tuple(orders), history, visitor=data[self._visitor] or tab, tab=tab)
-        self._studio.submit(job)
-        return job
+        return self.controls.submit(tuple(orders), history, data, request)
 
     def _order(
         self,
@@ -212,7 +197,3 @@ class GridTab:
         if name == "styles":
             return inputs.show_one_style(pathlib.Path(value)) | moved
         return {inputs.settings[name]: value} | moved
-
-    def _stop(self, key: str) -> Any:
-        self._studio.stop(key)
-        return gr.update(interactive=False)

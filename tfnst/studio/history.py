@@ -161,8 +161,10 @@ class History:
         data = pathlib.Path(path).read_bytes()
         return self._keep(data, pathlib.Path(path).name)
 
-    def keep_mask(self, mask: np.ndarray) -> pathlib.Path:
-        """Writes a mask, float [H, W] in [0, 1], to where it stays."""
+    def keep_mask(self, mask: np.ndarray | None) -> pathlib.Path | None:
+        """Writes a mask, float [H, W] in [0, 1], to where it stays; None is none."""
+        if mask is None:
+            return None
         levels = np.floor(np.clip(mask, 0, 1) * 255 + 0.5).astype(np.uint8)
         encoded = io.BytesIO()
         Image.fromarray(levels).save(encoded, "PNG")

@@ -9,8 +9,8 @@ import gradio as gr
 
 from tfnst.limits import MAX_SIZE
 from tfnst.studio import panels
+from tfnst.studio.events import AS_SENT, QUICK, Updates
 from tfnst.studio.history import Entry, History
-from tfnst.studio.inputs import AS_SENT, QUICK, Updates
 from tfnst.studio.paint_tab import FORMATS, PaintTab
 from tfnst.studio.studio import Studio, shown
 

@@ -9,29 +9,17 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import gradio as gr
-import numpy as np
-from PIL import Image
 
 from tfnst.config import PRESETS, StyleTransferConfig, preset_settings
 from tfnst.limits import MAX_SCALE, MIN_SCALE
 from tfnst.studio import form, masks, panels
+from tfnst.studio.events import AS_SENT, QUICK, Updates, path_of
 from tfnst.studio.form import Field
 from tfnst.studio.history import Entry, History
-from tfnst.studio.studio import Studio, StyleInput, in_labels, shrink
+from tfnst.studio.mask_editor import MaskEditor, after_masks
+from tfnst.studio.studio import Studio, StyleInput, in_labels
 
-Updates = dict[Any, Any]
-
-# Of events that take no time, or whose waiting needn't be shown.
-QUICK: dict[str, Any] = {
-    "show_progress": "hidden",
-    "concurrency_limit": None,
-    "api_visibility": "private",
-}
-# Of events that receive pictures: Gradio itself would decode them without limits, and
-# write others. It has checked that they were uploaded.
-AS_SENT: dict[str, Any] = QUICK | {"preprocess": False}
 _STYLES = len(masks.BRUSHES)
-_EDITOR_SIZE = 640
 _PICTURE_HEIGHT = 220
 
 
@@ -43,7 +31,13 @@ class Slot:
     image: gr.Image
     weight: gr.Slider
     scale: gr.Slider
+    mask: MaskEditor
     wrong: gr.HTML
+
+    @property
+    def read(self) -> list[Any]:
+        """The components whose values are read."""
+        return [self.image, self.weight, self.scale, self.mask.painted]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -100,16 +94,15 @@ class Inputs:
         self._drawer()
         self._brushes()
         if photos is not None:
-            outputs = [self.content, self.content_wrong, self.editor, self.painted]
+            outputs = [self.content, self.content_wrong, *self.regions.shown]
             photos.select(self._take_photo, None, outputs, **QUICK)
 
     @property
     def all(self) -> set[Any]:
         """The components whose values `read` takes."""
-        slots = [(slot.image, slot.weight, slot.scale) for slot in self.slots]
         return {
-            *(self.content, self.count, self.painted),
-            *(component for slot in slots for component in slot),
+            *(self.content, self.count, self.regions.painted),
+            *(component for slot in self.slots for component in slot.read),
             *self.settings.values(),
         }
 
@@ -125,11 +118,14 @@ class Inputs:
         slots = [
             component
             for slot in self.slots
-            for component in (slot.group, slot.image, slot.weight, slot.scale)
+            for component in (
+                *(slot.group, slot.image, slot.weight, slot.scale),
+                *slot.mask.shown,
+            )
         ]
         return [
             *(self.content, self.count, self.fewer, self.more),
-            *(self.editor, self.painted),
+            *self.regions.shown,
             *slots,
             *self.settings.values(),
         ]
@@ -137,7 +133,11 @@ class Inputs:
     @property
     def shown_styles(self) -> list[Any]:
         """The components that `show_one_style` changes."""
-        groups = [component for s in self.slots for component in (s.group, s.image)]
+        groups = [
+            component
+            for slot in self.slots
+            for component in (slot.group, slot.image, slot.weight, *slot.mask.shown)
+        ]
         return [self.count, self.fewer, self.more, *groups]
 
     def read(
@@ -160,17 +160,19 @@ class Inputs:
         elif content:
             wrong = self._studio.check_picture(content)
             said[self.content_wrong] = panels.error(wrong)
-        given, regions = [], self._regions(data)
+        given, regions = [], self.regions.read(data, data[self.count])
         for slot, region in zip(self.slots[: data[self.count]], regions, strict=False):
             path = path_of(data[slot.image])
             if not path:
                 continue
             said[slot.wrong] = panels.error(self._studio.check_picture(path))
+            (mask,) = slot.mask.read(data, 1)
             given.append(
                 StyleInput(
                     image=pathlib.Path(path),
                     weight=data[slot.weight] or 1.0,
                     scale=data[slot.scale] or 1.0,
+                    mask=mask,
                     region=region,
                 )
             )
@@ -219,18 +221,28 @@ class Inputs:
             style = styles[index] if index < len(styles) else None
             image = None if style is None else self._studio.hand_out(style.image)
             updates[slot.image] = image
-            updates[slot.weight] = 1.0 if style is None else style.weight
+            updates[slot.weight] = gr.update(
+                value=1.0 if style is None else style.weight, visible=len(styles) > 1
+            )
             updates[slot.scale] = 1.0 if style is None else style.scale
-        regions = [style.region for style in styles]
+            updates |= (
+                slot.mask.clear()
+                if style is None
+                else slot.mask.show(style.image, [style.mask])
+            )
         if content is not None:
-            updates |= self._show_masks(content, regions)
+            updates |= self.regions.show(content, [style.region for style in styles])
         return updates
 
     def show_one_style(self, path: pathlib.Path) -> Updates:
         """What `shown_styles` change to for a single style."""
-        images = {slot.image: None for slot in self.slots}
-        first = {self.slots[0].image: self._studio.hand_out(path)}
-        return self._show_count(1) | images | first
+        updates = self._show_count(1)
+        for slot in self.slots:
+            updates |= {slot.image: None} | slot.mask.clear()
+        return updates | self._show_style(self.slots[0], path)
+
+    def _show_style(self, slot: Slot, path: pathlib.Path) -> Updates:
+        return {slot.image: self._studio.hand_out(path)} | slot.mask.show(path)
 
     def show_settings(self, config: StyleTransferConfig) -> Updates:
         """What the fields change to for these settings."""
@@ -242,7 +254,7 @@ class Inputs:
         return {
             self.content: self._studio.hand_out(photo),
             self.content_wrong: "",
-        } | self._show_masks(photo, [])
+        } | self.regions.show(photo)
 
     def _take_style(
         self, chosen: gr.SelectData, count: int, *images: dict[str, Any] | None
@@ -252,14 +264,16 @@ class Inputs:
         index = empty[0] if empty else min(count, _STYLES - 1)
         updates = self._show_count(max(count, index + 1))
         slot = self.slots[index]
-        path = self._studio.hand_out(self._studio.styles[chosen.index])
-        return updates | {slot.image: path, slot.wrong: "", self.style_wrong: ""}
+        updates |= self._show_style(slot, self._studio.styles[chosen.index])
+        return updates | {slot.wrong: "", self.style_wrong: ""}
 
     def _adding(self, change: int) -> Any:
         def change_count(count: int) -> Updates:
             count = min(max(count + change, 1), _STYLES)
             updates = self._show_count(count)
-            return updates | {slot.image: None for slot in self.slots[count:]}
+            for slot in self.slots[count:]:
+                updates |= {slot.image: None} | slot.mask.clear()
+            return updates
 
         return change_count
 
@@ -271,6 +285,8 @@ class Inputs:
         }
         for index, slot in enumerate(self.slots):
             updates[slot.group] = gr.update(visible=index < count)
+            # The weight of a single style changes nothing.
+            updates[slot.weight] = gr.update(visible=count > 1)
         return updates
 
     def _check_now(self, picture: dict[str, Any] | None) -> str:
@@ -287,6 +303,7 @@ class Inputs:
                 value=1,
                 step=0.1,
                 label=f"Weight of style {number}",
+                visible=False,
                 elem_id=f"weight-{number}",
             )
             scale = gr.Slider(
@@ -298,7 +315,17 @@ class Inputs:
                 elem_id=f"scale-{number}",
             )
             wrong = _place_for_errors(f"style-{number}")
-        return Slot(group, image, weight, scale, wrong)
+            mask = MaskEditor(
+                self._studio,
+                image,
+                title=f"Which part of style {number} counts",
+                about="Paint over the part of the picture that the style is to be "
+                "taken from. Without paint, it is taken from all of it.",
+                label=f"Mask over style {number}",
+                name=f"style-{number}-mask",
+                brushes=1,
+            )
+        return Slot(group, image, weight, scale, mask, wrong)
 
     def _front(self) -> None:
         """The settings that everybody needs, and the presets."""
@@ -368,41 +395,22 @@ class Inputs:
         self.wrong[name] = _place_for_errors(f"setting-{name.replace('_', '-')}")
 
     def _brushes(self) -> None:
-        """The editor in which masks are painted."""
-        with gr.Accordion(
-            "Masks: which style goes where", open=False, elem_id="masks"
-        ) as drawer:
-            colors = ", ".join(
-                f"{color} for style {number}"
-                for number, (color, _) in enumerate(masks.BRUSHES, start=1)
-            )
-            gr.Markdown(
-                f"Paint over the photo where a style is to go: {colors}. Styles that "
-                "have no paint share the rest; if all have some, the rest of the "
-                "photo stays as it is."
-            )
-            self.editor = gr.ImageEditor(
-                label="Masks over the photo",
-                type="numpy",
-                image_mode="RGBA",
-                format="png",
-                sources=(),
-                transforms=(),
-                layers=False,
-                buttons=[],
-                brush=gr.Brush(colors=masks.brush_colors(_STYLES), color_mode="fixed"),
-                canvas_size=(_EDITOR_SIZE, _EDITOR_SIZE * 3 // 4),
-                elem_id="mask-editor",
-            )
-            again = gr.Button("Begin the masks anew", size="sm")
-        # The layers that were painted.
-        self.painted = gr.State(None)
-        outputs = [self.editor, self.painted]
-        drawer.expand(
-            self._begin_masks, [self.content, self.editor], outputs, **AS_SENT
+        """The editor in which regions are painted."""
+        colors = ", ".join(
+            f"{color} for style {number}"
+            for number, (color, _) in enumerate(masks.BRUSHES, start=1)
         )
-        again.click(self._new_masks, self.content, outputs, **AS_SENT)
-        self.content.input(self._new_masks, self.content, outputs, **AS_SENT)
+        self.regions = MaskEditor(
+            self._studio,
+            self.content,
+            title="Masks: which style goes where",
+            about=f"Paint over the photo where a style is to go: {colors}. Styles that "
+            "have no paint share the rest; if all have some, the rest of the photo "
+            "stays as it is.",
+            label="Masks over the photo",
+            name="mask",
+            brushes=_STYLES,
+        )
 
     def after_masks(self, event: Any) -> Any:
         """What to add `then` to, so that `read` sees the masks as they are now.
@@ -410,31 +418,7 @@ class Inputs:
         Args:
             event: a method that adds a listener.
         """
-        return event(self._keep_masks, self.editor, self.painted, **QUICK)
-
-    def _keep_masks(self, value: dict[str, Any] | None) -> list[np.ndarray] | None:
-        return None if value is None else value["layers"]
-
-    def _begin_masks(self, content: Any, value: dict[str, Any] | None) -> Updates:
-        """The photo to paint over, unless it is there already."""
-        if value is not None and value["background"] is not None:
-            return {self.painted: gr.skip()}
-        return self._new_masks(content)
-
-    def _new_masks(self, content: dict[str, Any] | None) -> Updates:
-        path = path_of(content)
-        if path is None or self._studio.check_picture(path):
-            return {self.editor: None, self.painted: None}
-        return self._show_masks(pathlib.Path(path), [])
-
-    def _show_masks(self, photo: pathlib.Path, regions: Sequence[Any]) -> Updates:
-        value = _editor_value(photo, regions)
-        return {self.editor: value, self.painted: value["layers"] or None}
-
-    def _regions(self, data: Mapping[Any, Any]) -> list[np.ndarray | None]:
-        layers = data[self.painted] or []
-        painted = [layer for layer in layers if layer[..., 3].any()]
-        return masks.regions_of(painted, data[self.count])
+        return after_masks(event, [self.regions, *(slot.mask for slot in self.slots)])
 
 
 def _place_for_errors(name: str) -> gr.HTML:
@@ -473,26 +457,5 @@ def _samples(files: Sequence[pathlib.Path], label: str) -> gr.Gallery | None:
     )
 
 
-def path_of(picture: dict[str, Any] | None) -> str | None:
-    """The path of a picture as events with `AS_SENT` receive it."""
-    return None if picture is None else picture["path"]
-
-
 def _sample_name(file: pathlib.Path) -> str:
     return file.stem.partition("_")[2].replace("_", " ") or file.stem
-
-
-def _editor_value(content: pathlib.Path, regions: Sequence[Any]) -> dict[str, Any]:
-    """The photo in the editor, with the masks of styles painted over it."""
-    photo = shrink(content, _EDITOR_SIZE)
-    layer = np.zeros((photo.height, photo.width, 4), np.uint8)
-    for (_, color), region in zip(masks.BRUSHES, regions, strict=False):
-        if region is None:
-            continue
-        with Image.open(region) as mask:
-            cover = np.asarray(mask.convert("L").resize(photo.size))
-        layer[cover > layer[..., 3], :3] = color
-        layer[..., 3] = np.maximum(layer[..., 3], cover)
-    pixels = np.asarray(photo.convert("RGBA"))
-    layers = [layer] if layer.any() else []
-    return {"background": pixels, "layers": layers, "composite": pixels}

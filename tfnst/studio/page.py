@@ -8,9 +8,9 @@ from typing import Any
 import gradio as gr
 
 from tfnst.studio.batch_tab import BatchTab
+from tfnst.studio.events import QUICK
 from tfnst.studio.grid_tab import GridTab
 from tfnst.studio.history_tab import HistoryTab
-from tfnst.studio.inputs import QUICK
 from tfnst.studio.paint_tab import PaintTab
 from tfnst.studio.studio import Studio
 

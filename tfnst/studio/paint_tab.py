@@ -9,12 +9,13 @@ from typing import Any
 import gradio as gr
 
 from tfnst.studio import jobs, panels
-from tfnst.studio.inputs import AS_SENT, QUICK, Filled, Inputs, Updates
+from tfnst.studio.controls import Controls
+from tfnst.studio.events import AS_SENT, QUICK, Updates
+from tfnst.studio.inputs import Filled, Inputs
 from tfnst.studio.jobs import BusyError, Job
 from tfnst.studio.studio import Studio, shown
 
 FORMATS = (".png", ".jpg", ".webp", ".tif")
-POLL_SECONDS = 0.15
 
 
 class PaintTab:
@@ -33,10 +34,9 @@ class PaintTab:
                 self.inputs = Inputs(studio)
             with gr.Column(min_width=320, elem_classes="stays"):
                 self._result()
-        self.inputs.after_masks(self.paint.click).then(
+        self.inputs.after_masks(self.controls.start.click).then(
             self.paint_picture, self.read, self.written, **AS_SENT
         )
-        self.stop.click(self._stop, self.job, self.stop, queue=False, **QUICK)
         self.suffix.input(
             self._convert,
             [self.entry, self.suffix, visitor],
@@ -47,27 +47,24 @@ class PaintTab:
     @property
     def read(self) -> set[Any]:
         """What `paint_picture` reads."""
-        return {*self.inputs.all, self.suffix, self.keep, self._visitor}
+        return {*self.inputs.all, self.suffix, *self.controls.read}
 
     @property
     def written(self) -> list[Any]:
         """What `paint_picture` changes."""
         return [
-            *(self.panel, self.comparison, self.paint, self.stop, self.after),
-            *(self.download, self.job, self.entry, self.busy),
+            *(self.panel, self.comparison, self.after, self.download),
+            *(self.entry, self.busy),
+            *self.controls.written,
             *self.inputs.errors,
         ]
 
     def _result(self) -> None:
-        with gr.Row():
-            self.paint = gr.Button("Paint", variant="primary", elem_id="paint")
-            self.stop = gr.Button(
-                "Stop", variant="stop", interactive=False, elem_id="stop"
-            )
-        self.keep = gr.Checkbox(
-            label="Go on painting when I close this page",
-            info="The picture will be in the history.",
-            elem_id="keep",
+        self.controls = Controls(
+            self._studio,
+            self._visitor,
+            "Paint",
+            kept="The picture will be in the history.",
         )
         self.busy = gr.HTML(elem_id="busy", elem_classes="said")
         self.comparison = gr.HTML(elem_id="comparison", elem_classes="result")
@@ -80,7 +77,6 @@ class PaintTab:
                 list(FORMATS), value=".png", label="Format", elem_id="format"
             )
             self.download = gr.DownloadButton("Download", elem_id="download")
-        self.job = gr.State("")
         self.entry = gr.State("")
 
     async def paint_picture(
@@ -99,31 +95,25 @@ class PaintTab:
         except ValueError as error:
             yield said | self.inputs.place_error(error)
             return
-        begun = {self.paint: gr.update(interactive=False)}
-        begun |= {self.stop: gr.update(interactive=True), self.job: job.key}
-        begun |= {self.after: gr.update(visible=False), self.comparison: ""}
-        yield said | begun | {self.busy: ""}
-        async for panel in watch(self._studio, job):
+        yield (
+            said
+            | self.controls.begun(job)
+            | {self.after: gr.update(visible=False), self.comparison: "", self.busy: ""}
+        )
+        async for panel in self.controls.watch(job):
             yield {self.panel: panel}
         yield await asyncio.to_thread(self._finish, job, data[self.suffix])
 
     def _submit(self, filled: Filled, data: dict[Any, Any], request: gr.Request) -> Job:
-        tab = str(request.session_hash)
-        visitor = data[self._visitor] or tab
-        history = self._studio.history(visitor)
+        history = self.controls.history(data, request)
         order = self._studio.order(
             history, filled.content, filled.styles, filled.config
         )
-        job = Job((order,), history, visitor=visitor, tab=tab, keep=data[self.keep])
-        self._studio.submit(job)
-        return job
+        return self.controls.submit((order,), history, data, request)
 
     def _finish(self, job: Job, suffix: str) -> Updates:
         """What the page shows of a job that has ended."""
-        updates: Updates = {
-            self.paint: gr.update(interactive=True),
-            self.stop: gr.update(interactive=False),
-        }
+        updates = self.controls.ended()
         if job.state == jobs.FAILED:
             return updates | {self.panel: panels.error(job.errors[-1][1])}
         if not job.results:
@@ -141,10 +131,6 @@ class PaintTab:
             ),
         }
 
-    def _stop(self, key: str) -> Any:
-        self._studio.stop(key)
-        return gr.update(interactive=False)
-
     def _convert(
         self, name: str, suffix: str, visitor: str, request: gr.Request
     ) -> Any:
@@ -153,23 +139,3 @@ class PaintTab:
         history = self._studio.history(visitor or str(request.session_hash))
         path = self._studio.download(history, history.find(name), suffix)
         return gr.update(value=path)
-
-
-async def watch(studio: Studio, job: Job) -> AsyncIterator[str]:
-    """How far a job is, in HTML, each time that something has changed.
-
-    Args:
-        studio: that paints it.
-        job: the job.
-    """
-    last: Any = None
-    while True:
-        ended, loading = job.ended, not studio.queue.ready.is_set()
-        place = studio.queue.place(job)
-        now = job.state, place, job.progress, len(job.outcomes), job.stopping, loading
-        if now != last:
-            last = now
-            yield panels.progress(job, place, loading=loading)
-        if ended:
-            return
-        await asyncio.sleep(POLL_SECONDS)

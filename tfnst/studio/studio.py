@@ -45,12 +45,14 @@ class StyleInput:
         image: path of the picture.
         weight: its share of the style.
         scale: its size relative to the others.
-        region: where it goes, float [H, W] in [0, 1]; None for everywhere.
+        mask: where it is taken from, float [H, W] in [0, 1]; None for everywhere.
+        region: where it goes, likewise.
     """
 
     image: pathlib.Path
     weight: float = 1.0
     scale: float = 1.0
+    mask: np.ndarray | None = None
     region: np.ndarray | None = None
 
     def everywhere(self) -> StyleInput:
@@ -203,9 +205,8 @@ class Studio:
                 image=history.keep_source(style.image),
                 weight=style.weight,
                 scale=style.scale,
-                region=None
-                if style.region is None
-                else history.keep_mask(style.region),
+                mask=history.keep_mask(style.mask),
+                region=history.keep_mask(style.region),
             )
             for style in styles
         )

@@ -1,0 +1,23 @@
+"""How the page's events are connected, and what they send."""
+
+from __future__ import annotations
+
+from typing import Any
+
+# What components change to.
+Updates = dict[Any, Any]
+
+# Of events that take no time, or whose waiting needn't be shown.
+QUICK: dict[str, Any] = {
+    "show_progress": "hidden",
+    "concurrency_limit": None,
+    "api_visibility": "private",
+}
+# Of events that receive pictures: Gradio itself would decode them without limits, and
+# write others. It has checked that they were uploaded.
+AS_SENT: dict[str, Any] = QUICK | {"preprocess": False}
+
+
+def path_of(picture: dict[str, Any] | None) -> str | None:
+    """The path of a picture as events with `AS_SENT` receive it."""
+    return None if picture is None else picture["path"]
