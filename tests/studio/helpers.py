@@ -70,7 +70,7 @@ class PretendPainter:
     def prepare(self):
         self.prepared.set()
 
-    def paint(self, job, order, seconds):
+    def paint(self, job, order, limits):
         while not self.go.acquire(timeout=self.step_seconds):
             job.progress = Progress(step=job.progress.step + 1)
             if job.stopping:

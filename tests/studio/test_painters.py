@@ -13,6 +13,7 @@ from tests.studio.helpers import make_job, make_order, make_pictures, open_histo
 from tfnst.images.manifest import describe_source
 from tfnst.images.metadata import PictureInfo
 from tfnst.server import ModelServer
+from tfnst.studio.limits import Limits
 from tfnst.studio.painters import LocalPainter, ServerPainter, Watcher
 from tfnst.transfer.history import LOSS_FIELDS
 from tfnst.transfer.progress import Snapshot, TransferProgress
@@ -53,7 +54,7 @@ def test_the_picture_is_that_of_stylize(history, pictures):
     job = make_job(history, make_order(history, *pictures))
     painter = LocalPainter(TINY)
     painter.prepare()
-    entry = painter.paint(job, job.order, 3600.0)
+    entry = painter.paint(job, job.order, Limits())
     expected = tfnst.stylize(*pictures, config=TINY)
     with Image.open(entry.path) as image:
         np.testing.assert_array_equal(np.asarray(image), np.asarray(expected.image))
@@ -79,7 +80,7 @@ def test_a_job_that_stops_keeps_the_picture_so_far(history, pictures):
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("tfnst.studio.painters.Watcher", StopsSoon)
-        entry = LocalPainter(TINY).paint(job, job.order, 3600.0)
+        entry = LocalPainter(TINY).paint(job, job.order, Limits())
     assert len(steps) == 1
     assert entry.manifest["stop_reason"] == "callback"
     assert entry.manifest["steps"] == steps[0]
@@ -88,7 +89,7 @@ def test_a_job_that_stops_keeps_the_picture_so_far(history, pictures):
 def test_nothing_is_painted_for_somebody_who_left(history, pictures):
     job = make_job(history, make_order(history, *pictures))
     job.stop(leave=True)
-    assert LocalPainter(TINY).paint(job, job.order, 3600.0) is None
+    assert LocalPainter(TINY).paint(job, job.order, Limits()) is None
     job = make_job(history, make_order(history, *pictures))
 
     class LeavesSoon(Watcher):
@@ -98,14 +99,14 @@ def test_nothing_is_painted_for_somebody_who_left(history, pictures):
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("tfnst.studio.painters.Watcher", LeavesSoon)
-        assert LocalPainter(TINY).paint(job, job.order, 3600.0) is None
+        assert LocalPainter(TINY).paint(job, job.order, Limits()) is None
     assert history.entries() == []
 
 
 def test_the_hosts_limit_of_time_holds(history, pictures):
     config = TINY.replace(steps=100_000, max_time=900.0)
     job = make_job(history, make_order(history, *pictures, config=config))
-    entry = LocalPainter(TINY).paint(job, job.order, 0.5)
+    entry = LocalPainter(TINY).paint(job, job.order, Limits(max_seconds=0.5))
     assert entry.settings["max_time"] == 0.5
     assert 0 < entry.manifest["steps"] < 100_000
 
@@ -144,7 +145,7 @@ def test_a_server_paints(tiny_model, history, pictures):
         painter = ServerPainter(f"127.0.0.1:{server.port}")
         painter.prepare()  # Waits until the model is loaded.
         job = make_job(history, make_order(history, *pictures))
-        entry = painter.paint(job, job.order, 60.0)
+        entry = painter.paint(job, job.order, Limits())
     expected = tfnst.stylize(*pictures, config=TINY)
     with Image.open(entry.path) as image:
         difference = np.asarray(image, int) - np.asarray(expected.image, int)
@@ -162,7 +163,7 @@ def test_a_call_to_a_server_ends_when_the_job_is_to_stop(tiny_model, history, pi
         painter = ServerPainter(f"127.0.0.1:{server.port}")
 
         threading.Timer(0.5, job.stop).start()
-        assert painter.paint(job, job.order, 60.0) is None
+        assert painter.paint(job, job.order, Limits()) is None
     assert history.entries() == []
 
 

@@ -117,10 +117,12 @@ def studio(
 
 @contextlib.contextmanager
 def _logging_to(stream: TextIO) -> Iterator[None]:
-    """Has the log written to a stream, each line with its time."""
+    """Has the studio's log written to a stream, each line with its time."""
     handler = logging.StreamHandler(stream)
     handler.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
-    logger, level = logging.getLogger("tfnst"), logging.getLogger("tfnst").level
+    # What others of tfnst say would be several lines for each frame of a film.
+    logger = logging.getLogger("tfnst.studio")
+    level = logger.level
     logger.addHandler(handler)
     logger.setLevel(logging.INFO)
     try:

@@ -12,6 +12,7 @@ import contextlib
 import dataclasses
 import hashlib
 import io
+import itertools
 import os
 import pathlib
 import re
@@ -33,6 +34,8 @@ from tfnst.images.style_images import StyleImage
 from tfnst.images.writing import save_image
 from tfnst.studio.orders import Order
 
+# Of films that browsers play.
+FILM_SUFFIXES = (".mp4", ".webm")
 _SOURCES = "sources"
 _THUMBNAIL_SIZE = 320
 _SHA256 = re.compile("[0-9a-f]{64}")
@@ -136,21 +139,31 @@ class History:
             order: what it was painted from.
             save: writes it to the path that it is given.
         """
-        names = [order.content.stem]
-        names += [pathlib.Path(style.image).stem for style in order.styles]
-        words = "_".join(re.sub(r"[^\w-]+", "-", name)[:30] for name in names)[:80]
-        stamp = time.strftime("%Y%m%d-%H%M%S")
         with self._lock:
-            for number in range(1, 10_000):
-                again = "" if number == 1 else f"_{number}"
-                path = self.folder / f"{stamp}_{words}{again}.png"
-                if not path.exists():
-                    break
+            path = self.new_path(order)
             save(path)
             entry = self._look_at(path)
         if entry is None:
             raise OSError(f"{path.name} was written without a manifest")
         return entry
+
+    def new_path(self, order: Order) -> pathlib.Path:
+        """A path for what an order asks for, at which nothing is yet."""
+        names = [order.content.stem]
+        names += [pathlib.Path(style.image).stem for style in order.styles]
+        words = "_".join(re.sub(r"[^\w-]+", "-", name)[:30] for name in names)[:80]
+        stamp = time.strftime("%Y%m%d-%H%M%S")
+        for number in itertools.count(1):
+            again = "" if number == 1 else f"_{number}"
+            path = self.folder / f"{stamp}_{words}{again}{order.suffix}"
+            if not path.exists():
+                break
+        return path
+
+    def films(self) -> list[pathlib.Path]:
+        """The films in the folder, the newest first."""
+        found = [path for path in self._files(FILM_SUFFIXES) if path.stat().st_size]
+        return sorted(found, key=lambda path: path.stat().st_mtime_ns, reverse=True)
 
     def keep_source(self, path: str | os.PathLike[str]) -> pathlib.Path:
         """Copies a picture to where it stays; returns its path there.
@@ -272,11 +285,11 @@ class History:
         seen = f"{entry.path} {entry.modified}".encode()
         return self._thumbnails / f"{hashlib.sha256(seen).hexdigest()[:32]}.jpg"
 
-    def _files(self) -> Iterator[pathlib.Path]:
+    def _files(self, suffixes: tuple[str, ...] = SUFFIXES) -> Iterator[pathlib.Path]:
         with os.scandir(self.folder) as files:
             for file in files:
                 named = not file.name.startswith(".") and file.name.lower().endswith(
-                    SUFFIXES
+                    suffixes
                 )
                 if named and file.is_file():
                     yield pathlib.Path(file.path)

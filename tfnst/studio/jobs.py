@@ -8,6 +8,7 @@ import itertools
 import logging
 import pathlib
 import secrets
+import shutil
 import threading
 import time
 from typing import Protocol
@@ -40,6 +41,10 @@ class Progress:
         losses: rows (step, content, style, total) of steps so far, not of all.
         preview: the picture as it is now, a JPEG file.
         previews: how many there have been.
+        frames_done: frames of a film that are painted; None for a picture. The steps
+            are those of the frame that is being painted.
+        frames: of the film in all, if it says.
+        pace: seconds that a frame takes which follows others, once that is known.
     """
 
     step: int = 0
@@ -50,13 +55,54 @@ class Progress:
     losses: tuple[tuple[float, float, float, float], ...] = ()
     preview: bytes | None = dataclasses.field(default=None, repr=False)
     previews: int = 0
+    frames_done: int | None = None
+    frames: int | None = None
+    pace: float | None = None
 
     @property
     def seconds_left(self) -> float | None:
         """An estimate; None while there is nothing to estimate from."""
+        if self.frames_done is not None:
+            if self.frames is None or self.pace is None:
+                return None
+            return self.pace * max(self.frames - self.frames_done, 0)
         if self.fraction <= 0 or self.step < 2:
             return None
         return self.seconds * (1 - self.fraction) / self.fraction
+
+
+@dataclasses.dataclass(frozen=True)
+class Unfinished:
+    """A film that has given way to others.
+
+    Attributes:
+        path: of the film, which has the frames so far.
+        parts: folder of what it is continued from.
+        seconds: that were spent on it.
+    """
+
+    path: pathlib.Path
+    parts: pathlib.Path
+    seconds: float
+
+    def end(self, *, keep: bool) -> pathlib.Path | None:
+        """Ends it.
+
+        Args:
+            keep: whether to keep the frames so far.
+
+        Returns:
+            The film; None if it isn't kept.
+        """
+        shutil.rmtree(self.parts, ignore_errors=True)
+        if keep:
+            return self.path
+        self.path.unlink(missing_ok=True)
+        return None
+
+
+# What an order gave: a picture, a film, or what went wrong.
+Outcome = Entry | pathlib.Path | str
 
 
 class Job:
@@ -71,7 +117,9 @@ class Job:
         keep: whether it goes on when its page is closed.
         state: `"waiting"`, `"painting"`, `"done"`, `"stopped"`, `"failed"`, or
             `"left"` where the visitor has gone.
-        outcomes: for each order that is done its picture, or what went wrong.
+        outcomes: for each order that is done what it gave.
+        unfinished: the film that gave way to others.
+        others_wait: whether others wait while it is being painted.
         progress: of the order that is being painted.
         began: when the present order's turn came, by `time.monotonic`.
     """
@@ -92,7 +140,9 @@ class Job:
         self.tab = tab
         self.keep = keep
         self.state = WAITING
-        self.outcomes: list[Entry | str] = []
+        self.outcomes: list[Outcome] = []
+        self.unfinished: Unfinished | None = None
+        self.others_wait = False
         self.progress = Progress()
         self.began: float | None = None
         self.turn = (0, 0)
@@ -109,6 +159,12 @@ class Job:
         """The pictures that were painted, each with its order."""
         done = zip(self.orders, self.outcomes, strict=False)
         return [(order, entry) for order, entry in done if isinstance(entry, Entry)]
+
+    @property
+    def film(self) -> pathlib.Path | None:
+        """The film that was painted."""
+        films = [each for each in self.outcomes if isinstance(each, pathlib.Path)]
+        return films[-1] if films else None
 
     def thumbnails(self) -> list[tuple[str, str]]:
         """Of the pictures that were painted: path and the order's label."""
@@ -148,24 +204,32 @@ class Job:
         self._stop.set()
 
 
+class AbandonedError(Exception):
+    """Nobody waits for the picture any more."""
+
+
 class Painter(Protocol):
     """What paints: this process, or a server."""
 
     def prepare(self) -> None:
         """Loads what painting needs; called once, before the first order."""
 
-    def paint(self, job: Job, order: Order, seconds: float) -> Entry | None:
-        """Paints an order of a job and adds the picture to the job's history.
+    def paint(
+        self, job: Job, order: Order, limits: Limits
+    ) -> Entry | pathlib.Path | Unfinished | None:
+        """Paints an order of a job and adds what it painted to the job's history.
 
         It sets `job.progress` on the way, and ends early once the job is `stopping`.
+        Films may give way where `job.others_wait`, and go on from `job.unfinished`.
 
         Args:
             job: whose order it is.
             order: what to paint.
-            seconds: that it may take.
+            limits: what it may take.
 
         Returns:
-            The picture; None for a job that was stopped before there was one.
+            The picture, or the film; None for a job that was stopped before there was
+            one.
         """
 
 
@@ -175,7 +239,8 @@ class JobQueue:
     Each job gets a turn when it is submitted: the present one, or the one after its
     visitor's last. The lowest turn is painted first, and of several the oldest. So
     everybody's first run comes before anybody's second, whoever began, and nobody is
-    passed by for ever. A job of several pictures takes a new turn for each.
+    passed by for ever. A job of several pictures takes a new turn for each, and a film
+    whenever it has given way to others.
 
     Args:
         painter: what paints.
@@ -248,9 +313,12 @@ class JobQueue:
             job.stop(leave=leave)
             if job in self._waiting:
                 self._waiting.remove(job)
+                if job.unfinished is not None:
+                    film = job.unfinished.end(keep=not leave)
+                    job.outcomes += [] if film is None else [film]
+                self._settle(job)
                 job.state = LEFT if leave else STOPPED
                 _log.info("%s: %s while it waited", job.key, job.state)
-                self._settle(job)
 
     def leave(self, tab: str) -> None:
         """Ends the jobs of a page that was closed, except those to be kept."""
@@ -280,14 +348,14 @@ class JobQueue:
     def _settle(self, job: Job) -> None:
         """Removes the copies of pictures from which a job that ended painted nothing.
 
-        Disks fail, and the queue has to go on.
+        Films aren't repeated, so those that they were painted from go, too. Disks fail,
+        and the queue has to go on.
         """
-        if job.ended:
-            with contextlib.suppress(OSError):
-                painted = [order for order, _ in job.results]
-                for order in job.orders:
-                    if order not in painted:
-                        job.history.forget(order, self.files)
+        with contextlib.suppress(OSError):
+            painted = [order for order, _ in job.results]
+            for order in job.orders:
+                if order not in painted:
+                    job.history.forget(order, self.files)
 
     def _enter(self, job: Job) -> None:
         turn = max(self._turn, self._last_turns.get(job.visitor, -1) + 1)
@@ -295,6 +363,8 @@ class JobQueue:
         job.turn = (turn, next(self._arrivals))
         job.state = WAITING
         self._waiting.append(job)
+        if self._painting is not None:
+            self._painting.others_wait = True
 
     def _next(self) -> Job | None:
         """The job whose turn it is, once there is one; None at the end."""
@@ -312,8 +382,10 @@ class JobQueue:
                 if turn >= self._turn
             }
             self._painting = job
+            job.others_wait = bool(self._waiting)
             job.state, job.began = PAINTING, time.monotonic()
-            job.progress = Progress()
+            if job.unfinished is None:
+                job.progress = Progress()
             return job
 
     def _work(self) -> None:
@@ -328,33 +400,40 @@ class JobQueue:
 
     def _paint(self, job: Job) -> None:
         order, began = job.order, time.monotonic()
-        outcome: Entry | str | None
+        outcome: Outcome | Unfinished | None
         try:
-            outcome = self._painter.paint(job, order, self.limits.max_seconds)
+            outcome = self._painter.paint(job, order, self.limits)
         except Exception as error:
             outcome = in_words(error)
             if not isinstance(error, ValueError | OSError | MemoryError):
                 _log.info("%s failed", job.key, exc_info=True)
         with self._changed:
             self._painting = None
-            if outcome is not None:
+            job.unfinished = None
+            if isinstance(outcome, Unfinished) and job.stopping:
+                outcome = outcome.end(keep=not job.abandoned)
+            if isinstance(outcome, Unfinished):
+                job.unfinished = outcome
+            elif outcome is not None:
                 job.outcomes.append(outcome)
+            again = not job.stopping and len(job.outcomes) < len(job.orders)
+            if again:
+                # Others may be painted although this one couldn't.
+                self._enter(job)
+        if not again:
+            self._settle(job)
             if job.abandoned:
                 job.state = LEFT
             elif job.stopping:
                 job.state = STOPPED
-            elif len(job.outcomes) < len(job.orders):
-                # Others may be painted although this one couldn't.
-                self._enter(job)
             else:
-                job.state = DONE if job.results else FAILED
-        self._settle(job)
+                job.state = FAILED if len(job.errors) == len(job.orders) else DONE
         _log.info(
-            "%s: %s after %.1f s, %d steps%s",
+            "%s: %s after %.1f s, %d %s%s",
             job.key,
             job.state,
             time.monotonic() - began,
-            job.progress.step,
+            *_work_of(job.progress),
             f": {outcome}" if isinstance(outcome, str) else "",
         )
 
@@ -364,6 +443,12 @@ def in_words(error: BaseException) -> str:
     if isinstance(error, MemoryError) and not str(error):
         return "There is not enough memory; try a smaller size."
     return " ".join(str(error).split()) or type(error).__name__
+
+
+def _work_of(progress: Progress) -> tuple[int, str]:
+    if progress.frames_done is None:
+        return progress.step, "steps"
+    return progress.frames_done, "frames"
 
 
 def _describe(job: Job) -> str:

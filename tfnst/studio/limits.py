@@ -32,6 +32,7 @@ class Limits:
         max_runs: of a visitor that wait or are being painted.
         max_waiting: runs of all visitors that wait.
         max_batch: pictures of a batch.
+        max_frames: frames of a painted film; 0 for no films at all.
         max_upload: MiB of a file.
 
     Raises:
@@ -44,6 +45,7 @@ class Limits:
     max_runs: int = _limit(4, "Most runs of a visitor at a time.")
     max_waiting: int = _limit(100, "Most runs that wait.")
     max_batch: int = _limit(100, "Most pictures of a batch.")
+    max_frames: int = _limit(3000, "Most frames of a film; 0 for no films.", low=0)
     max_upload: int = _limit(100, "Largest file that is handed in, in MiB.")
 
     def __post_init__(self) -> None:
@@ -80,6 +82,21 @@ class Limits:
             if steps is not None and steps > self.max_steps:
                 expected = f"at most {self.max_steps}, which is what the host allows"
                 raise argument_error(name, expected, str(steps))
+
+    def check_frames(self, frames: int) -> None:
+        """Checks that a film isn't too long.
+
+        Args:
+            frames: that are to be painted.
+
+        Raises:
+            ValueError: for more than the host allows.
+        """
+        if frames > self.max_frames:
+            raise ValueError(
+                f"The host allows films of {self.max_frames} frames, and these are "
+                f"{frames}: let it end earlier, or paint fewer of its frames."
+            )
 
     def bound(self, config: StyleTransferConfig) -> StyleTransferConfig:
         """The settings with the host's limit of time."""

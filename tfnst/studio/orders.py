@@ -9,16 +9,29 @@ from tfnst.config import StyleTransferConfig
 from tfnst.images.style_images import StyleImage
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Film:
+    """How a film is painted: arguments of `tfnst.stylize_video`."""
+
+    start: float = 0.0
+    end: float | None = None
+    every: int = 1
+    frame_steps: int = 8
+    temporal_weight: float = 300.0
+
+
 @dataclasses.dataclass(frozen=True)
 class Order:
-    """A picture to paint.
+    """A picture or a film to paint.
 
     Attributes:
-        content: path of the photo.
+        content: path of the photo or the film.
         styles: whose images and regions are paths.
         config: the settings.
         init_image: path of the picture to start from, where the settings say so.
         label: what tells it apart from others of the same job.
+        film: how to paint a film; None for a picture.
+        suffix: of the file that is painted.
     """
 
     content: pathlib.Path
@@ -26,6 +39,8 @@ class Order:
     config: StyleTransferConfig
     init_image: pathlib.Path | None = None
     label: str = ""
+    film: Film | None = None
+    suffix: str = ".png"
 
     @property
     def files(self) -> set[pathlib.Path]:

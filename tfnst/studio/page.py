@@ -9,6 +9,7 @@ import gradio as gr
 
 from tfnst.studio.batch_tab import BatchTab
 from tfnst.studio.events import QUICK
+from tfnst.studio.film_tab import FilmTab
 from tfnst.studio.grid_tab import GridTab
 from tfnst.studio.history_tab import HistoryTab
 from tfnst.studio.paint_tab import PaintTab
@@ -36,6 +37,10 @@ def build_page(studio: Studio) -> gr.Blocks:
                 GridTab(studio, visitor, paint, tabs)
             with gr.Tab("Batch", id="batch"):
                 BatchTab(studio, visitor, paint)
+            if studio.paints_films:
+                with gr.Tab("Film", id="film") as film_tab:
+                    film = FilmTab(studio, visitor, paint)
+                film_tab.select(film.refresh, visitor, film.listed, **QUICK)
             with gr.Tab("History", id="history") as history_tab:
                 history = HistoryTab(studio, visitor, paint, tabs)
         history_tab.select(

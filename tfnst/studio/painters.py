@@ -5,30 +5,28 @@ from __future__ import annotations
 import concurrent.futures
 import contextlib
 import dataclasses
-import io
+import pathlib
 import threading
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from PIL import Image
-
 from tfnst.client import ServingError, StylizeClient
 from tfnst.config import StyleTransferConfig, setting_names
 from tfnst.images import manifest
 from tfnst.images.style_images import describe_style
+from tfnst.studio.film_painter import paint_film
 from tfnst.studio.history import Entry
-from tfnst.studio.jobs import Job, Progress
+from tfnst.studio.jobs import AbandonedError, Job, Progress, Unfinished
+from tfnst.studio.limits import Limits
 from tfnst.studio.orders import Order
+from tfnst.studio.previews import PREVIEW_SIZE, Previews, encode_preview
 
 if TYPE_CHECKING:
     from tfnst.transfer.progress import TransferProgress
 
 Loading = Callable[[], contextlib.AbstractContextManager[None]]
 
-PREVIEW_SIZE = 640
-# A preview is made at most this often, and takes at most this share of the time.
-_SECONDS, _SHARE = 0.4, 0.03
 # Points of the loss curves; beyond, every second one is dropped.
 _MOST_POINTS = 240
 _POLL_SECONDS = 0.1
@@ -58,32 +56,32 @@ class LocalPainter:
         with placement(self._config.device):
             load_engine(self._config)
 
-    def paint(self, job: Job, order: Order, seconds: float) -> Entry | None:
+    def paint(
+        self, job: Job, order: Order, limits: Limits
+    ) -> Entry | pathlib.Path | Unfinished | None:
         """Paints an order; see `tfnst.studio.jobs.Painter`."""
         from tfnst.transfer.results import NonFiniteLossError
         from tfnst.transfer.style_transfer import stylize
 
         if job.stopping:
             return None
+        if order.film is not None:
+            return paint_film(job, order, order.film, limits)
         try:
             result = stylize(
                 order.content,
                 list(order.styles),
                 init_image=order.init_image,
-                config=_within(order.config, seconds),
+                config=limits.bound(order.config),
                 callback=Watcher(job),
             )
-        except _Abandoned:
+        except AbandonedError:
             return None
         except NonFiniteLossError as error:
             if len(error.result.losses):
                 job.history.add(order, error.result.save)
             raise
         return job.history.add(order, result.save)
-
-
-class _Abandoned(Exception):  # noqa: N818 (it isn't an error)
-    """Nobody waits for the picture any more."""
 
 
 class Watcher:
@@ -95,24 +93,18 @@ class Watcher:
 
     def __init__(self, job: Job) -> None:
         self._job = job
-        self._next = 0.0
-        self._preview: bytes | None = None
-        self._previews = 0
+        self._previews = Previews()
         self._losses: list[tuple[float, float, float, float]] = []
         self._stride, self._calls = 1, 0
 
     def __call__(self, progress: TransferProgress) -> None:
         """Takes a TransferProgress."""
         if self._job.abandoned:
-            raise _Abandoned
+            raise AbandonedError
         self._record(progress)
-        now = time.perf_counter()
-        last = progress.step >= progress.steps
-        if now >= self._next or last:
-            self._preview = encode_preview(progress.image(PREVIEW_SIZE))
-            self._previews += 1
-            took = time.perf_counter() - now
-            self._next = now + max(_SECONDS, took / _SHARE)
+        self._previews.offer(
+            lambda: progress.image(PREVIEW_SIZE), always=progress.step >= progress.steps
+        )
         self._job.progress = Progress(
             step=progress.step,
             steps=progress.steps,
@@ -120,8 +112,8 @@ class Watcher:
             fraction=progress.fraction,
             seconds=progress.seconds,
             losses=tuple(self._losses),
-            preview=self._preview,
-            previews=self._previews,
+            preview=self._previews.latest,
+            previews=self._previews.count,
         )
         if self._job.stopping:
             progress.stop()
@@ -161,7 +153,7 @@ class ServerPainter:
         with StylizeClient(self._target) as client:
             client.wait_until_ready(_READY_SECONDS)
 
-    def paint(self, job: Job, order: Order, seconds: float) -> Entry | None:
+    def paint(self, job: Job, order: Order, limits: Limits) -> Entry | None:
         """Has an order painted; see `tfnst.studio.jobs.Painter`.
 
         A server tells nothing on the way. When the job is to stop, the call is
@@ -178,7 +170,7 @@ class ServerPainter:
                 client.stylize,
                 order.content,
                 list(order.styles),
-                timeout=seconds,
+                timeout=limits.max_seconds,
                 **settings,
             )
             call.add_done_callback(lambda _: done.set())
@@ -205,18 +197,6 @@ class ServerPainter:
             save_image(response.image, path, info=response.info, manifest=facts)
 
         return job.history.add(order, save)
-
-
-def encode_preview(image: Image.Image) -> bytes:
-    """A picture as a small JPEG file."""
-    encoded = io.BytesIO()
-    image.save(encoded, "JPEG", quality=85)
-    return encoded.getvalue()
-
-
-def _within(config: StyleTransferConfig, seconds: float) -> StyleTransferConfig:
-    """The settings with a limit of time."""
-    return config.replace(max_time=min(config.max_time or seconds, seconds))
 
 
 def _facts_of(

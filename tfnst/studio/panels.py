@@ -11,6 +11,7 @@ from tfnst.config import StyleTransferConfig
 from tfnst.studio import jobs
 from tfnst.studio.history import Entry
 from tfnst.studio.jobs import Job, Progress
+from tfnst.video.frames import FilmInfo
 
 _WIDTH, _HEIGHT = 320, 90
 _CURVES = (("total", 3), ("content", 1), ("style", 2))
@@ -59,6 +60,8 @@ def status(job: Job, place: int, loading: bool) -> str:
     if len(job.orders) > 1:
         number = min(len(job.outcomes) + 1, len(job.orders))
         several = f"Picture {number} of {len(job.orders)}. "
+    if job.order.film is not None and now.frames_done is not None:
+        several = _frames(job)
     if job.state == jobs.WAITING:
         if loading and place <= 1:
             return f"{several}Getting ready to paint ..."
@@ -66,8 +69,10 @@ def status(job: Job, place: int, loading: bool) -> str:
         return f"{several}Waiting for its turn. {turns}"
     if job.state == jobs.FAILED:
         return f"It failed: {job.errors[-1][1]}"
-    if job.state == jobs.DONE and several:
+    if job.state == jobs.DONE and len(job.orders) > 1:
         return f"Done: {len(job.results)} of {len(job.orders)} pictures are painted."
+    if job.ended and job.order.film is not None:
+        return _ended_film(job)
     if job.state == jobs.DONE:
         return f"Done: {now.steps or 'all'} steps in {duration(now.seconds)}."
     if job.state in (jobs.STOPPED, jobs.LEFT):
@@ -82,6 +87,24 @@ def status(job: Job, place: int, loading: bool) -> str:
     left = now.seconds_left
     time_left = "" if left is None else f", about {duration(left)} left"
     return f"{several}Step {now.step} of {now.steps}, at {now.size} pixels{time_left}."
+
+
+def _frames(job: Job) -> str:
+    """How much of a film is painted."""
+    now = job.progress
+    whole = "" if now.frames is None else f" of {now.frames}"
+    took = f" in {duration(now.seconds)}" if job.ended else ""
+    return f"{now.frames_done}{whole} frames are painted{took}. "
+
+
+def _ended_film(job: Job) -> str:
+    now = job.progress
+    if job.film is None:
+        return "Stopped before the first frame was painted."
+    if job.state != jobs.DONE:
+        return f"Stopped. {_frames(job)}They can be played."
+    whole = now.frames is None or now.frames == now.frames_done
+    return f"{'Done' if whole else 'Its time is over'}. {_frames(job)}".strip()
 
 
 def duration(seconds: float) -> str:
@@ -120,6 +143,16 @@ def curves(losses: Sequence[tuple[float, float, float, float]]) -> str:
         f'its own logarithmic scale">{"".join(drawn)}</svg>'
         f"<figcaption>Losses: {legend}</figcaption></figure>"
     )
+
+
+def film(info: FilmInfo, first: bytes) -> str:
+    """What is known of a film, with its first frame, a JPEG file."""
+    facts = [f"{info.width} by {info.height} pixels"]
+    facts += [f"{float(info.rate):.3g} frames a second"]
+    if info.duration is not None:
+        seconds = float(info.duration)
+        facts.append(f"{seconds:.1f} s" if seconds < 10 else duration(seconds))
+    return side_by_side([(first, ", ".join(facts))])
 
 
 def comparison(before: bytes, after: bytes, names: tuple[str, str]) -> str:

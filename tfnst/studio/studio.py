@@ -28,8 +28,11 @@ from tfnst.studio import form
 from tfnst.studio.history import Entry, History
 from tfnst.studio.jobs import BusyError, Job, JobQueue, in_words
 from tfnst.studio.limits import Limits
-from tfnst.studio.orders import Order
-from tfnst.studio.painters import Loading, LocalPainter, ServerPainter, encode_preview
+from tfnst.studio.orders import Film, Order
+from tfnst.studio.painters import Loading, LocalPainter, ServerPainter
+from tfnst.studio.previews import PREVIEW_SIZE, encode_preview
+from tfnst.video.frames import FilmInfo
+from tfnst.video.reading import open_film
 
 # Longest side of the copies of pictures that the page shows.
 SHOWN_SIZE = 1024
@@ -109,6 +112,8 @@ class Studio:
         self._histories: dict[str, History] = {}
         self._checked: OrderedDict[Any, str | None] = OrderedDict()
         self._checking = threading.Lock()
+        # Servers paint pictures only.
+        self.paints_films = server is None and limits.max_frames > 0
         self.queue = JobQueue(painter, limits)
 
     def start(self) -> None:
@@ -200,17 +205,63 @@ class Studio:
         """
         with Image.open(content) as image:
             self.limits.check(config, (image.height, image.width))
-        parts = tuple(
-            StyleImage(
-                image=history.keep_source(style.image),
-                weight=style.weight,
-                scale=style.scale,
-                mask=history.keep_mask(style.mask),
-                region=history.keep_mask(style.region),
-            )
-            for style in styles
+        return Order(
+            content=history.keep_source(content),
+            styles=_keep_styles(history, styles),
+            config=config,
+            label=label,
         )
-        return Order(history.keep_source(content), parts, config, label=label)
+
+    def order_film(
+        self,
+        history: History,
+        path: str,
+        styles: Sequence[StyleInput],
+        config: StyleTransferConfig,
+        film: Film,
+        suffix: str,
+    ) -> Order:
+        """An order for a film, with copies of what it is painted from.
+
+        Args:
+            history: where the film and its sources are kept.
+            path: of the film.
+            styles: which have been checked.
+            config: the settings.
+            film: how to paint it.
+            suffix: of the file that is painted.
+
+        Raises:
+            ValueError, OSError: when it is no film, or the host's limits don't allow
+                it.
+        """
+        # It loads TensorFlow, which painting needs anyway.
+        from tfnst.video.video import count_frames
+
+        with self._checking, open_film(path) as reader:
+            info = reader.info
+        self.limits.check(config, (info.height, info.width))
+        frames = count_frames(info, start=film.start, end=film.end, every=film.every)
+        self.limits.check_frames(frames or 0)
+        return Order(
+            content=history.keep_source(path),
+            styles=_keep_styles(history, styles),
+            config=config,
+            film=film,
+            suffix=suffix,
+        )
+
+    def look_at_film(self, path: str) -> tuple[FilmInfo, bytes]:
+        """What is known of a film that was handed in, and its first frame, for pages.
+
+        Raises:
+            ValueError, OSError: when it is no film.
+            ImportError: when what reads it isn't installed.
+        """
+        with self._checking, open_film(path) as reader:
+            image = Image.fromarray(next(reader.frames()).picture)
+        image.thumbnail((PREVIEW_SIZE, PREVIEW_SIZE))
+        return reader.info, encode_preview(image)
 
     def submit(self, job: Job) -> None:
         """Hands a job in.
@@ -249,6 +300,22 @@ class Studio:
         folder = passing / secrets.token_urlsafe(16)
         folder.mkdir()
         return folder
+
+
+def _keep_styles(
+    history: History, styles: Sequence[StyleInput]
+) -> tuple[StyleImage, ...]:
+    """The styles of an order, whose pictures and masks stay where they are."""
+    return tuple(
+        StyleImage(
+            image=history.keep_source(style.image),
+            weight=style.weight,
+            scale=style.scale,
+            mask=history.keep_mask(style.mask),
+            region=history.keep_mask(style.region),
+        )
+        for style in styles
+    )
 
 
 def shrink(path: pathlib.Path, size: int = SHOWN_SIZE) -> Image.Image:

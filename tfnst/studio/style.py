@@ -15,6 +15,7 @@ CSS = """
   background: var(--color-accent); }
 .watch progress::-moz-progress-bar { background: var(--color-accent); }
 #grid-panel .watch, #batch-panel .watch { max-width: 420px; }
+.film .pair img { max-height: 240px; object-fit: contain; }
 .curves { margin: 8px 0 0; }
 .curves svg { width: 100%; height: 90px; background: var(--background-fill-secondary);
   border-radius: 8px; }
@@ -46,7 +47,7 @@ CSS = """
 .pair figure { flex: 1 1 200px; margin: 0; }
 .pair img { width: 100%; border-radius: 8px; }
 .result:not(:has(img)) { display: none; }
-.said:not(:has(p)) { display: none; }
+.said:not(:has(p)):not(:has(figure)) { display: none; }
 .samples .grid-container { grid-template-columns: repeat(auto-fill, minmax(76px, 1fr));
   gap: 6px; }
 .samples .grid-wrap, .painted .grid-wrap { min-height: 0; max-height: none; }
