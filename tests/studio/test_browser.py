@@ -11,6 +11,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import time
 
 import numpy as np
@@ -19,7 +20,7 @@ from PIL import Image
 
 import tfnst
 from tests.cli.helpers import TFNST, TINY_OPTIONS
-from tests.helpers import SAMPLES, TINY, picture
+from tests.helpers import ROOT, SAMPLES, TINY, picture
 from tfnst.images.manifest import describe_source, read_manifest
 
 pytest.importorskip("gradio")
@@ -44,9 +45,10 @@ class Server:
     Args:
         folder: where it writes.
         *options: of the command.
+        app: path of a script to run instead of the command, as hosts do.
     """
 
-    def __init__(self, folder, *options):
+    def __init__(self, folder, *options, app=None):
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.port = free.getsockname()[1]
@@ -57,11 +59,24 @@ class Server:
             *(*TFNST, "studio", "--port", str(self.port)),
             *("--output", str(self.output), *options),
         ]
+        self._environment = dict(os.environ)
+        if app is not None:
+            self._command = [sys.executable, str(app)]
+            self._environment |= {
+                "GRADIO_SERVER_NAME": "127.0.0.1",
+                "GRADIO_SERVER_PORT": str(self.port),
+                # Nothing is to be fetched.
+                "TFNST_WEIGHTS": str(folder / "missing.h5"),
+            }
 
     def __enter__(self):
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen(
-                self._command, stdout=log, stderr=log, start_new_session=True
+                self._command,
+                stdout=log,
+                stderr=log,
+                env=self._environment,
+                start_new_session=True,
             )
         deadline = time.monotonic() + _START_SECONDS
         while f"The studio is at {self.url}" not in self.text():
@@ -572,6 +587,24 @@ def test_a_password_is_asked_for(browser, tmp_path):
             assert (page.query_selector("#paint") is not None) == (password != "wrong")
         assert elsewhere == []
         page.close()
+
+
+def test_a_hosted_space_has_its_limits(visit, tmp_path, files):
+    space = shutil.copytree(ROOT / "integrations" / "space", tmp_path / "space")
+    shutil.copytree(SAMPLES, space / "samples")
+    with Server(tmp_path, app=space / "app.py") as server:
+        page = visit(server)
+        assert page.locator("#sample-styles .thumbnail-item").count() == 8
+        assert page.input_value("#setting-size input") == "256"
+        hand_in(page, "photo", files[0])
+        hand_in(page, "style-1", files[1])
+        page.fill("#setting-size input", "1000")
+        page.click("#paint")
+        page.wait_for_selector(
+            "#setting-size-wrong >> text=Size must be at most 730 for this photo: the "
+            "host allows 0.4 megapixels."
+        )
+    assert (space / "painted" / "visitors").is_dir()
 
 
 def test_ctrl_c_ends_it_quietly(tmp_path):

@@ -1,5 +1,6 @@
 """The folder of painted pictures."""
 
+import dataclasses
 import os
 
 import numpy as np
@@ -47,6 +48,20 @@ def test_other_programs_may_add_and_remove_pictures(history, order):
     assert history.entries() == []
     text = message(LookupError, history.find, "renamed.png")
     assert text == "The picture 'renamed.png' is no longer there."
+
+
+def test_what_is_older_than_a_time_goes_if_it_was_painted_here(history, order):
+    old, new = add_picture(history, order), add_picture(history, order)
+    film = history.new_path(dataclasses.replace(order, suffix=".mp4"))
+    mine = [history.folder / "holiday.mp4", history.folder / "mine.png"]
+    for path in (film, *mine):
+        path.write_bytes(new.path.read_bytes())
+    for path in (old.path, film, *mine):
+        os.utime(path, (1e9, 1e9))
+    history.delete_older(2e9 - 1e9 + 1)
+    left = {each.name for each in history.folder.iterdir() if each.is_file()}
+    assert left == {new.name, "holiday.mp4", "mine.png"}
+    assert order.content.exists()  # The new one needs it.
 
 
 def test_names_lead_nowhere_else(history, order, tmp_path):

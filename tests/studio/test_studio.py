@@ -1,5 +1,6 @@
 """What the page works with."""
 
+import os
 import pathlib
 
 import numpy as np
@@ -7,7 +8,7 @@ import pytest
 from PIL import Image
 
 from tests.helpers import SAMPLES, TINY, picture
-from tests.studio.helpers import make_pictures
+from tests.studio.helpers import add_picture, make_order, make_pictures
 from tfnst.images.writing import save_image
 from tfnst.studio.limits import Limits
 from tfnst.studio.studio import Studio, StyleInput, shrink
@@ -84,6 +85,20 @@ def test_browsers_share_their_pictures_or_not(open_studio):
     assert one.folder.parent.name == "visitors"
     # A folder's name doesn't give the secret away.
     assert "one" not in one.folder.name
+
+
+def test_old_pictures_of_all_visitors_are_deleted(open_studio, tmp_path):
+    pictures = make_pictures(tmp_path, "content.png", "style.png")
+    before = open_studio(shared=False)
+    entries = [
+        add_picture(history, make_order(history, *pictures))
+        for history in (before.history("one"), before.history("two"))
+    ]
+    os.utime(entries[0].path, (1e9, 1e9))
+    # Another process, which doesn't know the visitors yet.
+    studio = open_studio(shared=False, limits=Limits(max_days=1))
+    studio.delete_old()
+    assert [entry.path.exists() for entry in entries] == [False, True]
 
 
 def test_names_of_settings_become_their_labels(open_studio):

@@ -38,6 +38,7 @@ from tfnst.studio.orders import Order
 FILM_SUFFIXES = (".mp4", ".webm")
 _SOURCES = "sources"
 _THUMBNAIL_SIZE = 320
+_STAMP = re.compile(r"\d{8}-\d{6}_")
 _SHA256 = re.compile("[0-9a-f]{64}")
 
 
@@ -262,6 +263,27 @@ class History:
         self._thumbnail_path(entry).unlink(missing_ok=True)
         entry.path.unlink(missing_ok=True)
         self._forget(_hashes(entry.manifest), in_use)
+
+    def delete_older(
+        self, seconds: float, in_use: Set[pathlib.Path] = frozenset()
+    ) -> None:
+        """Removes the pictures and films that were painted here before a time.
+
+        What has another name than those that are given here is somebody else's.
+
+        Args:
+            seconds: the time, in seconds since 1970.
+            in_use: what is yet to be painted from.
+
+        Raises:
+            OSError: when one can't be removed.
+        """
+        for entry in self.entries():
+            if _STAMP.match(entry.name) and entry.modified < seconds:
+                self.delete(entry, in_use)
+        for film in self.films():
+            if _STAMP.match(film.name) and film.stat().st_mtime < seconds:
+                film.unlink()
 
     def forget(self, order: Order, in_use: Set[pathlib.Path] = frozenset()) -> None:
         """Removes what a picture was to be painted from, unless another one needs it.

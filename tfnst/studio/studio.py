@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import hashlib
+import logging
+import os
 import pathlib
 import re
 import secrets
@@ -38,6 +40,9 @@ from tfnst.video.reading import open_film
 SHOWN_SIZE = 1024
 _REMEMBERED = 64
 _PASSING_SECONDS = 600.0
+_DAY = 24 * 3600.0
+
+_log = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -112,6 +117,7 @@ class Studio:
         self._histories: dict[str, History] = {}
         self._checked: OrderedDict[Any, str | None] = OrderedDict()
         self._checking = threading.Lock()
+        self._closed = threading.Event()
         # Servers paint pictures only.
         self.paints_films = server is None and limits.max_frames > 0
         self.queue = JobQueue(painter, limits)
@@ -119,9 +125,12 @@ class Studio:
     def start(self) -> None:
         """Begins to load what painting needs, and to paint."""
         self.queue.start()
+        if self.limits.max_days:
+            threading.Thread(target=self._tidy, name="tidying", daemon=True).start()
 
     def close(self) -> None:
         """Stops all runs, keeping the pictures so far, and removes temporary files."""
+        self._closed.set()
         self.queue.close()
         self._temporary.cleanup()
 
@@ -133,11 +142,36 @@ class Studio:
         """
         if self.shared:
             return self._all
-        name = hashlib.sha256(visitor.encode()).hexdigest()[:24]
+        return self._history_in(hashlib.sha256(visitor.encode()).hexdigest()[:24])
+
+    def _history_in(self, name: str) -> History:
+        """The history of the visitor whose folder has this name."""
         if name not in self._histories:
-            folder = self._all.folder / "visitors" / name
-            self._histories[name] = self._open(folder)
+            self._histories[name] = self._open(self._visitors / name)
         return self._histories[name]
+
+    @property
+    def _visitors(self) -> pathlib.Path:
+        return self._all.folder / "visitors"
+
+    def delete_old(self) -> None:
+        """Deletes the pictures and films of all visitors that are too old."""
+        before = time.time() - self.limits.max_days * _DAY
+        names = []
+        with contextlib.suppress(OSError):
+            names = os.listdir(self._visitors)
+        for history in (self._all, *map(self._history_in, names)):
+            history.delete_older(before, self.queue.files)
+
+    def _tidy(self) -> None:
+        """The work of a thread: deletes what is too old, every hour."""
+        while True:
+            try:
+                self.delete_old()
+            except OSError as error:  # Disks fail, and the next time may be better.
+                _log.warning("old pictures can't be deleted: %s", in_words(error))
+            if self._closed.wait(3600):
+                return
 
     def scratch(self, tab: str) -> History:
         """A history of pictures to look at and throw away when the page is closed."""

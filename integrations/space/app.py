@@ -1,0 +1,52 @@
+"""`tfnst studio` as a hosted space, with the limits that a public page needs."""
+
+import os
+import pathlib
+import sys
+
+from tfnst.cli.command import main
+
+# Sized for two CPU cores without a GPU, and for people who come and go. On larger
+# hardware, raise them; `tfnst studio --help` explains each.
+OPTIONS = {
+    # What the page begins with.
+    "preset": "fast",
+    "size": 256,
+    # What visitors may ask for.
+    "max-megapixels": 0.4,
+    "max-steps": 200,
+    "max-seconds": 180,
+    "max-runs": 2,
+    "max-waiting": 30,
+    "max-batch": 4,
+    "max-frames": 48,
+    "max-upload": 20,
+    "max-days": 1,
+}
+HERE = pathlib.Path(__file__).parent
+# The space's permanent storage, if it has one.
+STORAGE = pathlib.Path("/data")
+
+
+def arguments(environment: dict[str, str]) -> list[str]:
+    """The command's arguments.
+
+    Args:
+        environment: the variables that say where a space is to listen.
+    """
+    output = STORAGE if os.access(STORAGE, os.W_OK) else HERE
+    given = {
+        "host": environment.get("GRADIO_SERVER_NAME", "0.0.0.0"),
+        "port": environment.get("GRADIO_SERVER_PORT", "7860"),
+        "output": output / "painted",
+    } | OPTIONS
+    if (HERE / "samples").is_dir():
+        given["samples"] = HERE / "samples"
+    options = [text for name, value in given.items() for text in (f"--{name}", value)]
+    # Each browser sees only what it has painted.
+    return ["studio", "--separate", *map(str, options)]
+
+
+if __name__ == "__main__":
+    sys.argv[1:] = arguments(dict(os.environ))
+    main()
