@@ -410,6 +410,11 @@ def test_the_drawer_has_every_setting_and_changes_none_by_itself(visit, server, 
     manifest = read_manifest(download(page))
     expected = TINY.replace(seed=5, max_time=3600.0).to_dict()
     assert manifest["settings"] == expected
+    page.click("#bits label:has-text('16')")
+    page.click("#paint")
+    page.wait_for_selector("#stop:not([disabled])")
+    page.wait_for_selector("#comparison .comparison", timeout=_PAINT_MS)
+    assert download(page)[24] == 16  # As a PNG file says it.
     page.click("#preset >> text=fast")
     page.wait_for_function(
         "document.querySelector('#setting-steps input').value == '10'"

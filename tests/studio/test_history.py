@@ -10,7 +10,8 @@ from PIL import Image
 import tfnst
 from tests.helpers import TINY, message, picture
 from tests.studio.helpers import add_picture, make_order, make_pictures, open_history
-from tfnst.images.manifest import read_manifest
+from tfnst.images.manifest import build_manifest, read_manifest
+from tfnst.images.reading import load_image
 from tfnst.images.style_images import StyleImage
 from tfnst.studio.orders import Order
 
@@ -62,6 +63,29 @@ def test_what_is_older_than_a_time_goes_if_it_was_painted_here(history, order):
     left = {each.name for each in history.folder.iterdir() if each.is_file()}
     assert left == {new.name, "holiday.mp4", "mine.png"}
     assert order.content.exists()  # The new one needs it.
+
+
+@pytest.mark.parametrize("bits", [8, 16])
+def test_downloads_keep_the_bits_where_the_format_can(history, order, tmp_path, bits):
+    pixels = picture(20, 30)
+    facts = build_manifest(settings={"size": 30}, content_image={}, style_image={})
+
+    def save(path):
+        tfnst.save_image(pixels, path, bits=bits, manifest=facts)
+
+    entry = history.add(order, save)
+    assert entry.bits == bits
+    for suffix in (".png", ".tif", ".webp", ".jpg"):
+        path = history.convert(entry, tmp_path, suffix)
+        assert read_manifest(path) == facts
+        again = load_image(path, min_side=1)[0]
+        step = 2**-17 if bits == 16 else 2**-9
+        if suffix in (".png", ".tif"):
+            error = np.abs(again - pixels).max()
+            # Half a level, and no less: the lower bits aren't there by chance.
+            assert step / 2 < error <= 1.01 * step
+        else:
+            assert again.shape == pixels.shape
 
 
 def test_names_lead_nowhere_else(history, order, tmp_path):

@@ -1,5 +1,6 @@
 """Painting the studio's orders, in this process and on a server."""
 
+import dataclasses
 import io
 import threading
 
@@ -12,6 +13,7 @@ from tests.helpers import TINY, message
 from tests.studio.helpers import make_job, make_order, make_pictures, open_history
 from tfnst.images.manifest import describe_source
 from tfnst.images.metadata import PictureInfo
+from tfnst.images.reading import load_image
 from tfnst.server import ModelServer
 from tfnst.studio.limits import Limits
 from tfnst.studio.painters import LocalPainter, ServerPainter, Watcher
@@ -65,6 +67,16 @@ def test_the_picture_is_that_of_stylize(history, pictures):
     assert job.progress.step == job.progress.steps == len(expected.losses)
     assert job.progress.fraction == 1
     assert history.entries() == [entry]
+
+
+def test_a_picture_has_as_many_bits_as_were_ordered(history, pictures):
+    order = dataclasses.replace(make_order(history, *pictures), bits=16)
+    job = make_job(history, order)
+    entry = LocalPainter(TINY).paint(job, job.order, Limits())
+    assert entry.bits == 16
+    expected = tfnst.stylize(*pictures, config=TINY).array
+    difference = np.abs(load_image(entry.path)[0] - expected)
+    assert difference.max() <= 1.01 / 2**17
 
 
 def test_a_job_that_stops_keeps_the_picture_so_far(history, pictures):

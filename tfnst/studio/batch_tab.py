@@ -144,6 +144,7 @@ class BatchTab:
                 [style.everywhere() for style in filled.styles],
                 filled.config,
                 pathlib.Path(photo).name,
+                filled.bits,
             )
             for photo in photos
         )

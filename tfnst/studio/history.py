@@ -36,6 +36,10 @@ from tfnst.studio.orders import Order
 
 # Of films that browsers play.
 FILM_SUFFIXES = (".mp4", ".webm")
+# Of pictures that can have 16 bits a channel.
+_DEEP_SUFFIXES = (".png", ".tif", ".tiff")
+# Where a PNG file says how many it has.
+_PNG_START, _PNG_DEPTH = b"\x89PNG\r\n\x1a\n", 24
 _SOURCES = "sources"
 _THUMBNAIL_SIZE = 320
 _STAMP = re.compile(r"\d{8}-\d{6}_")
@@ -66,6 +70,15 @@ class Entry:
         """The settings that it was painted with."""
         settings = self.manifest.get("settings")
         return settings if isinstance(settings, dict) else {}
+
+    @property
+    def bits(self) -> int:
+        """Of each channel: 16 for a PNG file that has so many, otherwise 8."""
+        with contextlib.suppress(OSError), open(self.path, "rb") as file:
+            start = file.read(_PNG_DEPTH + 1)
+            if start.startswith(_PNG_START) and start[_PNG_DEPTH:] == b"\x10":
+                return 16
+        return 8
 
     def config(self, host: StyleTransferConfig) -> StyleTransferConfig:
         """The settings to repeat it with.
@@ -234,6 +247,8 @@ class History:
     def convert(self, entry: Entry, folder: pathlib.Path, suffix: str) -> pathlib.Path:
         """A picture in another format, with its manifest and metadata.
 
+        PNG and TIFF have as many bits as the picture.
+
         Args:
             entry: the picture.
             folder: where to write it.
@@ -247,7 +262,8 @@ class History:
             shutil.copyfile(entry.path, path)
         else:
             pixels, info = read_picture(entry.path, name="picture", min_side=1)
-            save_image(pixels, path, info=info, manifest=entry.manifest)
+            bits = entry.bits if suffix in _DEEP_SUFFIXES else 8
+            save_image(pixels, path, bits=bits, info=info, manifest=entry.manifest)
         return path
 
     def delete(self, entry: Entry, in_use: Set[pathlib.Path] = frozenset()) -> None:

@@ -47,6 +47,7 @@ class Filled:
     content: str
     styles: list[StyleInput]
     config: StyleTransferConfig
+    bits: int = 8
 
 
 class Inputs:
@@ -103,7 +104,7 @@ class Inputs:
         return {
             *(self.content, self.count, self.regions.painted),
             *(component for slot in self.slots for component in slot.read),
-            *self.settings.values(),
+            *(*self.settings.values(), self.bits),
         }
 
     @property
@@ -127,7 +128,7 @@ class Inputs:
             *(self.content, self.count, self.fewer, self.more),
             *self.regions.shown,
             *slots,
-            *self.settings.values(),
+            *(*self.settings.values(), self.bits),
         ]
 
     @property
@@ -184,7 +185,7 @@ class Inputs:
             said[self.wrong[name]] = panels.error(text)
         if any(said.values()) or config is None:
             return None, said
-        return Filled(content or "", given, config), said
+        return Filled(content or "", given, config, int(data[self.bits])), said
 
     def place_error(self, error: ValueError) -> Updates:
         """What `errors` say about an order that was refused."""
@@ -210,6 +211,7 @@ class Inputs:
         """
         config = entry.config(self._studio.config).replace(**changes)
         updates = self.show_settings(config)
+        updates[self.bits] = str(entry.bits)
         if not pictures:
             return updates
         content = history.content(entry)
@@ -360,6 +362,15 @@ class Inputs:
                         with gr.Column(min_width=240):
                             self._component(field)
                             self._error_of(field.name)
+            self.bits = gr.Radio(
+                ["8", "16"],
+                value="8",
+                label="Bits per channel",
+                info="Of PNG and TIFF files. 16 are for those who edit the picture.",
+                # Servers send 8.
+                visible=self._studio.server is None,
+                elem_id="bits",
+            )
         self._error_of("")
         if self._studio.server is None:
             names = {name for values in PRESETS.values() for name in values}

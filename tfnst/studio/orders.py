@@ -32,6 +32,7 @@ class Order:
         label: what tells it apart from others of the same job.
         film: how to paint a film; None for a picture.
         suffix: of the file that is painted.
+        bits: of a picture's channels, 8 or 16.
     """
 
     content: pathlib.Path
@@ -41,6 +42,7 @@ class Order:
     label: str = ""
     film: Film | None = None
     suffix: str = ".png"
+    bits: int = 8
 
     @property
     def files(self) -> set[pathlib.Path]:

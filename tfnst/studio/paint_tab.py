@@ -107,7 +107,7 @@ class PaintTab:
     def _submit(self, filled: Filled, data: dict[Any, Any], request: gr.Request) -> Job:
         history = self.controls.history(data, request)
         order = self._studio.order(
-            history, filled.content, filled.styles, filled.config
+            history, filled.content, filled.styles, filled.config, bits=filled.bits
         )
         return self.controls.submit((order,), history, data, request)
 

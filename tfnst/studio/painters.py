@@ -9,6 +9,7 @@ import pathlib
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from tfnst.client import ServingError, StylizeClient
@@ -24,6 +25,7 @@ from tfnst.studio.previews import PREVIEW_SIZE, Previews, encode_preview
 
 if TYPE_CHECKING:
     from tfnst.transfer.progress import TransferProgress
+    from tfnst.transfer.results import TransferResult
 
 Loading = Callable[[], contextlib.AbstractContextManager[None]]
 
@@ -79,9 +81,14 @@ class LocalPainter:
             return None
         except NonFiniteLossError as error:
             if len(error.result.losses):
-                job.history.add(order, error.result.save)
+                _keep(job, order, error.result)
             raise
-        return job.history.add(order, result.save)
+        return _keep(job, order, result)
+
+
+def _keep(job: Job, order: Order, result: TransferResult) -> Entry:
+    """Adds what was painted to the history."""
+    return job.history.add(order, partial(result.save, bits=order.bits))
 
 
 class Watcher:

@@ -198,6 +198,8 @@ def facts(entry: Entry) -> str:
         if name in ("size", "style_strength", "steps")
         or (value != default.get(name) and name not in ("max_time", "max_memory"))
     ]
+    if entry.bits != 8:
+        rows.append(("Bits per channel", str(entry.bits)))
     for name, label in (
         ("steps", "Steps taken"),
         ("stop_reason", "Stopped by"),

@@ -224,6 +224,7 @@ class Studio:
         styles: Sequence[StyleInput],
         config: StyleTransferConfig,
         label: str = "",
+        bits: int = 8,
     ) -> Order:
         """An order for a picture, with copies of what it is painted from.
 
@@ -233,6 +234,7 @@ class Studio:
             styles: which have been checked.
             config: the settings.
             label: see `Order`.
+            bits: see `Order`.
 
         Raises:
             ValueError: when the host's limits don't allow it.
@@ -244,6 +246,7 @@ class Studio:
             styles=_keep_styles(history, styles),
             config=config,
             label=label,
+            bits=bits,
         )
 
     def order_film(
