@@ -386,16 +386,53 @@ def test_it_works_on_a_phone(visit, server, files):
     page = visit(
         server, viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True
     )
+    visible = "e => { const r = e.getBoundingClientRect();"
+    visible += " return r.top >= 0 && r.bottom <= innerHeight }"
+    assert page.eval_on_selector("#paint", visible)
+    # Nothing lies over the first sample.
+    covering = page.eval_on_selector(
+        "#sample-photos .thumbnail-item img",
+        """e => {
+            e.scrollIntoView({block: "center"});
+            const r = e.getBoundingClientRect();
+            const top = document.elementFromPoint(r.left + 6, r.top + 6);
+            return e.parentNode.contains(top) ? null : top.outerHTML;
+        }""",
+    )
+    assert covering is None
+    # What is wrong is shown, wherever the page is.
+    page.evaluate("scrollTo(0, document.documentElement.scrollHeight)")
+    page.tap("#paint")
+    page.wait_for_selector("#photo-wrong >> text=Choose a photo first.")
+    page.wait_for_function(
+        f"({visible})(document.querySelector('#photo-wrong .wrong'))"
+    )
     hand_in(page, "photo", files[0])
     hand_in(page, "style-1", files[1])
     page.tap("#paint")
     page.wait_for_selector("#comparison .comparison", timeout=_PAINT_MS)
+    page.wait_for_function(
+        """() => {
+            const box = document.querySelector('#comparison').getBoundingClientRect();
+            return box.top < innerHeight && box.bottom > 0;
+        }"""
+    )
     for tab in ("Paint", "Variations", "Batch", "Film", "History"):
         button = page.locator(f"button[role=tab]:has-text('{tab}'):visible")
         if button.count():
             button.first.tap()
         width = page.evaluate("document.documentElement.scrollWidth")
         assert width <= 390, tab
+
+
+def test_a_single_style_has_no_weight(visit, server):
+    page = visit(server)
+    assert page.is_hidden("#weight-1")
+    page.click("text=Add a style")
+    page.wait_for_selector("#weight-1")
+    assert page.is_visible("#weight-2")
+    page.click("text=Remove the last")
+    page.wait_for_selector("#weight-1", state="hidden")
 
 
 def test_the_drawer_has_every_setting_and_changes_none_by_itself(visit, server, files):

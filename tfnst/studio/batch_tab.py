@@ -13,7 +13,7 @@ import gradio as gr
 from tfnst.checks import argument_error
 from tfnst.studio import panels
 from tfnst.studio.controls import Controls
-from tfnst.studio.events import AS_SENT, Updates
+from tfnst.studio.events import AS_SENT, SHOW_ERROR, Updates
 from tfnst.studio.inputs import Filled
 from tfnst.studio.jobs import BusyError, Job
 from tfnst.studio.paint_tab import PaintTab
@@ -76,7 +76,7 @@ class BatchTab:
                 *(*self.controls.written, *paint.inputs.errors),
             ],
             **AS_SENT,
-        )
+        ).then(**SHOW_ERROR)
 
     async def paint_all(
         self, data: dict[Any, Any], request: gr.Request

@@ -55,6 +55,17 @@ class Controls:
             )
         self.job = gr.State("")
         self.stop.click(self._stop, self.job, self.stop, queue=False, **QUICK)
+        # On a phone, what is painted comes first from now on.
+        self.job.change(
+            None,
+            js=f"""() => {{
+                const panel = document.querySelector("#{name}panel");
+                const narrow = matchMedia("(max-width: 899px)").matches;
+                if (narrow && panel.closest(".stays"))
+                    scrollTo({{top: 0, behavior: "smooth"}});
+            }}""",
+            **QUICK,
+        )
 
     @property
     def read(self) -> set[Any]:

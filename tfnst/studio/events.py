@@ -17,6 +17,16 @@ QUICK: dict[str, Any] = {
 # write others. It has checked that they were uploaded.
 AS_SENT: dict[str, Any] = QUICK | {"preprocess": False}
 
+# Shows the first error, which may be far from the button that was pressed.
+SHOW_ERROR: dict[str, Any] = QUICK | {
+    "fn": None,
+    "js": """() => {
+        const wrong = [...document.querySelectorAll(".wrong")];
+        const first = wrong.find(each => each.offsetParent);
+        if (first) first.scrollIntoView({block: "center", behavior: "smooth"});
+    }""",
+}
+
 
 def path_of(picture: dict[str, Any] | None) -> str | None:
     """The path of a picture as events with `AS_SENT` receive it."""

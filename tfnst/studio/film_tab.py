@@ -15,7 +15,7 @@ import gradio as gr
 from tfnst.checks import argument_error, check_integer, check_number
 from tfnst.studio import panels
 from tfnst.studio.controls import Controls
-from tfnst.studio.events import AS_SENT, QUICK, Updates, path_of
+from tfnst.studio.events import AS_SENT, QUICK, SHOW_ERROR, Updates, path_of
 from tfnst.studio.history import FILM_SUFFIXES
 from tfnst.studio.inputs import Filled
 from tfnst.studio.jobs import BusyError, Job, in_words
@@ -75,7 +75,7 @@ class FilmTab:
                 *(*self.controls.written, *paint.inputs.errors),
             ],
             **AS_SENT,
-        )
+        ).then(**SHOW_ERROR)
         self.painted.input(self._show, [self.painted, visitor], self.shown, **QUICK)
 
     @property

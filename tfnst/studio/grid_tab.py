@@ -12,7 +12,7 @@ import gradio as gr
 from tfnst.config import COLOR_MODES, StyleTransferConfig
 from tfnst.studio import panels
 from tfnst.studio.controls import Controls
-from tfnst.studio.events import AS_SENT, QUICK, Updates
+from tfnst.studio.events import AS_SENT, QUICK, SHOW_ERROR, Updates
 from tfnst.studio.inputs import Filled
 from tfnst.studio.jobs import BusyError, Job
 from tfnst.studio.orders import Order
@@ -86,7 +86,7 @@ class GridTab:
                 *(*self.controls.written, *paint.inputs.errors),
             ],
             **AS_SENT,
-        )
+        ).then(**SHOW_ERROR)
         fields = [
             paint.inputs.settings[name]
             for name in _KINDS.values()

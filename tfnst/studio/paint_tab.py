@@ -10,7 +10,7 @@ import gradio as gr
 
 from tfnst.studio import jobs, panels
 from tfnst.studio.controls import Controls
-from tfnst.studio.events import AS_SENT, QUICK, Updates
+from tfnst.studio.events import AS_SENT, QUICK, SHOW_ERROR, Updates
 from tfnst.studio.inputs import Filled, Inputs
 from tfnst.studio.jobs import BusyError, Job
 from tfnst.studio.studio import Studio, shown
@@ -36,7 +36,7 @@ class PaintTab:
                 self._result()
         self.inputs.after_masks(self.controls.start.click).then(
             self.paint_picture, self.read, self.written, **AS_SENT
-        )
+        ).then(**SHOW_ERROR)
         self.suffix.input(
             self._convert,
             [self.entry, self.suffix, visitor],

@@ -53,10 +53,26 @@ CSS = """
 .samples .grid-wrap, .painted .grid-wrap { min-height: 0; max-height: none; }
 .samples .thumbnail-item { aspect-ratio: 1; }
 .samples .caption-label { display: none; }
+/* Above the first picture, not over it. */
+:is(.samples, .painted) label[data-testid="block-label"] { position: static;
+  display: inline-flex; }
 .painted .grid-container { grid-template-columns:
   repeat(auto-fill, minmax(140px, 1fr)); gap: 8px; }
 @media (min-width: 900px) {
   .stays { position: sticky; top: 12px; align-self: flex-start; }
+}
+/* Within reach of a thumb, wherever the page is. */
+@media (max-width: 899px) {
+  .controls { position: fixed; inset: auto 0 0 0; z-index: 40; flex-wrap: nowrap;
+    padding: 10px 14px calc(10px + env(safe-area-inset-bottom));
+    background: var(--body-background-fill);
+    border-top: 1px solid var(--border-color-primary); }
+  .controls button { min-width: 0; }
+  .gradio-container { padding-bottom: 84px !important; }
+  /* What is painted comes before what was filled in, once there is something. */
+  .stays:has(.watch) { order: -1; }
+  .stays:has(.comparison) { order: -1; }
+  .stays:has(video) { order: -1; }
 }
 .wrong { color: var(--error-text-color); font-weight: 600; margin: 4px 0; }
 .notice { margin: 4px 0; }
