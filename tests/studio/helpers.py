@@ -66,9 +66,13 @@ class PretendPainter:
         self.step_seconds = step_seconds
         self.fail = None
         self.prepared = threading.Event()
+        self.rehearsed = threading.Event()
 
     def prepare(self):
         self.prepared.set()
+
+    def rehearse(self):
+        self.rehearsed.set()
 
     def paint(self, job, order, limits):
         while not self.go.acquire(timeout=self.step_seconds):

@@ -56,6 +56,22 @@ def test_a_job_is_painted_and_kept(queue, painter, history, order):
     assert queue.ready.is_set()
 
 
+def test_a_painter_rehearses_unless_somebody_waits(painter, history, order):
+    queue = JobQueue(painter, Limits())
+    queue.start()
+    assert painter.rehearsed.wait(10)
+    queue.close()
+    busy = PretendPainter()
+    queue = JobQueue(busy, Limits())
+    job = make_job(history, order())
+    queue.submit(job)
+    queue.start()
+    busy.go.release()
+    wait_for(lambda: job.ended)
+    assert not busy.rehearsed.is_set()
+    queue.close()
+
+
 def test_everybodys_first_run_comes_before_anybodys_second(
     queue, painter, history, order
 ):

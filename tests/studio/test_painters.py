@@ -11,6 +11,7 @@ from PIL import Image
 import tfnst
 from tests.helpers import TINY, message
 from tests.studio.helpers import make_job, make_order, make_pictures, open_history
+from tfnst.engines.loading import load_engine
 from tfnst.images.manifest import describe_source
 from tfnst.images.metadata import PictureInfo
 from tfnst.images.reading import load_image
@@ -67,6 +68,19 @@ def test_the_picture_is_that_of_stylize(history, pictures):
     assert job.progress.step == job.progress.steps == len(expected.losses)
     assert job.progress.fraction == 1
     assert history.entries() == [entry]
+
+
+def test_a_rehearsal_traces_what_runs_use(history, pictures):
+    config = TINY.replace(content_weight=0.5)  # Traced by no other test.
+    painter = LocalPainter(config)
+    painter.prepare()
+    engine, _ = load_engine(config)
+    painter.rehearse()
+    traced = engine.run_steps.experimental_get_tracing_count()
+    assert traced > 0
+    job = make_job(history, make_order(history, *pictures, config=config))
+    painter.paint(job, job.order, Limits())
+    assert engine.run_steps.experimental_get_tracing_count() == traced
 
 
 def test_a_picture_has_as_many_bits_as_were_ordered(history, pictures):

@@ -214,6 +214,9 @@ class Painter(Protocol):
     def prepare(self) -> None:
         """Loads what painting needs; called once, before the first order."""
 
+    def rehearse(self) -> None:
+        """Does what takes long only once; called if nobody waits yet."""
+
     def paint(
         self, job: Job, order: Order, limits: Limits
     ) -> Entry | pathlib.Path | Unfinished | None:
@@ -395,6 +398,11 @@ class JobQueue:
         except Exception as error:  # Each run tries again, and says why it can't.
             _log.warning("nothing can be painted yet: %s", in_words(error))
         self.ready.set()
+        if not self._waiting:
+            try:
+                self._painter.rehearse()
+            except Exception as error:  # It was only a try.
+                _log.debug("the rehearsal failed: %s", in_words(error))
         while (job := self._next()) is not None:
             self._paint(job)
 

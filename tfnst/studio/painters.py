@@ -12,6 +12,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from tfnst.client import ServingError, StylizeClient
 from tfnst.config import StyleTransferConfig, setting_names
 from tfnst.images import manifest
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
     from tfnst.transfer.progress import TransferProgress
     from tfnst.transfer.results import TransferResult
 
+# Long side of what is painted to rehearse.
+_REHEARSED = 64
 Loading = Callable[[], contextlib.AbstractContextManager[None]]
 
 # Points of the loss curves; beyond, every second one is dropped.
@@ -57,6 +61,16 @@ class LocalPainter:
 
         with placement(self._config.device):
             load_engine(self._config)
+
+    def rehearse(self) -> None:
+        """Paints a step of something small, by which TensorFlow traces its graphs."""
+        from tfnst.transfer.style_transfer import stylize
+
+        grey = np.full((_REHEARSED, _REHEARSED, 3), 0.5, np.float32)
+        short = self._config.replace(
+            size=_REHEARSED, min_size=_REHEARSED, steps=1, initial_steps=1
+        )
+        stylize(grey, grey, config=short)
 
     def paint(
         self, job: Job, order: Order, limits: Limits
@@ -159,6 +173,9 @@ class ServerPainter:
         """
         with StylizeClient(self._target) as client:
             client.wait_until_ready(_READY_SECONDS)
+
+    def rehearse(self) -> None:
+        """Nothing: the server has warmed up by itself."""
 
     def paint(self, job: Job, order: Order, limits: Limits) -> Entry | None:
         """Has an order painted; see `tfnst.studio.jobs.Painter`.
