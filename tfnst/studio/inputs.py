@@ -39,6 +39,11 @@ class Slot:
         """The components whose values are read."""
         return [self.image, self.weight, self.scale, self.mask.painted]
 
+    @property
+    def place(self) -> list[Any]:
+        """What says whether a picture is there, and whether its editor is open."""
+        return [self.image, self.mask.opened]
+
 
 @dataclasses.dataclass(frozen=True)
 class Filled:
@@ -63,11 +68,11 @@ class Inputs:
             with gr.Column(min_width=260):
                 self.content = _picture_input("Photo", "photo")
                 self.content_wrong = _place_for_errors("photo")
-                photos = _samples(studio.photos, "Sample photos")
+                photos = _samples(studio, studio.photos, "Sample photos")
             with gr.Column(min_width=260):
                 self.slots = [self._slot(index) for index in range(_STYLES)]
                 self.style_wrong = _place_for_errors("style")
-                styles = _samples(studio.styles, "Sample styles")
+                styles = _samples(studio, studio.styles, "Sample styles")
                 with gr.Row():
                     self.more = gr.Button("Add a style", size="sm", min_width=110)
                     self.fewer = gr.Button(
@@ -79,11 +84,10 @@ class Inputs:
             *((slot.image, slot.wrong) for slot in self.slots),
         ):
             picture.input(self._check_now, picture, wrong, **AS_SENT)
-        images = [slot.image for slot in self.slots]
         if styles is not None:
             styles.select(
                 self._take_style,
-                [self.count, *images],
+                [self.count, *(each for s in self.slots for each in s.place)],
                 [*self.shown_styles, self.style_wrong, *(s.wrong for s in self.slots)],
                 **AS_SENT,
             )
@@ -96,7 +100,7 @@ class Inputs:
         self._brushes()
         if photos is not None:
             outputs = [self.content, self.content_wrong, *self.regions.shown]
-            photos.select(self._take_photo, None, outputs, **QUICK)
+            photos.select(self._take_photo, self.regions.opened, outputs, **QUICK)
 
     @property
     def all(self) -> set[Any]:
@@ -241,32 +245,33 @@ class Inputs:
         updates = self._show_count(1)
         for slot in self.slots:
             updates |= {slot.image: None} | slot.mask.clear()
-        return updates | self._show_style(self.slots[0], path)
+        return updates | self._show_style(self.slots[0], path, opened=True)
 
-    def _show_style(self, slot: Slot, path: pathlib.Path) -> Updates:
-        return {slot.image: self._studio.hand_out(path)} | slot.mask.show(path)
+    def _show_style(self, slot: Slot, path: pathlib.Path, *, opened: bool) -> Updates:
+        shown = slot.mask.begin(path, opened)
+        return {slot.image: self._studio.hand_out(path)} | shown
 
     def show_settings(self, config: StyleTransferConfig) -> Updates:
         """What the fields change to for these settings."""
         values = form.show_values(config, self._studio.fields)
         return {self.settings[name]: value for name, value in values.items()}
 
-    def _take_photo(self, chosen: gr.SelectData) -> Updates:
+    def _take_photo(self, chosen: gr.SelectData, opened: bool) -> Updates:
         photo = self._studio.photos[chosen.index]
         return {
             self.content: self._studio.hand_out(photo),
             self.content_wrong: "",
-        } | self.regions.show(photo)
+        } | self.regions.begin(photo, opened)
 
-    def _take_style(
-        self, chosen: gr.SelectData, count: int, *images: dict[str, Any] | None
-    ) -> Updates:
+    def _take_style(self, chosen: gr.SelectData, count: int, *places: Any) -> Updates:
         """Puts a sample into the first empty place, a new one, or the last one."""
+        images, opened = places[::2], places[1::2]
         empty = [index for index in range(count) if not images[index]]
         index = empty[0] if empty else min(count, _STYLES - 1)
         updates = self._show_count(max(count, index + 1))
         slot = self.slots[index]
-        updates |= self._show_style(slot, self._studio.styles[chosen.index])
+        path = self._studio.styles[chosen.index]
+        updates |= self._show_style(slot, path, opened=opened[index])
         return updates | {slot.wrong: "", self.style_wrong: ""}
 
     def _adding(self, change: int) -> Any:
@@ -450,12 +455,14 @@ def _picture_input(label: str, name: str) -> gr.Image:
     )
 
 
-def _samples(files: Sequence[pathlib.Path], label: str) -> gr.Gallery | None:
+def _samples(
+    studio: Studio, files: Sequence[pathlib.Path], label: str
+) -> gr.Gallery | None:
     """A gallery of sample pictures; None where there are none."""
     if not files:
         return None
     return gr.Gallery(
-        [(str(file), _sample_name(file)) for file in files],
+        [(studio.sample_thumbnail(file), _sample_name(file)) for file in files],
         label=label,
         columns=[4],
         height="auto",

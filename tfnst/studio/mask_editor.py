@@ -60,9 +60,17 @@ class MaskEditor:
             again = gr.Button("Begin anew", size="sm")
         # The layers that were painted.
         self.painted = gr.State(None)
-        drawer.expand(self._begin, [picture, self.editor], self.shown, **AS_SENT)
+        # While the drawer is closed, nothing is sent to the editor.
+        self.opened = gr.State(False)
+        drawer.expand(
+            self._expand,
+            [picture, self.editor],
+            [*self.shown, self.opened],
+            **AS_SENT,
+        )
+        drawer.collapse(lambda: False, None, self.opened, **QUICK)
         again.click(self._anew, picture, self.shown, **AS_SENT)
-        picture.input(self._anew, picture, self.shown, **AS_SENT)
+        picture.input(self._anew, [picture, self.opened], self.shown, **AS_SENT)
 
     @property
     def shown(self) -> list[Any]:
@@ -78,6 +86,10 @@ class MaskEditor:
         """
         value = _editor_value(picture, painted)
         return {self.editor: value, self.painted: value["layers"] or None}
+
+    def begin(self, picture: pathlib.Path, opened: bool) -> Updates:
+        """As `show` for a new picture; if the drawer is closed, it is shown later."""
+        return self.show(picture) if opened else self.clear()
 
     def clear(self) -> Updates:
         """What `shown` change to when there is no picture."""
@@ -97,17 +109,16 @@ class MaskEditor:
         layers = data[self.painted] or []
         return masks.regions_of([one for one in layers if one[..., 3].any()], count)
 
-    def _begin(self, sent: Any, value: dict[str, Any] | None) -> Updates:
+    def _expand(self, sent: Any, value: dict[str, Any] | None) -> Updates:
         """The picture to paint over, unless it is there already."""
-        if value is not None and value["background"] is not None:
-            return {self.painted: gr.skip()}
-        return self._anew(sent)
+        there = value is not None and value["background"] is not None
+        return {self.opened: True} | ({} if there else self._anew(sent))
 
-    def _anew(self, sent: dict[str, Any] | None) -> Updates:
+    def _anew(self, sent: dict[str, Any] | None, opened: bool = True) -> Updates:
         path = path_of(sent)
         if path is None or self._studio.check_picture(path):
             return self.clear()
-        return self.show(pathlib.Path(path))
+        return self.begin(pathlib.Path(path), opened)
 
 
 def after_masks(event: Any, editors: Sequence[MaskEditor]) -> Any:

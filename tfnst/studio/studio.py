@@ -38,6 +38,7 @@ from tfnst.video.reading import open_film
 
 # Longest side of the copies of pictures that the page shows.
 SHOWN_SIZE = 1024
+_SAMPLE_SIZE = 200
 _REMEMBERED = 64
 _PASSING_SECONDS = 600.0
 _DAY = 24 * 3600.0
@@ -316,6 +317,15 @@ class Studio:
     def stop(self, key: str) -> None:
         """Ends a job, keeping the picture so far."""
         self.queue.stop(key)
+
+    def sample_thumbnail(self, path: pathlib.Path) -> str:
+        """The path of a small copy of a sample, for galleries."""
+        folder = self.folder / "samples"
+        folder.mkdir(exist_ok=True)
+        small = folder / f"{path.stem}{path.suffix[1:]}.jpg"
+        if not small.exists():
+            small.write_bytes(shown(path, _SAMPLE_SIZE))
+        return str(small)
 
     def hand_out(self, path: pathlib.Path) -> str:
         """A copy of a file that the page may read."""
