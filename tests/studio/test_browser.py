@@ -21,6 +21,7 @@ from PIL import Image
 import tfnst
 from tests.cli.helpers import TFNST, TINY_OPTIONS
 from tests.helpers import ROOT, SAMPLES, TINY, picture
+from tfnst.config import preset_settings
 from tfnst.images.manifest import describe_source, read_manifest
 
 pytest.importorskip("gradio")
@@ -453,10 +454,11 @@ def test_the_drawer_has_every_setting_and_changes_none_by_itself(visit, server, 
     page.wait_for_selector("#comparison .comparison", timeout=_PAINT_MS)
     assert download(page)[24] == 16  # As a PNG file says it.
     page.click("#preset >> text=fast")
+    fast = preset_settings("fast")
     page.wait_for_function(
-        "document.querySelector('#setting-steps input').value == '10'"
+        f"document.querySelector('#setting-steps input').value == '{fast['steps']}'"
     )
-    assert page.input_value("#setting-size input") == "512"
+    assert page.input_value("#setting-size input") == str(fast["size"])
 
 
 def test_it_works_by_keyboard(visit, server, files):
