@@ -25,7 +25,9 @@ def test_values_become_plain_python_values():
         style_weight=np.float32(2),
         content_layers=["block3_conv1"],
         content_layer_weights=[np.float64(3)],
+        seamless=np.True_,
     )
+    assert config.seamless is True
     assert config.steps == 7
     assert type(config.steps) is int
     assert type(config.style_weight) is float
@@ -87,6 +89,9 @@ def test_to_dict_holds_every_setting_as_json_does():
         ),
         ({"weights": ""}, "`weights` must be a name or a path. Received: ''"),
         ({"weights": 3}, "`weights` must be a name or a path. Received: 3"),
+        ({"seamless": 1}, "`seamless` must be True or False. Received: 1"),
+        ({"seamless": "no"}, "`seamless` must be True or False. Received: 'no'"),
+        ({"seamless": None}, "`seamless` must be True or False. Received: None"),
         (
             {"steps": -5},
             "`steps` must be an integer from 1 to 100000. Received: -5",

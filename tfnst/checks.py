@@ -37,6 +37,13 @@ def check_choice(name: str, value: Any, choices: Sequence[str]) -> str:
     return value
 
 
+def check_truth(name: str, value: Any) -> bool:
+    """True or False, which may be NumPy's."""
+    if not _is_truth(value) or getattr(value, "shape", ()) != ():
+        raise argument_error(name, "True or False", repr(value))
+    return bool(value)
+
+
 def check_integer(
     name: str,
     value: Any,

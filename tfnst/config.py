@@ -16,6 +16,7 @@ from tfnst.checks import (
     check_number,
     check_seconds,
     check_text,
+    check_truth,
 )
 from tfnst.limits import (
     MAX_SCALE,
@@ -196,6 +197,10 @@ class StyleTransferConfig:
             `min_size >= size` there is only one.
         style_scale: size of the style image relative to the picture, 0.1 to 4:
             smaller gives finer strokes, larger gives broader ones.
+        seamless: whether to paint a picture that can be laid as tiles: what lies beyond
+            an edge lies at the opposite edge, for the network as for the eye. Where the
+            edges of the content image don't fit, its colours are evened out; see
+            `tfnst.ops.seamless`.
         max_memory: memory in GiB that the process may use while it paints, above 0.
             Scales that need more are painted in tiles, with the same gradients up to
             rounding. None for most of what is free.
@@ -358,6 +363,11 @@ class StyleTransferConfig:
             high=MAX_SCALE,
         ),
         traced=False,
+    )
+    seamless: bool = _setting(
+        False,
+        "Paint a picture that can be laid as tiles: its opposite edges fit.",
+        check=check_truth,
     )
     max_memory: float | None = _setting(
         None,

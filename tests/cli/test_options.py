@@ -18,7 +18,9 @@ def test_every_setting_is_an_option_with_its_default():
     flat = " ".join(text.split())
     for name, value in tfnst.StyleTransferConfig().to_dict().items():
         assert f"--{name.replace('_', '-')} " in flat
-        if isinstance(value, int | float | str):
+        if isinstance(value, bool):
+            assert f"--no-{name.replace('_', '-')} " in flat
+        elif isinstance(value, int | float | str):
             assert f"[default: {value}]" in flat
 
 
@@ -27,6 +29,7 @@ def test_settings_come_from_a_file(pictures):
     lines = [
         *(f"{name} = {json.dumps(TINY.to_dict()[name] or 'none')}" for name in names),
         'steps = 3\ninitial_steps = 2\nsize = 40\ninit_image = "style"',
+        "seamless = true",
     ]
     (pictures / "my.toml").write_text("\n".join(lines))
     done = tfnst_command(
@@ -35,7 +38,9 @@ def test_settings_come_from_a_file(pictures):
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     told = read_manifest(pictures / "out.png")
-    expected = TINY.replace(steps=3, initial_steps=2, init_image="style", size=48)
+    expected = TINY.replace(
+        steps=3, initial_steps=2, init_image="style", size=48, seamless=True
+    )
     assert told["settings"] == expected.to_dict()
 
 

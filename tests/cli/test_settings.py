@@ -108,6 +108,7 @@ def test_the_variable_for_weights_says_what_imagenet_is(told, monkeypatch, tmp_p
     [
         ("STEPS", "many", "Invalid value for 'TFNST_STEPS': 'many' is not a"),
         ("STEPS", "0", "`TFNST_STEPS` must be an integer from 1 to 100000. Re"),
+        ("SEAMLESS", "maybe", "Invalid value for 'TFNST_SEAMLESS': 'maybe' is not"),
         ("POOLING", "min", "Invalid value for 'TFNST_POOLING': 'min' is not one of"),
         ("MAX_TIME", "soon", "`TFNST_MAX_TIME` must be a number of seconds"),
         ("STYLE_LAYER_WEIGHTS", "1", "`TFNST_STYLE_LAYER_WEIGHTS` must be one"),

@@ -44,6 +44,19 @@ def test_more_pixels_take_more_memory_and_smaller_numbers_less():
     assert plan(100, config=DEEP.replace(optimizer="lbfgs")).peak > plan(100).peak
 
 
+def test_the_border_of_a_seamless_picture_takes_memory():
+    seamless = DEEP.replace(seamless=True)
+    # 1024 and borders of 40 and 48 pixels, in place of 8 and 8.
+    larger = (1024 + 40 + 48) ** 2 / (1024 + 8 + 8) ** 2
+    assert 1.05 < plan(100, config=seamless).peak / plan(100).peak < larger
+    extractor = loading.load_engine(DEEP)[0].feature_extractor
+    borders = [
+        plans.memory_per_pixel(extractor, config)["border"]
+        for config in (DEEP, seamless)
+    ]
+    assert borders == [(8 + 8 + 8) / 2, (40 + 48 + 8) / 2]
+
+
 def test_a_limit_that_nothing_fits_in_says_what_would():
     with pytest.raises(MemoryError, match=r"Received: 0\.6 GiB") as caught:
         plan(0.6)

@@ -49,6 +49,9 @@ for optimizer in ("adam", "lbfgs"):
 masked = tfnst.StyleImage(image=STYLES[0], mask=MASK)
 items = tfnst.stylize_batch(CONTENTS[:count], [masked], config=TINY, batch_size=count)
 arrays |= {f"masked{i}": x.result.array for i, x in enumerate(items)}
+config = TINY.replace(seamless=True)
+items = tfnst.stylize_batch(CONTENTS[:count], STYLES[:1], config=config)
+arrays |= {f"seamless{i}": x.result.array for i, x in enumerate(items)}
 np.savez(path, **arrays)
 print(json.dumps({"replicas": strategy.num_replicas_in_sync, "together": seen}))
 """
@@ -63,7 +66,7 @@ def test_several_devices_give_what_one_gives(tmp_path, count):
     assert told["replicas"] == count
     # Batches of one more than there are devices, and what is left; one alone needs
     # no more than one device.
-    assert set(told["together"]) == {count, count + 1} | {10 % (count + 1)} - {0, 1}
+    assert {count, count + 1} | {10 % (count + 1)} - {0, 1} <= set(told["together"])
     arrays = np.load(path)
     for optimizer, tolerance in (("adam", 1 / 255), ("lbfgs", 0.1)):
         config = TINY.replace(optimizer=optimizer, steps=4, initial_steps=4)
@@ -78,6 +81,10 @@ def test_several_devices_give_what_one_gives(tmp_path, count):
         tfnst.stylize_batch(CONTENTS[:count], [masked], config=TINY)
     ):
         assert_nearly_equal(arrays[f"masked{i}"], item.result.array, 1 / 255)
+    config = TINY.replace(seamless=True)
+    for i in range(count):
+        alone = tfnst.stylize(CONTENTS[i], STYLES[0], config=config)
+        assert_nearly_equal(arrays[f"seamless{i}"], alone.array, 1 / 255)
 
 
 def assert_nearly_equal(one, other, tolerance):

@@ -85,6 +85,19 @@ def test_tiles_hold_a_frame_to_the_ones_before(monkeypatch):
     compare(TINY, CONTENT, STYLE, 1e-5, temporal, cut="block1_pool", head_side=20)
 
 
+@pytest.mark.parametrize("rows", [20, 25, 256])
+@pytest.mark.parametrize(
+    "tiles",
+    [
+        {"cut": None, "head_side": 33},
+        {"cut": "block1_pool", "head_side": 20, "tail_side": 10},
+    ],
+)
+def test_tiles_of_a_seamless_picture(tiles, rows, monkeypatch):
+    monkeypatch.setattr(tiled_module, "_STRIP", rows)
+    compare(TINY.replace(seamless=True), CONTENT, STYLE, 1e-5, **tiles)
+
+
 def test_tiles_of_several_pictures():
     content = np.stack([picture(40, 52, seed) for seed in (1, 2)])
     style = np.stack([picture(50, 44, seed) for seed in (3, 4)])
@@ -123,9 +136,11 @@ def in_tiles(monkeypatch):
     return planned
 
 
-@pytest.mark.parametrize("optimizer", ["adam", "lbfgs"])
-def test_a_run_in_tiles_gives_the_picture_of_a_run_without(in_tiles, optimizer):
-    config = TINY.replace(optimizer=optimizer)
+@pytest.mark.parametrize(
+    "settings", [{}, {"optimizer": "lbfgs"}, {"seamless": True}], ids=str
+)
+def test_a_run_in_tiles_gives_the_picture_of_a_run_without(in_tiles, settings):
+    config = TINY.replace(**settings)
     tiled = tfnst.stylize(CONTENT, STYLE, config=config)
     assert in_tiles == [(28, 34), (40, 48)]
     with pytest.MonkeyPatch.context() as patch:
@@ -181,6 +196,7 @@ def test_a_callback_sees_the_picture_in_tiles(in_tiles):
     assert result.array.shape == (40, 48, 3)
 
 
+@pytest.mark.parametrize("seamless", [False, True])
 @pytest.mark.parametrize(
     "tiles",
     [
@@ -189,8 +205,8 @@ def test_a_callback_sees_the_picture_in_tiles(in_tiles):
         {"cut": "block1_pool", "head_side": 20, "tail_side": 10},
     ],
 )
-def test_tiles_give_the_gradient_of_the_whole_with_masks(tiles):
-    whole, _ = loading.load_engine(TINY, regions=True)
+def test_tiles_give_the_gradient_of_the_whole_with_masks(tiles, seamless):
+    whole, _ = loading.load_engine(TINY.replace(seamless=seamless), regions=True)
     knobs = Knobs.from_config(TINY)
     content = CONTENT
     image = np.random.default_rng(0).uniform(size=content.shape).astype(np.float32)

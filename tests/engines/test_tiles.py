@@ -37,4 +37,22 @@ def test_cores_cover_a_picture_once(height, width, side):
         seen = np.zeros([1, height // stride, width // stride, 1])
         for tile in segment.tiles(height, width, side):
             tile.core_of(seen, stride)[...] += 1
+            assert tile.counted == tile.core
         assert (seen == 1).all()
+
+
+def test_margins_belong_to_the_outer_cores_and_do_not_count():
+    whole, _ = loading.load_engine(TINY)
+    segment = tiles.Segment.from_model(whole.feature_extractor)
+    cores, counted = np.zeros([2, 1, 64, 48, 1])
+    for tile in segment.tiles(64, 48, 12, margins=(4, 8)):
+        tile.core_of(cores)[...] += 1
+        tile.counted_of(counted)[...] += 1
+        # Its halo is as wide as features see, up to the edges.
+        assert tile.top == max(0, tile.top + tile.core[0] - segment.before)
+        assert tile.right == min(
+            48, tile.left + tile.core[1] + tile.core[3] + segment.after
+        )
+    assert (cores == 1).all()
+    assert (counted[:, 4:-8, 4:-8] == 1).all()
+    assert counted.sum() == 52 * 36

@@ -135,7 +135,7 @@ OPTIONS = st.one_of(
         }.items()
     ),
     st.tuples(st.sampled_from(["--region", "--style-mask"]), MASKS),
-    st.tuples(st.just("--keep-gps")),
+    st.tuples(st.sampled_from(["--keep-gps", "--seamless", "--no-seamless"])),
 )  # fmt: skip
 READ = (
     *("--region", "--style-mask", "--label-map"),

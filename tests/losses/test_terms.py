@@ -20,13 +20,23 @@ def test_total_variation_of_known_pictures():
     np.testing.assert_allclose(terms.total_variation_loss(ramp), [0.01])
 
 
-def test_total_variation_gradient():
+def test_total_variation_of_pictures_that_are_laid_as_tiles():
+    assert terms.total_variation_loss(tf.fill([1, 5, 7, 3], 0.3), wrap=True) == [0]
+    # The last pixel of the ramp is a neighbour of the first.
+    ramp = np.broadcast_to(np.linspace(0, 1, 11)[None, :, None, None], (1, 11, 4, 3))
+    for picture in (ramp, ramp.swapaxes(1, 2)):
+        variation = terms.total_variation_loss(picture, wrap=True)
+        np.testing.assert_allclose(variation, [(10 * 0.01 + 1) / 11])
+
+
+@pytest.mark.parametrize("wrap", [False, True])
+def test_total_variation_gradient(wrap):
+    def loss(image):
+        return terms.total_variation_loss(image, wrap=wrap)
+
     x = random(2, 3, 4, 3)
     np.testing.assert_allclose(
-        gradient(terms.total_variation_loss, x),
-        central_differences(terms.total_variation_loss, x),
-        rtol=1e-5,
-        atol=1e-9,
+        gradient(loss, x), central_differences(loss, x), rtol=1e-5, atol=1e-9
     )
 
 

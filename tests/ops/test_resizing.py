@@ -64,3 +64,20 @@ def test_shrunk_pictures_look_the_same(sides):
     assert max(small.shape[1:3]) == min(64, max(sides))
     expected = resizing.resize_image(image, *small.shape[1:3])
     np.testing.assert_allclose(small, expected, atol=0.02)
+
+
+@pytest.mark.parametrize(("height", "width"), [(24, 30), (13, 9), (80, 80)])
+def test_a_seamless_picture_stays_one(height, width):
+    """It is resized as the middle of nine tiles is."""
+    tiles = np.tile(IMAGE, (1, 3, 3, 1))
+    rows, columns = IMAGE.shape[1:3]
+    wanted = resizing.resize_rows(tiles, 3 * height, 3 * width, height, 2 * height)
+    found = resizing.resize_image(IMAGE, height, width, wrap=True)
+    np.testing.assert_allclose(found, wanted[:, :, width : 2 * width], atol=2e-5)
+    in_a_graph = tf.function(
+        lambda image: resizing.resize_image(image, height, width, wrap=True)
+    )
+    np.testing.assert_allclose(in_a_graph(IMAGE), found, atol=1e-6)
+    part = resizing.resize_rows(IMAGE, height, width, 2, height - 1, wrap=True)
+    np.testing.assert_allclose(part, found[:, 2:-1], atol=2e-5)
+    assert resizing.resize_image(IMAGE, rows, columns, wrap=True) is IMAGE

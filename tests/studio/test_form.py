@@ -35,6 +35,7 @@ def test_kinds_follow_from_what_the_settings_say():
     )
     assert fields["preserve_color"].choices == COLOR_MODES
     assert fields["steps"].kind == "integer"
+    assert fields["seamless"].kind == "switch"
     # What holds numbers on a page can't be empty.
     assert fields["patience"].kind == fields["style_weight"].kind == "text"
     assert fields["patience"].optional
@@ -54,7 +55,7 @@ def test_an_untouched_form_is_the_hosts_settings():
 def test_a_form_gives_settings():
     values = filled(size=96.0, style_layers="block1_conv1, block3_conv1", patience=" ")
     values |= {"max_time": "5m", "style_layer_weights": "2, 1"}
-    values |= {"style_weight": "3.5", "initial_steps": "40"}
+    values |= {"style_weight": "3.5", "initial_steps": "40", "seamless": True}
     config, wrong = form.read_values(values, form.fields(), HOST)
     assert wrong == {}
     assert config == dataclasses.replace(
@@ -65,6 +66,7 @@ def test_a_form_gives_settings():
         max_time=300.0,
         style_weight=3.5,
         initial_steps=40,
+        seamless=True,
     )
 
 

@@ -346,6 +346,7 @@ def test_a_flow_of_ones_own_is_checked():
         ({"temporal_weight": -1}, "`temporal_weight` must be a number from 0 to 1e9."),
         ({"temporal_weight": np.nan}, "`temporal_weight` must be a number from 0"),
         ({"init_image": "given"}, "`init_image` must be 'content', 'style' or 'noise'"),
+        ({"seamless": True}, "`seamless` must be False for a film, where things move"),
         ({"max_time": 60}, "`max_time` must be None for a film, which can be stopped"),
     ],
 )

@@ -132,9 +132,12 @@ def _setting_option(field: dataclasses.Field[Any], default_of: str | None) -> Op
     if isinstance(default, tuple):
         default = ",".join(default)
     # The default is shown but not passed on: it lives in StyleTransferConfig.
-    shown = "" if default is None else f"  [default: {default}]"
-    value: dict[str, Any]
-    if about["metavar"] is not None:
+    unsaid = default is None or default is False
+    shown = "" if unsaid else f"  [default: {default}]"
+    names, value = option_of(field.name), dict[str, Any]()
+    if field.type == "bool":
+        names += f"/--no-{names.removeprefix('--')}"
+    elif about["metavar"] is not None:
         value = {"metavar": about["metavar"]}
     elif about["choices"]:
         value = {"type": click.Choice(about["choices"])}
@@ -142,7 +145,7 @@ def _setting_option(field: dataclasses.Field[Any], default_of: str | None) -> Op
         kind, metavar = _TYPES[str(field.type).split()[0]]
         value = {"type": kind, "metavar": metavar}
     return click.option(
-        option_of(field.name),
+        names,
         field.name,
         cls=SettingOption,
         envvar=variable_of(field.name),

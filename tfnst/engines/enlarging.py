@@ -13,6 +13,7 @@ def enlarge(
     content_weight: tf.Tensor,
     *,
     content_detail: float,
+    wrap: bool = False,
 ) -> tf.Tensor:
     """The picture of the last scale, enlarged to the size of this one.
 
@@ -27,13 +28,14 @@ def enlarge(
         content_image: [N, H, W, 3] in [0, 1], of this scale's size.
         content_weight: scalar; 0 leaves the detail out.
         content_detail: share of the detail that is added, 0 to 1.
+        wrap: as for `tfnst.ops.resizing.resize_image`.
 
     Returns:
         [N, H, W, 3] in [0, 1]; without new detail at a run's first scale, whose picture
         isn't enlarged.
     """
     coarse, fine = tf.shape(average), tf.shape(content_image)
-    blurred = resize_image(content_image, coarse[1], coarse[2])
+    blurred = resize_image(content_image, coarse[1], coarse[2], wrap=wrap)
     return enlarge_rows(
         average,
         blurred,
@@ -42,6 +44,7 @@ def enlarge(
         content_detail=content_detail,
         height=fine[1],
         top=0,
+        wrap=wrap,
     )
 
 
@@ -54,6 +57,7 @@ def enlarge_rows(
     content_detail: float,
     height: Integer,
     top: Integer,
+    wrap: bool = False,
 ) -> tf.Tensor:
     """Some rows of the result of `enlarge`.
 
@@ -65,13 +69,14 @@ def enlarge_rows(
         content_detail: as for `enlarge`.
         height: of the whole enlarged picture.
         top: index of the first row.
+        wrap: as for `enlarge`.
 
     Returns:
         [N, H, W, 3].
     """
     rows, width = tf.unstack(tf.shape(content_image)[1:3])
     image, blurred_now = (
-        resize_rows(picture, height, width, top, top + rows)
+        resize_rows(picture, height, width, top, top + rows, wrap=wrap)
         for picture in (average, blurred)
     )
     detail = content_detail * (content_image - blurred_now)

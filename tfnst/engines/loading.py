@@ -225,6 +225,7 @@ def _build_engine(
         statistics=build_statistics(
             config.style_loss, {layer: strides[layer] for layer in config.style_layers}
         ),
+        seamless=config.seamless,
     )
     return WholeEngine(
         objective,

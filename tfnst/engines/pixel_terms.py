@@ -20,6 +20,7 @@ def add_pixel_terms(
     total_variation_weight: tf.Tensor,
     *,
     rows: int,
+    wrap: bool = False,
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """Total variation loss and temporal loss of pictures, and their gradient.
 
@@ -29,25 +30,32 @@ def add_pixel_terms(
         temporal: as `tfnst.losses.objective.Targets.temporal`.
         total_variation_weight: scalar.
         rows: of a strip.
+        wrap: as for `tfnst.losses.total_variation_loss`.
 
     Returns:
         The losses as in `tfnst.losses.terms`, each [N]; the temporal one is 0 where
         there is nothing to compare with.
     """
     count, height, width, channels = image.shape
-    down_pairs = (height - 1) * width * channels
-    right_pairs = height * (width - 1) * channels
+    down_pairs = (height - 1 + wrap) * width * channels
+    right_pairs = height * (width - 1 + wrap) * channels
     variation = moved = tf.zeros([count])
     for top in range(0, height, rows):
         here, below = slice(top, top + rows), slice(top, top + rows + 1)
+        strip = image[:, below]
+        if wrap:
+            beyond = image[:, :1] if top + rows >= height else image[:, :0]
+            strip = np.concatenate([strip, beyond], axis=1)
+            strip = np.concatenate([strip, strip[:, :, :1]], axis=2)
         (down, right), by_pixel = _variation(
-            image[:, below],
+            strip,
             min(rows, height - top),
+            width,
             total_variation_weight / down_pairs,
             total_variation_weight / right_pairs,
         )
         variation += down / down_pairs + right / right_pairs
-        gradient[:, below] += by_pixel.numpy()
+        _add_strip(gradient, by_pixel.numpy(), top)
         if temporal:
             target, weights = (np.asarray(each)[:, here] for each in temporal)
             by_pixel = weights * (image[:, here] - target)
@@ -57,23 +65,40 @@ def add_pixel_terms(
     return variation, moved
 
 
+def _add_strip(gradient: np.ndarray, strip: np.ndarray, top: int) -> None:
+    """Adds the gradient of a strip, whose pixels beyond an edge lie at the other."""
+    width = gradient.shape[2]
+    strip[:, :, 0] += strip[:, :, width:].sum(axis=2)
+    strip = strip[:, :, :width]
+    below = gradient[:, top : top + strip.shape[1]]
+    below += strip[:, : below.shape[1]]
+    gradient[:, 0] += strip[:, below.shape[1] :].sum(axis=1)
+
+
 @tf.function(
     autograph=False,
     input_signature=[
         _PIXELS_SPEC,
+        tf.TensorSpec([], tf.int32),
         tf.TensorSpec([], tf.int32),
         _SCALAR_SPEC,
         _SCALAR_SPEC,
     ],
 )
 def _variation(
-    strip: tf.Tensor, rows: tf.Tensor, down_weight: tf.Tensor, right_weight: tf.Tensor
+    strip: tf.Tensor,
+    rows: tf.Tensor,
+    columns: tf.Tensor,
+    down_weight: tf.Tensor,
+    right_weight: tf.Tensor,
 ) -> tuple[tuple[tf.Tensor, tf.Tensor], tf.Tensor]:
     """Sums of squared differences of a strip's pixels to those below and right.
 
     Args:
-        strip: with the row below it, if there is one, [N, rows or rows + 1, W, 3].
+        strip: with the row below it and the column to its right, if there are any,
+            [N, rows or rows + 1, columns or columns + 1, 3].
         rows: of the strip.
+        columns: of the strip.
         down_weight: of the first sum.
         right_weight: of the second sum.
 
@@ -82,7 +107,7 @@ def _variation(
     """
     with tf.GradientTape(watch_accessed_variables=False) as tape:
         tape.watch(strip)
-        down, _ = squared_differences(strip)
+        down, _ = squared_differences(strip[:, :, :columns])
         _, right = squared_differences(strip[:, :rows])
         total = down_weight * down + right_weight * right
     return (down, right), tape.gradient(total, strip)

@@ -14,8 +14,11 @@ from tfnst.config import StyleTransferConfig
 from tfnst.engines.memory import GIB, resident_memory
 from tfnst.engines.tiles import Segment
 from tfnst.losses.statistics import StyleStatistic, build_statistics
-from tfnst.networks.features import layer_strides, split_feature_extractor
-from tfnst.ops.borders import border_widths
+from tfnst.networks.features import (
+    layer_strides,
+    picture_border,
+    split_feature_extractor,
+)
 from tfnst.optimizers.optimizer import build_optimizer
 
 # Sides of tiles to choose from: pixels before the cut, positions behind it.
@@ -116,17 +119,19 @@ def memory_per_pixel(
     Returns:
         `fixed` for any step; for each pixel of the picture, `picture`, and `region`
         for each region; and `network` for each pixel of the largest of the picture and
-        the styles, with the border of up to `border` pixels at each side.
+        the styles, with a border of up to `border` pixels at each side.
     """
     statistics = _statistics(extractor, config)
     whole = _Part(extractor, statistics)
     content = sum(whole.width(layer) for layer in config.content_layers)
     pictures = _WHOLE_PICTURES + build_optimizer(config.optimizer).history_images
+    border = picture_border(extractor, seamless=config.seamless)
     return {
         "fixed": _GROWTH,
         "picture": content * whole.itemsize + pictures * _PIXEL,
         "network": whole.working,
-        "border": 1.5 * max(layer_strides(extractor).values()),
+        # What is added where a side isn't a multiple of the stride is less than that.
+        "border": (border.before + border.behind + border.stride) / 2,
         "region": _Part(extractor, statistics, 2).working
         - _Part(extractor, statistics, 1).working
         + _MASK,
@@ -153,8 +158,8 @@ def _plans(
     whole = _Part(extractor, statistics, regions)
     pixels = math.prod(map(int, sides[0]))
     # The network sees pictures with a border.
-    stride = max(layer_strides(extractor).values())
-    sides = sides + sum(border_widths(sides, stride))
+    border = picture_border(extractor, seamless=config.seamless)
+    sides = sides + sum(border.widths(sides))
     larger = int(max(math.prod(map(int, each)) for each in sides))
     content = sum(whole.width(layer) for layer in config.content_layers)
     # Content and style image are loaded already, and so are part of what is resident.
@@ -169,7 +174,14 @@ def _plans(
     kept += pixels * pictures * _PIXEL
     for cut in (None, *_cuts(extractor)):
         yield from _tiled_plans(
-            extractor, cut, sides, statistics, regions, whole.flops, kept
+            extractor,
+            cut,
+            sides,
+            statistics,
+            regions,
+            whole.flops,
+            kept,
+            sum(border.margins),
         )
 
 
@@ -181,6 +193,7 @@ def _tiled_plans(
     regions: int,
     flops: float,
     kept: float,
+    margins: int,
 ) -> Iterator[Plan]:
     """The plans with one cut.
 
@@ -192,6 +205,7 @@ def _tiled_plans(
         regions: number of regions.
         flops: arithmetic of the whole network for a position.
         kept: bytes held whatever the tiles are.
+        margins: pixels of a padded side that belong to its first or last tile.
     """
     larger = int(max(math.prod(map(int, each)) for each in sides))
     models = split_feature_extractor(extractor, cut)
@@ -205,10 +219,10 @@ def _tiled_plans(
         at_cut = 2 * larger * head.width(cut) * head.itemsize
         tails = [(None, tail.working * larger / positions, tail.flops / positions)]
         for side in _TAIL_SIDES:
-            area, cost = tail.tile(sides // head.stride, side)
+            area, cost = tail.tile(sides // head.stride, side, margins // head.stride)
             tails.append((side, area * tail.working, cost / positions))
     for head_side in _HEAD_SIDES:
-        area, cost = head.tile(sides, head_side)
+        area, cost = head.tile(sides, head_side, margins)
         for tail_side, tail_working, tail_cost in tails:
             peak = kept + at_cut + max(area * head.working, tail_working)
             yield Plan(cut, head_side, tail_side, peak, (cost + tail_cost) / flops)
@@ -272,11 +286,11 @@ class _Part:
         """Numbers in a layer's activation."""
         return self._widths[layer]
 
-    def tile(self, sides: np.ndarray, side: int) -> tuple[int, float]:
+    def tile(self, sides: np.ndarray, side: int, margins: int) -> tuple[int, float]:
         """Area of a tile with its halo, and the arithmetic of two passes over it."""
         height, width = (min(int(s), side) for s in sides[0])
         grown = [
-            min(core + self._halo, int(s))
+            min(core + self._halo + margins, int(s))
             for core, s in zip((height, width), sides[0], strict=True)
         ]
         area = math.prod(grown)

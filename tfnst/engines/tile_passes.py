@@ -24,9 +24,14 @@ class View(NamedTuple):
     """A tile as a segment of the network sees it."""
 
     seen: Any  # pixels or activations of the tile with its halo, [N, H, W, C]
-    core: Any  # top, left, height and width of the core within the tile, int32 [4]
-    content: dict[str, Any]  # targets of the core, by content layer, [N, h, w, C]
-    regions: tuple[Any, ...]  # masks of the core, as in `Targets.regions`
+    # Top, left, height and width within the tile of its core and of what counts of it,
+    # int32 [4].
+    core: Any
+    counted: Any
+    # Of what counts: targets by content layer, [N, h, w, C]; masks as in
+    # `Targets.regions`.
+    content: dict[str, Any]
+    regions: tuple[Any, ...]
 
 
 class Parts(NamedTuple):
@@ -68,6 +73,7 @@ class Passes:
 
         view = View(
             tf.TensorSpec(segment.model.input.shape, segment.model.input.dtype),
+            tf.TensorSpec([4], tf.int32),
             tf.TensorSpec([4], tf.int32),
             {layer: self._activations_spec(layer) for layer in self.content_layers},
             (MASKS_SPEC,) if masked else (),
@@ -128,7 +134,7 @@ class Passes:
     def _look(
         self, view: View, style: dict[str, Any]
     ) -> tuple[Parts, dict[str, tf.Tensor]]:
-        """The parts of the loss that a tile's core contributes.
+        """The parts of the loss that a tile contributes.
 
         Args:
             view: the tile.
@@ -137,19 +143,20 @@ class Passes:
         Returns:
             (parts, activations of the core at the cut by layer).
         """
-        cores = self._cores(view)
+        seen = self.segment.model(view.seen)
+        counted = self._crop_all(seen, view.counted)
         statistics = self._objective.statistics
         parts = Parts(
             {
                 layer: statistics[layer].measure(
-                    cores[layer], style[layer], self._weights(view, layer)
+                    counted[layer], style[layer], self._weights(view, layer)
                 )
                 for layer in self.style_layers
             },
             {
                 layer: tf.reduce_sum(
                     tf.math.squared_difference(
-                        tf.cast(cores[layer], tf.float32),
+                        tf.cast(counted[layer], tf.float32),
                         tf.cast(view.content[layer], tf.float32),
                     ),
                     axis=[1, 2, 3],
@@ -157,31 +164,32 @@ class Passes:
                 for layer in self.content_layers
             },
         )
-        return parts, self._at_cut(cores)
+        return parts, self._at_cut(seen, view)
 
     def _look_at_content(
         self, view: View
     ) -> tuple[dict[str, tf.Tensor], dict[str, tf.Tensor], dict[str, tf.Tensor]]:
-        """What a tile's core contributes to the content targets.
+        """What a tile contributes to the content targets.
 
         Returns:
             (content activations by layer, their energies by layer, activations at the
             cut by layer).
         """
-        cores = self._cores(view)
-        content = {layer: cores[layer] for layer in self.content_layers}
+        seen = self.segment.model(view.seen)
+        counted = self._crop_all(seen, view.counted)
+        content = {layer: counted[layer] for layer in self.content_layers}
         energies = {
             layer: tf.reduce_sum(
                 tf.square(tf.cast(activations, tf.float32)), axis=[1, 2, 3]
             )
             for layer, activations in content.items()
         }
-        return content, energies, self._at_cut(cores)
+        return content, energies, self._at_cut(seen, view)
 
     def _describe(
         self, view: View, place: tf.Tensor
     ) -> tuple[dict[str, Any], dict[str, tf.Tensor]]:
-        """What a tile's core contributes to the description of a style image.
+        """What a tile contributes to the description of a style image.
 
         Args:
             view: the tile.
@@ -191,21 +199,28 @@ class Passes:
         Returns:
             (descriptions by layer, activations at the cut by layer).
         """
-        cores, strides = self._cores(view), self.segment.strides
+        seen, strides = self.segment.model(view.seen), self.segment.strides
+        counted = self._crop_all(seen, view.counted)
         described = {}
         for layer in self.style_layers:
             described[layer] = self._objective.statistics[layer].describe(
-                cores[layer], self._weights(view, layer), place // strides[layer]
+                counted[layer], self._weights(view, layer), place // strides[layer]
             )
-        return described, self._at_cut(cores)
+        return described, self._at_cut(seen, view)
 
-    def _cores(self, view: View) -> dict[str, tf.Tensor]:
-        """The activations of a tile's core, by layer."""
-        seen, strides = self.segment.model(view.seen), self.segment.strides
-        return {layer: _crop(seen[layer], view.core, strides[layer]) for layer in seen}
+    def _crop_all(
+        self, seen: dict[str, tf.Tensor], part: tf.Tensor
+    ) -> dict[str, tf.Tensor]:
+        """The activations of a part of a tile, by layer."""
+        strides = self.segment.strides
+        return {layer: _crop(seen[layer], part, strides[layer]) for layer in seen}
 
-    def _at_cut(self, cores: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        return {self.cut: cores[self.cut]} if self.cut else {}
+    def _at_cut(self, seen: dict[str, tf.Tensor], view: View) -> dict[str, tf.Tensor]:
+        """The activations of a tile's core at the cut, by layer."""
+        if not self.cut:
+            return {}
+        stride = self.segment.strides[self.cut]
+        return {self.cut: _crop(seen[self.cut], view.core, stride)}
 
     def _weights(self, view: View, layer: str) -> tf.Tensor | None:
         """The masks of the regions on a layer's grid, if there are regions."""
@@ -310,8 +325,8 @@ def _flat(parts: Parts, at_cut: dict[str, tf.Tensor]) -> list[tf.Tensor]:
     return [*tf.nest.flatten(parts), *at_cut.values()]
 
 
-def _crop(activations: tf.Tensor, core: tf.Tensor, stride: int) -> tf.Tensor:
-    """The core's part of a tile's activations, one for each `stride` positions."""
-    top, left = core[0] // stride, core[1] // stride
-    bottom, right = (core[0] + core[2]) // stride, (core[1] + core[3]) // stride
+def _crop(activations: tf.Tensor, part: tf.Tensor, stride: int) -> tf.Tensor:
+    """A part of a tile's activations, one for each `stride` positions."""
+    top, left = part[0] // stride, part[1] // stride
+    bottom, right = (part[0] + part[2]) // stride, (part[1] + part[3]) // stride
     return activations[:, top:bottom, left:right]

@@ -34,7 +34,7 @@ from tfnst.engines.whole import WholeEngine, gradient_unit
 from tfnst.losses import terms
 from tfnst.losses.objective import Objective, Targets
 from tfnst.networks.features import split_feature_extractor
-from tfnst.ops.borders import fold_border, pad_border_array
+from tfnst.ops.borders import Border
 from tfnst.ops.masks import masks_at_stride, region_shares
 from tfnst.ops.resizing import resize_image
 from tfnst.optimizers.optimizer import Optimizer
@@ -82,7 +82,8 @@ class TiledEngine:
         # Before and behind the cut; with masks and without.
         self._passes = {masked: passes(masked) for masked in (False, True)}
         self._head, self._tail = self._passes[False]
-        self._head_side, self._tail_side = head_side, tail_side
+        self._head_side: int | None = head_side
+        self._tail_side = tail_side
 
     @property
     def objective(self) -> Objective:
@@ -103,8 +104,10 @@ class TiledEngine:
         mask: tf.Tensor | None = None,
     ) -> dict[str, Any]:
         """As `Engine.style_targets`."""
-        style_image = self._pad(resize_image(style_image, *map(int, sides)))
-        regions = () if mask is None else (self._pad(mask),)
+        border = self.objective.style_border
+        style_image = resize_image(style_image, *map(int, sides))
+        style_image = border.pad_array(np.asarray(style_image))
+        regions = () if mask is None else (border.pad_array(np.asarray(mask)),)
         cut = self._empty_cut(style_image.shape)
         head, tail = self._passes[bool(regions)]
         described = self._describe(head, style_image, regions, cut)
@@ -115,7 +118,7 @@ class TiledEngine:
 
     def content_targets(self, content_image: tf.Tensor | np.ndarray) -> TiledContent:
         """The targets of a picture [N, H, W, 3] in [0, 1]."""
-        seen = self._pad(content_image)
+        seen = self.objective.border.pad_array(np.asarray(content_image))
         activations = self._empty_content(seen.shape)
         cut = self._empty_cut(seen.shape)
         energies = self._keep_content(self._head, seen, activations, cut)
@@ -131,7 +134,10 @@ class TiledEngine:
         content_weight: tf.Tensor,
     ) -> tuple[np.ndarray, TransferState, TiledContent]:
         """As `Engine.enter_scale`; canvas and state are arrays."""
-        content_image = np.asarray(resize_image(content_image, *map(int, sides)))
+        content_image = resize_image(
+            content_image, *map(int, sides), wrap=self.objective.seamless
+        )
+        content_image = np.asarray(content_image)
         image = self._enlarge(average, content_image, content_weight)
         content = self.content_targets(content_image)
         return image, self._init_state(image), content
@@ -188,7 +194,8 @@ class TiledEngine:
         self, image: np.ndarray, targets: Targets, knobs: Knobs
     ) -> tuple[terms.Losses, np.ndarray]:
         """The losses of a picture [N, H, W, 3] and the gradient of their total."""
-        seen = self._pad(image)
+        border = self.objective.border
+        seen = border.pad_array(image)
         targets = targets._replace(regions=tuple(map(np.asarray, targets.regions)))
         cut = self._empty_cut(seen.shape)
         head, tail = self._passes[bool(targets.regions)]
@@ -201,27 +208,30 @@ class TiledEngine:
         gradient = self._gradient(
             head, seen, targets, targets.regions, upstream, at_cut
         )
-        gradient = fold_border(gradient, self.objective.border, *image.shape[1:3])
+        gradient = border.fold(gradient, *image.shape[1:3])
         variation, temporal = add_pixel_terms(
-            gradient, image, targets.temporal, knobs.total_variation_weight, rows=_STRIP
+            gradient,
+            image,
+            targets.temporal,
+            knobs.total_variation_weight,
+            rows=_STRIP,
+            wrap=self.objective.seamless,
         )
         total = terms.total_loss(content, style, variation, **knobs.loss_weights())
         return terms.Losses(content, style, variation, total + temporal), gradient
-
-    def _pad(self, pictures: Any) -> np.ndarray:
-        """Pictures with the border through which the network sees them."""
-        return pad_border_array(np.asarray(pictures), self.objective.border)
 
     def _behind(
         self, tail: Passes, cut: np.ndarray, targets: Targets, knobs: Knobs
     ) -> tuple[tf.Tensor, tf.Tensor, np.ndarray]:
         """Losses behind the cut, and the gradient of their weighted sum there."""
         regions = self._regions_behind(targets.regions)
-        tiles = self._tiles(tail, cut)
+        tiles = self._tiles(tail, cut, self.objective.border)
         if len(tiles) == 1:
             content = targets.content.activations
             view = _view(tail, tiles[0], cut, content, regions)
-            losses = tail.look_and_gradient(view, *_of_segment(tail, targets), knobs)
+            losses = tail.look_and_gradient(
+                view, *self._of_segment(tail, targets), knobs
+            )
             content_loss, style_loss, gradient = losses
             return content_loss, style_loss, gradient.numpy()
         parts = self._look(tail, cut, targets, regions, None)
@@ -239,7 +249,18 @@ class TiledEngine:
     def _weigh(
         self, passes: Passes, parts: Parts, targets: Targets, knobs: Knobs
     ) -> tuple[tf.Tensor, tf.Tensor, Parts]:
-        return passes.weigh(parts, *_of_segment(passes, targets), knobs)
+        return passes.weigh(parts, *self._of_segment(passes, targets), knobs)
+
+    def _of_segment(
+        self, passes: Passes, targets: Targets
+    ) -> tuple[tuple[tf.Tensor, ...], dict[str, tf.Tensor], dict[str, Any]]:
+        """Shares of the regions, energies of the content and style targets."""
+        energies = {
+            layer: targets.content.energies[layer] for layer in passes.content_layers
+        }
+        inside = self.objective.border.inside
+        shares = tuple(region_shares(inside(masks)) for masks in targets.regions)
+        return shares, energies, _style_of(passes, targets)
 
     def _look(
         self,
@@ -266,6 +287,7 @@ class TiledEngine:
             regions,
             cut,
             lambda tile, view: passes.look(view, style),
+            self.objective.border,
         )
 
     def _describe(
@@ -278,12 +300,13 @@ class TiledEngine:
         """The description of a style image, by layer; arguments as for `_look`."""
 
         def describe(tile: Tile, view: View) -> tuple[Any, dict[str, tf.Tensor]]:
-            top, left = tile.top + tile.core[0], tile.left + tile.core[1]
+            top, left = tile.top + tile.counted[0], tile.left + tile.counted[1]
             place = np.array([top, left, *seen.shape[1:3]], np.int32)
             return passes.describe(view, place)
 
         nothing = self._empty_content_of(passes, seen.shape)
-        return self._add_up(passes, seen, nothing, regions, cut, describe)
+        border = self.objective.style_border
+        return self._add_up(passes, seen, nothing, regions, cut, describe, border)
 
     def _keep_content(
         self,
@@ -300,7 +323,8 @@ class TiledEngine:
                 view.content[layer][...] = found[layer].numpy()
             return energies, at_cut
 
-        return self._add_up(passes, seen, content, (), cut, keep)
+        border = self.objective.border
+        return self._add_up(passes, seen, content, (), cut, keep, border)
 
     def _add_up(
         self,
@@ -310,6 +334,7 @@ class TiledEngine:
         regions: tuple[np.ndarray, ...],
         cut: np.ndarray | None,
         look: Callable[[Tile, View], tuple[Any, dict[str, tf.Tensor]]],
+        border: Border,
     ) -> Any:
         """What is found in the tiles of a picture, added up.
 
@@ -321,9 +346,10 @@ class TiledEngine:
             cut: where to write the activations at the cut; None for nowhere.
             look: gives what it finds in a tile, and the core's activations at the cut
                 by layer.
+            border: that the picture is seen with.
         """
         strides, total = passes.segment.strides, None
-        for tile in self._tiles(passes, seen):
+        for tile in self._tiles(passes, seen, border):
             found, at_cut = look(tile, _view(passes, tile, seen, content, regions))
             if cut is not None:
                 for layer, activations in at_cut.items():
@@ -345,7 +371,7 @@ class TiledEngine:
         """The gradient of the total loss with respect to what a segment sees."""
         strides, style = passes.segment.strides, _style_of(passes, targets)
         gradient = np.zeros_like(seen)
-        for tile in self._tiles(passes, seen):
+        for tile in self._tiles(passes, seen, self.objective.border):
             above = {}
             if passes.cut is not None and at_cut is not None:
                 above[passes.cut] = tile.core_of(at_cut, strides[passes.cut])
@@ -354,10 +380,14 @@ class TiledEngine:
             tile.of(gradient)[...] += share
         return gradient
 
-    def _tiles(self, passes: Passes, seen: np.ndarray) -> list[Tile]:
+    def _tiles(self, passes: Passes, seen: np.ndarray, border: Border) -> list[Tile]:
         _, height, width, _ = seen.shape
-        side = self._head_side if passes.sees_pixels else self._tail_side
-        return passes.segment.tiles(height, width, side)
+        side, stride = self._head_side, 1
+        if not passes.sees_pixels:
+            side, stride = self._tail_side, self._head.segment.stride
+        before, behind = border.margins
+        margins = before // stride, behind // stride
+        return passes.segment.tiles(height, width, side, margins)
 
     def _empty_cut(self, shape: tuple[int, ...]) -> np.ndarray | None:
         """Room for the activations at the cut; None if there is no cut."""
@@ -390,7 +420,8 @@ class TiledEngine:
         if average.shape == content_image.shape:
             return np.array(average)
         average = tf.convert_to_tensor(average)
-        blurred = resize_image(content_image, *average.shape[1:3])
+        wrap = self.objective.seamless
+        blurred = resize_image(content_image, *average.shape[1:3], wrap=wrap)
         image = np.empty_like(content_image)
         for top in range(0, height, _STRIP):
             rows = slice(top, top + _STRIP)
@@ -402,6 +433,7 @@ class TiledEngine:
                 content_detail=self._whole.content_detail,
                 height=height,
                 top=top,
+                wrap=wrap,
             ).numpy()
         return image
 
@@ -466,23 +498,13 @@ def _view(
     return View(
         tile.of(seen),
         np.array(tile.core, np.int32),
+        np.array(tile.counted, np.int32),
         {
-            layer: tile.core_of(content[layer], strides[layer])
+            layer: tile.counted_of(content[layer], strides[layer])
             for layer in passes.content_layers
         },
-        tuple(tile.core_of(masks) for masks in regions),
+        tuple(tile.counted_of(masks) for masks in regions),
     )
-
-
-def _of_segment(
-    passes: Passes, targets: Targets
-) -> tuple[tuple[tf.Tensor, ...], dict[str, tf.Tensor], dict[str, Any]]:
-    """Shares of the regions, energies of the content and style targets of a segment."""
-    energies = {
-        layer: targets.content.energies[layer] for layer in passes.content_layers
-    }
-    shares = tuple(region_shares(masks) for masks in targets.regions)
-    return shares, energies, _style_of(passes, targets)
 
 
 def _style_of(passes: Passes, targets: Targets) -> dict[str, Any]:

@@ -9,6 +9,8 @@ from typing import NamedTuple
 import keras
 import numpy as np
 
+from tfnst.networks.features import layer_reach, layer_strides
+
 
 class Tile(NamedTuple):
     """A part of a picture or of an activation, in positions of its grid."""
@@ -17,7 +19,10 @@ class Tile(NamedTuple):
     left: int
     bottom: int
     right: int
-    core: tuple[int, int, int, int]  # top, left, height, width within the tile
+    # Top, left, height and width within the tile: of its core, which no other tile has,
+    # and of what counts of the core.
+    core: tuple[int, int, int, int]
+    counted: tuple[int, int, int, int]
 
     def of(self, array: np.ndarray) -> np.ndarray:
         """The tile's part of an array [N, H, W, C], as a view."""
@@ -25,11 +30,29 @@ class Tile(NamedTuple):
 
     def core_of(self, array: np.ndarray, stride: int = 1) -> np.ndarray:
         """The core's part of an array on a grid that is `stride` times as coarse."""
-        top, left, height, width = self.core
+        return self._part_of(array, self.core, stride)
+
+    def counted_of(self, array: np.ndarray, stride: int = 1) -> np.ndarray:
+        """As `core_of`, of what counts of the core."""
+        return self._part_of(array, self.counted, stride)
+
+    def _part_of(
+        self, array: np.ndarray, part: tuple[int, int, int, int], stride: int
+    ) -> np.ndarray:
+        top, left, height, width = part
         top, left = self.top + top, self.left + left
         rows = slice(top // stride, (top + height) // stride)
         columns = slice(left // stride, (left + width) // stride)
         return array[:, rows, columns]
+
+
+class _Span(NamedTuple):
+    """A tile along one side."""
+
+    start: int
+    stop: int
+    core: tuple[int, int]  # start within the tile, and length
+    counted: tuple[int, int]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,26 +76,20 @@ class Segment:
     @classmethod
     def from_model(cls, model: keras.Model) -> Segment:
         """The segment of a chain of 3 x 3 convolutions and poolings."""
-        stride, before, after, strides = 1, 0, 0, {}
-        for layer in model.layers:
-            if isinstance(layer, keras.layers.Conv2D):
-                reach = layer.kernel_size[0] // 2 * stride
-                before, after = before + reach, after + reach
-            elif isinstance(
-                layer, keras.layers.MaxPooling2D | keras.layers.AveragePooling2D
-            ):
-                after += stride
-                stride *= 2
-            if layer.name in model.output:
-                strides[layer.name] = stride
-        return cls(model, strides, *(-(-r // stride) * stride for r in (before, after)))
+        return cls(model, layer_strides(model), *layer_reach(model))
 
     @property
     def stride(self) -> int:
         """The longest stride."""
         return max(self.strides.values())
 
-    def tiles(self, height: int, width: int, side: int | None) -> list[Tile]:
+    def tiles(
+        self,
+        height: int,
+        width: int,
+        side: int | None,
+        margins: tuple[int, int] = (0, 0),
+    ) -> list[Tile]:
         """Tiles whose cores cover [height, width].
 
         Cores begin at multiples of the longest stride, so that poolings group the
@@ -82,24 +99,34 @@ class Segment:
             height: of the picture or activation.
             width: of the same.
             side: rough length of a core; None for a single tile.
+            margins: positions before and behind, on both axes, that don't count. They
+                belong to the first and the last cores.
         """
         return [
-            Tile(top, left, bottom, right, (y - top, x - left, y_end - y, x_end - x))
-            for y, y_end, top, bottom in self._spans(height, side)
-            for x, x_end, left, right in self._spans(width, side)
+            Tile(
+                *(y.start, x.start, y.stop, x.stop),
+                core=(y.core[0], x.core[0], y.core[1], x.core[1]),
+                counted=(y.counted[0], x.counted[0], y.counted[1], x.counted[1]),
+            )
+            for y in self._spans(height, side, *margins)
+            for x in self._spans(width, side, *margins)
         ]
 
     def _spans(
-        self, length: int, side: int | None
-    ) -> Iterator[tuple[int, int, int, int]]:
-        """Start and end of each core along a side, and of its tile."""
-        count = 1 if side is None else -(-length // side)
-        step = -(-length // (count * self.stride)) * self.stride
-        for start in range(0, length, step):
-            end = min(start + step, length)
-            yield (
+        self, length: int, side: int | None, before: int, behind: int
+    ) -> Iterator[_Span]:
+        """The tiles along a side with these margins."""
+        counted = length - before - behind
+        count = 1 if side is None else -(-counted // side)
+        step = -(-counted // (count * self.stride)) * self.stride
+        for first in range(before, before + counted, step):
+            last = min(first + step, before + counted)
+            core_start = 0 if first == before else first
+            core_stop = length if last == before + counted else last
+            start = max(core_start - self.before, 0)
+            yield _Span(
                 start,
-                end,
-                max(start - self.before, 0),
-                min(end + self.after, length),
+                min(core_stop + self.after, length),
+                (core_start - start, core_stop - core_start),
+                (first - start, last - first),
             )

@@ -198,9 +198,14 @@ class WholeEngine:
         content_weight: tf.Tensor,
     ) -> tuple[tf.Tensor, TransferState, dict[str, tf.Tensor]]:
         """As `enter_scale`, as a pure function of tensors."""
-        content_image = resize_image(content_image, sides[0], sides[1])
+        wrap = self.objective.seamless
+        content_image = resize_image(content_image, sides[0], sides[1], wrap=wrap)
         image = enlarge(
-            average, content_image, content_weight, content_detail=self.content_detail
+            average,
+            content_image,
+            content_weight,
+            content_detail=self.content_detail,
+            wrap=wrap,
         )
         # What optimisers remember belongs to another loss, so they start anew.
         state = self.init_state(image)

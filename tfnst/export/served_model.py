@@ -32,6 +32,7 @@ from tfnst.export.served_styles import (
 )
 from tfnst.ops import color_transfer, pyramid, resizing
 from tfnst.ops.masks import Division
+from tfnst.ops.seamless import make_seamless
 
 # A style picture at the finest scale, and again with other colours.
 _STYLE_BYTES = 2 * 3 * 4
@@ -150,6 +151,11 @@ class ServedStyleTransfer(tf.Module):
             encoded, name=name, max_pixels=self.limits.max_pixels
         )
 
+    def _at_size(self, content: tf.Tensor, sides: tf.Tensor) -> tf.Tensor:
+        """Content images at the size of the finest scale, as they are painted."""
+        content = resizing.resize_image(content, *tf.unstack(sides, num=2))
+        return make_seamless(content) if self.config.seamless else content
+
     def _check_settings(
         self, values: dict[str, tf.Tensor], count: tf.Tensor | int
     ) -> RequestSettings:
@@ -178,7 +184,7 @@ class ServedStyleTransfer(tf.Module):
             style_scale=self.config.style_scale,
         )
         mode = self.config.preserve_color
-        original = resizing.resize_image(content, *tf.unstack(scales[-1, 0]))
+        original = self._at_size(content, scales[-1, 0])
         style = resizing.resize_image(style, *tf.unstack(scales[-1, 1]))
         style = color_transfer.match_style_colors(style, original, mode)
         prepared = color_transfer.prepare_content(original, mode)
@@ -214,9 +220,7 @@ class ServedStyleTransfer(tf.Module):
         )
         in_mode = _color_switch(preserve_color)
         sides = tf.shape(content)[1:3]
-        original = resizing.resize_image(
-            content, *tf.unstack(pyramid.finest_sides(sides, settings.size))
-        )
+        original = self._at_size(content, pyramid.finest_sides(sides, settings.size))
         styles = decode_styles(
             inputs,
             size=settings.size,
@@ -300,7 +304,12 @@ class ServedStyleTransfer(tf.Module):
     ) -> tuple[tf.Tensor, Losses]:
         """The run itself, from pictures at the sizes of the finest scale."""
         first = pyramid.first_image(
-            self.config.init_image, content, style, scales, settings.seed
+            self.config.init_image,
+            content,
+            style,
+            scales,
+            settings.seed,
+            seamless=self.config.seamless,
         )
         stylized, measured = graph_run.paint(
             painter,

@@ -10,8 +10,7 @@ import tensorflow as tf
 
 from tfnst.losses import terms
 from tfnst.losses.statistics import StyleStatistic
-from tfnst.networks.features import layer_strides
-from tfnst.ops.borders import pad_border
+from tfnst.networks.features import layer_strides, picture_border
 from tfnst.ops.masks import masks_at_stride, weigh_regions
 from tfnst.ops.resizing import resize_image
 
@@ -48,6 +47,12 @@ class Objective:
         style_layers: weight of each style layer; the weights sum to 1.
         statistics: how each style layer is compared, from
             `tfnst.losses.statistics.build_statistics`.
+        seamless: whether what lies beyond an edge of a picture lies at the opposite
+            edge, in the content image, too.
+
+    Attributes:
+        border: of pictures and content images.
+        style_border: of style images, which end at their edges in any case.
     """
 
     def __init__(
@@ -57,13 +62,16 @@ class Objective:
         content_layers: Mapping[str, float],
         style_layers: Mapping[str, float],
         statistics: Mapping[str, StyleStatistic],
+        seamless: bool = False,
     ) -> None:
         self.feature_extractor = feature_extractor
         self.content_layers = dict(content_layers)
         self.style_layers = dict(style_layers)
         self.statistics = dict(statistics)
+        self.seamless = seamless
         self._strides = layer_strides(feature_extractor)
-        self.border = max(self._strides.values())
+        self.border = picture_border(feature_extractor, seamless=seamless)
+        self.style_border = picture_border(feature_extractor)
 
     def losses(
         self,
@@ -78,18 +86,20 @@ class Objective:
 
         The total includes the temporal loss as it is: its weights are in the targets.
         """
-        activations = self.feature_extractor(pad_border(image, self.border))
+        activations = self._activations(image)
         content = terms.content_loss(
             [activations[layer] for layer in self.content_layers],
             [targets.content[layer] for layer in self.content_layers],
             layer_weights=list(self.content_layers.values()),
         )
-        masks = targets.regions[0] if targets.regions else None
+        masks = None
+        if targets.regions:
+            masks = self.border.inside(targets.regions[0])
         measured = self.measure_style(activations, targets.style, masks)
         style = self.style_loss(measured, targets.style)
         if masks is not None:
             style = weigh_regions(style, masks)
-        total_variation = terms.total_variation_loss(image)
+        total_variation = terms.total_variation_loss(image, wrap=self.seamless)
         total = terms.total_loss(
             content,
             style,
@@ -104,12 +114,12 @@ class Objective:
 
     def content_targets(self, content_image: tf.Tensor) -> dict[str, tf.Tensor]:
         """`Targets.content` of pictures [N, H, W, 3] in [0, 1]."""
-        activations = self.feature_extractor(pad_border(content_image, self.border))
+        activations = self._activations(content_image)
         return {layer: activations[layer] for layer in self.content_layers}
 
     def see_regions(self, masks: tf.Tensor) -> tuple[tf.Tensor, ...]:
         """`Targets.regions` of masks [K, H, W, 1] of a picture's size."""
-        return (pad_border(masks, self.border),)
+        return (self.border.pad(masks),)
 
     def style_targets(
         self, style_image: tf.Tensor, sides: tf.Tensor, mask: tf.Tensor | None = None
@@ -122,9 +132,9 @@ class Objective:
             mask: which part of a single style image counts, [1, *sides, 1].
         """
         style_image = resize_image(style_image, sides[0], sides[1])
-        activations = self.feature_extractor(pad_border(style_image, self.border))
+        activations = self.feature_extractor(self.style_border.pad(style_image))
         if mask is not None:
-            mask = pad_border(mask, self.border)
+            mask = self.style_border.pad(mask)
         targets = {}
         for layer, statistic in self.statistics.items():
             weights = self._weights(layer, mask)
@@ -143,7 +153,8 @@ class Objective:
         Args:
             activations: by layer, [N, h, w, C].
             targets: as `Targets.style`.
-            masks: of K regions of a single picture with its border, [K, H, W, 1].
+            masks: of K regions of a single picture with what counts of its border,
+                [K, H, W, 1].
         """
         return {
             layer: statistic.measure(
@@ -151,6 +162,11 @@ class Objective:
             )
             for layer, statistic in self.statistics.items()
         }
+
+    def _activations(self, pictures: tf.Tensor) -> dict[str, tf.Tensor]:
+        """The activations that count of pictures [N, H, W, 3], by layer."""
+        seen = self.feature_extractor(self.border.pad(pictures))
+        return {k: self.border.inside(seen[k], self._strides[k]) for k in seen}
 
     def _weights(self, layer: str, masks: tf.Tensor | None) -> tf.Tensor | None:
         """Masks [K, H, W, 1] on a layer's grid."""

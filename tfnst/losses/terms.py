@@ -62,7 +62,7 @@ def content_loss(
     )
 
 
-def total_variation_loss(image: tf.Tensor) -> tf.Tensor:
+def total_variation_loss(image: tf.Tensor, *, wrap: bool = False) -> tf.Tensor:
     """Mean squared difference of neighbouring pixels.
 
     `mean((x[i+1, j] - x[i, j])^2) + mean((x[i, j+1] - x[i, j])^2)` over all pairs and
@@ -71,6 +71,8 @@ def total_variation_loss(image: tf.Tensor) -> tf.Tensor:
 
     Args:
         image: [N, H, W, C] in [0, 1], H and W at least 2.
+        wrap: whether the pixels at opposite edges are neighbours, too, as in pictures
+            that are laid as tiles.
 
     Returns:
         [N], from 0 to 2.
@@ -89,8 +91,12 @@ def total_variation_loss(image: tf.Tensor) -> tf.Tensor:
         )
     shape = tf.shape(image)
     height, width = (tf.cast(shape[axis], image.dtype) for axis in (1, 2))
-    down, right = squared_differences(image)
     channels = image.shape[-1]
+    if wrap:
+        down, _ = squared_differences(tf.concat([image, image[:, :1]], axis=1))
+        _, right = squared_differences(tf.concat([image, image[:, :, :1]], axis=2))
+        return (down + right) / (height * width * channels)
+    down, right = squared_differences(image)
     return down / ((height - 1) * width * channels) + right / (
         height * (width - 1) * channels
     )

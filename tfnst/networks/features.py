@@ -11,6 +11,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from tfnst.ops.borders import Border
+
 # The mean of ImageNet's pixels (blue, green, red, in [0, 255]), subtracted when VGG was
 # trained: Simonyan and Zisserman, arXiv 1409.1556. The values are the ones in
 # keras.applications.vgg19.preprocess_input.
@@ -123,6 +125,43 @@ def layer_strides(extractor: keras.Model) -> dict[str, int]:
         if layer.name in extractor.output:
             strides[layer.name] = stride
     return strides
+
+
+def layer_reach(extractor: keras.Model) -> tuple[int, int]:
+    """How many positions of the input the features see beyond their own.
+
+    Args:
+        extractor: a chain of 3 x 3 convolutions and poolings.
+
+    Returns:
+        (above and to the left, below and to the right), both rounded up to a multiple
+        of the longest stride.
+    """
+    stride, before, behind = 1, 0, 0
+    for layer in extractor.layers:
+        if isinstance(layer, keras.layers.Conv2D):
+            reach = layer.kernel_size[0] // 2 * stride
+            before, behind = before + reach, behind + reach
+        elif isinstance(
+            layer, keras.layers.MaxPooling2D | keras.layers.AveragePooling2D
+        ):
+            behind += stride
+            stride *= 2
+    longest = max(layer_strides(extractor).values())
+    return -(-before // longest) * longest, -(-behind // longest) * longest
+
+
+def picture_border(extractor: keras.Model, *, seamless: bool = False) -> Border:
+    """The border through which an extractor sees pictures.
+
+    Args:
+        extractor: from `build_feature_extractor`.
+        seamless: whether the pictures continue at their opposite edges.
+    """
+    stride = max(layer_strides(extractor).values())
+    if not seamless:
+        return Border.mirrored(stride)
+    return Border(stride, *layer_reach(extractor), wrap=True)
 
 
 def split_feature_extractor(

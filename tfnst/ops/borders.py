@@ -1,62 +1,127 @@
-"""A border of mirrored pixels, through which a picture's edges are seen like the rest.
+"""A border around pictures, through which their edges are seen like the rest.
 
 A network sees less of what lies at an edge: fewer positions look at it, zeros lie
 beside it, and a pooling leaves out the last rows of a side that isn't a multiple of its
 stride. Left alone, the outermost rows get four fifths of the detail of the middle, or
-less or more, as the remainder has it.
+less or more, as the remainder has it. So pictures are seen with a border of mirrored
+pixels.
+
+A seamless picture has a border of wrapped pixels: beyond an edge lies what lies at the
+opposite edge. It is as wide as a feature sees, and the features in the border itself
+don't count, so that the seam is a place like any other.
 """
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
 
-def border_widths(length: Any, stride: int) -> tuple[int, Any]:
-    """Pixels to add before and behind a side, so that it is a multiple of the stride.
+@dataclasses.dataclass(frozen=True)
+class Border:
+    """A border of mirrored or wrapped pixels, wide enough for padded sides to fit.
 
-    Args:
-        length: of the side, twice the stride or more; a number, or an array or tensor
-            of several.
-        stride: pixels per position of the deepest layer, along a side.
+    Attributes:
+        stride: pixels per position of the deepest layer, along a side. Padded sides are
+            multiples of it.
+        before: pixels above a picture and to its left, a multiple of the stride.
+        behind: the least below it and to its right, also a multiple.
+        wrap: whether the pixels are wrapped, and features of the border don't count.
     """
-    return stride, stride + -length % stride
+
+    stride: int
+    before: int
+    behind: int
+    wrap: bool = False
+
+    @classmethod
+    def mirrored(cls, stride: int) -> Border:
+        """The border of pictures that end at their edges.
+
+        Their sides must be twice the stride or more.
+        """
+        return cls(stride, stride, stride)
+
+    @property
+    def margins(self) -> tuple[int, int]:
+        """Pixels before and behind, of padded sides, of which the features don't count.
+
+        A last position that is partly in the border counts.
+        """
+        return (self.before, self.behind) if self.wrap else (0, 0)
+
+    def widths(self, length: Any) -> tuple[int, Any]:
+        """Pixels to add before and behind a side.
+
+        Args:
+            length: of the side; a number, or an array or tensor of several.
+        """
+        return self.before, self.behind + -length % self.stride
+
+    def pad(self, pictures: tf.Tensor) -> tf.Tensor:
+        """Pictures [N, H, W, C] with the border."""
+        shape = tf.shape(pictures)
+        sides = [self.widths(shape[axis]) for axis in (1, 2)]
+        if not self.wrap:
+            return tf.pad(pictures, [[0, 0], *sides, [0, 0]], "SYMMETRIC")
+        for axis, (before, behind) in zip((1, 2), sides, strict=True):
+            pictures = wrap_around(pictures, axis, before, behind)
+        return pictures
+
+    def pad_array(self, pictures: np.ndarray) -> np.ndarray:
+        """As `pad`, of an array."""
+        sides = [self.widths(length) for length in pictures.shape[1:3]]
+        mode: Any = "wrap" if self.wrap else "symmetric"
+        return np.pad(pictures, [(0, 0), *sides, (0, 0)], mode)
+
+    def inside(self, padded: tf.Tensor, stride: int = 1) -> tf.Tensor:
+        """The positions that count of the activations [N, h, w, C] of padded pictures.
+
+        Args:
+            padded: the activations of a layer, or the padded pictures themselves.
+            stride: of the layer.
+        """
+        if not self.wrap:
+            return padded
+        part = slice(self.before // stride, -(self.behind // stride))
+        return padded[:, part, part]
+
+    def fold(self, gradients: np.ndarray, height: int, width: int) -> np.ndarray:
+        """The gradients of pictures [N, H, W, C] from those of their padded copies.
+
+        Args:
+            gradients: with respect to the result of `pad_array`; changed in place.
+            height: H.
+            width: W.
+
+        Returns:
+            A part of `gradients`, to whose pixels those of their images in the border
+            are added.
+        """
+        for axis, length in ((1, height), (2, width)):
+            along = np.moveaxis(gradients, axis, 0)
+            before, behind = self.widths(length)
+            inside = along[before : before + length]
+            if self.wrap:
+                # Copies of the picture, of which the first and the last are cut off.
+                first, last = -(-before // length), -(-behind // length)
+                for start in range(-first * length, (last + 1) * length, length):
+                    copy = along[max(start + before, 0) : start + before + length]
+                    skipped = max(-(start + before), 0)
+                    if start:
+                        inside[skipped : skipped + len(copy)] += copy
+            else:
+                inside[:before] += along[:before][::-1]
+                inside[length - behind :] += along[before + length :][::-1]
+            gradients = np.moveaxis(inside, 0, axis)
+        return gradients
 
 
-def pad_border(pictures: tf.Tensor, stride: int) -> tf.Tensor:
-    """Pictures [N, H, W, C] with a border of mirrored pixels, as by `border_widths`."""
-    shape = tf.shape(pictures)
-    sides = [border_widths(shape[axis], stride) for axis in (1, 2)]
-    return tf.pad(pictures, [[0, 0], *sides, [0, 0]], "SYMMETRIC")
-
-
-def pad_border_array(pictures: np.ndarray, stride: int) -> np.ndarray:
-    """As `pad_border`, of an array."""
-    sides = [border_widths(length, stride) for length in pictures.shape[1:3]]
-    return np.pad(pictures, [(0, 0), *sides, (0, 0)], "symmetric")
-
-
-def fold_border(
-    gradients: np.ndarray, stride: int, height: int, width: int
-) -> np.ndarray:
-    """The gradients of pictures [N, H, W, C] from those of their padded copies.
-
-    Args:
-        gradients: with respect to the result of `pad_border_array`; changed in place.
-        stride: as for `border_widths`.
-        height: H.
-        width: W.
-
-    Returns:
-        A part of `gradients`, to whose pixels those of their mirror images are added.
-    """
-    for axis, length in ((1, height), (2, width)):
-        along = np.moveaxis(gradients, axis, 0)
-        before, behind = border_widths(length, stride)
-        inside = along[before : before + length]
-        inside[:before] += along[:before][::-1]
-        inside[length - behind :] += along[before + length :][::-1]
-        gradients = np.moveaxis(inside, 0, axis)
-    return gradients
+def wrap_around(pictures: Any, axis: int, before: Any, behind: Any) -> tf.Tensor:
+    """Pictures that go on along an axis: so many pixels before and behind."""
+    length = tf.shape(pictures)[axis]
+    indices = tf.range(-before, length + behind) % length
+    return tf.gather(pictures, indices, axis=axis)

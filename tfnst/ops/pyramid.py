@@ -15,6 +15,7 @@ import tensorflow as tf
 
 from tfnst.limits import MIN_SIDE
 from tfnst.ops.resizing import Integer, Picture, cover_image, resize_image
+from tfnst.ops.seamless import make_seamless
 
 Sides: TypeAlias = tf.Tensor | np.ndarray | Sequence[int]  # height and width
 
@@ -195,6 +196,8 @@ def first_image(
     style_image: Picture,
     scales: tf.Tensor | np.ndarray,
     seed: Integer,
+    *,
+    seamless: bool = False,
 ) -> tf.Tensor:
     """The picture that a run starts from, at the size of the coarsest scale.
 
@@ -204,6 +207,7 @@ def first_image(
         style_image: [N or 1, h, w, 3] in [0, 1].
         scales: from `build_pyramid`.
         seed: seed of the noise, int32 scalar.
+        seamless: whether it is to be seamless, as the content image then is.
 
     Returns:
         [N, height, width, 3].
@@ -211,12 +215,15 @@ def first_image(
     height, width = scales[0, 0, 0], scales[0, 0, 1]
     count = tf.shape(content_image)[0]
     if init_image == "content":
-        return tf.convert_to_tensor(resize_image(content_image, height, width))
+        resized = resize_image(content_image, height, width, wrap=seamless)
+        return tf.convert_to_tensor(resized)
     if init_image == "noise":
         # The same noise for every picture, so that each is painted as if alone.
         noise = noise_image([1, height, width, 3], seed)
         return tf.repeat(noise, count, axis=0)
     covered = cover_image(style_image, height, width)
+    if seamless:
+        covered = tf.convert_to_tensor(make_seamless(covered))
     return tf.repeat(covered, count // tf.shape(covered)[0], axis=0)
 
 

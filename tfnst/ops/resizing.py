@@ -7,17 +7,27 @@ from typing import TypeAlias
 import numpy as np
 import tensorflow as tf
 
+from tfnst.ops.borders import wrap_around
+
 Picture: TypeAlias = tf.Tensor | np.ndarray  # float32 [N, H, W, C]
 Integer: TypeAlias = tf.Tensor | np.integer | int  # a scalar
 
 
-def resize_image(image: Picture, height: Integer, width: Integer) -> Picture:
+# Of the Lanczos kernel, in pixels of the smaller picture.
+_RADIUS = 3
+
+
+def resize_image(
+    image: Picture, height: Integer, width: Integer, *, wrap: bool = False
+) -> Picture:
     """Resizes pictures by Lanczos with radius 3, antialiased where they shrink.
 
     Args:
         image: [N, H, W, 3] in [0, 1].
         height: int32 scalar, 1 or more.
         width: int32 scalar, 1 or more.
+        wrap: whether the picture is seamless, so that what is beyond an edge lies at
+            the opposite edge. Otherwise there is nothing beyond.
 
     Returns:
         [N, height, width, 3], clipped to [0, 1] because Lanczos overshoots at edges;
@@ -26,18 +36,24 @@ def resize_image(image: Picture, height: Integer, width: Integer) -> Picture:
     if tf.executing_eagerly():
         if tuple(image.shape[1:3]) == (int(height), int(width)):
             return image
-        return resize_rows(image, height, width, 0, height)
+        return resize_rows(image, height, width, 0, height, wrap=wrap)
     # The same in a graph, so that an exported model gives what Python gives.
     image = tf.convert_to_tensor(image)
     return tf.cond(
         tf.reduce_all(tf.shape(image)[1:3] == tf.stack([height, width])),
         lambda: image,
-        lambda: resize_rows(image, height, width, 0, height),
+        lambda: resize_rows(image, height, width, 0, height, wrap=wrap),
     )
 
 
 def resize_rows(
-    image: Picture, height: Integer, width: Integer, top: Integer, bottom: Integer
+    image: Picture,
+    height: Integer,
+    width: Integer,
+    top: Integer,
+    bottom: Integer,
+    *,
+    wrap: bool = False,
 ) -> tf.Tensor:
     """Some rows of the result of `resize_image`, without the memory for the rest.
 
@@ -47,16 +63,24 @@ def resize_rows(
         width: width of the result, int32 scalar, 1 or more.
         top: the first row to return, int32 scalar.
         bottom: the row after the last one to return, int32 scalar.
+        wrap: as for `resize_image`.
 
     Returns:
         [N, bottom - top, width, 3] in [0, 1].
     """
     sides = tf.cast(tf.stack([height, width]), tf.float32)
+    scale = sides / tf.cast(tf.shape(image)[1:3], tf.float32)
+    translation = tf.stack([-tf.cast(top, tf.float32), 0.0])
+    if wrap:
+        reach = tf.cast(tf.math.ceil(_RADIUS * tf.maximum(1.0, 1 / scale)), tf.int32)
+        for axis, beyond in zip((1, 2), tf.unstack(reach), strict=True):
+            image = wrap_around(image, axis, beyond, beyond)
+        translation -= tf.cast(reach, tf.float32) * scale
     resized = tf.raw_ops.ScaleAndTranslate(
         images=image,
         size=tf.stack([bottom - top, width]),
-        scale=sides / tf.cast(tf.shape(image)[1:3], tf.float32),
-        translation=tf.stack([-tf.cast(top, tf.float32), 0.0]),
+        scale=scale,
+        translation=translation,
         kernel_type="lanczos3",
         antialias=True,
     )

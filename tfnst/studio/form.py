@@ -29,7 +29,7 @@ class Field:
         name: of the setting.
         label: its name in words.
         help: what it does, in a sentence.
-        kind: `"choice"`, `"slider"`, `"integer"`, `"number"` or `"text"`.
+        kind: `"choice"`, `"switch"`, `"slider"`, `"integer"`, `"number"` or `"text"`.
         choices: of a choice.
         low: of a slider.
         high: of a slider.
@@ -124,6 +124,8 @@ def _field(setting: dataclasses.Field[Any]) -> Field:
     low, high = bounds.get("low", -math.inf), bounds.get("high", math.inf)
     if choices:
         what = "choice"
+    elif kind == "bool":
+        what = "switch"
     elif optional or about["metavar"] is not None or about["check"] is check_text:
         what = "text"
     elif kind == "int":

@@ -397,6 +397,8 @@ class Inputs:
         component: Any
         if field.kind == "choice":
             component = gr.Dropdown(list(field.choices), value=value, **about)
+        elif field.kind == "switch":
+            component = gr.Checkbox(value=value, **about)
         elif field.kind == "slider":
             bounds = field.low, field.high
             component = gr.Slider(*bounds, value=value, step=0.01, **about)

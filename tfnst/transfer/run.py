@@ -28,6 +28,7 @@ from tfnst.losses.objective import Targets
 from tfnst.ops.masks import Division, resize_mask
 from tfnst.ops.pyramid import Level, first_image
 from tfnst.ops.resizing import resize_image
+from tfnst.ops.seamless import make_seamless
 from tfnst.optimizers.optimizer import build_optimizer
 from tfnst.transfer.checkpoint import (
     Checkpoint,
@@ -228,11 +229,17 @@ class Run:
                 break
             average = self._paint_scale(average, scale)
         # A run that was stopped at a coarse scale still has the size asked for.
-        return self._results(resize_image(average, *self._levels[-1].sides))
+        return self._results(self._at_full_size(average))
+
+    def _at_full_size(self, pictures: Any) -> tf.Tensor:
+        sides = self._levels[-1].sides
+        return resize_image(pictures, *sides, wrap=self._config.seamless)
 
     def _first_image(self) -> tf.Tensor:
         if self._config.init_image == "given":
             given = resize_image(self._given, *self._levels[0].sides)
+            if self._config.seamless:
+                given = make_seamless(given)
             self._given = None
             return tf.repeat(given, len(self._styles), axis=0)
         first = [
@@ -242,6 +249,7 @@ class Run:
                 style.pictures[0],
                 tf.constant(self._levels[0].sizes)[tf.newaxis],
                 self._config.seed,
+                seamless=self._config.seamless,
             )
             for i, style in enumerate(self._styles)
         ]
@@ -390,7 +398,7 @@ class Run:
             f"at {size} pixels)"
         )
         if not done or len(self._styles) > 1 or self._rollbacks == MAX_ROLLBACKS:
-            pictures = resize_image(state.average, *self._levels[-1].sides)
+            pictures = self._at_full_size(state.average)
             raise NonFiniteLossError(
                 f"{what}; smaller weights or a smaller `learning_rate` help",
                 self._results(pictures)[index],

@@ -19,6 +19,7 @@ from tfnst.images.style_images import describe_style, style_images, style_paths
 from tfnst.limits import MIN_SIDE
 from tfnst.ops.pyramid import Level
 from tfnst.ops.resizing import resize_image
+from tfnst.ops.seamless import make_seamless
 from tfnst.paths import check_outputs, named_paths
 from tfnst.transfer.checkpoint import CheckpointKeeper, load_checkpoint
 from tfnst.transfer.progress import Callback, as_one_callback
@@ -246,6 +247,8 @@ def load_job(
     levels = find_levels(content, style, config)
     with memory_errors(config.size):
         content = resize_image(content, *levels[-1].sides)
+        if config.seamless:
+            content = make_seamless(content)
     source = describe_source(content_image, name="content_image", file_name=file_name)
     return Job(content, style, levels, source, info)
 

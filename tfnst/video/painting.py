@@ -323,6 +323,10 @@ def check_film_config(config: StyleTransferConfig) -> None:
         raise argument_error(
             "init_image", "'content', 'style' or 'noise' for a film", "a picture"
         )
+    if config.seamless:
+        raise argument_error(
+            "seamless", "False for a film, where things move out of sight", "True"
+        )
     if config.max_time is not None:
         raise argument_error(
             "max_time",
