@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from tfnst.images.label_maps import LabelRegion
     from tfnst.images.style_images import StyleImage
 
-# In place of a mask: a style that has none.
+# In place of a mask or of layers: a style that has none of its own.
 REST = "-"
 
 
@@ -47,6 +47,14 @@ def style_arguments(command: Command) -> Command:
             help="Grey picture stretched over STYLE: the style is taken from where it "
             "is white. Give it once per STYLE, in the same order; - takes all of it.",
         ),
+        click.option(
+            "--layers",
+            "layers",
+            multiple=True,
+            metavar="A,B,...",
+            help="Those of --style-layers that STYLE speaks for. Give it once per "
+            "STYLE, in the same order; - means all of them.",
+        ),
         file_option(
             "--label-map",
             help="Picture of flat colours stretched over CONTENT, in place of "
@@ -67,6 +75,7 @@ def read_styles(
     styles: tuple[str, ...],
     regions: tuple[str, ...],
     style_masks: tuple[str, ...],
+    layers: tuple[str, ...],
     label_map: str | None,
     label_colors: str | None,
 ) -> list[StyleImage]:
@@ -74,8 +83,8 @@ def read_styles(
 
     Raises:
         click.UsageError: for options that don't go together.
-        ValueError: for more masks than styles, a weight or scale out of its range, or
-            a label map that doesn't suit the styles.
+        ValueError: for more masks or layers than styles, a weight or scale out of its
+            range, or a label map that doesn't suit the styles.
         OSError: for a label map that can't be read.
     """
     from tfnst.images.style_images import StyleImage
@@ -90,11 +99,19 @@ def read_styles(
         each_region = _read_labels(label_map, label_colors, len(styles))
         _tell_labels(each_region, [path for path, _, _ in split])
     return [
-        StyleImage(image=path, weight=weight, scale=scale, mask=mask, region=region)
-        for (path, weight, scale), mask, region in zip(
+        StyleImage(
+            image=path,
+            weight=weight,
+            scale=scale,
+            mask=mask,
+            region=region,
+            layers=None if names is None else _split_names(names),
+        )
+        for (path, weight, scale), mask, region, names in zip(
             split,
             _one_per_style("style_mask", style_masks, len(styles)),
             each_region,
+            _one_per_style("layers", layers, len(styles)),
             strict=True,
         )
     ]
@@ -153,15 +170,19 @@ def _tell_labels(regions: Sequence[LabelRegion | None], paths: list[str]) -> Non
         reporting().notice(f"{path}: {where}")
 
 
-def _one_per_style(name: str, files: tuple[str, ...], count: int) -> list[str | None]:
-    """A file or None for each style; the last ones may be left out."""
-    if len(files) > count:
+def _one_per_style(name: str, given: tuple[str, ...], count: int) -> list[str | None]:
+    """A value or None for each style; the last ones may be left out."""
+    if len(given) > count:
         raise ValueError(
             f"`{name}` must be given at most once for each style. "
-            f"Received: {len(files)} for {count}"
+            f"Received: {len(given)} for {count}"
         )
-    masks = [None if file == REST else file for file in files]
-    return masks + [None] * (count - len(masks))
+    values = [None if value == REST else value for value in given]
+    return values + [None] * (count - len(values))
+
+
+def _split_names(text: str) -> list[str]:
+    return [name.strip() for name in text.split(",")]
 
 
 def _split_style(text: str) -> tuple[str, float, float]:

@@ -112,6 +112,7 @@ def build_request(
     content, info = encode_picture(content_image, name="content_image")
     add_input(message, "content_bytes", STRING, content)
     styles = style_images(style_image)
+    _check_servable(styles)
     if "preserve_color" in given or not _is_one_picture(styles):
         message.model_spec.signature_name = "blend"
         _add_styles(message, styles)
@@ -122,6 +123,17 @@ def build_request(
         value = value.encode() if isinstance(value, str) else value
         add_input(message, name, _TYPES[name], value)
     return Request(message, info, _seconds_for(config.steps, config.size))
+
+
+def _check_servable(styles: list[StyleImage]) -> None:
+    """Raises ValueError for what no signature has an input for."""
+    for style in styles:
+        if style.layers is not None:
+            raise argument_error(
+                "layers",
+                "None for a server, at which each style speaks for all layers",
+                repr(style.layers),
+            )
 
 
 def _is_one_picture(styles: list[StyleImage]) -> bool:

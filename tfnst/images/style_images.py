@@ -1,11 +1,12 @@
-"""The pictures of a style: one, or several with weights, sizes and masks."""
+"""The pictures of a style: one, or several with weights, sizes, masks and layers."""
 
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Any
 
-from tfnst.checks import argument_error, check_number
+from tfnst.checks import argument_error, check_layers, check_number
 from tfnst.images.label_maps import LabelRegion
 from tfnst.images.manifest import describe_source
 from tfnst.limits import MAX_SCALE, MAX_WEIGHT, MIN_SCALE, MIN_WEIGHT
@@ -27,9 +28,13 @@ class StyleImage:
             where it is white. Styles without a region share what the others leave; if
             all have one, the rest of the content image stays as it is.
             `tfnst.label_regions` makes regions of a coloured picture.
+        layers: those of the setting `style_layers` that the picture speaks for; a
+            single one may be given by its name. In the others, the other pictures share
+            its weight. None for all.
 
     Raises:
-        ValueError: for a weight or scale out of its range.
+        ValueError: for a weight or scale out of its range, and for names that aren't
+            layers'.
     """
 
     image: Any
@@ -37,6 +42,7 @@ class StyleImage:
     scale: float = 1.0
     mask: Any = None
     region: Any = None
+    layers: Sequence[str] | None = None
 
     def __post_init__(self) -> None:
         weight = check_number("weight", self.weight, "a number above 0", above=0)
@@ -49,6 +55,13 @@ class StyleImage:
         )
         object.__setattr__(self, "weight", weight)
         object.__setattr__(self, "scale", scale)
+        if self.layers is not None:
+            layers = check_layers("layers", self.layers)
+            object.__setattr__(self, "layers", layers)
+
+    def speaks_for(self, layer: str) -> bool:
+        """Whether the picture counts in a style layer."""
+        return self.layers is None or layer in self.layers
 
 
 def style_images(style_image: Any) -> list[StyleImage]:
@@ -111,7 +124,7 @@ def describe_style(
         For a single picture its source, with its `scale` unless that is 1; for several
         a list, each with its `weight` and `scale`. The sources of masks are added under
         `mask` and `region`; for a region of a label map that is the map, with the
-        region's `color`.
+        region's `color`. `layers` are added unless they are None.
 
     Raises:
         OSError: when the file of a mask can't be read.
@@ -124,6 +137,7 @@ def describe_style(
             for name, mask in (("mask", part.mask), ("region", part.region))
             if mask is not None
         }
+        | ({} if part.layers is None else {"layers": list(part.layers)})
         for part, source in zip(parts, sources, strict=True)
     ]
     if len(parts) == 1:

@@ -119,23 +119,40 @@ def blend_targets(
     statistics: Mapping[str, StyleStatistic],
     targets: Mapping[str, Any],
     shares: tf.Tensor,
+    speaking: Mapping[str, tf.Tensor] | None = None,
 ) -> dict[str, Any]:
-    """Targets of S pictures, by layer, blended by their shares [K, S].
+    """Targets of S pictures, by layer, blended by their shares.
 
     A picture of which a mask leaves nothing at a layer has no share in that layer.
+
+    Args:
+        statistics: by layer.
+        targets: of the pictures, [S, ...].
+        shares: of each picture in each of K blends, [K, S]; rows sum to 1.
+        speaking: by layer, which of the pictures have a share in it, bool [S]; all of
+            them by default.
     """
+
+    def present(layer: str) -> tf.Tensor:
+        found = is_present(targets[layer])
+        return found if speaking is None else found & speaking[layer]
+
     return {
-        layer: statistics[layer].blend(each, _shares_of_present(each, shares))
+        layer: statistics[layer].blend(each, shares_of_some(shares, present(layer)))
         for layer, each in targets.items()
     }
 
 
-def _shares_of_present(targets: Any, shares: tf.Tensor) -> tf.Tensor:
-    """The shares without those of absent pictures; rows sum to 1, or to 0 if all are.
+def shares_of_some(shares: tf.Tensor, present: tf.Tensor) -> tf.Tensor:
+    """The shares [K, S] without those of absent pictures.
 
-    They are returned as they are if no picture is absent.
+    Rows sum to 1, or to 0 if all are absent. The shares are returned as they are if no
+    picture is absent.
+
+    Args:
+        shares: [K, S]; rows sum to 1.
+        present: which of the pictures are present, bool [S].
     """
-    present = is_present(targets)
     left = shares * tf.cast(present, shares.dtype)
     total = tf.reduce_sum(left, axis=1, keepdims=True)
     scaled = tf.math.divide_no_nan(left, total)

@@ -226,6 +226,7 @@ class History:
                         scale=each.get("scale", 1.0),
                         mask=self.source(each.get("mask")),
                         region=self.source(each.get("region")),
+                        layers=each.get("layers"),
                     )
                 )
         return kept

@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from tfnst.checks import argument_error
 from tfnst.config import StyleTransferConfig
 from tfnst.engines.engine import Engine
 from tfnst.images.reading import load_mask
 from tfnst.images.style_images import StyleImage, relative_weights
-from tfnst.losses.statistics import blend_targets
+from tfnst.losses.statistics import blend_targets, shares_of_some
 from tfnst.ops import color_transfer, pyramid
 from tfnst.ops.masks import Division, divide_picture, resize_mask
 from tfnst.ops.moments import Moments, blend_moments
@@ -27,6 +28,10 @@ class Style:
         pictures: their pixels, [1, h, w, 3] in [0, 1] each.
         source: from `tfnst.images.style_images.describe_style`.
         config: of the runs that it is for.
+
+    Raises:
+        ValueError: for `layers` that aren't among the settings' style layers, and for
+            a style layer that no picture speaks for, there or in a region.
 
     Attributes:
         source: as above.
@@ -44,6 +49,12 @@ class Style:
         self._weights = tf.constant(relative_weights(parts), tf.float32)
         self._scales = [config.style_scale * part.scale for part in parts]
         self._sides = [picture.shape[1:3] for picture in pictures]
+        self._speaking = {
+            layer: tf.constant([part.speaks_for(layer) for part in parts])
+            for layer in config.style_layers
+        }
+        # VGG's layers are named so that they sort by depth.
+        self._first_layer = min(config.style_layers)
         self._targets: dict[Any, dict[str, Any]] = {}
         self._colors: Moments | None = None  # of each picture, once they are known
         masks, self._regions = (
@@ -53,12 +64,39 @@ class Style:
             ]
             for name in ("mask", "region")
         )
+        self._check_layers(parts, config.style_layers)
         self.pictures, self._masks = [], []
         for picture, mask, scale in zip(pictures, masks, self._scales, strict=True):
             sides = tf.constant(picture.shape[1:3])
             finest = pyramid.finest_sides(sides, config.size, scale).numpy()
             self.pictures.append(resize_image(picture, *finest))
             self._masks.append(None if mask is None else resize_mask(mask, *finest))
+
+    def _check_layers(
+        self, parts: list[StyleImage], style_layers: tuple[str, ...]
+    ) -> None:
+        for part in parts:
+            if unknown := set(part.layers or ()).difference(style_layers):
+                raise argument_error(
+                    "layers",
+                    f"among the style layers {', '.join(style_layers)}",
+                    ", ".join(sorted(unknown)),
+                )
+        keys = self._region_keys()
+        for key in dict.fromkeys(keys):
+            there = [part for part, its in zip(parts, keys, strict=True) if its == key]
+            for layer in style_layers:
+                if not any(part.speaks_for(layer) for part in there):
+                    where = "" if key is None else " in one of the regions"
+                    raise argument_error(
+                        "layers",
+                        f"chosen so that some style speaks for each style layer{where}",
+                        f"none for {layer}",
+                    )
+
+    def _region_keys(self) -> list[Any]:
+        """What is equal for pictures that share a region; None without a region."""
+        return [r if r is None else (r.shape, r.tobytes()) for r in self._regions]
 
     @property
     def has_regions(self) -> bool:
@@ -67,8 +105,7 @@ class Style:
 
     def divide(self, height: int, width: int) -> Division:
         """Which pictures go where in a content image of this size."""
-        # Pictures with the same region share it.
-        keys = [r if r is None else (r.shape, r.tobytes()) for r in self._regions]
+        keys = self._region_keys()
         regions = dict(zip(keys, self._regions, strict=True))
         regions.pop(None, None)
         order = [*regions, None]
@@ -142,12 +179,14 @@ class Style:
             ]
             stacked = tf.nest.map_structure(lambda *p: tf.concat(p, axis=0), *each)
             self._targets[key] = blend_targets(
-                engine.objective.statistics, stacked, shares
+                engine.objective.statistics, stacked, shares, self._speaking
             )
         return self._targets[key]
 
     def color_moments(self, shares: tf.Tensor | None = None) -> Moments:
         """The moments of the style's colours, [1, ...], or of each region's, [K, ...].
+
+        Colours belong to the first layer: those are blended that speak for it.
 
         Args:
             shares: as for `targets`.
@@ -158,7 +197,8 @@ class Style:
                 for picture, mask in zip(self.pictures, self._masks, strict=True)
             ]
             self._colors = tf.nest.map_structure(lambda *p: tf.concat(p, axis=0), *each)
-        return blend_moments(self._colors, tf.cast(self._shares(shares), tf.float64))
+        shares = shares_of_some(self._shares(shares), self._speaking[self._first_layer])
+        return blend_moments(self._colors, tf.cast(shares, tf.float64))
 
     def _shares(self, shares: tf.Tensor | None) -> tf.Tensor:
         """Those of each picture everywhere, [1, S], where no others are given."""
