@@ -130,6 +130,7 @@ OPTIONS = st.one_of(
             "--config": ["good.toml", "bad.toml", "rgb.png", "no.toml"],
             "--preset": ["fast", "x"],
             "--label-map": ["rgb.png", "half.png", "no.png"],
+            "--style-rotations": ["2", "8", "3", "-", "x"],
             "--layers": ["block1_conv1", "-", "x"],
             "--label-colors": ["red", "-,white", "x"],
             "--style-layer-weights": ["1,2", "1", "0,0", "a,b", "1e308,1e308"],

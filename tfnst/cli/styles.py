@@ -55,6 +55,15 @@ def style_arguments(command: Command) -> Command:
             help="Those of --style-layers that STYLE speaks for. Give it once per "
             "STYLE, in the same order; - means all of them.",
         ),
+        click.option(
+            "--style-rotations",
+            "rotations",
+            multiple=True,
+            metavar="1|2|4|8",
+            help="In how many ways STYLE is seen: 2 means also turned by 90 degrees, 4 "
+            "in all quarter turns, 8 also mirrored. Give it once per STYLE, in the "
+            "same order; - means 1.",
+        ),
         file_option(
             "--label-map",
             help="Picture of flat colours stretched over CONTENT, in place of "
@@ -76,6 +85,7 @@ def read_styles(
     regions: tuple[str, ...],
     style_masks: tuple[str, ...],
     layers: tuple[str, ...],
+    rotations: tuple[str, ...],
     label_map: str | None,
     label_colors: str | None,
 ) -> list[StyleImage]:
@@ -83,8 +93,8 @@ def read_styles(
 
     Raises:
         click.UsageError: for options that don't go together.
-        ValueError: for more masks or layers than styles, a weight or scale out of its
-            range, or a label map that doesn't suit the styles.
+        ValueError: for more of something than styles, a number out of its range, or a
+            label map that doesn't suit the styles.
         OSError: for a label map that can't be read.
     """
     from tfnst.images.style_images import StyleImage
@@ -106,12 +116,14 @@ def read_styles(
             mask=mask,
             region=region,
             layers=None if names is None else _split_names(names),
+            rotations=1 if turns is None else _read_rotations(turns),
         )
-        for (path, weight, scale), mask, region, names in zip(
+        for (path, weight, scale), mask, region, names, turns in zip(
             split,
             _one_per_style("style_mask", style_masks, len(styles)),
             each_region,
             _one_per_style("layers", layers, len(styles)),
+            _one_per_style("style_rotations", rotations, len(styles)),
             strict=True,
         )
     ]
@@ -179,6 +191,13 @@ def _one_per_style(name: str, given: tuple[str, ...], count: int) -> list[str | 
         )
     values = [None if value == REST else value for value in given]
     return values + [None] * (count - len(values))
+
+
+def _read_rotations(text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise argument_error("style_rotations", "1, 2, 4 or 8", repr(text)) from None
 
 
 def _split_names(text: str) -> list[str]:

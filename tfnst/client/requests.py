@@ -134,6 +134,12 @@ def _check_servable(styles: list[StyleImage]) -> None:
                 "None for a server, at which each style speaks for all layers",
                 repr(style.layers),
             )
+        if style.rotations != 1:
+            raise argument_error(
+                "rotations",
+                "1 for a server, which sees styles as they are",
+                repr(style.rotations),
+            )
 
 
 def _is_one_picture(styles: list[StyleImage]) -> bool:

@@ -6,11 +6,15 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
-from tfnst.checks import argument_error, check_layers, check_number
+from tfnst.checks import argument_error, check_integer, check_layers, check_number
 from tfnst.images.label_maps import LabelRegion
 from tfnst.images.manifest import describe_source
 from tfnst.limits import MAX_SCALE, MAX_WEIGHT, MIN_SCALE, MIN_WEIGHT
 from tfnst.paths import NamedPath, named_paths
+
+# In how many ways a style image may be seen: as it is; turned by 90 degrees, too; in
+# all quarter turns; and these also mirrored.
+ROTATIONS = (1, 2, 4, 8)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -31,10 +35,14 @@ class StyleImage:
         layers: those of the setting `style_layers` that the picture speaks for; a
             single one may be given by its name. In the others, the other pictures share
             its weight. None for all.
+        rotations: in how many ways the picture is seen: 1, as it is; 2, also turned by
+            90 degrees; 4, in all quarter turns; 8, these also mirrored. Strokes that
+            run in one direction in the style may then run in others. All count alike,
+            together as much as the picture.
 
     Raises:
-        ValueError: for a weight or scale out of its range, and for names that aren't
-            layers'.
+        ValueError: for a weight, scale or number of rotations out of its range, and for
+            names that aren't layers'.
     """
 
     image: Any
@@ -43,6 +51,7 @@ class StyleImage:
     mask: Any = None
     region: Any = None
     layers: Sequence[str] | None = None
+    rotations: int = 1
 
     def __post_init__(self) -> None:
         weight = check_number("weight", self.weight, "a number above 0", above=0)
@@ -58,6 +67,10 @@ class StyleImage:
         if self.layers is not None:
             layers = check_layers("layers", self.layers)
             object.__setattr__(self, "layers", layers)
+        rotations = check_integer("rotations", self.rotations, 1, ROTATIONS[-1])
+        if rotations not in ROTATIONS:
+            raise argument_error("rotations", "1, 2, 4 or 8", repr(self.rotations))
+        object.__setattr__(self, "rotations", rotations)
 
     def speaks_for(self, layer: str) -> bool:
         """Whether the picture counts in a style layer."""
@@ -124,7 +137,8 @@ def describe_style(
         For a single picture its source, with its `scale` unless that is 1; for several
         a list, each with its `weight` and `scale`. The sources of masks are added under
         `mask` and `region`; for a region of a label map that is the map, with the
-        region's `color`. `layers` are added unless they are None.
+        region's `color`. `layers` are added unless they are None, and `rotations`
+        unless that is 1.
 
     Raises:
         OSError: when the file of a mask can't be read.
@@ -138,6 +152,7 @@ def describe_style(
             if mask is not None
         }
         | ({} if part.layers is None else {"layers": list(part.layers)})
+        | ({} if part.rotations == 1 else {"rotations": part.rotations})
         for part, source in zip(parts, sources, strict=True)
     ]
     if len(parts) == 1:

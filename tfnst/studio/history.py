@@ -227,6 +227,7 @@ class History:
                         mask=self.source(each.get("mask")),
                         region=self.source(each.get("region")),
                         layers=each.get("layers"),
+                        rotations=each.get("rotations", 1),
                     )
                 )
         return kept

@@ -47,6 +47,7 @@ class Style:
     ) -> None:
         self.source = source
         self._weights = tf.constant(relative_weights(parts), tf.float32)
+        self._rotations = [part.rotations for part in parts]
         self._scales = [config.style_scale * part.scale for part in parts]
         self._sides = [picture.shape[1:3] for picture in pictures]
         self._speaking = {
@@ -174,12 +175,17 @@ class Style:
         key = sides.tobytes(), shares.numpy().tobytes()
         if key not in self._targets:
             each = [
-                self._picture_targets(engine, index, size)
+                self._picture_targets(engine, index, size, turn)
                 for index, size in enumerate(sides)
+                for turn in range(self._rotations[index])
             ]
+            # As many pictures as there are turns, with equal shares.
+            counts = self._rotations
+            shares = tf.repeat(shares / tf.cast(counts, shares.dtype), counts, axis=1)
+            speaking = {k: tf.repeat(v, counts) for k, v in self._speaking.items()}
             stacked = tf.nest.map_structure(lambda *p: tf.concat(p, axis=0), *each)
             self._targets[key] = blend_targets(
-                engine.objective.statistics, stacked, shares, self._speaking
+                engine.objective.statistics, stacked, shares, speaking
             )
         return self._targets[key]
 
@@ -207,9 +213,19 @@ class Style:
         return shares
 
     def _picture_targets(
-        self, engine: Engine, index: int, sides: np.ndarray
+        self, engine: Engine, index: int, sides: np.ndarray, turn: int
     ) -> dict[str, Any]:
-        mask = self._masks[index]
+        """The targets of a picture, turned."""
+        picture, mask = self.pictures[index], self._masks[index]
         if mask is not None:
-            mask = resize_mask(mask, *sides)
-        return engine.style_targets(self.pictures[index], tf.constant(sides), mask)
+            mask = _turned(resize_mask(mask, *sides), turn)
+        if turn % 2:
+            sides = sides[::-1]
+        return engine.style_targets(_turned(picture, turn), tf.constant(sides), mask)
+
+
+def _turned(picture: tf.Tensor, turn: int) -> tf.Tensor:
+    """A picture [1, H, W, C] after so many quarter turns; from 4 on, mirrored first."""
+    if turn >= 4:
+        picture = tf.image.flip_left_right(picture)
+    return tf.image.rot90(picture, turn % 4) if turn % 4 else picture
