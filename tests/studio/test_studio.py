@@ -53,11 +53,15 @@ def test_an_order_keeps_what_it_is_painted_from(open_studio, tmp_path):
     region[0] = 1
     mask = region.T
     history = studio.history("someone")
-    given = StyleInput(image=style, weight=2.0, scale=0.5, mask=mask, region=region)
+    about = {"weight": 2.0, "scale": 0.5, "rotations": 4}
+    given = StyleInput(
+        image=style, **about, layers="block1_conv1, ", mask=mask, region=region
+    )
     order = studio.order(history, str(content), [given], TINY)
     assert order.content.read_bytes() == content.read_bytes()
     (part,) = order.styles
-    assert (part.weight, part.scale) == (2.0, 0.5)
+    assert {name: getattr(part, name) for name in about} == about
+    assert part.layers == ("block1_conv1",)
     for path, expected in ((part.mask, mask), (part.region, region)):
         with Image.open(path) as kept:
             assert (np.asarray(kept) == 255 * expected).all()

@@ -21,6 +21,13 @@ from tfnst.studio.studio import Studio, StyleInput, in_labels
 
 _STYLES = len(masks.BRUSHES)
 _PICTURE_HEIGHT = 220
+# How often a style is seen, in words.
+_ROTATIONS = [
+    ("as it is", 1),
+    ("also turned by 90 degrees", 2),
+    ("in all quarter turns", 4),
+    ("in all quarter turns, also mirrored", 8),
+]
 
 
 @dataclasses.dataclass
@@ -31,13 +38,20 @@ class Slot:
     image: gr.Image
     weight: gr.Slider
     scale: gr.Slider
+    rotations: gr.Dropdown
+    layers: gr.Textbox
     mask: MaskEditor
     wrong: gr.HTML
 
     @property
     def read(self) -> list[Any]:
         """The components whose values are read."""
-        return [self.image, self.weight, self.scale, self.mask.painted]
+        return [*self.about, self.mask.painted]
+
+    @property
+    def about(self) -> list[Any]:
+        """The picture, and what is said of it."""
+        return [self.image, self.weight, self.scale, self.rotations, self.layers]
 
     @property
     def place(self) -> list[Any]:
@@ -124,7 +138,7 @@ class Inputs:
             component
             for slot in self.slots
             for component in (
-                *(slot.group, slot.image, slot.weight, slot.scale),
+                *(slot.group, *slot.about),
                 *slot.mask.shown,
             )
         ]
@@ -177,6 +191,8 @@ class Inputs:
                     image=pathlib.Path(path),
                     weight=data[slot.weight] or 1.0,
                     scale=data[slot.scale] or 1.0,
+                    rotations=data[slot.rotations],
+                    layers=data[slot.layers] or "",
                     mask=mask,
                     region=region,
                 )
@@ -231,6 +247,9 @@ class Inputs:
                 value=1.0 if style is None else style.weight, visible=len(styles) > 1
             )
             updates[slot.scale] = 1.0 if style is None else style.scale
+            updates[slot.rotations] = 1 if style is None else style.rotations
+            layers = () if style is None else style.layers or ()
+            updates[slot.layers] = ", ".join(layers)
             updates |= (
                 slot.mask.clear()
                 if style is None
@@ -321,6 +340,26 @@ class Inputs:
                 label=f"Scale of style {number}",
                 elem_id=f"scale-{number}",
             )
+            # A server knows neither.
+            with gr.Accordion(
+                f"Strokes of style {number}",
+                open=False,
+                visible=self._studio.server is None,
+            ):
+                rotations = gr.Dropdown(
+                    _ROTATIONS,
+                    value=1,
+                    label=f"Style {number} is seen",
+                    info="Turned, its strokes may run in other directions, too.",
+                    elem_id=f"rotations-{number}",
+                )
+                layers = gr.Textbox(
+                    label=f"Layers of style {number}",
+                    info="Of the style layers, those that this picture speaks for; "
+                    "empty for all. Early ones hold fine strokes, late ones forms.",
+                    placeholder="block1_conv1, block2_conv1",
+                    elem_id=f"layers-{number}",
+                )
             wrong = _place_for_errors(f"style-{number}")
             mask = MaskEditor(
                 self._studio,
@@ -332,7 +371,7 @@ class Inputs:
                 name=f"style-{number}-mask",
                 brushes=1,
             )
-        return Slot(group, image, weight, scale, mask, wrong)
+        return Slot(group, image, weight, scale, rotations, layers, mask, wrong)
 
     def _front(self) -> None:
         """The settings that everybody needs, and the presets."""

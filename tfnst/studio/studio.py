@@ -54,6 +54,8 @@ class StyleInput:
         image: path of the picture.
         weight: its share of the style.
         scale: its size relative to the others.
+        rotations: in how many ways it is seen, as for `StyleImage`.
+        layers: those that it speaks for, with commas between them; empty for all.
         mask: where it is taken from, float [H, W] in [0, 1]; None for everywhere.
         region: where it goes, likewise.
     """
@@ -61,6 +63,8 @@ class StyleInput:
     image: pathlib.Path
     weight: float = 1.0
     scale: float = 1.0
+    rotations: int = 1
+    layers: str = ""
     mask: np.ndarray | None = None
     region: np.ndarray | None = None
 
@@ -358,6 +362,8 @@ def _keep_styles(
             image=history.keep_source(style.image),
             weight=style.weight,
             scale=style.scale,
+            rotations=style.rotations,
+            layers=[x.strip() for x in style.layers.split(",") if x.strip()] or None,
             mask=history.keep_mask(style.mask),
             region=history.keep_mask(style.region),
         )
