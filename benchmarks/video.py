@@ -391,9 +391,9 @@ def row(
         tfnst.evaluate(pictures[i], style, variant.painted[i], weights=config.weights)
         for i in sorted({common[k] for k in chosen})
     ]
-    saturations = [
-        np.ptp(variant.painted[i].astype(int), axis=-1)[young[i]] for i in common
-    ]
+    saturations = np.concatenate(
+        [np.ptp(variant.painted[i].astype(int), axis=-1)[young[i]] for i in common]
+    )
     means = [
         float(np.mean([getattr(each, name) for each in rows]))
         for name in (
@@ -405,7 +405,7 @@ def row(
     numbers = [
         *((f"{x:.2f}" if x is not None else "-") for x in steady[:3]),
         *(f"{x:.3f}" for x in means),
-        f"{np.concatenate(saturations).mean():.1f}",
+        f"{saturations.mean():.1f}" if saturations.size else "-",
         f"{np.mean(variant.steps):.1f}",
         f"{seconds:.2f}",
         f"{seconds / one:.2f}",

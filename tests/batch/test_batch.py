@@ -13,10 +13,10 @@ from tests.cli.helpers import TINY_OPTIONS, new_tfnst_command, tfnst_command
 from tests.helpers import TINY, picture
 from tfnst.batch.sources import find_pictures, read_pairs
 from tfnst.engines import whole
-from tfnst.images import reading, writing
+from tfnst.images import reading
 from tfnst.images.manifest import read_manifest
 from tfnst.networks.vgg import kernel_shapes, layer_names, random_arrays
-from tfnst.transfer import run
+from tfnst.transfer import run, saving
 
 pytestmark = pytest.mark.slow
 
@@ -252,14 +252,14 @@ def test_open_files_are_painted_in_every_style(files):
 
 
 def test_a_picture_that_its_format_cannot_hold_stops_no_other(tmp_path, monkeypatch):
-    real = writing.write_picture
+    real = saving.write_picture
 
     def write_picture(array, path, *rest, **options):
         if path.name == "0002_0001.png":
             raise ValueError("`output` must be in a format that holds it")
         real(array, path, *rest, **options)
 
-    monkeypatch.setattr(writing, "write_picture", write_picture)
+    monkeypatch.setattr(saving, "write_picture", write_picture)
     items = tfnst.stylize_batch(CONTENTS, STYLES[:1], tmp_path, config=TINY)
     assert [item.status for item in items] == ["painted", "failed", "painted"]
 

@@ -34,14 +34,15 @@ def test_frames_held_to_each_other_are_steadier():
     camera = video.Camera(PHOTO, 48)
     pictures = [camera.frame(number) for number in range(4)]
     config = TINY.replace(init_image="noise", steps=12)
-    alone = video.paint_alone(pictures, STYLE, config)
+    alone = video.paint_alone(pictures, STYLE, config, 1)
     held = {"frame_steps": 3, "temporal_weight": 300}
-    coherent = video.paint_held("exact", pictures, STYLE, config, camera, held)
+    (coherent,) = video.paint_held("exact", pictures, STYLE, config, camera, held, 1)
     assert len(alone.painted) == len(coherent.painted) == 4
     assert len(alone.seconds) == 4
     assert len(coherent.steps) == 3
+    young = video.find_young(pictures, alone.painted[0].shape, camera)
     rows = [
-        video.row(variant, alone, pictures, STYLE, config, camera).split()
+        video.row(variant, alone, pictures, STYLE, config, camera, young, 4).split()
         for variant in (alone, coherent)
     ]
     assert [len(row) for row in rows] == [len(video.HEADINGS)] * 2

@@ -54,6 +54,8 @@ def test_options_override_variables_files_and_presets(told, monkeypatch, tmp_pat
         "max_time": (120.0, "variable", "TFNST_MAX_TIME"),
         "initial_steps": (9, "file", "my.toml"),
         "steps": (10, "preset", "poster"),
+        "learning_rate": (0.02, "preset", "poster"),
+        "ema_momentum": (0.9, "preset", "poster"),
     }  # fmt: skip
 
 

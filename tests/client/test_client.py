@@ -574,7 +574,7 @@ def test_large_messages_go_both_ways(server, client):
 @pytest.mark.parametrize(
     ("client_timeout", "call", "expected"),
     [
-        (None, {}, 60 + 100 * 512 * 512 * 25 / 1e6),
+        (None, {}, 60 + 100 * 512 * 512 * 15 / 1e6),
         (None, {"size": 1000, "steps": 3}, 360),
         (None, {"size": 64, "steps": 1}, 60 + 0.4096),
         (None, {"size": 16384, "steps": 100_000}, 7 * 24 * 3600),

@@ -164,7 +164,7 @@ def test_a_strip_is_as_good_as_a_picture(in_tiles, monkeypatch):
     monkeypatch.setattr(tiled_module, "_STRIP", 7)
     strips = tfnst.stylize(CONTENT, STYLE, config=TINY)
     # A row's place in a strip is rounded, and with it what it is enlarged from.
-    np.testing.assert_allclose(whole.array, strips.array, atol=1e-5)
+    np.testing.assert_allclose(whole.array, strips.array, atol=1e-4)
 
 
 def test_a_loss_that_is_not_finite_stops_tiles_too(in_tiles, monkeypatch):
