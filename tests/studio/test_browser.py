@@ -521,6 +521,8 @@ def test_a_variation_is_painted_large(visit, server, files):
 def test_many_photos_are_painted_and_packed(visit, server, files, tmp_path):
     page = visit(server)
     hand_in(page, "style-1", files[1])
+    x, y = open_editor(page, "style-1-mask")
+    brush(page, (x - 50, y - 30), (x - 20, y - 20), (x - 50, y), (x - 20, y + 30))
     page.click("button[role=tab]:has-text('Batch')")
     page.set_input_files("#batch-photos input[type=file]", list(files))
     page.wait_for_selector("#batch-photos >> text=my style")
@@ -531,11 +533,10 @@ def test_many_photos_are_painted_and_packed(visit, server, files, tmp_path):
     packed = tmp_path / "painted.zip"
     packed.write_bytes(download(page, "#batch-download"))
     shutil.unpack_archive(packed, tmp_path / "unpacked")
-    hashes = {
-        read_manifest(path)["content_image"]["sha256"]
-        for path in (tmp_path / "unpacked").iterdir()
-    }
+    manifests = [read_manifest(path) for path in (tmp_path / "unpacked").iterdir()]
+    hashes = {manifest["content_image"]["sha256"] for manifest in manifests}
     assert hashes == {describe_source(path)["sha256"] for path in files}
+    assert all("mask" in manifest["style_image"] for manifest in manifests)
 
 
 def test_a_film_is_watched_stopped_played_and_downloaded(

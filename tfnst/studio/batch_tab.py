@@ -68,7 +68,7 @@ class BatchTab:
         self.download = gr.DownloadButton(
             "Download all", visible=False, elem_id="batch-download"
         )
-        self.controls.start.click(
+        paint.inputs.after_masks(self.controls.start.click).then(
             self.paint_all,
             {*paint.inputs.all, self.photos, *self.controls.read},
             [
