@@ -103,7 +103,9 @@ def assert_nearly_equal(one, other, tolerance):
 @pytest.mark.parametrize("pooling", ["max", "average"])
 def test_steps_compile_with_xla(style_loss, optimizer, pooling):
     """The nearest check of what a TPU takes: static shapes, and no op XLA lacks."""
-    config = TINY.replace(style_loss=style_loss, optimizer=optimizer, pooling=pooling)
+    config = TINY.replace(
+        style_loss=style_loss, optimizer=optimizer, pooling=pooling, learning_rate=0.015
+    )
     if style_loss == "neighbors":  # which begin at a stride of 4
         config = config.replace(style_layers=("block1_conv1", "block3_conv1"))
     plain, _ = loading.load_engine(config)
@@ -122,8 +124,8 @@ def test_steps_compile_with_xla(style_loss, optimizer, pooling):
     assert int(taken) == steps
     assert history.shape == (8, 4, 1)
     # Among neighbours, rounding may decide which is nearest.
-    assert_nearly_equal(painted, expected, 1e-2)
-    assert_nearly_equal(state.average, expected_state.average, 1e-2)
+    assert_nearly_equal(painted, expected, 5e-3)
+    assert_nearly_equal(state.average, expected_state.average, 5e-3)
     np.testing.assert_allclose(history[:steps], rows, rtol=1e-3)
     np.testing.assert_array_equal(history[steps:], 0)
 

@@ -160,11 +160,12 @@ def test_a_run_in_tiles_gives_the_picture_of_a_run_without(in_tiles, settings):
 
 
 def test_a_strip_is_as_good_as_a_picture(in_tiles, monkeypatch):
-    whole = tfnst.stylize(CONTENT, STYLE, config=TINY)
+    config = TINY.replace(learning_rate=0.015, ema_momentum=0.95)
+    whole = tfnst.stylize(CONTENT, STYLE, config=config)
     monkeypatch.setattr(tiled_module, "_STRIP", 7)
-    strips = tfnst.stylize(CONTENT, STYLE, config=TINY)
+    strips = tfnst.stylize(CONTENT, STYLE, config=config)
     # A row's place in a strip is rounded, and with it what it is enlarged from.
-    np.testing.assert_allclose(whole.array, strips.array, atol=1e-4)
+    np.testing.assert_allclose(whole.array, strips.array, atol=1e-5)
 
 
 def test_a_loss_that_is_not_finite_stops_tiles_too(in_tiles, monkeypatch):

@@ -49,9 +49,13 @@ def test_the_weights_say_how_far_the_colours_go():
 
 def test_a_strength_of_zero_leaves_the_photo():
     start = tfnst.stylize(
-        CONTENT, STYLE, config=TINY.replace(style_strength=0, style_weight=None)
+        CONTENT,
+        STYLE,
+        config=TINY.replace(
+            style_strength=0, style_weight=None, learning_rate=0.015, ema_momentum=0.95
+        ),
     )
-    np.testing.assert_allclose(start.array, CONTENT, atol=0.04)
+    np.testing.assert_allclose(start.array, CONTENT, atol=0.03)
 
 
 def test_several_styles_give_the_colours_of_their_mixture():
