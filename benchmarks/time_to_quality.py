@@ -17,7 +17,6 @@ Run it from the repository's root. The first recipe is the reference.
 from __future__ import annotations
 
 import argparse
-import json
 import pathlib
 import statistics
 import time
@@ -25,7 +24,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import tfnst
-from benchmarks.quality.__main__ import PAIRS
+from benchmarks.quality.__main__ import choose, present_pairs, setting
 from tfnst.config import PRESETS
 
 if TYPE_CHECKING:
@@ -67,7 +66,7 @@ class Painted(NamedTuple):
 
 
 def main() -> None:
-    pairs = {name: paths for name, paths in PAIRS.items() if all_exist(paths)}
+    pairs = present_pairs()
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--size", type=int, default=256, help="long side in pixels")
     parser.add_argument(
@@ -91,11 +90,8 @@ def main() -> None:
         help="the folder for the pictures",
     )
     arguments = parser.parse_args()
-    names = list(pairs) if arguments.pairs == "all" else arguments.pairs.split(",")
-    if unknown := set(names) - set(pairs):
-        parser.error(f"unknown pairs: {', '.join(sorted(unknown))}")
     compare(
-        {name: pairs[name] for name in names},
+        {name: pairs[name] for name in choose("pairs", arguments.pairs, pairs)},
         dict(arguments.recipe) or RECIPES,
         sorted(map(float, arguments.shares.split(","))),
         arguments.size,
@@ -103,17 +99,17 @@ def main() -> None:
     )
 
 
-def all_exist(paths: tuple[pathlib.Path, pathlib.Path]) -> bool:
-    return all(path.exists() for path in paths)
-
-
 def recipe(text: str) -> tuple[str, dict[str, Any]]:
     """A recipe's name and settings, from `NAME:SETTING=VALUE,...` or a known name."""
     name, _, settings = text.partition(":")
-    if not settings:
-        return name, RECIPES[name]
-    values = dict(setting.split("=", 1) for setting in settings.split(","))
-    return name, {key: json.loads(value) for key, value in values.items()}
+    if settings:
+        return name, dict(map(setting, settings.split(",")))
+    if name not in RECIPES:
+        raise argparse.ArgumentTypeError(
+            f"a recipe without settings must be one of {', '.join(RECIPES)}. "
+            f"Received: {name}"
+        )
+    return name, RECIPES[name]
 
 
 def compare(

@@ -40,6 +40,14 @@ def picture(height, width, seed=0):
     return np.clip(0.5 + 0.35 * np.stack(waves, -1) + noise, 0, 1).astype(np.float32)
 
 
+def paint_in_tiles(monkeypatch):
+    """Has pictures painted in tiles, whatever memory there is."""
+    from tfnst.engines import plans
+
+    plan = plans.Plan("block1_pool", 24, 9, 0, 1.0)
+    monkeypatch.setattr(plans, "build_plan", lambda *_, **__: plan)
+
+
 def muted(array, contrast=0.3):
     """Colours of little contrast, so that nothing is clipped."""
     return (0.5 + contrast * (array - 0.5)).astype(np.float32)

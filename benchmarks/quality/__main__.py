@@ -52,8 +52,13 @@ RECIPES = (
 )  # fmt: skip
 
 
+def present_pairs() -> dict[str, tuple[pathlib.Path, pathlib.Path]]:
+    """The pairs whose pictures are there."""
+    return {n: p for n, p in PAIRS.items() if all(path.exists() for path in p)}
+
+
 def main() -> None:
-    pairs = {n: p for n, p in PAIRS.items() if all(path.exists() for path in p)}
+    pairs = present_pairs()
     arguments = _parse(pairs)
     # Imported here, so that --help doesn't load TensorFlow.
     from benchmarks.quality import run
@@ -87,7 +92,7 @@ def _parse(pairs: Iterable[str]) -> argparse.Namespace:
     )
     parser.add_argument(
         "--set",
-        type=_setting,
+        type=setting,
         action="append",
         default=[],
         metavar="NAME=VALUE",
@@ -122,14 +127,15 @@ def _parse(pairs: Iterable[str]) -> argparse.Namespace:
     )
     arguments = parser.parse_args()
     arguments.set = dict(arguments.set)
-    arguments.pairs = _choose("pairs", arguments.pairs, pairs)
-    arguments.recipes = _choose("recipes", arguments.recipes, RECIPES)
+    arguments.pairs = choose("pairs", arguments.pairs, pairs)
+    arguments.recipes = choose("recipes", arguments.recipes, RECIPES)
     if arguments.repaint:
-        arguments.repaint = _choose("repaint", arguments.repaint, RECIPES)
+        arguments.repaint = choose("repaint", arguments.repaint, RECIPES)
     return arguments
 
 
-def _setting(text: str) -> tuple[str, Any]:
+def setting(text: str) -> tuple[str, Any]:
+    """The name and the value of `NAME=VALUE`."""
     name, _, value = text.partition("=")
     try:
         return name, json.loads(value)
@@ -137,7 +143,8 @@ def _setting(text: str) -> tuple[str, Any]:
         return name, value
 
 
-def _choose(option: str, text: str, known: Iterable[str]) -> list[str]:
+def choose(option: str, text: str, known: Iterable[str]) -> list[str]:
+    """The names in an option's text: all, or some of the known ones."""
     names = list(known) if text == "all" else text.split(",")
     unknown = [name for name in names if name not in known]
     if unknown:

@@ -5,8 +5,8 @@ import pytest
 import tensorflow as tf
 
 import tfnst
-from tests.helpers import TINY, muted, picture
-from tfnst.engines import loading, plans
+from tests.helpers import TINY, muted, paint_in_tiles, picture
+from tfnst.engines import loading
 from tfnst.engines.engine import Knobs
 from tfnst.losses.objective import Targets
 
@@ -56,9 +56,7 @@ def test_no_step_at_the_seams_is_larger_than_others(settings):
 
 
 def test_tiles_of_a_large_picture_leave_no_seam(monkeypatch):
-    monkeypatch.setattr(
-        plans, "build_plan", lambda *_, **__: plans.Plan("block1_pool", 24, 9, 0, 1.0)
-    )
+    paint_in_tiles(monkeypatch)
     assert max(seams(tfnst.stylize(CONTENT, STYLE, config=SEAMLESS).array)) < 1.1
 
 

@@ -6,8 +6,8 @@ import tensorflow as tf
 
 import tfnst
 from tests.cli.helpers import TINY_OPTIONS, run_here
-from tests.helpers import TINY, message, picture
-from tfnst.engines import loading, plans
+from tests.helpers import TINY, message, paint_in_tiles, picture
+from tfnst.engines import loading
 from tfnst.images.manifest import describe_source, read_manifest
 from tfnst.transfer.style_transfer import load_style
 
@@ -129,9 +129,7 @@ def test_tiles_give_what_the_whole_gives(monkeypatch):
     ]
     config = TINY.replace(steps=3, initial_steps=3)
     whole = tfnst.stylize(CONTENT, parts, config=config).array
-    monkeypatch.setattr(
-        plans, "build_plan", lambda *_, **__: plans.Plan("block1_pool", 24, 9, 0, 1.0)
-    )
+    paint_in_tiles(monkeypatch)
     tiled = tfnst.stylize(CONTENT, parts, config=config).array
     np.testing.assert_allclose(tiled, whole, atol=0.02)
     assert np.abs(tiled - whole).mean() < 1e-3

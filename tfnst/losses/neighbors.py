@@ -124,7 +124,7 @@ def nearest_distances(
 
 
 def _sum_of_products(a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
-    """Over the last axis; of 16-bit tensors in float32."""
+    """Over the last axis, as float32; of 16-bit tensors it is rounded to 16 bits."""
     return widen(tf.reduce_sum(a * b, axis=-1))
 
 

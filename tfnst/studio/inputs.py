@@ -11,6 +11,7 @@ from typing import Any
 import gradio as gr
 
 from tfnst.config import PRESETS, StyleTransferConfig, preset_settings
+from tfnst.images.style_images import ROTATIONS
 from tfnst.limits import MAX_SCALE, MIN_SCALE
 from tfnst.studio import form, masks, panels
 from tfnst.studio.events import AS_SENT, QUICK, Updates, path_of
@@ -21,13 +22,13 @@ from tfnst.studio.studio import Studio, StyleInput, in_labels
 
 _STYLES = len(masks.BRUSHES)
 _PICTURE_HEIGHT = 220
-# How often a style is seen, in words.
-_ROTATIONS = [
-    ("as it is", 1),
-    ("also turned by 90 degrees", 2),
-    ("in all quarter turns", 4),
-    ("in all quarter turns, also mirrored", 8),
-]
+# What `ROTATIONS` are called.
+_SEEN = (
+    "as it is",
+    "also turned by 90 degrees",
+    "in all quarter turns",
+    "in all quarter turns, also mirrored",
+)
 
 
 @dataclasses.dataclass
@@ -347,7 +348,7 @@ class Inputs:
                 visible=self._studio.server is None,
             ):
                 rotations = gr.Dropdown(
-                    _ROTATIONS,
+                    list(zip(_SEEN, ROTATIONS, strict=True)),
                     value=1,
                     label=f"Style {number} is seen",
                     info="Turned, its strokes may run in other directions, too.",

@@ -6,7 +6,6 @@ import os
 import warnings
 from collections.abc import Iterator
 from fractions import Fraction
-from types import TracebackType
 from typing import Protocol
 
 import numpy as np
@@ -73,12 +72,7 @@ class FilmReader:
     def __enter__(self) -> FilmReader:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def close(self) -> None:

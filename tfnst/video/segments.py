@@ -17,7 +17,6 @@ import os
 import re
 from collections.abc import Iterator, Mapping
 from fractions import Fraction
-from types import TracebackType
 from typing import Any
 
 import numpy as np
@@ -127,12 +126,7 @@ class FilmParts:
     def __enter__(self) -> FilmParts:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def close(self) -> None:

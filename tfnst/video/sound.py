@@ -6,7 +6,6 @@ import contextlib
 import os
 from collections.abc import Iterator
 from fractions import Fraction
-from types import TracebackType
 from typing import Any
 
 import numpy as np
@@ -52,12 +51,7 @@ class Sound:
     def __enter__(self) -> Sound:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._files.close()
 
     def add_to(self, output: Any, format: VideoFormat) -> None:
