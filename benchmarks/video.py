@@ -25,6 +25,8 @@ import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from tfnst.config import FRAME_STEPS, TEMPORAL_WEIGHT
+
 if TYPE_CHECKING:
     import numpy as np
 
@@ -139,8 +141,8 @@ def main() -> None:
     )
     parser.add_argument("--frames", type=int, default=12)
     parser.add_argument("--size", type=int, default=256)
-    parser.add_argument("--frame-steps", type=int, default=8)
-    parser.add_argument("--temporal-weight", type=float, default=300.0)
+    parser.add_argument("--frame-steps", type=int, default=FRAME_STEPS)
+    parser.add_argument("--temporal-weight", type=float, default=TEMPORAL_WEIGHT)
     parser.add_argument("--passes", type=int, default=1)
     parser.add_argument("--alone", type=int, default=1, help="paint each N-th so")
     parser.add_argument("--samples", type=int, default=SAMPLES, help="frames evaluated")

@@ -50,6 +50,11 @@ PRESETS: dict[str, dict[str, Any]] = {
     "poster": {"size": 2048, "steps": 10, "initial_steps": 100},
 }
 
+# Of films: gradient steps for a frame that follows others, and how firmly it is held to
+# them. With twice the steps, a large frame takes half as long again and is no better.
+FRAME_STEPS = 4
+TEMPORAL_WEIGHT = 300.0
+
 _SHARE = partial(check_number, expected="a number from 0 to 1", low=0, high=1)
 _STEPS = partial(check_integer, low=1, high=MAX_STEPS, whole_floats=True)
 _SIDE = partial(check_integer, low=MIN_SIZE, high=MAX_SIZE, whole_floats=True)

@@ -16,7 +16,7 @@ from tests.video.films import sine, write_film
 from tests.video.moving_photos import photo, with_square
 from tests.video.test_flow import flo
 from tfnst.cli.video import video
-from tfnst.video.painting import DEFAULT_STEPS, DEFAULT_TEMPORAL_WEIGHT
+from tfnst.config import FRAME_STEPS, TEMPORAL_WEIGHT
 from tfnst.video.reading import open_film
 
 OPTIONS = [*TINY_OPTIONS, "--steps", "2", "--initial-steps", "2", "--frame-steps", "1"]
@@ -81,8 +81,8 @@ def test_a_line_says_what_was_painted(films, run):
 
 def test_defaults_are_those_of_python():
     options = {option.name: option.default for option in video.params}
-    assert options["frame_steps"] == DEFAULT_STEPS
-    assert options["temporal_weight"] == DEFAULT_TEMPORAL_WEIGHT
+    assert options["frame_steps"] == FRAME_STEPS
+    assert options["temporal_weight"] == TEMPORAL_WEIGHT
     assert options["passes"] == 1
 
 

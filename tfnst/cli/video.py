@@ -20,6 +20,7 @@ from tfnst.cli.reporting import reporting, reporting_options
 from tfnst.cli.settings import read_config
 from tfnst.cli.styles import style_arguments
 from tfnst.cli.terminal import EXIT_INTERRUPTED, quiet_start
+from tfnst.config import FRAME_STEPS, TEMPORAL_WEIGHT
 from tfnst.paths import check_outputs, named_paths
 
 if TYPE_CHECKING:
@@ -60,16 +61,18 @@ def film_options(command: Command) -> Command:
         click.option(
             "--frame-steps",
             type=click.IntRange(1, 1000),
-            default=8,
+            default=FRAME_STEPS,
             metavar="N",
-            help="Gradient steps for a frame that follows others.  [default: 8]",
+            help="Gradient steps for a frame that follows others.  "
+            f"[default: {FRAME_STEPS}]",
         ),
         click.option(
             "--temporal-weight",
             type=float,
-            default=300.0,
+            default=TEMPORAL_WEIGHT,
             metavar="X",
-            help="How firmly frames are held to those before.  [default: 300]",
+            help="How firmly frames are held to those before.  "
+            f"[default: {TEMPORAL_WEIGHT:g}]",
         ),
         click.option(
             "--passes",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import pathlib
 
-from tfnst.config import StyleTransferConfig
+from tfnst.config import FRAME_STEPS, TEMPORAL_WEIGHT, StyleTransferConfig
 from tfnst.images.style_images import StyleImage
 
 
@@ -16,8 +16,8 @@ class Film:
     start: float = 0.0
     end: float | None = None
     every: int = 1
-    frame_steps: int = 8
-    temporal_weight: float = 300.0
+    frame_steps: int = FRAME_STEPS
+    temporal_weight: float = TEMPORAL_WEIGHT
 
 
 @dataclasses.dataclass(frozen=True)

@@ -11,7 +11,12 @@ from typing import Any
 import numpy as np
 
 from tfnst.checks import argument_error, check_integer, check_number
-from tfnst.config import StyleTransferConfig, build_config
+from tfnst.config import (
+    FRAME_STEPS,
+    TEMPORAL_WEIGHT,
+    StyleTransferConfig,
+    build_config,
+)
 from tfnst.engines.memory import memory_errors
 from tfnst.images.metadata import PictureInfo
 from tfnst.images.reading import read_picture
@@ -32,8 +37,6 @@ from tfnst.video.coherence import (
 from tfnst.video.flow import DISFlow, OpticalFlow
 from tfnst.video.frames import Frame
 
-DEFAULT_STEPS = 8
-DEFAULT_TEMPORAL_WEIGHT = 300.0
 # So many more steps for a frame of which everything is new, though there is no cut.
 _STEPS_FOR_NEW = 40
 # Where more than this share of a frame is new or unfinished, it is painted at half the
@@ -107,8 +110,8 @@ class FilmPainter:
         self,
         style_image: Any,
         *,
-        frame_steps: int = DEFAULT_STEPS,
-        temporal_weight: float = DEFAULT_TEMPORAL_WEIGHT,
+        frame_steps: int = FRAME_STEPS,
+        temporal_weight: float = TEMPORAL_WEIGHT,
         flow: OpticalFlow | None = None,
         config: StyleTransferConfig | None = None,
         preset: str | None = None,

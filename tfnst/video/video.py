@@ -14,7 +14,13 @@ from typing import Any
 import numpy as np
 
 from tfnst.checks import argument_error, check_integer, check_number
-from tfnst.config import StyleTransferConfig, build_config, picture_settings
+from tfnst.config import (
+    FRAME_STEPS,
+    TEMPORAL_WEIGHT,
+    StyleTransferConfig,
+    build_config,
+    picture_settings,
+)
 from tfnst.files import check_path, show_path
 from tfnst.images.style_images import style_images, style_paths
 from tfnst.paths import check_outputs
@@ -26,12 +32,7 @@ from tfnst.video.folder_lock import is_locked
 from tfnst.video.frames import FilmInfo, Frame
 from tfnst.video.kept_frames import FrameState
 from tfnst.video.outputs import check_film_output
-from tfnst.video.painting import (
-    DEFAULT_STEPS,
-    DEFAULT_TEMPORAL_WEIGHT,
-    FilmPainter,
-    check_film_config,
-)
+from tfnst.video.painting import FilmPainter, check_film_config
 from tfnst.video.reading import FilmReader, open_film
 from tfnst.video.segments import FilmParts, folder_in_use
 
@@ -108,8 +109,8 @@ def stylize_video(
     end: float | None = None,
     every: int = 1,
     rate: float | None = None,
-    frame_steps: int = DEFAULT_STEPS,
-    temporal_weight: float = DEFAULT_TEMPORAL_WEIGHT,
+    frame_steps: int = FRAME_STEPS,
+    temporal_weight: float = TEMPORAL_WEIGHT,
     passes: int = 1,
     flow: OpticalFlow | None = None,
     crf: int | None = None,
