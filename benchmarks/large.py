@@ -1,9 +1,14 @@
 """Large pictures: seconds per megapixel and step, and predicted and measured memory.
 
-Each size runs in a process of its own, at a single scale, through `tfnst.stylize`.
+Each size runs in a process of its own, at a single scale, through `tfnst.stylize`. The
+first step of a scale, which takes half as long again in tiles, has a column of its own,
+with the targets of content and style. Times are also given relative to the first size.
 
     python benchmarks/large.py [--pixels 1,2,4,8.3,16,33] [--max-memory 6] [--steps 3]
-        [--precision auto]
+        [--precision auto] [--processor-time]
+
+With `--processor-time`, times are the processor's, divided by the number of cores; use
+it on a machine that has other work.
 """
 
 from __future__ import annotations
@@ -11,9 +16,11 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import os
 import pathlib
 import subprocess
 import sys
+import time
 from typing import Any
 
 ASPECT = 16 / 9
@@ -30,6 +37,11 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=3, help="steps to take and time")
     parser.add_argument("--precision", default="auto", help="float32, bfloat16 or auto")
     parser.add_argument("--backbone", default="vgg19", help="vgg19 or vgg16")
+    parser.add_argument(
+        "--processor-time",
+        action="store_true",
+        help="print seconds of the processor per core",
+    )
     parser.add_argument("--run", type=json.loads, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.run:
@@ -37,9 +49,10 @@ def main() -> None:
         return
     print(f"{arguments.backbone}, limit {arguments.max_memory} GiB, {ASPECT:.2f} : 1")
     print(
-        "megapixels  s/megapixel/step   peak GiB  predicted  cut          head  tail"
-        "   arithmetic"
+        "megapixels  s/megapixel/step  relative  until first   peak GiB  predicted  "
+        "cut          head  tail   arithmetic"
     )
+    first = None
     for megapixels in map(float, arguments.pixels.split(",")):
         settings = {
             "megapixels": megapixels,
@@ -49,6 +62,7 @@ def main() -> None:
             "steps": arguments.steps,
             "precision": arguments.precision,
             "backbone": arguments.backbone,
+            "processor": arguments.processor_time,
         }
         child = subprocess.run(
             [sys.executable, __file__, "--run", json.dumps(settings)],
@@ -56,14 +70,17 @@ def main() -> None:
             text=True,
             check=True,
         )
-        print(row(json.loads(child.stdout.splitlines()[-1])), flush=True)
+        measured = json.loads(child.stdout.splitlines()[-1])
+        first = first or measured["seconds"]
+        print(row(measured, first), flush=True)
 
 
-def row(measured: dict[str, Any]) -> str:
-    """One row of the table."""
+def row(measured: dict[str, Any], first: float) -> str:
+    """One row of the table, relative to the seconds of the first."""
     plan = measured["plan"]
     return (
         f"{measured['megapixels']:10.2f}  {measured['seconds']:16.2f}  "
+        f"{measured['seconds'] / first:8.2f}  {measured['until_first']:11.2f}  "
         f"{measured['peak']:9.2f}  {measured['predicted']:9.2f}  "
         f"{plan['cut'] or '-':11}  {plan['head_side'] or '-':>4}  "
         f"{plan['tail_side'] or '-':>4}  {plan['cost']:11.2f}"
@@ -77,6 +94,7 @@ def run(
     steps: int,
     precision: str,
     backbone: str,
+    processor: bool = False,
 ) -> dict[str, Any]:
     """Paints and measures a picture of one size."""
     # Imported here, so that neither --help nor the parent process loads TensorFlow.
@@ -93,7 +111,10 @@ def run(
 
     width = round(math.sqrt(megapixels * 1e6 * ASPECT))
     height = round(width / ASPECT)
-    found = []
+    clock = time.process_time if processor else time.perf_counter
+    cores = len(os.sched_getaffinity(0)) if processor else 1
+    found: list[plans.Plan] = []
+    times: list[float] = []
     build_plan = plans.build_plan
 
     def spy(*arguments: Any, **settings: Any) -> plans.Plan:
@@ -108,8 +129,9 @@ def run(
         # Memory and time don't depend on what the picture shows.
         coarse = pyramid.noise_image([1, height // 64, width // 64, 3], 0)
         Image.fromarray(np.uint8(coarse[0] * 255)).resize((width, height)).save(path)
+        times.append(clock())
         # Random weights need no file.
-        result = tfnst.stylize(
+        tfnst.stylize(
             path,
             path,
             backbone=backbone,
@@ -120,15 +142,15 @@ def run(
             initial_steps=steps,
             steps=steps,
             max_memory=max_memory,
-            callback=lambda _: None,
+            callback=lambda _: times.append(clock()),
             callback_steps=1,
         )
-    # Differences leave out the first step, which compiles and computes the targets.
-    seconds = np.diff(result.losses["seconds"])
+    until_first, *seconds = np.diff(times) / cores / (width * height / 1e6)
     (plan,) = found
     return {
         "megapixels": width * height / 1e6,
-        "seconds": float(np.median(seconds)) / (width * height / 1e6),
+        "seconds": float(np.median(seconds)),
+        "until_first": float(until_first),
         "peak": peak_gib(),
         "predicted": plan.peak / memory.GIB,
         "plan": dataclasses.asdict(plan),

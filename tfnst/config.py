@@ -207,8 +207,8 @@ class StyleTransferConfig:
             edges of the content image don't fit, its colours are evened out; see
             `tfnst.ops.seamless`.
         max_memory: memory in GiB that the process may use while it paints, above 0.
-            Scales that need more are painted in tiles, with the same gradients up to
-            rounding. None for most of what is free.
+            Scales that need more are painted in tiles, without seams and with nearly
+            the same gradients. None for most of what is free.
         init_image: what the run starts from: `"content"`, `"style"`, `"noise"` or
             `"given"`, the `init_image` that is passed to `stylize`.
         ema_momentum: momentum of the exponential moving average of the iterates,

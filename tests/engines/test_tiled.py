@@ -16,6 +16,8 @@ pytestmark = pytest.mark.slow
 
 DEEP = StyleTransferConfig(weights=None, precision="float32")
 CONTENT, STYLE = picture(75, 90, 1)[None], picture(66, 83, 2)[None]
+# How far a picture may lie from one with exact gradients: a value, on average, losses.
+GUESSED = 0.1, 0.01, 0.08
 SOFT = np.tile(np.linspace(0, 1, 90, dtype=np.float32), (75, 1))
 
 
@@ -42,7 +44,7 @@ def compare(config, content, style, tolerance, temporal=(), **tiles):
         tiled.style_targets(style, style.shape[1:3]),
         temporal=temporal,
     )
-    measured, got = tiled.losses_and_gradient(image, targets, knobs)
+    measured, got, _ = tiled.losses_and_gradient(image, targets, knobs)
     np.testing.assert_allclose(measured, expected, rtol=1e-5)
     for of_tiles, of_whole in zip(got, gradient, strict=True):
         error = np.linalg.norm(of_tiles - of_whole) / np.linalg.norm(of_whole)
@@ -139,7 +141,10 @@ def in_tiles(monkeypatch):
 @pytest.mark.parametrize(
     "settings", [{}, {"optimizer": "lbfgs"}, {"seamless": True}], ids=str
 )
-def test_a_run_in_tiles_gives_the_picture_of_a_run_without(in_tiles, settings):
+def test_a_run_in_tiles_gives_the_picture_of_a_run_without(
+    in_tiles, settings, monkeypatch
+):
+    monkeypatch.setattr(tiled_module, "SAMPLE_SIDE", 8)
     config = TINY.replace(**settings)
     tiled = tfnst.stylize(CONTENT, STYLE, config=config)
     assert in_tiles == [(28, 34), (40, 48)]
@@ -148,15 +153,96 @@ def test_a_run_in_tiles_gives_the_picture_of_a_run_without(in_tiles, settings):
             plans, "build_plan", lambda *_, **__: plans.Plan(None, None, None, 0, 1.0)
         )
         whole = tfnst.stylize(CONTENT, STYLE, config=config)
-    # L-BFGS divides by small differences, and so makes rounding errors larger.
-    np.testing.assert_allclose(tiled.array, whole.array, atol=0.02)
-    assert np.abs(tiled.array - whole.array).mean() < 1e-3
+    # L-BFGS divides by small differences, and so makes rounding errors larger. Adam's
+    # gradients of the style are guessed.
+    atol, mean, rtol = (0.02, 1e-3, 1e-2) if config.optimizer == "lbfgs" else GUESSED
+    np.testing.assert_allclose(tiled.array, whole.array, atol=atol)
+    assert np.abs(tiled.array - whole.array).mean() < mean
     for name in ("step", "size"):
         np.testing.assert_array_equal(tiled.losses[name], whole.losses[name])
     for name in ("content", "style", "total_variation", "total"):
         np.testing.assert_allclose(
-            tiled.losses[name], whole.losses[name], rtol=1e-2, atol=1e-9
+            tiled.losses[name], whole.losses[name], rtol=rtol, atol=1e-9
         )
+
+
+@pytest.mark.parametrize(
+    "tiles",
+    [
+        {"cut": None, "head_side": 33},
+        {"cut": "block1_pool", "head_side": 20, "tail_side": 10},
+    ],
+)
+def test_a_sample_gives_exact_losses_and_nearly_the_gradient(tiles, monkeypatch):
+    monkeypatch.setattr(tiled_module, "SAMPLE_SIDE", 16)
+    whole, _ = loading.load_engine(TINY)
+    tiled = tiled_module.TiledEngine(whole, **tiles)
+    knobs = Knobs.from_config(TINY)
+    targets = Targets(
+        tiled.content_targets(CONTENT), tiled.style_targets(STYLE, STYLE.shape[1:3])
+    )
+    before = np.random.default_rng(0).uniform(size=CONTENT.shape).astype(np.float32)
+    now = 0.99 * before + 0.01 * CONTENT
+    losses, gradient, exact = tiled.losses_and_gradient(now, targets, knobs)
+    _, gradient_before, carried = tiled.losses_and_gradient(before, targets, knobs)
+    # With what the picture itself gave, nothing has changed.
+    same, at_once, again = tiled.losses_and_gradient(now, targets, knobs, exact)
+    np.testing.assert_allclose(same, losses, rtol=1e-5)
+    assert difference(at_once, gradient) < 1e-5
+    assert_equal_parts(again, exact)
+    # After a step the losses are exact, and so is what is carried over.
+    same, guessed, again = tiled.losses_and_gradient(now, targets, knobs, carried)
+    np.testing.assert_allclose(same, losses, rtol=1e-5)
+    assert 1e-5 < difference(guessed, gradient) < 0.01
+    assert difference(gradient_before, gradient) > 5 * difference(guessed, gradient)
+    assert_equal_parts(again, exact)
+
+
+def test_a_sample_lies_in_all_parts_of_a_picture(monkeypatch):
+    monkeypatch.setattr(tiled_module, "SAMPLE_SIDE", 16)
+    tiled = tiled_module.TiledEngine(
+        loading.load_engine(TINY)[0], cut=None, head_side=200
+    )
+    seen = np.zeros([1, 160, 256, 3], np.float32)
+    sample, weight = tiled._sample(tiled._head, seen)
+    assert len(sample) == 10 * 16 / 8
+    assert weight == pytest.approx(8, rel=0.05)
+    rows, columns = (
+        [tile[side] + tile.counted[side] for tile in sample] for side in (0, 1)
+    )
+    assert len(set(rows)) == 10
+    assert len(set(columns)) == 16
+
+
+def difference(one, other):
+    """How far arrays are apart, relative to the second."""
+    return np.linalg.norm(one - other) / np.linalg.norm(other)
+
+
+def assert_equal_parts(one, other):
+    for a, b in zip(tf.nest.flatten(one), tf.nest.flatten(other), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5 * np.abs(b).max())
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "lbfgs"])
+def test_only_the_first_step_of_a_scale_looks_at_all_twice(in_tiles, monkeypatch, optimizer):
+    given = []
+    real = tiled_module.TiledEngine.losses_and_gradient
+
+    def losses_and_gradient(self, image, targets, knobs, carried=()):
+        given.append((image.shape[1], bool(carried)))
+        return real(self, image, targets, knobs, carried)
+
+    monkeypatch.setattr(
+        tiled_module.TiledEngine, "losses_and_gradient", losses_and_gradient
+    )
+    config = TINY.replace(optimizer=optimizer, initial_steps=3, steps=2)
+    steps = tfnst.stylize(CONTENT, STYLE, config=config).losses["size"]
+    assert [sides for sides, _ in given] == [{34: 28, 48: 40}[size] for size in steps]
+    once = [n > 0 and steps[n] == steps[n - 1] for n in range(len(steps))]
+    assert [carried for _, carried in given] == (
+        once if optimizer == "adam" else [False] * len(steps)
+    )
 
 
 def test_a_strip_is_as_good_as_a_picture(in_tiles, monkeypatch):
@@ -172,8 +258,8 @@ def test_a_loss_that_is_not_finite_stops_tiles_too(in_tiles, monkeypatch):
     real = tiled_module.TiledEngine.losses_and_gradient
 
     def losses_and_gradient(*arguments):
-        measured, gradient = real(*arguments)
-        return measured, np.float32("nan") * gradient
+        measured, gradient, carried = real(*arguments)
+        return measured, np.float32("nan") * gradient, carried
 
     monkeypatch.setattr(
         tiled_module.TiledEngine, "losses_and_gradient", losses_and_gradient
@@ -234,6 +320,6 @@ def test_tiles_give_the_gradient_of_the_whole_with_masks(tiles, seamless):
         tape.watch(tensor)
         expected = whole._losses(tensor, targets(whole), knobs)
     gradient = tape.gradient(expected.total, tensor).numpy()
-    measured, got = tiled.losses_and_gradient(image, targets(tiled), knobs)
+    measured, got, _ = tiled.losses_and_gradient(image, targets(tiled), knobs)
     np.testing.assert_allclose(measured, expected, rtol=1e-5)
     assert np.linalg.norm(got - gradient) < 1e-5 * np.linalg.norm(gradient)

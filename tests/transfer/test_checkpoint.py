@@ -61,8 +61,27 @@ def test_tiles_are_resumed_too(tmp_path, monkeypatch):
     monkeypatch.setattr(plans, "build_plan", build_plan)
     whole = tfnst.stylize(CONTENT, STYLE, config=TINY)
     stopped_at(9, tmp_path / "x", config=TINY)
+    kept = (tmp_path / "x").read_bytes()
     result = tfnst.stylize(CONTENT, STYLE, resume=tmp_path / "x")
     np.testing.assert_array_equal(result.array, whole.array)
+    # Where there is other memory by then, there may be other tiles, or none.
+    for other in ((None, 30, None), ("block1_pool", 24, None), (None, None, None)):
+        monkeypatch.setattr(
+            plans, "build_plan", lambda *_, _o=other, **__: plans.Plan(*_o, 0, 1.0)
+        )
+        (tmp_path / "x").write_bytes(kept)
+        result = tfnst.stylize(CONTENT, STYLE, resume=tmp_path / "x")
+        assert np.abs(result.array - whole.array).mean() < 0.02
+
+
+def test_a_whole_picture_goes_on_in_tiles(tmp_path, monkeypatch):
+    whole = tfnst.stylize(CONTENT, STYLE, config=TINY)
+    stopped_at(9, tmp_path / "x", config=TINY)
+    monkeypatch.setattr(
+        plans, "build_plan", lambda *_, **__: plans.Plan(None, 30, None, 0, 1.0)
+    )
+    result = tfnst.stylize(CONTENT, STYLE, resume=tmp_path / "x")
+    assert np.abs(result.array - whole.array).mean() < 0.02
 
 
 def test_a_picture_to_start_from_is_not_needed_again(tmp_path):

@@ -80,6 +80,7 @@ class TransferState(NamedTuple):
     step: Any  # steps taken at this scale, int32 scalar
     optimizer: Any  # from `Optimizer.init`
     average: Any  # bias-corrected moving average of the pictures, [N, H, W, 3]
+    carried: Any = ()  # what tiles remember of the last step; see `TiledEngine`
 
 
 class Engine(Protocol):
@@ -199,11 +200,23 @@ def flatten_state(state: TransferState) -> list[np.ndarray]:
     return [np.asarray(tensor) for tensor in tf.nest.flatten(state)]
 
 
-def check_state(like: TransferState, arrays: list[np.ndarray]) -> None:
-    """Raises ValueError if arrays from `flatten_state` don't fit a state's shapes."""
+def split_state(
+    like: TransferState, arrays: list[np.ndarray]
+) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """What `flatten_state` found: arrays like those of a state, and those carried.
+
+    Args:
+        like: the state at the start of the scale, which carries nothing yet.
+        arrays: from `flatten_state`.
+
+    Raises:
+        ValueError: if the arrays don't fit the state's shapes.
+    """
     wanted = [tuple(each.shape) for each in tf.nest.flatten(like)]
-    if wanted != [array.shape for array in arrays]:
+    own, carried = arrays[: len(wanted)], arrays[len(wanted) :]
+    if wanted != [array.shape for array in own]:
         raise ValueError(
             "`resume` must be a checkpoint of the same run. Received: one with other "
             "shapes"
         )
+    return own, carried

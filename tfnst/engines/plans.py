@@ -22,8 +22,8 @@ from tfnst.networks.features import (
 from tfnst.optimizers.optimizer import build_optimizer
 
 # Sides of tiles to choose from: pixels before the cut, positions behind it.
-_HEAD_SIDES = (2048, 1536, 1024, 768, 512, 384, 256)
-_TAIL_SIDES = (768, 512, 384, 256, 192, 128, 96, 64)
+_HEAD_SIDES = range(2048, 255, -128)
+_TAIL_SIDES = range(768, 63, -64)
 # Measured with VGG19: a gradient pass holds each activation once, and about five
 # times the widest one for what it is working on. TensorFlow itself grows by this much
 # when it first works.
@@ -33,6 +33,9 @@ _GROWTH = 200 * 2**20
 # average, and the picture with its border; in one graph also the next values of these.
 _TILED_PICTURES, _WHOLE_PICTURES = 6, 12
 _PIXEL = 3 * 4
+# Arithmetic of looking at a tile, in units of that of a step without tiles: of all of
+# them twice, at first without the gradient, which is half of it; and at a sample first.
+_TWO_LOOKS, _ONE_LOOK = 1.5, 1.1
 # The masks of a region, with those at the sizes of the layers.
 _MASK = 2 * 4
 
@@ -181,7 +184,8 @@ def _plans(
             regions,
             whole.flops,
             kept,
-            sum(border.margins),
+            border.margins,
+            _ONE_LOOK if pair.elementwise and not regions else _TWO_LOOKS,
         )
 
 
@@ -193,7 +197,8 @@ def _tiled_plans(
     regions: int,
     flops: float,
     kept: float,
-    margins: int,
+    margins: tuple[int, int],
+    last_looks: float,
 ) -> Iterator[Plan]:
     """The plans with one cut.
 
@@ -205,7 +210,8 @@ def _tiled_plans(
         regions: number of regions.
         flops: arithmetic of the whole network for a position.
         kept: bytes held whatever the tiles are.
-        margins: pixels of a padded side that belong to its first or last tile.
+        margins: pixels before and behind, on both axes, that don't count.
+        last_looks: arithmetic of the looks that the last part takes at a tile.
     """
     larger = int(max(math.prod(map(int, each)) for each in sides))
     models = split_feature_extractor(extractor, cut)
@@ -218,11 +224,13 @@ def _tiled_plans(
         # The activations there and their gradient.
         at_cut = 2 * larger * head.width(cut) * head.itemsize
         tails = [(None, tail.working * larger / positions, tail.flops / positions)]
+        behind = tuple(margin // head.stride for margin in margins)
         for side in _TAIL_SIDES:
-            area, cost = tail.tile(sides // head.stride, side, margins // head.stride)
-            tails.append((side, area * tail.working, cost / positions))
+            area, cost = tail.tile(sides // head.stride, side, behind)
+            tails.append((side, area * tail.working, last_looks * cost / positions))
     for head_side in _HEAD_SIDES:
         area, cost = head.tile(sides, head_side, margins)
+        cost *= last_looks if cut is None else _TWO_LOOKS
         for tail_side, tail_working, tail_cost in tails:
             peak = kept + at_cut + max(area * head.working, tail_working)
             yield Plan(cut, head_side, tail_side, peak, (cost + tail_cost) / flops)
@@ -250,7 +258,7 @@ class _Part:
     ) -> None:
         segment = Segment.from_model(model)
         self.stride = segment.stride
-        self._halo = segment.before + segment.after
+        self._segment = segment
         self.itemsize = tf.as_dtype(model.outputs[0].dtype).size
         self._widths = {}
         self.flops = 0.0
@@ -286,13 +294,22 @@ class _Part:
         """Numbers in a layer's activation."""
         return self._widths[layer]
 
-    def tile(self, sides: np.ndarray, side: int, margins: int) -> tuple[int, float]:
-        """Area of a tile with its halo, and the arithmetic of two passes over it."""
-        height, width = (min(int(s), side) for s in sides[0])
-        grown = [
-            min(core + self._halo + margins, int(s))
-            for core, s in zip((height, width), sides[0], strict=True)
+    def tile(
+        self, sides: np.ndarray, side: int, margins: tuple[int, ...]
+    ) -> tuple[int, float]:
+        """The area of the largest tile, and the arithmetic of one look at all of them.
+
+        Args:
+            sides: height and width of the content and of each style, int [1 + S, 2].
+            side: rough length of a tile.
+            margins: positions before and behind, on both axes, that don't count.
+        """
+        before, behind = margins
+        lengths = [
+            [self._segment.lengths(int(s), side, (before, behind)) for s in picture]
+            for picture in sides
         ]
-        area = math.prod(grown)
-        # The first pass costs half of a step without tiles, the second all of one.
-        return area, 1.5 * self.flops * area / (height * width)
+        area = max(max(rows) * max(columns) for rows, columns in lengths)
+        rows, columns = lengths[0]
+        share = sum(rows) * sum(columns) / math.prod(map(int, sides[0]))
+        return area, self.flops * share

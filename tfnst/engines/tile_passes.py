@@ -3,7 +3,8 @@
 The loss of a picture follows from sums over positions, which are the sums of its tiles
 added up. The first pass finds the sums of a tile. Those of all tiles give the loss and
 its gradient with respect to the sums, from which the second pass finds the gradient
-with respect to a tile's pixels. A pass of its own describes the tiles of style images.
+with respect to a tile's pixels; it can find the sums again on the way. Another one
+describes the tiles of style images.
 """
 
 from __future__ import annotations
@@ -89,10 +90,17 @@ class Passes:
         self.describe = tf.function(
             self._describe, autograph=False, input_signature=[view, place]
         )
+        self.parts_spec = self._build_parts_spec()
+        at_cut = {self.cut: self._activations_spec(self.cut)} if self.cut else {}
         self.gradient = tf.function(
             self._gradient,
             autograph=False,
-            input_signature=[view, style, *self._upstream_spec()],
+            input_signature=[view, style, self.parts_spec, at_cut],
+        )
+        self.parts_and_gradient = tf.function(
+            self._parts_and_gradient,
+            autograph=False,
+            input_signature=[view, style, self.parts_spec, at_cut],
         )
         self.look_and_gradient = tf.function(
             self._look_and_gradient,
@@ -118,8 +126,8 @@ class Passes:
         shape = [None, None, None, self.channels[layer]]
         return tf.TensorSpec(shape, self.dtypes[layer])
 
-    def _upstream_spec(self) -> list[Any]:
-        upstream = Parts(
+    def _build_parts_spec(self) -> Parts:
+        return Parts(
             {
                 layer: self._objective.statistics[layer].measured_spec(
                     self.channels[layer], regions=self._masked
@@ -128,8 +136,6 @@ class Passes:
             },
             {layer: tf.TensorSpec([None]) for layer in self.content_layers},
         )
-        at_cut = {self.cut: self._activations_spec(self.cut)} if self.cut else {}
-        return [upstream, at_cut]
 
     def _look(
         self, view: View, style: dict[str, Any]
@@ -246,12 +252,24 @@ class Passes:
         Returns:
             Gradient with respect to `view.seen`.
         """
+        # The parts themselves aren't computed where nobody asks for them.
+        return self._parts_and_gradient(view, style, upstream, at_cut)[1]
+
+    def _parts_and_gradient(
+        self,
+        view: View,
+        style: dict[str, Any],
+        upstream: Parts,
+        at_cut: dict[str, tf.Tensor],
+    ) -> tuple[Parts, tf.Tensor]:
+        """As `_gradient`, with the parts of the loss that the tile contributes."""
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(view.seen)
             parts, cut = self._look(view, style)
-        return tape.gradient(
+        gradient = tape.gradient(
             _flat(parts, cut), view.seen, output_gradients=_flat(upstream, at_cut)
         )
+        return parts, gradient
 
     def _look_and_gradient(
         self,

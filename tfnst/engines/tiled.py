@@ -1,4 +1,4 @@
-"""The engine that computes the exact gradient of a picture of any size in tiles.
+"""The engine that paints a picture of any size in tiles.
 
 Distant pixels are coupled by nothing but sums over positions: Gram matrices, means,
 squared differences, distances to the nearest of the style's activations. So a first
@@ -7,11 +7,19 @@ sums follow, and a second pass gives each tile the gradient of its pixels. A til
 halo as wide as a feature can see, and only the features of its core count, so the
 result equals that of the whole picture, up to rounding.
 
+That looks at each tile twice. So from the second step of a scale on, the first pass
+looks at a sample of the picture, and the sums of the rest are taken to have changed
+since the step before as those of the sample have. (Taken as they were, they are too
+late: Adam swings to and fro.) The second pass finds the sums that count for the losses
+and for the next step. Optimisers that compare losses with gradients, such as L-BFGS,
+get exact gradients at each step, and so do regions, which a sample may miss.
+
 The network is cut in two at a pooling layer, and the activations there are kept whole.
 A halo that reaches through all of VGG would be 96 pixels wide. Through the first blocks
 it is 16 or 32, and behind the cut, where one position stands for 4 or 8 pixels, tiles
-are so large that their halo costs little. If everything behind the cut (the tail) fits
-into memory as one tile, it is run once instead of twice.
+are so large that their halo costs little. What lies before the cut is always looked at
+twice, because the gradient at the cut comes from behind it. If everything behind the
+cut (the tail) fits into memory as one tile, one look gives the exact gradient.
 
 Whatever grows with the picture lies in NumPy arrays, which are changed in place; only
 tiles become tensors.
@@ -25,7 +33,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from tfnst.engines.engine import Knobs, TransferState, check_state
+from tfnst.engines.engine import Knobs, TransferState, split_state
 from tfnst.engines.enlarging import enlarge_rows
 from tfnst.engines.pixel_terms import add_pixel_terms
 from tfnst.engines.tile_passes import Parts, Passes, View
@@ -39,6 +47,8 @@ from tfnst.ops.masks import masks_at_stride, region_shares
 from tfnst.ops.resizing import resize_image
 from tfnst.optimizers.optimizer import Optimizer
 
+# The sample: one in so many tiles of this side, in pixels.
+_SAMPLED, SAMPLE_SIDE = 8, 256
 # Rows of a picture that are updated at once.
 _STRIP = 256
 
@@ -50,6 +60,13 @@ class TiledContent(NamedTuple):
     energies: dict[str, tf.Tensor]  # sums of their squares by layer, [N]
 
 
+class Carried(NamedTuple):
+    """What a step passes on, so that the next one looks at most tiles once."""
+
+    parts: Parts  # of the whole picture
+    sample: Parts  # of the tiles in the sample
+
+
 class TiledEngine:
     """Does what `WholeEngine` does, in bounded memory; it is an `Engine`, too.
 
@@ -58,7 +75,7 @@ class TiledEngine:
         cut: pooling layer behind which the network is cut; None for no cut.
         head_side: side of the tiles before the cut, in pixels.
         tail_side: side of the tiles behind the cut, in positions there; None for one
-            tile, which is looked at once.
+            tile.
     """
 
     def __init__(
@@ -152,9 +169,10 @@ class TiledEngine:
     ) -> tuple[np.ndarray, TransferState, np.ndarray]:
         """As `Engine.run`."""
         history = []
+        carried, state = state.carried, state._replace(carried=())
         for _ in range(int(steps)):
-            measured, gradient = self.losses_and_gradient(
-                canvas, targets, knobs.relative()
+            measured, gradient, carried = self.losses_and_gradient(
+                canvas, targets, knobs.relative(), carried
             )
             gradient *= gradient_unit(canvas).numpy()
             total = measured.total * knobs.excess()
@@ -167,7 +185,7 @@ class TiledEngine:
             if not finite:
                 break
             state = self._update(canvas, measured, gradient, state, knobs)
-        return canvas, state, np.stack(history)
+        return canvas, state._replace(carried=carried), np.stack(history)
 
     def go_back(
         self, canvas: np.ndarray, good: Any, state: TransferState, step: int
@@ -187,27 +205,60 @@ class TiledEngine:
         arrays: list[np.ndarray],
     ) -> tuple[np.ndarray, TransferState]:
         """As `Engine.restore`."""
-        check_state(state, arrays)
-        return image, tf.nest.pack_sequence_as(state, arrays)
+        own, carried = split_state(state, arrays)
+        state = tf.nest.pack_sequence_as(state, own)
+        return image, state._replace(carried=self._as_carried(carried))
+
+    def _as_carried(self, arrays: list[np.ndarray]) -> Carried | tuple[()]:
+        """What tiles like these carried over; nothing if others did."""
+        for head, tail in self._passes.values():
+            spec = Carried(*2 * [(tail or head).parts_spec])
+            shapes = tf.nest.flatten(spec)
+            if len(shapes) == len(arrays) and all(
+                map(tf.TensorSpec.is_compatible_with, shapes, arrays)
+            ):
+                return tf.nest.pack_sequence_as(spec, arrays)
+        return ()
 
     def losses_and_gradient(
-        self, image: np.ndarray, targets: Targets, knobs: Knobs
-    ) -> tuple[terms.Losses, np.ndarray]:
-        """The losses of a picture [N, H, W, 3] and the gradient of their total."""
+        self,
+        image: np.ndarray,
+        targets: Targets,
+        knobs: Knobs,
+        carried: Carried | tuple[()] = (),
+    ) -> tuple[terms.Losses, np.ndarray, Carried | tuple[()]]:
+        """The losses of a picture and the gradient of their total.
+
+        Args:
+            image: [N, H, W, 3] in [0, 1].
+            targets: of the same size.
+            knobs: scalars.
+            carried: what this function returned for the picture of the step before;
+                nothing for an exact gradient.
+
+        Returns:
+            (losses, gradient like `image`, what to carry over to the next step).
+        """
         border = self.objective.border
         seen = border.pad_array(image)
         targets = targets._replace(regions=tuple(map(np.asarray, targets.regions)))
         cut = self._empty_cut(seen.shape)
         head, tail = self._passes[bool(targets.regions)]
-        parts = self._look(head, seen, targets, targets.regions, cut)
-        content, style, upstream = self._weigh(head, parts, targets, knobs)
-        at_cut = None
-        if tail is not None and cut is not None:
-            more_content, more_style, at_cut = self._behind(tail, cut, targets, knobs)
+        if tail is None or cut is None:
+            content, style, gradient, carried = self._last(
+                head, seen, targets, targets.regions, knobs, carried
+            )
+        else:
+            parts = self._look(head, seen, targets, targets.regions, cut)
+            content, style, upstream = self._weigh(head, parts, targets, knobs)
+            regions = self._regions_behind(targets.regions)
+            more_content, more_style, at_cut, carried = self._last(
+                tail, cut, targets, regions, knobs, carried
+            )
             content, style = content + more_content, style + more_style
-        gradient = self._gradient(
-            head, seen, targets, targets.regions, upstream, at_cut
-        )
+            gradient = self._gradient(
+                head, seen, targets, targets.regions, upstream, at_cut
+            )
         gradient = border.fold(gradient, *image.shape[1:3])
         variation, temporal = add_pixel_terms(
             gradient,
@@ -218,26 +269,79 @@ class TiledEngine:
             wrap=self.objective.seamless,
         )
         total = terms.total_loss(content, style, variation, **knobs.loss_weights())
-        return terms.Losses(content, style, variation, total + temporal), gradient
+        losses = terms.Losses(content, style, variation, total + temporal)
+        return losses, gradient, carried
 
-    def _behind(
-        self, tail: Passes, cut: np.ndarray, targets: Targets, knobs: Knobs
-    ) -> tuple[tf.Tensor, tf.Tensor, np.ndarray]:
-        """Losses behind the cut, and the gradient of their weighted sum there."""
-        regions = self._regions_behind(targets.regions)
-        tiles = self._tiles(tail, cut, self.objective.border)
+    def _last(
+        self,
+        passes: Passes,
+        seen: np.ndarray,
+        targets: Targets,
+        regions: tuple[np.ndarray, ...],
+        knobs: Knobs,
+        carried: Carried | tuple[()],
+    ) -> tuple[tf.Tensor, tf.Tensor, np.ndarray, Carried | tuple[()]]:
+        """The losses of the last segment and the gradient of their weighted sum.
+
+        Args:
+            passes: the segment.
+            seen: what it sees, [N, H, W, C].
+            targets: of the picture.
+            regions: masks on the grid of what it sees.
+            knobs: scalars.
+            carried: as for `losses_and_gradient`.
+
+        Returns:
+            (content loss, style loss, gradient like `seen`, what to carry over).
+        """
+        tiles = self._tiles(passes, seen, self.objective.border)
+        content = targets.content.activations
         if len(tiles) == 1:
-            content = targets.content.activations
-            view = _view(tail, tiles[0], cut, content, regions)
-            losses = tail.look_and_gradient(
-                view, *self._of_segment(tail, targets), knobs
+            view = _view(passes, tiles[0], seen, content, regions)
+            content_loss, style_loss, share = passes.look_and_gradient(
+                view, *self._of_segment(passes, targets), knobs
             )
-            content_loss, style_loss, gradient = losses
-            return content_loss, style_loss, gradient.numpy()
-        parts = self._look(tail, cut, targets, regions, None)
-        content_loss, style_loss, upstream = self._weigh(tail, parts, targets, knobs)
-        gradient = self._gradient(tail, cut, targets, regions, upstream, None)
-        return content_loss, style_loss, gradient
+            return content_loss, style_loss, share.numpy(), ()
+        if not carried:
+            parts = self._look(passes, seen, targets, regions, None)
+        if regions or not self.optimizer.elementwise:
+            *losses, upstream = self._weigh(passes, parts, targets, knobs)
+            gradient = self._gradient(passes, seen, targets, regions, upstream, None)
+            return *losses, gradient, ()
+        sample, weight = self._sample(passes, seen)
+        sampled = self._look(passes, seen, targets, regions, None, sample)
+        if carried:
+            parts = tf.nest.map_structure(
+                lambda all_then, then, now: all_then + weight * (now - then),
+                *carried,
+                sampled,
+            )
+        *_, upstream = self._weigh(passes, parts, targets, knobs)
+        style, gradient = _style_of(passes, targets), np.zeros_like(seen)
+
+        def look(tile: Tile, view: View) -> tuple[Parts, dict[str, tf.Tensor]]:
+            found, share = passes.parts_and_gradient(view, style, upstream, {})
+            tile.of(gradient)[...] += share.numpy()
+            return found, {}
+
+        parts = self._add_up(passes, seen, content, regions, None, look, tiles)
+        *losses, _ = self._weigh(passes, parts, targets, knobs)
+        return *losses, gradient, Carried(parts, sampled)
+
+    def _sample(self, passes: Passes, seen: np.ndarray) -> tuple[list[Tile], float]:
+        """Tiles spread over a picture, and how much larger the picture is than they."""
+        side = SAMPLE_SIDE
+        if not passes.sees_pixels:
+            side //= self._head.segment.stride
+        tiles = self._tiles(passes, seen, self.objective.border, side)
+        columns = len({tile.left for tile in tiles})
+        # Three columns further in each row, so that none is left out.
+        sample = [
+            tile
+            for n, tile in enumerate(tiles)
+            if (n % columns + 3 * (n // columns)) % _SAMPLED == 0
+        ]
+        return sample, sum(map(_area, tiles)) / sum(map(_area, sample))
 
     def _regions_behind(
         self, regions: tuple[np.ndarray, ...]
@@ -269,8 +373,9 @@ class TiledEngine:
         targets: Targets,
         regions: tuple[np.ndarray, ...],
         cut: np.ndarray | None,
+        tiles: list[Tile] | None = None,
     ) -> Parts:
-        """The parts of a whole picture.
+        """The parts of a whole picture, or of some tiles.
 
         Args:
             passes: the segment.
@@ -278,8 +383,11 @@ class TiledEngine:
             targets: of the picture.
             regions: masks on the grid of what it sees.
             cut: where to write the activations at the cut; None for nowhere.
+            tiles: what to look at; everything by default.
         """
         style = _style_of(passes, targets)
+        if tiles is None:
+            tiles = self._tiles(passes, seen, self.objective.border)
         return self._add_up(
             passes,
             seen,
@@ -287,7 +395,7 @@ class TiledEngine:
             regions,
             cut,
             lambda tile, view: passes.look(view, style),
-            self.objective.border,
+            tiles,
         )
 
     def _describe(
@@ -305,8 +413,8 @@ class TiledEngine:
             return passes.describe(view, place)
 
         nothing = self._empty_content_of(passes, seen.shape)
-        border = self.objective.style_border
-        return self._add_up(passes, seen, nothing, regions, cut, describe, border)
+        tiles = self._tiles(passes, seen, self.objective.style_border)
+        return self._add_up(passes, seen, nothing, regions, cut, describe, tiles)
 
     def _keep_content(
         self,
@@ -323,8 +431,8 @@ class TiledEngine:
                 view.content[layer][...] = found[layer].numpy()
             return energies, at_cut
 
-        border = self.objective.border
-        return self._add_up(passes, seen, content, (), cut, keep, border)
+        tiles = self._tiles(passes, seen, self.objective.border)
+        return self._add_up(passes, seen, content, (), cut, keep, tiles)
 
     def _add_up(
         self,
@@ -334,9 +442,9 @@ class TiledEngine:
         regions: tuple[np.ndarray, ...],
         cut: np.ndarray | None,
         look: Callable[[Tile, View], tuple[Any, dict[str, tf.Tensor]]],
-        border: Border,
+        tiles: list[Tile],
     ) -> Any:
-        """What is found in the tiles of a picture, added up.
+        """What is found in tiles of a picture, added up.
 
         Args:
             passes: the segment.
@@ -346,10 +454,10 @@ class TiledEngine:
             cut: where to write the activations at the cut; None for nowhere.
             look: gives what it finds in a tile, and the core's activations at the cut
                 by layer.
-            border: that the picture is seen with.
+            tiles: of the picture.
         """
         strides, total = passes.segment.strides, None
-        for tile in self._tiles(passes, seen, border):
+        for tile in tiles:
             found, at_cut = look(tile, _view(passes, tile, seen, content, regions))
             if cut is not None:
                 for layer, activations in at_cut.items():
@@ -380,11 +488,17 @@ class TiledEngine:
             tile.of(gradient)[...] += share
         return gradient
 
-    def _tiles(self, passes: Passes, seen: np.ndarray, border: Border) -> list[Tile]:
+    def _tiles(
+        self,
+        passes: Passes,
+        seen: np.ndarray,
+        border: Border,
+        side: int | None = None,
+    ) -> list[Tile]:
+        """The tiles of what a segment sees; of the planned sides by default."""
         _, height, width, _ = seen.shape
-        side, stride = self._head_side, 1
-        if not passes.sees_pixels:
-            side, stride = self._tail_side, self._head.segment.stride
+        stride = 1 if passes.sees_pixels else self._head.segment.stride
+        side = side or (self._head_side if passes.sees_pixels else self._tail_side)
         before, behind = border.margins
         margins = before // stride, behind // stride
         return passes.segment.tiles(height, width, side, margins)
@@ -505,6 +619,11 @@ def _view(
         },
         tuple(tile.counted_of(masks) for masks in regions),
     )
+
+
+def _area(tile: Tile) -> int:
+    """How many positions of a tile count."""
+    return tile.counted[2] * tile.counted[3]
 
 
 def _style_of(passes: Passes, targets: Targets) -> dict[str, Any]:

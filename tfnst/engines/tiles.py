@@ -112,6 +112,12 @@ class Segment:
             for x in self._spans(width, side, *margins)
         ]
 
+    def lengths(
+        self, length: int, side: int | None, margins: tuple[int, int] = (0, 0)
+    ) -> list[int]:
+        """How long the tiles along a side are, with their halos; as for `tiles`."""
+        return [span.stop - span.start for span in self._spans(length, side, *margins)]
+
     def _spans(
         self, length: int, side: int | None, before: int, behind: int
     ) -> Iterator[_Span]:

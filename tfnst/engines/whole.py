@@ -19,7 +19,7 @@ from tfnst.engines.engine import (
     PICTURES_SPEC,
     Knobs,
     TransferState,
-    check_state,
+    split_state,
 )
 from tfnst.engines.enlarging import enlarge
 from tfnst.losses import terms
@@ -182,11 +182,12 @@ class WholeEngine:
         arrays: list[np.ndarray],
     ) -> tuple[tf.Variable, TransferState]:
         """As `Engine.restore`."""
-        check_state(state, arrays)
+        # A run that began in tiles may go on whole, where there is more memory.
+        own, _ = split_state(state, arrays)
         canvas.assign(image)
         tensors = [
             tf.constant(array, like.dtype)
-            for array, like in zip(arrays, tf.nest.flatten(state), strict=True)
+            for array, like in zip(own, tf.nest.flatten(state), strict=True)
         ]
         return canvas, tf.nest.pack_sequence_as(state, tensors)
 
