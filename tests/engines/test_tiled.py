@@ -225,7 +225,9 @@ def assert_equal_parts(one, other):
 
 
 @pytest.mark.parametrize("optimizer", ["adam", "lbfgs"])
-def test_only_the_first_step_of_a_scale_looks_at_all_twice(in_tiles, monkeypatch, optimizer):
+def test_only_the_first_step_of_a_scale_looks_at_all_twice(
+    in_tiles, monkeypatch, optimizer
+):
     given = []
     real = tiled_module.TiledEngine.losses_and_gradient
 

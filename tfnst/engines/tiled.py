@@ -213,9 +213,10 @@ class TiledEngine:
         """What tiles like these carried over; nothing if others did."""
         for head, tail in self._passes.values():
             spec = Carried(*2 * [(tail or head).parts_spec])
-            shapes = tf.nest.flatten(spec)
-            if len(shapes) == len(arrays) and all(
-                map(tf.TensorSpec.is_compatible_with, shapes, arrays)
+            wanted = tf.nest.flatten(spec)
+            if len(wanted) == len(arrays) and all(
+                each.shape.is_compatible_with(array.shape)
+                for each, array in zip(wanted, arrays, strict=True)
             ):
                 return tf.nest.pack_sequence_as(spec, arrays)
         return ()
