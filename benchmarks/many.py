@@ -10,7 +10,8 @@ does, so of the two shares the one of processor time is the one to trust on a bu
 machine. The share of wall time also shows what runs at the same time as steps.
 
     python -m benchmarks.many [--size 256] [--steps 15] [--pictures 8] [--rounds 3]
-        [--megapixels 12] [--batch-sizes 1,2,4] [--clients 1,2,4] [--precision auto]
+        [--megapixels 12] [--batch-sizes 1,2,4] [--clients 1,2,4] [--runs 1]
+        [--precision auto]
 """
 
 from __future__ import annotations
@@ -192,9 +193,18 @@ def print_server(
     contents: list[pathlib.Path],
     config: tfnst.StyleTransferConfig,
     clients: list[int],
+    runs: int,
     rounds: int,
 ) -> None:
-    """Prints the times of requests from several clients at once."""
+    """Prints the times of requests from several clients at once.
+
+    Args:
+        contents: the photos, each of which is painted in each style.
+        config: the settings.
+        clients: numbers of clients.
+        runs: the most requests that the server runs at a time.
+        rounds: how often each case is measured.
+    """
     steps = prepare_steps(contents, config)
     steps()
     pairs = [(content, style) for style in STYLES for content in contents]
@@ -203,7 +213,7 @@ def print_server(
     with tempfile.TemporaryDirectory() as scratch:
         directory = pathlib.Path(scratch, "tfnst")
         tfnst.export_saved_model(directory, config=config)
-        with serving(directory) as server:
+        with serving(directory, "--max-concurrent", str(runs)) as server:
             ask(server, pairs[:1], 1)
             for _ in range(rounds):
                 for count, times in cases.items():
@@ -214,7 +224,7 @@ def print_server(
                         )
                     )
                 alone.append(measure(steps))
-    print(f"\na server, {len(pairs)} requests with files, from clients at once")
+    print(f"\na server, {runs} at a time of {len(pairs)} requests with files")
     print(
         "clients      pictures/h   s/picture   processor s   not steps   share  of wall"
     )
@@ -257,6 +267,9 @@ def main() -> None:
     parser.add_argument(
         "--clients", type=numbers, default="1,2,4", help='of the server; "" for none'
     )
+    parser.add_argument(
+        "--runs", type=int, default=1, help="most requests that the server runs at once"
+    )
     parser.add_argument("--precision", default="auto", help="auto, float32 or bfloat16")
     arguments = parser.parse_args()
 
@@ -279,7 +292,13 @@ def main() -> None:
         if arguments.batch_sizes:
             print_batches(contents, config, arguments.batch_sizes, arguments.rounds)
         if arguments.clients:
-            print_server(contents, config, arguments.clients, arguments.rounds)
+            print_server(
+                contents,
+                config,
+                arguments.clients,
+                arguments.runs,
+                arguments.rounds,
+            )
 
 
 if __name__ == "__main__":
