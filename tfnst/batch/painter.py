@@ -36,8 +36,8 @@ _STYLES = 4
 _ITS_FAULT = (ValueError, OSError, MemoryError)
 # Errors that would stop every other picture of the batch too.
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
-# Bytes that reading the largest picture takes, or one with alpha of a third of its size,
-# and that writing a picture takes for each pixel; both measured.
+# Bytes that reading takes of the largest picture, or of a third as large a one with
+# alpha, and that writing takes for each pixel; both measured.
 _READING, _WRITING = 30 * MAX_PIXELS, 40
 
 
