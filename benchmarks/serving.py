@@ -78,11 +78,17 @@ class Server:
 
 
 @contextlib.contextmanager
-def serving(directory: pathlib.Path) -> Iterator[Server]:
-    """Starts a server, waits until it is ready, and ends it afterwards."""
+def serving(directory: pathlib.Path, *options: str) -> Iterator[Server]:
+    """Starts a server, waits until it is ready, and ends it afterwards.
+
+    Args:
+        directory: of the model.
+        options: more arguments of `tfnst serve`.
+    """
     log = directory.with_suffix(".log")
     command = "from tfnst.cli.command import main; main()"
     arguments = ["serve", str(directory), "--port", "0", "--max-queue", str(QUEUE)]
+    arguments += options
     with open(log, "wb") as file:
         process = subprocess.Popen(
             [sys.executable, "-c", command, *arguments], stderr=file

@@ -1,7 +1,9 @@
 """Batches: every content in every style, failures, and starting again after a kill."""
 
+import errno
 import json
 import signal
+import threading
 import time
 
 import numpy as np
@@ -11,6 +13,8 @@ import tfnst
 from tests import processes
 from tests.cli.helpers import TINY_OPTIONS, new_tfnst_command, tfnst_command
 from tests.helpers import TINY, picture
+from tfnst.batch import painter
+from tfnst.batch.planning import plan_items
 from tfnst.batch.sources import find_pictures, read_pairs
 from tfnst.engines import whole
 from tfnst.images import reading
@@ -279,6 +283,154 @@ def test_a_callback_sees_every_picture_and_can_stop(files):
     assert {total for _, total, _ in seen} == {3}
     assert [done for done, _, _ in seen] == sorted(done for done, _, _ in seen)
     assert [path.name for path in (files / "out").iterdir()] == ["0001_0001.png"]
+
+
+class Watched:
+    """Notes what a batch does: the names of pictures loaded, painted and written."""
+
+    def __init__(self, monkeypatch):
+        self.events = []
+        self.threads = set()
+        self._patch(monkeypatch, painter, "load_job", "load", lambda c, *_: c.stem)
+        self._patch(monkeypatch, run.Run, "paint", "paint", self._painted)
+        self._patch(
+            monkeypatch,
+            saving,
+            "write_picture",
+            "write",
+            lambda _, path, *__: path.stem,
+        )
+
+    def _painted(self, its_run):
+        return its_run._sources[0]["name"].removesuffix(".png")
+
+    def _patch(self, monkeypatch, owner, name, event, name_of):
+        real = getattr(owner, name)
+
+        def noted(*args, **kwargs):
+            self.events.append((f"{event} begins", name_of(*args)))
+            self.threads.add((event, threading.current_thread().name))
+            result = real(*args, **kwargs)
+            self.events.append((f"{event} ends", name_of(*args)))
+            return result
+
+        monkeypatch.setattr(owner, name, noted)
+
+    def happened(self, event, picture):
+        return (event, picture) in self.events
+
+
+def test_the_next_picture_is_loaded_and_the_last_one_written_meanwhile(
+    files, monkeypatch
+):
+    tfnst.save_image(CONTENTS[1], files / "photo1.png")
+    watched = Watched(monkeypatch)
+
+    def wait_for(event, picture):
+        deadline = time.monotonic() + 60
+        while not watched.happened(event, picture) and time.monotonic() < deadline:
+            time.sleep(0.01)
+        return watched.happened(event, picture)
+
+    reports = []
+
+    def watch(progress):
+        reports.append((progress.done, progress.run is not None))
+        if (
+            progress.run is not None
+            and progress.items[0].content_image.stem == "photo1"
+        ):
+            assert wait_for("load ends", "photo2")
+            assert wait_for("write ends", "photo0_style0")
+            # One batch ahead, and no more.
+            assert not watched.happened("paint begins", "photo2")
+
+    items = tfnst.stylize_batch(
+        paths(files, "photo", range(3)), paths(files, "style", (0,)), files / "out",
+        config=TINY, callback=watch,
+    )  # fmt: skip
+    assert [item.status for item in items] == ["painted"] * 3
+    assert {event for event, thread in watched.threads if thread == "MainThread"} == {
+        "load",  # the first one
+        "paint",
+    }
+    assert reports[-1] == (3, False)
+    assert [done for done, _ in reports] == sorted(done for done, _ in reports)
+    # Between runs, and at the end.
+    assert sum(not running for _, running in reports) == 4
+
+
+def test_without_memory_for_it_nothing_is_done_meanwhile(files, monkeypatch):
+    monkeypatch.setattr(painter, "_READING", 2**60)
+    watched = Watched(monkeypatch)
+    tfnst.stylize_batch(
+        paths(files, "photo", (0, 2)), paths(files, "style", (0, 1)), files / "out",
+        config=TINY,
+    )  # fmt: skip
+    order = [event for event, _ in watched.events]
+    once = [
+        f"{what} {when}" for what in ("load", "paint") for when in ("begins", "ends")
+    ]
+    assert order[:4] == once
+    for index in range(len(order)):
+        if order[index] == "paint begins":
+            assert order[index + 1] == "paint ends"
+    names = [name for event, name in watched.events if event == "write ends"]
+    assert names == [
+        f"photo{content}_style{style}" for style in (0, 1) for content in (0, 2)
+    ]
+
+
+@pytest.mark.parametrize("batch_size", [1, 2])
+def test_a_full_disk_ends_a_batch(files, monkeypatch, batch_size):
+    real = saving.write_picture
+    wanted = ["photo0_style0", "photo2_style0", "photo0_style1", "photo2_style1"]
+
+    def write_picture(array, path, *rest, **options):
+        if path.stem == wanted[1]:
+            raise OSError(errno.ENOSPC, "`output` must be on a disk with space")
+        real(array, path, *rest, **options)
+
+    monkeypatch.setattr(saving, "write_picture", write_picture)
+    items = plan_items(
+        paths(files, "photo", (0, 2)), paths(files, "style", (0, 1)), files / "out"
+    )
+    with pytest.raises(OSError, match="a disk with space") as caught:
+        painter.BatchPainter(TINY, batch_size=batch_size).paint(items)
+    assert caught.value.errno == errno.ENOSPC
+    statuses = [item.status for item in items]
+    assert statuses[:2] == ["painted", "left"]
+    assert statuses[3] == "left"
+    written = {path.stem for path in (files / "out").iterdir()}
+    assert written == {item.output.stem for item in items if item.status == "painted"}
+
+
+def test_an_error_that_ends_a_batch_leaves_no_picture_unwritten(files, monkeypatch):
+    real = run.Run.paint
+    painted = []
+
+    def paint(self):
+        if painted:
+            raise KeyboardInterrupt
+        painted.append(self)
+        return real(self)
+
+    real_write = saving.write_picture
+
+    def write_picture(*args, **options):
+        time.sleep(0.2)
+        real_write(*args, **options)
+
+    monkeypatch.setattr(run.Run, "paint", paint)
+    monkeypatch.setattr(saving, "write_picture", write_picture)
+    items = plan_items(
+        paths(files, "photo", (0, 2)), paths(files, "style", (0,)), files / "out"
+    )
+    with pytest.raises(KeyboardInterrupt):
+        painter.BatchPainter(TINY).paint(items)
+    assert [item.status for item in items] == ["painted", "left"]
+    assert tfnst.load_image(items[0].output).shape == (1, 36, 48, 3)
+    assert [path.name for path in (files / "out").iterdir()] == ["photo0_style0.png"]
 
 
 @pytest.mark.parametrize(

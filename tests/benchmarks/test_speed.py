@@ -56,6 +56,7 @@ def test_pytorchs_step_gives_the_same_losses():
     "name",
     [
         "large",
+        "many",
         "quality",
         "serving",
         "short",

@@ -21,8 +21,9 @@ class BatchItem:
         content_image: what to paint, as `stylize` takes it.
         style_image: the style to paint it in, as `stylize` takes it.
         output: where to write the picture; None to keep it in `result`.
-        status: `"left"` until the batch gets to it; then `"painted"`, `"skipped"` if
-            it had been painted before, or `"failed"`.
+        status: `"left"` until the batch is done with it; then `"painted"`, once it is
+            written where it is to be, `"skipped"` if it had been painted before, or
+            `"failed"`.
         error: why it failed, in one line.
         seconds: how long it took to paint; pictures painted together share the time
             evenly.

@@ -5,9 +5,10 @@ from __future__ import annotations
 import errno
 import time
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, TypeGuard
 
 from tfnst.batch import storage
+from tfnst.batch.beside import Ahead, Behind
 from tfnst.batch.items import PAINTED, SKIPPED, BatchItem, count_done, mark_failed
 from tfnst.batch.painted import find_painted
 from tfnst.batch.progress import BatchCallback, BatchProgress
@@ -18,6 +19,7 @@ from tfnst.engines.loading import load_engine
 from tfnst.images import writing
 from tfnst.images.manifest import network_of
 from tfnst.images.save_options import SaveOptions
+from tfnst.limits import MAX_PIXELS
 from tfnst.transfer.progress import TransferProgress
 from tfnst.transfer.results import NonFiniteLossError, TransferResult
 from tfnst.transfer.run import Job, Run
@@ -34,10 +36,16 @@ _STYLES = 4
 _ITS_FAULT = (ValueError, OSError, MemoryError)
 # Errors that would stop every other picture of the batch too.
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
+# Bytes that reading takes of the largest picture, or of a third as large a one with
+# alpha, and that writing takes for each pixel; both measured.
+_READING, _WRITING = 30 * MAX_PIXELS, 40
 
 
 class BatchPainter:
     """Paints the items of batches, and keeps styles from one to the next.
+
+    While pictures are painted, those of the next batch are loaded and those of the last
+    one written, if there is memory for it.
 
     Args:
         config: the settings.
@@ -68,6 +76,9 @@ class BatchPainter:
         self._styles: dict[str | int, Style | ValueError | OSError] = {}
         self._items: Sequence[BatchItem] = []
         self._stopped = False
+        self._full: OSError | None = None  # The error of a disk that is full.
+        self._ahead: Ahead[BatchItem, Job | Exception | None]
+        self._behind: Behind
 
     def paint(self, items: Sequence[BatchItem]) -> None:
         """Paints items, and notes in each what became of it.
@@ -82,22 +93,33 @@ class BatchPainter:
         self._items = items
         for folder in {storage.parent(item.output) for item in items if item.output}:
             storage.make_folder(folder)
-        for batch in self._batches():
-            self._paint(batch)
-            if self._stopped:
-                return
-        self._report([], None)
+        with (
+            Behind() as self._behind,
+            Ahead(self._load, items, self._batch_size) as self._ahead,
+        ):
+            for batch in self._batches():
+                self._paint(batch)
+                if self._stopped or self._full is not None:
+                    break
+        if self._full is not None:
+            raise self._full
+        if not self._stopped:
+            self._report([], None)
 
     def _batches(self) -> Iterator[list[tuple[BatchItem, Job]]]:
         """The items that are painted together, with their jobs."""
         # By the sizes of their scales.
         waiting: dict[Any, list[tuple[BatchItem, Job]]] = {}
         for item in self._items:
-            job = self._load(item)
-            if self._stopped:
-                return
-            if job is None:
+            job = self._ahead.next()
+            if not isinstance(job, Job):
+                if job is None:
+                    item.status = SKIPPED
+                else:
+                    mark_failed(item, job)
                 self._report([], None)
+                if self._stopped:
+                    return
                 continue
             key = tuple(level.sides for level in job.levels)
             waiting.setdefault(key, []).append((item, job))
@@ -107,22 +129,23 @@ class BatchPainter:
                 yield waiting.pop(max(waiting, key=lambda key: len(waiting[key])))
         yield from waiting.values()
 
-    def _load(self, item: BatchItem) -> Job | None:
-        """The job of an item; None if there is nothing to paint."""
+    def _load(self, item: BatchItem) -> Job | Exception | None:
+        """The job of an item; what is wrong with it; None if it is painted already.
+
+        It may run in another thread, and leaves the item as it is.
+        """
         try:
             painted = find_painted(item, self._config)
             if painted is None:
                 self._check_output(item)
         except _ITS_FAULT as error:
-            _mark_failed_or_raise(item, error)
-            return None
+            return _own_fault(error)
         # Not in a try: without a network no picture can be painted, so an error here
         # isn't this item's fault, and ends the batch.
         engine, backbone = load_engine(self._config)
         self._extractor = engine.feature_extractor
         network = backbone.name, backbone.weights.sha256
         if painted is not None and network_of(painted) == network:
-            item.status = SKIPPED
             return None
         try:
             style = self._load_style(item.style_image)
@@ -133,8 +156,8 @@ class BatchPainter:
                 file_name=storage.url_file_name(item.content_image),
             )
         except _ITS_FAULT as error:
-            mark_failed(item, error)
-        return None
+            # Without the frames, which may hold a picture.
+            return error.with_traceback(None)
 
     def _check_output(self, item: BatchItem) -> None:
         """Checks that a picture can be written, before it is painted."""
@@ -163,9 +186,15 @@ class BatchPainter:
 
     def _paint(self, batch: list[tuple[BatchItem, Job]]) -> None:
         """Paints and saves items, all together if possible."""
-        if len(batch) > 1 and not self._fits(batch):
+        left = self._memory_left(batch)
+        if len(batch) > 1 and left < 0:
             self._split(batch)
             return
+        pixels = len(batch) * batch[0][1].levels[-1].pixels
+        if left >= _READING + pixels * _WRITING:
+            self._ahead.start()
+        else:
+            self._behind.settle()
         items, jobs = [item for item, _ in batch], [job for _, job in batch]
         started = time.perf_counter()
         try:
@@ -184,34 +213,39 @@ class BatchPainter:
         else:
             if results[0].stop_reason != "callback":
                 seconds = (time.perf_counter() - started) / len(items)
+                self._behind.settle()  # No more than one batch is kept.
                 for item, result in zip(items, results, strict=True):
                     item.seconds = seconds
-                    _keep(item, result, self._saving)
+                    self._keep(item, result)
         self._report([], None)
 
     def _split(self, batch: list[tuple[BatchItem, Job]]) -> None:
         """Paints the two halves of a batch one after the other."""
         middle = len(batch) // 2
         for half in (batch[:middle], batch[middle:]):
-            if not self._stopped:
+            if not self._stopped and self._full is None:
                 self._paint(half)
 
-    def _fits(self, batch: list[tuple[BatchItem, Job]]) -> bool:
-        """Whether there is enough memory to paint all of them together."""
+    def _memory_left(self, batch: list[tuple[BatchItem, Job]]) -> float:
+        """Bytes that are left while they are painted together; -1 if they don't fit."""
+        limit = memory.memory_limit(self._config.max_memory, self._config.device)
         try:
-            plans.build_plan(
+            plan = plans.build_plan(
                 self._extractor,
                 self._config,
                 batch[0][1].levels[-1].sizes,
-                memory.memory_limit(self._config.max_memory, self._config.device),
+                limit,
                 pictures=len(batch),
             )
         except (ValueError, MemoryError):
-            return False
-        return True
+            return -1
+        return limit - plan.peak
 
     def _report(self, items: list[BatchItem], run: TransferProgress | None) -> None:
-        """Calls back, and stops if the callback says so."""
+        """Calls back, and stops if the callback says so, or the disk is full."""
+        self._behind.settle(wait=False)
+        if self._full is not None and run is not None:
+            run.stop()
         if self._callback is None:
             return
         done = count_done(self._items)
@@ -222,23 +256,37 @@ class BatchPainter:
             if run is not None:
                 run.stop()
 
-
-def _keep(item: BatchItem, result: TransferResult, saving: SaveOptions) -> None:
-    """Writes a painted picture, or keeps it in its item."""
-    if item.output is None:
-        item.result = result
-    else:
-        try:
-            with storage.LocalCopy(item.output) as path:
-                result.write(path, saving, name="output")
-        except _ITS_FAULT as error:
-            _mark_failed_or_raise(item, error)
+    def _keep(self, item: BatchItem, result: TransferResult) -> None:
+        """Has a painted picture written, or keeps it in its item."""
+        output, saving = item.output, self._saving
+        if output is None:
+            item.result, item.status = result, PAINTED
             return
-    item.status = PAINTED
+
+        def write() -> None:
+            with storage.LocalCopy(output) as path:
+                result.write(path, saving, name="output")
+
+        def ended(error: Exception | None) -> None:
+            if error is None:
+                item.status = PAINTED
+            elif _is_full(error):
+                self._full = error
+            elif isinstance(error, _ITS_FAULT):
+                mark_failed(item, error)
+            else:
+                raise error
+
+        self._behind.submit(write, ended)
 
 
-def _mark_failed_or_raise(item: BatchItem, error: Exception) -> None:
-    """Notes that an item failed, unless every other one would fail too."""
-    if isinstance(error, OSError) and error.errno in _FULL:
+def _own_fault(error: Exception) -> Exception:
+    """The error, if it is its picture's own fault; otherwise it is raised."""
+    if _is_full(error):
         raise error
-    mark_failed(item, error)
+    return error
+
+
+def _is_full(error: Exception) -> TypeGuard[OSError]:
+    """Whether an error would stop every other picture of the batch, too."""
+    return isinstance(error, OSError) and error.errno in _FULL

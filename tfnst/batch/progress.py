@@ -14,7 +14,7 @@ class BatchProgress:
     """How far a batch is; passed to the callback.
 
     Attributes:
-        done: number of pictures painted, skipped or failed.
+        done: number of pictures that are painted and written, skipped, or failed.
         total: number of pictures in the batch.
         items: the pictures that are being painted.
         run: how far these are; None between two runs.

@@ -195,10 +195,15 @@ def _read_colours(image: Image.Image) -> tuple[np.ndarray, np.ndarray | None]:
         alpha = scale(np.asarray(image.getchannel("A")))
         image.info.pop("transparency", None)
     if image.mode != "CMYK":
-        image = image.convert("L" if grey else "RGB")
+        image = _in_mode(image, "L" if grey else "RGB")
     if profile:
         image = convert_image(image, profile)
-    return scale(np.asarray(image.convert("RGB"))), alpha
+    return scale(np.asarray(_in_mode(image, "RGB"))), alpha
+
+
+def _in_mode(image: Image.Image, mode: str) -> Image.Image:
+    """An image in a mode of Pillow; itself where `convert` would copy it."""
+    return image if image.mode == mode else image.convert(mode)
 
 
 def _read_deep_colours(
