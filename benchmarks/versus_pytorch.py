@@ -28,7 +28,7 @@ import statistics
 import time
 from collections.abc import Callable, Iterator, Sequence
 from multiprocessing.connection import Connection
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -420,19 +420,20 @@ def build_loss(
     import torch
 
     weights, style_weights = task.config.loss_weights(), task.style_layers
-    network = TorchNetwork(task, variant)
+    network, sums = TorchNetwork(task, variant), channel_sums()
     with torch.no_grad():
         wanted = network(content)[task.content_layer]
         energy = wanted.float().square().sum()
         seen = network(style)
-        moments = {layer: torch_moments(seen[layer]) for layer in style_weights}
+        moments = {layer: torch_moments(sums, seen[layer]) for layer in style_weights}
 
     def loss_of(image: torch.Tensor) -> torch.Tensor:
         seen = network(image)
         difference = (seen[task.content_layer] - wanted).float()
         loss = weights["content_weight"] * difference.square().sum() / energy
         for layer, weight in style_weights.items():
-            distance = moments_distance(torch_moments(seen[layer]), moments[layer])
+            measured = torch_moments(sums, seen[layer])
+            distance = moments_distance(measured, moments[layer])
             loss = loss + weights["style_weight"] * weight * distance
         variation = (image[:, :, 1:] - image[:, :, :-1]).square().mean()
         variation = variation + (image[..., 1:] - image[..., :-1]).square().mean()
@@ -493,18 +494,42 @@ def mirrored(x: torch.Tensor, axis: int, width: int) -> torch.Tensor:
     return torch.cat([first, x, last], axis)
 
 
+def channel_sums() -> Callable[[torch.Tensor], tuple[torch.Tensor, torch.Tensor]]:
+    """Sums of activations [C, positions], and of their products, as a function.
+
+    Its gradient is tfnst's: a single product, in the memory layout of the activations.
+    """
+    import torch
+
+    class ChannelSums(torch.autograd.Function):
+        @staticmethod
+        def forward(
+            context: Any, flat: torch.Tensor
+        ) -> tuple[torch.Tensor, torch.Tensor]:
+            context.save_for_backward(flat)
+            return flat.sum(1).float(), (flat @ flat.T).float()
+
+        @staticmethod
+        def backward(
+            context: Any, by_sums: torch.Tensor, by_products: torch.Tensor
+        ) -> torch.Tensor:
+            (flat,) = context.saved_tensors
+            symmetric = (by_products + by_products.T).to(flat.dtype)
+            by_sums = by_sums.to(flat.dtype)
+            if flat.is_contiguous():
+                return torch.addmm(by_sums[:, None], symmetric, flat)
+            return torch.addmm(by_sums, flat.T, symmetric).T
+
+    return ChannelSums.apply
+
+
 def torch_moments(
+    sums: Callable[[torch.Tensor], tuple[torch.Tensor, torch.Tensor]],
     activations: torch.Tensor,
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Mean, covariance and Gram matrix of the channels."""
-    import torch
-
     flat = activations.flatten(2)[0]
-    mean = flat.mean(1, dtype=torch.float32)
-    # Both factors have the same gradient, because its own is symmetric, as in tfnst:
-    # one product less than differentiation of the plain one has.
-    half = flat @ flat.detach().T
-    gram = (2 * half.float() - half.detach().float()) / flat.shape[1]
+    mean, gram = (each / flat.shape[1] for each in sums(flat))
     return mean, gram - mean[:, None] * mean[None, :], gram
 
 
