@@ -495,30 +495,35 @@ def mirrored(x: torch.Tensor, axis: int, width: int) -> torch.Tensor:
 
 
 def channel_sums() -> Callable[[torch.Tensor], tuple[torch.Tensor, torch.Tensor]]:
-    """Sums of activations [C, positions], and of their products, as a function.
+    """Sums of activations [1, C, H, W], and of their products, as a function.
 
-    Its gradient is tfnst's: a single product, in the memory layout of the activations.
+    Sums of rows are added up in float32, and the gradient is a single product, as in
+    tfnst, in the memory layout of the activations.
     """
     import torch
 
     class ChannelSums(torch.autograd.Function):
         @staticmethod
         def forward(
-            context: Any, flat: torch.Tensor
+            context: Any, activations: torch.Tensor
         ) -> tuple[torch.Tensor, torch.Tensor]:
-            context.save_for_backward(flat)
-            return flat.sum(1).float(), (flat @ flat.T).float()
+            context.save_for_backward(activations)
+            flat = activations.flatten(2)[0]
+            return activations[0].sum(2).float().sum(1), (flat @ flat.T).float()
 
         @staticmethod
         def backward(
             context: Any, by_sums: torch.Tensor, by_products: torch.Tensor
         ) -> torch.Tensor:
-            (flat,) = context.saved_tensors
+            (activations,) = context.saved_tensors
+            flat = activations.flatten(2)[0]
             symmetric = (by_products + by_products.T).to(flat.dtype)
             by_sums = by_sums.to(flat.dtype)
             if flat.is_contiguous():
-                return torch.addmm(by_sums[:, None], symmetric, flat)
-            return torch.addmm(by_sums, flat.T, symmetric).T
+                gradient = torch.addmm(by_sums[:, None], symmetric, flat)
+            else:
+                gradient = torch.addmm(by_sums, flat.T, symmetric).T
+            return gradient.unflatten(1, activations.shape[2:])[None]
 
     return ChannelSums.apply
 
@@ -528,8 +533,8 @@ def torch_moments(
     activations: torch.Tensor,
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Mean, covariance and Gram matrix of the channels."""
-    flat = activations.flatten(2)[0]
-    mean, gram = (each / flat.shape[1] for each in sums(flat))
+    count = activations[0, 0].numel()
+    mean, gram = (each / count for each in sums(activations))
     return mean, gram - mean[:, None] * mean[None, :], gram
 
 
