@@ -20,7 +20,7 @@ BENCHMARKS = {
     "Start-up": ["startup.py"],
     "Steps": ["step_time.py"],
     "Large pictures": ["large.py", "--pixels", "1,4", "--max-memory", "2.5"],
-    "Against PyTorch": ["versus_pytorch.py", "--rounds", "5"],
+    "Against PyTorch": ["versus_pytorch.py", "--no-compile", "--sizes=512"],
 }
 
 

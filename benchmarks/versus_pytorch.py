@@ -1,27 +1,34 @@
 """A gradient step of tfnst compared with the same step in PyTorch.
 
 Both use the same layers of the same network, the same losses and the same optimiser, in
-float32 and bfloat16; PyTorch with both memory layouts. PyTorch's step gets tfnst's
-weights and pictures, and must give the same losses. It runs in a process of its own:
-PyTorch's builds with CUDA and TensorFlow bring a copy of LLVM each, and abort when they
-are in one. The cases take turns in one run, because machines change speed. The table
-shows medians, and their ratios to the median of tfnst in float32.
+float32 and bfloat16, on as many threads; PyTorch with both memory layouts, and compiled
+by `torch.compile`. PyTorch's steps get tfnst's weights and pictures, and must give the
+same losses. They run in a process of their own: PyTorch's builds with CUDA and
+TensorFlow bring a copy of LLVM each, and abort when they are in one. The cases take
+turns in one run, because machines change speed. The table shows medians, their ratios
+to tfnst's, and how much faster tfnst is than the best of PyTorch's.
 
-    python benchmarks/versus_pytorch.py [--sizes 512] [--rounds 7]
+    python benchmarks/versus_pytorch.py [--sizes 256,512] [--rounds 7]
+        [--precisions float32,bfloat16] [--threads 2] [--no-compile]
+        [--processor-time]
+
+The ratios are those of wall time, or with `--processor-time` those of the processor's
+time, divided by the number of threads; use it on a machine that has other work.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import dataclasses
 import importlib.metadata
 import multiprocessing
 import os
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from multiprocessing.connection import Connection
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -33,7 +40,7 @@ if TYPE_CHECKING:
 
 WARM_UP = 2
 MIN_COVARIANCE = 0.01
-LAYOUTS = ("contiguous", "channels_last")
+LAYOUTS = ("contiguous", "channels last")
 # Moments are what both can compare.
 CONFIG = StyleTransferConfig(
     weights=None,
@@ -47,34 +54,82 @@ CONFIG = StyleTransferConfig(
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--sizes", default="512", help="sides of the pictures")
+    parser.add_argument("--sizes", default="256,512", help="sides of the pictures")
     parser.add_argument("--rounds", type=int, default=7, help="steps to time")
     parser.add_argument(
         "--precisions", default="float32,bfloat16", help="float32, bfloat16 or both"
     )
+    parser.add_argument(
+        "--threads",
+        type=int,
+        default=len(os.sched_getaffinity(0)),
+        help="that both compute with; all cores by default",
+    )
+    parser.add_argument(
+        "--no-compile",
+        action="store_true",
+        help="leave out torch.compile, which takes minutes to compile",
+    )
+    parser.add_argument(
+        "--processor-time",
+        action="store_true",
+        help="compare the time of the processor",
+    )
     arguments = parser.parse_args()
 
+    import tensorflow as tf
+
+    for use_threads in (
+        tf.config.threading.set_intra_op_parallelism_threads,
+        tf.config.threading.set_inter_op_parallelism_threads,
+    ):
+        use_threads(arguments.threads)
+    if arguments.processor_time:
+        # Or else PyTorch's threads count as busy while they wait for each other, which
+        # is most of the time where they have to share their cores. TensorFlow's sleep.
+        os.environ["OMP_WAIT_POLICY"] = "passive"
     precisions = arguments.precisions.split(",")
-    versions = map(importlib.metadata.version, ("torch", "tensorflow"))
-    print("PyTorch {}, TensorFlow {}".format(*versions))
-    print("size  step                               s/step  times tfnst's float32")
+    variants = [
+        Variant(precision, layout, compiled)
+        for precision in precisions
+        for layout in LAYOUTS
+        for compiled in ((False,) if arguments.no_compile else (False, True))
+    ]
+    print(
+        f"PyTorch {importlib.metadata.version('torch')}, TensorFlow {tf.__version__}, "
+        f"{arguments.threads} threads",
+        flush=True,
+    )
     for size in map(int, arguments.sizes.split(",")):
-        cases = []
-        for precision in precisions:
-            here = CONFIG.replace(precision=precision)
-            cases.append(tfnst_case(here, size))
-            cases += [torch_case(here, size, layout) for layout in LAYOUTS]
-        compare_losses(cases)
-        for _ in range(arguments.rounds):
-            for case in cases:
-                start = time.perf_counter()
-                case.step()
-                case.times.append(time.perf_counter() - start)
-        own = statistics.median(cases[0].times)
-        for case in cases:
-            case.end()
-            median = statistics.median(case.times)
-            print(f"{size:4}  {case.name:33}  {median:7.3f}  {median / own:6.2f}")
+        own = [tfnst_case(CONFIG.replace(precision=each), size) for each in precisions]
+        with torch_cases(size, variants, arguments.threads) as others:
+            cases = sorted(own + others, key=lambda case: case.precision != "float32")
+            compare_losses(cases)
+            for _ in range(arguments.rounds):
+                for case in cases:
+                    case.steps.append(case.take())
+        show(size, cases, arguments.threads, processor=arguments.processor_time)
+
+
+class Step(NamedTuple):
+    """What is known of a step: the loss before it and the time that it took.
+
+    Attributes:
+        loss: the total.
+        wall: in seconds.
+        processor: seconds of all its threads together.
+    """
+
+    loss: float
+    wall: float
+    processor: float
+
+    @classmethod
+    def timed(cls, step: Callable[[], float]) -> Step:
+        """Takes a step that returns the loss before it."""
+        wall, processor = time.perf_counter(), time.process_time()
+        loss = step()
+        return cls(loss, time.perf_counter() - wall, time.process_time() - processor)
 
 
 @dataclasses.dataclass
@@ -84,24 +139,56 @@ class Case:
     Attributes:
         name: what the table calls it.
         precision: that it computes in.
-        step: takes a step and returns the loss before it.
-        end: frees what it holds.
-        times: of the steps, in seconds.
+        take: takes a step.
+        steps: those that were timed.
     """
 
     name: str
     precision: str
-    step: Callable[[], float]
-    end: Callable[[], None] = lambda: None
-    times: list[float] = dataclasses.field(default_factory=list)
+    take: Callable[[], Step]
+    steps: list[Step] = dataclasses.field(default_factory=list)
+
+    def seconds(self, threads: int, *, processor: bool) -> float:
+        """The median time of a step, or of the processor per thread."""
+        if processor:
+            return statistics.median(step.processor for step in self.steps) / threads
+        return statistics.median(step.wall for step in self.steps)
 
 
-def compare_losses(cases: list[Case]) -> None:
+def compare_losses(cases: Sequence[Case]) -> None:
     """Takes some steps of each case and checks that their losses agree."""
-    losses = np.array([[case.step() for _ in range(WARM_UP)] for case in cases])
+    losses = np.array([[case.take().loss for _ in range(WARM_UP)] for case in cases])
     for case, each in zip(cases, losses, strict=True):
         tolerance = 1e-3 if case.precision == "float32" else 2e-2
         np.testing.assert_allclose(each, losses[0], rtol=tolerance, err_msg=case.name)
+
+
+def show(size: int, cases: Sequence[Case], threads: int, *, processor: bool) -> None:
+    """Prints a table of the cases, and tfnst against the best of PyTorch's.
+
+    Args:
+        size: side of the pictures.
+        cases: with timed steps; the first is the one of which ratios are.
+        threads: that they computed with.
+        processor: whether ratios are those of the processor's time.
+    """
+
+    def compared(case: Case) -> float:
+        return case.seconds(threads, processor=processor)
+
+    print(f"\n{size:4}^2  {'step':42}  wall s  processor s  ratio")
+    for case in cases:
+        wall, busy = (case.seconds(threads, processor=each) for each in (False, True))
+        ratio = compared(case) / compared(cases[0])
+        print(f"        {case.name:42}  {wall:6.3f}  {busy:11.3f}  {ratio:5.2f}")
+    for precision in dict.fromkeys(case.precision for case in cases):
+        own, *others = (case for case in cases if case.precision == precision)
+        best = min(others, key=compared)
+        print(
+            f"        {own.name} is {compared(best) / compared(own):.2f} times as fast "
+            f"as {best.name}",
+            flush=True,
+        )
 
 
 def pictures(size: int) -> tuple[tf.Tensor, tf.Tensor]:
@@ -140,7 +227,26 @@ def tfnst_case(config: StyleTransferConfig, size: int) -> Case:
         held[:] = image, state
         return float(history[0, 3, 0])
 
-    return Case(f"tfnst {config.precision}", config.precision, step)
+    return Case(f"tfnst {config.precision}", config.precision, lambda: Step.timed(step))
+
+
+class Variant(NamedTuple):
+    """How PyTorch computes a step.
+
+    Attributes:
+        precision: of the network, `"float32"` or `"bfloat16"`.
+        layout: of its activations in memory, one of `LAYOUTS`.
+        compiled: whether `torch.compile` compiles loss and gradient.
+    """
+
+    precision: str
+    layout: str
+    compiled: bool
+
+    @property
+    def name(self) -> str:
+        compiled = ", compiled" if self.compiled else ""
+        return f"PyTorch {self.precision}, {self.layout}{compiled}"
 
 
 @dataclasses.dataclass
@@ -149,9 +255,10 @@ class TorchTask:
 
     Attributes:
         config: the settings.
-        layout: one of `LAYOUTS`.
+        threads: to compute with.
         layers: name, kernel and bias of each layer; None for those of poolings.
         mean: what is subtracted from the pixels, in blue, green and red.
+        border: mirrored pixels that the network sees around a picture.
         content_layer: name of the content layer.
         style_layers: weights of the style layers by name.
         content: the content image, [1, 3, H, W].
@@ -159,27 +266,62 @@ class TorchTask:
     """
 
     config: StyleTransferConfig
-    layout: str
+    threads: int
     layers: list[tuple[str, np.ndarray | None, np.ndarray | None]]
     mean: tuple[float, ...]
+    border: int
     content_layer: str
     style_layers: dict[str, float]
     content: np.ndarray
     style: np.ndarray
 
 
-def torch_case(config: StyleTransferConfig, size: int, layout: str) -> Case:
-    """The same step in PyTorch, in another process."""
+@contextlib.contextmanager
+def torch_cases(
+    size: int, variants: Sequence[Variant], threads: int
+) -> Iterator[list[Case]]:
+    """The same step in PyTorch, in another process, in each way that works there."""
+    context = multiprocessing.get_context("spawn")
+    here, there = context.Pipe()
+    process = context.Process(
+        target=serve_steps, args=(there, torch_task(size, threads), variants)
+    )
+    process.start()
+    there.close()
+
+    def case(index: int) -> Case:
+        def take() -> Step:
+            here.send(index)
+            return here.recv()
+
+        return Case(variants[index].name, variants[index].precision, take)
+
+    try:
+        cases = []
+        for index, variant in enumerate(variants):
+            failure = here.recv()
+            if failure is None:
+                cases.append(case(index))
+            else:
+                print(f"Left out: {variant.name}: {failure}", flush=True)
+        yield cases
+    finally:
+        here.close()
+        process.join()
+
+
+def torch_task(size: int, threads: int) -> TorchTask:
+    """What PyTorch needs to take tfnst's step on square pictures of a size."""
     import keras
 
     from tfnst.engines import loading
     from tfnst.networks.features import IMAGENET_MEAN_BGR
 
-    loop, _ = loading.load_engine(config)
+    loop, _ = loading.load_engine(CONFIG.replace(precision="float32"))
     layers: list[tuple[str, np.ndarray | None, np.ndarray | None]] = []
     for layer in loop.feature_extractor.layers:
         if isinstance(layer, keras.layers.Conv2D):
-            kernel, bias = map(np.float32, layer.get_weights())
+            kernel, bias = layer.get_weights()
             layers.append((layer.name, kernel.transpose(3, 2, 0, 1).copy(), bias))
         elif isinstance(layer, keras.layers.MaxPooling2D):
             layers.append((layer.name, None, None))
@@ -187,79 +329,76 @@ def torch_case(config: StyleTransferConfig, size: int, layout: str) -> Case:
     content, style = (
         picture.numpy().transpose(0, 3, 1, 2).copy() for picture in pictures(size)
     )
-    task = TorchTask(
-        config,
-        layout,
-        layers,
-        IMAGENET_MEAN_BGR,
-        content_layer,
-        loop.objective.style_layers,
-        content,
-        style,
+    border, behind = loop.objective.border.widths(size)
+    if border != behind:
+        raise ValueError(
+            f"`size` must be a multiple of the network's stride. Received: {size}"
+        )
+    return TorchTask(
+        config=CONFIG,
+        threads=threads,
+        layers=layers,
+        mean=IMAGENET_MEAN_BGR,
+        border=border,
+        content_layer=content_layer,
+        style_layers=loop.objective.style_layers,
+        content=content,
+        style=style,
     )
-    context = multiprocessing.get_context("spawn")
-    here, there = context.Pipe()
-    process = context.Process(target=serve_steps, args=(there, task), daemon=True)
-    process.start()
-    there.close()
-
-    def step() -> float:
-        here.send(None)
-        return float(here.recv())
-
-    def end() -> None:
-        here.close()
-        process.join()
-
-    name = f"PyTorch {config.precision}, {layout.replace('_', ' ')}"
-    return Case(name, config.precision, step, end)
 
 
-def serve_steps(connection: Connection, task: TorchTask) -> None:
-    """Takes a step whenever it is asked to, and answers with the loss before it."""
-    step = build_step(task)
+def serve_steps(
+    connection: Connection, task: TorchTask, variants: Sequence[Variant]
+) -> None:
+    """Takes a step of a variant whenever it is sent its index, and answers with it.
+
+    At first, it sends for each variant why it can't be had, or None.
+    """
+    import torch
+
+    torch.set_num_threads(task.threads)
+    steps = []
+    for variant in variants:
+        try:
+            steps.append(build_step(task, variant))
+            failure = None
+        except Exception as error:
+            # Compilers differ from machine to machine, and some have none.
+            if not variant.compiled:
+                raise
+            steps.append(None)
+            failure = str(error).strip().partition("\n")[0]
+        connection.send(failure)
     while True:
         try:
-            connection.recv()
+            index = connection.recv()
         except EOFError:
             break
-        connection.send(step())
+        connection.send(Step.timed(steps[index]))
 
 
-def build_step(task: TorchTask) -> Callable[[], float]:
+def build_step(task: TorchTask, variant: Variant) -> Callable[[], float]:
     """PyTorch's step, starting from the content image."""
     import torch
 
-    # As many threads as TensorFlow uses.
-    torch.set_num_threads(len(os.sched_getaffinity(0)))
-    config, style_weights = task.config, task.style_layers
-    weights = config.loss_weights()
-    network = TorchNetwork(task)
-    content, style = (
-        torch.from_numpy(picture).to(memory_format=network.layout)
-        for picture in (task.content, task.style)
+    config = task.config
+    content, style = map(torch.from_numpy, (task.content, task.style))
+    loss_of = build_loss(task, variant, content, style)
+    if variant.compiled:
+        loss_of = torch.compile(loss_of, dynamic=False)
+    image = content.clone().requires_grad_(True)
+    adam = torch.optim.Adam(
+        [image], lr=config.learning_rate, betas=(0.9, 0.99), fused=True
     )
-    with torch.no_grad():
-        wanted = network(content)[task.content_layer].float()
-        energy = wanted.square().sum()
-        seen = network(style)
-        moments = {layer: torch_moments(seen[layer]) for layer in style_weights}
-    image = content.clone(memory_format=torch.preserve_format).requires_grad_(True)
-    adam = torch.optim.Adam([image], lr=config.learning_rate, betas=(0.9, 0.99))
     average = image.detach().clone()
     taken = 0
+    if variant.compiled:
+        # Compiles, or fails to.
+        torch.autograd.grad(loss_of(image), image)
 
     def step() -> float:
         nonlocal taken
-        seen = network(image)
-        loss = (seen[task.content_layer].float() - wanted).square().sum() / energy
-        loss = weights["content_weight"] * loss
-        for layer, weight in style_weights.items():
-            distance = moments_distance(torch_moments(seen[layer]), moments[layer])
-            loss = loss + weights["style_weight"] * weight * distance
-        variation = (image[:, :, 1:] - image[:, :, :-1]).square().mean()
-        variation = variation + (image[..., 1:] - image[..., :-1]).square().mean()
-        loss = loss + weights["total_variation_weight"] * variation
+        loss = loss_of(image)
         (image.grad,) = torch.autograd.grad(loss, image)
         done = min(taken / config.steps, 1.0)
         adam.param_groups[0]["lr"] = config.learning_rate * (1 - 0.9 * done)
@@ -274,17 +413,47 @@ def build_step(task: TorchTask) -> Callable[[], float]:
     return step
 
 
+def build_loss(
+    task: TorchTask, variant: Variant, content: torch.Tensor, style: torch.Tensor
+) -> Callable[[torch.Tensor], torch.Tensor]:
+    """The total loss as a function of the picture, [1, 3, H, W]."""
+    import torch
+
+    weights, style_weights = task.config.loss_weights(), task.style_layers
+    network, sums = TorchNetwork(task, variant), channel_sums()
+    with torch.no_grad():
+        wanted = network(content)[task.content_layer]
+        energy = wanted.float().square().sum()
+        seen = network(style)
+        moments = {layer: torch_moments(sums, seen[layer]) for layer in style_weights}
+
+    def loss_of(image: torch.Tensor) -> torch.Tensor:
+        seen = network(image)
+        difference = (seen[task.content_layer] - wanted).float()
+        loss = weights["content_weight"] * difference.square().sum() / energy
+        for layer, weight in style_weights.items():
+            measured = torch_moments(sums, seen[layer])
+            distance = moments_distance(measured, moments[layer])
+            loss = loss + weights["style_weight"] * weight * distance
+        variation = (image[:, :, 1:] - image[:, :, :-1]).square().mean()
+        variation = variation + (image[..., 1:] - image[..., :-1]).square().mean()
+        return loss + weights["total_variation_weight"] * variation
+
+    return loss_of
+
+
 class TorchNetwork:
     """The feature extractor, rebuilt layer by layer in PyTorch."""
 
-    def __init__(self, task: TorchTask) -> None:
+    def __init__(self, task: TorchTask, variant: Variant) -> None:
         import torch
 
         self.layers = []
-        self.kind = getattr(torch, task.config.precision)
+        self.border = task.border
+        self.kind = getattr(torch, variant.precision)
         self.layout = (
             torch.channels_last
-            if task.layout == "channels_last"
+            if variant.layout == "channels last"
             else torch.contiguous_format
         )
         self.mean = torch.tensor(task.mean).view(1, 3, 1, 1)
@@ -300,28 +469,72 @@ class TorchNetwork:
         from torch.nn import functional
 
         x = image.flip(1) * 255.0 - self.mean
-        x = functional.pad(x, (1, 1, 1, 1), "replicate")
+        # One pixel more in place of the first convolution's zeros.
+        for width in (self.border, 1):
+            x = mirrored(mirrored(x, 2, width), 3, width)
         x = x.to(self.kind).contiguous(memory_format=self.layout)
         seen = {}
         for index, (name, kernel, bias) in enumerate(self.layers):
             if kernel is None:
                 x = functional.max_pool2d(x, 2)
             else:
-                x = functional.relu(
-                    functional.conv2d(x, kernel, bias, padding=1 if index else 0)
-                )
+                x = functional.conv2d(x, kernel, bias, padding=1 if index else 0)
+                x = functional.relu(x, inplace=True)
             if name in self.wanted:
                 seen[name] = x
         return seen
 
 
+def mirrored(x: torch.Tensor, axis: int, width: int) -> torch.Tensor:
+    """A tensor with a mirrored border along an axis."""
+    import torch
+
+    first = x.narrow(axis, 0, width).flip(axis)
+    last = x.narrow(axis, x.shape[axis] - width, width).flip(axis)
+    return torch.cat([first, x, last], axis)
+
+
+def channel_sums() -> Callable[[torch.Tensor], tuple[torch.Tensor, torch.Tensor]]:
+    """Sums of activations [1, C, H, W], and of their products, as a function.
+
+    Sums of rows are added up in float32, and the gradient is a single product, as in
+    tfnst, in the memory layout of the activations.
+    """
+    import torch
+
+    class ChannelSums(torch.autograd.Function):
+        @staticmethod
+        def forward(
+            context: Any, activations: torch.Tensor
+        ) -> tuple[torch.Tensor, torch.Tensor]:
+            context.save_for_backward(activations)
+            flat = activations.flatten(2)[0]
+            return activations[0].sum(2).float().sum(1), (flat @ flat.T).float()
+
+        @staticmethod
+        def backward(
+            context: Any, by_sums: torch.Tensor, by_products: torch.Tensor
+        ) -> torch.Tensor:
+            (activations,) = context.saved_tensors
+            flat = activations.flatten(2)[0]
+            symmetric = (by_products + by_products.T).to(flat.dtype)
+            by_sums = by_sums.to(flat.dtype)
+            if flat.is_contiguous():
+                gradient = torch.addmm(by_sums[:, None], symmetric, flat)
+            else:
+                gradient = torch.addmm(by_sums, flat.T, symmetric).T
+            return gradient.unflatten(1, activations.shape[2:])[None]
+
+    return ChannelSums.apply
+
+
 def torch_moments(
+    sums: Callable[[torch.Tensor], tuple[torch.Tensor, torch.Tensor]],
     activations: torch.Tensor,
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Mean, covariance and Gram matrix of the channels."""
-    flat = activations.float().flatten(2)[0]
-    mean = flat.mean(1)
-    gram = flat @ flat.T / flat.shape[1]
+    count = activations[0, 0].numel()
+    mean, gram = (each / count for each in sums(activations))
     return mean, gram - mean[:, None] * mean[None, :], gram
 
 

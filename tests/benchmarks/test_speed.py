@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -40,16 +41,86 @@ def test_a_large_picture_is_measured(capsys):
     assert row.split()[2] == "2.00"
 
 
-def test_pytorchs_step_gives_the_same_losses():
-    pytest.importorskip("torch")
+@pytest.fixture
+def float32_case():
     config = versus_pytorch.CONFIG.replace(precision="float32")
-    cases = [
-        versus_pytorch.tfnst_case(config, 64),
-        versus_pytorch.torch_case(config, 64, "channels_last"),
+    return versus_pytorch.tfnst_case(config, 64)
+
+
+def test_pytorchs_steps_give_the_same_losses(float32_case):
+    pytest.importorskip("torch")
+    variants = [
+        versus_pytorch.Variant("float32", "contiguous", False),
+        versus_pytorch.Variant("float32", "channels last", True),
+        versus_pytorch.Variant("bfloat16", "channels last", False),
     ]
-    versus_pytorch.compare_losses(cases)
-    for case in cases:
-        case.end()
+    with versus_pytorch.torch_cases(64, variants, 1) as cases:
+        names = [case.name for case in cases]
+        versus_pytorch.compare_losses([float32_case, *cases])
+    assert names[0] == "PyTorch float32, contiguous"
+    assert names[-1] == "PyTorch bfloat16, channels last"
+
+
+def test_pytorchs_steps_do_without_a_compiler(float32_case, monkeypatch, capsys):
+    pytest.importorskip("torch")
+    monkeypatch.setenv("CXX", "no-compiler")
+    monkeypatch.setenv("TORCHINDUCTOR_FORCE_DISABLE_CACHES", "1")
+    variants = [
+        versus_pytorch.Variant("float32", "contiguous", compiled)
+        for compiled in (True, False)
+    ]
+    with versus_pytorch.torch_cases(64, variants, 1) as cases:
+        (case,) = cases
+        versus_pytorch.compare_losses([float32_case, case])
+    assert case.name == "PyTorch float32, contiguous"
+    printed = capsys.readouterr().out
+    assert "Left out: PyTorch float32, contiguous, compiled: " in printed
+
+
+def test_losses_that_differ_are_an_error():
+    one, other = (
+        versus_pytorch.Case(
+            name, "float32", lambda loss=loss: versus_pytorch.Step(loss, 1, 1)
+        )
+        for name, loss in [("tfnst", 1.0), ("PyTorch", 1.002)]
+    )
+    with pytest.raises(AssertionError, match="PyTorch"):
+        versus_pytorch.compare_losses([one, other])
+    other.precision = "bfloat16"
+    versus_pytorch.compare_losses([one, other])
+
+
+def test_a_step_is_timed():
+    step = versus_pytorch.Step.timed(lambda: time.sleep(0.05) or 3.0)
+    assert step.loss == 3.0
+    assert step.processor < 0.05 <= step.wall
+
+
+@pytest.mark.parametrize(
+    ("processor", "ratios", "best"),
+    [
+        (False, ["1.00", "1.50", "2.00"], "1.50 times as fast as contiguous"),
+        (True, ["1.00", "3.00", "2.00"], "2.00 times as fast as channels last"),
+    ],
+)
+def test_tfnst_is_compared_with_the_best_of_pytorchs(capsys, processor, ratios, best):
+    cases = []
+    for name, wall, busy in [
+        ("tfnst", [1.0, 2.0, 9.0], [2.0, 4.0, 4.0]),
+        ("contiguous", [3.0, 3.0, 3.0], [12.0, 12.0, 12.0]),
+        ("channels last", [4.0, 4.0, 4.0], [8.0, 8.0, 8.0]),
+    ]:
+        steps = [
+            versus_pytorch.Step(1.0, *times) for times in zip(wall, busy, strict=True)
+        ]
+        case = versus_pytorch.Case(name, "float32", lambda: None, steps)
+        cases.append(case)
+    assert cases[0].seconds(2, processor=False) == 2.0
+    assert cases[0].seconds(2, processor=True) == 2.0
+    versus_pytorch.show(256, cases, 2, processor=processor)
+    *rows, summary = capsys.readouterr().out.strip().splitlines()
+    assert [row.split()[-1] for row in rows[1:]] == ratios
+    assert summary.strip() == f"tfnst is {best}"
 
 
 @pytest.mark.parametrize(
