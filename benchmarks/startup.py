@@ -185,6 +185,7 @@ def measure_phases(
         first, clock.times = clock.times, {}
         # A second run, of which only the steps count.
         clock.adding = {"first step"}
+        stylize.quiet_start = contextlib.nullcontext
         cli.main(command, standalone_mode=False)
     times = first | {ALONE: clock.times["first step"]}
     return {phase: times[phase] for phase in PHASES}

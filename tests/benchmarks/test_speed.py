@@ -52,6 +52,8 @@ def test_the_phases_of_a_command_are_measured(tmp_path):
     total = startup.PHASES.index(startup.TOTAL)
     assert max(wall[:total]) < wall[total]
     assert max(processor[:total]) < processor[total]
+    # The steps of the second run were counted once.
+    assert wall[total + 1] < wall[total]
 
 
 def test_startups_ratios_are_those_of_medians():
