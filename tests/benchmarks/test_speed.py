@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from benchmarks import large, versus_pytorch
+from benchmarks import large, startup, versus_pytorch
 from tests.helpers import ROOT
 
 pytestmark = pytest.mark.slow
@@ -39,6 +39,42 @@ def test_a_large_picture_is_measured(capsys):
     row = large.row(json.loads(json.dumps(measured)), measured["seconds"] / 2)
     assert row.split()[0] == "0.02"
     assert row.split()[2] == "2.00"
+
+
+def test_the_phases_of_a_command_are_measured(tmp_path):
+    command = [
+        "stylize", *startup.PICTURES, "--size", "48", "--min-size", "48",
+        "--weights", "none", "--backbone", "vgg16", "--initial-steps", "2",
+    ]  # fmt: skip
+    times = startup.phases_in_process(command, ["matplotlib", "pandas"])
+    assert list(times) == list(startup.PHASES)
+    for wall, processor in times.values():
+        assert 0 < wall < 600
+        assert 0 <= processor < 600
+    wall, processor = zip(*times.values(), strict=True)
+    total = startup.PHASES.index(startup.TOTAL)
+    assert max(wall[:total]) < wall[total]
+    assert max(processor[:total]) < processor[total]
+    # The steps of the second run were counted once.
+    assert wall[total + 1] < wall[total]
+
+
+def test_startups_ratios_are_those_of_medians():
+    def run(preview, total, alone):
+        times = dict.fromkeys(startup.PHASES, (1.0, 2.0))
+        return times | {
+            startup.PREVIEW: (preview, 5.0),
+            startup.TOTAL: (total, 12.0),
+            startup.ALONE: (alone, 8.0),
+        }
+
+    lines = startup.report([run(3, 9, 4), run(2, 6, 4), run(7, 5, 4)])
+    assert "the command                       6.000     12.000" in lines
+    assert lines[-2:] == [
+        "first preview after 3.00 s (5.00 in processor time), of which TensorFlow's "
+        "import takes 1.00 s (2.00)",
+        "the command takes 1.50 times its steps alone (1.50 in processor time)",
+    ]
 
 
 @pytest.fixture

@@ -83,13 +83,6 @@ def test_unknown_layers_are_named(backbone):
         features.build_feature_extractor(backbone, layers=["block9_conv1"])
 
 
-def test_deepest_layer():
-    order = ("a", "b", "c")
-    assert features.deepest_layer(["b", "a"], order=order) == "b"
-    with pytest.raises(ValueError, match=r": a, b, c\. Received: 'd'$"):
-        features.deepest_layer(["a", "d"], order=order)
-
-
 def test_real_vgg19_sees_edges_not_flats():
     weights = real_vgg19()
     model = backbones.load_backbone(

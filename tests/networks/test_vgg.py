@@ -112,3 +112,10 @@ def test_random_weights_are_he_normal():
         assert abs(unit.mean()) < 4 * sigma
         assert abs(unit.std() - 1) < 4 * sigma
         assert not bias.any()
+
+
+def test_deepest_layer():
+    order = ("a", "b", "c")
+    assert vgg.deepest_layer(["b", "a"], order=order) == "b"
+    with pytest.raises(ValueError, match=r": a, b, c\. Received: 'd'$"):
+        vgg.deepest_layer(["a", "d"], order=order)

@@ -87,6 +87,29 @@ def test_casts_other_floats(home, dtype):
     assert_same(weight_files.read_weights(path), expected)
 
 
+@pytest.mark.parametrize("kind", ["npz", "named", "numbered"])
+def test_reads_only_the_layers_asked_for(home, kind):
+    layers = arrays(SHAPES | {"block2_conv1": (3, 3, 64, 128)})
+    if kind == "npz":
+        path = write_npz(home / "w.npz", layers)
+    else:
+        pattern = {
+            "named": legacy,
+            "numbered": lambda _, i, part: f"layers/conv2d_{i}/vars/{part}",
+        }[kind]
+        path = write_hdf5(home / "w.h5", pattern, layers)
+    read, found = weight_files.read_convolutions(
+        path, "`path`", ["block1_conv2", "block3_conv1"]
+    )
+    assert_same(read, {"block1_conv2": layers["block1_conv2"]})
+    assert found == list(layers)
+    # Not even what isn't a weight matters behind the last layer.
+    layers["block2_conv1"] = (np.array(["x"]), np.array(["y"]))
+    path = write_npz(home / "behind.npz", layers)
+    backbone = backbones.load_backbone(weights=path, **CUT)
+    assert_same(weights_of(backbone), arrays())
+
+
 def load_error(error, path, **settings):
     return message(error, backbones.load_backbone, weights=path, **CUT | settings)
 

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import shutil
 import sys
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from tqdm import tqdm
 
-from tfnst.batch.painter import BatchProgress
 from tfnst.cli.outputs import Outputs
 from tfnst.cli.reporting import reporting
 from tfnst.cli.signals import StopSignals
@@ -18,8 +17,11 @@ from tfnst.images.style_images import StyleImage
 from tfnst.transfer.progress import TransferProgress
 from tfnst.transfer.results import NonFiniteLossError, TransferResult
 from tfnst.transfer.style_transfer import stylize
-from tfnst.video.video import FilmProgress
 from tfnst.visualization.progress_bar import ProgressBar
+
+if TYPE_CHECKING:  # other commands' modules, which take their time to load
+    from tfnst.batch.progress import BatchProgress
+    from tfnst.video.video import FilmProgress
 
 
 def paint(

@@ -125,25 +125,29 @@ def _stylize(
     ]
     _check_paths(inputs, style, outputs, checkpoints)
     outputs.check_pictures(bits=saving.bits, size=config.size)
-    with quiet_start():
-        from tfnst.cli.progress import paint
-        from tfnst.transfer.checkpoint import load_checkpoint
-    outputs.check_records()
-    if checkpoints.resume is not None:
-        kept = load_checkpoint(checkpoints.resume).config()
-        config, init_image = read_settings(options, kept)
-        outputs.check_pictures(bits=saving.bits, size=config.size)
-    if repeated is not None:
-        repeated.warn_of_other_images(content, style)
-    result = paint(
-        content,
-        style,
-        outputs,
-        saving,
-        config=config,
-        init_image=init_image,
-        **dataclasses.asdict(checkpoints),
-    )
+    from tfnst.networks.weight_reading import reading_ahead
+
+    # Weights need no TensorFlow.
+    with reading_ahead(config):
+        with quiet_start():
+            from tfnst.cli.progress import paint
+            from tfnst.transfer.checkpoint import load_checkpoint
+        outputs.check_records()
+        if checkpoints.resume is not None:
+            kept = load_checkpoint(checkpoints.resume).config()
+            config, init_image = read_settings(options, kept)
+            outputs.check_pictures(bits=saving.bits, size=config.size)
+        if repeated is not None:
+            repeated.warn_of_other_images(content, style)
+        result = paint(
+            content,
+            style,
+            outputs,
+            saving,
+            config=config,
+            init_image=init_image,
+            **dataclasses.asdict(checkpoints),
+        )
     outputs.save_records(result)
     if repeated is not None:
         repeated.warn_of_another_network(result.manifest)

@@ -116,6 +116,7 @@ class ScaleEngines:
             self._limit / memory.GIB,
         )
         if plan.head_side is None:
+            self._whole.warm_up(self._config.device)
             return self._whole
         return TiledEngine(
             self._whole,
@@ -193,7 +194,7 @@ def _load_network(
             network.backbone,
             weights=network.weights,
             pooling=network.pooling,
-            last_layer=features.deepest_layer(
+            last_layer=vgg.deepest_layer(
                 network.layers, order=vgg.layer_names(network.backbone)
             ),
             seed=network.seed,

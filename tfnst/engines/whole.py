@@ -6,6 +6,7 @@ exported SavedModel run the same.
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 import keras
@@ -22,6 +23,7 @@ from tfnst.engines.engine import (
     split_state,
 )
 from tfnst.engines.enlarging import enlarge
+from tfnst.engines.warming import begin_warm_up
 from tfnst.losses import terms
 from tfnst.losses.objective import Objective, Targets
 from tfnst.ops.resizing import resize_image
@@ -59,6 +61,9 @@ class WholeEngine:
         self.optimizer = optimizer
         self.ema_momentum = ema_momentum
         self.content_detail = content_detail
+        self.regions = regions
+        self.temporal = temporal
+        self._warming: threading.Thread | None = None
         self.state_spec = self._build_state_spec()
         targets_spec = Targets(
             objective.content_spec(),
@@ -115,6 +120,17 @@ class WholeEngine:
     def feature_extractor(self) -> keras.Model:
         return self.objective.feature_extractor
 
+    def warm_up(self, device: str) -> None:
+        """Begins in a thread what the first step needs besides its arguments.
+
+        The first call does so, and `run` waits for it; others do nothing.
+
+        Args:
+            device: of the run, as in StyleTransferConfig.
+        """
+        if self._warming is None:
+            self._warming = begin_warm_up(self, device)
+
     def init_state(self, image: tf.Tensor) -> TransferState:
         """The state before the first step from `image`, [N, H, W, 3]."""
         return TransferState(tf.constant(0), self.optimizer.init(image), image)
@@ -162,6 +178,8 @@ class WholeEngine:
         steps: tf.Tensor,
     ) -> tuple[tf.Variable, TransferState, np.ndarray]:
         """As `Engine.run`."""
+        if self._warming is not None:
+            self._warming.join()
         image, state, history = self.run_steps(canvas, state, targets, knobs, steps)
         canvas.assign(image)
         return canvas, state, history.numpy()

@@ -124,9 +124,8 @@ class MomentsStatistic(SumsStatistic):
 
 
 def _gram_of(moments: Moments) -> tf.Tensor:
-    mean = tf.convert_to_tensor(moments.mean)
-    return moments.covariance + mean[:, :, None] * mean[:, None, :]
+    return moments.covariance + _outer(tf.convert_to_tensor(moments.mean))
 
 
 def _outer(vectors: tf.Tensor) -> tf.Tensor:
-    return vectors[:, :, None] * vectors[:, None, :]
+    return tf.expand_dims(vectors, 2) * tf.expand_dims(vectors, 1)

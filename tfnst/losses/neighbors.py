@@ -83,12 +83,13 @@ def nearest_distances(
         which compares features of several layers at once and keeps their neighbours
         for a whole scale.
     """
-    mean = targets.moments.mean[:, tf.newaxis]
+    mean = tf.expand_dims(targets.moments.mean, 1)
     samples = _counting_samples(targets) - mean
     samples = tf.math.l2_normalize(samples, axis=-1, epsilon=_TINY)
     shape = tf.shape(activations)
+    # Of one style for all pictures, or of as many as there are pictures or regions.
     count = tf.maximum(shape[0], tf.shape(mean)[0])
-    samples = tf.repeat(samples, count // tf.shape(samples)[0], axis=0)
+    samples = tf.tile(samples, [count // tf.shape(samples)[0], 1, 1])
     # A similarity is a sum of many products, so 16 bits are enough for each of them.
     samples, mean = (tf.cast(x, activations.dtype) for x in (samples, mean))
 
@@ -108,9 +109,9 @@ def nearest_distances(
 
         def gradient(by_sum: tf.Tensor) -> tf.Tensor:
             # By F_p, of the cosine of F_p - n and S_j - n.
-            share = by_sum[:, tf.newaxis] * counts / length
+            share = tf.expand_dims(by_sum, 1) * counts / length
             along, across = (
-                tf.cast(x, positions.dtype)[..., tf.newaxis]
+                tf.expand_dims(tf.cast(x, positions.dtype), -1)
                 for x in (share * similarity / length, share)
             )
             each = along * positions - across * nearest

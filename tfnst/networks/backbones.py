@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import logging
 import os
 import time
@@ -13,16 +12,9 @@ import numpy as np
 
 from tfnst.checks import check_choice
 from tfnst.config import POOLINGS
-from tfnst.networks.vgg import (
-    Arrays,
-    build_vgg,
-    check_layer,
-    kernel_shapes,
-    layer_names,
-    random_arrays,
-)
-from tfnst.networks.weight_files import check_arrays, read_convolutions
-from tfnst.networks.weight_sources import WeightsInfo, label_of, locate_weights
+from tfnst.networks.vgg import build_vgg, check_layer, kernel_shapes, layer_names
+from tfnst.networks.weight_reading import read_backbone
+from tfnst.networks.weight_sources import WeightsInfo, label_of
 
 _logger = logging.getLogger(__name__)
 
@@ -84,20 +76,10 @@ def load_backbone(
         raise ValueError(f"`seed` must be an integer, 0 or more. Received: {seed!r}")
 
     began = time.perf_counter()
-    info = locate_weights(name, weights, download=True)
     names = layer_names(name)
     names = names[: names.index(last_layer) + 1] if last_layer else names
+    info, arrays = read_backbone(name, weights, names, seed=seed)
     shapes = kernel_shapes(names)
-    if info.path is None:
-        arrays = random_arrays(shapes, seed)
-        info = dataclasses.replace(
-            info, source=f"random numbers, seed {seed}", sha256=_digest(arrays)
-        )
-    else:
-        label = label_of(info)
-        arrays = read_convolutions(info.path, label)
-        check_arrays(arrays, shapes, name=name, path=info.path, label=label)
-
     model = build_vgg(name, names, shapes, pooling)
     for layer in shapes:
         model.get_layer(layer).set_weights(arrays[layer])
@@ -110,15 +92,6 @@ def load_backbone(
         time.perf_counter() - began,
     )
     return Backbone(model=model, name=name, weights=info)
-
-
-def _digest(arrays: Arrays) -> str:
-    """The SHA-256 of arrays, as hex digits."""
-    digest = hashlib.sha256()
-    for pair in arrays.values():
-        for array in pair:
-            digest.update(array.astype("<f4").tobytes())
-    return digest.hexdigest()
 
 
 def _check_activations(model: keras.Model, info: WeightsInfo) -> None:

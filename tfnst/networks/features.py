@@ -11,6 +11,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from tfnst.networks.vgg import deepest_layer
 from tfnst.ops.borders import Border
 
 # The mean of ImageNet's pixels (blue, green, red, in [0, 255]), subtracted when VGG was
@@ -55,25 +56,6 @@ class EdgePadding(keras.layers.Layer):
         batch, height, width, channels = input_shape
         grown = (None if side is None else side + 2 for side in (height, width))
         return (batch, *grown, channels)
-
-
-def deepest_layer(layers: Sequence[str], *, order: Sequence[str]) -> str:
-    """Whichever of `layers` comes last in `order`.
-
-    Args:
-        layers: names of layers, at least one.
-        order: the names of all layers of a backbone, first to last.
-
-    Raises:
-        ValueError: if one of `layers` isn't in `order`.
-    """
-    for layer in layers:
-        if layer not in order:
-            raise ValueError(
-                f"`content_layers` and `style_layers` must be layers of the backbone: "
-                f"{', '.join(order)}. Received: {layer!r}"
-            )
-    return max(layers, key=list(order).index)
 
 
 def build_feature_extractor(

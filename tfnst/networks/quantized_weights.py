@@ -17,6 +17,7 @@ import collections
 import math
 import pickle
 import struct
+from collections.abc import Collection
 from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
@@ -81,7 +82,7 @@ def is_quantized(path: str) -> bool:
     return struct.pack("<Q", _MAGIC_NUMBER & (2**64 - 1)) in start
 
 
-def read_quantized(path: str) -> Arrays:
+def read_quantized(path: str, layers: Collection[str] | None = None) -> Arrays:
     """Reads VGG19's convolutions.
 
     `kernel = table[q]` for each byte q; the kernel [out, in, height, width] becomes
@@ -89,6 +90,7 @@ def read_quantized(path: str) -> Arrays:
 
     Args:
         path: of the file.
+        layers: the layers to decode, among those of VGG19; None for all.
 
     Returns:
         Dict from layer name to kernel [3, 3, channels, filters] and bias [filters],
@@ -104,7 +106,10 @@ def read_quantized(path: str) -> Arrays:
         numbers, table, bias = (
             tensors[f"{layer}_{name}"] for name in ("W_q", "W_table", "b")
         )
-        found[layer] = table[numbers].transpose(2, 3, 1, 0), bias
+        if layers is None or layer in layers:
+            # Bytes are quicker to put in order than the floats they stand for.
+            ordered = np.ascontiguousarray(numbers.transpose(2, 3, 1, 0))
+            found[layer] = table[ordered], bias.copy()
     return found
 
 

@@ -11,12 +11,14 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import keras
 import numpy as np
 
 from tfnst.checks import check_choice
+
+if TYPE_CHECKING:
+    import keras
 
 # The number of convolutions in each block, and of filters in each of those.
 VGG_BLOCKS = {"vgg19": (2, 2, 4, 4, 4), "vgg16": (2, 2, 3, 3, 3)}
@@ -39,6 +41,25 @@ def layer_names(name: str) -> tuple[str, ...]:
         names += [f"block{block}_conv{i}" for i in range(1, depth + 1)]
         names.append(f"block{block}_pool")
     return tuple(names)
+
+
+def deepest_layer(layers: Sequence[str], *, order: Sequence[str]) -> str:
+    """Whichever of `layers` comes last in `order`.
+
+    Args:
+        layers: names of layers, at least one.
+        order: the names of all layers of a backbone, first to last.
+
+    Raises:
+        ValueError: if one of `layers` isn't in `order`.
+    """
+    for layer in layers:
+        if layer not in order:
+            raise ValueError(
+                f"`content_layers` and `style_layers` must be layers of the backbone: "
+                f"{', '.join(order)}. Received: {layer!r}"
+            )
+    return max(layers, key=list(order).index)
 
 
 def check_layer(name: str, last_layer: str | None) -> None:
@@ -91,6 +112,8 @@ def build_vgg(
         shapes: the kernel shapes of its convolutions; its other layers are pooling.
         pooling: `"max"` or `"average"`.
     """
+    import keras  # which brings TensorFlow; all else here needs neither
+
     # Given to every layer, so that no global setting of Keras changes the network.
     fixed: dict[str, Any] = {"dtype": "float32", "data_format": "channels_last"}
     pools = {"max": keras.layers.MaxPool2D, "average": keras.layers.AvgPool2D}

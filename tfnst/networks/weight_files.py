@@ -6,6 +6,7 @@ import io
 import os
 import re
 import zipfile
+from collections.abc import Collection
 from typing import Any
 
 import h5py
@@ -37,7 +38,8 @@ def read_weights(path: str | os.PathLike) -> Arrays:
         ValueError: if the file has another format or is damaged.
         OSError: if it can't be opened.
     """
-    return read_convolutions(os.fspath(path), "`path`")
+    arrays, _ = read_convolutions(os.fspath(path), "`path`")
+    return arrays
 
 
 def save_weights(
@@ -64,9 +66,9 @@ def save_weights(
     check_outputs([("weights", weights)], [(name, path)])
     write_file(path, None, name=name)
     source, label = os.fspath(weights), "`weights`"
-    arrays = read_convolutions(source, label)
+    arrays, found = read_convolutions(source, label)
     shapes = kernel_shapes(layer_names("vgg19"))
-    check_arrays(arrays, shapes, name="vgg19", path=source, label=label)
+    check_arrays(arrays, shapes, found, name="vgg19", path=source, label=label)
     data = io.BytesIO()
     with h5py.File(data, "w") as file:
         file.attrs["layer_names"] = [layer.encode() for layer in arrays]
@@ -88,18 +90,32 @@ def check_file(path: str, label: str) -> None:
         raise FileNotFoundError(f"{label} must be an existing file. Received: {path!r}")
 
 
-def read_convolutions(path: str, label: str) -> Arrays:
-    """Does the work of `read_weights`; `label` is what errors call the file."""
+def read_convolutions(
+    path: str, label: str, layers: Collection[str] | None = None
+) -> tuple[Arrays, list[str]]:
+    """Does the work of `read_weights`, for some of the layers.
+
+    Args:
+        path: of the file.
+        label: what errors call the file.
+        layers: the layers to read; None for all. Those that the file lacks are left
+            out.
+
+    Returns:
+        (as `read_weights`, the names of all convolutions in the file).
+    """
     check_file(path, label)
     with open(path, "rb"):
         pass  # if it can't be opened, the system's error says why
     try:
         if h5py.is_hdf5(path):
-            found = _read_hdf5(path)
+            found = _read_hdf5(path, layers)
         elif zipfile.is_zipfile(path):
-            found = _read_npz(path)
+            found = _read_npz(path, layers)
         elif is_quantized(path):
-            found = {k: list(pair) for k, pair in read_quantized(path).items()}
+            read = read_quantized(path, layers)
+            names = kernel_shapes(layer_names("vgg19"))
+            found = {layer: list(read.get(layer, ())) for layer in names}
         else:
             raise ValueError("it is neither, or is cut short")
     except Exception as error:  # h5py and zipfile may raise anything for a damaged file
@@ -112,23 +128,32 @@ def read_convolutions(path: str, label: str) -> Arrays:
             f"{label} must hold VGG's convolutions, with names such as block1_conv1. "
             f"Received: {path!r}"
         )
-    return {layer: _pair(layer, arrays, path, label) for layer, arrays in found.items()}
+    arrays = {
+        layer: _pair(layer, its, path, label)
+        for layer, its in found.items()
+        if layers is None or layer in layers
+    }
+    return arrays, list(found)
 
 
-def _read_npz(path: str) -> dict[str, list[np.ndarray]]:
-    """The arrays of each convolution, by its name."""
+def _read_npz(path: str, layers: Collection[str] | None) -> dict[str, list[np.ndarray]]:
+    """The arrays of each convolution, by its name; none of those not asked for."""
     found: dict[str, list[np.ndarray]] = {}
     with np.load(path, allow_pickle=False) as file:
         for key in file.files:
             if layer := CONVOLUTION.match(key):
-                found.setdefault(layer[0], []).append(file[key])
+                its = found.setdefault(layer[0], [])
+                if layers is None or layer[0] in layers:
+                    its.append(file[key])
     return found
 
 
-def _read_hdf5(path: str) -> dict[str, list[np.ndarray]]:
-    """The arrays of each convolution, by its name."""
-    named: dict[str, list[np.ndarray]] = {}
-    numbered: dict[int, list[np.ndarray]] = {}
+def _read_hdf5(
+    path: str, layers: Collection[str] | None
+) -> dict[str, list[np.ndarray]]:
+    """The arrays of each convolution, by its name; none of those not asked for."""
+    named: dict[str, list[h5py.Dataset]] = {}
+    numbered: dict[int, list[h5py.Dataset]] = {}
 
     def visit(where: str, item: Any) -> None:
         if not isinstance(item, h5py.Dataset) or where.startswith("optimizer"):
@@ -137,20 +162,24 @@ def _read_hdf5(path: str) -> dict[str, list[np.ndarray]]:
             str(item.parent.attrs.get("name", ""))
         )
         if layer:
-            named.setdefault(layer[0], []).append(item[()])
+            named.setdefault(layer[0], []).append(item)
         elif position := _POSITION.search(where):
-            numbered.setdefault(int(position[1] or 0), []).append(item[()])
+            numbered.setdefault(int(position[1] or 0), []).append(item)
 
     with h5py.File(path) as file:
         file.visititems(visit)
-    if named:
-        return named
-    # Only VGG19 has a fourth convolution with 256 filters.
-    wide = sum(arrays[-1].shape == (256,) for arrays in numbered.values())
-    convolutions = kernel_shapes(layer_names("vgg19" if wide > 3 else "vgg16"))
-    return dict(
-        zip(convolutions, (numbered[i] for i in sorted(numbered)), strict=False)
-    )
+        if not named:
+            # Only VGG19 has a fourth convolution with 256 filters.
+            wide = sum(its[-1].shape == (256,) for its in numbered.values())
+            convolutions = kernel_shapes(layer_names("vgg19" if wide > 3 else "vgg16"))
+            in_order = (numbered[i] for i in sorted(numbered))
+            named = dict(zip(convolutions, in_order, strict=False))
+        return {
+            layer: [each[()] for each in its]
+            if layers is None or layer in layers
+            else []
+            for layer, its in named.items()
+        }
 
 
 def _pair(
@@ -167,26 +196,36 @@ def _pair(
             f"Received: {kinds} in {path!r}"
         )
     with np.errstate(over="ignore"):  # check_arrays finds infinities
-        return kernels[0].astype("float32"), biases[0].astype("float32")
+        kernel, bias = (
+            each[0].astype("float32", copy=False) for each in (kernels, biases)
+        )
+    return kernel, bias
 
 
 def check_arrays(
-    arrays: Arrays, shapes: Shapes, *, name: str, path: str, label: str
+    arrays: Arrays,
+    shapes: Shapes,
+    found: Collection[str],
+    *,
+    name: str,
+    path: str,
+    label: str,
 ) -> None:
     """Raises ValueError if arrays aren't the weights of a backbone.
 
     Args:
         arrays: from `read_convolutions`.
         shapes: the backbone's kernel shapes, from `tfnst.networks.vgg.kernel_shapes`.
+        found: the names of all convolutions in the file.
         name: the backbone.
         path: the file's path.
         label: what errors call the file.
     """
     missing = [layer for layer in shapes if layer not in arrays]
-    if any(layer.endswith("conv4") for layer in arrays):
+    if any(layer.endswith("conv4") for layer in found):
         looks_like = "vgg19"
     else:
-        deep = any(layer > "block4" for layer in arrays)
+        deep = any(layer > "block4" for layer in found)
         looks_like = "vgg16" if deep else name
     if missing or looks_like != name:
         problem = f"; it lacks {', '.join(missing)}" if missing else ""

@@ -19,8 +19,6 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 
-import keras
-
 from tfnst.checks import check_choice
 from tfnst.networks import package_index
 from tfnst.networks.vgg import VGG_BLOCKS
@@ -171,6 +169,8 @@ def _is_writable(folder: str) -> bool:
 
 def _download(url: str, path: str, md5: str) -> None:
     """Downloads through Keras, and limits every wait: Keras' download can hang."""
+    import keras  # which brings TensorFlow; weights that are here need neither
+
     if problem := _probe(url):
         raise OSError(f"can't reach Keras' server ({problem})")
     folder, name = os.path.split(path)
