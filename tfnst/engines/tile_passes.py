@@ -18,6 +18,7 @@ from tfnst.engines.engine import KNOBS_SPEC, MASKS_SPEC, Knobs
 from tfnst.engines.tiles import Segment
 from tfnst.losses.distance import relative
 from tfnst.losses.objective import Objective
+from tfnst.ops.cropping import crop
 from tfnst.ops.masks import masks_at_stride
 
 
@@ -347,4 +348,4 @@ def _crop(activations: tf.Tensor, part: tf.Tensor, stride: int) -> tf.Tensor:
     """A part of a tile's activations, one for each `stride` positions."""
     top, left = part[0] // stride, part[1] // stride
     bottom, right = (part[0] + part[2]) // stride, (part[1] + part[3]) // stride
-    return activations[:, top:bottom, left:right]
+    return crop(activations, top, left, bottom - top, right - left)

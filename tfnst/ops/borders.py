@@ -19,6 +19,8 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from tfnst.ops.cropping import crop
+
 
 @dataclasses.dataclass(frozen=True)
 class Border:
@@ -86,8 +88,9 @@ class Border:
         """
         if not self.wrap:
             return padded
-        part = slice(self.before // stride, -(self.behind // stride))
-        return padded[:, part, part]
+        before, margins = self.before // stride, (self.before + self.behind) // stride
+        shape = tf.shape(padded)
+        return crop(padded, before, before, shape[1] - margins, shape[2] - margins)
 
     def fold(self, gradients: np.ndarray, height: int, width: int) -> np.ndarray:
         """The gradients of pictures [N, H, W, C] from those of their padded copies.
