@@ -17,7 +17,7 @@ pytestmark = pytest.mark.slow
 DEEP = StyleTransferConfig(weights=None, precision="float32")
 CONTENT, STYLE = picture(75, 90, 1)[None], picture(66, 83, 2)[None]
 # How far a picture may lie from one with exact gradients: a value, on average, losses.
-GUESSED = 0.1, 0.01, 0.08
+GUESSED = 0.15, 0.015, 0.12
 SOFT = np.tile(np.linspace(0, 1, 90, dtype=np.float32), (75, 1))
 
 
@@ -193,8 +193,8 @@ def test_a_sample_gives_exact_losses_and_nearly_the_gradient(tiles, monkeypatch)
     # After a step the losses are exact, and so is what is carried over.
     same, guessed, again = tiled.losses_and_gradient(now, targets, knobs, carried)
     np.testing.assert_allclose(same, losses, rtol=1e-5)
-    assert 1e-5 < difference(guessed, gradient) < 0.01
-    assert difference(gradient_before, gradient) > 5 * difference(guessed, gradient)
+    assert 1e-5 < difference(guessed, gradient) < 0.03
+    assert difference(gradient_before, gradient) > 2.5 * difference(guessed, gradient)
     assert_equal_parts(again, exact)
 
 
@@ -205,13 +205,16 @@ def test_a_sample_lies_in_all_parts_of_a_picture(monkeypatch):
     )
     seen = np.zeros([1, 160, 256, 3], np.float32)
     sample, weight = tiled._sample(tiled._head, seen)
-    assert len(sample) == 10 * 16 / 8
-    assert weight == pytest.approx(8, rel=0.05)
+    # One in 13 of 160, so at least one in each row of 16.
+    assert len(sample) == 13
+    assert weight == pytest.approx(160 / 13)
     rows, columns = (
-        [tile[side] + tile.counted[side] for tile in sample] for side in (0, 1)
+        {tile[side] + tile.counted[side] for tile in sample} for side in (0, 1)
     )
-    assert len(set(rows)) == 10
-    assert len(set(columns)) == 16
+    assert len(rows) == 10
+    assert len(columns) >= 6
+    again, _ = tiled._sample(tiled._head, seen)
+    assert again == sample
 
 
 def difference(one, other):

@@ -35,7 +35,7 @@ _TILED_PICTURES, _WHOLE_PICTURES = 6, 12
 _PIXEL = 3 * 4
 # Arithmetic of looking at a tile, in units of that of a step without tiles: of all of
 # them twice, at first without the gradient, which is half of it; and at a sample first.
-_TWO_LOOKS, _ONE_LOOK = 1.5, 1.1
+_TWO_LOOKS, _ONE_LOOK = 1.5, 1.08
 # The masks of a region, with those at the sizes of the layers.
 _MASK = 2 * 4
 

@@ -47,8 +47,8 @@ from tfnst.ops.masks import masks_at_stride, region_shares
 from tfnst.ops.resizing import resize_image
 from tfnst.optimizers.optimizer import Optimizer
 
-# The sample: one in so many tiles of this side, in pixels.
-_SAMPLED, SAMPLE_SIDE = 8, 256
+# The sample: a dozen tiles of this side in pixels, but at most one in eight.
+_SAMPLES, _SPACING, SAMPLE_SIDE = 12, 8, 256
 # Rows of a picture that are updated at once.
 _STRIP = 256
 
@@ -335,12 +335,12 @@ class TiledEngine:
         if not passes.sees_pixels:
             side //= self._head.segment.stride
         tiles = self._tiles(passes, seen, self.objective.border, side)
-        columns = len({tile.left for tile in tiles})
-        # Three columns further in each row, so that none is left out.
+        spacing = max(_SPACING, len(tiles) // _SAMPLES)
+        # Any of so many in a row, the same in each step.
+        random = np.random.default_rng(0)
         sample = [
-            tile
-            for n, tile in enumerate(tiles)
-            if (n % columns + 3 * (n // columns)) % _SAMPLED == 0
+            tiles[random.integers(first, min(first + spacing, len(tiles)))]
+            for first in range(0, len(tiles), spacing)
         ]
         return sample, sum(map(_area, tiles)) / sum(map(_area, sample))
 
