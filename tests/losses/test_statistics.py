@@ -85,7 +85,7 @@ def test_tiles_need_nothing_more(mean):
         tiled.style_targets(style, tf.constant(style.shape[1:3])),
     )
     knobs = Knobs.from_config(TINY)
-    measured, _ = tiled.losses_and_gradient(content, targets, knobs)
+    measured, _, _ = tiled.losses_and_gradient(content, targets, knobs)
     expected = whole.objective.losses(
         tf.constant(content),
         whole.targets(tf.constant(content), tf.constant(style)),
