@@ -144,7 +144,7 @@ def in_tiles(monkeypatch):
 def test_a_run_in_tiles_gives_the_picture_of_a_run_without(
     in_tiles, settings, monkeypatch
 ):
-    monkeypatch.setattr(tiled_module, "SAMPLE_SIDE", 8)
+    monkeypatch.setattr(tiled_module, "_SAMPLE_SIDE", 8)
     config = TINY.replace(**settings)
     tiled = tfnst.stylize(CONTENT, STYLE, config=config)
     assert in_tiles == [(28, 34), (40, 48)]
@@ -174,7 +174,7 @@ def test_a_run_in_tiles_gives_the_picture_of_a_run_without(
     ],
 )
 def test_a_sample_gives_exact_losses_and_nearly_the_gradient(tiles, monkeypatch):
-    monkeypatch.setattr(tiled_module, "SAMPLE_SIDE", 16)
+    monkeypatch.setattr(tiled_module, "_SAMPLE_SIDE", 16)
     whole, _ = loading.load_engine(TINY)
     tiled = tiled_module.TiledEngine(whole, **tiles)
     knobs = Knobs.from_config(TINY)
@@ -199,7 +199,7 @@ def test_a_sample_gives_exact_losses_and_nearly_the_gradient(tiles, monkeypatch)
 
 
 def test_a_sample_lies_in_all_parts_of_a_picture(monkeypatch):
-    monkeypatch.setattr(tiled_module, "SAMPLE_SIDE", 16)
+    monkeypatch.setattr(tiled_module, "_SAMPLE_SIDE", 16)
     tiled = tiled_module.TiledEngine(
         loading.load_engine(TINY)[0], cut=None, head_side=200
     )

@@ -59,7 +59,7 @@ def test_tiles_are_resumed_too(tmp_path, monkeypatch):
         return plans.Plan("block1_pool", 24, 9, 0, 1.0)
 
     monkeypatch.setattr(plans, "build_plan", build_plan)
-    monkeypatch.setattr(tiled, "SAMPLE_SIDE", 8)
+    monkeypatch.setattr(tiled, "_SAMPLE_SIDE", 8)
     whole = tfnst.stylize(CONTENT, STYLE, config=TINY)
     stopped_at(9, tmp_path / "x", config=TINY)
     kept = (tmp_path / "x").read_bytes()

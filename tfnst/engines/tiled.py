@@ -48,7 +48,7 @@ from tfnst.ops.resizing import resize_image
 from tfnst.optimizers.optimizer import Optimizer
 
 # The sample: a dozen tiles of this side in pixels, but at most one in eight.
-_SAMPLES, _SPACING, SAMPLE_SIDE = 12, 8, 256
+_SAMPLES, _SPACING, _SAMPLE_SIDE = 12, 8, 256
 # Rows of a picture that are updated at once.
 _STRIP = 256
 
@@ -215,7 +215,7 @@ class TiledEngine:
             spec = Carried(*2 * [(tail or head).parts_spec])
             wanted = tf.nest.flatten(spec)
             if len(wanted) == len(arrays) and all(
-                each.shape.is_compatible_with(array.shape)
+                each.dtype == array.dtype and each.shape.is_compatible_with(array.shape)
                 for each, array in zip(wanted, arrays, strict=True)
             ):
                 return tf.nest.pack_sequence_as(spec, arrays)
@@ -303,9 +303,10 @@ class TiledEngine:
                 view, *self._of_segment(passes, targets), knobs
             )
             return content_loss, style_loss, share.numpy(), ()
-        if not carried:
+        exact = regions or not self.optimizer.elementwise
+        if exact or not carried:
             parts = self._look(passes, seen, targets, regions, None)
-        if regions or not self.optimizer.elementwise:
+        if exact:
             *losses, upstream = self._weigh(passes, parts, targets, knobs)
             gradient = self._gradient(passes, seen, targets, regions, upstream, None)
             return *losses, gradient, ()
@@ -331,7 +332,7 @@ class TiledEngine:
 
     def _sample(self, passes: Passes, seen: np.ndarray) -> tuple[list[Tile], float]:
         """Tiles spread over a picture, and how much larger the picture is than they."""
-        side = SAMPLE_SIDE
+        side = _SAMPLE_SIDE
         if not passes.sees_pixels:
             side //= self._head.segment.stride
         tiles = self._tiles(passes, seen, self.objective.border, side)
