@@ -198,6 +198,32 @@ def test_a_sample_gives_exact_losses_and_nearly_the_gradient(tiles, monkeypatch)
     assert_equal_parts(again, exact)
 
 
+@pytest.mark.parametrize("optimizer", ["adam", "lbfgs"])
+def test_only_what_tiles_carry_is_taken_from_a_checkpoint(optimizer):
+    whole, _ = loading.load_engine(TINY.replace(optimizer=optimizer))
+    tiled = tiled_module.TiledEngine(whole, cut=None, head_side=33)
+    knobs = Knobs.from_config(TINY)
+    targets = Targets(
+        tiled.content_targets(CONTENT), tiled.style_targets(STYLE, STYLE.shape[1:3])
+    )
+    spec = tiled_module.Carried(*2 * [tiled._head.parts_spec])
+    arrays = [
+        np.ones([length or 1 for length in each.shape], np.float32)
+        for each in tf.nest.flatten(spec)
+    ]
+    carried = tiled._as_carried(arrays)
+    tf.nest.assert_same_structure(carried, spec)
+    assert tiled._as_carried(arrays[:-1]) == ()
+    assert tiled._as_carried([array.astype(np.float64) for array in arrays]) == ()
+    assert tiled._as_carried([array[..., None] for array in arrays]) == ()
+    losses, gradient, _ = tiled.losses_and_gradient(CONTENT, targets, knobs)
+    same, other, kept = tiled.losses_and_gradient(CONTENT, targets, knobs, carried)
+    np.testing.assert_allclose(same, losses, rtol=1e-5)
+    if optimizer == "lbfgs":
+        np.testing.assert_array_equal(other, gradient)
+        assert kept == ()
+
+
 def test_a_sample_lies_in_all_parts_of_a_picture(monkeypatch):
     monkeypatch.setattr(tiled_module, "_SAMPLE_SIDE", 16)
     tiled = tiled_module.TiledEngine(
