@@ -1,5 +1,7 @@
 """Tiles that cover a picture, and how far around them a network sees."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -49,10 +51,50 @@ def test_margins_belong_to_the_outer_cores_and_do_not_count():
         tile.core_of(cores)[...] += 1
         tile.counted_of(counted)[...] += 1
         # Its halo is as wide as features see, up to the edges.
-        assert tile.top == max(0, tile.top + tile.core[0] - segment.before)
-        assert tile.right == min(
+        assert tile.top <= max(0, tile.top + tile.core[0] - segment.before)
+        assert tile.right >= min(
             48, tile.left + tile.core[1] + tile.core[3] + segment.after
         )
     assert (cores == 1).all()
     assert (counted[:, 4:-8, 4:-8] == 1).all()
     assert counted.sum() == 52 * 36
+
+
+def test_tiles_are_equally_large_and_each_has_something_that_counts():
+    whole, _ = loading.load_engine(TINY)
+    segment = dataclasses.replace(
+        tiles.Segment.from_model(whole.feature_extractor),
+        strides={"block3_conv1": 4},
+        before=16,
+        after=20,
+    )
+    random = np.random.default_rng(0)
+    most = 0
+    for _ in range(300):
+        height, width = map(int, 4 * random.integers(20, 150, 2))
+        margins = tuple(map(int, 4 * random.integers(0, 10, 2)))
+        side = int(random.integers(8, 120))
+        found = segment.tiles(height, width, side, margins)
+        shapes = {(tile.bottom - tile.top, tile.right - tile.left) for tile in found}
+        assert len(shapes) == 1
+        cores, counted = np.zeros([2, 1, height, width, 1])
+        for tile in found:
+            assert tile.top % 4 == tile.left % 4 == 0
+            assert min(tile.counted[2:]) >= 4
+            tile.core_of(cores)[...] += 1
+            tile.counted_of(counted)[...] += 1
+            top, left = tile.core[:2]
+            assert top >= 16 or tile.top == top == 0
+            assert left >= 16 or tile.left == left == 0
+            below = tile.bottom - (tile.top + top + tile.core[2])
+            beside = tile.right - (tile.left + left + tile.core[3])
+            assert below >= 20 or (tile.bottom, below) == (height, 0)
+            assert beside >= 20 or (tile.right, beside) == (width, 0)
+        before, behind = margins
+        assert (cores == 1).all()
+        assert (
+            counted[:, before : height - behind, before : width - behind] == 1
+        ).all()
+        assert counted.sum() == (height - before - behind) * (width - before - behind)
+        most = max(most, len(found))
+    assert most > 100

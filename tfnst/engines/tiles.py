@@ -121,18 +121,29 @@ class Segment:
     def _spans(
         self, length: int, side: int | None, before: int, behind: int
     ) -> Iterator[_Span]:
-        """The tiles along a side with these margins."""
-        counted = length - before - behind
-        count = 1 if side is None else -(-counted // side)
-        step = -(-counted // (count * self.stride)) * self.stride
-        for first in range(before, before + counted, step):
-            last = min(first + step, before + counted)
-            core_start = 0 if first == before else first
-            core_stop = length if last == before + counted else last
-            start = max(core_start - self.before, 0)
+        """The tiles along a side with these margins.
+
+        They are equally long, those at the edges, too, whose cores are larger for it:
+        for each shape of a tile, oneDNN compiles and keeps code of its own, which took
+        a gigabyte on a processor with AMX when there were nine of them.
+        """
+        stride, halo = self.stride, self.before + self.after
+        count = 1 if side is None else -(-(length - before - behind) // side)
+        # Each has something that counts.
+        least = stride + max(before - self.before, behind - self.after, 0)
+        count = max(1, min(count, (length - halo) // (least + stride)))
+        tile = -(-(length + (count - 1) * halo) // (count * stride)) * stride
+        last = max(count - 1, 1)
+        starts = [
+            -(-(length - tile) * i // (last * stride)) * stride for i in range(count)
+        ]
+        # Where cores begin and end.
+        bounds = [0, *(start + self.before for start in starts[1:]), length]
+        for start, first, end in zip(starts, bounds, bounds[1:], strict=False):
+            top, bottom = max(first, before), min(end, length - behind)
             yield _Span(
                 start,
-                min(core_stop + self.after, length),
-                (core_start - start, core_stop - core_start),
-                (first - start, last - first),
+                min(start + tile, length),
+                (first - start, end - first),
+                (top - start, bottom - top),
             )
