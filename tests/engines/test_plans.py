@@ -57,6 +57,21 @@ def test_the_border_of_a_seamless_picture_takes_memory():
     assert borders == [(8 + 8 + 8) / 2, (40 + 48 + 8) / 2]
 
 
+def test_code_for_amx_takes_memory(monkeypatch):
+    configs = [DEEP.replace(precision=each) for each in ("bfloat16", "float32")]
+    peaks = []
+    for flags in ((), ("amx_bf16",)):
+        monkeypatch.setattr(plans, "cpu_flags", lambda flags=flags: flags)
+        peaks.append(
+            [[plan(limit, config=c).peak for limit in (100, 1.6)] for c in configs]
+        )
+    more = np.subtract(peaks[1], peaks[0]) / memory.GIB
+    assert more[0, 0] == pytest.approx(0.3, abs=1e-3)
+    # Smaller tiles keep to the limit.
+    assert peaks[1][0][1] <= 1.6 * memory.GIB
+    assert (more[1] == 0).all()
+
+
 def test_a_limit_that_nothing_fits_in_says_what_would():
     with pytest.raises(MemoryError, match=r"Received: 0\.6 GiB") as caught:
         plan(0.6)
