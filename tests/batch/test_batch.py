@@ -285,6 +285,38 @@ def test_a_callback_sees_every_picture_and_can_stop(files):
     assert [path.name for path in (files / "out").iterdir()] == ["0001_0001.png"]
 
 
+@pytest.mark.parametrize("batch_size", [1, 2])
+@pytest.mark.parametrize("kind", [ValueError, OSError, MemoryError])
+def test_an_error_of_a_callback_is_no_picture_s_fault(
+    files, monkeypatch, kind, batch_size
+):
+    error = kind("`callback` has a bug")
+
+    def paint(self):
+        raise ValueError("it can't be painted")
+
+    def fail(progress):
+        if progress.done == batch_size and progress.run is not None:
+            raise error
+
+    contents = [CONTENTS[0]] * 2 * batch_size
+    items = plan_items(contents, STYLES[:1], files / "out")
+    failing = painter.BatchPainter(TINY, batch_size=batch_size, callback=fail)
+    with pytest.raises(kind) as caught:
+        failing.paint(items)
+    assert caught.value is error
+    assert [item.status for item in items] == (
+        ["painted"] * batch_size + ["left"] * batch_size
+    )
+    # What was painted before is written.
+    assert len(list((files / "out").iterdir())) == batch_size
+    # Afterwards a picture's fault is one again.
+    monkeypatch.setattr(run.Run, "paint", paint)
+    items = plan_items([CONTENTS[0]], STYLES[:1], None)
+    failing.paint(items)
+    assert items[0].error == "it can't be painted"
+
+
 class Watched:
     """Notes what a batch does: the names of pictures loaded, painted and written."""
 

@@ -7,7 +7,7 @@ import tensorflow as tf
 import tfnst
 from tests.helpers import TINY, picture
 from tfnst import StyleTransferConfig
-from tfnst.engines import loading, plans
+from tfnst.engines import loading, plans, sampling
 from tfnst.engines import tiled as tiled_module
 from tfnst.engines.engine import Knobs
 from tfnst.losses.objective import Targets
@@ -144,7 +144,7 @@ def in_tiles(monkeypatch):
 def test_a_run_in_tiles_gives_the_picture_of_a_run_without(
     in_tiles, settings, monkeypatch
 ):
-    monkeypatch.setattr(tiled_module, "_SAMPLE_SIDE", 8)
+    monkeypatch.setattr(sampling, "_SAMPLE_SIDE", 8)
     config = TINY.replace(**settings)
     tiled = tfnst.stylize(CONTENT, STYLE, config=config)
     assert in_tiles == [(28, 34), (40, 48)]
@@ -164,96 +164,6 @@ def test_a_run_in_tiles_gives_the_picture_of_a_run_without(
         np.testing.assert_allclose(
             tiled.losses[name], whole.losses[name], rtol=rtol, atol=1e-9
         )
-
-
-@pytest.mark.parametrize(
-    "tiles",
-    [
-        {"cut": None, "head_side": 33},
-        {"cut": "block1_pool", "head_side": 20, "tail_side": 10},
-    ],
-)
-def test_a_sample_gives_exact_losses_and_nearly_the_gradient(tiles, monkeypatch):
-    monkeypatch.setattr(tiled_module, "_SAMPLE_SIDE", 16)
-    whole, _ = loading.load_engine(TINY)
-    tiled = tiled_module.TiledEngine(whole, **tiles)
-    knobs = Knobs.from_config(TINY)
-    targets = Targets(
-        tiled.content_targets(CONTENT), tiled.style_targets(STYLE, STYLE.shape[1:3])
-    )
-    before = np.random.default_rng(0).uniform(size=CONTENT.shape).astype(np.float32)
-    now = 0.99 * before + 0.01 * CONTENT
-    losses, gradient, exact = tiled.losses_and_gradient(now, targets, knobs)
-    _, gradient_before, carried = tiled.losses_and_gradient(before, targets, knobs)
-    # With what the picture itself gave, nothing has changed.
-    same, at_once, again = tiled.losses_and_gradient(now, targets, knobs, exact)
-    np.testing.assert_allclose(same, losses, rtol=1e-5)
-    assert difference(at_once, gradient) < 1e-5
-    assert_equal_parts(again, exact)
-    # After a step the losses are exact, and so is what is carried over.
-    same, guessed, again = tiled.losses_and_gradient(now, targets, knobs, carried)
-    np.testing.assert_allclose(same, losses, rtol=1e-5)
-    assert 1e-5 < difference(guessed, gradient) < 0.03
-    assert difference(gradient_before, gradient) > 2.5 * difference(guessed, gradient)
-    assert_equal_parts(again, exact)
-
-
-@pytest.mark.parametrize("optimizer", ["adam", "lbfgs"])
-def test_only_what_tiles_carry_is_taken_from_a_checkpoint(optimizer):
-    whole, _ = loading.load_engine(TINY.replace(optimizer=optimizer))
-    tiled = tiled_module.TiledEngine(whole, cut=None, head_side=33)
-    knobs = Knobs.from_config(TINY)
-    targets = Targets(
-        tiled.content_targets(CONTENT), tiled.style_targets(STYLE, STYLE.shape[1:3])
-    )
-    spec = tiled_module.Carried(*2 * [tiled._head.parts_spec])
-    arrays = [
-        np.ones([length or 1 for length in each.shape], np.float32)
-        for each in tf.nest.flatten(spec)
-    ]
-    carried = tiled._as_carried(arrays)
-    tf.nest.assert_same_structure(carried, spec)
-    assert tiled._as_carried(arrays[:-1]) == ()
-    assert tiled._as_carried([array.astype(np.float64) for array in arrays]) == ()
-    assert tiled._as_carried([array[..., None] for array in arrays]) == ()
-    losses, gradient, _ = tiled.losses_and_gradient(CONTENT, targets, knobs)
-    same, other, kept = tiled.losses_and_gradient(CONTENT, targets, knobs, carried)
-    np.testing.assert_allclose(same, losses, rtol=1e-5)
-    if optimizer == "lbfgs":
-        np.testing.assert_array_equal(other, gradient)
-        assert kept == ()
-
-
-def test_a_sample_lies_in_all_parts_of_a_picture(monkeypatch):
-    monkeypatch.setattr(tiled_module, "_SAMPLE_SIDE", 16)
-    tiled = tiled_module.TiledEngine(
-        loading.load_engine(TINY)[0], cut=None, head_side=200
-    )
-    seen = np.zeros([1, 160, 256, 3], np.float32)
-    sample, weight = tiled._sample(tiled._head, seen)
-    # One in 13 of 160, so at least one in each row of 16.
-    assert len(sample) == 13
-    area = sum(tile.counted[2] * tile.counted[3] for tile in sample)
-    assert weight * area == pytest.approx(160 * 256)
-    # Tiles at the edges count for somewhat more.
-    assert weight == pytest.approx(160 / 13, rel=0.1)
-    rows, columns = (
-        {tile[side] + tile.counted[side] for tile in sample} for side in (0, 1)
-    )
-    assert len(rows) == 10
-    assert len(columns) >= 6
-    again, _ = tiled._sample(tiled._head, seen)
-    assert again == sample
-
-
-def difference(one, other):
-    """How far arrays are apart, relative to the second."""
-    return np.linalg.norm(one - other) / np.linalg.norm(other)
-
-
-def assert_equal_parts(one, other):
-    for a, b in zip(tf.nest.flatten(one), tf.nest.flatten(other), strict=True):
-        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5 * np.abs(b).max())
 
 
 @pytest.mark.parametrize("optimizer", ["adam", "lbfgs"])

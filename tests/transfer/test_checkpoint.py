@@ -15,7 +15,7 @@ import tfnst
 from tests import processes
 from tests.cli.helpers import TINY_OPTIONS, tfnst_command
 from tests.helpers import TINY, picture
-from tfnst.engines import plans, tiled
+from tfnst.engines import plans, sampling
 from tfnst.files import UnwrittenWarning
 from tfnst.transfer.checkpoint import load_checkpoint
 
@@ -59,7 +59,7 @@ def test_tiles_are_resumed_too(tmp_path, monkeypatch):
         return plans.Plan("block1_pool", 24, 9, 0, 1.0)
 
     monkeypatch.setattr(plans, "build_plan", build_plan)
-    monkeypatch.setattr(tiled, "_SAMPLE_SIDE", 8)
+    monkeypatch.setattr(sampling, "_SAMPLE_SIDE", 8)
     whole = tfnst.stylize(CONTENT, STYLE, config=TINY)
     stopped_at(9, tmp_path / "x", config=TINY)
     kept = (tmp_path / "x").read_bytes()

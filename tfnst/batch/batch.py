@@ -55,7 +55,7 @@ def stylize_batch(
         config: the settings; StyleTransferConfig() by default.
         preset: as for `tfnst.stylize`.
         callback: called with a BatchProgress during each run and between runs. It may
-            call `progress.stop()`.
+            call `progress.stop()`. An error that it raises ends the batch.
         **settings: fields of StyleTransferConfig; they override `config` and `preset`.
 
     Returns:
@@ -64,6 +64,7 @@ def stylize_batch(
     Raises:
         ValueError: for bad settings, or two pictures with the same name.
         OSError: when there are no weights to be had, or the folder can't be made.
+        Exception: that the callback raises, as it is.
     """
     config = build_config(config, preset, settings)
     if config.init_image == "given":

@@ -76,6 +76,7 @@ class BatchPainter:
         self._styles: dict[str | int, Style | ValueError | OSError] = {}
         self._items: Sequence[BatchItem] = []
         self._stopped = False
+        self._calling_back = False
         self._full: OSError | None = None  # The error of a disk that is full.
         self._ahead: Ahead[BatchItem, Job | Exception | None]
         self._behind: Behind
@@ -89,8 +90,10 @@ class BatchPainter:
         Raises:
             OSError: when there are no weights to be had, when a folder can't be made,
                 and when the disk is full.
+            Exception: that the callback raises.
         """
         self._items = items
+        self._calling_back = False
         for folder in {storage.parent(item.output) for item in items if item.output}:
             storage.make_folder(folder)
         with (
@@ -201,13 +204,13 @@ class BatchPainter:
             run = Run(self._config, jobs, callback=lambda p: self._report(items, p))
             del jobs
             results = run.paint()
-        except (NonFiniteLossError, MemoryError) as error:
-            if len(batch) > 1:
+        except _ITS_FAULT as error:
+            if self._calling_back:
+                raise  # The callback's error is no picture's fault.
+            if len(batch) > 1 and isinstance(error, NonFiniteLossError | MemoryError):
                 # One of them may be at fault, or just their number.
                 self._split(batch)
                 return
-            mark_failed(items[0], error)
-        except (ValueError, OSError) as error:
             for item in items:
                 mark_failed(item, error)
         else:
@@ -250,7 +253,9 @@ class BatchPainter:
             return
         done = count_done(self._items)
         progress = BatchProgress(done, len(self._items), items, run)
+        self._calling_back = True
         self._callback(progress)
+        self._calling_back = False
         if progress.stopped:
             self._stopped = True
             if run is not None:

@@ -80,7 +80,7 @@ class TransferState(NamedTuple):
     step: Any  # steps taken at this scale, int32 scalar
     optimizer: Any  # from `Optimizer.init`
     average: Any  # bias-corrected moving average of the pictures, [N, H, W, 3]
-    carried: Any = ()  # what tiles remember of the last step; see `TiledEngine`
+    carried: Any = ()  # what tiles remember of the last step; see `sampling`
 
 
 class Engine(Protocol):

@@ -70,8 +70,6 @@ class Passes:
         self.content_layers = [k for k in objective.content_layers if k in outputs]
         self.channels = {k: tensor.shape[-1] for k, tensor in outputs.items()}
         self.dtypes = {k: tf.as_dtype(tensor.dtype) for k, tensor in outputs.items()}
-        # Only the first segment sees pixels.
-        self.sees_pixels = segment.model.input.shape[-1] == 3
 
         view = View(
             tf.TensorSpec(segment.model.input.shape, segment.model.input.dtype),

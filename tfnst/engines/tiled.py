@@ -7,12 +7,10 @@ sums follow, and a second pass gives each tile the gradient of its pixels. A til
 halo as wide as a feature can see, and only the features of its core count, so the
 result equals that of the whole picture, up to rounding.
 
-That looks at each tile twice. So from the second step of a scale on, the first pass
-looks at a sample of the picture, and the sums of the rest are taken to have changed
-since the step before as those of the sample have. (Taken as they were, they are too
-late: Adam swings to and fro.) The second pass finds the sums that count for the losses
-and for the next step. Optimisers that compare losses with gradients, such as L-BFGS,
-get exact gradients at each step, and so do regions, which a sample may miss.
+That looks at each tile twice. From the second step of a scale on, the first pass looks
+at a sample of the picture only; see `tfnst.engines.sampling`. Optimisers that compare
+losses with gradients, such as L-BFGS, get exact gradients at each step, and so do
+regions, which a sample may miss.
 
 The network is cut in two at a pooling layer, and the activations there are kept whole.
 A halo that reaches through all of VGG would be 96 pixels wide. Through the first blocks
@@ -21,14 +19,12 @@ are so large that their halo costs little. What lies before the cut is always lo
 twice, because the gradient at the cut comes from behind it. If everything behind the
 cut (the tail) fits into memory as one tile, one look gives the exact gradient.
 
-Whatever grows with the picture lies in NumPy arrays, which are changed in place; only
-tiles become tensors.
+Whatever grows with the picture lies in NumPy arrays, which are changed in place.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -36,35 +32,19 @@ import tensorflow as tf
 from tfnst.engines.engine import Knobs, TransferState, split_state
 from tfnst.engines.enlarging import enlarge_rows
 from tfnst.engines.pixel_terms import add_pixel_terms
-from tfnst.engines.tile_passes import Parts, Passes, View
-from tfnst.engines.tiles import Segment, Tile
+from tfnst.engines.sampling import Carried, pack_carried, sampled_step
+from tfnst.engines.tiled_segment import TiledContent, TiledSegment
+from tfnst.engines.tiles import Segment
 from tfnst.engines.whole import WholeEngine, gradient_unit
 from tfnst.losses import terms
 from tfnst.losses.objective import Objective, Targets
 from tfnst.networks.features import split_feature_extractor
-from tfnst.ops.borders import Border
-from tfnst.ops.masks import masks_at_stride, region_shares
+from tfnst.ops.masks import masks_at_stride
 from tfnst.ops.resizing import resize_image
 from tfnst.optimizers.optimizer import Optimizer
 
-# The sample: a dozen tiles of this side in pixels, but at most one in eight.
-_SAMPLES, _SPACING, _SAMPLE_SIDE = 12, 8, 256
 # Rows of a picture that are updated at once.
 _STRIP = 256
-
-
-class TiledContent(NamedTuple):
-    """`Targets.content` of this engine."""
-
-    activations: dict[str, np.ndarray]  # by layer, [N, h, w, C]
-    energies: dict[str, tf.Tensor]  # sums of their squares by layer, [N]
-
-
-class Carried(NamedTuple):
-    """What a step passes on, so that the next one looks at most tiles once."""
-
-    parts: Parts  # of the whole picture
-    sample: Parts  # of the tiles in the sample
 
 
 class TiledEngine:
@@ -88,19 +68,25 @@ class TiledEngine:
     ) -> None:
         self._whole = whole
         models = split_feature_extractor(whole.feature_extractor, cut)
-        segments = [Segment.from_model(model) for model in models]
+        pieces = [Segment.from_model(model) for model in models]
 
-        def passes(masked: bool) -> tuple[Passes, Passes | None]:
-            head = Passes(whole.objective, segments[0], cut, masked=masked)
+        def segments(masked: bool) -> tuple[TiledSegment, TiledSegment | None]:
+            head = TiledSegment(
+                whole.objective, pieces[0], cut, side=head_side, masked=masked
+            )
             if cut is None:
                 return head, None
-            return head, Passes(whole.objective, segments[1], None, masked=masked)
+            return head, TiledSegment(
+                whole.objective,
+                pieces[1],
+                side=tail_side,
+                input_stride=pieces[0].stride,
+                masked=masked,
+            )
 
         # Before and behind the cut; with masks and without.
-        self._passes = {masked: passes(masked) for masked in (False, True)}
-        self._head, self._tail = self._passes[False]
-        self._head_side: int | None = head_side
-        self._tail_side = tail_side
+        self._segments = {masked: segments(masked) for masked in (False, True)}
+        self._head, self._tail = self._segments[False]
 
     @property
     def objective(self) -> Objective:
@@ -125,22 +111,23 @@ class TiledEngine:
         style_image = resize_image(style_image, *map(int, sides))
         style_image = border.pad_array(np.asarray(style_image))
         regions = () if mask is None else (border.pad_array(np.asarray(mask)),)
-        cut = self._empty_cut(style_image.shape)
-        head, tail = self._passes[bool(regions)]
-        described = self._describe(head, style_image, regions, cut)
+        head, tail = self._segments[bool(regions)]
+        cut = head.empty_cut(style_image.shape)
+        described = head.describe(style_image, regions, cut)
         if tail is not None and cut is not None:
-            described |= self._describe(tail, cut, self._regions_behind(regions), None)
+            described |= tail.describe(cut, _at_stride(regions, tail), None)
         statistics = self.objective.statistics
         return {k: statistics[k].targets(each) for k, each in described.items()}
 
     def content_targets(self, content_image: tf.Tensor | np.ndarray) -> TiledContent:
         """The targets of a picture [N, H, W, 3] in [0, 1]."""
         seen = self.objective.border.pad_array(np.asarray(content_image))
-        activations = self._empty_content(seen.shape)
-        cut = self._empty_cut(seen.shape)
-        energies = self._keep_content(self._head, seen, activations, cut)
+        activations = self._head.empty_content(seen.shape)
+        cut = self._head.empty_cut(seen.shape)
+        energies = self._head.keep_content(seen, activations, cut)
         if self._tail is not None and cut is not None:
-            energies |= self._keep_content(self._tail, cut, activations, None)
+            activations |= self._tail.empty_content(cut.shape)
+            energies |= self._tail.keep_content(cut, activations, None)
         return TiledContent(activations, energies)
 
     def enter_scale(
@@ -207,19 +194,8 @@ class TiledEngine:
         """As `Engine.restore`."""
         own, carried = split_state(state, arrays)
         state = tf.nest.pack_sequence_as(state, own)
-        return image, state._replace(carried=self._as_carried(carried))
-
-    def _as_carried(self, arrays: list[np.ndarray]) -> Carried | tuple[()]:
-        """What tiles like these carried over; nothing if others did."""
-        for head, tail in self._passes.values():
-            spec = Carried(*2 * [(tail or head).parts_spec])
-            wanted = tf.nest.flatten(spec)
-            if len(wanted) == len(arrays) and all(
-                each.dtype == array.dtype and each.shape.is_compatible_with(array.shape)
-                for each, array in zip(wanted, arrays, strict=True)
-            ):
-                return tf.nest.pack_sequence_as(spec, arrays)
-        return ()
+        last = self._tail or self._head
+        return image, state._replace(carried=pack_carried(last, carried))
 
     def losses_and_gradient(
         self,
@@ -243,23 +219,21 @@ class TiledEngine:
         border = self.objective.border
         seen = border.pad_array(image)
         targets = targets._replace(regions=tuple(map(np.asarray, targets.regions)))
-        cut = self._empty_cut(seen.shape)
-        head, tail = self._passes[bool(targets.regions)]
+        regions = targets.regions
+        head, tail = self._segments[bool(regions)]
+        cut = head.empty_cut(seen.shape)
         if tail is None or cut is None:
             content, style, gradient, carried = self._last(
-                head, seen, targets, targets.regions, knobs, carried
+                head, seen, targets, regions, knobs, carried
             )
         else:
-            parts = self._look(head, seen, targets, targets.regions, cut)
-            content, style, upstream = self._weigh(head, parts, targets, knobs)
-            regions = self._regions_behind(targets.regions)
+            parts = head.look(seen, targets, regions, cut)
+            content, style, upstream = head.weigh(parts, targets, knobs)
             more_content, more_style, at_cut, carried = self._last(
-                tail, cut, targets, regions, knobs, carried
+                tail, cut, targets, _at_stride(regions, tail), knobs, carried
             )
             content, style = content + more_content, style + more_style
-            gradient = self._gradient(
-                head, seen, targets, targets.regions, upstream, at_cut
-            )
+            gradient = head.gradient(seen, targets, regions, upstream, at_cut)
         gradient = border.fold(gradient, *image.shape[1:3])
         variation, temporal = add_pixel_terms(
             gradient,
@@ -275,17 +249,17 @@ class TiledEngine:
 
     def _last(
         self,
-        passes: Passes,
+        segment: TiledSegment,
         seen: np.ndarray,
         targets: Targets,
         regions: tuple[np.ndarray, ...],
         knobs: Knobs,
         carried: Carried | tuple[()],
     ) -> tuple[tf.Tensor, tf.Tensor, np.ndarray, Carried | tuple[()]]:
-        """The losses of the last segment and the gradient of their weighted sum.
+        """As `losses_and_gradient`, of the last segment alone and without pixel terms.
 
         Args:
-            passes: the segment.
+            segment: the last one, which may be the whole network.
             seen: what it sees, [N, H, W, C].
             targets: of the picture.
             regions: masks on the grid of what it sees.
@@ -295,235 +269,10 @@ class TiledEngine:
         Returns:
             (content loss, style loss, gradient like `seen`, what to carry over).
         """
-        tiles = self._tiles(passes, seen, self.objective.border)
-        content = targets.content.activations
-        if len(tiles) == 1:
-            view = _view(passes, tiles[0], seen, content, regions)
-            content_loss, style_loss, share = passes.look_and_gradient(
-                view, *self._of_segment(passes, targets), knobs
-            )
-            return content_loss, style_loss, share.numpy(), ()
         exact = regions or not self.optimizer.elementwise
-        if exact or not carried:
-            parts = self._look(passes, seen, targets, regions, None)
-        if exact:
-            *losses, upstream = self._weigh(passes, parts, targets, knobs)
-            gradient = self._gradient(passes, seen, targets, regions, upstream, None)
-            return *losses, gradient, ()
-        sample, weight = self._sample(passes, seen)
-        sampled = self._look(passes, seen, targets, regions, None, sample)
-        if carried:
-            parts = tf.nest.map_structure(
-                lambda all_then, then, now: all_then + weight * (now - then),
-                *carried,
-                sampled,
-            )
-        *_, upstream = self._weigh(passes, parts, targets, knobs)
-        style, gradient = _style_of(passes, targets), np.zeros_like(seen)
-
-        def look(tile: Tile, view: View) -> tuple[Parts, dict[str, tf.Tensor]]:
-            found, share = passes.parts_and_gradient(view, style, upstream, {})
-            tile.of(gradient)[...] += share.numpy()
-            return found, {}
-
-        parts = self._add_up(passes, seen, content, regions, None, look, tiles)
-        *losses, _ = self._weigh(passes, parts, targets, knobs)
-        return *losses, gradient, Carried(parts, sampled)
-
-    def _sample(self, passes: Passes, seen: np.ndarray) -> tuple[list[Tile], float]:
-        """Tiles spread over a picture, and how much larger the picture is than they."""
-        side = _SAMPLE_SIDE
-        if not passes.sees_pixels:
-            side //= self._head.segment.stride
-        tiles = self._tiles(passes, seen, self.objective.border, side)
-        spacing = max(_SPACING, len(tiles) // _SAMPLES)
-        # Any of so many in a row, the same in each step.
-        random = np.random.default_rng(0)
-        sample = [
-            tiles[random.integers(first, min(first + spacing, len(tiles)))]
-            for first in range(0, len(tiles), spacing)
-        ]
-        return sample, sum(map(_area, tiles)) / sum(map(_area, sample))
-
-    def _regions_behind(
-        self, regions: tuple[np.ndarray, ...]
-    ) -> tuple[np.ndarray, ...]:
-        """Masks on the grid of the cut."""
-        stride = self._head.segment.stride
-        return tuple(masks_at_stride(masks, stride).numpy() for masks in regions)
-
-    def _weigh(
-        self, passes: Passes, parts: Parts, targets: Targets, knobs: Knobs
-    ) -> tuple[tf.Tensor, tf.Tensor, Parts]:
-        return passes.weigh(parts, *self._of_segment(passes, targets), knobs)
-
-    def _of_segment(
-        self, passes: Passes, targets: Targets
-    ) -> tuple[tuple[tf.Tensor, ...], dict[str, tf.Tensor], dict[str, Any]]:
-        """Shares of the regions, energies of the content and style targets."""
-        energies = {
-            layer: targets.content.energies[layer] for layer in passes.content_layers
-        }
-        inside = self.objective.border.inside
-        shares = tuple(region_shares(inside(masks)) for masks in targets.regions)
-        return shares, energies, _style_of(passes, targets)
-
-    def _look(
-        self,
-        passes: Passes,
-        seen: np.ndarray,
-        targets: Targets,
-        regions: tuple[np.ndarray, ...],
-        cut: np.ndarray | None,
-        tiles: list[Tile] | None = None,
-    ) -> Parts:
-        """The parts of a whole picture, or of some tiles.
-
-        Args:
-            passes: the segment.
-            seen: what it sees, [N, H, W, C].
-            targets: of the picture.
-            regions: masks on the grid of what it sees.
-            cut: where to write the activations at the cut; None for nowhere.
-            tiles: what to look at; everything by default.
-        """
-        style = _style_of(passes, targets)
-        if tiles is None:
-            tiles = self._tiles(passes, seen, self.objective.border)
-        return self._add_up(
-            passes,
-            seen,
-            targets.content.activations,
-            regions,
-            cut,
-            lambda tile, view: passes.look(view, style),
-            tiles,
-        )
-
-    def _describe(
-        self,
-        passes: Passes,
-        seen: np.ndarray,
-        regions: tuple[np.ndarray, ...],
-        cut: np.ndarray | None,
-    ) -> dict[str, Any]:
-        """The description of a style image, by layer; arguments as for `_look`."""
-
-        def describe(tile: Tile, view: View) -> tuple[Any, dict[str, tf.Tensor]]:
-            top, left = tile.top + tile.counted[0], tile.left + tile.counted[1]
-            place = np.array([top, left, *seen.shape[1:3]], np.int32)
-            return passes.describe(view, place)
-
-        nothing = self._empty_content_of(passes, seen.shape)
-        tiles = self._tiles(passes, seen, self.objective.style_border)
-        return self._add_up(passes, seen, nothing, regions, cut, describe, tiles)
-
-    def _keep_content(
-        self,
-        passes: Passes,
-        seen: np.ndarray,
-        content: dict[str, np.ndarray],
-        cut: np.ndarray | None,
-    ) -> dict[str, tf.Tensor]:
-        """Writes content activations by layer; returns their energies."""
-
-        def keep(tile: Tile, view: View) -> tuple[Any, dict[str, tf.Tensor]]:
-            found, energies, at_cut = passes.look_at_content(view)
-            for layer in found:
-                view.content[layer][...] = found[layer].numpy()
-            return energies, at_cut
-
-        tiles = self._tiles(passes, seen, self.objective.border)
-        return self._add_up(passes, seen, content, (), cut, keep, tiles)
-
-    def _add_up(
-        self,
-        passes: Passes,
-        seen: np.ndarray,
-        content: dict[str, np.ndarray],
-        regions: tuple[np.ndarray, ...],
-        cut: np.ndarray | None,
-        look: Callable[[Tile, View], tuple[Any, dict[str, tf.Tensor]]],
-        tiles: list[Tile],
-    ) -> Any:
-        """What is found in tiles of a picture, added up.
-
-        Args:
-            passes: the segment.
-            seen: what it sees, [N, H, W, C].
-            content: content targets by layer.
-            regions: masks on the grid of what it sees.
-            cut: where to write the activations at the cut; None for nowhere.
-            look: gives what it finds in a tile, and the core's activations at the cut
-                by layer.
-            tiles: of the picture.
-        """
-        strides, total = passes.segment.strides, None
-        for tile in tiles:
-            found, at_cut = look(tile, _view(passes, tile, seen, content, regions))
-            if cut is not None:
-                for layer, activations in at_cut.items():
-                    tile.core_of(cut, strides[layer])[...] = activations.numpy()
-            if total is not None:
-                found = tf.nest.map_structure(tf.add, total, found)
-            total = found
-        return total
-
-    def _gradient(
-        self,
-        passes: Passes,
-        seen: np.ndarray,
-        targets: Targets,
-        regions: tuple[np.ndarray, ...],
-        upstream: Parts,
-        at_cut: np.ndarray | None,
-    ) -> np.ndarray:
-        """The gradient of the total loss with respect to what a segment sees."""
-        strides, style = passes.segment.strides, _style_of(passes, targets)
-        gradient = np.zeros_like(seen)
-        for tile in self._tiles(passes, seen, self.objective.border):
-            above = {}
-            if passes.cut is not None and at_cut is not None:
-                above[passes.cut] = tile.core_of(at_cut, strides[passes.cut])
-            view = _view(passes, tile, seen, targets.content.activations, regions)
-            share = passes.gradient(view, style, upstream, above).numpy()
-            tile.of(gradient)[...] += share
-        return gradient
-
-    def _tiles(
-        self,
-        passes: Passes,
-        seen: np.ndarray,
-        border: Border,
-        side: int | None = None,
-    ) -> list[Tile]:
-        """The tiles of what a segment sees; of the planned sides by default."""
-        _, height, width, _ = seen.shape
-        stride = 1 if passes.sees_pixels else self._head.segment.stride
-        side = side or (self._head_side if passes.sees_pixels else self._tail_side)
-        before, behind = border.margins
-        margins = before // stride, behind // stride
-        return passes.segment.tiles(height, width, side, margins)
-
-    def _empty_cut(self, shape: tuple[int, ...]) -> np.ndarray | None:
-        """Room for the activations at the cut; None if there is no cut."""
-        if self._head.cut is None:
-            return None
-        return self._head.room(self._head.cut, shape)
-
-    def _empty_content(self, shape: tuple[int, ...]) -> dict[str, np.ndarray]:
-        """Room for the content activations, by layer; all zeros."""
-        room = self._empty_content_of(self._head, shape)
-        cut = self._empty_cut(shape)
-        if self._tail is not None and cut is not None:
-            room |= self._empty_content_of(self._tail, cut.shape)
-        return room
-
-    @staticmethod
-    def _empty_content_of(
-        passes: Passes, shape: tuple[int, ...]
-    ) -> dict[str, np.ndarray]:
-        return {layer: passes.room(layer, shape) for layer in passes.content_layers}
+        if exact or len(segment.tiles(seen)) == 1:
+            return *segment.losses_and_gradient(seen, targets, regions, knobs), ()
+        return sampled_step(segment, seen, targets, knobs, carried)
 
     def _enlarge(
         self,
@@ -602,35 +351,12 @@ class TiledEngine:
         )
 
 
-def _view(
-    passes: Passes,
-    tile: Tile,
-    seen: np.ndarray,
-    content: dict[str, np.ndarray],
-    regions: tuple[np.ndarray, ...],
-) -> View:
-    """What belongs to a tile; views of the arrays."""
-    strides = passes.segment.strides
-    return View(
-        tile.of(seen),
-        np.array(tile.core, np.int32),
-        np.array(tile.counted, np.int32),
-        {
-            layer: tile.counted_of(content[layer], strides[layer])
-            for layer in passes.content_layers
-        },
-        tuple(tile.counted_of(masks) for masks in regions),
-    )
-
-
-def _area(tile: Tile) -> int:
-    """How many positions of a tile count."""
-    return tile.counted[2] * tile.counted[3]
-
-
-def _style_of(passes: Passes, targets: Targets) -> dict[str, Any]:
-    """The style targets of a segment."""
-    return {layer: targets.style[layer] for layer in passes.style_layers}
+def _at_stride(
+    regions: tuple[np.ndarray, ...], segment: TiledSegment
+) -> tuple[np.ndarray, ...]:
+    """Masks of pixels on the grid of what a segment sees."""
+    stride = segment.input_stride
+    return tuple(masks_at_stride(masks, stride).numpy() for masks in regions)
 
 
 def _all_finite(array: np.ndarray) -> bool:
