@@ -285,6 +285,23 @@ def test_a_callback_sees_every_picture_and_can_stop(files):
     assert [path.name for path in (files / "out").iterdir()] == ["0001_0001.png"]
 
 
+def test_a_painter_that_was_stopped_paints_the_rest():
+    items = plan_items([CONTENTS[0]] * 2, STYLES[:1], None)
+    stops = [True]
+
+    def watch(progress):
+        if stops and progress.done == 1:
+            stops.pop()
+            progress.stop()
+
+    stopping = painter.BatchPainter(TINY, batch_size=1, callback=watch)
+    stopping.paint(items)
+    assert [item.status for item in items] == ["painted", "left"]
+    rest = plan_items([CONTENTS[0]] * 2, STYLES[:1], None)
+    stopping.paint(rest)
+    assert [item.status for item in rest] == ["painted", "painted"]
+
+
 @pytest.mark.parametrize("batch_size", [1, 2])
 @pytest.mark.parametrize("kind", [ValueError, OSError, MemoryError])
 def test_an_error_of_a_callback_is_no_picture_s_fault(

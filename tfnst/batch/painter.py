@@ -93,7 +93,8 @@ class BatchPainter:
             Exception: that the callback raises.
         """
         self._items = items
-        self._calling_back = False
+        self._stopped = self._calling_back = False
+        self._full = None
         for folder in {storage.parent(item.output) for item in items if item.output}:
             storage.make_folder(folder)
         with (
