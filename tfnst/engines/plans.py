@@ -25,10 +25,10 @@ from tfnst.optimizers.optimizer import build_optimizer
 # Sides of tiles to choose from: pixels before the cut, positions behind it.
 _HEAD_SIDES = range(2048, 255, -128)
 _TAIL_SIDES = range(768, 63, -64)
-# Measured with VGG19: a gradient pass holds each activation once, and about five
-# times the widest one for what it is working on. TensorFlow itself grows by this much
-# when it first works.
-_WORKING_COPIES = 5
+# Measured with VGG19: a gradient pass holds each activation once, at least four times the
+# widest, and five times that for what it is working on. TensorFlow itself grows by this
+# much when it first works.
+_HELD_COPIES, _WORKING_COPIES = 4, 5
 _GROWTH = 200 * 2**20
 # Code that oneDNN compiles for AMX: measured 0.4 GiB for the first tiles, up to 1.0 for
 # all of them. The rest is there already, because activations are predicted amply.
@@ -293,12 +293,11 @@ class _Part:
                 continue
             self._widths[layer.name] = channels / stride**2
         widest = max(self._widths.values())
-        self.working = self.itemsize * (
-            sum(self._widths.values()) + _WORKING_COPIES * widest
-        )
-        if self.itemsize < 4:
-            # Gram matrices are computed of a copy of more digits.
-            self.working += 4 * widest
+        held = max(sum(self._widths.values()), _HELD_COPIES * widest)
+        self.working = self.itemsize * (held + _WORKING_COPIES * widest)
+        # What it sees, the gradient of that, and the gradient again as an array. It is
+        # much behind a cut only.
+        self.working += 3 * self.itemsize * model.input.shape[-1]
         # Activations times the mask of each region, and gradients by these.
         self.working += regions * 2 * 4 * widest
         kept = sum(
