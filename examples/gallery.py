@@ -162,7 +162,7 @@ STRIPS = {
     "total_variation_weight": each(
         CAT, SWIRLS, *({"total_variation_weight": x} for x in (0, 12, 100))
     ),
-    "steps": each(CAT, GLASS, *({"steps": x} for x in (10, 25, 75))),
+    "steps": each(CAT, GLASS, *({"steps": x} for x in (5, 15, 60))),
     "blends": styles(CAT, *(blend(*parts) for parts in ((3, 1), (1, 1), (1, 3)))),
     "style_mask": styles(ROCKET, SWIRLS, part(sky()), part(1 - sky())),
     "progress": progress,
@@ -175,7 +175,7 @@ STRIPS = {
         {},
     ),
     # As many steps of the finest scale alone as cost the same as all scales.
-    "scales": each(ROCKET, SWIRLS, {"min_size": 256, "initial_steps": 75}, {}),
+    "scales": each(ROCKET, SWIRLS, {"min_size": 256, "initial_steps": 45}, {}),
     "everything": everything,
 }
 

@@ -25,9 +25,9 @@ from tfnst.optimizers.optimizer import build_optimizer
 # Sides of tiles to choose from: pixels before the cut, positions behind it.
 _HEAD_SIDES = range(2048, 255, -128)
 _TAIL_SIDES = range(768, 63, -64)
-# Measured with VGG19: a gradient pass holds each activation once, at least four times the
-# widest, and five times that for what it is working on. TensorFlow itself grows by this
-# much when it first works.
+# Measured with VGG19: a gradient pass holds each activation once, at least four times
+# the widest one, and five times that for what it is working on. TensorFlow itself grows
+# by this much when it first works.
 _HELD_COPIES, _WORKING_COPIES = 4, 5
 _GROWTH = 200 * 2**20
 # Code that oneDNN compiles for AMX: measured 0.4 GiB for the first tiles, up to 1.0 for
