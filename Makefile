@@ -1,7 +1,8 @@
 # make demo       installs tfnst into .venv and stylises a photo
-# make test       installs what the tests need and runs them all
-# make test-fast  runs the quick ones in under a minute
-# make test-oldest runs the quick ones with the oldest packages that setup.cfg allows
+# make test       installs what the tests need and runs the short tier, some five minutes
+# make test-all   runs all of them: also what repeats, takes long or needs much memory
+# make test-processors  runs the numeric ones with the kernels of other processors
+# make test-oldest runs the short tier with the oldest packages that setup.cfg allows
 # make test-browser  drives `tfnst studio` in a real browser
 # make fuzz       runs the fuzzers of tests/fuzz with 2,000 random cases each
 # make check      checks format, lint, types, imports, docker/, serving/kubernetes, .github/
@@ -37,11 +38,25 @@ TRY := build/try
 # The environment with the oldest packages.
 OLDEST := build/oldest
 
-# Two processes with whole files each, in our order: the longest first.
+# Processes that share the tests. Each takes half of them, file by file; whichever is done
+# first takes over some of the other's.
 WORKERS ?= 2
-PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
+SPREAD := -n $(WORKERS) --dist worksteal
+PYTEST := $(BIN)/python -m pytest $(SPREAD) --durations 10
+ALL := -m "not network and not browser"
 
-.PHONY: demo test test-fast test-oldest test-browser fuzz check docs dist try-dist bench \
+# Tests of numbers, for `make test-processors`. What TensorFlow computes with is chosen by
+# the processor; these have it choose as others would, and add up in other orders.
+NUMERIC := $(addprefix tests/,batch engines evaluation export losses networks ops \
+  optimizers transfer video/test_coherence.py video/test_painting.py)
+PROCESSORS := \
+  ONEDNN_MAX_CPU_ISA=SSE41 \
+  ONEDNN_MAX_CPU_ISA=AVX2,TF_NUM_INTRAOP_THREADS=2 \
+  ONEDNN_MAX_CPU_ISA=AVX512_CORE,TF_NUM_INTRAOP_THREADS=4 \
+  TF_ENABLE_ONEDNN_OPTS=0 \
+  TF_ENABLE_ONEDNN_OPTS=0,TENSORFLOW_USE_CUSTOM_CONTRACTION_KERNEL=false,TF_NUM_INTRAOP_THREADS=2
+
+.PHONY: demo test test-all test-processors test-oldest test-browser fuzz check docs dist try-dist bench \
   campaign clean
 
 demo: $(VENV)/installed
@@ -54,13 +69,18 @@ demo: $(VENV)/installed
 test: $(VENV)/installed-dev
 	$(PYTEST)
 
-test-fast: $(VENV)/installed-dev
-	$(PYTEST) -m "not slow and not network"
+test-all: $(VENV)/installed-dev
+	$(PYTEST) $(ALL)
+
+test-processors: $(VENV)/installed-dev
+	@for processor in $(PROCESSORS); do \
+	  echo "== $$processor"; \
+	  env $$(echo $$processor | tr , ' ') $(PYTEST) -q $(NUMERIC) || failed=1; \
+	done; test -z "$$failed"
 
 # An older package may well use what a newer one deprecates.
 test-oldest: $(OLDEST)/installed
-	$(OLDEST)/bin/python -m pytest -n $(WORKERS) --dist loadfile \
-	  --no-loadscope-reorder -m "not slow and not network" -W ignore::DeprecationWarning
+	$(OLDEST)/bin/python -m pytest $(SPREAD) -W ignore::DeprecationWarning
 
 # Playwright downloads its own Chromium where the system has none.
 test-browser: $(VENV)/installed-browser

@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import pathlib
 from collections.abc import Iterator
+from typing import Any
 
 import psutil
 import pytest
 
-# Each process keeps to one core, also without workers: several threads add up sums in
-# another order, and L-BFGS makes much of the rounding. TensorFlow reads these variables
+# Each process keeps to one core, also without workers. TensorFlow reads these variables
 # when it is loaded, also in the processes that tests start.
 os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
 os.environ.setdefault("TF_NUM_INTEROP_THREADS", "1")
@@ -21,14 +21,38 @@ if "PYTEST_XDIST_WORKER" not in os.environ:
 import tfnst
 from tests.helpers import TINY, free_memory
 
-_MUCH_MEMORY = 2**30  # TensorFlow alone takes about 0.6 GiB.
+_MUCH_MEMORY = 1.2 * 2**30  # TensorFlow alone takes about 0.6 GiB.
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Starts with the files that have slow tests, so that no worker ends with one."""
-    slow = {item.path for item in items if item.get_closest_marker("slow")}
-    items.sort(key=lambda item: item.path not in slow)
+def pytest_configure(config: pytest.Config) -> None:
+    config.pluginmanager.register(_Tiers(config), "tiers")
+
+
+class _Tiers:
+    """Says at the end of a run how many tests `make test-all` would add."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._config = config
+        self._left_out = 0
+
+    def pytest_deselected(self, items: list[pytest.Item]) -> None:
+        self._left_out += sum(
+            item.get_closest_marker("slow") is not None for item in items
+        )
+
+    def pytest_sessionfinish(self) -> None:
+        if hasattr(self._config, "workeroutput"):
+            self._config.workeroutput["left_out"] = self._left_out
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: Any) -> None:
+        self._left_out = getattr(node, "workeroutput", {}).get("left_out", 0)
+
+    def pytest_terminal_summary(self, terminalreporter: Any) -> None:
+        if self._left_out:
+            terminalreporter.write_line(
+                f"make test-all runs {self._left_out} tests more"
+            )
 
 
 @pytest.fixture(scope="session")

@@ -53,6 +53,27 @@ def muted(array, contrast=0.3):
     return (0.5 + contrast * (array - 0.5)).astype(np.float32)
 
 
+def assert_alike(array, other, *, mean=1e-3):
+    """Pictures after the same few steps, but for the order in which sums are added up.
+
+    Adam makes a whole step of a gradient's sign, which rounding decides where the
+    gradient is nearly zero. So a few pixels may differ by much, and the mean may not.
+    Not for long runs: they part, and how far depends on the processor.
+    """
+    assert array.shape == other.shape
+    difference = np.abs(np.float64(array) - other)
+    assert np.isfinite(difference).all()
+    assert difference.mean() <= mean, (difference.mean(), difference.max())
+
+
+def assert_same_losses(losses, other, *, rtol=1e-3):
+    """Histories of the same few steps, by name; see `assert_alike`."""
+    for name in ("content", "style", "total_variation", "total"):
+        np.testing.assert_allclose(
+            losses[name], other[name], rtol=rtol, atol=1e-6, err_msg=name
+        )
+
+
 def grey(array):
     return np.repeat(array.mean(axis=-1, keepdims=True), 3, axis=-1)
 

@@ -9,8 +9,6 @@ import pytest
 
 from tests.helpers import ROOT
 
-pytestmark = pytest.mark.slow
-
 
 def documented():
     """Names on docs/api.md by package."""

@@ -22,8 +22,6 @@ from tfnst.images.manifest import read_manifest
 from tfnst.networks.vgg import kernel_shapes, layer_names, random_arrays
 from tfnst.transfer import run, saving
 
-pytestmark = pytest.mark.slow
-
 STYLES = [picture(50, 40, seed=2), picture(44, 60, seed=3)]
 CONTENTS = [picture(60, 80, seed=1), picture(80, 60, seed=4), picture(60, 80, seed=5)]
 

@@ -11,7 +11,6 @@ from tests.cli.helpers import TINY_OPTIONS, names, run_here
 from tests.helpers import picture
 from tfnst.visualization.sheet import BACKGROUND, MARGIN
 
-pytestmark = pytest.mark.slow
 OPTIONS = [*TINY_OPTIONS, "--steps", "1", "--initial-steps", "1"]
 
 

@@ -16,8 +16,6 @@ from tfnst.batch.planning import plan_items
 from tfnst.batch.sources import find_pictures
 from tfnst.images.manifest import read_manifest
 
-pytestmark = pytest.mark.slow
-
 pytest.importorskip("ray")
 fsspec = pytest.importorskip("fsspec")
 

@@ -20,8 +20,6 @@ from benchmarks.quality import (
 from tests.helpers import picture
 from tfnst.networks import backbones, vgg
 
-pytestmark = pytest.mark.slow
-
 SIZE = 48
 TINY = {"min_size": 32}
 

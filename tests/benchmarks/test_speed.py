@@ -10,8 +10,6 @@ import pytest
 from benchmarks import large, startup, versus_pytorch
 from tests.helpers import ROOT
 
-pytestmark = pytest.mark.slow
-
 HELP = """
 import runpy, sys
 name, sys.argv = sys.argv[1], ["benchmark", "--help"]

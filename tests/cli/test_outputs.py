@@ -16,8 +16,6 @@ from tfnst.transfer.results import TransferResult
 from tfnst.transfer.run import Run
 from tfnst.visualization import sheet
 
-pytestmark = pytest.mark.slow
-
 
 @pytest.fixture
 def full(monkeypatch, pictures):

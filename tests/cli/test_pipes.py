@@ -11,7 +11,6 @@ import subprocess
 import sys
 
 import numpy as np
-import pytest
 from PIL import Image
 
 import tfnst
@@ -19,8 +18,6 @@ from tests.cli.helpers import TFNST, TINY_OPTIONS, names, run_here
 from tests.cli.test_progress import start_on_terminal
 from tests.helpers import TINY
 from tfnst.images.manifest import read_manifest
-
-pytestmark = pytest.mark.slow
 
 
 def piped(folder, *arguments, **settings):

@@ -14,8 +14,6 @@ from PIL import Image
 from tests import processes
 from tests.cli.helpers import TFNST, TINY_OPTIONS, names
 
-pytestmark = pytest.mark.slow
-
 
 def read_terminal(descriptor):
     with open(descriptor, "rb", buffering=0) as stream:

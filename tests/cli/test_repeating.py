@@ -9,8 +9,6 @@ from tests.cli.helpers import TINY_OPTIONS, run_here
 from tests.helpers import picture
 from tfnst.images.manifest import read_manifest
 
-pytestmark = pytest.mark.slow
-
 
 def test_a_run_is_repeated_from_its_picture(pictures, monkeypatch, capsys):
     def stylize(*arguments):

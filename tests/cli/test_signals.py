@@ -10,8 +10,6 @@ import pytest
 from tests import processes
 from tfnst.cli.signals import StopSignals
 
-pytestmark = pytest.mark.slow
-
 
 def one_long_step(iterations):
     """Waits for a signal in code that no handler interrupts, as TensorFlow's is."""

@@ -2,14 +2,11 @@
 
 import keras
 import numpy as np
-import pytest
 
 from tests.cli.helpers import run_here
 from tfnst.networks import weight_sources
 from tfnst.networks.vgg import kernel_shapes, layer_names, random_arrays
 from tfnst.networks.weight_files import read_weights
-
-pytestmark = pytest.mark.slow
 
 
 def saved_weights(folder, name="vgg19"):

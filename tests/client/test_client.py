@@ -48,8 +48,6 @@ from tfnst.images.style_images import StyleImage
 from tfnst.images.writing import to_pil
 from tfnst.server import model_server
 
-pytestmark = pytest.mark.slow
-
 Code = grpc.StatusCode
 CONTENT, STYLE = picture(20, 30, seed=1), picture(24, 18, seed=2)
 

@@ -12,8 +12,6 @@ from tests.helpers import ROOT, TINY, picture
 from tfnst.config import STYLE_LOSSES
 from tfnst.engines import engine, loading
 
-pytestmark = pytest.mark.slow
-
 CONTENTS = [picture(60, 80, seed=i) for i in range(5)]
 STYLES = [picture(50, 40, seed=2), picture(44, 60, seed=3)]
 MASK = np.zeros((16, 16), np.float32)

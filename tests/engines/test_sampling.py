@@ -10,8 +10,6 @@ from tfnst.engines.engine import Knobs
 from tfnst.engines.tiled import TiledEngine
 from tfnst.losses.objective import Targets
 
-pytestmark = pytest.mark.slow
-
 CONTENT, STYLE = picture(75, 90, 1)[None], picture(66, 83, 2)[None]
 
 

@@ -12,8 +12,6 @@ from tfnst.engines import tiled as tiled_module
 from tfnst.engines.engine import Knobs
 from tfnst.losses.objective import Targets
 
-pytestmark = pytest.mark.slow
-
 DEEP = StyleTransferConfig(weights=None, precision="float32")
 CONTENT, STYLE = picture(75, 90, 1)[None], picture(66, 83, 2)[None]
 # How far a picture may lie from one with exact gradients: a value, on average, losses.

@@ -10,8 +10,6 @@ from tfnst.losses.objective import Targets
 from tfnst.ops import color_transfer, pyramid, resizing
 from tfnst.transfer import style_transfer
 
-pytestmark = pytest.mark.slow
-
 CONTENT, STYLE = picture(32, 40, seed=1)[None], picture(36, 32, seed=2)[None]
 
 

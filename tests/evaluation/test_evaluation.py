@@ -14,8 +14,6 @@ from tfnst.evaluation import evaluation
 from tfnst.images import reading, writing
 from tfnst.networks import vgg, weight_sources
 
-pytestmark = pytest.mark.slow
-
 CONTENT, STYLE = picture(60, 80, seed=1), picture(50, 40, seed=2)
 # Two blocks of a seeded random network.
 TINY = {

@@ -16,8 +16,6 @@ from tfnst.export.decoding import decode_picture, encode_png
 from tfnst.images.reading import load_image
 from tfnst.images.writing import to_pil
 
-pytestmark = pytest.mark.slow
-
 LIMITS = {"name": "content_bytes", "max_pixels": 10_000}
 FORMATS = "an image file (PNG, JPEG, GIF, BMP or WebP)"
 RNG = np.random.default_rng(0)

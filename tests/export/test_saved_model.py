@@ -14,8 +14,6 @@ from tfnst.config import setting_names
 from tfnst.export import decoding, requests, saved_model, signatures, warmup
 from tfnst.export.requests import check_pictures
 
-pytestmark = pytest.mark.slow
-
 CONTENT, STYLE = picture(60, 80, seed=1), picture(50, 40, seed=2)
 LIMITS = {"max_steps": 50, "max_size": 96, "max_pixels": 20_000}
 

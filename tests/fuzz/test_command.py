@@ -22,7 +22,7 @@ from tests.fuzz.settings import cases
 from tests.helpers import TINY, picture
 from tfnst.cli import command
 
-pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
+pytestmark = pytest.mark.filterwarnings("ignore")
 
 # A step takes milliseconds, and few engines are traced.
 TINY_NETWORK = TINY_OPTIONS[: TINY_OPTIONS.index("--size")]

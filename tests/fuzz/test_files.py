@@ -26,11 +26,8 @@ from tfnst.networks.vgg import kernel_shapes, layer_names, random_arrays
 from tfnst.networks.weight_files import read_weights
 from tfnst.transfer.checkpoint import load_checkpoint
 
-pytestmark = [
-    pytest.mark.slow,
-    # Pillow warns of what is odd in a file.
-    pytest.mark.filterwarnings("ignore"),
-]
+# Pillow warns of what is odd in a file.
+pytestmark = pytest.mark.filterwarnings("ignore")
 
 MANIFEST = {"settings": TINY.to_dict(), "content_image": {"name": "a.png"}}
 

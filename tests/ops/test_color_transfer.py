@@ -8,8 +8,6 @@ import tfnst
 from tests.helpers import SAMPLES, assert_grey, grey, muted, picture
 from tfnst.ops import color_spaces, color_transfer, resizing
 
-pytestmark = pytest.mark.slow
-
 CONTENT, STYLE = picture(60, 80, seed=1), picture(50, 40, seed=2)
 # All of these take any number of pictures.
 MATCHES = {

@@ -10,8 +10,6 @@ import tensorflow as tf
 from tests.optimizers.helpers import with_gradients
 from tfnst.optimizers import lbfgs
 
-pytestmark = pytest.mark.slow
-
 TOLERANCE = 1e-6  # of the projected gradient, where a search is over
 
 

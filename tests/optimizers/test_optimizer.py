@@ -13,8 +13,6 @@ from tfnst.config import OPTIMIZERS
 from tfnst.engines import loading
 from tfnst.optimizers import adam, lbfgs, optimizer
 
-pytestmark = pytest.mark.slow
-
 CONTENT, STYLE = picture(40, 48, seed=1), picture(36, 32, seed=2)
 
 

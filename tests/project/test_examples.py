@@ -12,8 +12,6 @@ import tfnst
 from examples import film, from_parts
 from tests.helpers import ROOT, SAMPLES, TINY, picture
 
-pytestmark = pytest.mark.slow
-
 
 def test_the_algorithm_from_its_parts():
     content, style = picture(48, 56, seed=1)[None], picture(40, 44, seed=2)[None]

@@ -6,8 +6,6 @@ import tfnst
 from tests.helpers import ROOT, TINY, picture
 from tfnst.images.manifest import read_manifest
 
-pytestmark = pytest.mark.slow
-
 nbclient = pytest.importorskip("nbclient")
 nbformat = pytest.importorskip("nbformat")
 

@@ -18,8 +18,6 @@ from tests.helpers import picture
 from tfnst.client import DeadlineError, ServerBusyError, StylizeClient
 from tfnst.server import ModelServer
 
-pytestmark = pytest.mark.slow
-
 CONTENT, STYLE = picture(60, 80, seed=1), picture(50, 40, seed=2)
 AN_HOUR = {"size": 256, "steps": 100_000}  # Longer than that, on two cores.
 

@@ -43,8 +43,6 @@ from tfnst.server import ModelServer, model_server, versions
 from tfnst.server.models import read_model_config
 from tfnst.server.versions import Versions
 
-pytestmark = pytest.mark.slow
-
 SERVING = ROOT / "serving"
 AN_HOUR = 2_000_000_000  # Steps of the toy's loop; they would take days.
 Code = grpc.StatusCode

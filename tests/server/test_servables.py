@@ -11,8 +11,6 @@ from tfnst.server import tensors
 from tfnst.server.runs import Cancellation, StatusError
 from tfnst.server.servables import Servable
 
-pytestmark = pytest.mark.slow
-
 AN_HOUR = 2_000_000_000  # Steps of the toy's loop; they would take days.
 
 

@@ -29,10 +29,7 @@ sync_api = pytest.importorskip("playwright.sync_api")
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.slow,
-]
+pytestmark = pytest.mark.browser
 
 # So long that somebody has to stop it.
 LONG = ["--steps", "50000", "--initial-steps", "50000", "--max-steps", "50000"]

@@ -19,8 +19,6 @@ from tfnst.studio.painters import LocalPainter
 from tfnst.studio.studio import Studio, StyleInput
 from tfnst.video.video import stylize_video
 
-pytestmark = pytest.mark.slow
-
 FILM = Film(frame_steps=2)
 
 

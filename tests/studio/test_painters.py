@@ -21,8 +21,6 @@ from tfnst.studio.painters import LocalPainter, ServerPainter, Watcher
 from tfnst.transfer.history import LOSS_FIELDS
 from tfnst.transfer.progress import Snapshot, TransferProgress
 
-pytestmark = pytest.mark.slow
-
 
 @pytest.fixture
 def history(tmp_path):

@@ -19,8 +19,6 @@ from tfnst.engines import plans, sampling
 from tfnst.files import UnwrittenWarning
 from tfnst.transfer.checkpoint import load_checkpoint
 
-pytestmark = pytest.mark.slow
-
 CONTENT, STYLE = picture(60, 80, seed=1), picture(50, 40, seed=2)
 
 

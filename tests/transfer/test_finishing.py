@@ -9,8 +9,6 @@ from tfnst import config
 from tfnst.ops import color_transfer
 from tfnst.transfer import colors
 
-pytestmark = pytest.mark.slow
-
 MODES = config.COLOR_MODES[1:]
 CONTENT, STYLE = picture(60, 80, seed=1), picture(50, 40, seed=2)
 

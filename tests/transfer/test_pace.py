@@ -10,8 +10,6 @@ from tests.helpers import TINY, picture
 from tfnst.engines import loading
 from tfnst.transfer.pace import Pace
 
-pytestmark = pytest.mark.slow
-
 CONTENT, STYLE = picture(60, 80, seed=1), picture(50, 40, seed=2)
 PIXELS, STEPS = np.array([100, 200, 400]), np.array([40, 25, 10])
 

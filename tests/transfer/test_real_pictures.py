@@ -10,8 +10,6 @@ from tfnst.client.client import StylizeClient
 from tfnst.images import reading
 from tfnst.server import ModelServer
 
-pytestmark = pytest.mark.slow
-
 PHOTO = SAMPLES / "photo_rocket.jpg"
 STYLE = SAMPLES / "style_swirls.jpg"
 CAT, MOSAIC = SAMPLES / "photo_cat.jpg", SAMPLES / "style_mosaic.jpg"

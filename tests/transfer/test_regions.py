@@ -13,8 +13,6 @@ from tfnst.losses import gram_matrices
 from tfnst.transfer.run import Run
 from tfnst.transfer.style_transfer import load_job, load_style
 
-pytestmark = pytest.mark.slow
-
 CONTENT, STYLE = picture(75, 90, 1), picture(66, 83, 2)
 RED, BLUE = picture(50, 40, seed=2), picture(44, 60, seed=3)
 RED[..., 1:] *= 0.3

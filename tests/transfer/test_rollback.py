@@ -11,8 +11,6 @@ from tfnst.engines.engine import TransferState
 from tfnst.engines.whole import WholeEngine
 from tfnst.transfer import rollback
 
-pytestmark = pytest.mark.slow
-
 CONTENT, STYLE = picture(60, 80, seed=1), picture(50, 40, seed=2)
 # How far step 9 of each run gets from the content, and step 10 gets farther.
 STEADY = TINY.replace(learning_rate=0.015)

@@ -11,8 +11,6 @@ from tfnst.engines import loading
 from tfnst.images.manifest import describe_source, read_manifest
 from tfnst.transfer.style_transfer import load_style
 
-pytestmark = pytest.mark.slow
-
 CONTENT = picture(60, 80, seed=1)
 FINE, COARSE = picture(50, 40, seed=2), picture(44, 60, seed=3)
 FINE[..., 1:] *= 0.3

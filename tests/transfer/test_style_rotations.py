@@ -12,8 +12,6 @@ from tfnst.images.manifest import read_manifest
 from tfnst.transfer.style_transfer import load_style
 from tfnst.transfer.styles import _turned
 
-pytestmark = pytest.mark.slow
-
 CONTENT, STYLE, OTHER = (
     picture(60, 80, seed=1),
     picture(50, 40, seed=2),

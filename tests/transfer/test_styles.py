@@ -12,8 +12,6 @@ from tfnst.images import style_images
 from tfnst.images.manifest import describe_source, read_manifest
 from tfnst.transfer.style_transfer import load_style
 
-pytestmark = pytest.mark.slow
-
 CONTENT = picture(60, 80, seed=1)
 RED, BLUE = picture(50, 40, seed=2), picture(44, 60, seed=3)
 RED[..., 1:] *= 0.3

@@ -13,8 +13,6 @@ from tests.visualization.helpers import progress
 from tfnst.engines import plans
 from tfnst.visualization import film as films
 
-pytestmark = pytest.mark.slow
-
 CONTENT, STYLE = picture(60, 80, seed=1), picture(50, 40, seed=2)
 
 

@@ -11,8 +11,6 @@ from tests.helpers import TINY, picture
 from tests.visualization.helpers import progress
 from tfnst.visualization import live_display
 
-pytestmark = pytest.mark.slow
-
 CONTENT, STYLE = picture(60, 80, seed=1), picture(50, 40, seed=2)
 
 

@@ -10,8 +10,6 @@ import tfnst
 from tests.helpers import TINY, picture
 from tfnst.visualization import tensorboard
 
-pytestmark = pytest.mark.slow
-
 CONTENT, STYLE = picture(60, 80, seed=1), picture(50, 40, seed=2)
 
 
