@@ -53,7 +53,7 @@ def main() -> None:
 def describe_machine() -> str:
     """The processor, the memory and the versions, in two lines."""
     # Imported here, so that --help doesn't load TensorFlow.
-    from tfnst.engines import devices
+    from tfnst.processor import instructions
 
     model = platform.processor() or platform.machine()
     cpuinfo = pathlib.Path("/proc/cpuinfo")
@@ -62,8 +62,6 @@ def describe_machine() -> str:
             if line.startswith("model name"):
                 model = line.partition(":")[2].strip()
                 break
-    known = ("avx2", "avx512f", *devices.BFLOAT16_CPU_FLAGS)
-    flags = [flag for flag in known if flag in (devices.cpu_flags() or ())]
     memory = psutil.virtual_memory().total / 2**30
     versions = ", ".join(
         f"{name} {importlib.metadata.version(name)}"
@@ -71,7 +69,7 @@ def describe_machine() -> str:
     )
     return (
         f"{model}, {len(psutil.Process().cpu_affinity())} cores "
-        f"({', '.join(flags)}), {memory:.0f} GiB\n"
+        f"({', '.join(instructions() or ['instructions unknown'])}), {memory:.0f} GiB\n"
         f"Python {platform.python_version()}, {versions}"
     )
 

@@ -2,8 +2,14 @@
 
 For each precision and size: the median time of one step of the default configuration
 in the compiled loop; the GFLOP of its convolutions, forward and back to the input; and
-the ratio of its GFLOP/s to a large matrix product's in the same precision. Steps
-and products of all precisions take turns in one run, because machines change speed.
+the ratio of its GFLOP/s to a large matrix product's in the same precision. The border
+that the network sees around a picture has columns of its own: its GFLOP, and the ratio
+with it. Steps and products of all precisions take turns in one run, because machines
+change speed.
+
+    ONEDNN_MAX_CPU_ISA=AVX2 TF_ENABLE_ONEDNN_OPTS=0 python benchmarks/step_time.py
+
+computes as processors with AVX2 and without AVX-512 do by default.
 
     python benchmarks/step_time.py [--sizes 256,512] [--backbone vgg19] [--rounds 7]
         [--precisions float32,bfloat16] [--processor-time] [--profile]
@@ -26,6 +32,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from tfnst import StyleTransferConfig
+from tfnst.processor import ONEDNN_VARIABLE, instructions, uses_onednn
 
 if TYPE_CHECKING:
     import keras
@@ -95,6 +102,7 @@ def main() -> None:
     cases = []
     for precision in precisions:
         loop, backbone = loading.load_engine(config.replace(precision=precision))
+        border = loop.objective.border
         product = build_product(precision)
         for size in sizes:
             step = build_step(loop, engine.Knobs.from_config(config), size)
@@ -109,21 +117,39 @@ def main() -> None:
                 )
             )
 
-    print(f"{arguments.backbone} to {backbone.model.layers[-1].name}")
-    print("precision  size       s/step   GFLOP   GFLOP/s   product GFLOP/s   ratio")
+    print(f"{arguments.backbone} to {backbone.model.layers[-1].name}; {kernels()}")
+    print(
+        "precision  size       s/step   GFLOP   GFLOP/s   product GFLOP/s   ratio"
+        "   border GFLOP   ratio with it"
+    )
     for precision, size, _, _, times in cases:
         step_time, product_time = map(statistics.median, zip(*times, strict=True))
         flops = convolution_flops(backbone.model, size, size)
+        seen = size + sum(border.widths(size))
+        of_border = convolution_flops(backbone.model, seen, seen) - flops
         speed = flops / step_time / 1e9
         peak = 2.0 * PRODUCT_SIDE**3 / product_time / 1e9
         print(
             f"{precision:9}  {size:4}^2  {step_time:9.3f}  {flops / 1e9:6.0f}"
             f"  {speed:8.0f}  {peak:16.0f}  {speed / peak:6.2f}"
+            f"  {of_border / 1e9:13.0f}  {speed / peak * (1 + of_border / flops):14.2f}"
         )
     if arguments.profile:
         for precision, size, step, *_ in cases:
             print(f"\n{precision}, {size}^2:")
             print_profile(step)
+
+
+def kernels() -> str:
+    """The processor's instructions, and what limits their use."""
+    limits = [
+        f"{name}={os.environ[name]}"
+        for name in ("ONEDNN_MAX_CPU_ISA", ONEDNN_VARIABLE)
+        if name in os.environ
+    ]
+    found = instructions()
+    named = "instructions unknown" if found is None else " ".join(found)
+    return ", ".join([named, "oneDNN" if uses_onednn() else "Eigen", *limits])
 
 
 def print_profile(

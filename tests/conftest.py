@@ -20,6 +20,10 @@ if "PYTEST_XDIST_WORKER" not in os.environ:
 
 import tfnst
 from tests.helpers import TINY, free_memory
+from tfnst.processor import prefer_onednn
+
+# As the `tfnst` command does, so that all processes compute alike.
+prefer_onednn()
 
 _MUCH_MEMORY = 1.2 * 2**30  # TensorFlow alone takes about 0.6 GiB.
 

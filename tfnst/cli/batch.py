@@ -30,6 +30,7 @@ from tfnst.cli.terminal import (
 )
 from tfnst.config import StyleTransferConfig
 from tfnst.paths import check_outputs, named_paths
+from tfnst.processor import prefer_onednn
 
 if TYPE_CHECKING:
     from tfnst.batch.items import BatchItem
@@ -245,6 +246,7 @@ def batch(
     started again. A picture that fails doesn't stop the others.
     """
     config = read_config(options)
+    prefer_onednn()
     with quiet_start():
         from tfnst.batch import storage
         from tfnst.batch.contact_sheet import check_contact_sheet

@@ -20,6 +20,7 @@ from tfnst.cli.settings import (
     read_settings,
 )
 from tfnst.cli.terminal import quiet_start
+from tfnst.processor import prefer_onednn
 
 
 @click.command(short_help="Shows versions, devices and weights.")
@@ -53,6 +54,7 @@ def info(file: str | None, of_settings: bool, **options: Any) -> None:
         manifest = read_painted(file, "file")
         reporting().tell(manifest, json.dumps(manifest, indent=2))
         return
+    prefer_onednn()
     with quiet_start():
         from tfnst.cli.report import facts, report
     reporting().tell(facts(), report())

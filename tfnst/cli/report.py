@@ -9,8 +9,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from tfnst.config import BACKBONES
-from tfnst.engines.devices import choose_precision, cpu_flags
+from tfnst.engines.devices import choose_precision
 from tfnst.networks import weight_sources
+from tfnst.processor import INSTRUCTIONS, instructions, uses_onednn
 from tfnst.version import __version__
 
 _PACKAGES = (
@@ -21,14 +22,6 @@ _PACKAGES = (
     "numpy",
     "pillow",
 )
-# The instructions that convolutions and matrix products use, and what each gives.
-_CPU_FLAGS = {
-    "avx2": "8 floats at once",
-    "fma": "multiply and add in one",
-    "avx512f": "16 floats at once",
-    "avx512_bf16": "bfloat16 products",
-    "amx_bf16": "bfloat16 matrix tiles",
-}
 
 
 def report() -> str:
@@ -40,6 +33,7 @@ def report() -> str:
         *(("device", device) for device in _devices()),
         ("cpu cores", str(_cores())),
         *(("cpu", feature) for feature in _cpu_features()),
+        ("kernels", "oneDNN" if uses_onednn() else "Eigen"),
         ("precision", choose_precision()),
         *((f"weights {name}", describe_weights(name)) for name in BACKBONES),
     ]
@@ -49,7 +43,6 @@ def report() -> str:
 
 def facts() -> dict[str, Any]:
     """The same as plain values that JSON can hold."""
-    flags = cpu_flags()
     return {
         "versions": {
             "tfnst": __version__,
@@ -59,9 +52,8 @@ def facts() -> dict[str, Any]:
         "platform": platform.platform(terse=True),
         "devices": list(_devices()),
         "cpu_cores": _cores(),
-        "cpu_features": None
-        if flags is None
-        else [f for f in _CPU_FLAGS if f in flags],
+        "cpu_features": instructions(),
+        "onednn": uses_onednn(),
         "precision": choose_precision(),
         "weights": {name: _weights_facts(name) for name in BACKBONES},
     }
@@ -91,12 +83,12 @@ def _cores() -> int | None:
 
 
 def _cpu_features() -> Iterator[str]:
-    flags = cpu_flags()
-    if flags is None:
+    there = instructions()
+    if there is None:
         yield "features unknown on this system"
         return
-    for flag, meaning in _CPU_FLAGS.items():
-        yield f"{flag}: {'yes' if flag in flags else 'no'} ({meaning})"
+    for name, meaning in INSTRUCTIONS.items():
+        yield f"{name}: {'yes' if name in there else 'no'} ({meaning})"
 
 
 def describe_weights(name: str) -> str:

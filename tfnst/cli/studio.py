@@ -14,6 +14,7 @@ import click
 from tfnst.cli.options import Command, add_options, config_options, grouped
 from tfnst.cli.settings import option_of, read_config
 from tfnst.cli.terminal import quiet_start
+from tfnst.processor import prefer_onednn
 from tfnst.studio.limits import Limits
 
 
@@ -100,6 +101,7 @@ def studio(
     with os.fdopen(os.dup(2), "w", buffering=1) as stream, _logging_to(stream):
         from tfnst.studio.serve import serve_studio
 
+        prefer_onednn()
         serve_studio(
             output=output,
             host=host,

@@ -24,6 +24,7 @@ from tfnst.cli.settings import DEFAULTS, read_settings, without_variables
 from tfnst.cli.styles import style_arguments
 from tfnst.cli.terminal import EXIT_INTERRUPTED, fail, quiet_start
 from tfnst.paths import NamedPath, named_paths
+from tfnst.processor import prefer_onednn
 
 if TYPE_CHECKING:
     from tfnst.images.save_options import SaveOptions
@@ -129,6 +130,7 @@ def _stylize(
 
     # Weights need no TensorFlow.
     with reading_ahead(config):
+        prefer_onednn()
         with quiet_start():
             from tfnst.cli.progress import paint
             from tfnst.transfer.checkpoint import load_checkpoint

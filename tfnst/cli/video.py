@@ -22,6 +22,7 @@ from tfnst.cli.styles import style_arguments
 from tfnst.cli.terminal import EXIT_INTERRUPTED, quiet_start
 from tfnst.config import FRAME_STEPS, TEMPORAL_WEIGHT
 from tfnst.paths import check_outputs, named_paths
+from tfnst.processor import prefer_onednn
 
 if TYPE_CHECKING:
     from tfnst.images.style_images import StyleImage
@@ -148,6 +149,7 @@ def video(
         if film.end is not None:
             last = min(film.end, last)
         film = dataclasses.replace(film, end=last)
+    prefer_onednn()
     with quiet_start():
         from tfnst.cli.progress import FilmBars
         from tfnst.video.flow import FlowFiles

@@ -5,9 +5,10 @@ from __future__ import annotations
 import contextlib
 import functools
 import os
-import pathlib
 
 import tensorflow as tf
+
+from tfnst.processor import cpu_flags
 
 # Environment variables that name a TPU on another machine.
 _TPU_VARIABLES = ("TPU_NAME", "COLAB_TPU_ADDR")
@@ -130,15 +131,3 @@ def choose_precision(precision: str = "auto", device: str = "auto") -> str:
         return "bfloat16" if modern else "float32"
     flags = cpu_flags() or ()
     return "bfloat16" if set(BFLOAT16_CPU_FLAGS) & set(flags) else "float32"
-
-
-@functools.lru_cache
-def cpu_flags() -> tuple[str, ...] | None:
-    """The CPU's features, as Linux names them; None if they can't be read."""
-    cpuinfo = pathlib.Path("/proc/cpuinfo")
-    text = cpuinfo.read_text() if cpuinfo.exists() else ""
-    for line in text.splitlines():
-        # Arm calls them Features.
-        if line.startswith(("flags", "Features")):
-            return tuple(line.partition(":")[2].split())
-    return None

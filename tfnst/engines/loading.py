@@ -20,14 +20,18 @@ from tfnst.engines.tiled import TiledEngine
 from tfnst.engines.whole import WholeEngine
 from tfnst.losses.objective import Objective
 from tfnst.losses.statistics import build_statistics
-from tfnst.networks import backbones, features, vgg, weight_sources
+from tfnst.networks import backbones, features, layers, vgg, weight_sources
 from tfnst.optimizers.optimizer import build_optimizer
 
 _logger = logging.getLogger(__name__)
 
 
 def load_engine(
-    config: StyleTransferConfig, *, regions: bool = False, temporal: bool = False
+    config: StyleTransferConfig,
+    *,
+    regions: bool = False,
+    temporal: bool = False,
+    exported: bool = False,
 ) -> tuple[WholeEngine, backbones.Backbone]:
     """The engine for a configuration, and the backbone that it looks through.
 
@@ -38,8 +42,9 @@ def load_engine(
         config: the settings.
         regions: whether styles have regions; such runs have an engine of their own.
         temporal: whether frames are held to the ones before; the same goes for these.
+        exported: whether its graphs are computed on other machines.
     """
-    extractor, backbone = _load_network(_network_key(config), None)
+    extractor, backbone = _load_network(_network_key(config, exported), None)
     traced = _traced_settings(config)
     return _build_engine(extractor, traced, regions, temporal), backbone
 
@@ -162,9 +167,10 @@ class _Network:
     layers: tuple[str, ...]
     precision: str
     device: str
+    exported: bool
 
 
-def _network_key(config: StyleTransferConfig) -> _Network:
+def _network_key(config: StyleTransferConfig, exported: bool = False) -> _Network:
     return _Network(
         backbone=config.backbone,
         weights=config.weights,
@@ -174,6 +180,7 @@ def _network_key(config: StyleTransferConfig) -> _Network:
         layers=tuple(dict.fromkeys(config.content_layers + config.style_layers)),
         precision=config.precision,
         device=config.device,
+        exported=exported,
     )
 
 
@@ -199,10 +206,13 @@ def _load_network(
             ),
             seed=network.seed,
         )
+        on_cpu = devices.device_kind(network.device) == "cpu"
+        own = on_cpu and not network.exported
         extractor = features.build_feature_extractor(
             backbone.model,
             layers=network.layers,
             precision=devices.choose_precision(network.precision, network.device),
+            kinds=layers.fastest_layers() if own else layers.PORTABLE_LAYERS,
         )
     return extractor, backbone
 

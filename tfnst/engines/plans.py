@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfnst.config import StyleTransferConfig
-from tfnst.engines.devices import cpu_flags, device_kind
+from tfnst.engines.devices import device_kind
 from tfnst.engines.memory import GIB, resident_memory
 from tfnst.engines.tiles import Segment
 from tfnst.losses.statistics import StyleStatistic, build_statistics
@@ -21,6 +21,7 @@ from tfnst.networks.features import (
     split_feature_extractor,
 )
 from tfnst.optimizers.optimizer import build_optimizer
+from tfnst.processor import cpu_flags
 
 # Sides of tiles to choose from: pixels before the cut, positions behind it.
 _HEAD_SIDES = range(2048, 255, -128)

@@ -62,8 +62,8 @@ class ServedStyleTransfer(tf.Module):
         check_exportable(config)
         self.config = config
         self.limits = limits
-        self._engine, self.backbone = load_engine(config)
-        self._engine_of_regions, _ = load_engine(config, regions=True)
+        self._engine, self.backbone = load_engine(config, exported=True)
+        self._engine_of_regions, _ = load_engine(config, regions=True, exported=True)
         # Held as variables: as constants they would come near the 2 GB that a
         # protocol buffer may have.
         self._variables = [v.value for v in self._engine.feature_extractor.variables]

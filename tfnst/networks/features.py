@@ -11,6 +11,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from tfnst.networks.layers import PORTABLE_LAYERS, LayerKinds
 from tfnst.networks.vgg import deepest_layer
 from tfnst.ops.borders import Border
 
@@ -18,7 +19,6 @@ from tfnst.ops.borders import Border
 # trained: Simonyan and Zisserman, arXiv 1409.1556. The values are the ones in
 # keras.applications.vgg19.preprocess_input.
 IMAGENET_MEAN_BGR = (103.939, 116.779, 123.68)
-
 
 Shape = tuple[int | None, ...]
 
@@ -59,7 +59,11 @@ class EdgePadding(keras.layers.Layer):
 
 
 def build_feature_extractor(
-    backbone: keras.Model, *, layers: Sequence[str], precision: str = "float32"
+    backbone: keras.Model,
+    *,
+    layers: Sequence[str],
+    precision: str = "float32",
+    kinds: LayerKinds = PORTABLE_LAYERS,
 ) -> keras.Model:
     """Builds one model that returns the activations of several layers.
 
@@ -72,6 +76,8 @@ def build_feature_extractor(
         layers: names of the layers whose activations to return.
         precision: what the layers compute in and what their activations are,
             `"float32"` or `"bfloat16"`. Pictures are float32 either way.
+        kinds: the classes that layers get, by those of the backbone's; see
+            `tfnst.networks.layers`.
 
     Returns:
         keras.Model that takes float32 RGB [N, H, W, 3] in [0, 1] and returns a dict
@@ -90,7 +96,7 @@ def build_feature_extractor(
     x = EdgePadding(name="edge_padding")(VGGPreprocessing(name="preprocessing")(image))
     outputs = {}
     for layer in chain[: names.index(last) + 1]:
-        x = rebuild_layer(layer, precision, padded=layer is chain[0])(x)
+        x = rebuild_layer(layer, precision, kinds, padded=layer is chain[0])(x)
         if layer.name in layers:
             outputs[layer.name] = x
     extractor = keras.Model(image, outputs, name="feature_extractor")
@@ -177,21 +183,24 @@ def split_feature_extractor(
 
 
 def rebuild_layer(
-    layer: keras.layers.Layer, precision: str, *, padded: bool = False
+    layer: keras.layers.Layer,
+    precision: str,
+    kinds: LayerKinds = PORTABLE_LAYERS,
+    *,
+    padded: bool = False,
 ) -> keras.layers.Layer:
-    """A copy of a backbone's layer in a precision; the layer itself if it fits already.
+    """A copy of a backbone's layer.
 
     Args:
         layer: a convolution or pooling layer with its weights.
         precision: what it should compute in, `"float32"` or `"bfloat16"`.
+        kinds: as for `build_feature_extractor`.
         padded: whether its input is already padded; the copy then doesn't pad.
     """
-    if not padded and layer.dtype_policy.name == precision:
-        return layer
     settings = {**layer.get_config(), "dtype": precision}
     if padded:
         settings["padding"] = "valid"
-    rebuilt = type(layer).from_config(settings)
+    rebuilt = kinds.get(type(layer), type(layer)).from_config(settings)
     if layer.weights:
         rebuilt.build(keras.ops.shape(layer.input))
         rebuilt.set_weights(layer.get_weights())

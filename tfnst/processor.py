@@ -1,0 +1,65 @@
+"""The machine's processor, and which of TensorFlow's kernels it gets."""
+
+from __future__ import annotations
+
+import functools
+import os
+import pathlib
+import platform
+
+# The environment variable that says whether TensorFlow computes by oneDNN: 0 or 1.
+ONEDNN_VARIABLE = "TF_ENABLE_ONEDNN_OPTS"
+
+# The instructions that convolutions and matrix products use, and what each gives.
+INSTRUCTIONS = {
+    "avx2": "8 floats at once",
+    "fma": "multiply and add in one",
+    "avx512f": "16 floats at once",
+    "avx512_bf16": "bfloat16 products",
+    "amx_bf16": "bfloat16 matrix tiles",
+}
+
+
+@functools.lru_cache
+def cpu_flags() -> tuple[str, ...] | None:
+    """The CPU's features, as Linux names them; None if they can't be read."""
+    cpuinfo = pathlib.Path("/proc/cpuinfo")
+    text = cpuinfo.read_text() if cpuinfo.exists() else ""
+    for line in text.splitlines():
+        # Arm calls them Features.
+        if line.startswith(("flags", "Features")):
+            return tuple(line.partition(":")[2].split())
+    return None
+
+
+def instructions() -> list[str] | None:
+    """Those of `INSTRUCTIONS` that the CPU has; None if its features can't be read."""
+    flags = cpu_flags()
+    return None if flags is None else [name for name in INSTRUCTIONS if name in flags]
+
+
+def is_x86() -> bool:
+    """Whether the CPU is Intel's, AMD's or one like theirs."""
+    return platform.machine() in ("x86_64", "AMD64")
+
+
+def prefer_onednn() -> None:
+    """Has TensorFlow, which must not be loaded yet, compute by oneDNN.
+
+    By default it does so on CPUs with instructions for neural networks only. But with
+    AVX2 alone a step takes four fifths of the time, too, with the layers of
+    `tfnst.networks.layers.fastest_layers`. The variable's value stays if it has one.
+    """
+    if is_x86() and "avx2" in (cpu_flags() or ()):
+        os.environ.setdefault(ONEDNN_VARIABLE, "1")
+
+
+def uses_onednn() -> bool:
+    """Whether TensorFlow computes by oneDNN on the CPU, and by Eigen otherwise.
+
+    TensorFlow decides so by the processor, or by `ONEDNN_VARIABLE`.
+    """
+    # TensorFlow has no public name for it; its own tests ask here.
+    from tensorflow.python.util import _pywrap_util_port
+
+    return bool(_pywrap_util_port.IsMklEnabled())
