@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 import tfnst
-from tests.helpers import TINY, message
+from tests.helpers import TINY, message, picture
 from tests.studio.helpers import (
     make_job,
     make_order,
@@ -19,13 +19,15 @@ from tests.studio.helpers import (
     open_history,
     wait_for,
 )
+from tfnst.client import ServingError
+from tfnst.config import setting_names
 from tfnst.engines.loading import load_engine
 from tfnst.export.warmup import WARMUP
 from tfnst.images.manifest import describe_source
 from tfnst.images.metadata import PictureInfo
 from tfnst.images.reading import load_image
 from tfnst.server import ModelServer
-from tfnst.studio import previews
+from tfnst.studio import painters, previews
 from tfnst.studio.limits import Limits
 from tfnst.studio.painters import LocalPainter, ServerPainter, Watcher
 from tfnst.transfer.history import LOSS_FIELDS
@@ -192,6 +194,77 @@ def test_the_curves_have_a_bounded_number_of_points(history, pictures):
     np.testing.assert_allclose([row[3] for row in rows], [1 / row[0] for row in rows])
 
 
+class PretendClient:
+    """A client of a server that paints one picture, at once or never."""
+
+    image = Image.fromarray((255 * picture(36, 48)).astype(np.uint8))
+    answers = True
+    asked = None
+
+    def __init__(self, target):
+        assert target == "studio:8500"
+        self.closed = threading.Event()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+    def close(self):
+        self.closed.set()
+
+    def wait_until_ready(self, timeout):
+        assert timeout > 0
+
+    def stylize(self, content, styles, **settings):
+        PretendClient.asked = content, styles, settings
+        if not self.answers:
+            assert self.closed.wait(300)
+            raise ServingError("The client was closed")
+        return types.SimpleNamespace(
+            image=self.image, info=PictureInfo(), model_version=3
+        )
+
+
+@pytest.fixture
+def server_painter(monkeypatch):
+    monkeypatch.setattr(painters, "StylizeClient", PretendClient)
+    painter = ServerPainter("studio:8500")
+    painter.prepare()
+    return painter
+
+
+def test_what_a_server_answers_is_kept(server_painter, history, pictures):
+    job = make_job(history, make_order(history, *pictures))
+    entry = server_painter.paint(job, job.order, Limits(max_seconds=50))
+    with Image.open(entry.path) as image:
+        np.testing.assert_array_equal(image, PretendClient.image)
+    assert history.entries() == [entry]
+    assert entry.manifest["server"] == "studio:8500"
+    assert entry.manifest["model_version"] == 3
+    assert entry.manifest["content_image"] == describe_source(pictures[0])
+    assert job.progress.fraction == 1
+    with Image.open(io.BytesIO(job.progress.preview)) as preview:
+        assert preview.size == (48, 36)
+    content, styles, settings = PretendClient.asked
+    assert (content, styles) == (job.order.content, list(job.order.styles))
+    assert settings.pop("timeout") == 50
+    assert settings == {n: getattr(TINY, n) for n in setting_names(requested=True)}
+    assert entry.settings == settings
+
+
+def test_a_call_ends_when_the_job_is_to_stop(
+    server_painter, history, pictures, monkeypatch
+):
+    monkeypatch.setattr(PretendClient, "answers", False)
+    job = make_job(history, make_order(history, *pictures))
+    job.stop()
+    assert server_painter.paint(job, job.order, Limits()) is None
+    assert history.entries() == []
+
+
+@pytest.mark.slow
 def test_a_server_paints(address, history, pictures):
     painter = ServerPainter(address)
     painter.prepare()  # Waits until the model is loaded.
@@ -208,6 +281,7 @@ def test_a_server_paints(address, history, pictures):
     assert job.progress.preview is not None
 
 
+@pytest.mark.slow
 def test_a_call_to_a_server_ends_when_the_job_is_to_stop(address, history, pictures):
     config = TINY.replace(steps=100_000)
     job = make_job(history, make_order(history, *pictures, config=config))
