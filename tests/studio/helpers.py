@@ -91,9 +91,9 @@ def make_job(history, order, visitor="someone", tab="a tab", **options):
     return Job(orders, history, visitor=visitor, tab=tab, **options)
 
 
-def wait_for(condition, seconds=10.0):
+def wait_for(condition):
     """Waits until something is the case."""
-    deadline = time.monotonic() + seconds
+    deadline = time.monotonic() + 300
     while not condition():
         assert time.monotonic() < deadline, "it never became so"
         time.sleep(0.002)

@@ -181,12 +181,12 @@ def test_others_are_painted_while_a_film_is_in_the_queue(
     )
     queue.start()
     queue.submit(film)
-    assert begun.wait(60)
+    assert begun.wait(300)
     queue.submit(picture)
-    wait_for(lambda: picture.ended, 60)
+    wait_for(lambda: picture.ended)
     assert picture.state == jobs.DONE
     assert not film.ended
-    wait_for(lambda: film.ended, 60)
+    wait_for(lambda: film.ended)
     assert film.state == jobs.DONE
     assert len(frames_of(film.film)) == 5
     # Nothing is repeated from the film, so its copy goes.

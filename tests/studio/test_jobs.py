@@ -40,7 +40,7 @@ def queue(painter):
     queue = JobQueue(painter, Limits(max_runs=3, max_waiting=5))
     queue.start()
     yield queue
-    queue.close()
+    queue.close(300)
 
 
 def test_a_job_is_painted_and_kept(queue, painter, history, order):
@@ -59,7 +59,7 @@ def test_a_job_is_painted_and_kept(queue, painter, history, order):
 def test_a_painter_rehearses_unless_somebody_waits(painter, history, order):
     queue = JobQueue(painter, Limits())
     queue.start()
-    assert painter.rehearsed.wait(10)
+    assert painter.rehearsed.wait(300)
     queue.close()
     busy = PretendPainter()
     queue = JobQueue(busy, Limits())
@@ -190,7 +190,7 @@ def test_closing_keeps_the_picture_so_far(painter, history, order):
     queue.submit(job)
     queue.submit(waiting)
     wait_for(lambda: job.progress.step > 0)
-    queue.close()
+    queue.close(300)
     assert (job.state, waiting.state) == (jobs.STOPPED, jobs.STOPPED)
     assert len(history.entries()) == 1
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import tfnst
-from tests.helpers import TINY, message, picture
+from tests.helpers import TINY, assert_same_losses, message, picture
 from tests.video.moving_photos import frame, panned, photo, with_square
 from tests.video.test_coherence import Pan, no_motion
 from tfnst.engines import plans
@@ -14,7 +14,7 @@ from tfnst.video.coherence import reliability, warp
 from tfnst.video.painting import FilmPainter
 
 SMALL = TINY.replace(size=64)
-STYLE = picture(50, 40, seed=2)
+STYLE, OTHER = picture(50, 40, seed=2), picture(40, 44, seed=3)
 
 
 def painter(**arguments):
@@ -73,15 +73,15 @@ def test_part_of_a_frame_stands_still():
 def test_a_fade_is_followed():
     # So slow that each frame is nearly the one before.
     bright = 80 + photo(48, 64) // 2
-    pictures = [bright - i for i in range(30)]
+    pictures = [bright - i for i in range(20)]
     frames = paint(pictures, style_strength=0.1, frame_steps=10)
     alone = painter(style_strength=0.1).paint(pictures[-1])
     steps = [0 if each.result is None else len(each.result.losses) for each in frames]
-    assert 0 < np.count_nonzero(steps[1:]) < 20
+    assert 0 < np.count_nonzero(steps[1:]) < 14
     assert not any(each.cut for each in frames[1:])
     means = stack(frames).mean(axis=(1, 2, 3))
     wanted = alone.picture.mean() - means[0]
-    assert wanted < -20
+    assert wanted < -13
     assert 0.7 < (means[-1] - means[0]) / wanted < 1.2
 
 
@@ -210,27 +210,27 @@ def test_what_comes_into_sight_is_painted():
 
 
 def test_a_painter_goes_on_after_frames_of_before():
-    pictures = [with_square(8 + 3 * i) for i in range(8)]
-    wanted = paint(pictures)
+    pictures = [with_square(8 + 3 * i) for i in range(7)]
     film = painter()
     for each in pictures[:5]:
         film.paint(each)
-    past = film.past
+    past, traces = film.past, film.traces
+    wanted = [film.paint(each) for each in pictures[5:]]
     other = painter()
     other.begin_pass(1, backward=False)
     other.resume(
         pictures[1:5],
         [each.painted for each in past],
         [each.shot for each in past],
-        film.traces,
+        traces,
     )
-    for before, after in zip(past[-1:], other.past[-1:], strict=True):
+    for before, after in zip(past, other.past, strict=True):
         np.testing.assert_array_equal(before.frame.picture, after.frame.picture)
         assert before.frame.number == after.frame.number
-    for number in (5, 6, 7):
-        found = other.paint(pictures[number])
-        np.testing.assert_array_equal(found.picture, wanted[number].picture)
-        assert found.still == wanted[number].still
+    for each, like in zip(pictures[5:], wanted, strict=True):
+        found = other.paint(each)
+        np.testing.assert_array_equal(found.picture, like.picture)
+        assert found.still == like.still
 
 
 def test_colors_of_the_film_are_kept():
@@ -242,23 +242,37 @@ def test_colors_of_the_film_are_kept():
     assert np.abs(stack(frames) - np.stack(pictures)).mean() > 2
 
 
-def test_several_styles_and_regions():
-    other = picture(40, 44, seed=3)
+def paint_pan(style):
+    film = FilmPainter(style, config=SMALL, frame_steps=3, flow=Pan())
+    return stack([film.paint(each) for each in panned(2)])
+
+
+def test_styles_have_their_regions():
     mask = np.zeros((48, 64), np.float32)
     mask[:, :32] = 1
+    one, other = (
+        paint_pan(
+            [
+                tfnst.StyleImage(image=STYLE, region=mask),
+                tfnst.StyleImage(image=style, region=1 - mask),
+            ]
+        )
+        for style in (STYLE, OTHER)
+    )
+    difference = np.abs(one - other).mean((1, 3))
+    assert (difference[:, :24].mean(1) < 4).all()
+    assert (difference[:, 40:].mean(1) > 8).all()
+
+
+@pytest.mark.slow
+def test_styles_are_blended():
     styles = [
-        tfnst.StyleImage(image=STYLE, region=mask),
-        tfnst.StyleImage(image=other, region=1 - mask),
-    ]
-    blended = [
         tfnst.StyleImage(image=STYLE, weight=2),
-        tfnst.StyleImage(image=other, scale=0.5),
+        tfnst.StyleImage(image=OTHER, scale=0.5),
     ]
-    found = []
-    for style in (styles, blended):
-        film = FilmPainter(style, config=SMALL, frame_steps=3, flow=Pan())
-        found.append(stack([film.paint(each) for each in panned(3)]))
-    assert np.abs(found[0] - found[1])[1:].mean() > 2
+    blended = paint_pan(styles)
+    for alone in (STYLE, OTHER):
+        assert (np.abs(blended - paint_pan(alone)).mean((1, 2, 3)) > 2).all()
 
 
 def test_transparent_frames_are_painted_as_pictures_are():
@@ -270,12 +284,15 @@ def test_transparent_frames_are_painted_as_pictures_are():
     np.testing.assert_array_equal(first.picture, second.picture)
 
 
-@pytest.mark.slow
+def few_steps(**settings):
+    """A frame's losses, and two frames, after few steps: rounding stays small."""
+    settings |= {"flow": Pan(), "min_size": 64, "initial_steps": 2, "frame_steps": 2}
+    frames = paint(panned(2), **settings)
+    return frames[0].result.losses, stack(frames)
+
+
 def test_in_tiles(monkeypatch):
-    pictures = panned(3)
-    # The nearest style is another one after the least difference, so not with it.
-    settings = {"flow": Pan(), "style_loss": "moments"}
-    whole = stack(paint(pictures, **settings))
+    losses, whole = few_steps()
     used = []
 
     def build_plan(*arguments, **options):
@@ -283,22 +300,19 @@ def test_in_tiles(monkeypatch):
         return plans.Plan("block1_pool", 24, 9, 0, 1.0)
 
     monkeypatch.setattr(plans, "build_plan", build_plan)
-    tiled = stack(paint(pictures, **settings))
+    losses_in_tiles, tiled = few_steps()
     assert used
-    difference = np.abs(whole - tiled)
-    assert (difference[0] > 1).mean() < 0.001
-    # Adam's first steps are as long for a gradient of almost 0, of either sign.
-    assert (difference > 2).mean() < 0.01
-    assert difference.mean() < 0.2
+    assert_same_losses(losses, losses_in_tiles)
+    assert (np.abs(whole - tiled).mean((1, 2, 3)) < 0.1).all()
 
 
 @pytest.mark.slow
 def test_in_bfloat16():
+    (_, exact), (_, rough) = (
+        few_steps(precision=precision) for precision in ("float32", "bfloat16")
+    )
+    assert (np.abs(exact - rough).mean((1, 2, 3)) < 2).all()
     pictures = panned(3)
-    steady = {"flow": Pan(), "learning_rate": 0.015, "ema_momentum": 0.95}
-    exact = stack(paint(pictures, **steady))
-    rough = stack(paint(pictures, **steady, precision="bfloat16"))
-    assert np.abs(exact - rough).mean() < 3
     errors = [
         warping_error(paint(pictures, flow=Pan(), temporal_weight=3000, **more), Pan())
         for more in ({}, {"precision": "bfloat16"})

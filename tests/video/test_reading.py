@@ -26,10 +26,10 @@ from tfnst.video.frames import DamagedFilmWarning
 from tfnst.video.reading import open_film
 
 
-@pytest.fixture
-def film(tmp_path):
+@pytest.fixture(scope="module")
+def film(tmp_path_factory):
     """A film of 40 frames, a second of which is 25 frames, with three key frames."""
-    path = tmp_path / "film.mp4"
+    path = tmp_path_factory.mktemp("film") / "film.mp4"
     write_film(path, moving(40), keys=(0, 12, 30))
     return path
 
@@ -74,6 +74,14 @@ def test_times_that_vary_are_kept_to_the_tick(tmp_path, suffix):
     assert durations[-1] > 0
 
 
+@pytest.fixture(scope="module", params=[".mp4", ".mkv", ".avi", ".ts"])
+def film_and_frames(request, tmp_path_factory):
+    """As `film`, of a kind, and all its frames."""
+    path = tmp_path_factory.mktemp("film") / f"film{request.param}"
+    write_film(path, moving(40), keys=(0, 12, 30))
+    return path, read(path)
+
+
 @pytest.mark.parametrize(
     ("start", "end"),
     [
@@ -82,11 +90,8 @@ def test_times_that_vary_are_kept_to_the_tick(tmp_path, suffix):
         (1.2, 1.56),
     ],
 )
-@pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".avi", ".ts"])
-def test_any_part_of_a_film_gives_the_same_frames(tmp_path, suffix, start, end):
-    path = tmp_path / f"film{suffix}"
-    write_film(path, moving(40), keys=(0, 12, 30))
-    frames = read(path)
+def test_any_part_of_a_film_gives_the_same_frames(film_and_frames, start, end):
+    path, frames = film_and_frames
     assert len(frames) == 40
     last = 100 if end is None else Fraction(str(end))
     first = Fraction(str(start))

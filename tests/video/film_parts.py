@@ -1,0 +1,72 @@
+"""Films that are being painted, as the tests make them."""
+
+import dataclasses
+
+import numpy as np
+
+from tests.video.films import RATE, moving
+from tfnst.video.frames import Frame
+from tfnst.video.kept_frames import FrameState
+from tfnst.video.reading import open_film
+from tfnst.video.segments import FilmParts
+
+
+def frames(count, height=32, width=48, start=0):
+    """Frames of a film at the usual rate."""
+    return [
+        Frame(i, (start + i) / RATE, 1 / RATE, picture)
+        for i, picture in enumerate(moving(count, height, width))
+    ]
+
+
+def parts(folder, kind=".mp4", **options):
+    options = {
+        "rate": RATE,
+        "time_base": 1 / RATE,
+        "description": {"steps": 5},
+        "segment_frames": 6,
+        **options,
+    }
+    return FilmParts(folder, kind=kind, **options)
+
+
+def output(tmp_path, kind):
+    """A path for a film of a kind, and the path that it is read by."""
+    if kind in (".png", ".jpg"):
+        (tmp_path / "out").mkdir(exist_ok=True)
+        pattern = tmp_path / "out" / f"%05d{kind}"
+        return pattern, pattern
+    path = tmp_path / f"out{kind}"
+    return path, path
+
+
+def read(path):
+    with open_film(path) as reader:
+        return list(reader)
+
+
+def repainted(frame, number):
+    """A frame as a pass paints it."""
+    return dataclasses.replace(frame, picture=frame.picture + np.uint8(9 * number))
+
+
+def add(film, wanted, count):
+    """Adds so many frames over all passes; whether there are more."""
+    while count:
+        if film.pass_number:
+            left = [
+                dataclasses.replace(frame, picture=source)
+                for frame, source in film.next_frames()
+            ]
+        else:
+            left = wanted[film.frames_done :]
+        for frame in left[:count]:
+            film.append(
+                repainted(frame, film.pass_number),
+                FrameState(frame.picture, (frame.number,)),
+                frame.picture,
+            )
+        count -= len(left[:count])
+        if len(left) <= count and not film.end_pass():
+            return False
+    return True
