@@ -343,7 +343,7 @@ class TestWarmUp:
             run(servable, "loop", start=[1])
         servable.close()
         assert slots == [0, 1, 2]
-        # Optimising the graph anew for each slot would take seconds.
+        # A graph of its own for each slot would be optimised anew, which takes a while.
         assert len(graphs) == 1
 
     def test_one_that_fails(self, fresh):

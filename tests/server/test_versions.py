@@ -163,25 +163,27 @@ class TestMemoryOfVersions:
     def test_versions_that_fail_are_freed_and_have_to_wait(self, base, monkeypatch):
         version = os.path.join(base, "1")
         toys.write_warm_up(version, [toys.predict_request(a=[1])])
-        attempts = []
+        began, ended = [], []
         build = Versions._build
 
-        def count(self, path):
-            attempts.append(time.monotonic())
-            return build(self, path)
+        def note(self, path):
+            began.append(time.monotonic())
+            built = build(self, path)
+            ended.append(time.monotonic())
+            return built
 
-        monkeypatch.setattr(Versions, "_build", count)
+        monkeypatch.setattr(Versions, "_build", note)
         counts = []
-        with running(base, poll_seconds=0.05) as (server, caller):
+        with running(base, poll_seconds=0.02) as (server, caller):
             for number in range(4):  # Its files change all the time.
-                assert until(lambda n=number: len(attempts) > n)
+                assert until(lambda n=number: len(began) > n)
                 assert until(lambda: caller.states() == {1: "END"})
                 counts.append(graphs())
                 with open(os.path.join(version, f"more{number}"), "w"):
                     pass
             assert len(set(counts)) == 1, counts
-            waits = np.diff(attempts)
-            assert all(waits[i] > 0.05 * 2 ** (i + 1) for i in range(3)), waits
+            waits = np.subtract(began[1:4], ended[:3])
+            assert all(waits > [0.04, 0.08, 0.16]), waits
             toys.write_warm_up(version, [])
             assert server.wait_until_available(LIMIT)
 
