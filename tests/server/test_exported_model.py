@@ -1,7 +1,9 @@
 """A real export in the embedded server: how its runs end, and what it measures."""
 
+import contextlib
 import io
 import re
+import shutil
 import time
 import urllib.request
 from concurrent import futures
@@ -10,22 +12,43 @@ import grpc
 import numpy as np
 import psutil
 import pytest
+import tensorflow as tf
 from PIL import Image
-from tensorflow_serving.apis import prediction_service_pb2_grpc
 
 from tests import toys
 from tests.helpers import picture
-from tests.server.helpers import LIMIT, busy, idle, until
+from tests.server.helpers import LIMIT, Caller, busy, connected, idle, until
 from tfnst.client import DeadlineError, ServerBusyError, StylizeClient
 from tfnst.server import ModelServer
+from tfnst.server.servables import WARM_UP_FILE
 
 CONTENT, STYLE = picture(60, 80, seed=1), picture(50, 40, seed=2)
 AN_HOUR = {"size": 256, "steps": 100_000}  # Longer than that, on two cores.
 
 
 @pytest.fixture(scope="module")
-def server(tiny_model):
-    with ModelServer(tiny_model, port=0, metrics_port=0) as server:
+def server(tiny_model, tmp_path_factory):
+    """A server in which only the default signature is warmed up, which takes less."""
+    base = tmp_path_factory.mktemp("one_signature") / "base"
+    shutil.copytree(tiny_model, base)
+    (path,) = base.glob(f"*/{WARM_UP_FILE}")
+    record = next(iter(tf.data.TFRecordDataset(str(path)))).numpy()
+    with tf.io.TFRecordWriter(str(path)) as writer:
+        writer.write(record)
+    with serving_export(base) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def full_server(tiny_model):
+    """A server of the export as it is."""
+    with serving_export(tiny_model) as server:
+        yield server
+
+
+@contextlib.contextmanager
+def serving_export(base):
+    with ModelServer(base, port=0, metrics_port=0) as server:
         assert server.wait_until_available(LIMIT)
         yield server
 
@@ -93,16 +116,28 @@ def jpeg(width, height):
 SMALL, LARGE = jpeg(64, 48), jpeg(2000, 1500)
 
 
-@pytest.fixture
-def ask(target):
-    """Sends a request of one step, and returns the outputs."""
-    with grpc.insecure_channel(target) as channel:
-        predict = prediction_service_pb2_grpc.PredictionServiceStub(channel).Predict
+@contextlib.contextmanager
+def asking(server):
+    """A function that sends a request of one step, and returns the outputs."""
+    with connected(server) as channel:
+        call = Caller(channel)
 
         def ask(signature, **inputs):
             request = toys.predict_request(signature, name="tfnst", steps=1, **inputs)
-            return predict(request, timeout=LIMIT).outputs
+            return call(request).outputs
 
+        yield ask
+
+
+@pytest.fixture
+def ask(server):
+    with asking(server) as ask:
+        yield ask
+
+
+@pytest.fixture
+def ask_in_full(full_server):
+    with asking(full_server) as ask:
         yield ask
 
 
@@ -151,33 +186,41 @@ def test_metrics_say_how_long_files_take_to_decode(server, ask):
     assert total == pytest.approx(sum(seconds), rel=1e-6)
 
 
-def test_requests_that_decode_nothing_are_not_counted(server, ask):
+def test_files_that_are_no_pictures_are_not_counted(server, ask):
     before = decode_metrics(server, "serving_default")
     with pytest.raises(grpc.RpcError, match="none of these"):
         ask("serving_default", content_bytes=b"no picture", style_bytes=SMALL)
-    arrays = ask("stylize", content_image=CONTENT[None], style_image=STYLE[None])
-    assert "decode_seconds" not in arrays
     assert decode_metrics(server, "serving_default") == before
-    assert decode_metrics(server, "stylize") == (0, 0)
 
 
-def test_seconds_are_counted_even_if_they_are_not_asked_for(server, ask):
-    count, seconds = decode_metrics(server, "serving_default")
-    outputs = ask(
+@pytest.mark.slow
+def test_requests_that_decode_nothing_are_not_counted(full_server, ask_in_full):
+    before = decode_metrics(full_server, "serving_default")
+    arrays = {"content_image": CONTENT[None], "style_image": STYLE[None]}
+    assert "decode_seconds" not in ask_in_full("stylize", **arrays)
+    assert decode_metrics(full_server, "serving_default") == before
+    assert decode_metrics(full_server, "stylize") == (0, 0)
+
+
+@pytest.mark.slow
+def test_seconds_are_counted_even_if_they_are_not_asked_for(full_server, ask_in_full):
+    count, seconds = decode_metrics(full_server, "serving_default")
+    outputs = ask_in_full(
         "serving_default",
         outputs=["image_bytes"],
         content_bytes=LARGE,
         style_bytes=SMALL,
     )
     assert set(outputs) == {"image_bytes"}
-    later, total = decode_metrics(server, "serving_default")
+    later, total = decode_metrics(full_server, "serving_default")
     assert later == count + 1
     assert total > seconds
 
 
-def test_every_file_of_a_blend_counts(server, ask):
+@pytest.mark.slow
+def test_every_file_of_a_blend_counts(full_server, ask_in_full):
     # Nor do the warm-up requests count.
-    assert decode_metrics(server, "blend") == (0, 0)
+    assert decode_metrics(full_server, "blend") == (0, 0)
     files = {
         "content_bytes": SMALL,
         "style_bytes": [SMALL, SMALL],
@@ -187,6 +230,6 @@ def test_every_file_of_a_blend_counts(server, ask):
     seconds = []
     for name, value in files.items():
         large = LARGE if value == SMALL else [LARGE, value[1]]
-        seconds.append(seconds_of(ask("blend", **files | {name: large})))
-    assert shows_shorter(seconds, lambda: ask("blend", **files))
-    assert decode_metrics(server, "blend")[0] == len(seconds)
+        seconds.append(seconds_of(ask_in_full("blend", **files | {name: large})))
+    assert shows_shorter(seconds, lambda: ask_in_full("blend", **files))
+    assert decode_metrics(full_server, "blend")[0] == len(seconds)

@@ -143,6 +143,9 @@ class TestOperation:
             'tfnst_model_version{model="toy",state="AVAILABLE",version="1"} 1.0',
         ):
             assert line in lines
+        assert not [
+            line for line in lines if "tfnst_decode" in line and "ing_def" in line
+        ]
         names = {line.split("{")[0].split()[0] for line in lines}
         dashboard = (ROOT / "serving" / "grafana_dashboard.json").read_text()
         shown = set(re.findall(r"(?:tfnst|process)_\w+", dashboard))

@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from tests import toys
 from tests.server.helpers import AN_HOUR, LIMIT, busy, idle, until
-from tfnst.server import tensors
+from tfnst.server import servables, tensors
 from tfnst.server.runs import Cancellation, StatusError
 from tfnst.server.servables import Servable
 
@@ -351,12 +351,16 @@ class TestWarmUp:
         text = refused(tf.errors.INVALID_ARGUMENT, self.warm_up, fresh)
         assert text.startswith("input size does not match signature: 1!=2")
 
-    def test_too_many(self, fresh):
-        requests = [toys.predict_request("scale", a=[1])] * 1001
+    def test_too_many(self, fresh, monkeypatch):
+        assert servables.MAX_WARM_UP_RECORDS == 1000
+        monkeypatch.setattr(servables, "MAX_WARM_UP_RECORDS", 3)
+        requests = [toys.predict_request("scale", a=[1])] * 4
         path = toys.write_warm_up(fresh, requests)
         text = refused(tf.errors.INVALID_ARGUMENT, self.warm_up, fresh)
-        limit = "Number of warmup records exceeds the maximum (1000) at"
+        limit = "Number of warmup records exceeds the maximum (3) at"
         assert text == f"{limit} {path}"
+        toys.write_warm_up(fresh, requests[:3])
+        assert self.warm_up(fresh) == 3
 
     def test_another_kind(self, fresh):
         path = toys.write_warm_up(fresh, [])

@@ -54,20 +54,20 @@ class TestVersions:
             assert until(lambda: "and 3 warm-up requests" in caplog.text)
 
     def test_roll_out_and_roll_back_fail_no_request(self, base, model):
-        with serving(base, max_concurrent=4) as (_, caller):
+        with serving(base, max_concurrent=2) as (_, caller):
             seen, failures, done = [], [], threading.Event()
 
             def client():
                 while not done.is_set():
                     try:
-                        request = toys.predict_request("loop", start=[1], steps=50)
+                        request = toys.predict_request("loop", start=[1], steps=10)
                         response = caller(request)
                     except grpc.RpcError as error:
                         failures.append(error.details())
                     else:
                         seen.append(response.model_spec.version.value)
 
-            threads = [threading.Thread(target=client) for _ in range(4)]
+            threads = [threading.Thread(target=client) for _ in range(2)]
             for thread in threads:
                 thread.start()
             try:
@@ -383,25 +383,22 @@ class TestModelConfigFile:
             assert caller(labelled("stable")).model_spec.version.value == 2
             assert until(lambda: caller.states() == {1: "END", 2: "AVAILABLE"})
 
-    @pytest.mark.parametrize(
-        ("text", "message"),
-        [
-            ("x", r"`model_config_file` must be a file with a `model_config_list`\. R"),
-            ("", "must be a file with one model or more in its `model_config_list`"),
-            (
-                "model_config_list {config {name: 'a' base_path: 'b'}}",
-                r"models\.config: Expected model a to have an absolute path",
+    def test_bad_files(self, config):
+        bad = {
+            "x": r"`model_config_file` must be a file with a `model_config_list`\. R",
+            "": "must be a file with one model or more in its `model_config_list`",
+            "model_config_list {config {name: 'a' base_path: 'b'}}": (
+                r"models\.config: Expected model a to have an absolute path"
             ),
-        ],
-    )
-    def test_bad_files(self, config, text, message):
+        }
         with running(None, name=None, model_config_file=config) as (server, _):
-            config.write_text(text)
-            with pytest.raises(ValueError, match=message):
-                server.reload_config()
+            for text, message in bad.items():
+                config.write_text(text)
+                with pytest.raises(ValueError, match=message):
+                    server.reload_config()
+                with pytest.raises(ValueError, match=message):
+                    ModelServer(model_config_file=config)
             assert server.wait_until_available(LIMIT)
-        with pytest.raises(ValueError, match=message):
-            ModelServer(model_config_file=config)
 
     def test_it_stands_alone(self, base, config):
         for options in ({"directory": base}, {"name": "toy"}):
