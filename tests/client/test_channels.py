@@ -53,7 +53,8 @@ def test_gives_up_after_so_many_attempts(server, attempts):
 
 
 def test_waits_between_attempts_and_keeps_the_deadline(server, monkeypatch):
-    (method,) = service_config()["methodConfig"]
+    service = json.loads(dict(channels.channel_options(5))["grpc.service_config"])
+    (method,) = service["methodConfig"]
     assert method["retryPolicy"]["initialBackoff"] == "1.0s"
     monkeypatch.setattr(channels, "_FIRST_BACKOFF", 100.0)
     server.answers = [(Code.UNAVAILABLE, "not now")]
@@ -62,10 +63,6 @@ def test_waits_between_attempts_and_keeps_the_deadline(server, monkeypatch):
         client.stylize(PNG, PAINTED, timeout=0.5)
     assert time.monotonic() - start > 0.4
     assert len(server.requests) <= 1
-
-
-def service_config():
-    return json.loads(dict(channels.channel_options(5))["grpc.service_config"])
 
 
 def test_waits_for_a_server_that_comes_late():
