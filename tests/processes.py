@@ -84,7 +84,7 @@ def run(
     function: Callable[..., object],
     *arguments: Any,
     cwd: os.PathLike[str] | str,
-    timeout: float = 120,
+    timeout: float = 300,
 ) -> subprocess.CompletedProcess[str]:
     """Calls a function in a process of its own, as `subprocess.run` does a program."""
     with tempfile.TemporaryFile() as stdout, tempfile.TemporaryFile() as stderr:

@@ -53,6 +53,18 @@ class Toy(tf.Module):
         )
         return {"result": start + 0 * work[0, 0], "work": work[0, 0]}
 
+    @tf.function(input_signature=[spec("path", dtype=tf.string)])
+    def wait(self, path):
+        """Writes `<path>.started`, and answers once there is a file at the path."""
+        started = tf.io.write_file(tf.strings.join([path, ".started"]), "")
+        with tf.control_dependencies([started]):
+            (opened,) = tf.while_loop(
+                tf.logical_not,
+                lambda _: (tf.size(tf.io.matching_files(path)) > 0,),
+                (tf.constant(False),),
+            )
+        return {"opened": opened}
+
     @tf.function(input_signature=[spec("text", None, dtype=tf.string)])
     def shout(self, text):
         return {"loud_bytes": tf.strings.upper(text)}
@@ -83,6 +95,7 @@ def save_toy(path):
             "scale": toy.scale,
             "picture": toy.picture,
             "loop": toy.loop,
+            "wait": toy.wait,
             "shout": toy.shout,
             "spell": toy.spell,
             "echo": toy.echo,

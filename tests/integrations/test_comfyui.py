@@ -55,7 +55,7 @@ class Tensor:
         return Tensor(np.array(array, self._array.dtype))
 
 
-@pytest.fixture(params=["stand-in", "torch"])
+@pytest.fixture(params=["stand-in", pytest.param("torch", marks=pytest.mark.slow)])
 def tensor(request):
     """Makes a tensor of pictures: torch's where it is installed, and one like it."""
     if request.param == "torch":

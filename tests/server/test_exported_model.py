@@ -1,7 +1,9 @@
 """A real export in the embedded server: how its runs end, and what it measures."""
 
+import contextlib
 import io
 import re
+import shutil
 import time
 import urllib.request
 from concurrent import futures
@@ -10,78 +12,91 @@ import grpc
 import numpy as np
 import psutil
 import pytest
+import tensorflow as tf
 from PIL import Image
-from tensorflow_serving.apis import prediction_service_pb2_grpc
 
 from tests import toys
 from tests.helpers import picture
+from tests.server.helpers import LIMIT, Caller, busy, connected, idle, until
 from tfnst.client import DeadlineError, ServerBusyError, StylizeClient
 from tfnst.server import ModelServer
+from tfnst.server.servables import WARM_UP_FILE
 
 CONTENT, STYLE = picture(60, 80, seed=1), picture(50, 40, seed=2)
 AN_HOUR = {"size": 256, "steps": 100_000}  # Longer than that, on two cores.
 
 
 @pytest.fixture(scope="module")
-def server(tiny_model):
-    with ModelServer(tiny_model, port=0, metrics_port=0) as server:
-        assert server.wait_until_available(120)
+def server(tiny_model, tmp_path_factory):
+    """A server in which only the default signature is warmed up, which takes less."""
+    base = tmp_path_factory.mktemp("one_signature") / "base"
+    shutil.copytree(tiny_model, base)
+    (path,) = base.glob(f"*/{WARM_UP_FILE}")
+    record = next(iter(tf.data.TFRecordDataset(str(path)))).numpy()
+    with tf.io.TFRecordWriter(str(path)) as writer:
+        writer.write(record)
+    with serving_export(base) as server:
         yield server
 
 
 @pytest.fixture(scope="module")
+def full_server(tiny_model):
+    """A server of the export as it is."""
+    with serving_export(tiny_model) as server:
+        yield server
+
+
+@contextlib.contextmanager
+def serving_export(base):
+    with ModelServer(base, port=0, metrics_port=0) as server:
+        assert server.wait_until_available(LIMIT)
+        yield server
+
+
+@pytest.fixture
 def target(server):
     """The address of a server."""
     return f"127.0.0.1:{server.port}"
 
 
-def cpu_seconds(seconds):
-    """CPU seconds that this process, and so the server in it, uses meanwhile."""
-    start = time.process_time()
-    time.sleep(seconds)
-    return time.process_time() - start
-
-
-@pytest.mark.slow
-def test_a_deadline_ends_an_hours_work(target):
+def test_a_deadline_ends_an_hours_work(server, target):
     with StylizeClient(target) as client:
         start = time.monotonic()
         with pytest.raises(DeadlineError) as caught:
-            client.stylize(CONTENT, STYLE, timeout=5, **AN_HOUR)
-        seconds = time.monotonic() - start
+            client.stylize(CONTENT, STYLE, timeout=1, **AN_HOUR)
+        assert time.monotonic() - start > 0.9
     assert caught.value.code == grpc.StatusCode.DEADLINE_EXCEEDED
-    assert 4.9 < seconds < 6
     # The client itself may have answered; what matters is that the work ends.
-    time.sleep(max(0, 6 - seconds))
-    assert cpu_seconds(1) < 0.2
+    assert until(lambda: server._limit.running == 0)
+    assert until(idle)
 
 
-def test_a_client_that_leaves_ends_its_run(target):
+def test_a_client_that_leaves_ends_its_run(server, target):
     with futures.ThreadPoolExecutor(1) as pool:
         with StylizeClient(target) as client:
             call = pool.submit(client.stylize, CONTENT, STYLE, **AN_HOUR)
-            while cpu_seconds(0.3) < 0.1:
-                assert not call.done()
-        assert call.exception(timeout=30)
-    time.sleep(1)
-    assert cpu_seconds(0.5) < 0.1
+            assert until(lambda: server._limit.running == 1)
+            assert until(busy)
+            assert not call.done()
+        assert call.exception(LIMIT)
+    assert until(lambda: server._limit.running == 0)
+    assert until(idle)
 
 
-def test_a_run_that_needs_too_much_memory_is_refused(tiny_model):
-    with ModelServer(tiny_model, port=0, max_memory=64) as server:
-        assert server.wait_until_available(120)
-        idle = psutil.Process().memory_info().rss
-        limit = server._limit
-        deadline = time.monotonic() + 10
-        while not limit.idle_bytes and time.monotonic() < deadline:
-            time.sleep(0.05)
-        assert 0.5 * idle < limit.idle_bytes < 1.5 * idle
-        limit._max_bytes = limit.idle_bytes + 0.3 * 2**30
-        target = f"127.0.0.1:{server.port}"
-        with StylizeClient(target, max_attempts=1) as client:
-            assert client.stylize(CONTENT, STYLE).image.size == (48, 36)
-            with pytest.raises(ServerBusyError, match="The request takes about"):
-                client.stylize(CONTENT, STYLE, size=256)
+def test_a_run_that_needs_too_much_memory_is_refused(server, target, monkeypatch):
+    limit = server._limit
+    assert until(lambda: limit.idle_bytes)
+    in_use = psutil.Process().memory_info().rss
+    assert 0.3 * in_use < limit.idle_bytes < 1.5 * in_use
+    monkeypatch.setattr(limit, "_max_bytes", limit.idle_bytes + 0.3 * 2**30)
+    with StylizeClient(target, max_attempts=1) as client:
+        assert client.stylize(CONTENT, STYLE).image.size == (48, 36)
+        with pytest.raises(ServerBusyError, match="The request takes about"):
+            client.stylize(CONTENT, STYLE, size=256)
+
+
+def test_the_bound_on_memory_is_in_gibibytes(tiny_model):
+    assert ModelServer(tiny_model, max_memory=1.5)._limit._max_bytes == 1.5 * 2**30
 
 
 def test_serves_on_after_that(target):
@@ -97,27 +112,39 @@ def jpeg(width, height):
     return file.getvalue()
 
 
-# A quarter of a second's work, against some milliseconds on a machine that is busy.
-SMALL, LARGE = jpeg(64, 48), jpeg(4000, 3000)
+# A tenth of a second's work, against less than a millisecond.
+SMALL, LARGE = jpeg(64, 48), jpeg(2000, 1500)
 
 
-@pytest.fixture
-def ask(target):
-    """Sends a request of one step, and returns the outputs."""
-    with grpc.insecure_channel(target) as channel:
-        predict = prediction_service_pb2_grpc.PredictionServiceStub(channel).Predict
+@contextlib.contextmanager
+def asking(server):
+    """A function that sends a request of one step, and returns the outputs."""
+    with connected(server) as channel:
+        call = Caller(channel)
 
         def ask(signature, **inputs):
             request = toys.predict_request(signature, name="tfnst", steps=1, **inputs)
-            return predict(request, timeout=60).outputs
+            return call(request).outputs
 
+        yield ask
+
+
+@pytest.fixture
+def ask(server):
+    with asking(server) as ask:
+        yield ask
+
+
+@pytest.fixture
+def ask_in_full(full_server):
+    with asking(full_server) as ask:
         yield ask
 
 
 def decode_metrics(server, signature):
     """How many runs have decoded files, and how many seconds that took."""
     url = f"http://127.0.0.1:{server.metrics_port}/metrics"
-    with urllib.request.urlopen(url, timeout=10) as page:
+    with urllib.request.urlopen(url, timeout=LIMIT) as page:
         text = page.read().decode()
     labels = f'model="tfnst",signature="{signature}"'
     values = []
@@ -133,57 +160,76 @@ def seconds_of(outputs):
     return seconds
 
 
+def shows_shorter(seconds, ask_small):
+    """Whether decoding small files takes far less than `seconds`, to which it is added.
+
+    On a busy machine it may take several tries to be seen.
+    """
+    limit = min(seconds) / 5
+
+    def is_shorter():
+        seconds.append(seconds_of(ask_small()))
+        return 0 < seconds[-1] < limit
+
+    return until(is_shorter)
+
+
 def test_metrics_say_how_long_files_take_to_decode(server, ask):
+    def ask_for(file):
+        return ask("serving_default", content_bytes=file, style_bytes=SMALL)
+
     before = decode_metrics(server, "serving_default")
-    small, large = (
-        [
-            seconds_of(ask("serving_default", content_bytes=file, style_bytes=SMALL))
-            for _ in range(3)
-        ]
-        for file in (SMALL, LARGE)
-    )
-    assert 0 < 5 * min(small) < min(large)
+    seconds = [seconds_of(ask_for(LARGE))]
+    assert shows_shorter(seconds, lambda: ask_for(SMALL))
     count, total = np.subtract(decode_metrics(server, "serving_default"), before)
-    assert count == 6
-    assert total == pytest.approx(sum(small + large), rel=1e-6)
+    assert count == len(seconds)
+    assert total == pytest.approx(sum(seconds), rel=1e-6)
 
 
-def test_requests_that_decode_nothing_are_not_counted(server, ask):
+def test_files_that_are_no_pictures_are_not_counted(server, ask):
     before = decode_metrics(server, "serving_default")
     with pytest.raises(grpc.RpcError, match="none of these"):
         ask("serving_default", content_bytes=b"no picture", style_bytes=SMALL)
-    arrays = ask("stylize", content_image=CONTENT[None], style_image=STYLE[None])
-    assert "decode_seconds" not in arrays
     assert decode_metrics(server, "serving_default") == before
-    assert decode_metrics(server, "stylize") == (0, 0)
 
 
-def test_seconds_are_counted_even_if_they_are_not_asked_for(server, ask):
-    count, seconds = decode_metrics(server, "serving_default")
-    outputs = ask(
+@pytest.mark.slow
+def test_requests_that_decode_nothing_are_not_counted(full_server, ask_in_full):
+    before = decode_metrics(full_server, "serving_default")
+    arrays = {"content_image": CONTENT[None], "style_image": STYLE[None]}
+    assert "decode_seconds" not in ask_in_full("stylize", **arrays)
+    assert decode_metrics(full_server, "serving_default") == before
+    assert decode_metrics(full_server, "stylize") == (0, 0)
+
+
+@pytest.mark.slow
+def test_seconds_are_counted_even_if_they_are_not_asked_for(full_server, ask_in_full):
+    count, seconds = decode_metrics(full_server, "serving_default")
+    outputs = ask_in_full(
         "serving_default",
         outputs=["image_bytes"],
         content_bytes=LARGE,
         style_bytes=SMALL,
     )
     assert set(outputs) == {"image_bytes"}
-    later, total = decode_metrics(server, "serving_default")
+    later, total = decode_metrics(full_server, "serving_default")
     assert later == count + 1
     assert total > seconds
 
 
-def test_every_file_of_a_blend_counts(server, ask):
+@pytest.mark.slow
+def test_every_file_of_a_blend_counts(full_server, ask_in_full):
     # Nor do the warm-up requests count.
-    assert decode_metrics(server, "blend") == (0, 0)
+    assert decode_metrics(full_server, "blend") == (0, 0)
     files = {
         "content_bytes": SMALL,
         "style_bytes": [SMALL, SMALL],
         "mask_bytes": [SMALL, b""],
         "region_bytes": [SMALL, b""],
     }
-    small = min(seconds_of(ask("blend", **files)) for _ in range(3))
-    assert small > 0
+    seconds = []
     for name, value in files.items():
         large = LARGE if value == SMALL else [LARGE, value[1]]
-        assert seconds_of(ask("blend", **files | {name: large})) > 5 * small, name
-    assert decode_metrics(server, "blend")[0] == 7
+        seconds.append(seconds_of(ask_in_full("blend", **files | {name: large})))
+    assert shows_shorter(seconds, lambda: ask_in_full("blend", **files))
+    assert decode_metrics(full_server, "blend")[0] == len(seconds)

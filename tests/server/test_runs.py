@@ -1,7 +1,6 @@
 """The queue of requests, and the bytes that they may hold."""
 
 import asyncio
-import time
 
 import pytest
 import tensorflow as tf
@@ -101,10 +100,8 @@ class TestRunLimit:
                 await asyncio.sleep(0)
                 assert limit.waiting == 1
                 # From a thread, as when a client leaves.
-                start = time.monotonic()
                 await asyncio.to_thread(cancellation.request)
                 assert (await waiting)[0] == tf.errors.CANCELLED
-                assert time.monotonic() - start < 1
                 assert (limit.running, limit.waiting) == (1, 0)
                 # And one that was cancelled before.
                 assert (await refused(limit, cancellation))[0] == tf.errors.CANCELLED

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import math
 import os
@@ -40,6 +41,7 @@ DEFAULT_MAX_PENDING_BYTES = 2 * 2**30
 _INT32_MAX = 2**31 - 1  # The largest message that gRPC can send.
 _FOREVER = 10**8  # Seconds: three years.
 _MAX_CONNECTIONS = 4096
+_SIGNAL_SECONDS = 1.0
 _Path = str | os.PathLike[str]
 _HEALTH_SERVICE = health_pb2.DESCRIPTOR.services_by_name["Health"].full_name
 _OPTIONS = [
@@ -341,7 +343,7 @@ def serve(
     before = [signal.signal(n, lambda number, _: signals.put(number)) for n in numbers]
     try:
         server.start()
-        while (number := signals.get()) == hang_up:
+        while (number := _next_signal(signals)) == hang_up:
             _reload(server)
         for each in numbers:
             signal.signal(each, signal.SIG_DFL)
@@ -350,6 +352,13 @@ def serve(
     finally:
         for each, handler in zip(numbers, before, strict=True):
             signal.signal(each, handler)
+
+
+def _next_signal(signals: queue.SimpleQueue[int]) -> int:
+    while True:
+        # Python notices a signal that arrives just before a wait only after it.
+        with contextlib.suppress(queue.Empty):
+            return signals.get(timeout=_SIGNAL_SECONDS)
 
 
 def _raise_file_limit() -> None:
