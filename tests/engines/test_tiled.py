@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 import tfnst
-from tests.helpers import TINY, picture
+from tests.helpers import TINY, assert_alike, assert_same_losses, picture
 from tfnst import StyleTransferConfig
 from tfnst.engines import loading, plans, sampling
 from tfnst.engines import tiled as tiled_module
@@ -14,8 +14,10 @@ from tfnst.losses.objective import Targets
 
 DEEP = StyleTransferConfig(weights=None, precision="float32")
 CONTENT, STYLE = picture(75, 90, 1)[None], picture(66, 83, 2)[None]
-# How far a picture may lie from one with exact gradients: a value, on average, losses.
-GUESSED = 0.15, 0.015, 0.12
+# How far a picture may lie from one with exact gradients on average, and its losses.
+GUESSED = 0.015, 0.12
+# Tiles add up in another order, which many steps magnify.
+FEW = TINY.replace(steps=2, initial_steps=2)
 SOFT = np.tile(np.linspace(0, 1, 90, dtype=np.float32), (75, 1))
 
 
@@ -143,7 +145,7 @@ def test_a_run_in_tiles_gives_the_picture_of_a_run_without(
     in_tiles, settings, monkeypatch
 ):
     monkeypatch.setattr(sampling, "_SAMPLE_SIDE", 8)
-    config = TINY.replace(**settings)
+    config = FEW.replace(**settings)
     tiled = tfnst.stylize(CONTENT, STYLE, config=config)
     assert in_tiles == [(28, 34), (40, 48)]
     with pytest.MonkeyPatch.context() as patch:
@@ -151,17 +153,17 @@ def test_a_run_in_tiles_gives_the_picture_of_a_run_without(
             plans, "build_plan", lambda *_, **__: plans.Plan(None, None, None, 0, 1.0)
         )
         whole = tfnst.stylize(CONTENT, STYLE, config=config)
-    # L-BFGS divides by small differences, and so makes rounding errors larger. Adam's
-    # gradients of the style are guessed.
-    atol, mean, rtol = (0.02, 1e-3, 1e-2) if config.optimizer == "lbfgs" else GUESSED
-    np.testing.assert_allclose(tiled.array, whole.array, atol=atol)
-    assert np.abs(tiled.array - whole.array).mean() < mean
     for name in ("step", "size"):
         np.testing.assert_array_equal(tiled.losses[name], whole.losses[name])
-    for name in ("content", "style", "total_variation", "total"):
-        np.testing.assert_allclose(
-            tiled.losses[name], whole.losses[name], rtol=rtol, atol=1e-9
-        )
+    if config.optimizer == "lbfgs":
+        assert_alike(tiled.array, whole.array)
+        assert_same_losses(tiled.losses, whole.losses)
+    else:
+        # Adam's gradients of the style are guessed after the first step of a scale.
+        mean, rtol = GUESSED
+        assert_alike(tiled.array, whole.array, mean=mean)
+        assert_same_losses(tiled.losses[:2], whole.losses[:2])
+        assert_same_losses(tiled.losses, whole.losses, rtol=rtol)
 
 
 @pytest.mark.parametrize("optimizer", ["adam", "lbfgs"])
@@ -188,12 +190,13 @@ def test_only_the_first_step_of_a_scale_looks_at_all_twice(
 
 
 def test_a_strip_is_as_good_as_a_picture(in_tiles, monkeypatch):
-    config = TINY.replace(learning_rate=0.015, ema_momentum=0.95)
+    config = TINY.replace(steps=1, initial_steps=1)
     whole = tfnst.stylize(CONTENT, STYLE, config=config)
     monkeypatch.setattr(tiled_module, "_STRIP", 7)
     strips = tfnst.stylize(CONTENT, STYLE, config=config)
     # A row's place in a strip is rounded, and with it what it is enlarged from.
-    np.testing.assert_allclose(whole.array, strips.array, atol=1e-5)
+    assert_alike(whole.array, strips.array, mean=1e-4)
+    assert_same_losses(whole.losses, strips.losses)
 
 
 def test_a_loss_that_is_not_finite_stops_tiles_too(in_tiles, monkeypatch):
