@@ -108,7 +108,14 @@ def test_a_scale_ends_at_a_plateau():
         assert pace.steps[0] == (4 if ends else 40)
 
 
-@pytest.mark.parametrize("callback_steps", [None, 1, 5])
+@pytest.mark.parametrize(
+    "callback_steps",
+    [
+        5,
+        pytest.param(None, marks=pytest.mark.slow),
+        pytest.param(1, marks=pytest.mark.slow),
+    ],
+)
 def test_patience_ends_scales(callback_steps):
     config = TINY.replace(steps=90, initial_steps=90)
     whole = tfnst.stylize(CONTENT, STYLE, config=config)
@@ -141,7 +148,14 @@ def test_patience_ends_scales(callback_steps):
     np.testing.assert_array_equal(again.array, result.array)
 
 
-@pytest.mark.parametrize("share", [0.2, 0.7, 0.95])
+@pytest.mark.parametrize(
+    "share",
+    [
+        0.7,
+        pytest.param(0.2, marks=pytest.mark.slow),
+        pytest.param(0.95, marks=pytest.mark.slow),
+    ],
+)
 def test_a_resumed_run_ends_at_the_same_plateau(tmp_path, share):
     config = TINY.replace(steps=90, initial_steps=90, patience=2)
     whole = tfnst.stylize(CONTENT, STYLE, config=config)

@@ -21,7 +21,9 @@ LEFT = np.zeros((64, 64), np.float32)
 LEFT[:, :32] = 1
 
 
-@pytest.mark.parametrize("style_loss", ["moments", "gram"])
+@pytest.mark.parametrize(
+    "style_loss", ["moments", pytest.param("gram", marks=pytest.mark.slow)]
+)
 def test_a_region_of_everything_is_no_region(style_loss):
     white = np.ones((20, 30), np.float32)
     config = TINY.replace(style_loss=style_loss, steps=2, initial_steps=2)
@@ -102,9 +104,9 @@ def test_a_style_is_taken_from_where_its_mask_is_white():
 @pytest.mark.parametrize(
     ("style_loss", "kind", "tiled"),
     [
-        ("moments", "region", False),
         ("moments", "region", True),
         ("gram", "mask", False),
+        pytest.param("moments", "region", False, marks=pytest.mark.slow),
         pytest.param("gram", "mask", True, marks=pytest.mark.slow),
         pytest.param("gram", "region", False, marks=pytest.mark.slow),
         pytest.param("gram", "region", True, marks=pytest.mark.slow),

@@ -140,7 +140,14 @@ def test_a_first_step_has_nothing_to_go_back_to(poison):
     assert len(caught.value.result.losses) == 6
 
 
-@pytest.mark.parametrize("kind", RUNS)
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "average",
+        pytest.param("no average", marks=pytest.mark.slow),
+        pytest.param("lbfgs", marks=pytest.mark.slow),
+    ],
+)
 def test_tiles_go_back_too(monkeypatch, kind):
     config, far = RUNS[kind], np.inf
     paint_in_tiles(monkeypatch)
