@@ -78,20 +78,30 @@ def test_a_resumed_run_equals_one_without_a_break(tmp_path, step, settings):
     assert (np.diff(result.losses["seconds"]) > 0).all()
 
 
-def test_tiles_are_resumed_too(tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    "others",
+    [
+        [(None, None, None)],
+        pytest.param(
+            [(None, 30, None), ("block1_pool", 24, None)], marks=pytest.mark.slow
+        ),
+    ],
+)
+def test_tiles_are_resumed_too(tmp_path, monkeypatch, others):
     def build_plan(*_, **__):
         return plans.Plan("block1_pool", 24, 9, 0, 1.0)
 
     monkeypatch.setattr(plans, "build_plan", build_plan)
     monkeypatch.setattr(sampling, "_SAMPLE_SIDE", 8)
-    whole = tfnst.stylize(CONTENT, STYLE, config=TINY)
-    stopped_at(11, tmp_path / "x", config=TINY)
+    config = TINY.replace(min_size=48, initial_steps=4)
+    whole = tfnst.stylize(CONTENT, STYLE, config=config)
+    stopped_at(3, tmp_path / "x", config=config)
     kept = (tmp_path / "x").read_bytes()
     result = tfnst.stylize(CONTENT, STYLE, resume=tmp_path / "x")
     np.testing.assert_array_equal(result.array, whole.array)
     # Where there is other memory by then, there may be other tiles, or none. What a
     # step knows of the one before isn't carried over, so its gradient is exact.
-    for other in ((None, 30, None), ("block1_pool", 24, None), (None, None, None)):
+    for other in others:
         monkeypatch.setattr(
             plans, "build_plan", lambda *_, _o=other, **__: plans.Plan(*_o, 0, 1.0)
         )

@@ -57,6 +57,7 @@ def test_no_step_at_the_seams_is_larger_than_others(settings):
     assert max(seams(result.array)) < 1.1
 
 
+@pytest.mark.slow
 def test_tiles_of_a_large_picture_leave_no_seam(monkeypatch):
     paint_in_tiles(monkeypatch)
     assert max(seams(tfnst.stylize(CONTENT, STYLE, config=SEAMLESS).array)) < 1.1

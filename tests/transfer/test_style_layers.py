@@ -132,7 +132,7 @@ def test_tiles_give_what_the_whole_gives(monkeypatch):
         tfnst.StyleImage(image=FINE, layers=[FIRST]),
         tfnst.StyleImage(image=COARSE, layers=[SECOND]),
     ]
-    config = TINY.replace(steps=1, initial_steps=1)
+    config = TINY.replace(steps=1, initial_steps=1, min_size=48)
     whole = tfnst.stylize(CONTENT, parts, config=config)
     paint_in_tiles(monkeypatch)
     tiled = tfnst.stylize(CONTENT, parts, config=config)

@@ -122,15 +122,10 @@ def test_runtime_settings_share_one_trace():
 @pytest.mark.parametrize("init_image", ["content", "style", "noise"])
 def test_starting_images(optimizer, init_image):
     config = TINY.replace(optimizer=optimizer, steps=4, initial_steps=4)
-    one, other = (
-        tfnst.stylize(CONTENT, STYLE, init_image=init_image, config=config, seed=seed)
-        for seed in (1, 2)
-    )
-    assert one.config.init_image == init_image
-    assert one.losses["total"][3] < one.losses["total"][0]
-    # TINY's random weights depend on the seed too, so only the start is compared.
-    starts = [r.losses["content"][0] for r in (one, other)]
-    assert all(s < 1e-10 for s in starts) == (init_image == "content")
+    result = tfnst.stylize(CONTENT, STYLE, init_image=init_image, config=config)
+    assert result.config.init_image == init_image
+    assert result.losses["total"][3] < result.losses["total"][0]
+    assert (result.losses["content"][0] < 1e-10) == (init_image == "content")
 
 
 def test_a_picture_to_start_from():
@@ -144,7 +139,7 @@ def test_a_picture_to_start_from():
 
 
 @pytest.mark.parametrize("optimizer", ["adam", "lbfgs"])
-@pytest.mark.parametrize("tiled", [False, True])
+@pytest.mark.parametrize("tiled", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_only_the_ratios_of_the_weights_change_the_picture(
     optimizer, tiled, monkeypatch
 ):

@@ -28,9 +28,11 @@ def test_one_picture_with_a_weight_is_that_picture():
         np.testing.assert_array_equal(painted(style), alone)
 
 
-@pytest.mark.parametrize("style_loss", ["moments", "gram"])
+@pytest.mark.parametrize(
+    "style_loss", ["moments", pytest.param("gram", marks=pytest.mark.slow)]
+)
 def test_weights_say_how_much_of_each_goes_in(style_loss):
-    config = {"style_loss": style_loss, "content_weight": 0.01, "steps": 40}
+    config = {"style_loss": style_loss, "content_weight": 0.01, "steps": 20}
     shares = []
     for weights in ((9, 1), (1, 1), (1, 9)):
         style = [
@@ -150,14 +152,10 @@ def test_weights_of_any_size_are_relative():
     alone = tfnst.stylize(CONTENT, [RED, RED], config=config).array
     mostly = tfnst.stylize(CONTENT, blend(1e300, 1e-300), config=config).array
     assert_alike(mostly, alone)
-    layers = [
-        tfnst.stylize(
-            CONTENT, RED, config=config, style_layer_weights=(weight, weight)
-        ).array
-        for weight in (1, 1e308, 1e-320)
-    ]
-    np.testing.assert_array_equal(layers[0], layers[1])
-    np.testing.assert_array_equal(layers[0], layers[2])
+    for weight in (1e308, 1e-320):
+        config = TINY.replace(style_layer_weights=(weight, weight))
+        objective = loading.load_engine(config)[0].objective
+        assert list(objective.style_layers.values()) == [0.5, 0.5]
 
 
 def blend(red, blue):
