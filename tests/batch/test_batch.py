@@ -11,7 +11,7 @@ import pytest
 
 import tfnst
 from tests import processes
-from tests.cli.helpers import TINY_OPTIONS, run_here, tfnst_command
+from tests.cli.helpers import TINY_OPTIONS, run_here
 from tests.helpers import TINY, assert_alike, assert_same_losses, picture
 from tfnst.batch import painter
 from tfnst.batch.planning import plan_items
@@ -648,7 +648,7 @@ def test_a_batch_that_was_killed_is_taken_up_where_it_was(tmp_path):
         assert tfnst.load_image(path).shape == (1, 37, 48, 3)
         assert read_manifest(path)["content_image"]["name"] in contents
 
-    done = tfnst_command("batch", *arguments, cwd=tmp_path)
+    done = processes.run_tfnst("batch", *arguments, cwd=tmp_path, timeout=300)
     assert done.returncode == 0, done.stderr
     report = json.loads((out / "report.json").read_text())
     assert report["skipped"] == len(before)
@@ -660,11 +660,35 @@ def test_a_batch_that_was_killed_is_taken_up_where_it_was(tmp_path):
         assert tfnst.load_image(path).shape == (1, 37, 48, 3)
 
 
-def test_a_batch_that_is_interrupted_leaves_the_rest(tmp_path):
+def test_an_interrupted_batch_leaves_the_rest(files, command, monkeypatch):
+    real = run.Run.paint
+    painted = []
+
+    def paint(self):
+        painted.append(self)
+        if len(painted) == 2:
+            signal.raise_signal(signal.SIGINT)
+        return real(self)
+
+    monkeypatch.setattr(run.Run, "paint", paint)
+    arguments = ["photo0.png", "photo2.png", "-s", "style0.png", "-s", "style1.png"]
+    code, out, _ = command(*arguments, "-o", "out", "--batch-size", "1")
+    assert (code, len(painted)) == (130, 2)
+    assert "2 left" in out
+    report = json.loads((files / "out" / "report.json").read_text())
+    assert (report["painted"], report["left"]) == (2, 2)
+    # Afterwards, only these are painted.
+    code, out, _ = command(*arguments, "-o", "out")
+    assert (code, len(painted)) == (0, 4)
+    assert "2 painted, 2 skipped" in out
+
+
+@pytest.mark.slow
+def test_a_batch_that_gets_a_signal_leaves_the_rest(tmp_path):
     tfnst.save_image(picture(50, 40, seed=100), tmp_path / "s.png")
-    for i in range(12):
+    for i in range(36):
         tfnst.save_image(picture(40, 52, seed=i), tmp_path / f"c{i}.png")
-    contents = [f"c{i}.png" for i in range(12)]
+    contents = [f"c{i}.png" for i in range(36)]
     with open(tmp_path / "printed.txt", "wb") as printed:
         process = processes.start_tfnst(
             "batch", *contents, "-s", "s.png", "-o", "out", *TINY_OPTIONS,
@@ -676,14 +700,7 @@ def test_a_batch_that_is_interrupted_leaves_the_rest(tmp_path):
     process.send_signal(signal.SIGINT)
     assert process.wait(timeout=300) == 130
     report = json.loads((tmp_path / "out" / "report.json").read_text())
-    assert report["painted"] + report["left"] == 12
+    assert report["painted"] + report["left"] == 36
     assert report["left"] > 0
     assert f"{report['left']} left" in (tmp_path / "printed.txt").read_text()
     assert len(list(tmp_path.glob("out/*.png"))) == report["painted"]
-    # What is there stays.
-    contents = [tmp_path / name for name in contents]
-    items = tfnst.stylize_batch(
-        contents, [tmp_path / "s.png"], tmp_path / "out", config=TINY
-    )
-    statuses = [item.status for item in items]
-    assert statuses == ["skipped"] * report["painted"] + ["painted"] * report["left"]

@@ -14,7 +14,7 @@ import pytest
 
 import tfnst
 from tests import processes
-from tests.cli.helpers import TINY_OPTIONS, tfnst_command
+from tests.cli.helpers import TINY_OPTIONS
 from tests.helpers import TINY, assert_alike, picture
 from tfnst.engines import plans, sampling
 from tfnst.files import UnwrittenWarning
@@ -79,17 +79,19 @@ def test_a_resumed_run_equals_one_without_a_break(tmp_path, step, settings):
 
 
 @pytest.mark.parametrize(
-    "others",
+    ("plan", "others"),
     [
-        [(None, None, None)],
+        ((None, 30, None), [(None, None, None)]),
         pytest.param(
-            [(None, 30, None), ("block1_pool", 24, None)], marks=pytest.mark.slow
+            ("block1_pool", 24, 9),
+            [(None, 30, None), ("block1_pool", 24, None), (None, None, None)],
+            marks=pytest.mark.slow,
         ),
     ],
 )
-def test_tiles_are_resumed_too(tmp_path, monkeypatch, others):
+def test_tiles_are_resumed_too(tmp_path, monkeypatch, plan, others):
     def build_plan(*_, **__):
-        return plans.Plan("block1_pool", 24, 9, 0, 1.0)
+        return plans.Plan(*plan, 0, 1.0)
 
     monkeypatch.setattr(plans, "build_plan", build_plan)
     monkeypatch.setattr(sampling, "_SAMPLE_SIDE", 8)
@@ -302,7 +304,9 @@ def test_a_command_killed_ten_times_gives_the_picture_of_one_that_was_not(tmp_pa
     tfnst.save_image(CONTENT, tmp_path / "c.png")
     tfnst.save_image(STYLE, tmp_path / "s.png")
     options = ["c.png", "s.png", *TINY_OPTIONS, "--steps", "400"]
-    done = tfnst_command("stylize", *options, "-o", "whole.png", cwd=tmp_path)
+    done = processes.run_tfnst(
+        "stylize", *options, "-o", "whole.png", cwd=tmp_path, timeout=300
+    )
     assert done.returncode == 0, done.stderr
     rng = random.Random(0)
     checkpoint = tmp_path / "run.checkpoint"
@@ -330,7 +334,7 @@ def test_a_command_killed_ten_times_gives_the_picture_of_one_that_was_not(tmp_pa
     assert kept == sorted(kept)
     assert kept[0] < 406
     options += ["--resume", "run.checkpoint", "-o", "resumed.png"]
-    done = tfnst_command("stylize", *options, cwd=tmp_path)
+    done = processes.run_tfnst("stylize", *options, cwd=tmp_path, timeout=300)
     assert done.returncode == 0, done.stderr
     np.testing.assert_array_equal(
         tfnst.load_image(tmp_path / "resumed.png"),

@@ -117,7 +117,7 @@ def test_a_scale_ends_at_a_plateau():
     ],
 )
 def test_patience_ends_scales(callback_steps):
-    config = TINY.replace(steps=90, initial_steps=90)
+    config = TINY.replace(steps=50, initial_steps=50)
     whole = tfnst.stylize(CONTENT, STYLE, config=config)
     seen = []
     result = tfnst.stylize(
@@ -125,12 +125,12 @@ def test_patience_ends_scales(callback_steps):
         callback_steps=callback_steps,
     )  # fmt: skip
     # What the rule says of the losses of the coarse scale.
-    totals = whole.losses["total"][:90].reshape(-1, 2).mean(axis=1)
+    totals = whole.losses["total"][:50].reshape(-1, 2).mean(axis=1)
     first = 2 * (2 + int(np.argmax(totals[1:] > 0.99 * totals[:-1])))
-    assert 4 < first < 90
+    assert 4 < first < 50
     sizes = result.losses["size"].tolist()
     assert sizes.count(34) == first
-    assert sizes.count(48) < 90
+    assert sizes.count(48) < 50
     np.testing.assert_array_equal(
         result.losses["total"][:first], whole.losses["total"][:first]
     )
@@ -157,7 +157,7 @@ def test_patience_ends_scales(callback_steps):
     ],
 )
 def test_a_resumed_run_ends_at_the_same_plateau(tmp_path, share):
-    config = TINY.replace(steps=90, initial_steps=90, patience=2)
+    config = TINY.replace(steps=50, initial_steps=50, patience=2)
     whole = tfnst.stylize(CONTENT, STYLE, config=config)
     step = round(share * len(whole.losses))
 

@@ -22,7 +22,7 @@ LEFT[:, :32] = 1
 
 
 @pytest.mark.parametrize(
-    "style_loss", ["moments", pytest.param("gram", marks=pytest.mark.slow)]
+    "style_loss", ["neighbors", pytest.param("gram", marks=pytest.mark.slow)]
 )
 def test_a_region_of_everything_is_no_region(style_loss):
     white = np.ones((20, 30), np.float32)

@@ -121,6 +121,7 @@ def test_strokes_may_run_in_other_directions():
     assert costs[1] < 0.7 * costs[0]
 
 
+@pytest.mark.slow
 def test_layers_regions_and_tiles_go_with_turns(monkeypatch):
     half = np.zeros((16, 16), np.float32)
     half[:, :8] = 1

@@ -221,49 +221,6 @@ def test_layers_must_exist():
         tfnst.stylize(CONTENT, STYLE, config=TINY, style_layers=("block1_conv9",))
 
 
-def test_a_loss_that_is_not_finite_stops_and_keeps_the_last_good_picture(monkeypatch):
-    real = whole.WholeEngine.step
-
-    def poisoned(self, image, state, targets, knobs):
-        new_image, new_state, measured = real(self, image, state, targets, knobs)
-        bad = tf.equal(state.step, 3) & (tf.shape(image)[2] == 48)
-        total = tf.where(bad, float("nan"), measured.total)
-        return (
-            tf.where(bad, image, new_image),
-            new_state._replace(average=tf.where(bad, state.average, new_state.average)),
-            measured._replace(total=total),
-        )
-
-    monkeypatch.setattr(whole.WholeEngine, "step", poisoned)
-    config = TINY.replace(ema_momentum=0.5)  # not shared with another test's engine
-
-    def paint(**callbacks):
-        with (
-            pytest.warns(UserWarning, match="with half the `learning_rate`"),
-            pytest.raises(
-                tfnst.NonFiniteLossError,
-                match=r"^The loss is no longer finite at step 10 of 12",
-            ) as caught,
-        ):
-            tfnst.stylize(CONTENT, STYLE, config=config, **callbacks)
-        return caught.value.result
-
-    seen = []
-    kept = paint()
-    again = paint(
-        callback_steps=1,
-        callback=lambda p: seen.append((p.step, p.snapshot.average.numpy()[0])),
-    )
-    loading.forget_engines()
-    assert len(kept.losses) == 9
-    assert kept.array.shape == (36, 48, 3)
-    assert np.isfinite(kept.array).all()
-    step, average = seen[-1]
-    assert step == 9
-    np.testing.assert_allclose(kept.array, average, atol=1e-6)
-    np.testing.assert_array_equal(again.array, kept.array)
-
-
 def test_too_little_memory_is_said(monkeypatch):
     def exhausted(*_):
         raise tf.errors.ResourceExhaustedError(None, None, "OOM")
@@ -345,3 +302,46 @@ def test_a_style_transfer_starts_from_a_picture():
     np.testing.assert_array_equal(one, other)
     assert np.abs(one - style_transfer.stylize(CONTENT).array).max() > 0.1
     assert style_transfer.config.init_image == "content"
+
+
+def test_a_loss_that_is_not_finite_stops_and_keeps_the_last_good_picture(monkeypatch):
+    real = whole.WholeEngine.step
+
+    def poisoned(self, image, state, targets, knobs):
+        new_image, new_state, measured = real(self, image, state, targets, knobs)
+        bad = tf.equal(state.step, 3) & (tf.shape(image)[2] == 48)
+        total = tf.where(bad, float("nan"), measured.total)
+        return (
+            tf.where(bad, image, new_image),
+            new_state._replace(average=tf.where(bad, state.average, new_state.average)),
+            measured._replace(total=total),
+        )
+
+    monkeypatch.setattr(whole.WholeEngine, "step", poisoned)
+    config = TINY.replace(ema_momentum=0.5)  # not shared with another test's engine
+
+    def paint(**callbacks):
+        with (
+            pytest.warns(UserWarning, match="with half the `learning_rate`"),
+            pytest.raises(
+                tfnst.NonFiniteLossError,
+                match=r"^The loss is no longer finite at step 10 of 12",
+            ) as caught,
+        ):
+            tfnst.stylize(CONTENT, STYLE, config=config, **callbacks)
+        return caught.value.result
+
+    seen = []
+    kept = paint()
+    again = paint(
+        callback_steps=1,
+        callback=lambda p: seen.append((p.step, p.snapshot.average.numpy()[0])),
+    )
+    loading.forget_engines()
+    assert len(kept.losses) == 9
+    assert kept.array.shape == (36, 48, 3)
+    assert np.isfinite(kept.array).all()
+    step, average = seen[-1]
+    assert step == 9
+    np.testing.assert_allclose(kept.array, average, atol=1e-6)
+    np.testing.assert_array_equal(again.array, kept.array)

@@ -29,7 +29,7 @@ def test_one_picture_with_a_weight_is_that_picture():
 
 
 @pytest.mark.parametrize(
-    "style_loss", ["moments", pytest.param("gram", marks=pytest.mark.slow)]
+    "style_loss", ["neighbors", pytest.param("gram", marks=pytest.mark.slow)]
 )
 def test_weights_say_how_much_of_each_goes_in(style_loss):
     config = {"style_loss": style_loss, "content_weight": 0.01, "steps": 20}
