@@ -674,13 +674,15 @@ def test_an_interrupted_batch_leaves_the_rest(files, command, monkeypatch):
     arguments = ["photo0.png", "photo2.png", "-s", "style0.png", "-s", "style1.png"]
     code, out, _ = command(*arguments, "-o", "out", "--batch-size", "1")
     assert (code, len(painted)) == (130, 2)
-    assert "2 left" in out
+    # The second one is broken off.
+    assert "1 painted, 3 left" in out
     report = json.loads((files / "out" / "report.json").read_text())
-    assert (report["painted"], report["left"]) == (2, 2)
-    # Afterwards, only these are painted.
+    assert (report["painted"], report["left"]) == (1, 3)
+    assert [path.name for path in files.glob("out/*.png")] == ["photo0_style0.png"]
+    # Afterwards, only what is left is painted.
     code, out, _ = command(*arguments, "-o", "out")
-    assert (code, len(painted)) == (0, 4)
-    assert "2 painted, 2 skipped" in out
+    assert code == 0
+    assert "3 painted, 1 skipped" in out
 
 
 @pytest.mark.slow
