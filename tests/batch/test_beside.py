@@ -46,13 +46,15 @@ def test_results_that_nobody_wants_are_not_computed():
     def look(number):
         seen.append(number)
         began.set()
-        goes_on.wait(60)
+        goes_on.wait(300)
 
     with Ahead(look, range(9), 5) as ahead:
         ahead.start()
-        assert began.wait(60)
-        # The context ends when the thread does.
-        threading.Timer(0.05, goes_on.set).start()
+        assert began.wait(300)
+        # The context cancels what waits, and then ends when the thread does.
+        waiting = ahead._ahead[-1]
+        waiting.add_done_callback(lambda _: goes_on.set())
+    assert waiting.cancelled()
     assert seen == [0]
 
 
@@ -61,7 +63,7 @@ def test_functions_are_called_behind_one_after_the_other():
 
     def wait():
         assert threading.current_thread() is not MAIN
-        assert goes_on.wait(60)
+        assert goes_on.wait(300)
 
     def fail():
         assert goes_on.is_set()

@@ -4,13 +4,12 @@ import json
 import subprocess
 import time
 
-import numpy as np
 import psutil
 import pytest
 
 import tfnst
 from tests.cli.helpers import TFNST, TINY_OPTIONS
-from tests.helpers import TINY, picture
+from tests.helpers import TINY, assert_alike, picture
 from tfnst.batch import ray_workers, storage
 from tfnst.batch.planning import plan_items
 from tfnst.batch.sources import find_pictures
@@ -20,6 +19,7 @@ pytest.importorskip("ray")
 fsspec = pytest.importorskip("fsspec")
 
 
+@pytest.mark.slow
 def test_a_worker_that_is_killed_loses_nothing_and_nothing_is_painted_twice(tmp_path):
     contents = [f"c{i:02}.png" for i in range(24)]
     for i, name in enumerate(contents):
@@ -51,7 +51,7 @@ def test_a_worker_that_is_killed_loses_nothing_and_nothing_is_painted_twice(tmp_
             killed = workers[0].pid
             workers[0].kill()
         time.sleep(0.005)
-    _, stderr = process.communicate(timeout=60)
+    _, stderr = process.communicate(timeout=300)
     assert killed is not None
     assert process.returncode == 1, stderr
     report = json.loads((out / "report.json").read_text())
@@ -70,7 +70,8 @@ def test_a_worker_that_is_killed_loses_nothing_and_nothing_is_painted_twice(tmp_
         )
     alone = tfnst.stylize(tmp_path / contents[3], tmp_path / "s1.png", config=TINY)
     painted = tfnst.load_image(out / "c03_s1.png")[0]
-    np.testing.assert_allclose(painted, alone.array, atol=1.5 / 255)
+    # A worker may share a sum among more threads, and so round otherwise.
+    assert_alike(painted, alone.array, mean=0.01)
 
 
 @pytest.fixture

@@ -16,8 +16,8 @@ CONTENT, STYLE = picture(75, 90, 1)[None], picture(66, 83, 2)[None]
 @pytest.mark.parametrize(
     "tiles",
     [
-        {"cut": None, "head_side": 33},
         {"cut": "block1_pool", "head_side": 20, "tail_side": 10},
+        pytest.param({"cut": None, "head_side": 33}, marks=pytest.mark.slow),
     ],
 )
 def test_a_sample_gives_exact_losses_and_nearly_the_gradient(tiles, monkeypatch):

@@ -1,5 +1,6 @@
 """A run that was killed goes on as if nothing had happened."""
 
+import functools
 import io
 import json
 import random
@@ -13,8 +14,8 @@ import pytest
 
 import tfnst
 from tests import processes
-from tests.cli.helpers import TINY_OPTIONS, tfnst_command
-from tests.helpers import TINY, picture
+from tests.cli.helpers import TINY_OPTIONS
+from tests.helpers import TINY, assert_alike, picture
 from tfnst.engines import plans, sampling
 from tfnst.files import UnwrittenWarning
 from tfnst.transfer.checkpoint import load_checkpoint
@@ -32,15 +33,40 @@ def stopped_at(step, path, **settings):
     )
 
 
-@pytest.mark.parametrize("step", [1, 5, 7, 12])
+@functools.cache
+def unbroken(**settings):
+    """A run without a break."""
+    return tfnst.stylize(CONTENT, STYLE, config=TINY.replace(**settings))
+
+
+@pytest.fixture(scope="module")
+def third_step(tmp_path_factory):
+    """The bytes of a checkpoint after three steps."""
+    path = tmp_path_factory.mktemp("third_step") / "x"
+    stopped_at(3, path, config=TINY)
+    return path.read_bytes()
+
+
+NOISE = {"init_image": "noise", "style_loss": "gram"}
+
+
 @pytest.mark.parametrize(
-    "settings",
-    [{}, {"optimizer": "lbfgs"}, {"init_image": "noise", "style_loss": "gram"}],
+    ("step", "settings"),
+    [
+        *((step, {}) for step in (1, 5, 7, 12)),
+        (8, {"optimizer": "lbfgs"}),
+        (5, NOISE),
+        *(
+            pytest.param(step, settings, marks=pytest.mark.slow)
+            for settings in ({"optimizer": "lbfgs"}, NOISE)
+            for step in (1, 6, 7, 12)
+        ),
+    ],
 )
 def test_a_resumed_run_equals_one_without_a_break(tmp_path, step, settings):
     config = TINY.replace(**settings)
     path = tmp_path / "run.checkpoint"
-    whole = tfnst.stylize(CONTENT, STYLE, config=config)
+    whole = unbroken(**settings)
     first = stopped_at(step, path, config=config)
     assert first.stopped == (step < 12)
     result = tfnst.stylize(CONTENT, STYLE, resume=path)
@@ -52,35 +78,47 @@ def test_a_resumed_run_equals_one_without_a_break(tmp_path, step, settings):
     assert (np.diff(result.losses["seconds"]) > 0).all()
 
 
-def test_tiles_are_resumed_too(tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    ("plan", "others"),
+    [
+        ((None, 30, None), [(None, None, None)]),
+        pytest.param(
+            ("block1_pool", 24, 9),
+            [(None, 30, None), ("block1_pool", 24, None), (None, None, None)],
+            marks=pytest.mark.slow,
+        ),
+    ],
+)
+def test_tiles_are_resumed_too(tmp_path, monkeypatch, plan, others):
     def build_plan(*_, **__):
-        return plans.Plan("block1_pool", 24, 9, 0, 1.0)
+        return plans.Plan(*plan, 0, 1.0)
 
     monkeypatch.setattr(plans, "build_plan", build_plan)
     monkeypatch.setattr(sampling, "_SAMPLE_SIDE", 8)
-    whole = tfnst.stylize(CONTENT, STYLE, config=TINY)
-    stopped_at(9, tmp_path / "x", config=TINY)
+    config = TINY.replace(min_size=48, initial_steps=4)
+    whole = tfnst.stylize(CONTENT, STYLE, config=config)
+    stopped_at(3, tmp_path / "x", config=config)
     kept = (tmp_path / "x").read_bytes()
     result = tfnst.stylize(CONTENT, STYLE, resume=tmp_path / "x")
     np.testing.assert_array_equal(result.array, whole.array)
-    # Where there is other memory by then, there may be other tiles, or none.
-    for other in ((None, 30, None), ("block1_pool", 24, None), (None, None, None)):
+    # Where there is other memory by then, there may be other tiles, or none. What a
+    # step knows of the one before isn't carried over, so its gradient is exact.
+    for other in others:
         monkeypatch.setattr(
             plans, "build_plan", lambda *_, _o=other, **__: plans.Plan(*_o, 0, 1.0)
         )
         (tmp_path / "x").write_bytes(kept)
         result = tfnst.stylize(CONTENT, STYLE, resume=tmp_path / "x")
-        assert np.abs(result.array - whole.array).mean() < 0.02
+        assert_alike(result.array, whole.array, mean=2e-3)
 
 
 def test_a_whole_picture_goes_on_in_tiles(tmp_path, monkeypatch):
-    whole = tfnst.stylize(CONTENT, STYLE, config=TINY)
-    stopped_at(9, tmp_path / "x", config=TINY)
+    stopped_at(11, tmp_path / "x", config=TINY)
     monkeypatch.setattr(
         plans, "build_plan", lambda *_, **__: plans.Plan(None, 30, None, 0, 1.0)
     )
     result = tfnst.stylize(CONTENT, STYLE, resume=tmp_path / "x")
-    assert np.abs(result.array - whole.array).mean() < 0.02
+    assert_alike(result.array, unbroken().array)
 
 
 def test_a_picture_to_start_from_is_not_needed_again(tmp_path):
@@ -101,12 +139,11 @@ def test_a_picture_to_start_from_is_not_needed_again(tmp_path):
         tfnst.stylize(CONTENT, STYLE, resume=tmp_path / "y", init_image=given)
 
 
-def test_a_resumed_run_keeps_its_state_where_it_was(tmp_path):
+def test_a_resumed_run_keeps_its_state_where_it_was(tmp_path, third_step):
     path, other = tmp_path / "x", tmp_path / "y"
-    stopped_at(3, path, config=TINY)
-    kept = path.read_bytes()
+    path.write_bytes(third_step)
     tfnst.stylize(CONTENT, STYLE, resume=path, checkpoint=other)
-    assert path.read_bytes() == kept
+    assert path.read_bytes() == third_step
     assert load_checkpoint(other).losses.shape == (1, 12)
     tfnst.stylize(CONTENT, STYLE, resume=path)
     assert load_checkpoint(path).losses.shape == (1, 12)
@@ -133,9 +170,9 @@ def test_checkpoints_are_kept_now_and_then_and_at_the_end(tmp_path):
     assert load_checkpoint(path).losses.shape == (1, 12)
 
 
-def test_a_checkpoint_of_another_run_is_refused(tmp_path):
+def test_a_checkpoint_of_another_run_is_refused(tmp_path, third_step):
     path = tmp_path / "x"
-    stopped_at(3, path, config=TINY)
+    path.write_bytes(third_step)
     with pytest.raises(ValueError, match=r"other settings, learning_rate .* not 0.5"):
         tfnst.stylize(CONTENT, STYLE, resume=path, learning_rate=0.5)
     with pytest.raises(ValueError, match="other pictures, content_image"):
@@ -159,8 +196,7 @@ def test_a_checkpoint_that_cannot_be_written_does_not_cost_the_picture(tmp_path)
             CONTENT, STYLE, config=TINY, callback=take_away, callback_steps=1,
             checkpoint=folder / "x", checkpoint_seconds=0,
         )  # fmt: skip
-    whole = tfnst.stylize(CONTENT, STYLE, config=TINY)
-    np.testing.assert_array_equal(result.array, whole.array)
+    np.testing.assert_array_equal(result.array, unbroken().array)
 
 
 def test_a_checkpoint_replaces_nothing_else(tmp_path):
@@ -230,9 +266,9 @@ def rewrite(path, **changes):
         ({"scale_steps": [1, 2, 3]}, "same run. .* other shapes"),
     ],
 )
-def test_a_strange_checkpoint_is_refused(tmp_path, changes, message):
+def test_a_strange_checkpoint_is_refused(tmp_path, third_step, changes, message):
     path = tmp_path / "x"
-    stopped_at(3, path, config=TINY)
+    path.write_bytes(third_step)
     rewrite(path, **changes)
     before = path.read_bytes()
     with pytest.raises(ValueError, match=f"`resume` must be .*{message}"):
@@ -256,19 +292,21 @@ def test_seconds_are_a_number(tmp_path, seconds):
         )  # fmt: skip
 
 
-def test_a_cut_off_checkpoint_is_refused(tmp_path):
+def test_a_cut_off_checkpoint_is_refused(tmp_path, third_step):
     path = tmp_path / "x"
-    stopped_at(3, path, config=TINY)
-    path.write_bytes(path.read_bytes()[:-2000])
+    path.write_bytes(third_step[:-2000])
     with pytest.raises(ValueError, match="`resume` must be a checkpoint of tfnst"):
         tfnst.stylize(CONTENT, STYLE, resume=path)
 
 
+@pytest.mark.slow
 def test_a_command_killed_ten_times_gives_the_picture_of_one_that_was_not(tmp_path):
     tfnst.save_image(CONTENT, tmp_path / "c.png")
     tfnst.save_image(STYLE, tmp_path / "s.png")
-    options = ["c.png", "s.png", *TINY_OPTIONS, "--steps", "150"]
-    done = tfnst_command("stylize", *options, "-o", "whole.png", cwd=tmp_path)
+    options = ["c.png", "s.png", *TINY_OPTIONS, "--steps", "400"]
+    done = processes.run_tfnst(
+        "stylize", *options, "-o", "whole.png", cwd=tmp_path, timeout=300
+    )
     assert done.returncode == 0, done.stderr
     rng = random.Random(0)
     checkpoint = tmp_path / "run.checkpoint"
@@ -282,7 +320,7 @@ def test_a_command_killed_ten_times_gives_the_picture_of_one_that_was_not(tmp_pa
                 cwd=tmp_path, stderr=printed,
             )  # fmt: skip
         stamp = checkpoint.stat().st_mtime_ns if checkpoint.exists() else 0
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 300
         while process.poll() is None and time.monotonic() < deadline:
             now = checkpoint.stat().st_mtime_ns if checkpoint.exists() else 0
             if now != stamp:
@@ -294,9 +332,9 @@ def test_a_command_killed_ten_times_gives_the_picture_of_one_that_was_not(tmp_pa
         assert process.wait() in (-signal.SIGKILL, 0), stderr
         kept.append(load_checkpoint(checkpoint).losses.shape[1])
     assert kept == sorted(kept)
-    assert kept[0] < 156
+    assert kept[0] < 406
     options += ["--resume", "run.checkpoint", "-o", "resumed.png"]
-    done = tfnst_command("stylize", *options, cwd=tmp_path)
+    done = processes.run_tfnst("stylize", *options, cwd=tmp_path, timeout=300)
     assert done.returncode == 0, done.stderr
     np.testing.assert_array_equal(
         tfnst.load_image(tmp_path / "resumed.png"),

@@ -5,8 +5,8 @@ import pytest
 import tensorflow as tf
 
 import tfnst
-from tests.cli.helpers import TINY_OPTIONS, tfnst_command
-from tests.helpers import TINY, picture
+from tests.cli.helpers import TINY_OPTIONS, run_here
+from tests.helpers import TINY, assert_alike, assert_same_losses, picture
 from tfnst.engines import loading, plans
 from tfnst.images.manifest import describe_source, read_manifest
 from tfnst.losses import gram_matrices
@@ -21,15 +21,17 @@ LEFT = np.zeros((64, 64), np.float32)
 LEFT[:, :32] = 1
 
 
-@pytest.mark.parametrize("style_loss", ["moments", "gram"])
+@pytest.mark.parametrize(
+    "style_loss", ["neighbors", pytest.param("gram", marks=pytest.mark.slow)]
+)
 def test_a_region_of_everything_is_no_region(style_loss):
     white = np.ones((20, 30), np.float32)
-    config = TINY.replace(style_loss=style_loss)
+    config = TINY.replace(style_loss=style_loss, steps=2, initial_steps=2)
     plain = tfnst.stylize(CONTENT, STYLE, config=config)
     whole = tfnst.StyleImage(image=STYLE, region=white, mask=white)
     masked = tfnst.stylize(CONTENT, whole, config=config)
-    np.testing.assert_allclose(masked.array, plain.array, atol=0.01)
-    np.testing.assert_allclose(masked.losses["style"], plain.losses["style"], rtol=1e-2)
+    assert_alike(masked.array, plain.array)
+    assert_same_losses(masked.losses, plain.losses)
 
 
 def test_outside_of_the_region_the_photo_is_kept():
@@ -42,7 +44,7 @@ def test_outside_of_the_region_the_photo_is_kept():
     ))  # fmt: skip
     right = width // 2 + 2
     np.testing.assert_allclose(
-        result.array[:, right:], content[:, right:].clip(0, 1), atol=1e-6
+        result.array[:, right:], content[:, right:].clip(0, 1), atol=1e-5
     )
     changed = np.abs(result.array - content)[:, : width // 2 - 2].mean()
     assert changed > 0.5 * np.abs(full - content)[:, : width // 2 - 2].mean()
@@ -99,9 +101,19 @@ def test_a_style_is_taken_from_where_its_mask_is_white():
         assert near < 0.2 * far
 
 
-@pytest.mark.parametrize("style_loss", ["moments", "gram"])
-@pytest.mark.parametrize("kind", ["region", "mask"])
-@pytest.mark.parametrize("tiled", [False, True])
+@pytest.mark.parametrize(
+    ("style_loss", "kind", "tiled"),
+    [
+        ("moments", "region", False),
+        pytest.param("moments", "region", True, marks=pytest.mark.slow),
+        pytest.param("gram", "mask", False, marks=pytest.mark.slow),
+        pytest.param("gram", "mask", True, marks=pytest.mark.slow),
+        pytest.param("gram", "region", False, marks=pytest.mark.slow),
+        pytest.param("gram", "region", True, marks=pytest.mark.slow),
+        pytest.param("moments", "mask", False, marks=pytest.mark.slow),
+        pytest.param("moments", "mask", True, marks=pytest.mark.slow),
+    ],
+)
 def test_a_strip_too_thin_for_the_deepest_layer_is_painted(
     style_loss, kind, tiled, monkeypatch
 ):
@@ -159,15 +171,16 @@ def test_several_pictures_together_have_no_regions(tmp_path):
         Run(TINY, jobs)
 
 
-def test_the_command_takes_masks(tmp_path):
+def test_the_command_takes_masks(monkeypatch, capsys, tmp_path):
     for name, image in (("c", CONTENT), ("r", RED), ("b", BLUE), ("l", LEFT)):
         rgb = np.broadcast_to(np.atleast_3d(image), (*image.shape[:2], 3))
         tfnst.save_image(rgb, tmp_path / f"{name}.png")
-    done = tfnst_command(
-        "stylize", "c.png", "r.png", "b.png", "-o", "out.png", "--region", "-",
-        "--region", "l.png", "--style-mask", "l.png", *TINY_OPTIONS, cwd=tmp_path,
+    code, _, err = run_here(
+        monkeypatch, capsys, tmp_path, "stylize", "c.png", "r.png", "b.png",
+        "-o", "out.png", "--region", "-", "--region", "l.png",
+        "--style-mask", "l.png", *TINY_OPTIONS,
     )  # fmt: skip
-    assert done.returncode == 0, done.stderr
+    assert code == 0, err
     red, blue = read_manifest(tmp_path / "out.png")["style_image"]
     source = describe_source(tmp_path / "l.png")
     assert (red["mask"], blue["region"]) == (source, source)
@@ -180,9 +193,9 @@ def test_the_command_takes_masks(tmp_path):
     out = tfnst.load_image(tmp_path / "out.png")[0]
     np.testing.assert_allclose(out, expected, atol=0.51 / 255)
 
-    done = tfnst_command(
-        "stylize", "c.png", "r.png", "-o", "no.png", "--region", "l.png",
-        "--region", "l.png", *TINY_OPTIONS, cwd=tmp_path,
+    code, out, err = run_here(
+        monkeypatch, capsys, tmp_path, "stylize", "c.png", "r.png", "-o", "no.png",
+        "--region", "l.png", "--region", "l.png", *TINY_OPTIONS,
     )  # fmt: skip
-    assert (done.returncode, done.stdout) == (2, "")
-    assert "`region` must be given at most once for each style" in done.stderr
+    assert (code, out) == (2, "")
+    assert "`region` must be given at most once for each style" in err

@@ -36,9 +36,11 @@ def test_the_edges_of_other_pictures_do_not_fit():
     "settings",
     [
         {},
-        {"optimizer": "lbfgs"},
-        {"precision": "bfloat16"},
-        {"style_loss": "gram", "pooling": "average"},
+        pytest.param({"optimizer": "lbfgs"}, marks=pytest.mark.slow),
+        pytest.param({"precision": "bfloat16"}, marks=pytest.mark.slow),
+        pytest.param(
+            {"style_loss": "gram", "pooling": "average"}, marks=pytest.mark.slow
+        ),
         {"init_image": "style"},
         {"init_image": "noise"},
         {"preserve_color": "luminance"},
@@ -55,6 +57,7 @@ def test_no_step_at_the_seams_is_larger_than_others(settings):
     assert max(seams(result.array)) < 1.1
 
 
+@pytest.mark.slow
 def test_tiles_of_a_large_picture_leave_no_seam(monkeypatch):
     paint_in_tiles(monkeypatch)
     assert max(seams(tfnst.stylize(CONTENT, STYLE, config=SEAMLESS).array)) < 1.1
@@ -112,6 +115,6 @@ def test_a_seam_is_a_place_like_any_other():
     (losses, gradient), (moved_losses, moved_gradient) = map(
         losses_and_gradient, ([0, 0], [16, 24])
     )
-    np.testing.assert_allclose(moved_losses, losses, rtol=1e-5)
+    np.testing.assert_allclose(moved_losses, losses, rtol=1e-4)
     error = np.linalg.norm(moved_gradient - gradient) / np.linalg.norm(gradient)
-    assert error < 1e-4
+    assert error < 1e-3

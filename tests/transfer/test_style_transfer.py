@@ -6,7 +6,7 @@ import tensorflow as tf
 from PIL import Image
 
 import tfnst
-from tests.helpers import TINY, picture
+from tests.helpers import TINY, assert_alike, picture
 from tfnst.engines import engine, loading, plans, whole
 from tfnst.losses import objective
 from tfnst.ops import pyramid, resizing
@@ -122,15 +122,10 @@ def test_runtime_settings_share_one_trace():
 @pytest.mark.parametrize("init_image", ["content", "style", "noise"])
 def test_starting_images(optimizer, init_image):
     config = TINY.replace(optimizer=optimizer, steps=4, initial_steps=4)
-    one, other = (
-        tfnst.stylize(CONTENT, STYLE, init_image=init_image, config=config, seed=seed)
-        for seed in (1, 2)
-    )
-    assert one.config.init_image == init_image
-    assert one.losses["total"][3] < one.losses["total"][0]
-    # TINY's random weights depend on the seed too, so only the start is compared.
-    starts = [r.losses["content"][0] for r in (one, other)]
-    assert all(s < 1e-10 for s in starts) == (init_image == "content")
+    result = tfnst.stylize(CONTENT, STYLE, init_image=init_image, config=config)
+    assert result.config.init_image == init_image
+    assert result.losses["total"][3] < result.losses["total"][0]
+    assert (result.losses["content"][0] < 1e-10) == (init_image == "content")
 
 
 def test_a_picture_to_start_from():
@@ -144,19 +139,19 @@ def test_a_picture_to_start_from():
 
 
 @pytest.mark.parametrize("optimizer", ["adam", "lbfgs"])
-@pytest.mark.parametrize("tiled", [False, True])
+@pytest.mark.parametrize("tiled", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_only_the_ratios_of_the_weights_change_the_picture(
     optimizer, tiled, monkeypatch
 ):
     if tiled:
         plan = plans.Plan("block1_pool", 24, 12, 0, 1.0)
         monkeypatch.setattr(plans, "build_plan", lambda *_, **__: plan)
-    config = TINY.replace(optimizer=optimizer, steps=4, initial_steps=4)
+    config = TINY.replace(optimizer=optimizer, steps=2, initial_steps=2)
     wanted = tfnst.stylize(CONTENT, STYLE, config=config)
     for factor in (1e-28, 1e-8, 1e-6, 3, 1e24):
         weights = {n: factor * w for n, w in config.loss_weights().items()}
         result = tfnst.stylize(CONTENT, STYLE, config=config, **weights)
-        np.testing.assert_allclose(result.array, wanted.array, atol=1e-3)
+        assert_alike(result.array, wanted.array)
         np.testing.assert_allclose(
             result.losses["total"], factor * wanted.losses["total"], rtol=1e-3
         )
@@ -224,48 +219,6 @@ def test_narrow_pictures_are_refused_with_a_size_that_works():
 def test_layers_must_exist():
     with pytest.raises(ValueError, match=r"Received: 'block1_conv9'$"):
         tfnst.stylize(CONTENT, STYLE, config=TINY, style_layers=("block1_conv9",))
-
-
-def test_a_loss_that_is_not_finite_stops_and_keeps_the_last_good_picture(monkeypatch):
-    real = whole.WholeEngine.step
-
-    def poisoned(self, image, state, targets, knobs):
-        new_image, new_state, measured = real(self, image, state, targets, knobs)
-        bad = tf.equal(state.step, 3) & (tf.shape(image)[2] == 48)
-        total = tf.where(bad, float("nan"), measured.total)
-        return (
-            tf.where(bad, image, new_image),
-            new_state._replace(average=tf.where(bad, state.average, new_state.average)),
-            measured._replace(total=total),
-        )
-
-    monkeypatch.setattr(whole.WholeEngine, "step", poisoned)
-    config = TINY.replace(ema_momentum=0.5)  # not shared with another test's engine
-    with (
-        pytest.warns(UserWarning, match="with half the `learning_rate`"),
-        pytest.raises(
-            tfnst.NonFiniteLossError,
-            match=r"^The loss is no longer finite at step 10 of 12",
-        ) as caught,
-    ):
-        tfnst.stylize(CONTENT, STYLE, config=config)
-    loading.forget_engines()
-    kept = caught.value.result
-    assert len(kept.losses) == 9
-    assert kept.array.shape == (36, 48, 3)
-    assert np.isfinite(kept.array).all()
-    monkeypatch.undo()
-    seen = []
-    tfnst.stylize(
-        CONTENT,
-        STYLE,
-        config=config,
-        callback_steps=1,
-        callback=lambda p: (
-            seen.append(p.snapshot.average.numpy()) if p.step == 9 else None
-        ),
-    )
-    np.testing.assert_allclose(kept.array, seen[0][0], atol=1e-6)
 
 
 def test_too_little_memory_is_said(monkeypatch):
@@ -349,3 +302,46 @@ def test_a_style_transfer_starts_from_a_picture():
     np.testing.assert_array_equal(one, other)
     assert np.abs(one - style_transfer.stylize(CONTENT).array).max() > 0.1
     assert style_transfer.config.init_image == "content"
+
+
+def test_a_loss_that_is_not_finite_stops_and_keeps_the_last_good_picture(monkeypatch):
+    real = whole.WholeEngine.step
+
+    def poisoned(self, image, state, targets, knobs):
+        new_image, new_state, measured = real(self, image, state, targets, knobs)
+        bad = tf.equal(state.step, 3) & (tf.shape(image)[2] == 48)
+        total = tf.where(bad, float("nan"), measured.total)
+        return (
+            tf.where(bad, image, new_image),
+            new_state._replace(average=tf.where(bad, state.average, new_state.average)),
+            measured._replace(total=total),
+        )
+
+    monkeypatch.setattr(whole.WholeEngine, "step", poisoned)
+    config = TINY.replace(ema_momentum=0.5)  # not shared with another test's engine
+
+    def paint(**callbacks):
+        with (
+            pytest.warns(UserWarning, match="with half the `learning_rate`"),
+            pytest.raises(
+                tfnst.NonFiniteLossError,
+                match=r"^The loss is no longer finite at step 10 of 12",
+            ) as caught,
+        ):
+            tfnst.stylize(CONTENT, STYLE, config=config, **callbacks)
+        return caught.value.result
+
+    seen = []
+    kept = paint()
+    again = paint(
+        callback_steps=1,
+        callback=lambda p: seen.append((p.step, p.snapshot.average.numpy()[0])),
+    )
+    loading.forget_engines()
+    assert len(kept.losses) == 9
+    assert kept.array.shape == (36, 48, 3)
+    assert np.isfinite(kept.array).all()
+    step, average = seen[-1]
+    assert step == 9
+    np.testing.assert_allclose(kept.array, average, atol=1e-6)
+    np.testing.assert_array_equal(again.array, kept.array)
