@@ -310,14 +310,19 @@ def test_it_stays_at_the_optimum(bounds):
 
 
 @pytest.mark.parametrize(
-    "bounds",
-    [pytest.param({}, marks=pytest.mark.slow), {"lower": 0.0, "upper": 1.0}],
+    ("bounds", "steps"),
+    [
+        ({"lower": 0.0, "upper": 1.0}, 150),
+        pytest.param({"lower": 0.0, "upper": 1.0}, 500, marks=pytest.mark.slow),
+        pytest.param({}, 500, marks=pytest.mark.slow),
+    ],
 )
-def test_float32_stays_stable_at_the_noise_of_the_loss(bounds):
+def test_float32_stays_stable_at_the_noise_of_the_loss(bounds, steps):
     bowl = quadratic(30, 1e3, dtype=np.float32)
     start = np.full([2, 30], 0.5)
     losses = []
-    run = search(lambda x: 100 + bowl(x), start, steps=150, dtype=tf.float32, **bounds)
+    settings = {"steps": steps, "dtype": tf.float32, **bounds}
+    run = search(lambda x: 100 + bowl(x), start, **settings)
     for _, _, _, state in run:
         losses.append(state.loss.numpy())
         assert np.all(np.isfinite(state.params))
