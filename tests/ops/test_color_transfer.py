@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 import tfnst
-from tests.helpers import SAMPLES, assert_grey, grey, muted, picture
+from tests.helpers import SAMPLES, assert_alike, assert_grey, grey, muted, picture
 from tfnst.ops import color_spaces, color_transfer, resizing
 
 CONTENT, STYLE = picture(60, 80, seed=1), picture(50, 40, seed=2)
@@ -121,8 +121,9 @@ def test_a_picture_has_its_own_colours_already(mode):
 @pytest.mark.parametrize("mode", MATCHES)
 def test_a_grey_content_makes_a_grey_style(mode):
     result = MATCHES[mode](STYLE[None], grey(CONTENT)[None]).numpy()
-    # Along directions without colour, levels are only good to a step of 8 bits.
-    assert_grey(result, atol=1 / 255 if mode == "histogram" else 1e-4)
+    # Along directions without colour, levels are only good to a step of 8 bits, and
+    # rounding may make two of one.
+    assert_grey(result, atol=2.01 / 255 if mode == "histogram" else 1e-4)
     assert result.std() > 0.05
 
 
@@ -156,13 +157,13 @@ def test_each_picture_is_matched_as_if_alone(match):
     unknown = tf.TensorSpec([None, None, None, 3])
     in_graph = tf.function(match, input_signature=[unknown, unknown])
     for given in (styles, styles[:1]):
-        together = match(given, contents)
+        together = match(given, contents).numpy()
         assert together.shape == (3, *STYLE.shape)
-        np.testing.assert_allclose(in_graph(given, contents), together, atol=5e-3)
+        assert_alike(in_graph(given, contents).numpy(), together)
         for i in range(3):
             one = given[i : i + 1] if len(given) > 1 else given
-            alone = match(one, contents[i : i + 1])
-            np.testing.assert_allclose(together[i], alone[0], atol=5e-3)
+            alone = in_graph(one, contents[i : i + 1]).numpy()
+            assert_alike(together[i], alone[0])
 
 
 def test_real_pictures():

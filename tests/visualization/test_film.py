@@ -146,6 +146,7 @@ def test_what_can_not_be_filmed_is_said(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_a_film_of_tiles_with_colours_kept(monkeypatch, tmp_path):
     def build_plan(*_, **__):
         return plans.Plan("block1_pool", 24, 9, 0, 1.0)

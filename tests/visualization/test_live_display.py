@@ -7,11 +7,8 @@ import pytest
 from PIL import Image
 
 import tfnst
-from tests.helpers import TINY, picture
 from tests.visualization.helpers import progress
 from tfnst.visualization import live_display
-
-CONTENT, STYLE = picture(60, 80, seed=1), picture(50, 40, seed=2)
 
 
 @pytest.fixture
@@ -35,11 +32,12 @@ def places(monkeypatch):
 def test_a_run_is_shown_in_one_place(places):
     live = tfnst.LiveDisplay(seconds=0)
     for _ in range(2):
-        tfnst.stylize(CONTENT, STYLE, config=TINY, callback=live, callback_steps=4)
+        for fraction in (0.2, 0.5, 1.0):
+            live(progress(fraction, fraction))
     assert len(places) == 2
     for items in places:
         assert len(items) >= 3
-        assert "100%, step 12 of 12 at 48 pixels: content 0." in items[-1]
+        assert "100%, step 1001 of 1001 at 48 pixels: content 0." in items[-1]
         assert "data:image/jpeg;base64," in items[-1]
         assert len(set(items)) == len(items)
 
@@ -65,9 +63,9 @@ def test_bad_arguments_are_one_line(monkeypatch):
         tfnst.LiveDisplay()
 
 
-def test_a_result_is_shown_with_its_losses():
+def test_a_result_is_shown_with_its_losses(logged_run):
     formatters = pytest.importorskip("IPython.core.formatters")
-    result = tfnst.stylize(CONTENT, STYLE, config=TINY)
+    result, _, _ = logged_run
     data, _ = formatters.DisplayFormatter().format(result)
     assert set(data) == {"image/png", "text/html", "text/plain"}
     with Image.open(io.BytesIO(data["image/png"])) as shown:

@@ -1,5 +1,6 @@
 """Plots of losses."""
 
+import dataclasses
 import re
 import xml.etree.ElementTree as ElementTree
 
@@ -8,15 +9,12 @@ import pytest
 from PIL import Image
 
 import tfnst
-from tests.helpers import TINY, picture
 from tfnst.visualization import plots
-
-CONTENT, STYLE = picture(60, 80, seed=1), picture(50, 40, seed=2)
 
 
 @pytest.fixture(scope="module")
-def result():
-    return tfnst.stylize(CONTENT, STYLE, config=TINY, content_weight=2)
+def result(logged_run):
+    return logged_run[0]
 
 
 def test_lines_are_what_losses_add_to_the_total(result):
@@ -42,14 +40,12 @@ def test_lines_are_what_losses_add_to_the_total(result):
     assert [text.get_text() for text in axes.texts] == ["34 px", "48 px"]
 
 
-def test_a_weight_of_zero_has_no_line():
+def test_a_weight_of_zero_has_no_line(result):
     pytest.importorskip("matplotlib")
-    result = tfnst.stylize(
-        CONTENT, STYLE, config=TINY, total_variation_weight=0, steps=1
-    )
-    (axes,) = tfnst.plot_losses(result).axes
+    config = result.config.replace(total_variation_weight=0)
+    (axes,) = tfnst.plot_losses(dataclasses.replace(result, config=config)).axes
     labels = [text.get_text() for text in axes.get_legend().get_texts()]
-    assert labels == ["total", "1 x content", "20 x style"]
+    assert labels == ["total", "2 x content", "20 x style"]
 
 
 def test_plots_are_written(result, tmp_path):

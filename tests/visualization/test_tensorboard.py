@@ -7,10 +7,8 @@ import pytest
 from PIL import Image
 
 import tfnst
-from tests.helpers import TINY, picture
+from tests.helpers import TINY
 from tfnst.visualization import tensorboard
-
-CONTENT, STYLE = picture(60, 80, seed=1), picture(50, 40, seed=2)
 
 
 def read(folder):
@@ -34,21 +32,9 @@ def read(folder):
 
 
 @pytest.fixture(scope="module")
-def logged(tmp_path_factory):
-    """A run, and what was written about it."""
-    folder = tmp_path_factory.mktemp("logs") / "run"
-    pytest.importorskip("tensorboard")
-    seen = []
-    result = tfnst.stylize(
-        CONTENT,
-        STYLE,
-        config=TINY,
-        callback=[
-            tfnst.TensorBoardCallback(folder, image_steps=5, image_size=32),
-            seen.append,
-        ],
-        callback_steps=1,
-    )
+def logged(logged_run):
+    """A run, its progress, and what was written about it."""
+    result, seen, folder = logged_run
     return result, seen, read(folder)
 
 
@@ -93,18 +79,6 @@ def test_settings_are_hyperparameters(logged):
     assert settings["learning_rate"] == pytest.approx(TINY.learning_rate)
     assert settings["style_layers"] == "block1_conv1, block2_conv1"
     assert settings["max_time"] == "None"
-
-
-def test_the_rate_of_lbfgs_is_constant():
-    rates = []
-    tfnst.stylize(
-        CONTENT,
-        STYLE,
-        config=TINY.replace(optimizer="lbfgs", steps=2, initial_steps=2),
-        callback=lambda progress: rates.append(progress.learning_rate),
-        callback_steps=1,
-    )
-    assert rates == pytest.approx([TINY.learning_rate] * 4)
 
 
 def test_what_is_wrong_is_one_line(tmp_path, monkeypatch):
