@@ -14,6 +14,7 @@ import numpy as np
 from PIL import Image
 
 import tfnst
+from tests import processes
 from tests.cli.helpers import TFNST, TINY_OPTIONS, names, run_here
 from tests.cli.test_progress import start_on_terminal
 from tests.helpers import TINY
@@ -30,7 +31,7 @@ def piped(folder, *arguments, **settings):
         cwd=folder,
         env=kept | {"TMPDIR": str(folder / "tmp")},
         check=False,
-        timeout=120,
+        timeout=300,
         **settings,
     )
 
@@ -59,15 +60,19 @@ def test_a_picture_comes_and_goes_through_pipes(pictures):
     assert not names(pictures / "tmp")
 
 
-def test_a_pipe_that_nobody_reads_costs_no_picture(pictures):
+def test_a_pipe_that_nobody_reads_costs_no_picture(pictures, monkeypatch):
+    (pictures / "tmp").mkdir()
+    monkeypatch.setenv("TMPDIR", str(pictures / "tmp"))
     reading, writing = os.pipe()
     os.close(reading)
-    done = piped(
-        pictures, "content.png", "style.png", "-o", "-", *TINY_OPTIONS, stdout=writing
-    )
+    with open(pictures / "errors.txt", "wb") as errors:
+        process = processes.start_tfnst(
+            "stylize", "content.png", "style.png", "-o", "-", *TINY_OPTIONS,
+            cwd=pictures, stdout=writing, stderr=errors,
+        )  # fmt: skip
     os.close(writing)
-    assert done.returncode == 1
-    error = done.stderr.decode().splitlines()[-1]
+    assert process.wait(300) == 1
+    error = (pictures / "errors.txt").read_text().splitlines()[-1]
     found = re.fullmatch(
         r"tfnst: error: the picture could not be written to standard output: "
         r"Broken pipe; it is kept in (.*\.png)",
@@ -125,13 +130,14 @@ def test_no_picture_goes_to_a_terminal(pictures):
     )
 
 
-def test_pictures_on_the_way_need_a_file(pictures):
-    done = piped(
-        pictures, "content.png", "style.png", "-o", "-", "--save-every", "3",
-        *TINY_OPTIONS,
+def test_pictures_on_the_way_need_a_file(pictures, monkeypatch, capsys):
+    monkeypatch.setattr("os.isatty", lambda _: False)
+    code, out, err = run_here(
+        monkeypatch, capsys, pictures, "stylize", "content.png", "style.png",
+        "-o", "-", "--save-every", "3", *TINY_OPTIONS,
     )  # fmt: skip
-    assert (done.returncode, done.stdout) == (2, b"")
-    assert done.stderr.startswith(b"tfnst: error: `save_every` must be left out when")
+    assert (code, out) == (2, "")
+    assert err.startswith("tfnst: error: `save_every` must be left out when")
 
 
 def test_a_file_of_that_name_is_written_by_its_path(pictures, monkeypatch, capsys):

@@ -37,7 +37,9 @@ def runners(tmp_path_factory):
     """The runner of each document, by its path."""
     found = {}
     for page in documents.pages():
-        found[page] = documents.Runner(tmp_path_factory.mktemp("page"))
+        # In processes of their own, the README's would take long.
+        folder, here = tmp_path_factory.mktemp("page"), page == "README.md"
+        found[page] = documents.Runner(folder, here=here)
     yield found
     for runner in found.values():
         runner.close()
@@ -46,13 +48,24 @@ def runners(tmp_path_factory):
 ALL = [block for page in documents.pages() for block in documents.blocks_of(page)]
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("block", ALL, ids=str)
-def test_blocks_run(block, runners):
+@pytest.mark.parametrize(
+    "block",
+    [
+        pytest.param(
+            block,
+            marks=() if block.page == "README.md" else pytest.mark.slow,
+            id=str(block),
+        )
+        for block in ALL
+    ],
+)
+def test_blocks_run(block, runners, monkeypatch):
     if reason := reason_of(block):
         pytest.skip(f"not run: {reason}")
     if "TensorBoard" in block.text:
         pytest.importorskip("tensorboard")
+    # Set by commands that run here, and inherited by those in other processes.
+    monkeypatch.setenv("TF_CPP_MIN_LOG_LEVEL", "3")
     runners[block.page].run(block)
 
 
