@@ -25,9 +25,10 @@ def test_every_setting_is_an_option_with_its_default():
 
 
 def test_settings_come_from_a_file(pictures, monkeypatch, capsys):
-    names = ("weights", "precision", "content_layers", "style_layers", "min_size")
+    names = ("weights", "precision", "content_layers", "style_layers")
     lines = [
         *(f"{name} = {json.dumps(TINY.to_dict()[name] or 'none')}" for name in names),
+        "min_size = 48",
         'steps = 2\ninitial_steps = 1\nsize = 40\ninit_image = "style"',
         "seamless = true",
     ]
@@ -39,7 +40,12 @@ def test_settings_come_from_a_file(pictures, monkeypatch, capsys):
     assert (code, err) == (0, "")
     told = read_manifest(pictures / "out.png")
     expected = TINY.replace(
-        steps=2, initial_steps=1, init_image="style", size=48, seamless=True
+        steps=2,
+        initial_steps=1,
+        init_image="style",
+        size=48,
+        min_size=48,
+        seamless=True,
     )
     assert told["settings"] == expected.to_dict()
 
@@ -88,10 +94,11 @@ def test_options_and_files_override_presets(pictures, monkeypatch, capsys):
     code, _, err = run_here(
         monkeypatch, capsys, pictures, "stylize", "content.png", "style.png",
         "-o", "out.png", *tiny, "--preset", "fast", "--config", "my.toml",
+        "--min-size", "48",
     )  # fmt: skip
     assert (code, err) == (0, "")
     told = read_manifest(pictures / "out.png")["settings"]
-    expected = TINY.replace(**preset_settings("fast") | {"size": 48})
+    expected = TINY.replace(**preset_settings("fast") | {"size": 48, "min_size": 48})
     assert told == expected.replace(initial_steps=2, seed=5).to_dict()
     assert "preset" not in told
     # A preset takes the place of what a picture was painted by.

@@ -40,14 +40,14 @@ def test_a_picture_comes_and_goes_through_pipes(pictures):
     data = (pictures / "content.png").read_bytes()
     done = piped(
         pictures, "-", "style.png:2", "-", "-o", "-", "--json", *TINY_OPTIONS,
-        input=data,
+        "--min-size", "48", input=data,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     styles = [
         tfnst.StyleImage(image=pictures / "style.png", weight=2),
         tfnst.StyleImage(image=pictures / "content.png"),
     ]
-    expected = tfnst.stylize(pictures / "content.png", styles, config=TINY)
+    expected = tfnst.stylize(pictures / "content.png", styles, config=TINY, min_size=48)
     with Image.open(io.BytesIO(done.stdout)) as out:
         assert out.format == "PNG"
         np.testing.assert_array_equal(np.asarray(out), np.asarray(expected.image))
@@ -68,7 +68,7 @@ def test_a_pipe_that_nobody_reads_costs_no_picture(pictures, monkeypatch):
     with open(pictures / "errors.txt", "wb") as errors:
         process = processes.start_tfnst(
             "stylize", "content.png", "style.png", "-o", "-", *TINY_OPTIONS,
-            cwd=pictures, stdout=writing, stderr=errors,
+            "--min-size", "48", cwd=pictures, stdout=writing, stderr=errors,
         )  # fmt: skip
     os.close(writing)
     assert process.wait(300) == 1

@@ -191,41 +191,32 @@ def _only_sound(path, target):
                 file.mux(packet)
 
 
-def interrupted(when, *arguments):
-    """The command, which gets Ctrl-C as soon as it has written a file of that name."""
+def interrupt_after(monkeypatch, when):
+    """Sends Ctrl-C to this process as soon as it has written a file of that name."""
     replace = os.replace
 
     def write(source, target):
         replace(source, target)
         if os.path.basename(target) == when:
-            os.kill(os.getpid(), signal.SIGINT)
+            monkeypatch.setattr(os, "replace", replace)
+            signal.raise_signal(signal.SIGINT)
 
-    os.replace = write
-    sys.argv = ["tfnst", *arguments]
-    command.main()
-
-
-def interrupt(folder, when, more=()):
-    """The command in a process of its own: its exit code, and what it says."""
-    arguments = ["video", "in.mp4", "style.png", "-o", "out.mp4", *OPTIONS, *more]
-    done = processes.run(interrupted, when, *arguments, cwd=folder)
-    # TensorFlow may say something, too.
-    lines = [line for line in done.stderr.splitlines() if line.startswith("tfnst: ")]
-    return done.returncode, "\n".join(lines)
+    monkeypatch.setattr(os, "replace", write)
 
 
 @pytest.mark.parametrize("passes", [1, pytest.param(2, marks=pytest.mark.slow)])
-def test_ctrl_c_leaves_a_film_that_can_be_completed(films, run, passes):
+def test_ctrl_c_leaves_a_film_that_can_be_completed(films, run, passes, monkeypatch):
     more = ["--passes", str(passes)]
     assert run(*more, output="whole.mp4")[0] == 0
     # In the first pass, or the second.
-    when = "frame-00000003.png" if passes == 1 else "frame-00000007.png"
-    code, errors = interrupt(films, when, more)
+    last = "frame-00000003.png" if passes == 1 else "frame-00000007.png"
+    interrupt_after(monkeypatch, last)
+    code, _, errors = run(*more)
     assert code == 130, errors
     painted = len(read(films / "out.mp4"))
     assert 4 <= painted < 8 if passes == 1 else painted == 8
     assert errors == (
-        f"tfnst: stopped; the {painted} frames so far are out.mp4; --resume goes on"
+        f"tfnst: stopped; the {painted} frames so far are out.mp4; --resume goes on\n"
     )
     code, _, errors = run(*more)
     assert (code, errors) == (
@@ -244,12 +235,32 @@ def test_ctrl_c_leaves_a_film_that_can_be_completed(films, run, passes):
     assert not os.path.exists(films / "out.mp4.parts")
 
 
-@pytest.mark.slow
-def test_ctrl_c_before_the_first_frame(films):
-    code, errors = interrupt(films, "run.json")
+def test_ctrl_c_before_the_first_frame(films, run, monkeypatch):
+    interrupt_after(monkeypatch, "run.json")
+    code, _, errors = run()
     assert code == 130
     assert errors in (
-        "tfnst: error: interrupted",
-        "tfnst: stopped; no frame was finished",
+        "tfnst: error: interrupted\n",
+        "tfnst: stopped; no frame was finished\n",
     )
     assert names(films) == ["in.mp4", "style.png"]
+
+
+def interrupted(when, *arguments):
+    """The command, which gets Ctrl-C as soon as it has written a file of that name."""
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        interrupt_after(monkeypatch, when)
+        monkeypatch.setattr(sys, "argv", ["tfnst", *arguments])
+        command.main()
+
+
+@pytest.mark.slow
+def test_ctrl_c_ends_the_process(films):
+    arguments = ["video", "in.mp4", "style.png", "-o", "out.mp4", *OPTIONS]
+    done = processes.run(interrupted, "frame-00000003.png", *arguments, cwd=films)
+    assert done.returncode == 130
+    # TensorFlow may say something, too.
+    lines = [line for line in done.stderr.splitlines() if line.startswith("tfnst: ")]
+    assert len(lines) == 1
+    assert lines[0].startswith("tfnst: stopped; the ")
+    assert 4 <= len(read(films / "out.mp4")) < 8

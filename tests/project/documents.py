@@ -27,7 +27,7 @@ _TINY = {
     name: getattr(TINY, name)
     for name in (
         *("weights", "precision", "content_layers", "style_layers"),
-        *("min_size", "steps", "initial_steps"),
+        *("size", "min_size", "steps", "initial_steps"),
     )
 }
 _PORT = "8500"
