@@ -9,6 +9,7 @@ import re
 import signal
 import subprocess
 import sys
+import tempfile
 
 import numpy as np
 from PIL import Image
@@ -18,6 +19,7 @@ from tests import processes
 from tests.cli.helpers import TFNST, TINY_OPTIONS, names, run_here
 from tests.cli.test_progress import start_on_terminal
 from tests.helpers import TINY
+from tfnst.cli import command
 from tfnst.images.manifest import read_manifest
 
 
@@ -60,13 +62,20 @@ def test_a_picture_comes_and_goes_through_pipes(pictures):
     assert not names(pictures / "tmp")
 
 
-def test_a_pipe_that_nobody_reads_costs_no_picture(pictures, monkeypatch):
+def with_temporary_files_in(folder, *arguments):
+    """The command, which puts temporary files into a folder."""
+    tempfile.tempdir = folder
+    sys.argv = ["tfnst", *arguments]
+    command.main()
+
+
+def test_a_pipe_that_nobody_reads_costs_no_picture(pictures):
     (pictures / "tmp").mkdir()
-    monkeypatch.setenv("TMPDIR", str(pictures / "tmp"))
     reading, writing = os.pipe()
     os.close(reading)
     with open(pictures / "errors.txt", "wb") as errors:
-        process = processes.start_tfnst(
+        process = processes.Process(
+            with_temporary_files_in, str(pictures / "tmp"),
             "stylize", "content.png", "style.png", "-o", "-", *TINY_OPTIONS,
             "--min-size", "48", cwd=pictures, stdout=writing, stderr=errors,
         )  # fmt: skip

@@ -240,7 +240,7 @@ def test_ctrl_c_before_the_first_frame(films, run, monkeypatch):
     code, _, errors = run()
     assert code == 130
     assert errors in (
-        "tfnst: error: interrupted\n",
+        "\ntfnst: error: interrupted\n",
         "tfnst: stopped; no frame was finished\n",
     )
     assert names(films) == ["in.mp4", "style.png"]
