@@ -102,6 +102,7 @@ class Runner:
 
     def run(self, block: Block) -> None:
         """Runs a block; the error of one that fails holds what it printed."""
+        print(f"{block}:\n{block.text}", flush=True)
         text = self._tiny(block.text)
         if block.language == "python":
             script = self._folder / f".block_{block.number}.py"
@@ -167,7 +168,10 @@ class Runner:
     def _check(block: Block, code: int | None, printed: str) -> None:
         assert code == 0, f"{block} ended with {code}:\n{block.text}\n{printed}"
 
-    def close(self) -> None:
+    def __enter__(self) -> Runner:
+        return self
+
+    def __exit__(self, *_: object) -> None:
         """Ends what blocks have left in the background."""
         for server in self._servers:
             server.kill()
