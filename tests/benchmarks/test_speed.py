@@ -48,6 +48,7 @@ def test_the_phases_of_a_command_are_measured(tmp_path):
     command = [
         "stylize", *startup.PICTURES, "--size", "48", "--min-size", "48",
         "--weights", "none", "--backbone", "vgg16", "--initial-steps", "2",
+        "--precision", "float32",
     ]  # fmt: skip
     times = startup.phases_in_process(command, ["matplotlib", "pandas"])
     assert list(times) == list(startup.PHASES)
