@@ -9,6 +9,7 @@ import pathlib
 import re
 import runpy
 import shlex
+import shutil
 import signal
 import socket
 import subprocess
@@ -116,6 +117,10 @@ class Runner:
                     self._servers.append(server)
                 else:
                     self._call(block, function, *words)
+                if words[0] == "export":
+                    # It would replay more than the blocks request.
+                    for path in self._folder.glob("models/*/*/assets.extra"):
+                        shutil.rmtree(path)
         else:
             self._run_in_shell(block, text)
 
