@@ -46,7 +46,17 @@ def build_task(backbone):
     return build
 
 
-@pytest.mark.parametrize("name", recipes.build_recipes({}))
+# The others take long.
+QUICK = ("tensorflow", "keras", "johnson")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=() if name in QUICK else pytest.mark.slow)
+        for name in recipes.build_recipes({})
+    ],
+)
 def test_recipes_paint_within_the_budget(name, build_task):
     given = build_task(
         size=160 if name in ("crowson", "nnst") else SIZE,
@@ -85,11 +95,15 @@ def test_a_full_run_of_crowson_costs_what_a_thousand_steps_cost(build_task):
     assert crowson._scales(512) == [128, 181, 256, 362, 512]
 
 
+@pytest.mark.slow
 def test_tfnst_with_a_larger_budget_takes_more_steps(build_task):
     one, other = (
         recipes.paint_tfnst(build_task(fraction=f), TINY) for f in (0.006, 0.012)
     )
     assert other.settings["steps"] > one.settings["steps"]
+
+
+def test_the_content_factor_multiplies_the_weight(build_task):
     assert recipes.tfnst_config(
         build_task(content_factor=4.0), {"content_weight": 2}
     ).content_weight == pytest.approx(8)

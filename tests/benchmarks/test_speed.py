@@ -11,17 +11,21 @@ from benchmarks import large, startup, versus_pytorch
 from tests.helpers import ROOT
 
 HELP = """
-import runpy, sys
-name, sys.argv = sys.argv[1], ["benchmark", "--help"]
-try:
-    runpy.run_module(name, run_name="__main__", alter_sys=True)
-except SystemExit:
-    pass
-heavy = {"tensorflow", "keras", "torch", "h5py"} & set(sys.modules)
-assert not heavy, heavy
+import contextlib, runpy, sys
+for name in sys.argv[1:]:
+    sys.argv = ["benchmark", "--help"]
+    with contextlib.suppress(SystemExit):
+        runpy.run_module(f"benchmarks.{name}", run_name="__main__", alter_sys=True)
+    heavy = {"tensorflow", "keras", "torch", "h5py"} & set(sys.modules)
+    assert not heavy, (name, heavy)
 """
+COMMANDS = (
+    *("large", "many", "quality", "serving", "short", "startup", "step_time"),
+    *("time_to_quality", "versus_pytorch", "versus_tutorial", "video"),
+)
 
 
+@pytest.mark.slow
 def test_a_large_picture_is_measured(capsys):
     measured = large.run(
         megapixels=0.02,
@@ -39,10 +43,12 @@ def test_a_large_picture_is_measured(capsys):
     assert row.split()[2] == "2.00"
 
 
+@pytest.mark.slow
 def test_the_phases_of_a_command_are_measured(tmp_path):
     command = [
         "stylize", *startup.PICTURES, "--size", "48", "--min-size", "48",
         "--weights", "none", "--backbone", "vgg16", "--initial-steps", "2",
+        "--precision", "float32",
     ]  # fmt: skip
     times = startup.phases_in_process(command, ["matplotlib", "pandas"])
     assert list(times) == list(startup.PHASES)
@@ -81,6 +87,7 @@ def float32_case():
     return versus_pytorch.tfnst_case(config, 64)
 
 
+@pytest.mark.slow
 def test_pytorchs_steps_give_the_same_losses(float32_case):
     pytest.importorskip("torch")
     variants = [
@@ -95,6 +102,7 @@ def test_pytorchs_steps_give_the_same_losses(float32_case):
     assert names[-1] == "PyTorch bfloat16, channels last"
 
 
+@pytest.mark.slow
 def test_pytorchs_steps_do_without_a_compiler(float32_case, monkeypatch, capsys):
     pytest.importorskip("torch")
     monkeypatch.setenv("CXX", "no-compiler")
@@ -157,24 +165,8 @@ def test_tfnst_is_compared_with_the_best_of_pytorchs(capsys, processor, ratios, 
     assert summary.strip() == f"tfnst is {best}"
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        "large",
-        "many",
-        "quality",
-        "serving",
-        "short",
-        "startup",
-        "step_time",
-        "time_to_quality",
-        "versus_pytorch",
-        "versus_tutorial",
-        "video",
-    ],
-)
-def test_help_loads_nothing_heavy(name):
-    command = [sys.executable, "-c", HELP, f"benchmarks.{name}"]
+def test_help_loads_nothing_heavy():
+    command = [sys.executable, "-c", HELP, *COMMANDS]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    assert "usage: " in done.stdout
+    assert done.stdout.count("usage: ") == len(COMMANDS)

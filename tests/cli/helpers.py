@@ -36,7 +36,7 @@ def new_tfnst_command(*arguments, cwd):
         capture_output=True,
         text=True,
         check=False,
-        timeout=120,
+        timeout=300,
     )
 
 

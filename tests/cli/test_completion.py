@@ -48,7 +48,7 @@ def run_in(shell, script, folder):
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=300,
     )
     assert (done.returncode, done.stderr) == (0, "")
     return done.stdout.splitlines()

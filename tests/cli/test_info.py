@@ -6,13 +6,13 @@ import re
 import pytest
 
 import tfnst
-from tests.cli.helpers import new_tfnst_command, run_here
+from tests.cli.helpers import run_here
 from tests.helpers import picture
 
 
-def test_info_names_versions_devices_and_weights(tmp_path):
-    done = new_tfnst_command("info", cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
+def test_info_names_versions_devices_and_weights(tmp_path, monkeypatch, capsys):
+    code, out, err = run_here(monkeypatch, capsys, tmp_path, "info")
+    assert (code, err) == (0, "")
     for line in (
         rf"tfnst +{re.escape(tfnst.__version__)}",
         r"tensorflow +\d+\.\d+\.\d+",
@@ -22,7 +22,7 @@ def test_info_names_versions_devices_and_weights(tmp_path):
         r"weights vgg19 +\S",
         r"weights vgg16 +\S",
     ):
-        assert re.search(rf"^{line}", done.stdout, re.MULTILINE), line
+        assert re.search(rf"^{line}", out, re.MULTILINE), line
 
 
 def test_info_prints_how_a_picture_was_painted(pictures, monkeypatch, capsys):

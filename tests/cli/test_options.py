@@ -6,7 +6,7 @@ import pytest
 from click.testing import CliRunner
 
 import tfnst
-from tests.cli.helpers import TINY_OPTIONS, names, run_here, tfnst_command
+from tests.cli.helpers import TINY_OPTIONS, names, run_here
 from tests.helpers import TINY
 from tfnst.cli.command import cli
 from tfnst.config import preset_settings
@@ -24,22 +24,28 @@ def test_every_setting_is_an_option_with_its_default():
             assert f"[default: {value}]" in flat
 
 
-def test_settings_come_from_a_file(pictures):
-    names = ("weights", "precision", "content_layers", "style_layers", "min_size")
+def test_settings_come_from_a_file(pictures, monkeypatch, capsys):
+    names = ("weights", "precision", "content_layers", "style_layers")
     lines = [
         *(f"{name} = {json.dumps(TINY.to_dict()[name] or 'none')}" for name in names),
-        'steps = 3\ninitial_steps = 2\nsize = 40\ninit_image = "style"',
+        "min_size = 48",
+        'steps = 2\ninitial_steps = 1\nsize = 40\ninit_image = "style"',
         "seamless = true",
     ]
     (pictures / "my.toml").write_text("\n".join(lines))
-    done = tfnst_command(
-        "stylize", "content.png", "style.png", "-o", "out.png",
-        "--config", "my.toml", "--size", "48", cwd=pictures,
+    code, _, err = run_here(
+        monkeypatch, capsys, pictures, "stylize", "content.png", "style.png",
+        "-o", "out.png", "--config", "my.toml", "--size", "48",
     )  # fmt: skip
-    assert done.returncode == 0, done.stderr
+    assert (code, err) == (0, "")
     told = read_manifest(pictures / "out.png")
     expected = TINY.replace(
-        steps=3, initial_steps=2, init_image="style", size=48, seamless=True
+        steps=2,
+        initial_steps=1,
+        init_image="style",
+        size=48,
+        min_size=48,
+        seamless=True,
     )
     assert told["settings"] == expected.to_dict()
 
@@ -53,16 +59,18 @@ def test_settings_come_from_a_file(pictures):
         (None, "`config` must be a file that can be read. Received: 'my.toml', which"),
     ],
 )
-def test_a_bad_file_of_settings_is_one_line(pictures, text, expected):
+def test_a_bad_file_of_settings_is_one_line(
+    pictures, text, expected, monkeypatch, capsys
+):
     if text is not None:
         (pictures / "my.toml").write_text(text)
-    done = tfnst_command(
-        "stylize", "content.png", "style.png", "-o", "out.png", "--config", "my.toml",
-        cwd=pictures,
+    code, _, err = run_here(
+        monkeypatch, capsys, pictures, "stylize", "content.png", "style.png",
+        "-o", "out.png", "--config", "my.toml",
     )  # fmt: skip
-    assert done.returncode == 2
-    assert done.stderr.startswith(f"tfnst: error: {expected}")
-    assert done.stderr.count("\n") == 1
+    assert code == 2
+    assert err.startswith(f"tfnst: error: {expected}")
+    assert err.count("\n") == 1
 
 
 def test_bits_are_refused_before_the_work_starts(pictures, monkeypatch, capsys):
@@ -86,10 +94,11 @@ def test_options_and_files_override_presets(pictures, monkeypatch, capsys):
     code, _, err = run_here(
         monkeypatch, capsys, pictures, "stylize", "content.png", "style.png",
         "-o", "out.png", *tiny, "--preset", "fast", "--config", "my.toml",
+        "--min-size", "48",
     )  # fmt: skip
     assert (code, err) == (0, "")
     told = read_manifest(pictures / "out.png")["settings"]
-    expected = TINY.replace(**preset_settings("fast") | {"size": 48})
+    expected = TINY.replace(**preset_settings("fast") | {"size": 48, "min_size": 48})
     assert told == expected.replace(initial_steps=2, seed=5).to_dict()
     assert "preset" not in told
     # A preset takes the place of what a picture was painted by.

@@ -9,14 +9,17 @@ import re
 import signal
 import subprocess
 import sys
+import tempfile
 
 import numpy as np
 from PIL import Image
 
 import tfnst
+from tests import processes
 from tests.cli.helpers import TFNST, TINY_OPTIONS, names, run_here
 from tests.cli.test_progress import start_on_terminal
 from tests.helpers import TINY
+from tfnst.cli import command
 from tfnst.images.manifest import read_manifest
 
 
@@ -30,7 +33,7 @@ def piped(folder, *arguments, **settings):
         cwd=folder,
         env=kept | {"TMPDIR": str(folder / "tmp")},
         check=False,
-        timeout=120,
+        timeout=300,
         **settings,
     )
 
@@ -39,14 +42,14 @@ def test_a_picture_comes_and_goes_through_pipes(pictures):
     data = (pictures / "content.png").read_bytes()
     done = piped(
         pictures, "-", "style.png:2", "-", "-o", "-", "--json", *TINY_OPTIONS,
-        input=data,
+        "--min-size", "48", input=data,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     styles = [
         tfnst.StyleImage(image=pictures / "style.png", weight=2),
         tfnst.StyleImage(image=pictures / "content.png"),
     ]
-    expected = tfnst.stylize(pictures / "content.png", styles, config=TINY)
+    expected = tfnst.stylize(pictures / "content.png", styles, config=TINY, min_size=48)
     with Image.open(io.BytesIO(done.stdout)) as out:
         assert out.format == "PNG"
         np.testing.assert_array_equal(np.asarray(out), np.asarray(expected.image))
@@ -59,15 +62,26 @@ def test_a_picture_comes_and_goes_through_pipes(pictures):
     assert not names(pictures / "tmp")
 
 
+def with_temporary_files_in(folder, *arguments):
+    """The command, which puts temporary files into a folder."""
+    tempfile.tempdir = folder
+    sys.argv = ["tfnst", *arguments]
+    command.main()
+
+
 def test_a_pipe_that_nobody_reads_costs_no_picture(pictures):
+    (pictures / "tmp").mkdir()
     reading, writing = os.pipe()
     os.close(reading)
-    done = piped(
-        pictures, "content.png", "style.png", "-o", "-", *TINY_OPTIONS, stdout=writing
-    )
+    with open(pictures / "errors.txt", "wb") as errors:
+        process = processes.Process(
+            with_temporary_files_in, str(pictures / "tmp"),
+            "stylize", "content.png", "style.png", "-o", "-", *TINY_OPTIONS,
+            "--min-size", "48", cwd=pictures, stdout=writing, stderr=errors,
+        )  # fmt: skip
     os.close(writing)
-    assert done.returncode == 1
-    error = done.stderr.decode().splitlines()[-1]
+    assert process.wait(300) == 1
+    error = (pictures / "errors.txt").read_text().splitlines()[-1]
     found = re.fullmatch(
         r"tfnst: error: the picture could not be written to standard output: "
         r"Broken pipe; it is kept in (.*\.png)",
@@ -125,13 +139,14 @@ def test_no_picture_goes_to_a_terminal(pictures):
     )
 
 
-def test_pictures_on_the_way_need_a_file(pictures):
-    done = piped(
-        pictures, "content.png", "style.png", "-o", "-", "--save-every", "3",
-        *TINY_OPTIONS,
+def test_pictures_on_the_way_need_a_file(pictures, monkeypatch, capsys):
+    monkeypatch.setattr("os.isatty", lambda _: False)
+    code, out, err = run_here(
+        monkeypatch, capsys, pictures, "stylize", "content.png", "style.png",
+        "-o", "-", "--save-every", "3", *TINY_OPTIONS,
     )  # fmt: skip
-    assert (done.returncode, done.stdout) == (2, b"")
-    assert done.stderr.startswith(b"tfnst: error: `save_every` must be left out when")
+    assert (code, out) == (2, "")
+    assert err.startswith("tfnst: error: `save_every` must be left out when")
 
 
 def test_a_file_of_that_name_is_written_by_its_path(pictures, monkeypatch, capsys):

@@ -6,7 +6,7 @@ from PIL import Image
 
 import tfnst
 from tests.cli.helpers import TINY_OPTIONS, run_here
-from tests.helpers import picture
+from tests.helpers import TINY, picture
 from tfnst.images.manifest import read_manifest
 
 
@@ -16,7 +16,9 @@ def test_a_run_is_repeated_from_its_picture(pictures, monkeypatch, capsys):
             monkeypatch, capsys, pictures, "stylize", "content.png", *arguments
         )
 
-    code, _, err = stylize("style.png", "-o", "out.png", *TINY_OPTIONS, "--seed", "3")
+    code, _, err = stylize(
+        "style.png", "-o", "out.png", *TINY_OPTIONS, "--learning-rate", "0.03"
+    )
     assert (code, err) == (0, "")
     code, out, err = stylize("style.png", "-o", "new.png", "--from", "out.png")
     assert (code, err) == (0, "")
@@ -26,17 +28,19 @@ def test_a_run_is_repeated_from_its_picture(pictures, monkeypatch, capsys):
         Image.open(pictures / "new.png") as new,
     ):
         np.testing.assert_array_equal(np.asarray(old), np.asarray(new))
-    assert read_manifest(pictures / "new.png") == read_manifest(pictures / "out.png")
+    told = read_manifest(pictures / "new.png")
+    assert told == read_manifest(pictures / "out.png")
+    assert told["settings"] == TINY.replace(learning_rate=0.03).to_dict()
     # Options override; another picture or network is pointed out.
     tfnst.save_image(picture(50, 40, seed=3), pictures / "other.png")
     code, out, err = stylize(
         *("other.png", "-o", "new.tif", "--from", "out.png"),
-        *("--steps", "2", "--seed", "4", "--bits", "16"),
+        *("--steps", "2", "--learning-rate", "0.04", "--bits", "16"),
     )
     assert code == 0
     assert out.startswith("new.tif: 48x36 pixels, ")
     settings = read_manifest(pictures / "new.tif")["settings"]
-    assert (settings["steps"], settings["seed"], settings["size"]) == (2, 4, 48)
+    assert settings == TINY.replace(steps=2, learning_rate=0.04).to_dict()
     lines = err.splitlines()
     assert lines[0] == (
         "tfnst: warning: the style image is not the one that out.png was painted from"

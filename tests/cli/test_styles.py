@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 import tfnst
-from tests.cli.helpers import TINY_OPTIONS, names, run_here, tfnst_command
+from tests.cli.helpers import TINY_OPTIONS, names, run_here
 from tests.helpers import TINY, picture
 from tests.images.test_label_maps import BLUE, GREEN, RED, stripes
 from tfnst.images.manifest import read_manifest
@@ -26,14 +26,16 @@ def folder(pictures):
 
 
 @pytest.mark.slow
-def test_a_label_map_gives_each_style_its_region(folder):
-    done = tfnst_command(
-        "stylize", "content.png", "style.png", "other.png:2", "-o", "out.png",
-        "--label-map", "rest.png", *TINY_OPTIONS, cwd=folder,
+def test_a_label_map_gives_each_style_its_region(folder, monkeypatch, capsys):
+    code, _, err = run_here(
+        monkeypatch, capsys, folder, "stylize", "content.png", "style.png",
+        "other.png:2", "-o", "out.png", "--label-map", "rest.png", *TINY_OPTIONS,
     )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    assert "tfnst: style.png: #ff0000, 33% of the label map\n" in done.stderr
-    assert "tfnst: other.png: #0000ff, 33% of the label map\n" in done.stderr
+    assert (code, err) == (
+        0,
+        "tfnst: style.png: #ff0000, 33% of the label map\n"
+        "tfnst: other.png: #0000ff, 33% of the label map\n",
+    )
     regions = tfnst.label_regions(folder / "rest.png")
     parts = [
         tfnst.StyleImage(image=folder / "style.png", region=regions["#ff0000"]),
@@ -56,15 +58,17 @@ def test_a_label_map_gives_each_style_its_region(folder):
 
 
 @pytest.mark.slow
-def test_colours_can_be_named_and_a_style_can_get_the_rest(folder):
-    done = tfnst_command(
-        "stylize", "content.png", "style.png", "other.png", "-o", "out.png",
-        "--label-map", "three.png", "--label-colors", "-, blue", *TINY_OPTIONS,
-        cwd=folder,
+def test_colours_can_be_named_and_a_style_can_get_the_rest(folder, monkeypatch, capsys):
+    code, _, err = run_here(
+        monkeypatch, capsys, folder, "stylize", "content.png", "style.png",
+        "other.png", "-o", "out.png", "--label-map", "three.png",
+        "--label-colors", "-, blue", *TINY_OPTIONS,
     )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    assert "tfnst: style.png: what the others leave\n" in done.stderr
-    assert "tfnst: other.png: #0000ff, 33% of the label map\n" in done.stderr
+    assert (code, err) == (
+        0,
+        "tfnst: style.png: what the others leave\n"
+        "tfnst: other.png: #0000ff, 33% of the label map\n",
+    )
     first, second = read_manifest(folder / "out.png")["style_image"]
     assert "region" not in first
     assert second["region"]["color"] == "#0000ff"

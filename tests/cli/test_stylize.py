@@ -8,13 +8,7 @@ import pytest
 from PIL import Image
 
 import tfnst
-from tests.cli.helpers import (
-    TINY_OPTIONS,
-    names,
-    new_tfnst_command,
-    run_here,
-    tfnst_command,
-)
+from tests.cli.helpers import TINY_OPTIONS, names, new_tfnst_command, run_here
 from tests.helpers import TINY, picture
 from tfnst.images.manifest import read_manifest
 
@@ -40,13 +34,12 @@ def test_stylize_writes_what_python_gives(pictures):
     assert names(pictures) == ["content.png", "out.png", "style.png"]
 
 
-def test_pictures_in_between_and_the_sheet(pictures):
-    done = tfnst_command(
-        "stylize", "content.png", "style.png", "-o", "out.jpg", "--save-every", "4",
-        "--sheet", "sheet.png", *TINY_OPTIONS,
-        cwd=pictures,
+def test_pictures_in_between_and_the_sheet(pictures, monkeypatch, capsys):
+    code, _, err = run_here(
+        monkeypatch, capsys, pictures, "stylize", "content.png", "style.png",
+        "-o", "out.jpg", "--save-every", "4", "--sheet", "sheet.png", *TINY_OPTIONS,
     )  # fmt: skip
-    assert done.returncode == 0, done.stderr
+    assert (code, err) == (0, "")
     assert names(pictures) == [
         "content.png", "out-04.jpg", "out-08.jpg", "out-12.jpg", "out.jpg",
         "sheet.png", "style.png",
@@ -56,15 +49,15 @@ def test_pictures_in_between_and_the_sheet(pictures):
         assert sheet.height == 36 + 24
 
 
-def test_pictures_in_between_have_what_the_last_one_has(pictures):
+def test_pictures_in_between_have_what_the_last_one_has(pictures, monkeypatch, capsys):
     with Image.open(pictures / "content.png") as photo:
         photo.putalpha(100)
         photo.save(pictures / "clear.png", dpi=(300, 300))
-    done = tfnst_command(
-        "stylize", "clear.png", "style.png", "-o", "out.png", "--save-every", "6",
-        *TINY_OPTIONS, cwd=pictures,
+    code, _, err = run_here(
+        monkeypatch, capsys, pictures, "stylize", "clear.png", "style.png",
+        "-o", "out.png", "--save-every", "6", *TINY_OPTIONS,
     )  # fmt: skip
-    assert done.returncode == 0, done.stderr
+    assert (code, err) == (0, "")
     for name in ("out-06.png", "out-12.png", "out.png"):
         with Image.open(pictures / name) as out:
             assert out.mode == "RGBA"

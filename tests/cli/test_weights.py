@@ -2,6 +2,7 @@
 
 import keras
 import numpy as np
+import pytest
 
 from tests.cli.helpers import run_here
 from tfnst.networks import weight_sources
@@ -24,16 +25,22 @@ def saved_weights(folder, name="vgg19"):
     return path, arrays
 
 
-def test_weights_are_listed(monkeypatch, capsys, tmp_path):
-    path, _ = saved_weights(tmp_path)
+@pytest.fixture(scope="module")
+def vgg19(tmp_path_factory):
+    """A file of VGG19's convolutions, and what it holds."""
+    return saved_weights(tmp_path_factory.mktemp("weights"))
+
+
+def test_weights_are_listed(monkeypatch, capsys, tmp_path, vgg19):
+    path, _ = vgg19
     monkeypatch.setenv("TFNST_WEIGHTS", str(path))
     code, out, _ = run_here(monkeypatch, capsys, tmp_path, "weights")
     assert code == 0
     assert out.splitlines()[0] == f"vgg19  TFNST_WEIGHTS: {path}"
 
 
-def test_weights_are_saved_for_keras(monkeypatch, capsys, tmp_path):
-    path, arrays = saved_weights(tmp_path)
+def test_weights_are_saved_for_keras(monkeypatch, capsys, tmp_path, vgg19):
+    path, arrays = vgg19
     monkeypatch.setenv("TFNST_WEIGHTS", str(path))
     code, out, _ = run_here(
         monkeypatch, capsys, tmp_path, "weights", "--save", "keras.h5"
@@ -58,8 +65,8 @@ def test_only_vgg19s_weights_are_saved(monkeypatch, capsys, tmp_path):
     assert not (tmp_path / "a.h5").exists()
 
 
-def test_what_is_wrong_is_one_line(monkeypatch, capsys, tmp_path):
-    path, _ = saved_weights(tmp_path)
+def test_what_is_wrong_is_one_line(monkeypatch, capsys, tmp_path, vgg19):
+    path, _ = vgg19
     monkeypatch.setenv("TFNST_WEIGHTS", str(path))
     code, _, err = run_here(monkeypatch, capsys, tmp_path, "weights", "--save", "a.png")
     assert code == 2

@@ -12,7 +12,6 @@ import warnings
 
 import numpy as np
 import pytest
-from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -196,8 +195,8 @@ def is_named(name, written):
     return name in written or (step.isdigit() and on_the_way in written)
 
 
-@cases(60)
-@given(
+@cases(
+    *(24, 60),
     content=FILES,
     styles=st.lists(STYLES, min_size=1, max_size=3),
     output=OUTPUTS,
@@ -253,8 +252,8 @@ BATCH_OPTIONS = st.one_of(
 )
 
 
-@cases(30)
-@given(
+@cases(
+    *(12, 30),
     contents=st.lists(st.one_of(FILES, st.sampled_from([".", "sub"])), max_size=3),
     styles=st.lists(FILES, max_size=2),
     output=st.sampled_from(["out", "out", "new/out", ".", "rgb.png", ""]),
@@ -301,8 +300,8 @@ def test_any_batch_paints_or_says_why_not(
                 assert json.loads(report.read_text())["skipped"] == told["painted"]
 
 
-@cases(10)
-@given(
+@cases(
+    *(2, 10),
     data=st.data(),
     optimizer=st.sampled_from(["adam", "lbfgs"]),
     init_image=st.sampled_from(["content", "style", "noise"]),

@@ -9,14 +9,18 @@ import pathlib
 import re
 import runpy
 import shlex
+import shutil
 import signal
 import socket
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Iterator
+from typing import Any
 
 from tests import processes
 from tests.helpers import ROOT, TINY
+from tfnst.config import StyleTransferConfig
 
 LANGUAGES = ("python", "sh")
 # What the documents' runs get in place of the defaults; random weights besides.
@@ -24,7 +28,7 @@ _TINY = {
     name: getattr(TINY, name)
     for name in (
         *("weights", "precision", "content_layers", "style_layers"),
-        *("min_size", "steps", "initial_steps"),
+        *("size", "min_size", "steps", "initial_steps"),
     )
 }
 _PORT = "8500"
@@ -67,16 +71,19 @@ def blocks_of(page: str) -> list[Block]:
 class Runner:
     """Runs the blocks of a document, one after the other, in a folder of its own.
 
-    Sizes and steps are replaced by tiny ones. Commands that shells need not see are
-    run in processes that have TensorFlow loaded already.
+    Sizes and steps are replaced by tiny ones. What shells need not see is run in
+    processes that have TensorFlow loaded already, or in this one, which is faster.
 
     Args:
         folder: to work in.
+        here: whether in this process.
     """
 
-    def __init__(self, folder: pathlib.Path) -> None:
+    def __init__(self, folder: pathlib.Path, *, here: bool = False) -> None:
         self._folder = folder
+        self._here = here
         self._shells: list[int] = []
+        self._servers: list[processes.Process] = []
         self._programs = folder / ".programs"
         self._programs.mkdir()
         for name in ("examples", "tfnst"):
@@ -96,23 +103,49 @@ class Runner:
 
     def run(self, block: Block) -> None:
         """Runs a block; the error of one that fails holds what it printed."""
+        print(f"{block}:\n{block.text}", flush=True)
         text = self._tiny(block.text)
         if block.language == "python":
             script = self._folder / f".block_{block.number}.py"
             script.write_text(text)
-            done = processes.run(tiny_script, str(script), cwd=self._folder)
-            self._check(block, done.returncode, done.stdout + done.stderr)
+            self._call(block, tiny_script, str(script))
         elif commands := _plain_commands(text):
-            for words in commands:
-                done = processes.run(tiny_command, *words, cwd=self._folder)
-                self._check(block, done.returncode, done.stdout + done.stderr)
+            for program, *words in commands:
+                function = {"tfnst": tiny_command, "python": tiny_script}[program]
+                if words[-1] == "&":
+                    server = processes.Process(function, *words[:-1], cwd=self._folder)
+                    self._servers.append(server)
+                else:
+                    self._call(block, function, *words)
+                if words[0] == "export":
+                    # It would replay more than the blocks request.
+                    for path in self._folder.glob("models/*/*/assets.extra"):
+                        shutil.rmtree(path)
         else:
             self._run_in_shell(block, text)
+
+    def _call(self, block: Block, function: Callable[..., None], *words: str) -> None:
+        """Runs a script or a command to its end."""
+        if not self._here:
+            done = processes.run(function, *words, cwd=self._folder, timeout=300)
+            self._check(block, done.returncode, done.stdout + done.stderr)
+            return
+        before, argv, code = os.getcwd(), sys.argv, 0
+        os.chdir(self._folder)
+        try:
+            function(*words)
+        except SystemExit as error:
+            code = error.code or 0
+        finally:
+            os.chdir(before)
+            sys.argv = argv
+        self._check(block, code, "")
 
     def _tiny(self, text: str) -> str:
         text = re.sub(r"(--(?:min-)?size |\b(?:min_)?size=)\d+", r"\g<1>48", text)
         text = re.sub(r"(--(?:initial-)?steps |\binitial_steps=)\d+", r"\g<1>2", text)
         text = re.sub(r"(--save-every )\d+", r"\g<1>3", text)
+        text = re.sub(r"(--wait )\d+", r"\g<1>300", text)
         return text.replace(f"127.0.0.1:{_PORT}", f"127.0.0.1:{self._port}").replace(
             "tfnst serve ", f"tfnst serve --port {self._port} "
         )
@@ -140,8 +173,13 @@ class Runner:
     def _check(block: Block, code: int | None, printed: str) -> None:
         assert code == 0, f"{block} ended with {code}:\n{block.text}\n{printed}"
 
-    def close(self) -> None:
+    def __enter__(self) -> Runner:
+        return self
+
+    def __exit__(self, *_: object) -> None:
         """Ends what blocks have left in the background."""
+        for server in self._servers:
+            server.kill()
         for pid in self._shells:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(pid, signal.SIGTERM)
@@ -151,33 +189,55 @@ class Runner:
 
 def tiny_command(*arguments: str) -> None:
     """The `tfnst` command with tiny settings as defaults."""
-    _make_tiny()
     from tfnst.cli import command
 
     sys.argv = ["tfnst", *arguments]
-    command.main()
+    with _tiny_defaults():
+        command.main()
 
 
-def tiny_script(path: str) -> None:
+def tiny_script(path: str, *arguments: str) -> None:
     """A script with tiny settings as defaults."""
-    _make_tiny()
-    runpy.run_path(path, run_name="__main__")
+    sys.argv = [path, *arguments]
+    with _tiny_defaults():
+        runpy.run_path(path, run_name="__main__")
 
 
-def _make_tiny() -> None:
+@contextlib.contextmanager
+def _tiny_defaults() -> Iterator[None]:
     """Gives the settings of this process other defaults."""
     from tfnst.cli import settings
-    from tfnst.config import StyleTransferConfig
 
-    StyleTransferConfig.__init__.__kwdefaults__.update(_TINY)
-    for name, value in _TINY.items():
-        object.__setattr__(settings.DEFAULTS, name, value)
+    defaults = StyleTransferConfig.__init__.__kwdefaults__
+    before = {name: defaults[name] for name in _TINY}
+    try:
+        _set_defaults(defaults, settings.DEFAULTS, _TINY)
+        yield
+    finally:
+        _set_defaults(defaults, settings.DEFAULTS, before)
+
+
+def _set_defaults(
+    defaults: dict[str, Any], config: StyleTransferConfig, values: dict[str, Any]
+) -> None:
+    """Changes the defaults of the class, and those of the command."""
+    defaults.update(values)
+    for name, value in values.items():
+        object.__setattr__(config, name, value)
 
 
 def _plain_commands(text: str) -> list[list[str]]:
-    """The words of each command if all are tfnst's and need no shell; else none."""
+    """The words of each command if all are tfnst's and need no shell; else none.
+
+    One that goes on in the background ends with &.
+    """
     lines = text.replace("\\\n", " ").strip().splitlines()
     commands = [shlex.split(line) for line in lines]
-    if any(words[0] != "tfnst" for words in commands) or re.search(r"[|&<>$]", text):
+    if any(
+        words[0] != "tfnst" and not (words[0] == "python" and words[1].endswith(".py"))
+        for words in commands
+    ):
         return []
-    return [words[1:] for words in commands]
+    if any(re.search(r"[|&<>$]", re.sub(r" &$", "", line)) for line in lines):
+        return []
+    return commands

@@ -104,7 +104,7 @@ def test_kustomize_makes_the_same(overlay):
         pytest.skip("there is no kustomize or kubectl")
     folder = KUBERNETES / "overlays" / overlay
     made = subprocess.run(
-        [tool, *tools[tool], folder], check=True, capture_output=True, timeout=60
+        [tool, *tools[tool], folder], check=True, capture_output=True, timeout=300
     ).stdout
     assert {d["kind"]: d for d in yaml.safe_load_all(made)} == render(folder)
 
@@ -314,7 +314,7 @@ def test_health_check(status):
             [sys.executable, DOCKER / "healthcheck.py", f"127.0.0.1:{port}"],
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=300,
             # A proxy that doesn't answer; the check must not ask it.
             env=os.environ | {"http_proxy": "http://127.0.0.1:1", "no_proxy": ""},
         )

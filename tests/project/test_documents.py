@@ -32,28 +32,27 @@ def reason_of(block):
     return None
 
 
-@pytest.fixture(scope="module")
-def runners(tmp_path_factory):
-    """The runner of each document, by its path."""
-    found = {}
-    for page in documents.pages():
-        found[page] = documents.Runner(tmp_path_factory.mktemp("page"))
-    yield found
-    for runner in found.values():
-        runner.close()
-
-
+HAS_TENSORBOARD = importlib.util.find_spec("tensorboard") is not None
 ALL = [block for page in documents.pages() for block in documents.blocks_of(page)]
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("block", ALL, ids=str)
-def test_blocks_run(block, runners):
-    if reason := reason_of(block):
-        pytest.skip(f"not run: {reason}")
-    if "TensorBoard" in block.text:
-        pytest.importorskip("tensorboard")
-    runners[block.page].run(block)
+# Together, as later blocks of a page need what earlier ones have made.
+@pytest.mark.parametrize(
+    "page",
+    [
+        pytest.param(page, marks=() if page == "README.md" else pytest.mark.slow)
+        for page in dict.fromkeys(block.page for block in ALL)
+    ],
+)
+def test_blocks_run(page, tmp_path, monkeypatch):
+    # Set by commands that run here, and inherited by those in other processes.
+    monkeypatch.setenv("TF_CPP_MIN_LOG_LEVEL", "3")
+    # In processes of their own, the README's would take long.
+    with documents.Runner(tmp_path, here=page == "README.md") as runner:
+        for block in documents.blocks_of(page):
+            lacks = "TensorBoard" in block.text and not HAS_TENSORBOARD
+            if reason_of(block) is None and not lacks:
+                runner.run(block)
 
 
 def test_every_reason_is_for_one_block():

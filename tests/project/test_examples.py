@@ -22,6 +22,7 @@ def test_the_algorithm_from_its_parts():
     assert np.abs(painted - content).mean() > 0.01
 
 
+@pytest.mark.slow
 def test_the_film_of_the_documents(tmp_path, monkeypatch):
     monkeypatch.setattr(
         tfnst, "FilmPainter", functools.partial(tfnst.FilmPainter, config=TINY)
@@ -56,10 +57,10 @@ def chroma(picture):
 @pytest.mark.parametrize(
     ("name", "least", "most"),
     [
-        ("pencil", 0, 0),
+        pytest.param("pencil", 0, 0, marks=pytest.mark.slow),
         ("woodcut", 5, 24),
         ("watercolor", 60, 255),
-        ("impasto", 60, 255),
+        pytest.param("impasto", 60, 255, marks=pytest.mark.slow),
     ],
 )
 def test_a_style_depends_on_its_seed_only(styles, name, least, most):

@@ -85,7 +85,7 @@ def certificates(tmp_path_factory):
         pytest.skip("there is no sh or no openssl")
     folder = tmp_path_factory.mktemp("tls") / "certificates"
     script = SERVING / "make_test_certificates.sh"
-    subprocess.run(["sh", script, folder], check=True, timeout=60)
+    subprocess.run(["sh", script, folder], check=True, timeout=300)
     return folder
 
 
