@@ -25,7 +25,9 @@ def weights():
 def painted(weights):
     """The rocket at two sizes, with the defaults but fewer steps."""
     return {
-        size: tfnst.stylize(PHOTO, STYLE, weights=weights, size=size, steps=25)
+        size: tfnst.stylize(
+            PHOTO, STYLE, weights=weights, precision="float32", size=size, steps=25
+        )
         for size in (96, 136)
     }
 
@@ -97,6 +99,7 @@ def test_lbfgs_paints_too(weights):
         PHOTO,
         STYLE,
         weights=weights,
+        precision="float32",
         size=96,
         steps=25,
         optimizer="lbfgs",
