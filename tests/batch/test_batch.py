@@ -32,7 +32,7 @@ FEW = TINY.replace(steps=2, initial_steps=2)
     ("optimizer", "batch_size"),
     [
         ("adam", 2),
-        ("lbfgs", 2),
+        pytest.param("lbfgs", 2, marks=pytest.mark.slow),
         pytest.param("adam", 1, marks=pytest.mark.slow),
         pytest.param("adam", 6, marks=pytest.mark.slow),
         pytest.param("lbfgs", 1, marks=pytest.mark.slow),

@@ -182,9 +182,22 @@ def test_a_run_in_tiles_gives_the_picture_of_a_run_without(
 ):
     monkeypatch.setattr(sampling, "_SAMPLE_SIDE", 8)
     monkeypatch.setattr(tiled_module, "_STRIP", 7)
+    given = []
+    real = tiled_module.TiledEngine.losses_and_gradient
+
+    def losses_and_gradient(self, image, targets, knobs, carried=()):
+        given.append((image.shape[1], bool(carried)))
+        return real(self, image, targets, knobs, carried)
+
+    monkeypatch.setattr(
+        tiled_module.TiledEngine, "losses_and_gradient", losses_and_gradient
+    )
     config = FEW.replace(**settings)
     tiled = tfnst.stylize(CONTENT, STYLE, config=config)
     assert in_tiles == [(28, 34), (40, 48)]
+    # Only the first step of a scale looks at all tiles twice, and each of L-BFGS.
+    once = config.optimizer == "adam"
+    assert given == [(28, False), (28, once), (40, False), (40, once)]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(
             plans, "build_plan", lambda *_, **__: plans.Plan(None, None, None, 0, 1.0)
@@ -201,31 +214,6 @@ def test_a_run_in_tiles_gives_the_picture_of_a_run_without(
         assert_alike(tiled.array, whole.array, mean=mean)
         assert_same_losses(tiled.losses[:2], whole.losses[:2])
         assert_same_losses(tiled.losses, whole.losses, rtol=rtol)
-
-
-@pytest.mark.parametrize(
-    "optimizer", ["adam", pytest.param("lbfgs", marks=pytest.mark.slow)]
-)
-def test_only_the_first_step_of_a_scale_looks_at_all_twice(
-    in_tiles, monkeypatch, optimizer
-):
-    given = []
-    real = tiled_module.TiledEngine.losses_and_gradient
-
-    def losses_and_gradient(self, image, targets, knobs, carried=()):
-        given.append((image.shape[1], bool(carried)))
-        return real(self, image, targets, knobs, carried)
-
-    monkeypatch.setattr(
-        tiled_module.TiledEngine, "losses_and_gradient", losses_and_gradient
-    )
-    config = TINY.replace(optimizer=optimizer, initial_steps=3, steps=2)
-    steps = tfnst.stylize(CONTENT, STYLE, config=config).losses["size"]
-    assert [sides for sides, _ in given] == [{34: 28, 48: 40}[size] for size in steps]
-    once = [n > 0 and steps[n] == steps[n - 1] for n in range(len(steps))]
-    assert [carried for _, carried in given] == (
-        once if optimizer == "adam" else [False] * len(steps)
-    )
 
 
 @pytest.mark.slow

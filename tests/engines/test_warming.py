@@ -16,15 +16,15 @@ CONTENT, STYLE = picture(32, 40, seed=1), picture(36, 32, seed=2)
 @pytest.mark.parametrize(
     ("settings", "kind"),
     [
-        ({}, {}),
         ({"optimizer": "lbfgs"}, {}),
         ({"seamless": True}, {"regions": True}),
-        ({}, {"temporal": True}),
         pytest.param({"style_loss": "gram"}, {}, marks=pytest.mark.slow),
         pytest.param(
             {"style_loss": "moments", "seamless": True}, {}, marks=pytest.mark.slow
         ),
+        pytest.param({}, {}, marks=pytest.mark.slow),
         pytest.param({}, {"regions": True}, marks=pytest.mark.slow),
+        pytest.param({}, {"temporal": True}, marks=pytest.mark.slow),
     ],
 )
 def test_a_blank_step_is_one_that_the_engine_takes(settings, kind):

@@ -35,7 +35,14 @@ def test_a_style_transfer_keeps_the_colours_of_each_content(mode):
         np.testing.assert_array_equal(result.array, expected.array)
 
 
-@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize(
+    "mode",
+    [
+        "transport",
+        pytest.param("luminance", marks=pytest.mark.slow),
+        pytest.param("histogram", marks=pytest.mark.slow),
+    ],
+)
 def test_pictures_of_a_batch_keep_their_own_colours(mode):
     contents = [CONTENT, 1 - CONTENT**2, grey(CONTENT)]
     items = tfnst.stylize_batch(

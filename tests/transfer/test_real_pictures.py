@@ -25,15 +25,18 @@ def weights():
 def painted(weights):
     """The rocket at two sizes, with the defaults but fewer steps."""
     return {
-        size: tfnst.stylize(PHOTO, STYLE, weights=weights, size=size, steps=25)
+        size: tfnst.stylize(
+            PHOTO, STYLE, weights=weights, precision="float32", size=size, steps=25
+        )
         for size in (96, 136)
     }
 
 
 def test_a_small_picture_takes_on_the_style(weights):
     result = tfnst.stylize(
-        PHOTO, STYLE, weights=weights, size=64, min_size=64, initial_steps=10
-    )
+        PHOTO, STYLE, weights=weights, precision="float32", size=64, min_size=64,
+        initial_steps=10,
+    )  # fmt: skip
     first, last = result.losses[0], result.losses[-1]
     assert last["style"] < 0.6 * first["style"]
     assert last["total"] < 0.7 * first["total"]
@@ -96,6 +99,7 @@ def test_lbfgs_paints_too(weights):
         PHOTO,
         STYLE,
         weights=weights,
+        precision="float32",
         size=96,
         steps=25,
         optimizer="lbfgs",

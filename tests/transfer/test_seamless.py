@@ -5,6 +5,7 @@ import pytest
 import tensorflow as tf
 
 import tfnst
+from tests.engines.test_devices import needs_bfloat16
 from tests.helpers import TINY, muted, paint_in_tiles, picture
 from tfnst.engines import loading
 from tfnst.engines.engine import Knobs
@@ -37,7 +38,9 @@ def test_the_edges_of_other_pictures_do_not_fit():
     [
         {},
         pytest.param({"optimizer": "lbfgs"}, marks=pytest.mark.slow),
-        pytest.param({"precision": "bfloat16"}, marks=pytest.mark.slow),
+        pytest.param(
+            {"precision": "bfloat16"}, marks=[pytest.mark.slow, needs_bfloat16]
+        ),
         pytest.param(
             {"style_loss": "gram", "pooling": "average"}, marks=pytest.mark.slow
         ),

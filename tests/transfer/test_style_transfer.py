@@ -118,7 +118,9 @@ def test_runtime_settings_share_one_trace():
     assert loop.run_steps.experimental_get_tracing_count() == 1
 
 
-@pytest.mark.parametrize("optimizer", ["adam", "lbfgs"])
+@pytest.mark.parametrize(
+    "optimizer", ["adam", pytest.param("lbfgs", marks=pytest.mark.slow)]
+)
 @pytest.mark.parametrize("init_image", ["content", "style", "noise"])
 def test_starting_images(optimizer, init_image):
     config = TINY.replace(optimizer=optimizer, steps=4, initial_steps=4)
@@ -138,7 +140,9 @@ def test_a_picture_to_start_from():
         tfnst.stylize(CONTENT, STYLE, init_image="nowhere.png", config=TINY)
 
 
-@pytest.mark.parametrize("optimizer", ["adam", "lbfgs"])
+@pytest.mark.parametrize(
+    "optimizer", ["adam", pytest.param("lbfgs", marks=pytest.mark.slow)]
+)
 @pytest.mark.parametrize("tiled", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_only_the_ratios_of_the_weights_change_the_picture(
     optimizer, tiled, monkeypatch
