@@ -45,7 +45,9 @@ def test_a_sample_gives_exact_losses_and_nearly_the_gradient(tiles, monkeypatch)
     assert_equal_parts(again, exact)
 
 
-@pytest.mark.parametrize("optimizer", ["adam", "lbfgs"])
+@pytest.mark.parametrize(
+    "optimizer", ["adam", pytest.param("lbfgs", marks=pytest.mark.slow)]
+)
 def test_only_what_tiles_carry_is_taken_from_a_checkpoint(optimizer):
     whole, _ = loading.load_engine(TINY.replace(optimizer=optimizer))
     tiled = TiledEngine(whole, cut=None, head_side=33)

@@ -81,7 +81,7 @@ DEEP_TILES = {"cut": "block3_pool", "head_side": 48, "tail_side": 8}
 @pytest.mark.parametrize(
     ("pooling", "tiles"),
     [
-        ("max", DEEP_TILES),
+        pytest.param("max", DEEP_TILES, marks=pytest.mark.slow),
         pytest.param("average", DEEP_TILES, marks=pytest.mark.slow),
         *(
             pytest.param(
@@ -227,6 +227,7 @@ def test_a_strip_is_as_good_as_a_picture(in_tiles, monkeypatch):
     assert_same_losses(whole.losses, strips.losses)
 
 
+@pytest.mark.slow
 def test_a_loss_that_is_not_finite_stops_tiles_too(in_tiles, monkeypatch):
     real = tiled_module.TiledEngine.losses_and_gradient
 

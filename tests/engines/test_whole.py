@@ -159,6 +159,7 @@ def test_a_loss_that_is_not_finite_ends_the_loop_and_keeps_the_picture(optimizer
     np.testing.assert_array_equal(state.average, image)
 
 
+@pytest.mark.slow
 def test_one_trace_serves_steps_and_sizes():
     loop, _, _, targets, knobs = start(TINY.replace(pooling="average"))
     for height, width in ((32, 40), (45, 33)):

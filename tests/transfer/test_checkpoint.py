@@ -112,6 +112,7 @@ def test_tiles_are_resumed_too(tmp_path, monkeypatch, plan, others):
         assert_alike(result.array, whole.array, mean=2e-3)
 
 
+@pytest.mark.slow
 def test_a_whole_picture_goes_on_in_tiles(tmp_path, monkeypatch):
     stopped_at(11, tmp_path / "x", config=TINY)
     monkeypatch.setattr(
