@@ -143,6 +143,7 @@ def test_what_is_there_is_painted_again_only_where_something_changed(files):
     assert statuses(steps=5) == ["painted", "skipped", "skipped", "skipped"]
 
 
+@pytest.mark.slow
 def test_what_other_weights_have_painted_is_painted_again(files, monkeypatch):
     config = TINY.replace(weights="imagenet")
     kernels = kernel_shapes(layer_names("vgg19")[:5])

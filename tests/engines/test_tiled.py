@@ -120,6 +120,7 @@ def test_tiles_of_a_seamless_picture(tiles, rows, monkeypatch):
     compare(TINY.replace(seamless=True), CONTENT, STYLE, 1e-5, **tiles)
 
 
+@pytest.mark.slow
 def test_tiles_of_several_pictures():
     content = np.stack([picture(40, 52, seed) for seed in (1, 2)])
     style = np.stack([picture(50, 44, seed) for seed in (3, 4)])

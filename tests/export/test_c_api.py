@@ -19,6 +19,8 @@ from tests.export.helpers import CONFIG, assert_gives
 from tests.helpers import ROOT, picture
 from tests.image_files import chunk, claiming_png, encode, png
 
+pytestmark = pytest.mark.slow
+
 CONTENT, STYLE = picture(60, 80, seed=1), picture(50, 40, seed=2)
 AN_HOUR = 100_000  # Steps at 64 pixels take at least that long.
 

@@ -333,7 +333,12 @@ SOFT = in_8_bits(np.tile(np.linspace(0, 1, 90)[None, :, None], (75, 1, 3)))
 
 @pytest.mark.parametrize(
     ("mode", "size"),
-    [("none", 64), ("luminance", 48), ("histogram", 48), ("transport", 48)],
+    [
+        pytest.param("none", 64, marks=pytest.mark.slow),
+        ("luminance", 48),
+        ("histogram", 48),
+        ("transport", 48),
+    ],
 )
 def test_several_styles_give_what_python_gives(painter, mode, size):
     outputs = painter.run(

@@ -300,6 +300,7 @@ def test_any_batch_paints_or_says_why_not(
                 assert json.loads(report.read_text())["skipped"] == told["painted"]
 
 
+@pytest.mark.slow
 @cases(
     *(2, 10),
     data=st.data(),

@@ -96,7 +96,9 @@ def test_ties_share_the_gradient_of_max_pooling():
     np.testing.assert_allclose(tf.reduce_sum(found), by_hand, rtol=1e-8)
 
 
-@pytest.mark.parametrize("jit_compile", [False, True])
+@pytest.mark.parametrize(
+    "jit_compile", [False, pytest.param(True, marks=pytest.mark.slow)]
+)
 @pytest.mark.parametrize("kinds", ALL_KINDS)
 def test_features_and_their_gradients_are_tensorflow_s(kinds, jit_compile):
     backbone = backbones.load_backbone(

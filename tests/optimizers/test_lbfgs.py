@@ -131,7 +131,7 @@ def scipy_search(loss, start, bounds):
     return result.x, next(reached, len(sizes))
 
 
-REPEATS = ("rosenbrock 2", "quadratic", "quadratic, bounds")
+REPEATS = ("rosenbrock 2", "rosenbrock 10", "quadratic", "quadratic, bounds")
 
 
 @pytest.mark.parametrize(

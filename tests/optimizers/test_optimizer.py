@@ -115,7 +115,9 @@ def picture_loop(name, params, steps):
     )[1]
 
 
-@pytest.mark.parametrize("name", ["adam", "lbfgs"])
+@pytest.mark.parametrize(
+    "name", ["adam", pytest.param("lbfgs", marks=pytest.mark.slow)]
+)
 def test_loops_of_any_kind_agree(name, tmp_path):
     init = {"adam": adam.adam_init, "lbfgs": lbfgs.lbfgs_init}[name]
     params, state = pictures(), init(pictures())

@@ -58,7 +58,7 @@ def chroma(picture):
     ("name", "least", "most"),
     [
         pytest.param("pencil", 0, 0, marks=pytest.mark.slow),
-        ("woodcut", 5, 24),
+        pytest.param("woodcut", 5, 24, marks=pytest.mark.slow),
         ("watercolor", 60, 255),
         pytest.param("impasto", 60, 255, marks=pytest.mark.slow),
     ],

@@ -151,6 +151,7 @@ def no_collection():
 
 @pytest.mark.usefixtures("no_collection")
 class TestMemoryOfVersions:
+    @pytest.mark.slow
     def test_unloaded_versions_are_freed(self, base, model):
         with serving(base) as (_, caller):
             before = graphs()
@@ -160,6 +161,7 @@ class TestMemoryOfVersions:
                 assert answering(caller) == number
             assert graphs() == before
 
+    @pytest.mark.slow
     def test_versions_that_fail_are_freed_and_have_to_wait(self, base, monkeypatch):
         version = os.path.join(base, "1")
         toys.write_warm_up(version, [toys.predict_request(a=[1])])
@@ -264,6 +266,7 @@ class TestReloadConfig:
             states = {1: "END", 2: "AVAILABLE", 3: "AVAILABLE"}
             assert until(lambda: caller.states() == states)
 
+    @pytest.mark.slow
     def test_a_label_keeps_its_version(self, base, model, token_file, monkeypatch):
         with serving(base, admin_token_file=token_file) as (_, caller):
             text = (
@@ -279,6 +282,7 @@ class TestReloadConfig:
             assert looks_again(monkeypatch)
             assert caller.states() == dict.fromkeys((1, 2, 3), "AVAILABLE")
 
+    @pytest.mark.slow
     def test_several_models(self, base, model, tmp_path, token_file):
         other = str(tmp_path / "other")
         os.mkdir(other)

@@ -97,6 +97,7 @@ def test_a_film_is_that_of_stylize_video(studio, order, film, tmp_path):
     assert now.seconds_left == 0
 
 
+@pytest.mark.slow
 def test_a_film_gives_way_and_comes_out_the_same(studio, order, monkeypatch):
     history = studio.history("someone")
     whole, turns = paint(make_job(history, order()))

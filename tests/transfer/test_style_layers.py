@@ -74,6 +74,7 @@ def test_weights_are_relative_to_those_that_speak_for_a_layer():
     )
 
 
+@pytest.mark.slow
 def test_one_that_speaks_for_all_layers_is_as_without():
     plain = tfnst.stylize(CONTENT, [FINE, COARSE], config=TINY).array
     named = [tfnst.StyleImage(image=FINE, layers=[SECOND, FIRST]), COARSE]

@@ -22,6 +22,7 @@ def painted(style_image, **settings):
     return tfnst.stylize(CONTENT, style_image, config=TINY, **settings).array
 
 
+@pytest.mark.slow
 def test_one_picture_with_a_weight_is_that_picture():
     alone = painted(RED)
     for style in ([RED], (RED,), tfnst.StyleImage(image=RED, weight=7)):

@@ -110,6 +110,7 @@ def test_a_kill_while_the_folder_is_removed(tmp_path, monkeypatch, count):
     assert stop > count // 6
 
 
+@pytest.mark.slow
 def test_passes_go_on_after_every_kill(tmp_path, monkeypatch):
     """Killed at each of the files that is written or removed in turn."""
     wanted, folder = frames(3), tmp_path / "parts"

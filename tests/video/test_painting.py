@@ -70,6 +70,7 @@ def test_part_of_a_frame_stands_still():
     assert len(frames[1].result.losses) > 0
 
 
+@pytest.mark.slow
 def test_a_fade_is_followed():
     # So slow that each frame is nearly the one before.
     bright = 80 + photo(48, 64) // 2

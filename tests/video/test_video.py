@@ -209,7 +209,7 @@ def test_a_last_pass_that_goes_backward(folder):
     [
         pytest.param(2, marks=pytest.mark.slow),
         6,  # Between two passes.
-        8,
+        pytest.param(8, marks=pytest.mark.slow),
         pytest.param(13, marks=pytest.mark.slow),
     ],
 )
