@@ -50,11 +50,11 @@ ALL := -m "not network and not browser"
 NUMERIC := $(addprefix tests/,batch engines evaluation export losses networks ops \
   optimizers transfer video/test_coherence.py video/test_painting.py)
 PROCESSORS := \
+  TF_ENABLE_ONEDNN_OPTS=0,ONEDNN_MAX_CPU_ISA=AVX2 \
+  TF_ENABLE_ONEDNN_OPTS=0,TENSORFLOW_USE_CUSTOM_CONTRACTION_KERNEL=false,TF_NUM_INTRAOP_THREADS=2 \
   ONEDNN_MAX_CPU_ISA=SSE41 \
   ONEDNN_MAX_CPU_ISA=AVX2,TF_NUM_INTRAOP_THREADS=2 \
-  ONEDNN_MAX_CPU_ISA=AVX512_CORE,TF_NUM_INTRAOP_THREADS=4 \
-  TF_ENABLE_ONEDNN_OPTS=0 \
-  TF_ENABLE_ONEDNN_OPTS=0,TENSORFLOW_USE_CUSTOM_CONTRACTION_KERNEL=false,TF_NUM_INTRAOP_THREADS=2
+  ONEDNN_MAX_CPU_ISA=AVX512_CORE,TF_NUM_INTRAOP_THREADS=4
 
 .PHONY: demo test test-all test-processors test-oldest test-browser fuzz check docs dist try-dist bench \
   campaign clean

@@ -2,6 +2,7 @@
 
 import ctypes
 import gc
+import os
 import pathlib
 import sys
 
@@ -25,6 +26,13 @@ TINY = StyleTransferConfig(
     min_size=32,
     steps=6,
     initial_steps=6,
+)
+
+# TensorFlow asks the processor what it can do, and crashes where oneDNN may not.
+needs_bfloat16 = pytest.mark.skipif(
+    "ONEDNN_MAX_CPU_ISA" in os.environ
+    and os.environ.get("TF_ENABLE_ONEDNN_OPTS") != "0",
+    reason="oneDNN is told that the processor is another",
 )
 
 

@@ -1,24 +1,16 @@
 """The choice of devices and of the precision."""
 
-import os
-
 import numpy as np
 import pytest
 import tensorflow as tf
 
 import tfnst
-from tests.helpers import TINY, picture
+from tests.helpers import TINY, needs_bfloat16, picture
 from tfnst.engines import devices as devices_module
 from tfnst.networks import backbones, features
 
+
 # TensorFlow asks the processor itself whether oneDNN computes in bfloat16.
-needs_bfloat16 = pytest.mark.skipif(
-    "ONEDNN_MAX_CPU_ISA" in os.environ
-    and os.environ.get("TF_ENABLE_ONEDNN_OPTS") != "0",
-    reason="oneDNN is told that the processor is another",
-)
-
-
 @pytest.fixture
 def machine(monkeypatch):
     """Pretends to be a machine of some kind."""

@@ -1,11 +1,10 @@
 """Distances to the style's most similar activations, and the statistic made of them."""
 
-import os
-
 import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests.helpers import needs_bfloat16
 from tfnst.losses import neighbors
 from tfnst.losses.channel_moments import MomentsStatistic
 from tfnst.losses.neighbors import Neighborhood, NeighborsStatistic, nearest_distances
@@ -157,11 +156,7 @@ def test_a_blend_takes_as_many_samples_of_each_picture_as_its_share():
     assert np.all(blended.counts == 1)
 
 
-@pytest.mark.skipif(
-    os.environ.get("ONEDNN_MAX_CPU_ISA") in ("SSE41", "AVX2")
-    and os.environ.get("TF_ENABLE_ONEDNN_OPTS") != "0",
-    reason="TensorFlow asks oneDNN for what the variable forbids, and crashes",
-)
+@needs_bfloat16
 def test_sixteen_bits_give_nearly_the_same():
     seen, style = random(1, 8, 8, 16, seed=1), random(1, 9, 7, 16, seed=2)
     results = []

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tests.helpers import TINY, picture
+from tests.helpers import TINY, needs_bfloat16, picture
 from tfnst.engines import loading
 from tfnst.networks import backbones, features, layers
 
@@ -128,6 +128,7 @@ def test_features_and_their_gradients_are_tensorflow_s(kinds, jit_compile):
     assert difference.max() < 1e-4 * np.abs(by_image_own).max()
 
 
+@needs_bfloat16
 @pytest.mark.parametrize("kinds", ALL_KINDS)
 def test_gradients_in_bfloat16_are_as_near_as_tensorflow_s(kinds):
     backbone = backbones.load_backbone(

@@ -5,8 +5,7 @@ import pytest
 import tensorflow as tf
 
 import tfnst
-from tests.engines.test_devices import needs_bfloat16
-from tests.helpers import TINY, muted, paint_in_tiles, picture
+from tests.helpers import TINY, muted, needs_bfloat16, paint_in_tiles, picture
 from tfnst.engines import loading
 from tfnst.engines.engine import Knobs
 from tfnst.losses.objective import Targets
