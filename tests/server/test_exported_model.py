@@ -22,6 +22,9 @@ from tfnst.client import DeadlineError, ServerBusyError, StylizeClient
 from tfnst.server import ModelServer
 from tfnst.server.servables import WARM_UP_FILE
 
+# The README's blocks serve an export in the short tier.
+pytestmark = pytest.mark.slow
+
 CONTENT, STYLE = picture(60, 80, seed=1), picture(50, 40, seed=2)
 AN_HOUR = {"size": 256, "steps": 100_000}  # Longer than that, on two cores.
 
