@@ -56,8 +56,8 @@ PROCESSORS := \
   ONEDNN_MAX_CPU_ISA=AVX2,TF_NUM_INTRAOP_THREADS=2 \
   ONEDNN_MAX_CPU_ISA=AVX512_CORE,TF_NUM_INTRAOP_THREADS=4
 
-.PHONY: demo test test-all test-processors test-oldest test-browser fuzz check docs dist try-dist bench \
-  campaign clean
+.PHONY: demo test test-all test-processors test-oldest test-browser fuzz check docs dist \
+  try-dist bench campaign clean
 
 demo: $(VENV)/installed
 	@mkdir -p demo

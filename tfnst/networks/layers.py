@@ -17,6 +17,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from tfnst.ops.cropping import crop
 from tfnst.processor import cpu_flags, is_x86, uses_onednn
 
 # Layers by the class of Keras' that they stand for.
@@ -122,7 +123,7 @@ def _max_pool(x: tf.Tensor) -> tuple[tf.Tensor, Gradient]:
         whole = [number, 2 * height, 2 * width, channels]
         single = [number, height, 1, width, 1, channels]
         # Without the last row and column of odd sides, which no square has.
-        pooled = tf.reshape(tf.slice(x, [0, 0, 0, 0], whole), squares)
+        pooled = tf.reshape(crop(x, 0, 0, 2 * height, 2 * width), squares)
         largest = tf.cast(pooled == tf.reshape(y, single), by_y.dtype)
         ties = 4 * tf.nn.avg_pool2d(tf.reshape(largest, whole), 2, 2, "VALID")
         shares = largest * tf.reshape(by_y / ties, single)
