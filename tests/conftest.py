@@ -25,8 +25,7 @@ from tfnst.processor import prefer_onednn
 # As the `tfnst` command does, so that all processes compute alike.
 prefer_onednn()
 
-_MUCH_MEMORY = 1.2 * 2**30  # TensorFlow alone takes about 0.6 GiB.
-_MORE_MEMORY = 0.3 * 2**30  # Than was left in use the last time; freeing takes long.
+_MORE_MEMORY = 0.15 * 2**30  # Than was in use the last time; freeing takes a moment.
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -79,6 +78,6 @@ def _free_memory(_memory_left: list[int]) -> Iterator[None]:
     """Frees what modules have traced; all modules together would take gigabytes."""
     yield
     process = psutil.Process()
-    if process.memory_info().rss > max(_MUCH_MEMORY, _memory_left[0] + _MORE_MEMORY):
+    if process.memory_info().rss > _memory_left[0] + _MORE_MEMORY:
         free_memory()
         _memory_left[0] = process.memory_info().rss

@@ -116,14 +116,9 @@ def message(kind, function, *args, **kwargs):
 
 
 def free_memory():
-    """Frees graphs that nothing uses any more, and the engines kept for later runs."""
+    """Frees graphs that nothing uses any more."""
     from tensorflow.python.framework import ops
 
-    from tfnst.engines import loading
-
-    for value in vars(loading).values():
-        if hasattr(value, "cache_clear"):
-            value.cache_clear()
     # Each trace of a `tf.custom_gradient` adds a function here for good, and with it
     # its graph.
     registered = ops.gradient_registry._registry
