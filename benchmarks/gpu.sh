@@ -22,7 +22,8 @@ measure() {
     nvidia-smi --query-gpu=name,memory.total,driver_version --format=csv || true
     "$python" -m tfnst info
     echo "== a step =="
-    "$python" benchmarks/step_time.py --sizes "${STEP_SIZES:-512,1024,2048}" --profile
+    "$python" benchmarks/step_time.py --sizes "${STEP_SIZES:-512,1024,2048}" --steps 20 \
+        --profile
     echo "== pictures of ${SIZE:-512} pixels =="
     "$python" -m benchmarks.time_to_quality --size "${SIZE:-512}" \
         --pairs cat_ink_hatching,cat_stained_glass,rocket_swirls \

@@ -12,11 +12,12 @@ change speed.
 computes as processors with AVX2 and without AVX-512 do by default.
 
     python benchmarks/step_time.py [--sizes 256,512] [--backbone vgg19] [--rounds 7]
-        [--precisions float32,bfloat16] [--processor-time] [--profile]
+        [--steps 1] [--precisions float32,bfloat16] [--processor-time] [--profile]
 
 With `--processor-time`, times are the processor's, divided by the number of cores; use
 it on a machine that has other work. With `--profile`, the time of a step is also
-printed by operation.
+printed by operation, and on a GPU by kernel. A call of the loop costs a GPU some
+milliseconds: `--steps 20` takes so many steps in each, and prints the time of one.
 """
 
 from __future__ import annotations
@@ -38,9 +39,10 @@ if TYPE_CHECKING:
     import keras
 
     from tfnst.engines.engine import Knobs
-    from tfnst.engines.whole import StyleTransferEngine
+    from tfnst.engines.whole import WholeEngine
 
-PRODUCT_SIDE = 2048
+# Large enough for a CPU, or a GPU, to be as fast as it gets.
+PRODUCT_SIDES = {"cpu": 2048, "gpu": 8192}
 
 # TensorFlow is imported in the functions that use it, so that --help doesn't load it.
 
@@ -77,7 +79,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--sizes", default="256,512", help="sides of the pictures")
     parser.add_argument("--backbone", default="vgg19", help="vgg19 or vgg16")
-    parser.add_argument("--rounds", type=int, default=7, help="steps to time")
+    parser.add_argument("--rounds", type=int, default=7, help="calls to time")
+    parser.add_argument("--steps", type=int, default=1, help="steps of each call")
     parser.add_argument(
         "--precisions", default="float32,bfloat16", help="float32, bfloat16 or both"
     )
@@ -93,8 +96,9 @@ def main() -> None:
     )
     arguments = parser.parse_args()
 
-    from tfnst.engines import engine, loading
+    from tfnst.engines import devices, engine, loading
 
+    side = PRODUCT_SIDES.get(devices.device_kind(), PRODUCT_SIDES["cpu"])
     # Times don't depend on the weights, and random ones need no file.
     config = StyleTransferConfig(backbone=arguments.backbone, weights=None)
     precisions = arguments.precisions.split(",")
@@ -103,9 +107,10 @@ def main() -> None:
     for precision in precisions:
         loop, backbone = loading.load_engine(config.replace(precision=precision))
         border = loop.objective.border
-        product = build_product(precision)
+        product = build_product(precision, side)
         for size in sizes:
-            step = build_step(loop, engine.Knobs.from_config(config), size)
+            knobs = engine.Knobs.from_config(config)
+            step = build_step(loop, knobs, size, arguments.steps)
             step(), product()
             cases.append((precision, size, step, product, []))
     for _ in range(arguments.rounds):
@@ -124,11 +129,12 @@ def main() -> None:
     )
     for precision, size, _, _, times in cases:
         step_time, product_time = map(statistics.median, zip(*times, strict=True))
+        step_time /= arguments.steps
         flops = convolution_flops(backbone.model, size, size)
         seen = size + sum(border.widths(size))
         of_border = convolution_flops(backbone.model, seen, seen) - flops
         speed = flops / step_time / 1e9
-        peak = 2.0 * PRODUCT_SIDE**3 / product_time / 1e9
+        peak = 2.0 * side**3 / product_time / 1e9
         print(
             f"{precision:9}  {size:4}^2  {step_time:9.3f}  {flops / 1e9:6.0f}"
             f"  {speed:8.0f}  {peak:16.0f}  {speed / peak:6.2f}"
@@ -137,7 +143,7 @@ def main() -> None:
     if arguments.profile:
         for precision, size, step, *_ in cases:
             print(f"\n{precision}, {size}^2:")
-            print_profile(step)
+            print_profile(step, arguments.steps)
 
 
 def kernels() -> str:
@@ -153,15 +159,16 @@ def kernels() -> str:
 
 
 def print_profile(
-    step: Callable[[], object], *, steps: int = 3, most: int = 15
+    step: Callable[[], object], steps: int, *, calls: int = 3, most: int = 15
 ) -> None:
     """Prints the operations that take longest, by TensorFlow's profiler.
 
     Times of operations that run at once add up to more than the time of the step.
 
     Args:
-        step: takes a step.
-        steps: to average over.
+        step: takes steps.
+        steps: that it takes.
+        calls: of it to average over.
         most: kinds of operations to print.
     """
     import tensorflow as tf
@@ -169,31 +176,34 @@ def print_profile(
 
     with tempfile.TemporaryDirectory() as folder:
         tf.profiler.experimental.start(folder)
-        for _ in range(steps):
+        for _ in range(calls):
             step()
         tf.profiler.experimental.stop()
         (path,) = pathlib.Path(folder).rglob("*.xplane.pb")
         space = xplane_pb2.XSpace.FromString(path.read_bytes())
     milliseconds: collections.Counter[str] = collections.Counter()
-    calls: collections.Counter[str] = collections.Counter()
+    times: collections.Counter[str] = collections.Counter()
     for plane in space.planes:
         for line in plane.lines:
             for event in line.events:
                 # Operations are called "name:kind", and nothing else is.
                 name = plane.event_metadata[event.metadata_id].name
                 _, colon, kind = name.partition(":")
-                if colon and kind.isidentifier():
-                    milliseconds[kind] += event.duration_ps / 1e9 / steps
-                    calls[kind] += 1
+                if "GPU" in plane.name and line.name.startswith("Stream"):
+                    kind = f"kernel: {name[:100]}"
+                elif not (colon and kind.isidentifier()):
+                    continue
+                milliseconds[kind] += event.duration_ps / 1e9 / calls / steps
+                times[kind] += 1
     print("      ms   calls  operation")
     for kind, time_ in milliseconds.most_common(most):
-        print(f"{time_:8.1f}  {calls[kind] / steps:6.0f}  {kind}")
+        print(f"{time_:8.1f}  {times[kind] / calls / steps:6.0f}  {kind}")
 
 
 def build_step(
-    loop: StyleTransferEngine, knobs: Knobs, size: int
+    loop: WholeEngine, knobs: Knobs, size: int, steps: int
 ) -> Callable[[], object]:
-    """A function that takes one step on a square picture and waits for it."""
+    """A function that takes steps on a square picture and waits for them."""
     import tensorflow as tf
 
     from tfnst.ops import pyramid
@@ -201,17 +211,18 @@ def build_step(
     picture = pyramid.noise_image([1, size, size, 3], 0)
     targets = loop.targets(picture, pyramid.noise_image([1, size, size, 3], 1))
     state = loop.init_state(picture)
-    one = tf.constant(1)
-    return lambda: loop.run_steps(picture, state, targets, knobs, one)[0].numpy()
+    count = tf.constant(steps)
+    # It waits for the losses: a GPU's picture would have to be copied.
+    return lambda: loop.run_steps(picture, state, targets, knobs, count)[2].numpy()
 
 
-def build_product(precision: str) -> Callable[[], object]:
+def build_product(precision: str, side: int) -> Callable[[], object]:
     """A function that multiplies two large matrices and waits for the product."""
     import tensorflow as tf
 
-    matrix = tf.random.stateless_normal([PRODUCT_SIDE, PRODUCT_SIDE], [0, 0])
+    matrix = tf.random.stateless_normal([side, side], [0, 0])
     matrix = tf.cast(matrix, precision)
-    product = tf.function(lambda: tf.matmul(matrix, matrix))
+    product = tf.function(lambda: tf.matmul(matrix, matrix)[0, 0])
     return lambda: product().numpy()
 
 

@@ -321,7 +321,8 @@ def torch_task(size: int, threads: int) -> TorchTask:
     layers: list[tuple[str, np.ndarray | None, np.ndarray | None]] = []
     for layer in loop.feature_extractor.layers:
         if isinstance(layer, keras.layers.Conv2D):
-            kernel, bias = layer.get_weights()
+            # tfnst's own layers have another weight, which follows from these.
+            kernel, bias, *_ = layer.get_weights()
             layers.append((layer.name, kernel.transpose(3, 2, 0, 1).copy(), bias))
         elif isinstance(layer, keras.layers.MaxPooling2D):
             layers.append((layer.name, None, None))

@@ -81,6 +81,18 @@ def test_startups_ratios_are_those_of_medians():
     ]
 
 
+def test_pytorch_gets_the_kernels_that_tfnst_has():
+    task = versus_pytorch.torch_task(64, 1)
+    names = [name for name, *_ in task.layers]
+    assert names[:3] == ["block1_conv1", "block1_conv2", "block1_pool"]
+    assert names[-1] == "block5_conv1"
+    shapes = {
+        name: kernel.shape for name, kernel, _ in task.layers if kernel is not None
+    }
+    assert shapes["block1_conv1"] == (64, 3, 3, 3)
+    assert shapes["block5_conv1"] == (512, 512, 3, 3)
+
+
 @pytest.fixture
 def float32_case():
     config = versus_pytorch.CONFIG.replace(precision="float32")

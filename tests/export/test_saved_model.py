@@ -62,6 +62,7 @@ class Unexported:
         model = ServedStyleTransfer(config, requests.RequestLimits(**LIMITS))
         self._functions = {
             "serving_default": model.stylize_files,
+            "stylize": model.stylize_arrays,
             "blend": model.blend_files,
         }
         self._inputs = signatures.signature_inputs(
@@ -585,7 +586,7 @@ NEIGHBORS = {
     "content_layers": ("block3_conv1",),
 }
 LBFGS = {"optimizer": "lbfgs", "init_image": "noise", "style_scale": 1.5}
-# An export takes long, so one of them has all that is unlike TINY.
+# All that is unlike TINY.
 ALL = NEIGHBORS | LBFGS | {"preserve_color": "luminance", "seamless": True}
 EACH = {
     "neighbours": NEIGHBORS,
@@ -598,17 +599,19 @@ EACH = {
 }
 
 
-@pytest.mark.parametrize(
-    "settings",
-    [
-        ALL,
-        *(pytest.param(each, marks=pytest.mark.slow) for each in EACH.values()),
-    ],
-    ids=["all", *EACH],
-)
+@pytest.mark.parametrize("settings", [ALL, *EACH.values()], ids=["all", *EACH])
+@pytest.mark.slow
 def test_other_settings_give_what_python_gives(export, settings):
     config = CONFIG.replace(**settings)
-    served = export(config, "stylize")
+    assert_paints_as_python(export(config, "stylize"), config)
+
+
+def test_other_settings_give_what_python_gives_unexported():
+    config = CONFIG.replace(**ALL)
+    assert_paints_as_python(Unexported(config), config)
+
+
+def assert_paints_as_python(served, config):
     contents = np.stack([CONTENT, 1 - CONTENT**2])
     for size in (32, 47):
         outputs = served.run(

@@ -65,9 +65,9 @@ def poison(limits):
     ("kind", "callback_steps"),
     [
         ("average", 1),
-        ("no average", None),
         ("lbfgs", 1),
         pytest.param("average", None, marks=pytest.mark.slow),
+        pytest.param("no average", None, marks=pytest.mark.slow),
         pytest.param("no average", 1, marks=pytest.mark.slow),
         pytest.param("lbfgs", None, marks=pytest.mark.slow),
     ],

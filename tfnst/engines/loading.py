@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import logging
+import math
 import os
 from collections.abc import Sequence
 
@@ -112,13 +113,14 @@ class ScaleEngines:
             pictures=self._pictures,
             regions=self._regions,
         )
+        limited = math.isfinite(self._limit)
         _logger.info(
-            "%dx%d pixels are painted %s; this takes up to %.1f of %.1f GiB of memory",
+            "%dx%d pixels are painted %s; this takes up to %.1f%s GiB of memory",
             width,
             height,
             f"in tiles of {plan.head_side} pixels" if plan.tiled else "whole",
             plan.peak / memory.GIB,
-            self._limit / memory.GIB,
+            f" of {self._limit / memory.GIB:.1f}" if limited else "",
         )
         if plan.head_side is None:
             self._whole.warm_up(self._config.device)
