@@ -17,8 +17,9 @@ import numpy as np
 from PIL import Image
 
 from tfnst.files import write_file
+from tfnst.video.av_library import open_input, open_output
 from tfnst.video.colors import rgb_frame
-from tfnst.video.encoding import BITEXACT, THREADS, VideoFormat, decode_segment
+from tfnst.video.encoding import THREADS, VideoFormat, decode_segment
 from tfnst.video.picture_files import NUMBER
 from tfnst.video.sound import Sound
 
@@ -74,13 +75,9 @@ def join_packets(
         sound: to add.
         metadata: texts to store in the file, by FFmpeg's names.
     """
-    import av
-
-    options = dict(BITEXACT)
-    if suffix == ".mp4":
-        options["movflags"] = "+faststart"
+    options = {"movflags": "+faststart"} if suffix == ".mp4" else {}
     with (
-        av.open(path, "w", format=suffix[1:], options=options) as output,
+        open_output(path, suffix[1:], options) as output,
         contextlib.ExitStack() as files,
     ):
         output.metadata.update(metadata)
@@ -90,7 +87,7 @@ def join_packets(
             segment = segments(number)
             shown = [round(time / time_base) for time in segment.times]
             lasts = _ticks(segment, time_base)
-            with av.open(segment.path) as source:
+            with open_input(segment.path) as source:
                 stream = source.streams.video[0]
                 if target is None:
                     target = output.add_stream_from_template(stream)
@@ -129,16 +126,14 @@ def write_animation(path: str, segments: Segments, count: int, *, suffix: str) -
         count: how many there are.
         suffix: `.gif` or `.webp`.
     """
-    import av
-
     is_gif = suffix == ".gif"
     base = _HUNDREDTH if is_gif else _MILLISECOND
     palette = _common_palette(segments, count) if is_gif else None
     last = _ticks(segments(count - 1), base)[-1]
-    options = {"loop": "0", **BITEXACT}
+    options = {"loop": "0"}
     if is_gif:
         options["final_delay"] = str(last)
-    with av.open(path, "w", format=suffix[1:], options=options) as output:
+    with open_output(path, suffix[1:], options) as output:
         stream: Any = None
         lasts: dict[int, int] = {}
         for picture, time, duration in _frames(segments, count, base):

@@ -12,8 +12,7 @@ import numpy as np
 
 from tfnst.checks import argument_error, check_integer, check_number
 from tfnst.files import check_path, show_path
-from tfnst.video import animations
-from tfnst.video.animations import Animation
+from tfnst.video.animations import Animation, is_animation
 from tfnst.video.decoding import DecodedFilm
 from tfnst.video.frames import (
     DamagedFilmWarning,
@@ -256,7 +255,7 @@ def open_film(
         raise argument_error(
             "rate", "left out for a film that has its own", f"{rate!r} for {shown}"
         )
-    if text.lower().endswith(animations.SUFFIXES):
+    if is_animation(text):
         source = Animation(text, name=name)
     else:
         source = DecodedFilm(text, name=name)
