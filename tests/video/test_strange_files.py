@@ -187,9 +187,9 @@ def interlaced(path, count=8, **options):
     pictures = [np.repeat(each[..., :1], 3, -1) for each in moving(2 * count)]
     woven = [picture.copy() for picture in pictures[::2]]
     for picture, later in zip(woven, pictures[1::2], strict=True):
-        picture[1::2] = later[1::2]
+        picture[::2] = later[::2]  # Its odd rows are shown first.
     with av.open(str(path), "w") as file:
-        options = {"qp": "0", "x264-params": "tff=1"} | options
+        options = {"qp": "0", "x264-params": "bff=1"} | options
         stream = add_stream(file, "libx264", woven[0], **options)
         for packet in packed(stream, woven):
             file.mux(packet)
