@@ -159,6 +159,7 @@ class DecodedFilm:
             frames=stream.frames or None,
             origin=self._origin,
             has_sound=len(container.streams.audio) > 0,
+            title=container.metadata.get("title"),
             color_range={1: "limited", 2: "full"}.get(int(first.color_range)),
             matrix=_known(first.colorspace),
             primaries=_known(self._tag(first, "color_primaries")),

@@ -50,6 +50,7 @@ class FilmInfo:
         frames: how many there are, or None if the file doesn't say.
         origin: the film's beginning on the file's own clock, in seconds.
         has_sound: whether there is sound.
+        title: of the film, or None.
         color_range: `"limited"`, `"full"`, or None if the file doesn't say.
         matrix: number of the YUV matrix in ITU-T H.273, or None.
         primaries: number of the primaries in H.273, or None.
@@ -64,6 +65,7 @@ class FilmInfo:
     frames: int | None
     origin: Fraction = Fraction(0)
     has_sound: bool = False
+    title: str | None = None
     color_range: str | None = None
     matrix: int | None = None
     primaries: int | None = None

@@ -94,7 +94,7 @@ def join_packets(
                     target.time_base = time_base
                     if sound is not None:
                         files.enter_context(sound)
-                        sound.add_to(output, format)
+                        sound.add_to(output)
                     step = max(1, lasts[0])
                     decoded = [(i - format.delay) * step for i in range(format.delay)]
                 decoded += shown

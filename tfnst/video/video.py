@@ -218,18 +218,22 @@ def stylize_video(
             passes=passes,
         ) as parts,
     ):
+        if reader.info.has_sound and parts.needs_sound:
+            first = next(reader.frames(**cut))
+            parts.add_sound(
+                film,
+                origin=reader.info.origin,
+                start=first.time,
+                end=None if end is None else Fraction(end).limit_denominator(10**6),
+            )
         work = _Work(reader, painter, parts, callback, cut, passes)
         work.paint()
         complete = not work.stopped
         if complete or parts.frames:
-            parts.finish(
-                output,
-                sound_from=film if kind in (".mp4", ".webm") else None,
-                complete=complete,
-                metadata={
-                    "comment": json.dumps({"tfnst": __version__, **config.to_dict()})
-                },
-            )
+            texts = {"comment": json.dumps({"tfnst": __version__, **config.to_dict()})}
+            if reader.info.title is not None:
+                texts["title"] = reader.info.title
+            parts.finish(output, complete=complete, metadata=texts)
         return work.result(os.fspath(output), complete, config)
 
 
