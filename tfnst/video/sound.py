@@ -100,9 +100,7 @@ class TrackWriter:
         ]
         return [track for track in tracks if track is not None]
 
-    def _write_track(
-        self, number: int, codec: str | None, folder: str
-    ) -> Track | None:
+    def _write_track(self, number: int, codec: str | None, folder: str) -> Track | None:
         import av
 
         path = os.path.join(folder, f"sound-{number}{self._suffix}")
@@ -321,7 +319,8 @@ def _resampled(film: Any, stream: Any, layout: str, rate: int) -> Iterator[Any]:
     """Decoded sound with other channels and another rate, as planar floats."""
     import av
 
-    resampler, kind = None, None
+    resampler: Any = None
+    kind = None
     for _, frames in _decoded(film, stream):
         for frame in frames:
             if kind != _kind(frame):

@@ -194,7 +194,7 @@ def stylize_video(
         flow=flow,
         config=config,
     )
-    cut = {"start": start, "end": end, "every": every}
+    cut: dict[str, Any] = {"start": start, "end": end, "every": every}
     with (
         open_film(film, rate=rate) as reader,
         FilmParts(
