@@ -177,6 +177,11 @@ def test_what_is_transparent_is_white(tmp_path, suffix, codec, format, options):
     found = frames[1].picture[16, 8::16]
     wanted = [[255, 255, 255], [255, 127, 127], [255, 0, 0]]
     np.testing.assert_allclose(found, wanted, atol=12)
+    with open_film(path) as reader:
+        for start in (0, 0.08, 0.04):
+            again = list(reader.frames(start=start))
+            assert [x.time for x in again] == [x.time for x in frames[-len(again) :]]
+            np.testing.assert_array_equal(again[-1].picture, frames[-1].picture)
 
 
 # Interlacing.

@@ -195,6 +195,8 @@ class DecodedFilm:
             if start > 0:
                 ticks = (start + self._origin) / Fraction(self._stream.time_base)
                 self._container.seek(math.floor(ticks), stream=self._stream)
+                if self._decoder is not None:
+                    self._decoder.flush_buffers()
                 return
         # Some files can't be searched; any file can be opened anew.
         self._container.close()

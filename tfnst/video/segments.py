@@ -45,7 +45,7 @@ from tfnst.video.kept_frames import FrameState, KeptFrames
 from tfnst.video.outputs import film_kind, frame_pattern
 from tfnst.video.sound import Sound, Track, TrackWriter
 
-_RUN, _VERSION = "run.json", 3
+_RUN, _VERSION = "run.json", 2
 _SOUND = "sound.json"
 _SEGMENT_FRAMES = 48
 _OWN_FILES = re.compile(

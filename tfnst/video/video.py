@@ -122,7 +122,7 @@ def stylize_video(
 ) -> FilmResult:
     """Paints a film in the style of a picture, without flicker.
 
-    See `tfnst.FilmPainter` for how frames are held to each other. Sound is copied, and
+    See `tfnst.FilmPainter` for how frames are held to each other. Sound is kept, and
     frame times, rotation and shape are kept.
 
     What is painted lies in a folder beside the film, `OUTPUT.parts`, until the film is
