@@ -9,6 +9,7 @@ import pytest
 from tests.video.film_parts import parts
 from tests.video.films import RATE, moving, packets, samples, sine, write_film
 from tfnst.files import UnwrittenWarning
+from tfnst.video.frames import DamagedFilmWarning
 from tfnst.video.reading import open_film
 
 
@@ -211,6 +212,23 @@ def test_sound_that_changes_midway(tmp_path, codec):
     # Both halves are heard.
     for half in (sound[0, 10_000:40_000], sound[0, 60_000:90_000]):
         assert np.abs(half).mean() > 0.1
+
+
+@pytest.mark.parametrize("codec", ["ac3", "mp2"])
+def test_times_that_jump_by_many_hours(tmp_path, codec):
+    """MP4 files hold no frame that is shown for so long."""
+    film, parts = tmp_path / "film.ts", []
+    for number, offset in enumerate((0, 20 * 3600)):
+        part = tmp_path / f"{number}.ts"
+        track = {"codec": codec, "sound": sine(1)}
+        write_tracks(part, [track], count=25, output_ts_offset=str(offset))
+        parts.append(part.read_bytes())
+    film.write_bytes(b"".join(parts))
+    with pytest.warns(DamagedFilmWarning, match="after 2.00 seconds instead of 72000"):
+        path = painted(tmp_path, film, ".mp4")
+    with open_film(path) as reader:
+        assert [frame.time for frame in reader] == [i / RATE for i in range(50)]
+    assert seconds_of_sound(path) == pytest.approx(2, abs=0.15)
 
 
 @pytest.mark.parametrize("kind", [".mp4", ".webm"])

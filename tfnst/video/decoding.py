@@ -18,7 +18,13 @@ from tfnst.files import show_path
 from tfnst.limits import MAX_PIXELS
 from tfnst.video.av_library import film_error, import_av, open_input
 from tfnst.video.colors import UNSPECIFIED, to_picture
-from tfnst.video.frames import DamagedFrameError, FilmInfo, Shot, check_frame_size
+from tfnst.video.frames import (
+    LONGEST_STEP,
+    DamagedFrameError,
+    FilmInfo,
+    Shot,
+    check_frame_size,
+)
 
 _DEFAULT_RATE = Fraction(25)
 # FFmpeg's flag for the picture on an album's cover.
@@ -255,11 +261,13 @@ class DecodedFilm:
     def _decode(self) -> Iterator[Shot]:
         """Each frame with its time."""
         last, step = None, 1 / self._rate
+        # MP4 files hold durations in 31 bits.
+        longest = min(Fraction(LONGEST_STEP), (2**31 - 1) * self.info.time_base)
         for frame in self._whole_frames():
             time = self._time_of(frame)
             if time is not None:
                 time -= self._origin
-            if last is not None and (time is None or time <= last):
+            if last is not None and (time is None or not last < time < last + longest):
                 # Raw streams have no times, and broken ones repeat them.
                 time = last + step
             elif time is None:
@@ -268,6 +276,8 @@ class DecodedFilm:
             ticks = getattr(frame, "duration", None)
             base = frame.time_base
             duration = Fraction(ticks) * Fraction(base) if ticks and base else step
+            if duration > longest:
+                duration = step
             yield Shot(time, duration, functools.partial(self._read, frame))
 
     def _time_of(self, frame: Any) -> Fraction | None:

@@ -11,6 +11,9 @@ import numpy as np
 from tfnst.checks import argument_error
 from tfnst.limits import MAX_PIXELS, MIN_SIDE
 
+# A longer step in the times of pictures or sound, in seconds, is an error in the file.
+LONGEST_STEP = 6 * 3600
+
 
 class DamagedFilmWarning(UserWarning):
     """Part of a film could not be read; the rest is used."""

@@ -17,14 +17,13 @@ import numpy as np
 from tfnst.files import is_machine_error, show_path, warn_unwritten
 from tfnst.video.av_library import describe, open_input, open_output
 from tfnst.video.encoding import VideoFormat
+from tfnst.video.frames import LONGEST_STEP
 
 # Sound that begins with the film may have packets that only prime its decoder.
 _PRIMING = Fraction(1, 10)
 # Times that go back by less than this are nudged where packets are copied; a step in
 # those of samples that is longer is filled with silence.
 _STEP = Fraction(1, 10)
-# A longer one is an error in the file.
-_LONGEST_GAP = 6 * 3600
 _BIT_RATE = 192_000
 _RATE = 48_000
 # What encoders take: planar and interleaved floating-point samples.
@@ -163,6 +162,8 @@ class TrackWriter:
                 if (last - packet.pts) * base > _STEP:
                     raise ValueError("its times go back")
                 packet.pts = last + 1
+            elif last is not None and (packet.pts - last) * base > LONGEST_STEP:
+                raise ValueError("its times jump")
             packet.dts = last = packet.pts
             packet.stream = target
             yield packet
@@ -189,7 +190,7 @@ class TrackWriter:
 
     def _samples(self, frames: Iterator[Any], rate: int) -> Iterator[np.ndarray]:
         """Samples [channels, N] from the part's start to its end, without gaps."""
-        position = 0
+        position, silence_left = 0, LONGEST_STEP * rate
         end = None if self._length is None else round(self._length * rate)
         for frame in frames:
             if frame.pts is None:
@@ -201,8 +202,8 @@ class TrackWriter:
                 gap = min(gap, end - position)
             if position == 0 and gap < 0:
                 values = values[:, -gap:]
-            if (_STEP * rate if position else 0) < gap < _LONGEST_GAP * rate:
-                position += gap
+            if (_STEP * rate if position else 0) < gap <= silence_left:
+                position, silence_left = position + gap, silence_left - gap
                 for done in range(0, gap, rate):
                     silent = min(rate, gap - done)
                     yield np.zeros((len(values), silent), values.dtype)
@@ -305,7 +306,8 @@ def _decoded(film: Any, stream: Any) -> Iterator[tuple[Any, list[Any]]]:
     while True:
         try:
             packet = next(packets, None)
-        except av.error.FFmpegError:
+        # IndexError: PyAV doesn't expect streams that turn up in the middle.
+        except (av.error.FFmpegError, IndexError):
             return
         if packet is None:
             return

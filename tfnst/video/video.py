@@ -220,11 +220,15 @@ def stylize_video(
     ):
         if reader.info.has_sound and parts.needs_sound:
             first = next(reader.frames(**cut))
+            last: float | Fraction | None = end
+            if last is None and reader.info.duration is not None:
+                # Some films are longer than their files say.
+                last = 2 * reader.info.duration + 60
             parts.add_sound(
                 film,
                 origin=reader.info.origin,
                 start=first.time,
-                end=None if end is None else Fraction(end).limit_denominator(10**6),
+                end=None if last is None else Fraction(last),
             )
         work = _Work(reader, painter, parts, callback, cut, passes)
         work.paint()
