@@ -301,7 +301,8 @@ def test_tracks_keep_their_languages_and_titles(tmp_path, kind):
     )
     with av.open(str(painted(tmp_path, film, kind))) as file:
         tracks = file.streams.audio
-        texts = [each.metadata for each in tracks]
-        found = [(x["language"], x.get("title", x.get("name"))) for x in texts]
-        assert found == [("eng", "Comments"), ("deu", "Stereo")]
+        assert [x.metadata["language"] for x in tracks] == ["eng", "deu"]
+        # Under names that depend on the kind of file, and on FFmpeg's version.
+        for track, title in zip(tracks, ("Comments", "Stereo"), strict=True):
+            assert title in track.metadata.values()
         assert [int(x.disposition.value) & 1 for x in tracks] == [0, 1]

@@ -10,7 +10,6 @@ from typing import Any
 
 from tfnst.checks import argument_error
 from tfnst.files import os_error, show_path
-from tfnst.limits import MAX_PIXELS
 
 # FFmpeg's demuxers that read one file. Others open whatever files a playlist names.
 _DEMUXERS = (
@@ -20,11 +19,7 @@ _DEMUXERS = (
     *("mpegvideo", "mxf", "nsv", "nut", "nuv", "obu", "ogg", "pva", "r3d", "rm", "swf"),
     *("vc1", "vvc", "wtv", "yuv4mpegpipe"),
 )
-READING = {
-    "format_whitelist": ",".join(_DEMUXERS),
-    "protocol_whitelist": "file",
-    "max_pixels": str(MAX_PIXELS),
-}
+_READING = {"format_whitelist": ",".join(_DEMUXERS), "protocol_whitelist": "file"}
 # Seconds after which opening a file, or reading a packet, is given up.
 _MOST_SECONDS = 60.0
 
@@ -60,7 +55,8 @@ def open_input(path: str | os.PathLike[str]) -> Any:
         # FFmpeg takes a relative `12:30.mp4` for a URL.
         os.path.abspath(os.fspath(path)),
         metadata_errors="replace",
-        options=READING,
+        # Not `options`, with which PyAV 17 crashes where streams turn up late.
+        container_options=_READING,
         timeout=_MOST_SECONDS,
     )
 

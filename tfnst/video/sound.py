@@ -29,13 +29,6 @@ _RATE = 48_000
 # What encoders take: planar and interleaved floating-point samples.
 _SAMPLES = {"aac": "fltp", "libopus": "flt"}
 _AAC_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
-# What players show of a track; MP4 files call the title a name.
-_TEXTS = {
-    "language": "language",
-    "title": "title",
-    "name": "title",
-    "handler_name": "handler_name",
-}
 
 
 class Track(NamedTuple):
@@ -130,8 +123,7 @@ class TrackWriter:
                 if first is None:
                     first = packet.pts * Fraction(packet.time_base)
                 output.mux_one(packet)
-            given = stream.metadata
-            texts = {_TEXTS[name]: given[name] for name in _TEXTS if name in given}
+            texts = _texts(stream.metadata)
             # A plain number or a Flag, depending on PyAV.
             flags = getattr(stream.disposition, "value", stream.disposition)
         return None if first is None else Track(path, first, flags, texts)
@@ -279,6 +271,17 @@ def _moved(file: Any, stream: Any, target: Any, first: Fraction) -> Iterator[Any
             packet.dts = packet.pts
             packet.stream = target
             yield packet
+
+
+def _texts(metadata: dict[str, str]) -> dict[str, str]:
+    """A track's language and title; MP4 files call the title a name or a handler."""
+    title = metadata.get("title", metadata.get("name"))
+    texts = {
+        "language": metadata.get("language"),
+        "title": title,
+        "handler_name": title or metadata.get("handler_name"),
+    }
+    return {name: text for name, text in texts.items() if text is not None}
 
 
 def _codec(stream: Any) -> str | None:
