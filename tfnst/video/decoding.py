@@ -66,7 +66,6 @@ class DecodedFilm:
         except BaseException:
             self.close()
             raise
-        self._at_start = False
 
     def close(self) -> None:
         """Closes the file."""
@@ -182,7 +181,7 @@ class DecodedFilm:
         if length is None and not self._container.streams.audio:
             length = Fraction(self._container.duration or 0, self._av.time_base)
         if self._container.format.name in _ENDS_BY_CLOCK and length is not None:
-            # They say when the film ends, on a clock that it may not begin at 0 of.
+            # When the film ends on the file's clock; a few state the length after all.
             length = length - self._origin if length > self._origin else length
         return length or None
 
