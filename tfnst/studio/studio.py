@@ -42,6 +42,11 @@ _SAMPLE_SIZE = 200
 _REMEMBERED = 64
 # Files of visitors that are read at a time, and seconds for which others wait.
 _AT_ONCE, _MOST_WAITING = 2, 60.0
+# Where a scan of a JPEG file begins. Each goes over the whole picture, even if it is a
+# hundred bytes long, and programs write ten or so: files of more than these would keep
+# others waiting.
+_SCAN = re.compile(rb"\xff\xda\x00(?:\x08\x01|\x0a\x02|\x0c\x03|\x0e\x04)")
+_MOST_SCANS = 200
 _PASSING_SECONDS = 600.0
 _DAY = 24 * 3600.0
 
@@ -414,6 +419,12 @@ def in_labels(text: str, labels: Mapping[str, str]) -> str:
 
 def _what_is_wrong(file: pathlib.Path) -> str | None:
     try:
+        data = file.read_bytes()
+        if data.startswith(b"\xff\xd8") and len(_SCAN.findall(data)) > _MOST_SCANS:
+            return (
+                f"{file.name} has more scans than a JPEG file of a camera or program."
+            )
+        del data
         load_image(file, name="picture")
     except (ValueError, OSError, MemoryError) as error:
         text = in_words(error).replace(repr(str(file)), file.name)
