@@ -421,9 +421,7 @@ def _what_is_wrong(file: pathlib.Path) -> str | None:
     try:
         data = file.read_bytes()
         if data.startswith(b"\xff\xd8") and len(_SCAN.findall(data)) > _MOST_SCANS:
-            return (
-                f"{file.name} has more scans than a JPEG file of a camera or program."
-            )
+            return f"{file.name} is a JPEG file of far more scans than programs write."
         del data
         load_image(file, name="picture")
     except (ValueError, OSError, MemoryError) as error:
