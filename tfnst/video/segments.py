@@ -15,7 +15,7 @@ import itertools
 import json
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from fractions import Fraction
 from typing import Any
 
@@ -43,7 +43,7 @@ from tfnst.video.joining import (
 )
 from tfnst.video.kept_frames import FrameState, KeptFrames
 from tfnst.video.outputs import film_kind, frame_pattern
-from tfnst.video.sound import Sound, Track, TrackWriter
+from tfnst.video.sound import Track, TrackWriter
 
 _RUN, _VERSION = "run.json", 2
 _SOUND = "sound.json"
@@ -351,25 +351,25 @@ class FilmParts:
         """Joins the segments, with the sound where that is possible."""
         import av
 
-        def join(sound: Sound | None) -> None:
+        def join(tracks: Sequence[Track]) -> None:
             join_packets(
                 path,
                 self._segment,
                 count,
                 suffix=self._kind,
-                format=self._format,
+                delay=self._format.delay,
                 time_base=self._time_base,
-                sound=sound,
+                tracks=tracks,
                 metadata=metadata,
             )
 
-        sound = self._find_sound()
+        tracks = self._read_tracks()
         try:
-            join(sound)
+            join(tracks)
         except (av.error.FFmpegError, ValueError) as error:
-            if sound is None or is_machine_error(error):
+            if not tracks or is_machine_error(error):
                 raise
-            join(None)
+            join([])
             warn_unwritten("The sound", ValueError(describe(error)))
 
     def _path(self, file: str) -> str:
@@ -546,17 +546,15 @@ class FilmParts:
             tuple(length for _, length in frames),
         )
 
-    def _find_sound(self) -> Sound | None:
-        """The sound that belongs to the frames, if there is any."""
+    def _read_tracks(self) -> list[Track]:
+        """The sound that is ready."""
         if not self.has_sound:
-            return None
-        tracks = [
+            return []
+        data = read_file(self._path(_SOUND), name="resume")
+        return [
             Track(self._path(file), Fraction(first), *rest)
-            for file, first, *rest in json.loads(
-                read_file(self._path(_SOUND), name="resume")
-            )
+            for file, first, *rest in json.loads(data)
         ]
-        return Sound(tracks) if tracks else None
 
 
 def folder_in_use(folder: str) -> ValueError:

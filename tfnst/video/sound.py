@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from fractions import Fraction
 from typing import Any, NamedTuple
 
@@ -208,69 +208,40 @@ class TrackWriter:
                 return
 
 
-class Sound:
-    """Tracks that are ready, as packets for the painted film.
+def add_track(
+    track: Track, output: Any, files: contextlib.ExitStack, end: Fraction
+) -> Iterator[Any]:
+    """Adds a track to the painted film.
 
-    It is a context manager, which closes their files.
+    Args:
+        track: that is ready.
+        output: PyAV's container, before its first packet.
+        files: which the track's file joins.
+        end: seconds at which sound ends.
+
+    Returns:
+        The packets, to be written to the container.
     """
+    file = files.enter_context(open_input(track.path))
+    stream = file.streams.audio[0]
+    target = output.add_stream_from_template(stream)
+    target.metadata.update(track.metadata)
+    target.disposition = track.disposition
 
-    def __init__(self, tracks: Sequence[Track]) -> None:
-        self._tracks = tracks
-        self._files = contextlib.ExitStack()
-        self._queues: list[_Queue] = []
-
-    def __enter__(self) -> Sound:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._files.close()
-
-    def add_to(self, output: Any) -> None:
-        """Adds the streams to PyAV's output container, before its first packet."""
-        for track in self._tracks:
-            file = self._files.enter_context(open_input(track.path))
-            stream = file.streams.audio[0]
-            target = output.add_stream_from_template(stream)
-            target.metadata.update(track.metadata)
-            target.disposition = track.disposition
-            self._queues.append(_Queue(_moved(file, stream, target, track.first)))
-
-    def until(self, time: Fraction) -> Iterator[Any]:
-        """Packets that haven't been given yet and begin before a time in seconds."""
-        for queue in self._queues:
-            yield from queue.until(time)
-
-
-class _Queue:
-    """Packets of one stream, with the first of those that are left known."""
-
-    def __init__(self, packets: Iterator[Any]) -> None:
-        self._packets = packets
-        self._next: Any = None
-
-    def until(self, time: Fraction) -> Iterator[Any]:
-        """Packets that begin before a time."""
-        while True:
-            if self._next is None:
-                self._next = next(self._packets, None)
-            packet = self._next
-            if packet is None or packet.pts * Fraction(packet.time_base) >= time:
+    def packets() -> Iterator[Any]:
+        base, shift = Fraction(stream.time_base), None
+        for packet in file.demux(stream):
+            if not packet.size:
                 return
-            self._next = None
-            yield packet
-
-
-def _moved(file: Any, stream: Any, target: Any, first: Fraction) -> Iterator[Any]:
-    """Packets of a file, the first of them at a time: some files begin at 0 only."""
-    shift = None
-    for packet in file.demux(stream):
-        if packet.size:
-            if shift is None:
-                shift = round(first / Fraction(stream.time_base)) - packet.pts
+            if shift is None:  # Files of some kinds can only begin at 0.
+                shift = round(track.first / base) - packet.pts
             packet.pts += shift
-            packet.dts = packet.pts
-            packet.stream = target
+            if packet.pts * base >= end:
+                return
+            packet.dts, packet.stream = packet.pts, target
             yield packet
+
+    return packets()
 
 
 def _texts(metadata: dict[str, str]) -> dict[str, str]:
