@@ -20,8 +20,8 @@ class UploadLimit:
     browsers do; servers see to it that no more is sent.
 
     Args:
-        app: that receives the other requests.
-        most: bytes.
+        app: ASGI application that receives the other requests.
+        most: limit in bytes.
     """
 
     def __init__(self, app: _App, most: int) -> None:

@@ -30,7 +30,7 @@ _DAMAGE = (
 
 
 def is_animation(path: str | os.PathLike[str]) -> bool:
-    """Whether a file begins as GIF, PNG and WebP files do, whatever its name."""
+    """Recognizes GIF, PNG and WebP files by how they begin, whatever their names."""
     if not os.path.isfile(path):  # A pipe would lose what is read.
         return False
     with contextlib.suppress(OSError), open(path, "rb") as file:

@@ -130,7 +130,7 @@ class DecodedFilm:
         return stream
 
     def _is_still(self, stream: Any) -> bool:
-        """Whether a stream holds one frame, such as a thumbnail."""
+        """Recognizes streams of one frame, such as a thumbnail."""
         length, rate = self._length_of(stream), stream.average_rate
         return stream.frames == 1 or bool(length and rate and length * rate <= 1)
 

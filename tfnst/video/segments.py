@@ -257,12 +257,12 @@ class FilmParts:
 
     @property
     def needs_sound(self) -> bool:
-        """Whether a film of this kind may have sound, and none is ready."""
+        """Absence of sound that is ready, in a film that may have some."""
         return self._format.sound_encoder is not None and not self.has_sound
 
     @property
     def has_sound(self) -> bool:
-        """Whether the sound is ready."""
+        """Presence of sound that is ready."""
         return os.path.exists(self._path(_SOUND))
 
     def add_sound(

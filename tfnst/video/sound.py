@@ -35,7 +35,7 @@ class Track(NamedTuple):
     """A sound track that is ready.
 
     Attributes:
-        path: of its file.
+        path: path of its file.
         first: time of its first packet in the painted film, in seconds.
         disposition: FFmpeg's flags, such as that of the track that players choose.
         metadata: its language and title.
@@ -52,8 +52,8 @@ class TrackWriter:
 
     Args:
         film: path of the film.
-        format: of the painted film.
-        suffix: of the painted film.
+        format: the painted film's.
+        suffix: the painted film's.
         origin: the film's beginning on its file's own clock, in seconds.
         start: seconds from the film's beginning to that of the part.
         end: seconds from the film's beginning to the part's end; None for all.
