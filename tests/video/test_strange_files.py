@@ -95,13 +95,30 @@ def test_a_thumbnail_before_the_film(tmp_path, suffix):
         assert np.abs(frame.picture.astype(int) - picture).mean() < 4
 
 
-def test_an_animated_avif(tmp_path):
+@pytest.mark.skipif(
+    ".avif" not in Image.registered_extensions(), reason="Pillow writes no AVIF"
+)
+def test_an_animated_avif(tmp_path, monkeypatch):
     path, pictures = tmp_path / "film.avif", moving(4)
     images = [Image.fromarray(picture) for picture in pictures]
     images[0].save(path, save_all=True, append_images=images[1:], duration=100)
+    clear = [image.copy() for image in images]
+    for image in clear:
+        image.putalpha(0)
+    clear[0].save(
+        tmp_path / "clear.avif", save_all=True, append_images=clear[1:], duration=100
+    )
     frames = read(path)
     assert [frame.time for frame in frames] == [Fraction(i, 10) for i in range(4)]
     assert np.abs(frames[3].picture.astype(int) - pictures[3]).mean() < 8
+    frames = read(tmp_path / "clear.avif")
+    assert len(frames) == 4
+    assert all((frame.picture == 255).all() for frame in frames)
+    # Where Pillow reads none of them.
+    monkeypatch.setattr(Image, "registered_extensions", dict)
+    found = read(path)
+    assert [frame.time for frame in found] == [Fraction(i, 10) for i in range(4)]
+    assert np.abs(found[3].picture.astype(int) - pictures[3]).mean() < 8
 
 
 def test_a_codec_that_nothing_decodes_before_the_film(tmp_path):

@@ -1,4 +1,4 @@
-"""Animated GIF, WebP and PNG files, which Pillow reads well."""
+"""Animated GIF, WebP, PNG and AVIF files, which Pillow reads well."""
 
 from __future__ import annotations
 
@@ -30,11 +30,13 @@ _DAMAGE = (
 
 
 def is_animation(path: str | os.PathLike[str]) -> bool:
-    """Recognizes GIF, PNG and WebP files by how they begin, whatever their names."""
+    """Recognizes files that Pillow reads by how they begin, whatever their names."""
     if not os.path.isfile(path):  # A pipe would lose what is read.
         return False
     with contextlib.suppress(OSError), open(path, "rb") as file:
         start = file.read(12)
+        if start[4:] == b"ftypavis":  # FFmpeg drops its transparency.
+            return ".avif" in Image.registered_extensions()
         return start.startswith((b"GIF8", b"\x89PNG\r\n")) or (
             start[:4] == b"RIFF" and start[8:] == b"WEBP"
         )
