@@ -1,5 +1,6 @@
 """Films of unusual makes, as cameras, recorders, editors and strangers hand them in."""
 
+import struct
 from fractions import Fraction
 
 import av
@@ -167,6 +168,20 @@ def test_a_matroska_film_that_is_cut_short_is_still_damaged(tmp_path):
     path.write_bytes(data[: len(data) // 2])
     with pytest.warns(DamagedFilmWarning, match="instead of 1.60"):
         assert len(read(path)) < 30
+
+
+def test_a_frame_in_years(tmp_path):
+    """A damaged header whose rate no painted film could hold."""
+    path = tmp_path / "film.avi"
+    write_film(path, moving(5), codec="ffv1")
+    data = bytearray(path.read_bytes())
+    place = data.index(b"vids") + 20
+    data[place : place + 8] = struct.pack("<2I", 332_188_877, 5)
+    path.write_bytes(data)
+    with open_film(path) as reader:
+        assert reader.info.rate == 25
+        frames = reader.frames(end=0.12)
+        assert [frame.time for frame in frames] == [i / RATE for i in range(3)]
 
 
 # Transparency.

@@ -24,6 +24,7 @@ from tfnst.video.frames import (
     FilmInfo,
     Shot,
     check_frame_size,
+    fit_time_base,
 )
 
 _DEFAULT_RATE = Fraction(25)
@@ -154,12 +155,13 @@ class DecodedFilm:
         height, width = self._turn(sides).shape[:2]
         self._origin = self._time_of(first) or Fraction(0)
         rate = stream.average_rate or stream.guessed_rate
-        self._rate = Fraction(rate) if rate and rate > 0 else _DEFAULT_RATE
+        sane = rate and rate * LONGEST_STEP >= 1
+        self._rate = Fraction(rate) if sane else _DEFAULT_RATE
         return FilmInfo(
             width=width,
             height=height,
             rate=self._rate,
-            time_base=Fraction(stream.time_base or 1 / self._rate),
+            time_base=min(Fraction(stream.time_base or 1), 1 / self._rate),
             duration=self._read_duration(),
             frames=stream.frames or None,
             origin=self._origin,
@@ -259,14 +261,17 @@ class DecodedFilm:
 
     def _decode(self) -> Iterator[Shot]:
         """Each frame with its time."""
-        last, step = None, 1 / self._rate
+        tick, last = fit_time_base(self.info.time_base), None
+        step = max(1 / self._rate, tick)
         # MP4 files hold durations in 31 bits.
-        longest = min(Fraction(LONGEST_STEP), (2**31 - 1) * self.info.time_base)
+        longest = min(Fraction(LONGEST_STEP), (2**31 - 1) * tick)
         for frame in self._whole_frames():
             time = self._time_of(frame)
             if time is not None:
                 time -= self._origin
-            if last is not None and (time is None or not last < time < last + longest):
+            if last is not None and (
+                time is None or not last + tick <= time < last + longest
+            ):
                 # Raw streams have no times, and broken ones repeat them.
                 time = last + step
             elif time is None:

@@ -19,8 +19,6 @@ from tfnst.video.colors import BT709, LIMITED, rgb_frame, to_bt709
 
 THREADS = 2
 _CODEC_BITEXACT = 1 << 23
-# Times of frames are stored as multiples of a fraction no finer than this.
-_FINEST = 1_000_000
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,12 +78,6 @@ FORMATS = {
 }
 
 
-def fit_time_base(base: Fraction) -> Fraction:
-    """A fraction of a second that files can hold, equal to `base` where possible."""
-    ticks = Fraction(1, base.denominator)
-    return ticks if 1 / ticks <= _FINEST else Fraction(1, _FINEST)
-
-
 def even_sides(picture: np.ndarray) -> np.ndarray:
     """The picture with its last row and column doubled where a side is odd.
 
@@ -132,7 +124,7 @@ def encode_segment(
                 picture = even_sides(picture)
             if stream is None:
                 stream = container.add_stream(
-                    format.encoder, rate=rate.limit_denominator(_FINEST)
+                    format.encoder, rate=rate.limit_denominator(1_000_000)
                 )
                 _set_up(stream, picture, format, options, time_base)
             if format.is_lossless:

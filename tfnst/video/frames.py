@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Callable
 from fractions import Fraction
 
@@ -13,6 +14,8 @@ from tfnst.limits import MAX_PIXELS, MIN_SIDE
 
 # A longer step in the times of pictures or sound, in seconds, is an error in the file.
 LONGEST_STEP = 6 * 3600
+# Times of frames are stored as multiples of a fraction no finer than this.
+_FINEST = 1_000_000
 
 
 class DamagedFilmWarning(UserWarning):
@@ -73,6 +76,17 @@ class FilmInfo:
     matrix: int | None = None
     primaries: int | None = None
     transfer: int | None = None
+
+
+def fit_time_base(base: Fraction) -> Fraction:
+    """A fraction of a second that files can hold, equal to `base` where possible."""
+    ticks = Fraction(1, base.denominator)
+    return ticks if 1 / ticks <= _FINEST else Fraction(1, _FINEST)
+
+
+def to_ticks(time: Fraction, base: Fraction) -> int:
+    """A time as a multiple of a time base; times a tick apart stay apart."""
+    return math.floor(time / base + Fraction(1, 2))
 
 
 @dataclasses.dataclass(frozen=True)

@@ -22,6 +22,7 @@ from tfnst.files import write_file
 from tfnst.video.av_library import open_input, open_output
 from tfnst.video.colors import rgb_frame
 from tfnst.video.encoding import THREADS, decode_segment
+from tfnst.video.frames import to_ticks
 from tfnst.video.picture_files import NUMBER
 from tfnst.video.sound import Track, add_track
 
@@ -98,7 +99,7 @@ def _packets(
     decoded: deque[int] = deque()
     for number in range(count):
         segment = segments(number)
-        shown = [round(time / time_base) for time in segment.times]
+        shown = [to_ticks(time, time_base) for time in segment.times]
         lasts = _ticks(segment, time_base)
         if not number:
             step = max(1, lasts[0])
@@ -194,7 +195,7 @@ def _ticks(segment: Segment, base: Fraction) -> list[int]:
     """How long each frame is shown, in multiples of a fraction of a second."""
     pairs = zip(segment.times, segment.durations, strict=True)
     return [
-        max(1, round((time + length) / base) - round(time / base))
+        max(1, to_ticks(time + length, base) - to_ticks(time, base))
         for time, length in pairs
     ]
 
@@ -209,7 +210,7 @@ def _frames(
         lasts = _ticks(segment, base)
         pictures = decode_segment(segment.path)
         for picture, time, length in zip(pictures, segment.times, lasts, strict=True):
-            last = max(last + 1, round(time / base))
+            last = max(last + 1, to_ticks(time, base))
             yield picture, last, length
 
 

@@ -32,9 +32,9 @@ from tfnst.files import (
     write_file,
 )
 from tfnst.video.av_library import describe
-from tfnst.video.encoding import FORMATS, encode_segment, fit_time_base
+from tfnst.video.encoding import FORMATS, encode_segment
 from tfnst.video.folder_lock import LOCK, FolderInUseError, FolderLock
-from tfnst.video.frames import Frame
+from tfnst.video.frames import Frame, fit_time_base, to_ticks
 from tfnst.video.joining import (
     Segment,
     join_packets,
@@ -517,7 +517,7 @@ class FilmParts:
             encode_segment(
                 hidden,
                 (self._kept.read(first + i).picture for i in range(len(times))),
-                [round((time - times[0][0]) / self._time_base) for time, _ in times],
+                [to_ticks(time - times[0][0], self._time_base) for time, _ in times],
                 format=self._format,
                 crf=self._crf,
                 rate=self._rate,
