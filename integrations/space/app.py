@@ -21,6 +21,7 @@ OPTIONS = {
     "max-batch": 4,
     "max-frames": 48,
     "max-upload": 20,
+    "max-upload-sum": 40,
     "max-days": 1,
 }
 HERE = pathlib.Path(__file__).parent

@@ -11,7 +11,9 @@ import pytest
 from tests.helpers import TINY
 from tests.studio.helpers import make_job, make_pictures, wait_for
 from tests.video.films import moving, write_film
+from tfnst.images.writing import save_image
 from tfnst.studio import film_painter, jobs, panels
+from tfnst.studio import studio as studio_module
 from tfnst.studio.jobs import JobQueue
 from tfnst.studio.limits import Limits
 from tfnst.studio.orders import Film
@@ -242,3 +244,54 @@ def test_a_film_is_looked_at(studio, film, tmp_path):
     bad.write_text("no film")
     with pytest.raises(ValueError, match="`film` must be"):
         studio.look_at_film(str(bad))
+
+
+def test_a_list_of_other_files_is_no_film(studio, tmp_path):
+    """FFmpeg would show the files of the server that it names."""
+    write_film(tmp_path / "private.ts", moving(2))
+    private = (tmp_path / "private.ts").as_uri()
+    (style,) = make_pictures(tmp_path, "style.png")
+    history = studio.history("someone")
+    for name, text in (
+        ("x.m3u8", f"#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXTINF:1.2,\n{private}\n"),
+        ("self.mp4", "ffconcat version 1.0\nfile 'self.mp4'\n"),
+    ):
+        path = tmp_path / name
+        path.write_text(text)
+        with pytest.raises(ValueError, match="`film` must be a film that can be read"):
+            studio.look_at_film(str(path))
+        given = history, str(path), [StyleInput(image=style)], TINY
+        with pytest.raises(ValueError, match="`film` must be a film that can be read"):
+            studio.order_film(*given, Film(), ".mp4")
+
+
+def test_a_film_that_takes_long_keeps_nobody_waiting(studio, tmp_path, monkeypatch):
+    (path,) = make_pictures(tmp_path, "photo.png")
+    reading, go_on = threading.Semaphore(0), threading.Event()
+
+    def open_slowly(path):
+        reading.release()
+        assert go_on.wait(300)
+        raise ValueError("no film")
+
+    def look():
+        with pytest.raises(ValueError, match="no film"):
+            studio.look_at_film("slow.mp4")
+
+    monkeypatch.setattr(studio_module, "open_film", open_slowly)
+    monkeypatch.setattr(studio_module, "_MOST_WAITING", 0.01)
+    threads = [threading.Thread(target=look) for _ in range(2)]
+    threads[0].start()
+    assert reading.acquire(timeout=300)
+    assert studio.check_picture(str(path)) is None
+    # Where several do, it is said.
+    threads[1].start()
+    assert reading.acquire(timeout=300)
+    with pytest.raises(jobs.BusyError, match="Too many files are being read"):
+        studio.look_at_film("other.mp4")
+    save_image(np.zeros((40, 40, 3)), path)
+    assert studio.check_picture(str(path)).startswith("Too many files")
+    go_on.set()
+    for thread in threads:
+        thread.join(300)
+    assert studio.check_picture(str(path)) is None

@@ -46,6 +46,19 @@ def test_pictures_are_checked_in_words(open_studio, tmp_path):
     )
 
 
+def test_a_jpeg_file_that_would_keep_others_waiting(open_studio, tmp_path):
+    """Each of its scans goes over the whole picture."""
+    studio, path = open_studio(), tmp_path / "photo.jpg"
+    Image.fromarray(np.full((64, 64), 128, np.uint8)).save(path, progressive=True)
+    assert studio.check_picture(str(path)) is None
+    data = path.read_bytes()
+    scan = data[data.rindex(b"\xff\xda") : -2]
+    path.write_bytes(data[:-2] + 200 * scan + data[-2:])
+    assert studio.check_picture(str(path)) == (
+        "photo.jpg is a JPEG file of far more scans than programs write."
+    )
+
+
 def test_an_order_keeps_what_it_is_painted_from(open_studio, tmp_path):
     studio = open_studio()
     content, style = make_pictures(tmp_path, "content.png", "style.png")

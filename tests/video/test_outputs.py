@@ -98,6 +98,19 @@ def test_times_that_vary_are_kept(tmp_path, kind):
     assert found[-1].duration == Fraction(1, 20)
 
 
+@pytest.mark.parametrize("kind", [".mp4", ".webm"])
+def test_times_between_ticks_stay_apart(tmp_path, kind):
+    base = Fraction(1, 100)
+    film = parts(tmp_path / "parts", kind, time_base=base, segment_frames=3)
+    for i, picture in enumerate(moving(8)):
+        start = (i + Fraction(1, 2)) * base if i else Fraction(0)
+        length = (i + Fraction(3, 2)) * base - start
+        film.append(Frame(i, start, length, picture))
+    film.finish(tmp_path / f"out{kind}")
+    times = [frame.time for frame in read(tmp_path / f"out{kind}")]
+    assert times == [i * base for i in (0, 2, 3, 4, 5, 6, 7, 8)]
+
+
 def test_ntsc_times_are_exact_in_mp4(tmp_path):
     base = Fraction(1001, 30000)
     film = parts(tmp_path / "parts", rate=1 / base, time_base=base)

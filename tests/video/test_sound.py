@@ -1,10 +1,15 @@
 """The sound of painted films: copied, encoded anew, in sync."""
 
+from fractions import Fraction
+
+import av
 import numpy as np
 import pytest
 
 from tests.video.film_parts import parts
-from tests.video.films import moving, packets, samples, sine, write_film
+from tests.video.films import RATE, moving, packets, samples, sine, write_film
+from tfnst.files import UnwrittenWarning
+from tfnst.video.frames import DamagedFilmWarning
 from tfnst.video.reading import open_film
 
 
@@ -15,8 +20,12 @@ def painted(tmp_path, film, kind, **options):
         info = reader.info
         made = parts(tmp_path / "parts", kind, rate=info.rate, time_base=info.time_base)
         for frame in reader.frames(**options):
+            if made.needs_sound:
+                start, end = frame.time, options.get("end")
+                end = None if end is None else Fraction(str(end))
+                made.add_sound(film, origin=info.origin, start=start, end=end)
             made.append(frame)
-        made.finish(path, sound_from=film)
+        made.finish(path)
     return path
 
 
@@ -115,3 +124,191 @@ def test_films_without_sound(tmp_path):
     write_film(film, moving(5))
     with open_film(painted(tmp_path, film, ".mp4")) as reader:
         assert not reader.info.has_sound
+
+
+# Sound that can't simply be copied.
+
+
+def write_tracks(path, tracks, count=25, title=None, **options):
+    """A film with sound tracks.
+
+    Args:
+        path: of the file.
+        tracks: keywords for each: codec, rate, layout, sound, metadata, disposition.
+        count: how many frames.
+        title: of the film.
+        options: of the container.
+    """
+    with av.open(str(path), "w", options=options) as file:
+        if title is not None:
+            file.metadata["title"] = title
+        stream = file.add_stream("libx264", rate=RATE, options={"qp": "0"})
+        stream.width, stream.height, stream.pix_fmt = 48, 32, "yuv420p"
+        added = []
+        for track in tracks:
+            rate = track.get("rate", 48000)
+            sound = file.add_stream(track.get("codec", "aac"), rate=rate)
+            sound.layout = track.get("layout", "stereo")
+            sound.metadata.update(track.get("metadata", {}))
+            sound.disposition = track.get("disposition", 0)
+            added.append((sound, track.get("sound"), rate))
+        for number, picture in enumerate(moving(count)):
+            frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
+            frame.pts, frame.time_base = number, 1 / RATE
+            file.mux(stream.encode(frame.reformat(format="yuv420p")))
+        file.mux(stream.encode())
+        for sound, values, rate in added:
+            if values is None:
+                continue
+            frame = av.AudioFrame.from_ndarray(values, format="fltp", layout="stereo")
+            frame.sample_rate, frame.pts = rate, 0
+            frame.time_base = Fraction(1, rate)
+            file.mux(sound.encode(frame))
+            file.mux(sound.encode())
+
+
+def seconds_of_sound(path):
+    sound, first = samples(path)
+    return first + sound.shape[1] / 48000
+
+
+@pytest.mark.parametrize(
+    "kind", [".mp4", pytest.param(".webm", marks=pytest.mark.slow)]
+)
+def test_sound_that_a_file_cannot_hold_is_encoded(tmp_path, kind):
+    film = tmp_path / "film.mkv"
+    sound = sine(1, rate=8000)
+    write_tracks(film, [{"codec": "libmp3lame", "rate": 8000, "sound": sound}])
+    assert seconds_of_sound(painted(tmp_path, film, kind)) == pytest.approx(1, abs=0.15)
+
+
+def test_a_track_that_is_announced_and_empty_is_left_out(tmp_path):
+    film = tmp_path / "film.ts"
+    write_tracks(film, [{"codec": "mp2"}, {"codec": "mp2", "sound": sine(1)}])
+    with open_film(film) as reader:
+        assert reader.info.has_sound
+    path = painted(tmp_path, film, ".mp4")
+    with av.open(str(path)) as file:
+        assert len(file.streams.audio) == 1
+    assert seconds_of_sound(path) == pytest.approx(1, abs=0.1)
+
+
+@pytest.mark.parametrize("codec", ["ac3", "mp2"])
+def test_sound_that_changes_midway(tmp_path, codec):
+    """A recording whose second half has other channels and another rate."""
+    film, parts = tmp_path / "film.ts", []
+    for number, (rate, layout) in enumerate([(48000, "stereo"), (44100, "mono")]):
+        part = tmp_path / f"{number}.ts"
+        track = {"codec": codec, "rate": rate, "layout": layout}
+        write_tracks(
+            part,
+            [track | {"sound": 2 * sine(1, rate)}],
+            count=25,
+            output_ts_offset=str(number),
+        )
+        parts.append(part.read_bytes())
+    film.write_bytes(b"".join(parts))
+    path = painted(tmp_path, film, ".mp4")
+    sound, first = samples(path)
+    assert first + sound.shape[1] / 48000 == pytest.approx(2, abs=0.15)
+    # Both halves are heard.
+    for half in (sound[0, 10_000:40_000], sound[0, 60_000:90_000]):
+        assert np.abs(half).mean() > 0.1
+
+
+@pytest.mark.parametrize("codec", ["ac3", pytest.param("mp2", marks=pytest.mark.slow)])
+def test_times_that_jump_by_many_hours(tmp_path, codec):
+    """MP4 files hold no frame that is shown for so long."""
+    film, parts = tmp_path / "film.ts", []
+    for number, offset in enumerate((0, 20 * 3600)):
+        part = tmp_path / f"{number}.ts"
+        track = {"codec": codec, "sound": sine(1)}
+        write_tracks(part, [track], count=25, output_ts_offset=str(offset))
+        parts.append(part.read_bytes())
+    film.write_bytes(b"".join(parts))
+    with pytest.warns(DamagedFilmWarning, match="after 2.00 seconds instead of 72000"):
+        path = painted(tmp_path, film, ".mp4")
+    with open_film(path) as reader:
+        assert [frame.time for frame in reader] == [i / RATE for i in range(50)]
+    assert seconds_of_sound(path) == pytest.approx(2, abs=0.15)
+
+
+@pytest.mark.parametrize(
+    "kind", [".mp4", pytest.param(".webm", marks=pytest.mark.slow)]
+)
+def test_times_that_go_back_a_little(tmp_path, kind):
+    film = tmp_path / "film.flv"
+    write_tracks(film, [{"sound": sine(1)}])
+    data, place, sounds = bytearray(film.read_bytes()), 13, 0
+    while place < len(data):
+        size = int.from_bytes(data[place + 1 : place + 4], "big")
+        if data[place] == 8:  # A packet of sound.
+            sounds += 1
+            if sounds % 20 == 0:
+                time = int.from_bytes(data[place + 4 : place + 7], "big") - 30
+                data[place + 4 : place + 7] = time.to_bytes(3, "big")
+        place += 11 + size + 4
+    film.write_bytes(data)
+    assert seconds_of_sound(painted(tmp_path, film, kind)) == pytest.approx(1, abs=0.1)
+
+
+def test_sound_that_nothing_decodes_is_left_out_with_a_warning(tmp_path):
+    film = tmp_path / "film.mp4"
+    write_film(film, moving(5), sound=sine(0.2))
+    data = film.read_bytes()
+    film.write_bytes(data.replace(b"mp4a", b"zzzz").replace(b"esds", b"zzzz"))
+    with pytest.warns(UnwrittenWarning, match="Sound track 1 of .* nothing decodes it"):
+        path = painted(tmp_path, film, ".mp4")
+    with open_film(path) as reader:
+        assert not reader.info.has_sound
+        assert len(list(reader)) == 5
+
+
+@pytest.mark.parametrize(
+    "kind", [".mp4", pytest.param(".webm", marks=pytest.mark.slow)]
+)
+def test_a_gap_is_filled_with_silence(tmp_path, kind):
+    film, sound = tmp_path / "film.mkv", sine(1)
+    with av.open(str(film), "w") as file:
+        track = file.add_stream("pcm_s16le", rate=48000)
+        track.layout = "stereo"
+        stream = file.add_stream("libx264", rate=RATE)
+        stream.width, stream.height, stream.pix_fmt = 48, 32, "yuv420p"
+        for first in (0, 35_000):
+            values = (sound[:, :20_000] * 32767).astype(np.int16).T.reshape(1, -1)
+            frame = av.AudioFrame.from_ndarray(values, format="s16", layout="stereo")
+            frame.sample_rate, frame.pts = 48000, first
+            frame.time_base = Fraction(1, 48000)
+            file.mux(track.encode(frame))
+        for number, picture in enumerate(moving(30)):
+            frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
+            frame.pts, frame.time_base = number, 1 / RATE
+            file.mux(stream.encode(frame.reformat(format="yuv420p")))
+        file.mux(stream.encode())
+    found, first = samples(painted(tmp_path, film, kind))
+    assert first + found.shape[1] / 48000 == pytest.approx(55_000 / 48000, abs=0.1)
+    assert np.abs(found[0, 25_000:32_000]).max() < 0.01
+    assert np.abs(found[0, 40_000:50_000]).mean() > 0.1
+
+
+@pytest.mark.parametrize("kind", [".mp4", ".webm"])
+def test_tracks_keep_their_languages_and_titles(tmp_path, kind):
+    film = tmp_path / "film.mkv"
+    write_tracks(
+        film,
+        [
+            {"sound": sine(1), "metadata": {"language": "eng", "title": "Comments"}},
+            {
+                "sound": sine(1, hertz=880),
+                "metadata": {"language": "deu", "title": "Stereo"},
+                "disposition": 1,
+            },
+        ],
+    )
+    with av.open(str(painted(tmp_path, film, kind))) as file:
+        tracks = file.streams.audio
+        assert [x.metadata["language"] for x in tracks] == ["eng", "deu"]
+        # Under names that depend on the kind of file, and on FFmpeg's version.
+        for track, title in zip(tracks, ("Comments", "Stereo"), strict=True):
+            assert title in track.metadata.values()
+        assert [int(x.disposition.value) & 1 for x in tracks] == [0, 1]

@@ -9,6 +9,7 @@ import sys
 import time
 from fractions import Fraction
 
+import av
 import numpy as np
 import psutil
 import pytest
@@ -17,7 +18,14 @@ from PIL import Image
 import tfnst
 from tests import processes
 from tests.helpers import TINY, message, picture
-from tests.video.films import RATE, samples, set_matrix, sine, write_film
+from tests.video.films import (
+    RATE,
+    samples,
+    set_matrix,
+    sine,
+    write_film,
+    write_sound,
+)
 from tests.video.moving_photos import panned, photo, with_square
 from tfnst.video.flow import FlowFiles
 from tfnst.video.kept_frames import KeptFrames
@@ -155,6 +163,52 @@ def test_sound_and_length_are_those_of_the_source(folder):
     np.testing.assert_allclose(sound, wanted, atol=1e-4)
     last, wanted = read("out.mp4")[-1], read("sound.mp4")[-1]
     assert last.time + last.duration == wanted.time + wanted.duration
+
+
+def test_names_with_colons_are_no_urls(folder):
+    write_film(folder / "12:30.mp4", panned(3) * 2, sound=sine(6 / 25))
+    for output in ("data:x.mp4", "take:2.webm", "a:b.gif", "http:"):
+        result = tfnst.stylize_video(
+            "12:30.mp4", STYLE, output, end=0.05, flow=no_motion, **SETTINGS
+        )
+        assert (result.frames, len(read(output))) == (2, 2)
+    for output in ("data:x.mp4", "take:2.webm"):
+        with open_film(output) as reader:
+            assert reader.info.has_sound
+
+
+def no_motion(first, second):
+    return np.zeros((*first.picture.shape[:2], 2), np.float32)
+
+
+def test_sound_and_title_of_a_film_that_was_stopped(folder):
+    with av.open("in.mp4") as film, av.open("sound.mkv", "w") as copy:
+        copy.metadata["title"] = "Squares"
+        stream = film.streams.video[0]
+        target = copy.add_stream_from_template(stream)
+        track = copy.add_stream("pcm_s16le", rate=48000)
+        track.layout = "stereo"
+        for packet in film.demux(stream):
+            if packet.size:
+                packet.stream = target
+                copy.mux(packet)
+        write_sound(copy, track, sine(6 / 25), 48000)
+    arguments = "sound.mkv", STYLE, "out.mp4"
+    tfnst.stylize_video(*arguments, callback=stop_after(2), **SETTINGS)
+    assert len(samples("out.mp4")[0][0]) == pytest.approx(2 / 25 * 48000, abs=2500)
+    made = os.stat("out.mp4.parts/sound-0.mp4")
+    # Left by a run that was killed as it wrote.
+    (folder / "out.mp4.parts" / "sound-7.mp4").write_bytes(b"half")
+
+    def watch(progress):
+        assert os.stat("out.mp4.parts/sound-0.mp4").st_mtime_ns == made.st_mtime_ns
+
+    tfnst.stylize_video(*arguments, resume=True, callback=watch, **SETTINGS)
+    tfnst.stylize_video("sound.mkv", STYLE, "whole.mp4", **SETTINGS)
+    assert (folder / "out.mp4").read_bytes() == (folder / "whole.mp4").read_bytes()
+    with open_film("out.mp4") as reader:
+        assert reader.info.title == "Squares"
+    assert not os.path.exists("out.mp4.parts")
 
 
 def test_footage_of_a_turned_camera_is_upright(folder):

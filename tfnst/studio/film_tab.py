@@ -248,7 +248,7 @@ class FilmTab:
             return ""
         try:
             return panels.film(*self._studio.look_at_film(path))
-        except (ValueError, OSError, ImportError) as error:
+        except (BusyError, ValueError, OSError, ImportError) as error:
             return panels.error(_in_words(error, path))
 
 

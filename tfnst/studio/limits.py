@@ -34,6 +34,7 @@ class Limits:
         max_batch: pictures of a batch.
         max_frames: frames of a painted film; 0 for no films at all.
         max_upload: MiB of a file.
+        max_upload_sum: MiB of all files that are handed in at once.
         max_days: that pictures and films are kept; 0 for ever.
 
     Raises:
@@ -48,6 +49,9 @@ class Limits:
     max_batch: int = _limit(100, "Most pictures of a batch.")
     max_frames: int = _limit(3000, "Most frames of a film; 0 for no films.", low=0)
     max_upload: int = _limit(100, "Largest file that is handed in, in MiB.")
+    max_upload_sum: int = _limit(
+        1000, "Most that is handed in at once, all files together, in MiB."
+    )
     max_days: int = _limit(
         0, "Days after which pictures and films are deleted; 0 for never.", low=0
     )

@@ -82,12 +82,15 @@ def serve_studio(
             raise ImportError("The studio needs Gradio: pip install 'tfnst[studio]'")
         os.environ["GRADIO_TEMP_DIR"] = str(studio.folder / "uploads")
         import gradio as gr
+        from starlette.middleware import Middleware
 
         from tfnst.studio.page import build_page
         from tfnst.studio.style import CSS
+        from tfnst.studio.uploads import UploadLimit
 
         fonts = ["system-ui", "sans-serif"]
         page = build_page(studio)
+        most = limits.max_upload_sum * 2**20
         _, address, _ = page.launch(
             server_name=host,
             server_port=port,
@@ -101,6 +104,7 @@ def serve_studio(
             footer_links=[],
             run_history=False,
             max_file_size=limits.max_upload * 2**20,
+            app_kwargs={"middleware": [Middleware(UploadLimit, most=most)]},
             ssr_mode=False,
             pwa=False,
             mcp_server=False,

@@ -15,7 +15,7 @@ import tempfile
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -40,6 +40,13 @@ from tfnst.video.reading import open_film
 SHOWN_SIZE = 1024
 _SAMPLE_SIZE = 200
 _REMEMBERED = 64
+# Files of visitors that are read at a time, and seconds for which others wait.
+_AT_ONCE, _MOST_WAITING = 2, 60.0
+# Where a scan of a JPEG file begins. Each goes over the whole picture, even if it is a
+# hundred bytes long, and programs write ten or so: files of more than these would keep
+# others waiting.
+_SCAN = re.compile(rb"\xff\xda\x00(?:\x08\x01|\x0a\x02|\x0c\x03|\x0e\x04)")
+_MOST_SCANS = 200
 _PASSING_SECONDS = 600.0
 _DAY = 24 * 3600.0
 
@@ -121,7 +128,8 @@ class Studio:
             raise
         self._histories: dict[str, History] = {}
         self._checked: OrderedDict[Any, str | None] = OrderedDict()
-        self._checking = threading.Lock()
+        self._remembering = threading.Lock()
+        self._places = threading.BoundedSemaphore(_AT_ONCE)
         self._closed = threading.Event()
         # Servers paint pictures only.
         self.paints_films = server is None and limits.max_frames > 0
@@ -200,19 +208,38 @@ class Studio:
             path: of the file.
         """
         file = pathlib.Path(path)
-        # One at a time: decoding takes twelve bytes a pixel.
-        with self._checking:
-            try:
-                there = file.stat()
-                key = path, there.st_mtime_ns, there.st_size
-                if key not in self._checked:
-                    self._checked[key] = _what_is_wrong(file)
-            except OSError:
-                return "The file is no longer there; choose it again."
-            self._checked.move_to_end(key)
+        try:
+            there = file.stat()
+            key = path, there.st_mtime_ns, there.st_size
+            with self._remembering:
+                if key in self._checked:
+                    self._checked.move_to_end(key)
+                    return self._checked[key]
+            with self._place():
+                wrong = _what_is_wrong(file)
+        except OSError:
+            return "The file is no longer there; choose it again."
+        except BusyError as error:
+            return str(error)
+        with self._remembering:
+            self._checked[key] = wrong
             while len(self._checked) > _REMEMBERED:
                 self._checked.popitem(last=False)
-            return self._checked[key]
+        return wrong
+
+    @contextlib.contextmanager
+    def _place(self) -> Iterator[None]:
+        """Waits until a file may be read: a picture takes twelve bytes a pixel.
+
+        Raises:
+            BusyError: when others take too long.
+        """
+        if not self._places.acquire(timeout=_MOST_WAITING):
+            raise BusyError("Too many files are being read; try again in a minute.")
+        try:
+            yield
+        finally:
+            self._places.release()
 
     def read_settings(
         self, values: Mapping[str, Any]
@@ -276,11 +303,12 @@ class Studio:
         Raises:
             ValueError, OSError: when it is no film, or the host's limits don't allow
                 it.
+            BusyError: when too many files are being read.
         """
         # It loads TensorFlow, which painting needs anyway.
         from tfnst.video.video import count_frames
 
-        with self._checking, open_film(path) as reader:
+        with self._place(), open_film(path) as reader:
             info = reader.info
         self.limits.check(config, (info.height, info.width))
         frames = count_frames(info, start=film.start, end=film.end, every=film.every)
@@ -299,8 +327,9 @@ class Studio:
         Raises:
             ValueError, OSError: when it is no film.
             ImportError: when what reads it isn't installed.
+            BusyError: when too many files are being read.
         """
-        with self._checking, open_film(path) as reader:
+        with self._place(), open_film(path) as reader:
             image = Image.fromarray(next(reader.frames()).picture)
         image.thumbnail((PREVIEW_SIZE, PREVIEW_SIZE))
         return reader.info, encode_preview(image)
@@ -390,6 +419,10 @@ def in_labels(text: str, labels: Mapping[str, str]) -> str:
 
 def _what_is_wrong(file: pathlib.Path) -> str | None:
     try:
+        data = file.read_bytes()
+        if data.startswith(b"\xff\xd8") and len(_SCAN.findall(data)) > _MOST_SCANS:
+            return f"{file.name} is a JPEG file of far more scans than programs write."
+        del data
         load_image(file, name="picture")
     except (ValueError, OSError, MemoryError) as error:
         text = in_words(error).replace(repr(str(file)), file.name)

@@ -1,7 +1,8 @@
-"""Animated GIF, WebP and PNG files, which Pillow reads well."""
+"""Animated GIF, WebP, PNG and AVIF files, which Pillow reads well."""
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
 import struct
@@ -15,9 +16,9 @@ from tfnst.checks import argument_error
 from tfnst.files import os_error, show_path
 from tfnst.images.decoding import open_image
 from tfnst.images.source import PictureSource
+from tfnst.video.colors import over_white
 from tfnst.video.frames import DamagedFrameError, FilmInfo, Shot, check_frame_size
 
-SUFFIXES = (".gif", ".webp", ".png", ".apng")
 _MILLISECOND = Fraction(1, 1000)
 # Browsers show frames that ask for 10 ms or less for 100 ms.
 _SHORTEST, _USUAL = 10, 100
@@ -26,6 +27,20 @@ _DAMAGE = (
     *(OSError, ValueError, SyntaxError, EOFError, LookupError, TypeError),
     *(AttributeError, ArithmeticError, struct.error, Image.DecompressionBombError),
 )
+
+
+def is_animation(path: str | os.PathLike[str]) -> bool:
+    """Recognizes files that Pillow reads by how they begin, whatever their names."""
+    if not os.path.isfile(path):  # A pipe would lose what is read.
+        return False
+    with contextlib.suppress(OSError), open(path, "rb") as file:
+        start = file.read(12)
+        if start[4:] == b"ftypavis":  # FFmpeg drops its transparency.
+            return ".avif" in Image.registered_extensions()
+        return start.startswith((b"GIF8", b"\x89PNG\r\n")) or (
+            start[:4] == b"RIFF" and start[8:] == b"WEBP"
+        )
+    return False
 
 
 class Animation:
@@ -108,7 +123,7 @@ class Animation:
                     self.damaged += 1
                 return
             duration = self._duration() * _MILLISECOND
-            yield Shot(time, duration, functools.partial(_over_white, self._image))
+            yield Shot(time, duration, functools.partial(_flattened, self._image))
             time, number = time + duration, number + 1
 
     def _duration(self) -> Fraction:
@@ -117,11 +132,9 @@ class Animation:
         return shown if shown > _SHORTEST else Fraction(_USUAL)
 
 
-def _over_white(image: Image.Image) -> np.ndarray:
+def _flattened(image: Image.Image) -> np.ndarray:
     """The frame that is loaded, with what is transparent laid over white."""
     try:
-        rgba = image.convert("RGBA")
+        return over_white(np.asarray(image.convert("RGBA")))
     except _DAMAGE as error:
         raise DamagedFrameError from error
-    white = Image.new("RGBA", rgba.size, "white")
-    return np.array(Image.alpha_composite(white, rgba).convert("RGB"))

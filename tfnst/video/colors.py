@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
 # Numbers of ITU-T H.273.
 BT709, UNSPECIFIED = 1, 2
@@ -58,7 +59,7 @@ def is_rgb(frame: Any) -> bool:
 def to_picture(
     frame: Any, *, primaries: int = UNSPECIFIED, transfer: int = UNSPECIFIED
 ) -> np.ndarray:
-    """uint8 sRGB [H, W, 3] of a decoded frame.
+    """uint8 sRGB [H, W, 3] of a decoded frame, over white where it is transparent.
 
     A film that doesn't name its matrix has BT.709's if it is wider than 1,279 pixels
     or higher than 576, and BT.601's otherwise, as in most players. Wider primaries
@@ -79,6 +80,22 @@ def to_picture(
         if frame.color_range not in (LIMITED, FULL):
             full = frame.format.name.startswith("yuvj")
             frame.color_range = FULL if full else LIMITED
+    picture = _opaque(frame, primaries, transfer)
+    if not any(part.is_alpha for part in frame.format.components):
+        return picture
+    alpha = _convert(frame, "rgba")[..., 3:]
+    return over_white(np.concatenate([picture, alpha], axis=-1))
+
+
+def over_white(rgba: np.ndarray) -> np.ndarray:
+    """uint8 sRGB [H, W, 3] of uint8 [H, W, 4] over white."""
+    image = Image.fromarray(rgba, "RGBA")
+    white = Image.new("RGBA", image.size, "white")
+    return np.array(Image.alpha_composite(white, image).convert("RGB"))
+
+
+def _opaque(frame: Any, primaries: int, transfer: int) -> np.ndarray:
+    """uint8 sRGB [H, W, 3] of a frame whose matrix and range are known."""
     if transfer in (_PQ, _HLG):
         primaries = _BT2020 if primaries in (0, UNSPECIFIED) else primaries
         rgb = _convert(frame, "rgb48le").astype(np.float32) / 65535

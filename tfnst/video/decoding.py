@@ -15,18 +15,32 @@ from PIL import Image
 
 from tfnst.checks import argument_error
 from tfnst.files import show_path
-from tfnst.video.av_library import film_error, import_av
+from tfnst.limits import MAX_PIXELS
+from tfnst.video.av_library import film_error, import_av, open_input
 from tfnst.video.colors import UNSPECIFIED, to_picture
-from tfnst.video.frames import DamagedFrameError, FilmInfo, Shot, check_frame_size
+from tfnst.video.frames import (
+    LONGEST_STEP,
+    DamagedFrameError,
+    FilmInfo,
+    Shot,
+    check_frame_size,
+    fit_time_base,
+)
 
 _DEFAULT_RATE = Fraction(25)
 # FFmpeg's flag for the picture on an album's cover.
 _COVER = 0x400
+# FFmpeg's own decoders of these drop transparency.
+_ALPHA_DECODERS = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
+# Formats whose durations are the times at which films end.
+_ENDS_BY_CLOCK = ("matroska,webm", "flv")
 # How far before a frame to look for one that can be decoded alone, in seconds, when
 # the file's index leads to a later one.
 _STEPS_BACK = (0, 10, 60)
 # The first frames of a film may be damaged; after so many, something else is wrong.
 _MAX_DAMAGED_PACKETS = 1000
+# So many packets may give no frame, as those before the place where a file was cut.
+_MAX_EMPTY_PACKETS = 20_000
 
 
 class DecodedFilm:
@@ -53,7 +67,6 @@ class DecodedFilm:
         except BaseException:
             self.close()
             raise
-        self._at_start = False
 
     def close(self) -> None:
         """Closes the file."""
@@ -85,35 +98,42 @@ class DecodedFilm:
     def _open(self) -> Any:
         expected = "a film that can be read"
         try:
-            return self._av.open(os.fspath(self._path), metadata_errors="replace")
+            return open_input(self._path)
         except (self._av.error.FFmpegError, OSError, ValueError) as error:
             raise film_error(self._name, expected, self._shown, error) from error
 
     def _find_stream(self) -> Any:
-        """The video stream; the picture on an album's cover is none."""
-        for stream in self._container.streams.video:
-            # A plain number or a Flag, depending on PyAV.
-            if getattr(stream.disposition, "value", stream.disposition) & _COVER:
-                continue
-            if stream.codec_context is None:
-                raise argument_error(
-                    self._name,
-                    "a film with a codec that FFmpeg decodes",
-                    self._shown,
-                )
-            context = stream.codec_context
-            if context.width and context.height:
-                check_frame_size(self._name, self._shown, context.width, context.height)
-            # Threads that each decode a frame lose some where one is damaged.
-            stream.thread_type = "SLICE"
-            return stream
-        kinds = sorted({stream.type for stream in self._container.streams})
-        held = (
-            f"which holds only {', '.join(kinds)}" if kinds else "which holds nothing"
-        )
-        raise argument_error(
-            self._name, "a film with pictures", f"{self._shown}, {held}"
-        )
+        """The first stream of moving pictures, or of a single one if there is none."""
+        streams, expected = self._container.streams, "a film with pictures"
+        # The picture on an album's cover is no film.
+        videos = [each for each in streams.video if not _is_cover(each)]
+        known = [each for each in videos if each.codec_context is not None]
+        if not known:
+            kinds = ", ".join(sorted({each.type for each in streams}))
+            received = f"{self._shown}, which holds only {kinds or 'nothing'}"
+            if videos:
+                expected = "a film with a codec that FFmpeg decodes"
+                received = self._shown
+            raise argument_error(self._name, expected, received)
+        stream = next((each for each in known if not self._is_still(each)), known[0])
+        context = stream.codec_context
+        if context.width and context.height:
+            check_frame_size(self._name, self._shown, context.width, context.height)
+        # Threads that each decode a frame lose some where one is damaged.
+        stream.thread_type = "SLICE"
+        context.options = {"max_pixels": str(MAX_PIXELS)}
+        self._decoder = None
+        if stream.metadata.get("alpha_mode") == "1":
+            name = _ALPHA_DECODERS.get(context.codec.name)
+            if name in self._av.codecs_available:
+                self._decoder = self._av.CodecContext.create(name, "r")
+                self._decoder.options = context.options
+        return stream
+
+    def _is_still(self, stream: Any) -> bool:
+        """Recognizes streams of one frame, such as a thumbnail."""
+        length, rate = self._length_of(stream), stream.average_rate
+        return stream.frames == 1 or bool(length and rate and length * rate <= 1)
 
     def _inspect(self) -> FilmInfo:
         """What is known of the film; its first frame is decoded for that."""
@@ -125,25 +145,28 @@ class DecodedFilm:
                 "a film with frames that can be decoded",
                 f"{self._shown}, in which there is none",
             )
-        self._size = (first.width, first.height)
         self._turn = functools.partial(_turn, turns=_display_turns(first))
         ratio = stream.sample_aspect_ratio
-        self._square = _square_size(*self._size, Fraction(ratio) if ratio else None)
+        self._square = _square_size(
+            first.width, first.height, Fraction(ratio) if ratio else None
+        )
         check_frame_size(self._name, self._shown, *self._square)
         sides = np.zeros((self._square[1], self._square[0], 0), np.uint8)
         height, width = self._turn(sides).shape[:2]
         self._origin = self._time_of(first) or Fraction(0)
         rate = stream.average_rate or stream.guessed_rate
-        self._rate = Fraction(rate) if rate and rate > 0 else _DEFAULT_RATE
+        sane = rate and rate * LONGEST_STEP >= 1
+        self._rate = Fraction(rate) if sane else _DEFAULT_RATE
         return FilmInfo(
             width=width,
             height=height,
             rate=self._rate,
-            time_base=Fraction(stream.time_base or 1 / self._rate),
+            time_base=min(Fraction(stream.time_base or 1), 1 / self._rate),
             duration=self._read_duration(),
             frames=stream.frames or None,
             origin=self._origin,
             has_sound=len(container.streams.audio) > 0,
+            title=container.metadata.get("title"),
             color_range={1: "limited", 2: "full"}.get(int(first.color_range)),
             matrix=_known(first.colorspace),
             primaries=_known(self._tag(first, "color_primaries")),
@@ -156,15 +179,21 @@ class DecodedFilm:
 
     def _read_duration(self) -> Fraction | None:
         """Seconds of pictures, or None where the file only has sound's or a guess."""
-        stream = self._stream
+        length = self._length_of(self._stream)
+        if length is None and not self._container.streams.audio:
+            length = Fraction(self._container.duration or 0, self._av.time_base)
+        if self._container.format.name in _ENDS_BY_CLOCK and length is not None:
+            # When the film ends on the file's clock; a few state the length after all.
+            length = length - self._origin if length > self._origin else length
+        return length or None
+
+    def _length_of(self, stream: Any) -> Fraction | None:
+        """Seconds that a file says of a stream."""
         if stream.duration and stream.time_base:
             return stream.duration * Fraction(stream.time_base)
         with contextlib.suppress(ValueError):  # Matroska: "00:00:05.280000000".
             hours, minutes, seconds = stream.metadata.get("DURATION", "").split(":")
-            total = (int(hours) * 60 + int(minutes)) * 60 + Fraction(seconds)
-            return total if total > 0 else None
-        if self._container.duration and not self._container.streams.audio:
-            return Fraction(self._container.duration, self._av.time_base)
+            return (int(hours) * 60 + int(minutes)) * 60 + Fraction(seconds)
         return None
 
     def _rewind(self, start: Fraction) -> None:
@@ -173,6 +202,8 @@ class DecodedFilm:
             if start > 0:
                 ticks = (start + self._origin) / Fraction(self._stream.time_base)
                 self._container.seek(math.floor(ticks), stream=self._stream)
+                if self._decoder is not None:
+                    self._decoder.flush_buffers()
                 return
         # Some files can't be searched; any file can be opened anew.
         self._container.close()
@@ -181,33 +212,66 @@ class DecodedFilm:
 
     def _raw_frames(self) -> Iterator[Any]:
         """Frames as PyAV decodes them; damaged ones are counted and left out."""
-        error_type, in_a_row = self._av.error.FFmpegError, 0
+        error_type, in_a_row, empty = self._av.error.FFmpegError, 0, 0
         packets = self._container.demux(self._stream)
-        while True:
+        while in_a_row <= _MAX_DAMAGED_PACKETS and empty <= _MAX_EMPTY_PACKETS:
             try:
                 packet = next(packets, None)
                 if packet is None:
                     return
-                frames = packet.decode()
+                frames = self._decode_packet(packet)
             except EOFError:
                 frames = []
             # IndexError: PyAV doesn't expect streams that turn up in the middle.
             except (error_type, IndexError):
                 self.damaged, in_a_row, frames = self.damaged + 1, in_a_row + 1, []
-                if in_a_row > _MAX_DAMAGED_PACKETS:
-                    return
+            empty += 1
             for frame in frames:
-                in_a_row = 0
+                in_a_row = empty = 0
                 yield frame
+
+    def _decode_packet(self, packet: Any) -> list[Any]:
+        if self._decoder is None:
+            return packet.decode()
+        # An empty packet, the last one, has the others come out.
+        return self._decoder.decode(packet if packet.size else None)
+
+    def _whole_frames(self) -> Iterator[Any]:
+        """Frames without the combs of interlaced ones."""
+        graph, kind = None, None
+        for frame in self._raw_frames():
+            if graph is not None and kind != _kind(frame):
+                yield from self._filtered(graph, None)
+                graph = None
+            if graph is None:
+                if not frame.interlaced_frame:
+                    yield frame
+                    continue
+                graph, kind = _deinterlacer(frame, self._stream.time_base), _kind(frame)
+            yield from self._filtered(graph, frame)
+        if graph is not None:
+            yield from self._filtered(graph, None)
+
+    def _filtered(self, graph: Any, frame: Any) -> Iterator[Any]:
+        """Frames that come out of a graph of filters when one is put in."""
+        graph.push(frame)
+        with contextlib.suppress(self._av.error.BlockingIOError, EOFError):
+            while True:
+                yield graph.pull()
 
     def _decode(self) -> Iterator[Shot]:
         """Each frame with its time."""
-        last, step = None, 1 / self._rate
-        for frame in self._raw_frames():
+        tick, last = fit_time_base(self.info.time_base), None
+        step = max(1 / self._rate, tick)
+        # MP4 files hold durations in 31 bits.
+        longest = min(Fraction(LONGEST_STEP), (2**31 - 1) * tick)
+        for frame in self._whole_frames():
             time = self._time_of(frame)
             if time is not None:
                 time -= self._origin
-            if last is not None and (time is None or time <= last):
+            if last is not None and (
+                time is None or not last + tick <= time < last + longest
+            ):
                 # Raw streams have no times, and broken ones repeat them.
                 time = last + step
             elif time is None:
@@ -216,6 +280,8 @@ class DecodedFilm:
             ticks = getattr(frame, "duration", None)
             base = frame.time_base
             duration = Fraction(ticks) * Fraction(base) if ticks and base else step
+            if duration > longest:
+                duration = step
             yield Shot(time, duration, functools.partial(self._read, frame))
 
     def _time_of(self, frame: Any) -> Fraction | None:
@@ -226,14 +292,6 @@ class DecodedFilm:
 
     def _read(self, frame: Any) -> np.ndarray:
         """The picture, upright, in square pixels."""
-        if (frame.width, frame.height) != self._size:
-            width, height = self._size
-            raise argument_error(
-                self._name,
-                "a film whose frames are all of one size",
-                f"{self._shown}, with frames of {width} x {height} and of "
-                f"{frame.width} x {frame.height} pixels",
-            )
         try:
             picture = to_picture(
                 frame,
@@ -242,10 +300,39 @@ class DecodedFilm:
             )
         except self._av.error.FFmpegError as error:
             raise DamagedFrameError from error
-        if self._square != self._size:
+        # Joined recordings may change their size, too.
+        if picture.shape[1::-1] != self._square:
             image = Image.fromarray(picture)
             picture = np.asarray(image.resize(self._square, Image.Resampling.LANCZOS))
         return self._turn(picture)
+
+
+def _is_cover(stream: Any) -> bool:
+    # A plain number or a Flag, depending on PyAV.
+    return bool(getattr(stream.disposition, "value", stream.disposition) & _COVER)
+
+
+def _kind(frame: Any) -> tuple[Any, ...]:
+    """Properties of frames that a graph of filters is made for."""
+    return frame.width, frame.height, frame.format.name
+
+
+def _deinterlacer(frame: Any, time_base: Fraction) -> Any:
+    """A graph that deinterlaces frames like one; others pass unchanged."""
+    from av.filter import Graph
+
+    graph = Graph()
+    graph.link_nodes(
+        graph.add_buffer(
+            width=frame.width,
+            height=frame.height,
+            format=frame.format.name,
+            time_base=frame.time_base or time_base,
+        ),
+        graph.add("bwdif", "mode=send_frame:deint=interlaced"),
+        graph.add("buffersink"),
+    ).configure()
+    return graph
 
 
 def _known(code: int) -> int | None:

@@ -14,14 +14,11 @@ from typing import Any
 
 import numpy as np
 
+from tfnst.video.av_library import open_input, open_output
 from tfnst.video.colors import BT709, LIMITED, rgb_frame, to_bt709
 
 THREADS = 2
-# Files without dates, versions and random numbers.
-BITEXACT = {"fflags": "+bitexact"}
 _CODEC_BITEXACT = 1 << 23
-# Times of frames are stored as multiples of a fraction no finer than this.
-_FINEST = 1_000_000
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,12 +78,6 @@ FORMATS = {
 }
 
 
-def fit_time_base(base: Fraction) -> Fraction:
-    """A fraction of a second that files can hold, equal to `base` where possible."""
-    ticks = Fraction(1, base.denominator)
-    return ticks if 1 / ticks <= _FINEST else Fraction(1, _FINEST)
-
-
 def even_sides(picture: np.ndarray) -> np.ndarray:
     """The picture with its last row and column doubled where a side is odd.
 
@@ -121,13 +112,11 @@ def encode_segment(
         rate: frames per second, roughly, for the encoder's decisions.
         time_base: in seconds.
     """
-    import av
-
     options, shown = dict(format.options), list(times)
     ranks = {time: rank for rank, time in enumerate(shown)}
     if not format.is_lossless:
         options["crf"] = str(format.crf if crf is None else crf)
-    with av.open(path, "w", format="matroska", options=BITEXACT) as container:
+    with open_output(path, "matroska") as container:
         stream: Any = None
         packets: list[Any] = []
         for picture, time in zip(pictures, shown, strict=True):
@@ -135,7 +124,7 @@ def encode_segment(
                 picture = even_sides(picture)
             if stream is None:
                 stream = container.add_stream(
-                    format.encoder, rate=rate.limit_denominator(_FINEST)
+                    format.encoder, rate=rate.limit_denominator(1_000_000)
                 )
                 _set_up(stream, picture, format, options, time_base)
             if format.is_lossless:
@@ -179,8 +168,6 @@ def _set_up(
 
 def decode_segment(path: str | os.PathLike[str]) -> Iterator[np.ndarray]:
     """The pictures of a lossless segment, uint8 [H, W, 3]."""
-    import av
-
-    with av.open(os.fspath(path)) as container:
+    with open_input(path) as container:
         for frame in container.decode(video=0):
             yield frame.reformat(format="rgb24").to_ndarray()

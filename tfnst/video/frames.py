@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Callable
 from fractions import Fraction
 
@@ -10,6 +11,11 @@ import numpy as np
 
 from tfnst.checks import argument_error
 from tfnst.limits import MAX_PIXELS, MIN_SIDE
+
+# A longer step in the times of pictures or sound, in seconds, is an error in the file.
+LONGEST_STEP = 6 * 3600
+# Times of frames are stored as multiples of a fraction no finer than this.
+_FINEST = 1_000_000
 
 
 class DamagedFilmWarning(UserWarning):
@@ -50,6 +56,7 @@ class FilmInfo:
         frames: how many there are, or None if the file doesn't say.
         origin: the film's beginning on the file's own clock, in seconds.
         has_sound: whether there is sound.
+        title: of the film, or None.
         color_range: `"limited"`, `"full"`, or None if the file doesn't say.
         matrix: number of the YUV matrix in ITU-T H.273, or None.
         primaries: number of the primaries in H.273, or None.
@@ -64,10 +71,22 @@ class FilmInfo:
     frames: int | None
     origin: Fraction = Fraction(0)
     has_sound: bool = False
+    title: str | None = None
     color_range: str | None = None
     matrix: int | None = None
     primaries: int | None = None
     transfer: int | None = None
+
+
+def fit_time_base(base: Fraction) -> Fraction:
+    """A fraction of a second that files can hold, equal to `base` where possible."""
+    ticks = Fraction(1, base.denominator)
+    return ticks if 1 / ticks <= _FINEST else Fraction(1, _FINEST)
+
+
+def to_ticks(time: Fraction, base: Fraction) -> int:
+    """A time as a multiple of a time base; times a tick apart stay apart."""
+    return math.floor(time / base + Fraction(1, 2))
 
 
 @dataclasses.dataclass(frozen=True)

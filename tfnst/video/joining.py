@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import heapq
 import io
 import os
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from fractions import Fraction
 from typing import Any
@@ -17,10 +19,12 @@ import numpy as np
 from PIL import Image
 
 from tfnst.files import write_file
+from tfnst.video.av_library import open_input, open_output
 from tfnst.video.colors import rgb_frame
-from tfnst.video.encoding import BITEXACT, THREADS, VideoFormat, decode_segment
+from tfnst.video.encoding import THREADS, decode_segment
+from tfnst.video.frames import to_ticks
 from tfnst.video.picture_files import NUMBER
-from tfnst.video.sound import Sound
+from tfnst.video.sound import Track, add_track
 
 _HUNDREDTH = Fraction(1, 100)
 _MILLISECOND = Fraction(1, 1000)
@@ -54,67 +58,65 @@ def join_packets(
     count: int,
     *,
     suffix: str,
-    format: VideoFormat,
+    delay: int,
     time_base: Fraction,
-    sound: Sound | None,
+    tracks: Sequence[Track],
     metadata: Mapping[str, str],
 ) -> None:
-    """Joins segments without encoding them again.
-
-    Frames are decoded up to `format.delay` frames before they are shown, so the k-th
-    packet is decoded when the frame k - delay is shown.
+    """Joins segments into an MP4 or WebM file, with sound; nothing is encoded.
 
     Args:
         path: of the file to write.
         segments: gives them by number.
         count: how many there are.
         suffix: `.mp4` or `.webm`.
-        format: what the suffix stands for.
-        time_base: of the times, in seconds.
-        sound: to add.
+        delay: by how many frames decoding runs ahead of showing.
+        time_base: of the film, in seconds.
+        tracks: of sound, which ends where the film does.
         metadata: texts to store in the file, by FFmpeg's names.
     """
-    import av
-
-    options = dict(BITEXACT)
-    if suffix == ".mp4":
-        options["movflags"] = "+faststart"
+    options = {"movflags": "+faststart"} if suffix == ".mp4" else {}
     with (
-        av.open(path, "w", format=suffix[1:], options=options) as output,
+        open_output(path, suffix[1:], options) as output,
         contextlib.ExitStack() as files,
     ):
         output.metadata.update(metadata)
-        target: Any = None
-        decoded: list[int] = []
-        for number in range(count):
-            segment = segments(number)
-            shown = [round(time / time_base) for time in segment.times]
-            lasts = _ticks(segment, time_base)
-            with av.open(segment.path) as source:
-                stream = source.streams.video[0]
-                if target is None:
-                    target = output.add_stream_from_template(stream)
-                    target.time_base = time_base
-                    if sound is not None:
-                        files.enter_context(sound)
-                        sound.add_to(output, format)
-                    step = max(1, lasts[0])
-                    decoded = [(i - format.delay) * step for i in range(format.delay)]
-                decoded += shown
-                for packet in source.demux(stream):
-                    if not packet.size:
-                        continue
-                    rank = packet.pts - format.delay
-                    packet.pts, packet.dts = shown[rank], decoded.pop(0)
+        with open_input(segments(0).path) as source:
+            target = output.add_stream_from_template(source.streams.video[0])
+        target.time_base = time_base
+        pictures = _packets(segments, count, target, delay, time_base)
+        last = segments(count - 1)
+        end = last.times[-1] + last.durations[-1]
+        sounds = [add_track(track, output, files, end) for track in tracks]
+        for packet in heapq.merge(pictures, *sounds, key=_decoding_time):
+            output.mux_one(packet)
+
+
+def _packets(
+    segments: Segments, count: int, target: Any, delay: int, time_base: Fraction
+) -> Iterator[Any]:
+    """The packets of all segments, with their times in the film."""
+    decoded: deque[int] = deque()
+    for number in range(count):
+        segment = segments(number)
+        shown = [to_ticks(time, time_base) for time in segment.times]
+        lasts = _ticks(segment, time_base)
+        if not number:
+            step = max(1, lasts[0])
+            decoded.extend((i - delay) * step for i in range(delay))
+        decoded.extend(shown)
+        with open_input(segment.path) as source:
+            for packet in source.demux(video=0):
+                if packet.size:
+                    rank = packet.pts - delay
+                    packet.pts, packet.dts = shown[rank], decoded.popleft()
                     packet.duration, packet.time_base = lasts[rank], time_base
                     packet.stream = target
-                    if sound is not None:
-                        for piece in sound.until(packet.dts * time_base):
-                            output.mux_one(piece)
-                    output.mux_one(packet)
-        if sound is not None:
-            for piece in sound.until(segment.times[-1] + segment.durations[-1]):
-                output.mux_one(piece)
+                    yield packet
+
+
+def _decoding_time(packet: Any) -> Fraction:
+    return packet.dts * Fraction(packet.time_base)
 
 
 def write_animation(path: str, segments: Segments, count: int, *, suffix: str) -> None:
@@ -129,16 +131,14 @@ def write_animation(path: str, segments: Segments, count: int, *, suffix: str) -
         count: how many there are.
         suffix: `.gif` or `.webp`.
     """
-    import av
-
     is_gif = suffix == ".gif"
     base = _HUNDREDTH if is_gif else _MILLISECOND
     palette = _common_palette(segments, count) if is_gif else None
     last = _ticks(segments(count - 1), base)[-1]
-    options = {"loop": "0", **BITEXACT}
+    options = {"loop": "0"}
     if is_gif:
         options["final_delay"] = str(last)
-    with av.open(path, "w", format=suffix[1:], options=options) as output:
+    with open_output(path, suffix[1:], options) as output:
         stream: Any = None
         lasts: dict[int, int] = {}
         for picture, time, duration in _frames(segments, count, base):
@@ -195,7 +195,7 @@ def _ticks(segment: Segment, base: Fraction) -> list[int]:
     """How long each frame is shown, in multiples of a fraction of a second."""
     pairs = zip(segment.times, segment.durations, strict=True)
     return [
-        max(1, round((time + length) / base) - round(time / base))
+        max(1, to_ticks(time + length, base) - to_ticks(time, base))
         for time, length in pairs
     ]
 
@@ -210,7 +210,7 @@ def _frames(
         lasts = _ticks(segment, base)
         pictures = decode_segment(segment.path)
         for picture, time, length in zip(pictures, segment.times, lasts, strict=True):
-            last = max(last + 1, round(time / base))
+            last = max(last + 1, to_ticks(time, base))
             yield picture, last, length
 
 

@@ -12,8 +12,7 @@ import numpy as np
 
 from tfnst.checks import argument_error, check_integer, check_number
 from tfnst.files import check_path, show_path
-from tfnst.video import animations
-from tfnst.video.animations import Animation
+from tfnst.video.animations import Animation, is_animation
 from tfnst.video.decoding import DecodedFilm
 from tfnst.video.frames import (
     DamagedFilmWarning,
@@ -107,8 +106,8 @@ class FilmReader:
                 to use them. Default 0.
 
         Raises:
-            ValueError: when an argument is out of its range, when no frame is in this
-                range of times, and for a film whose frames change their size.
+            ValueError: when an argument is out of its range, or no frame is in this
+                range of times.
             OSError: when the file can't be read.
         """
         check_number("start", start, "0 or more seconds", low=0)
@@ -218,10 +217,11 @@ def open_film(
     """Opens a film to read its frames.
 
     Args:
-        path: of any film that FFmpeg reads, such as MP4, MOV, WebM or AVI, for which
-            PyAV is needed (the extra `video`); of an animated GIF, WebP or PNG file;
-            of a folder of pictures, in natural order of their names; or a pattern for
-            such files, `frames/*.png` or `frames/%04d.png`.
+        path: of a film in one file that FFmpeg reads, such as MP4, MOV, WebM or AVI,
+            for which PyAV is needed (the extra `video`); of an animated GIF, WebP or
+            PNG file; of a folder of pictures, in natural order of their names; or a
+            pattern for such files, `frames/*.png` or `frames/%04d.png`. Files that
+            name others, such as playlists, are refused.
         rate: frames per second of a folder or pattern, above 0 and up to 1000;
             anything else knows its own. Default 24.
         name: what errors call the path. Default `"film"`.
@@ -256,7 +256,7 @@ def open_film(
         raise argument_error(
             "rate", "left out for a film that has its own", f"{rate!r} for {shown}"
         )
-    if text.lower().endswith(animations.SUFFIXES):
+    if is_animation(text):
         source = Animation(text, name=name)
     else:
         source = DecodedFilm(text, name=name)

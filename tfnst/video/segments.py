@@ -15,17 +15,26 @@ import itertools
 import json
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from fractions import Fraction
 from typing import Any
 
 import numpy as np
 
 from tfnst.checks import argument_error, check_integer
-from tfnst.files import os_error, read_file, replaced_file, show_path, write_file
-from tfnst.video.encoding import FORMATS, encode_segment, fit_time_base
+from tfnst.files import (
+    is_machine_error,
+    os_error,
+    read_file,
+    replaced_file,
+    show_path,
+    warn_unwritten,
+    write_file,
+)
+from tfnst.video.av_library import describe
+from tfnst.video.encoding import FORMATS, encode_segment
 from tfnst.video.folder_lock import LOCK, FolderInUseError, FolderLock
-from tfnst.video.frames import Frame
+from tfnst.video.frames import Frame, fit_time_base, to_ticks
 from tfnst.video.joining import (
     Segment,
     join_packets,
@@ -34,14 +43,14 @@ from tfnst.video.joining import (
 )
 from tfnst.video.kept_frames import FrameState, KeptFrames
 from tfnst.video.outputs import film_kind, frame_pattern
-from tfnst.video.reading import open_film
-from tfnst.video.sound import Sound
+from tfnst.video.sound import Track, TrackWriter
 
 _RUN, _VERSION = "run.json", 2
+_SOUND = "sound.json"
 _SEGMENT_FRAMES = 48
 _OWN_FILES = re.compile(
     rf"run\.json|{LOCK}|{KeptFrames.FILES}|segment-\d{{6}}\.(json|mkv)|tail-\d{{6}}\.mkv"
-    r"|\.tfnst-[0-9a-f]{16}\.tmp"
+    r"|sound\.json|sound-\d+\.(mp4|webm)|\.tfnst-[0-9a-f]{16}\.tmp"
 )
 
 
@@ -246,11 +255,54 @@ class FilmParts:
         done = self.frames_done
         return [self.number(i) for i in range(max(0, done - count), done)]
 
+    @property
+    def needs_sound(self) -> bool:
+        """Absence of sound that is ready, in a film that may have some."""
+        return self._format.sound_encoder is not None and not self.has_sound
+
+    @property
+    def has_sound(self) -> bool:
+        """Presence of sound that is ready."""
+        return os.path.exists(self._path(_SOUND))
+
+    def add_sound(
+        self,
+        film: str | os.PathLike[str],
+        *,
+        origin: Fraction,
+        start: Fraction,
+        end: Fraction | None = None,
+    ) -> None:
+        """Makes a film's sound ready; afterwards it is safe.
+
+        Args:
+            film: path of the film that is painted.
+            origin: its beginning on its file's own clock, in seconds.
+            start: time of the first frame, in seconds from the film's beginning.
+            end: seconds from its beginning to where sound ends; with the last frame
+                by default.
+
+        Raises:
+            OSError: when the disk is full.
+        """
+        writer = TrackWriter(
+            film,
+            format=self._format,
+            suffix=self._kind,
+            origin=origin,
+            start=start,
+            end=end,
+        )
+        tracks = [
+            (os.path.basename(track.path), str(track.first), *track[2:])
+            for track in writer.write(self._folder)
+        ]
+        write_file(self._path(_SOUND), json.dumps(tracks).encode(), name="output")
+
     def finish(
         self,
         output: str | os.PathLike[str],
         *,
-        sound_from: str | os.PathLike[str] | None = None,
         complete: bool = True,
         metadata: Mapping[str, str] | None = None,
         name: str = "output",
@@ -259,9 +311,6 @@ class FilmParts:
 
         Args:
             output: path of the film, of the kind that was given.
-            sound_from: the film that was painted, whose sound is used from the time
-                of the first frame to the end of the last; nothing happens if it has
-                none. No sound by default, nor in GIF, WebP and pictures.
             complete: whether the film has all of its frames. The folder is then
                 removed; otherwise it stays, and the run can be continued. Default
                 True.
@@ -291,21 +340,37 @@ class FilmParts:
                 if self._format.is_lossless:
                     write_animation(path, self._segment, count, suffix=self._kind)
                 else:
-                    join_packets(
-                        path,
-                        self._segment,
-                        count,
-                        suffix=self._kind,
-                        format=self._format,
-                        time_base=self._time_base,
-                        sound=self._find_sound(sound_from),
-                        metadata=metadata or {},
-                    )
+                    self._join(path, count, metadata or {})
         if complete:
             self._leave(remove=True)
         else:
             for number in range(self._full, count):
                 os.unlink(self._tail_path(number))
+
+    def _join(self, path: str, count: int, metadata: Mapping[str, str]) -> None:
+        """Joins the segments, with the sound where that is possible."""
+        import av
+
+        def join(tracks: Sequence[Track]) -> None:
+            join_packets(
+                path,
+                self._segment,
+                count,
+                suffix=self._kind,
+                delay=self._format.delay,
+                time_base=self._time_base,
+                tracks=tracks,
+                metadata=metadata,
+            )
+
+        tracks = self._read_tracks()
+        try:
+            join(tracks)
+        except (av.error.FFmpegError, ValueError) as error:
+            if not tracks or is_machine_error(error):
+                raise
+            join([])
+            warn_unwritten("The sound", ValueError(describe(error)))
 
     def _path(self, file: str) -> str:
         return os.path.join(self._folder, file)
@@ -425,7 +490,8 @@ class FilmParts:
             kind, _, rest = file.partition("-")
             number = int(re.sub(r"\D.*", "", rest) or -1)
             wanted = (
-                file in (_RUN, LOCK)
+                file in (_RUN, LOCK, _SOUND)
+                or (kind == "sound" and self.has_sound)
                 or (kind in ("frame", "source") and number in frames)
                 or (kind == "state" and number == last)
                 or (kind == "segment" and number < self._full)
@@ -451,7 +517,7 @@ class FilmParts:
             encode_segment(
                 hidden,
                 (self._kept.read(first + i).picture for i in range(len(times))),
-                [round((time - times[0][0]) / self._time_base) for time, _ in times],
+                [to_ticks(time - times[0][0], self._time_base) for time, _ in times],
                 format=self._format,
                 crf=self._crf,
                 rate=self._rate,
@@ -480,16 +546,15 @@ class FilmParts:
             tuple(length for _, length in frames),
         )
 
-    def _find_sound(self, film: str | os.PathLike[str] | None) -> Sound | None:
-        """The sound that belongs to the frames, if there is any."""
-        if film is None:
-            return None
-        with open_film(film, name="sound_from") as reader:
-            info = reader.info
-        if not info.has_sound:
-            return None
-        start = self._read_times(0)[0][0]
-        return Sound(film, origin=info.origin, start=start, end=self.end)
+    def _read_tracks(self) -> list[Track]:
+        """The sound that is ready."""
+        if not self.has_sound:
+            return []
+        data = read_file(self._path(_SOUND), name="resume")
+        return [
+            Track(self._path(file), Fraction(first), *rest)
+            for file, first, *rest in json.loads(data)
+        ]
 
 
 def folder_in_use(folder: str) -> ValueError:

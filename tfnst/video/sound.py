@@ -1,4 +1,8 @@
-"""The sound of a film: copied as it is, or encoded anew where a file can't hold it."""
+"""The sound of a film, made ready before its first frame is painted.
+
+Each track becomes a file of its own, of the painted film's kind: what that can't hold
+shows here, and not when everything is painted. In the end, packets are only copied.
+"""
 
 from __future__ import annotations
 
@@ -6,234 +10,311 @@ import contextlib
 import os
 from collections.abc import Iterator
 from fractions import Fraction
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from tfnst.files import is_machine_error, show_path, warn_unwritten
+from tfnst.video.av_library import describe, open_input, open_output
 from tfnst.video.encoding import VideoFormat
+from tfnst.video.frames import LONGEST_STEP
 
 # Sound that begins with the film may have packets that only prime its decoder.
 _PRIMING = Fraction(1, 10)
+# Times that go back by less than this are nudged where packets are copied; a step in
+# those of samples that is longer is filled with silence.
+_STEP = Fraction(1, 10)
 _BIT_RATE = 192_000
 _RATE = 48_000
 # What encoders take: planar and interleaved floating-point samples.
 _SAMPLES = {"aac": "fltp", "libopus": "flt"}
 _AAC_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
-# A step in the times of sound that is longer than this is filled with silence.
-_GAP = Fraction(1, 10)
 
 
-class Sound:
-    """All sound of a film from one time to another, as packets for another file.
+class Track(NamedTuple):
+    """A sound track that is ready.
 
-    It is a context manager, which closes the film.
+    Attributes:
+        path: path of its file.
+        first: time of its first packet in the painted film, in seconds.
+        disposition: FFmpeg's flags, such as that of the track that players choose.
+        metadata: its language and title.
+    """
+
+    path: str
+    first: Fraction
+    disposition: int
+    metadata: dict[str, str]
+
+
+class TrackWriter:
+    """Writes the sound tracks of a part of a film to files.
 
     Args:
-        path: of the film.
-        origin: the film's beginning on the file's own clock, in seconds.
-        start: seconds from the film's beginning, from which on there is sound.
-        end: seconds from the film's beginning, where it stops.
+        film: path of the film.
+        format: the painted film's.
+        suffix: the painted film's.
+        origin: the film's beginning on its file's own clock, in seconds.
+        start: seconds from the film's beginning to that of the part.
+        end: seconds from the film's beginning to the part's end; None for all.
     """
 
     def __init__(
         self,
-        path: str | os.PathLike[str],
+        film: str | os.PathLike[str],
         *,
+        format: VideoFormat,
+        suffix: str,
         origin: Fraction,
         start: Fraction,
-        end: Fraction,
+        end: Fraction | None,
     ) -> None:
-        self._path, self._origin = os.fspath(path), origin
-        self._start, self._end = start, end
-        self._files = contextlib.ExitStack()
-        self._tracks: list[_Track] = []
+        self._film, self._format, self._suffix = film, format, suffix
+        self._zero = origin + start
+        self._earliest = Fraction(0) if start else -_PRIMING
+        self._length = None if end is None else end - start
 
-    def __enter__(self) -> Sound:
-        return self
+    def write(self, folder: str) -> list[Track]:
+        """Writes each track to a file in a folder.
 
-    def __exit__(self, *_: object) -> None:
-        self._files.close()
+        Tracks are copied if the painted film can hold them as they are, and encoded
+        otherwise. Empty ones are left out; so are those that can't be kept, with an
+        UnwrittenWarning.
 
-    def add_to(self, output: Any, format: VideoFormat) -> None:
-        """Adds the streams to a file, before its first packet is written.
-
-        Args:
-            output: PyAV's output container.
-            format: of the film.
+        Raises:
+            OSError: when the disk is full.
         """
+        with open_input(self._film) as film:
+            codecs = [_codec(stream) for stream in film.streams.audio]
+        tracks = [
+            self._write_track(number, codec, folder)
+            for number, codec in enumerate(codecs)
+        ]
+        return [track for track in tracks if track is not None]
+
+    def _write_track(self, number: int, codec: str | None, folder: str) -> Track | None:
         import av
 
-        with av.open(self._path, metadata_errors="replace") as film:
-            # Streams in unknown codecs can neither be copied nor decoded.
-            numbers = [
-                number
-                for number, stream in enumerate(film.streams.audio)
-                if stream.codec_context is not None
-            ]
-        for number in numbers:
-            # A file for each stream: they advance independently.
-            film = self._files.enter_context(
-                av.open(self._path, metadata_errors="replace")
-            )
+        path = os.path.join(folder, f"sound-{number}{self._suffix}")
+        failure = "nothing decodes it"
+        ways = [] if codec is None else [self._encoded]
+        if codec in self._format.sounds:
+            ways.insert(0, self._copied)
+        for way in ways:
+            try:
+                return self._try(number, path, way)
+            except (av.error.FFmpegError, ValueError) as error:
+                if is_machine_error(error):
+                    raise
+                failure = describe(error)
+        shown = f"Sound track {number + 1} of {show_path(self._film)}"
+        warn_unwritten(shown, ValueError(failure))
+        return None
+
+    def _try(self, number: int, path: str, way: Any) -> Track | None:
+        """Writes a track in one way; None if there is nothing in it."""
+        first = None
+        with (
+            open_input(self._film) as film,
+            open_output(path, self._suffix[1:]) as output,
+        ):
             stream = film.streams.audio[number]
-            if _codec(stream) in format.sounds:
-                packets = self._copy(film, stream, output)
-            else:
-                packets = self._encode(film, stream, output, format)
-            self._tracks.append(_Track(packets))
+            for packet in way(film, stream, output):
+                if first is None:
+                    first = packet.pts * Fraction(packet.time_base)
+                output.mux_one(packet)
+            texts = _texts(stream.metadata)
+            # A plain number or a Flag, depending on PyAV.
+            flags = getattr(stream.disposition, "value", stream.disposition)
+        return None if first is None else Track(path, first, flags, texts)
 
-    def until(self, time: Fraction) -> Iterator[Any]:
-        """Packets that haven't been given yet and begin before a time.
+    def _copied(self, film: Any, stream: Any, output: Any) -> Iterator[Any]:
+        """Packets as they are, with times that rise.
 
-        Args:
-            time: seconds from `start`.
+        Raises:
+            ValueError: when a copy would not play.
         """
-        for track in self._tracks:
-            yield from track.until(time)
-
-    def _copy(self, film: Any, stream: Any, output: Any) -> Iterator[Any]:
         target = output.add_stream_from_template(stream)
-        base = Fraction(stream.time_base)
-        earliest = self._start if self._start > 0 else -_PRIMING
-        shift = round((self._start + self._origin) / base)
-
-        def packets() -> Iterator[Any]:
-            for packet in _demux(film, stream):
-                if packet.pts is None or not packet.size:
-                    continue
-                time = packet.pts * base - self._origin
-                if time >= self._end:
-                    return
-                if time < earliest:
-                    continue
-                packet.pts -= shift
-                packet.dts = packet.pts
-                packet.stream = target
-                yield packet
-
-        return packets()
-
-    def _encode(
-        self, film: Any, stream: Any, output: Any, format: VideoFormat
-    ) -> Iterator[Any]:
-        assert format.sound_encoder is not None
-        context = stream.codec_context
-        rate = context.sample_rate
-        if format.sound_encoder != "aac" or rate not in _AAC_RATES:
-            rate = _RATE
-        layout = "mono" if context.layout.nb_channels == 1 else "stereo"
-        target = output.add_stream(format.sound_encoder, rate=rate)
-        target.layout, target.bit_rate = layout, _BIT_RATE
-        target.codec_context.format = _SAMPLES[format.sound_encoder]
-
-        def packets() -> Iterator[Any]:
-            for frame in self._samples(film, stream, target):
-                yield from target.encode(frame)
-            yield from target.encode()
-
-        return packets()
-
-    def _samples(self, film: Any, stream: Any, target: Any) -> Iterator[Any]:
-        """Frames of the size that an encoder takes, from `start` to `end`."""
-        import av
-
-        context = target.codec_context
-        samples, rate, layout = context.format.name, context.sample_rate, context.layout
-        context.open()
-        resampler = av.AudioResampler(format=samples, layout=layout.name, rate=rate)
-        queue = av.AudioFifo()
-        # In samples from `start`: what was given, what is known, and where sound ends.
-        taken, position, end = 0, 0, round((self._end - self._start) * rate)
-        channels = layout.nb_channels
-
-        def put(values: np.ndarray) -> None:
-            """Adds samples [N, channels]."""
-            planar = context.format.is_planar
-            values = values.T if planar else values.reshape(1, -1)
-            frame = av.AudioFrame.from_ndarray(
-                np.ascontiguousarray(values), format=samples, layout=layout.name
-            )
-            frame.sample_rate = rate
-            queue.write(frame)
-
-        def take(whole: bool) -> Iterator[Any]:
-            """Full frames, and what is left if `whole`."""
-            size = context.frame_size or 1024
-            nonlocal taken
-            while queue.samples >= size or (whole and queue.samples):
-                frame = queue.read(min(size, queue.samples))
-                frame.pts, frame.time_base = taken, Fraction(1, rate)
-                taken += frame.samples
-                yield frame
-
-        for frame in _resampled(film, stream, resampler):
-            begin = frame.pts * Fraction(frame.time_base) - self._origin - self._start
-            values = frame.to_ndarray()
-            values = values.T if values.shape[0] > 1 else values.reshape(-1, channels)
-            gap = round(begin * rate) - position
-            if gap > (_GAP * rate if position else 0):
-                while gap > 0 and position < end:
-                    silent = min(gap, rate, end - position)
-                    put(np.zeros((silent, channels), values.dtype))
-                    position, gap = position + silent, gap - silent
-                    yield from take(whole=False)
-            elif position == 0 and gap < 0:
-                values = values[-gap:]
-            values = values[: end - position]
-            if len(values):
-                put(values)
-                position += len(values)
-                yield from take(whole=False)
-            if position >= end:
-                break
-        yield from take(whole=True)
-
-
-class _Track:
-    """Packets of one stream, with the first of those that are left known."""
-
-    def __init__(self, packets: Iterator[Any]) -> None:
-        self._packets = packets
-        self._next: Any = None
-
-    def until(self, time: Fraction) -> Iterator[Any]:
-        """Packets that begin before a time."""
-        while True:
-            if self._next is None:
-                self._next = next(self._packets, None)
-            packet = self._next
-            if packet is None or packet.pts * Fraction(packet.time_base) >= time:
+        base, last = Fraction(stream.time_base), None
+        kind = None
+        for packet, frames in _decoded(film, stream):
+            for frame in frames:
+                kind = kind or _kind(frame)
+                if kind != _kind(frame):
+                    raise ValueError("it changes midway")
+            if packet.pts is None or not packet.size:
+                continue
+            time = packet.pts * base - self._zero
+            if self._length is not None and time >= self._length:
                 return
-            self._next = None
+            if time < self._earliest:
+                continue
+            packet.pts -= round(self._zero / base)
+            if last is not None and packet.pts <= last:
+                if (last - packet.pts) * base > _STEP:
+                    raise ValueError("its times go back")
+                packet.pts = last + 1
+            elif last is not None and (packet.pts - last) * base > LONGEST_STEP:
+                raise ValueError("its times jump")
+            packet.dts = last = packet.pts
+            packet.stream = target
             yield packet
 
+    def _encoded(self, film: Any, stream: Any, output: Any) -> Iterator[Any]:
+        """Packets of an encoder that painted films can hold."""
+        encoder, context = self._format.sound_encoder, stream.codec_context
+        assert encoder is not None
+        rate = context.sample_rate
+        if encoder != "aac" or rate not in _AAC_RATES:
+            rate = _RATE
+        layout = "mono" if context.layout.nb_channels == 1 else "stereo"
+        target = output.add_stream(encoder, rate=rate)
+        target.layout, target.bit_rate = layout, _BIT_RATE
+        target.codec_context.format = _SAMPLES[encoder]
+        position = 0
+        for values in self._samples(_resampled(film, stream, layout, rate), rate):
+            frame = _sound_frame(values, layout, rate)
+            frame.pts, frame.time_base = position, Fraction(1, rate)
+            position += frame.samples
+            yield from target.encode(frame)
+        if position:
+            yield from target.encode()
 
-def _codec(stream: Any) -> str:
-    """FFmpeg's name of a stream's codec; decoders can have other names."""
+    def _samples(self, frames: Iterator[Any], rate: int) -> Iterator[np.ndarray]:
+        """Samples [channels, N] from the part's start to its end, without gaps."""
+        position, silence_left = 0, LONGEST_STEP * rate
+        end = None if self._length is None else round(self._length * rate)
+        for frame in frames:
+            if frame.pts is None:
+                continue
+            values = frame.to_ndarray()
+            begin = frame.pts * Fraction(frame.time_base) - self._zero
+            gap = round(begin * rate) - position
+            if end is not None:
+                gap = min(gap, end - position)
+            if position == 0 and gap < 0:
+                values = values[:, -gap:]
+            if (_STEP * rate if position else 0) < gap <= silence_left:
+                position, silence_left = position + gap, silence_left - gap
+                for done in range(0, gap, rate):
+                    silent = min(rate, gap - done)
+                    yield np.zeros((len(values), silent), values.dtype)
+            if end is not None:
+                values = values[:, : end - position]
+            if values.shape[1]:
+                yield values
+                position += values.shape[1]
+            if position == end:
+                return
+
+
+def add_track(
+    track: Track, output: Any, files: contextlib.ExitStack, end: Fraction
+) -> Iterator[Any]:
+    """Adds a track to the painted film.
+
+    Args:
+        track: that is ready.
+        output: PyAV's container, before its first packet.
+        files: which the track's file joins.
+        end: seconds at which sound ends.
+
+    Returns:
+        The packets, to be written to the container.
+    """
+    file = files.enter_context(open_input(track.path))
+    stream = file.streams.audio[0]
+    target = output.add_stream_from_template(stream)
+    target.metadata.update(track.metadata)
+    target.disposition = track.disposition
+
+    def packets() -> Iterator[Any]:
+        base, shift = Fraction(stream.time_base), None
+        for packet in file.demux(stream):
+            if not packet.size:
+                return
+            if shift is None:  # Files of some kinds can only begin at 0.
+                shift = round(track.first / base) - packet.pts
+            packet.pts += shift
+            if packet.pts * base >= end:
+                return
+            packet.dts, packet.stream = packet.pts, target
+            yield packet
+
+    return packets()
+
+
+def _texts(metadata: dict[str, str]) -> dict[str, str]:
+    """A track's language and title; MP4 files call the title a name or a handler."""
+    title = metadata.get("title", metadata.get("name"))
+    texts = {
+        "language": metadata.get("language"),
+        "title": title,
+        "handler_name": title or metadata.get("handler_name"),
+    }
+    return {name: text for name, text in texts.items() if text is not None}
+
+
+def _codec(stream: Any) -> str | None:
+    """FFmpeg's name of a stream's codec, or None if nothing decodes it."""
+    if stream.codec_context is None:
+        return None
     codec = stream.codec_context.codec
     name = getattr(codec, "canonical_name", codec.name)
     return {"mp3float": "mp3", "libopus": "opus", "libvorbis": "vorbis"}.get(name, name)
 
 
-def _demux(film: Any, stream: Any) -> Iterator[Any]:
-    """Packets up to the end of the file, or to where it is damaged."""
+def _kind(frame: Any) -> tuple[Any, ...]:
+    """Properties of samples that a stream's header states, or a resampler is for."""
+    return frame.sample_rate, frame.layout.name, frame.format.name
+
+
+def _decoded(film: Any, stream: Any) -> Iterator[tuple[Any, list[Any]]]:
+    """Packets with their frames, up to the file's end or to where it is damaged.
+
+    Damaged packets have none.
+    """
     import av
 
-    with contextlib.suppress(av.error.FFmpegError):
-        yield from film.demux(stream)
-
-
-def _resampled(film: Any, stream: Any, resampler: Any) -> Iterator[Any]:
-    """Decoded sound in another format; damaged packets are left out."""
-    import av
-
-    for packet in _demux(film, stream):
+    packets = film.demux(stream)
+    while True:
         try:
+            packet = next(packets, None)
+        # IndexError: PyAV doesn't expect streams that turn up in the middle.
+        except (av.error.FFmpegError, IndexError):
+            return
+        if packet is None:
+            return
+        frames = []
+        with contextlib.suppress(av.error.FFmpegError):
             frames = packet.decode()
-        except av.error.FFmpegError:
-            continue
+        yield packet, frames
+
+
+def _resampled(film: Any, stream: Any, layout: str, rate: int) -> Iterator[Any]:
+    """Decoded sound with other channels and another rate, as planar floats."""
+    import av
+
+    resampler: Any = None
+    kind = None
+    for _, frames in _decoded(film, stream):
         for frame in frames:
-            yield from (
-                each for each in resampler.resample(frame) if each.pts is not None
-            )
-    yield from (each for each in resampler.resample(None) if each.pts is not None)
+            if kind != _kind(frame):
+                if resampler is not None:
+                    yield from resampler.resample(None)
+                resampler = av.AudioResampler(format="fltp", layout=layout, rate=rate)
+                kind = _kind(frame)
+            yield from resampler.resample(frame)
+    if resampler is not None:
+        yield from resampler.resample(None)
+
+
+def _sound_frame(values: np.ndarray, layout: str, rate: int) -> Any:
+    """A frame of planar floats [channels, N]."""
+    import av
+
+    frame = av.AudioFrame.from_ndarray(
+        np.ascontiguousarray(values), format="fltp", layout=layout
+    )
+    frame.sample_rate = rate
+    return frame

@@ -122,7 +122,7 @@ def stylize_video(
 ) -> FilmResult:
     """Paints a film in the style of a picture, without flicker.
 
-    See `tfnst.FilmPainter` for how frames are held to each other. Sound is copied, and
+    See `tfnst.FilmPainter` for how frames are held to each other. Sound is kept, and
     frame times, rotation and shape are kept.
 
     What is painted lies in a folder beside the film, `OUTPUT.parts`, until the film is
@@ -194,7 +194,7 @@ def stylize_video(
         flow=flow,
         config=config,
     )
-    cut = {"start": start, "end": end, "every": every}
+    cut: dict[str, Any] = {"start": start, "end": end, "every": every}
     with (
         open_film(film, rate=rate) as reader,
         FilmParts(
@@ -218,18 +218,26 @@ def stylize_video(
             passes=passes,
         ) as parts,
     ):
+        if reader.info.has_sound and parts.needs_sound:
+            first = next(reader.frames(**cut))
+            last: float | Fraction | None = end
+            if last is None and reader.info.duration is not None:
+                # Some films are longer than their files say.
+                last = 2 * reader.info.duration + 60
+            parts.add_sound(
+                film,
+                origin=reader.info.origin,
+                start=first.time,
+                end=None if last is None else Fraction(last),
+            )
         work = _Work(reader, painter, parts, callback, cut, passes)
         work.paint()
         complete = not work.stopped
         if complete or parts.frames:
-            parts.finish(
-                output,
-                sound_from=film if kind in (".mp4", ".webm") else None,
-                complete=complete,
-                metadata={
-                    "comment": json.dumps({"tfnst": __version__, **config.to_dict()})
-                },
-            )
+            texts = {"comment": json.dumps({"tfnst": __version__, **config.to_dict()})}
+            if reader.info.title is not None:
+                texts["title"] = reader.info.title
+            parts.finish(output, complete=complete, metadata=texts)
         return work.result(os.fspath(output), complete, config)
 
 
