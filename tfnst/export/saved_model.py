@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import logging
@@ -89,7 +90,8 @@ def export_saved_model(
     partial = pathlib.Path(tempfile.mkdtemp(prefix=".tfnst-", dir=base))
     try:
         _write(model, partial)
-        partial.chmod(0o777 & ~_umask())
+        with contextlib.suppress(OSError):  # Network folders may have no permissions.
+            partial.chmod(0o777 & ~_umask())
         partial.rename(target)
         _logger.info("wrote %s in %.1f s", target, time.perf_counter() - began)
     except BaseException:
