@@ -13,7 +13,7 @@ import warnings
 from collections.abc import Iterator
 from typing import Any, BinaryIO
 
-from tfnst.checks import argument_error, show_type
+from tfnst.checks import argument_error, one_line, show_type
 
 _REASONS = {
     errno.ENOENT: "which does not exist",
@@ -283,8 +283,8 @@ def warn_unwritten(what: str, error: BaseException) -> None:
         what: it is, in words.
         error: that it failed with.
     """
-    reason = " ".join(str(error).split()) or type(error).__name__
-    warnings.warn(f"{what} was not written: {reason}", UnwrittenWarning, stacklevel=3)
+    said = f"{what} was not written: {one_line(error)}"
+    warnings.warn(said, UnwrittenWarning, stacklevel=3)
 
 
 def is_machine_error(error: BaseException) -> bool:
