@@ -39,12 +39,14 @@ def load_image(
 
         rgb = alpha * rgb + (1 - alpha)
 
-    The EXIF orientation is applied, and an embedded ICC profile is converted to sRGB
-    (a broken one is ignored). Of an animated file, the first frame is read. PNG and
-    TIFF files with 16 bits a channel keep them, with two exceptions that are read with
-    8: TIFF files whose colours are multiplied by alpha, and profiles that are more
-    than curves and a matrix. Colours in PIL images have 8 bits, as Pillow holds no
-    more.
+    Whatever Pillow opens is read, and HEIF (.heic). The EXIF orientation is applied,
+    and an embedded ICC profile is converted to sRGB. What is damaged in a file beside
+    the picture, such as a profile or a text, is ignored. Of an animated file, the first
+    frame is read. PNG, TIFF and HEIF files with more than 8 bits a channel keep them,
+    with two exceptions that are read with 8: files whose colours are multiplied by
+    alpha, and profiles that are more than curves and a matrix. Which value is white in
+    a grey TIFF file follows from its tags. Colours in PIL images have 8 bits, as Pillow
+    holds no more.
 
     Args:
         source: path, bytes of an image file, file object opened in binary mode (read
