@@ -546,9 +546,11 @@ def test_a_table_without_pairs_is_refused(tmp_path, text, missing):
 def test_folders_stand_for_their_pictures(files):
     (files / "notes.txt").write_text("")
     (files / ".hidden.png").write_text("")
+    (files / "IMG_0001.HEIC").write_text("")
     found = find_pictures([files, files / "x.png"])
     names = ["photo0", "photo1", "photo2", "style0", "style1", "x"]
-    assert [path.name for path in found] == [f"{name}.png" for name in names]
+    expected = ["IMG_0001.HEIC", *(f"{name}.png" for name in names)]
+    assert [path.name for path in found] == expected
     (files / "empty").mkdir()
     with pytest.raises(ValueError, match="`contents` must be pictures or folders of"):
         find_pictures([files / "empty"])

@@ -12,7 +12,7 @@ from typing import Any
 
 from tfnst.batch import storage
 from tfnst.checks import argument_error, show_type
-from tfnst.images.formats import SUFFIXES
+from tfnst.images.formats import READ_SUFFIXES
 from tfnst.images.reading import read_once
 from tfnst.images.style_images import StyleImage
 
@@ -51,7 +51,7 @@ def find_pictures(
         if not pictures:
             raise argument_error(
                 name,
-                f"pictures or folders of pictures ({', '.join(SUFFIXES)})",
+                f"pictures or folders of pictures ({', '.join(READ_SUFFIXES)})",
                 f"{str(path)!r}, a folder without pictures",
             )
         found += pictures
@@ -147,4 +147,4 @@ def show_source(source: Any) -> str:
 
 
 def _is_picture(name: str) -> bool:
-    return name.lower().endswith(SUFFIXES) and not name.startswith(".")
+    return name.lower().endswith(READ_SUFFIXES) and not name.startswith(".")
