@@ -17,6 +17,7 @@ import tensorflow as tf
 
 from tfnst.checks import argument_error, check_integer
 from tfnst.config import StyleTransferConfig, build_config
+from tfnst.eager import eagerly
 from tfnst.export.requests import RequestLimits
 from tfnst.export.served_model import ServedStyleTransfer
 from tfnst.export.signatures import build_signatures
@@ -30,6 +31,7 @@ _logger = logging.getLogger(__name__)
 MANIFEST = "tfnst.json"
 
 
+@eagerly
 def export_saved_model(
     directory: str | os.PathLike[str],
     *,

@@ -11,6 +11,7 @@ from PIL import Image
 
 from tfnst.checks import argument_error, check_choice
 from tfnst.config import COLOR_MODES
+from tfnst.eager import eagerly
 from tfnst.images import notebooks, writing
 from tfnst.images.manifest import describe_source, find_manifest, without_manifest
 from tfnst.images.metadata import PictureInfo
@@ -56,6 +57,7 @@ class RecolorResult(SavedPicture):
         return self.array, self.info, self.manifest
 
 
+@eagerly
 def recolor(
     painted_image: Any,
     content_image: Any,

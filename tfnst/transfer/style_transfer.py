@@ -11,6 +11,7 @@ import numpy as np
 
 from tfnst.checks import check_integer
 from tfnst.config import INIT_IMAGES, StyleTransferConfig, build_config
+from tfnst.eager import eagerly
 from tfnst.engines.memory import memory_errors
 from tfnst.files import check_path
 from tfnst.images import reading
@@ -28,6 +29,7 @@ from tfnst.transfer.run import Given, Job, Run
 from tfnst.transfer.styles import Style
 
 
+@eagerly
 def stylize(
     content_image: Any,
     style_image: Any,
@@ -137,6 +139,7 @@ class StyleTransfer:
         OSError: if a file can't be read.
     """
 
+    @eagerly
     def __init__(
         self,
         style_image: Any,
@@ -149,6 +152,7 @@ class StyleTransfer:
         self._style = load_style(style_image, self.config)
         self._style_paths = style_paths(style_images(style_image))
 
+    @eagerly
     def stylize(
         self,
         content_image: Any,
