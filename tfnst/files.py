@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import errno
 import os
@@ -67,6 +68,16 @@ def read_file(path: str | os.PathLike[str], *, name: str) -> bytes:
         raise os_error(error, name, expected, show_path(path)) from error
     except ValueError as error:  # A null byte.
         raise argument_error(name, "the path of a file", show_path(path)) from error
+
+
+def decode_text(data: bytes) -> str:
+    """The text of a file that people edit, which may begin with a byte order mark.
+
+    Raises:
+        UnicodeError: when it is neither UTF-8 nor, with such a mark, UTF-16.
+    """
+    marks = codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE
+    return data.decode("utf-16" if data.startswith(marks) else "utf-8-sig")
 
 
 def write_file(
