@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import dataclasses
 import io
 import os
 import pathlib
@@ -14,8 +13,6 @@ from tfnst.batch import storage
 from tfnst.checks import argument_error, one_line, show_type
 from tfnst.files import decode_text, show_path
 from tfnst.images.formats import READ_SUFFIXES
-from tfnst.images.reading import read_once
-from tfnst.images.style_images import StyleImage
 
 _COLUMNS = ("content", "style")
 # Spreadsheets write semicolons where a comma separates decimals.
@@ -130,28 +127,6 @@ def fetch(source: Any, *, name: str) -> Any:
         ValueError: for a URL that nothing here can open.
     """
     return storage.read_file(source, name=name) if storage.is_url(source) else source
-
-
-class OpenFiles:
-    """Reads the open files among pictures, each once, as a batch needs them often."""
-
-    def __init__(self) -> None:
-        # By identity, with the files themselves, which keeps the identities valid.
-        self._held: dict[int, tuple[Any, Any]] = {}
-
-    def hold(self, source: Any) -> Any:
-        """A content or style image as `stylize` takes it, with bytes for open files."""
-        if isinstance(source, list | tuple):
-            return [self.hold(each) for each in source]
-        if isinstance(source, StyleImage):
-            pictures = ("image", "mask", "region")
-            held = {name: self.hold(getattr(source, name)) for name in pictures}
-            return dataclasses.replace(source, **held)
-        if not hasattr(source, "read"):
-            return source
-        if id(source) not in self._held:
-            self._held[id(source)] = source, read_once(source)
-        return self._held[id(source)][1]
 
 
 def show_source(source: Any) -> str:

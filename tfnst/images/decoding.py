@@ -23,6 +23,10 @@ from tfnst.images.metadata import PictureInfo, read_info
 from tfnst.images.source import PictureSource
 
 _IMAGE_FILE = "an image file (PNG, JPEG, WebP, TIFF, ...)"
+# What Pillow opens, but decodes with Ghostscript, or not at all.
+_NOT_DECODED = {"BUFR": "BUFR", "EPS": "PostScript", "GRIB": "GRIB", "HDF5": "HDF5"}
+# Pillow's words.
+_CLOSED = "Operation on closed image"
 _ORIENTATION_TAG = 0x0112
 _BITS_PER_SAMPLE = 258
 _TURNS: dict[int, Callable[[np.ndarray], np.ndarray]] = {
@@ -113,8 +117,9 @@ def _without_damage(
 
 def _read_file(file: BinaryIO, source: PictureSource) -> tuple[np.ndarray, PictureInfo]:
     with _open(file, source) as image:
-        if image.format == "EPS":  # Pillow would run Ghostscript on it.
-            raise source.error(_IMAGE_FILE, f"{source.shown}, which is PostScript")
+        if image.format in _NOT_DECODED:
+            received = f"{source.shown}, which is {_NOT_DECODED[image.format]}"
+            raise source.error(_IMAGE_FILE, received)
 
         def decode_deep() -> np.ndarray | None:
             if image.format == "HEIF":
@@ -204,6 +209,8 @@ def read_pil(
             f"{source.shown}, which keeps its 16-bit channels in separate planes",
         )
     try:
+        if _has_lost_its_file(image):
+            raise ValueError(_CLOSED)
         deep = None if decode_deep is None else decode_deep()
         if deep is None:
             if isinstance(image, ImageFile.ImageFile):
@@ -212,6 +219,9 @@ def read_pil(
     except MemoryError:
         raise
     except Exception as error:
+        if str(error) == _CLOSED:
+            received = f"{source.shown}, which is closed"
+            raise source.error("an open PIL image", received) from error
         raise source.error(
             "a whole image file",
             f"{source.shown}, which is cut off or damaged: {one_line(error)}",
@@ -277,6 +287,12 @@ def _read_deep_colours(
             converted = scale(np.asarray(convert_image(image.convert("RGB"), profile)))
         rgb = converted
     return rgb, alpha
+
+
+def _has_lost_its_file(image: Image.Image) -> bool:
+    """Whether a PIL image isn't decoded yet, and its file is closed."""
+    file = getattr(image, "fp", None)
+    return bool(getattr(image, "tile", ())) and (file is None or file.closed)
 
 
 def _has_deep_planes(image: Image.Image) -> bool:

@@ -16,6 +16,7 @@ from tfnst.engines.memory import memory_errors
 from tfnst.files import check_path
 from tfnst.images import reading
 from tfnst.images.manifest import describe_source
+from tfnst.images.open_files import read_open_files
 from tfnst.images.style_images import describe_style, style_images, style_paths
 from tfnst.limits import MIN_SIDE
 from tfnst.ops.pyramid import Level
@@ -105,6 +106,9 @@ def stylize(
     if resume is not None and config is None:
         config = load_checkpoint(resume).config()
     config = build_config(config, preset, settings)
+    content_image, style_image, init_image = read_open_files(
+        content_image, style_image, init_image
+    )
     return StyleTransfer(style_image, config=config).stylize(
         content_image,
         init_image=init_image,
