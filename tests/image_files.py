@@ -97,7 +97,7 @@ def heif(array, *, bits=8, quarter_turns=0, profile=None, exif=None):
 
 
 def _heif_meta(items, properties, start):
-    """What says where each item is; the data of the first one begin at `start`."""
+    """The box that places each item; the data of the first one begin at `start`."""
     information, locations = b"", b""
     for number, (kind, data) in enumerate(items, 1):
         head = struct.pack(">HH", number, 0) + kind + b"\0"

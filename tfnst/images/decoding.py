@@ -167,7 +167,7 @@ def _unreadable(error: Exception, file: BinaryIO, source: PictureSource) -> Exce
 
 
 def _ask_plug_ins(file: BinaryIO, start: bytes) -> str:
-    """What those of Pillow's plug-ins that know a file's start have against it."""
+    """Asks the plug-ins that know a file's start what they have against it."""
     for factory, accepts in list(Image.OPEN.values()):
         known: bool | str = False
         with contextlib.suppress(Exception):  # Of few bytes.
@@ -290,7 +290,7 @@ def _read_deep_colours(
 
 
 def _has_lost_its_file(image: Image.Image) -> bool:
-    """Whether a PIL image isn't decoded yet, and its file is closed."""
+    """Tells whether a PIL image isn't decoded yet, and its file is closed."""
     file = getattr(image, "fp", None)
     return bool(getattr(image, "tile", ())) and (file is None or file.closed)
 

@@ -23,7 +23,7 @@ _IN_THE_MACHINES_ORDER = {
 
 
 def is_deep_grey(image: Image.Image) -> bool:
-    """Whether a PIL image has one channel that `read_deep_grey` reads."""
+    """Tells whether a PIL image has one channel that `read_deep_grey` reads."""
     if isinstance(image, TiffImagePlugin.TiffImageFile) and image.mode == "L":
         return _first(image, _SAMPLE_FORMAT, _UNSIGNED) == _SIGNED
     return image.mode == "F" or image.mode.startswith("I")

@@ -16,7 +16,7 @@ _MODES = {
 
 
 def may_be_heif(start: bytes) -> bool:
-    """Whether a file that begins like this may be one; films and AVIF do, too."""
+    """Tells whether a file that begins like this may be one; films and AVIF do, too."""
     return start[4:8] == b"ftyp"
 
 

@@ -38,7 +38,7 @@ def without_damaged(data: bytes) -> bytes | None:
 
 
 def _is_readable(segment: bytes) -> bool:
-    """Whether Pillow reads a segment in a file that is otherwise whole."""
+    """Tells whether Pillow reads a segment in a file that is otherwise whole."""
     file = io.BytesIO(_START + segment + _smallest()[len(_START) :])
     try:
         JpegImagePlugin.JpegImageFile(file)

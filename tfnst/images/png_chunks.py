@@ -60,7 +60,7 @@ def without_damaged(data: bytes) -> bytes | None:
 
 
 def _is_readable(head: bytes, chunk: bytes) -> bool:
-    """Whether Pillow reads a chunk in a file that has nothing else after its head."""
+    """Tells whether Pillow reads a chunk in a file that has only its head besides."""
     file = io.BytesIO(START + head + chunk + build(b"IDAT", b""))
     try:
         PngImagePlugin.PngImageFile(file)

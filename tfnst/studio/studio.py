@@ -394,7 +394,7 @@ def shown(path: pathlib.Path, size: int = SHOWN_SIZE) -> bytes:
 
 
 def is_hidden_from_browsers(path: str | os.PathLike[str]) -> bool:
-    """Whether a picture is a HEIF file, which most browsers don't show."""
+    """Tells whether a picture is a HEIF file, which most browsers don't show."""
     with contextlib.suppress(OSError), open(path, "rb") as file:
         return may_be_heif(file.read(12))
     return False
