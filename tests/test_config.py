@@ -270,3 +270,8 @@ def test_defaults_are_among_the_choices():
     for field in dataclasses.fields(StyleTransferConfig):
         choices = field.metadata["choices"]
         assert not choices or field.default in choices
+
+
+def test_random_weights_have_the_name_that_the_command_gives_them():
+    assert StyleTransferConfig(weights="none").weights is None
+    assert StyleTransferConfig(weights="./none").weights == "./none"

@@ -123,3 +123,116 @@ def test_a_replaced_file_must_be_in_a_folder_and_no_device(tmp_path):
     assert message(ValueError, enter, os.devnull) == (
         f"`output` must be a regular file. Received: {os.devnull!r}"
     )
+
+
+def refuse(code):
+    """A function of the system that isn't supported here."""
+
+    def fail(*_, **__):
+        raise OSError(code, os.strerror(code))
+
+    return fail
+
+
+@pytest.mark.parametrize("code", [errno.EBUSY, errno.EPERM, errno.EXDEV])
+def test_where_nothing_can_be_renamed_files_are_written_in_place(
+    tmp_path, monkeypatch, code
+):
+    monkeypatch.setattr("os.replace", refuse(code))
+    path = tmp_path / "out.png"
+    for data in (b"first and long", b"second"):
+        write_file(path, None, name="output")
+        write_file(path, data, name="output")
+        assert path.read_bytes() == data
+    number = path.stat().st_ino
+    with replaced_file(path, name="output") as hidden, open(hidden, "wb") as file:
+        file.write(b"third")
+    assert path.read_bytes() == b"third"
+    assert path.stat().st_ino == number
+    assert os.listdir(tmp_path) == ["out.png"]
+
+
+def test_a_disk_that_is_full_when_files_are_renamed_costs_no_older_file(
+    tmp_path, monkeypatch
+):
+    path = tmp_path / "out.png"
+    path.write_bytes(b"older")
+    monkeypatch.setattr("os.replace", refuse(errno.ENOSPC))
+    said = message(OSError, write_file, path, b"newer", name="output")
+    assert said.endswith("but the disk is full")
+    assert path.read_bytes() == b"older"
+    assert os.listdir(tmp_path) == ["out.png"]
+
+
+def test_no_half_of_a_new_file_is_left(tmp_path, monkeypatch):
+    monkeypatch.setattr("os.replace", refuse(errno.EPERM))
+    monkeypatch.setattr("shutil.copyfileobj", refuse(errno.ENOSPC))
+    said = message(OSError, write_file, tmp_path / "out.png", b"new", name="output")
+    assert said.startswith("`output` must be a path in a folder that can be written to")
+    assert said.endswith("but the disk is full")
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize("function", ["os.chmod", "os.fsync"])
+@pytest.mark.parametrize("code", [errno.EINVAL, errno.EPERM, errno.ENOTSUP])
+def test_permissions_and_syncing_are_done_where_they_can_be(
+    tmp_path, monkeypatch, function, code
+):
+    path = tmp_path / "out.png"
+    path.write_bytes(b"older")
+    monkeypatch.setattr(function, refuse(code))
+    write_file(path, b"newer", name="output")
+    assert path.read_bytes() == b"newer"
+    assert os.listdir(tmp_path) == ["out.png"]
+
+
+def test_a_disk_that_fails_to_sync_is_no_matter_of_support(tmp_path, monkeypatch):
+    path = tmp_path / "out.png"
+    path.write_bytes(b"older")
+    monkeypatch.setattr("os.fsync", refuse(errno.EIO))
+    message(OSError, write_file, path, b"newer", name="output")
+    assert path.read_bytes() == b"older"
+
+
+def test_a_file_may_be_writable_where_its_folder_is_not(tmp_path, monkeypatch):
+    folder, temporary = tmp_path / "folder", tmp_path / "temporary"
+    folder.mkdir()
+    temporary.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(temporary))
+    path = folder / "out.png"
+    path.write_bytes(b"older")
+    opened = open
+
+    def open_old(file, *rest, **more):
+        if os.path.dirname(str(file)) == str(folder) and not os.path.exists(file):
+            raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+        return opened(file, *rest, **more)
+
+    monkeypatch.setattr("builtins.open", open_old)
+    monkeypatch.setattr("os.replace", refuse(errno.EROFS))
+    write_file(path, None, name="output")
+    assert path.read_bytes() == b"older"
+    write_file(path, b"newer", name="output")
+    assert path.read_bytes() == b"newer"
+    new = folder / "new.png"
+    said = message(OSError, write_file, new, None, name="output")
+    assert said.startswith("`output` must be a path in a folder that can be written to")
+    assert os.listdir(folder) == ["out.png"]
+    assert os.listdir(temporary) == []
+
+
+def test_a_name_that_the_folder_refuses_is_refused_at_once(tmp_path, monkeypatch):
+    opened = open
+
+    def open_plain(file, *rest, **more):
+        if ":" in str(file):
+            raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+        return opened(file, *rest, **more)
+
+    monkeypatch.setattr("builtins.open", open_plain)
+    said = message(OSError, write_file, tmp_path / "12:30.png", None, name="output")
+    assert said.endswith("Invalid argument")
+    long = tmp_path / ("ä" * 120 + ".png")
+    write_file(long, None, name="output")
+    write_file(long, b"painted", name="output")
+    assert os.listdir(tmp_path) == [long.name]

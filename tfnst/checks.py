@@ -20,6 +20,11 @@ def argument_error(name: str, expected: str, received: str) -> ValueError:
     return ValueError(f"`{name}` must be {expected}. Received: {received}")
 
 
+def one_line(error: BaseException) -> str:
+    """An error's message in one line, or else its class."""
+    return " ".join(str(error).split()) or type(error).__name__
+
+
 def show_type(value: Any) -> str:
     return "None" if value is None else f"a value of type {type(value).__name__}"
 

@@ -69,6 +69,12 @@ def _check_weight(name: str, value: Any) -> float:
     return weight
 
 
+def _check_weights(name: str, value: Any) -> str | None:
+    """A name or a path; None for `"none"`, as the command line calls it."""
+    text = check_text(name, value)
+    return None if text == "none" else text
+
+
 def _setting(
     default: Any,
     help: str,
@@ -135,9 +141,9 @@ class StyleTransferConfig:
 
     Attributes:
         backbone: the network, `"vgg19"` or `"vgg16"`.
-        weights: `"imagenet"`, the path of a weight file, or None for random weights
-            drawn from `seed`. `tfnst.networks.backbones.load_backbone` says where
-            `"imagenet"` looks.
+        weights: `"imagenet"`, the path of a weight file, or None or `"none"` for
+            random weights drawn from `seed` (write `"./none"` for a file of that name).
+            `tfnst.networks.backbones.load_backbone` says where `"imagenet"` looks.
         precision: what the network computes in: `"float32"`, `"bfloat16"`, or
             `"auto"` for bfloat16 on hardware where it is faster; see
             `tfnst.engines.devices.choose_precision`.
@@ -228,7 +234,7 @@ class StyleTransferConfig:
     weights: str | None = _setting(
         "imagenet",
         "Keras' ImageNet weights, random ones, or a weight file.",
-        check=check_text,
+        check=_check_weights,
         metavar="imagenet|none|FILE",
         network=True,
     )

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import errno
 import os
 import secrets
+import shutil
 import stat
+import tempfile
 import warnings
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, BinaryIO
 
-from tfnst.checks import argument_error, show_type
+from tfnst.checks import argument_error, one_line, show_type
 
 _REASONS = {
     errno.ENOENT: "which does not exist",
@@ -67,14 +70,22 @@ def read_file(path: str | os.PathLike[str], *, name: str) -> bytes:
         raise argument_error(name, "the path of a file", show_path(path)) from error
 
 
+def decode_text(data: bytes) -> str:
+    """The text of a file that people edit, which may begin with a byte order mark.
+
+    Raises:
+        UnicodeError: when it is neither UTF-8 nor, with such a mark, UTF-16.
+    """
+    marks = codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE
+    return data.decode("utf-16" if data.startswith(marks) else "utf-8-sig")
+
+
 def write_file(
     path: str | os.PathLike[str], data: bytes | memoryview | None, *, name: str
 ) -> None:
-    """Writes a file, whole or not at all.
+    """Writes a file, whole or not at all, as `replaced_file` does.
 
-    The bytes go to a hidden file in the same folder, which then replaces `path`. If
-    anything fails or interrupts this, an older file at `path` stays as it was. A device
-    or a pipe is written into instead, as it can't be replaced.
+    A device or a pipe is written into instead, as it can't be replaced.
 
     Args:
         path: path of the file.
@@ -88,54 +99,27 @@ def write_file(
     check_path(path, name)
     if _leads_elsewhere(path):
         _write_into(path, data, name)
-        return
-    target, hidden = _find_places(path, name)
-    try:
-        # Not with tempfile: its files are private, and the umask, which says what
-        # permissions this one should get, can only be read by changing it for every
-        # thread.
-        with open(hidden, "xb") as file:
-            if data is not None:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-        if data is not None:
-            _put_in_place(hidden, target)
-    except OSError as error:
-        raise _folder_error(error, name, "can be written to", path, target) from error
-    finally:
+    elif data is None:
+        target = _find_target(path, name)
+        # Some file systems refuse colons and the like. The name itself isn't tried:
+        # programs that wait for the file would find it.
+        ending = os.path.basename(target)[-50:]
+        hidden = _make_hidden(path, target, name, ending)
         with contextlib.suppress(OSError):
             os.unlink(hidden)
-
-
-def _find_places(path: str | os.PathLike[str], name: str) -> tuple[str, str]:
-    """The real path to write to, and that of a hidden file beside it."""
-    target = _find_target(path, name)
-    hidden = f".tfnst-{secrets.token_hex(8)}.tmp"
-    return target, os.path.join(os.path.dirname(target), hidden)
-
-
-def _folder_error(
-    error: OSError, name: str, wanted: str, path: Any, target: str
-) -> OSError:
-    """What is wrong with the folder of `target`, which `path` leads to."""
-    shown = f"{show_path(path)} in the folder {show_path(os.path.dirname(target))}"
-    return os_error(error, name, f"a path in a folder that {wanted}", shown)
-
-
-def _put_in_place(hidden: str, target: str) -> None:
-    """Has a file replace another one, whose permissions it gets."""
-    if os.path.exists(target):
-        os.chmod(hidden, stat.S_IMODE(os.stat(target).st_mode))
-    os.replace(hidden, target)
+    else:
+        with replaced_file(path, name=name) as hidden, open(hidden, "wb") as file:
+            file.write(data)
 
 
 @contextlib.contextmanager
 def replaced_file(path: str | os.PathLike[str], *, name: str) -> Iterator[str]:
     """Gives the path of a hidden file to write, which replaces `path` in the end.
 
-    For writers that need a path. If anything fails or interrupts the block, an older
-    file at `path` stays as it was, and the hidden one is removed.
+    If anything fails or interrupts the block, an older file at `path` stays as it was,
+    and the hidden one is removed. The hidden file is in the same folder and renamed,
+    which happens at once or not at all. Where the system refuses that, as for a file
+    that is a mount point of a container, it is copied into `path`.
 
     Args:
         path: path of the file; not of a device or a pipe.
@@ -148,21 +132,97 @@ def replaced_file(path: str | os.PathLike[str], *, name: str) -> Iterator[str]:
     check_path(path, name)
     if _leads_elsewhere(path):
         raise argument_error(name, "a regular file", show_path(path))
-    target, hidden = _find_places(path, name)
+    target = _find_target(path, name)
+    hidden = _make_hidden(path, target, name)
     try:
-        with open(hidden, "xb"):
-            pass
         yield hidden
         with open(hidden, "rb+") as file:
-            os.fsync(file.fileno())
+            _flush(file)
         _put_in_place(hidden, target)
     except OSError as error:
-        if error.filename not in (hidden, None):
+        if error.filename not in (hidden, target, None):
             raise  # Of another file that the block reads.
         raise _folder_error(error, name, "can be written to", path, target) from error
     finally:
         with contextlib.suppress(OSError):
             os.unlink(hidden)
+
+
+def _make_hidden(
+    path: str | os.PathLike[str], target: str, name: str, ending: str = ""
+) -> str:
+    """Makes the empty file that is to replace another one: its path.
+
+    Args:
+        path: of the file to replace, as it was given.
+        target: the real path of that file.
+        name: what errors call the path.
+        ending: of the new file's name.
+
+    Raises:
+        OSError: when none can be made.
+    """
+    # Not with tempfile: its files are private, and the umask, which says what
+    # permissions this one should get, can only be read by changing it for every thread.
+    hidden = f".tfnst-{secrets.token_hex(8)}.tmp{ending}"
+    hidden = os.path.join(os.path.dirname(target), hidden)
+    try:
+        with open(hidden, "xb"):
+            return hidden
+    except OSError as error:
+        # A file may be writable where its folder isn't: a mount point in a container
+        # whose root is read-only.
+        if not is_machine_error(error):
+            with contextlib.suppress(OSError), open(target, "rb+"):
+                handle, hidden = tempfile.mkstemp(prefix="tfnst-")
+                os.close(handle)
+                return hidden
+        raise _folder_error(error, name, "can be written to", path, target) from error
+
+
+def _flush(file: BinaryIO) -> None:
+    """Has a file's bytes reach the disk, where the file system can do that."""
+    file.flush()
+    try:
+        os.fsync(file.fileno())
+    except OSError as error:
+        if is_machine_error(error):
+            raise
+
+
+def _put_in_place(hidden: str, target: str) -> None:
+    """Has a file replace another one, whose permissions it gets where it can."""
+    if os.path.exists(target):
+        with contextlib.suppress(OSError):
+            os.chmod(hidden, stat.S_IMODE(os.stat(target).st_mode))
+    try:
+        os.replace(hidden, target)
+    except OSError as error:
+        if is_machine_error(error):
+            raise
+        _copy_into(hidden, target)
+
+
+def _copy_into(source: str, target: str) -> None:
+    """Copies a file into another one, which may exist; no half of a new one is left."""
+    is_new = not os.path.exists(target)
+    try:
+        with open(source, "rb") as read, open(target, "wb") as written:
+            shutil.copyfileobj(read, written, 1 << 20)
+            _flush(written)
+    except BaseException:
+        if is_new:
+            with contextlib.suppress(OSError):
+                os.unlink(target)
+        raise
+
+
+def _folder_error(
+    error: OSError, name: str, wanted: str, path: Any, target: str
+) -> OSError:
+    """What is wrong with the folder of `target`, which `path` leads to."""
+    shown = f"{show_path(path)} in the folder {show_path(os.path.dirname(target))}"
+    return os_error(error, name, f"a path in a folder that {wanted}", shown)
 
 
 def _leads_elsewhere(path: str | os.PathLike[str]) -> bool:
@@ -234,8 +294,8 @@ def warn_unwritten(what: str, error: BaseException) -> None:
         what: it is, in words.
         error: that it failed with.
     """
-    reason = " ".join(str(error).split()) or type(error).__name__
-    warnings.warn(f"{what} was not written: {reason}", UnwrittenWarning, stacklevel=3)
+    said = f"{what} was not written: {one_line(error)}"
+    warnings.warn(said, UnwrittenWarning, stacklevel=3)
 
 
 def is_machine_error(error: BaseException) -> bool:

@@ -524,13 +524,32 @@ def test_pairs_come_from_a_table(tmp_path):
 
 
 @pytest.mark.parametrize(
+    "text",
+    [
+        "content;style\nc.png;s.png\nd/c.png;t.png\n;\n",
+        "Content\tSTYLE\nc.png\ts.png\nd/c.png\tt.png\n",
+        ' content , Style \r\nc.png, s.png\r\n\r\n"d/c.png",t.png\r\n , \r\n',
+        "\n\ncontent,style,note\nc.png,s.png\nd/c.png,t.png,and,more\n,,\n",
+    ],
+)
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_tables_are_read_as_spreadsheets_write_them(tmp_path, text, encoding):
+    table = tmp_path / "pairs.csv"
+    table.write_bytes(text.encode(encoding))
+    contents, styles = read_pairs(table)
+    assert contents == [tmp_path / "c.png", tmp_path / "d" / "c.png"]
+    assert styles == [tmp_path / "s.png", tmp_path / "t.png"]
+
+
+@pytest.mark.parametrize(
     ("text", "missing"),
     [
-        ("", "content"),
-        ("content,style\n", "content"),
-        ("a,b\n1,2\n", "content in line 2"),
-        ("content\nx\n", "style in line 2"),
+        ("", "column content"),
+        ("content,style\n", "pairs"),
+        ("a,b\n1,2\n", "column content"),
+        ("content\nx\n", "column style"),
         ("content,style\nx,y\nx,\n", "style in line 3"),
+        ("content,style\n\n\nx\n", "style in line 4"),
     ],
 )
 def test_a_table_without_pairs_is_refused(tmp_path, text, missing):
@@ -541,14 +560,19 @@ def test_a_table_without_pairs_is_refused(tmp_path, text, missing):
     assert str(caught.value).endswith(f"{str(table)!r}, which has no {missing}")
     with pytest.raises(FileNotFoundError, match="`pairs` must be a file"):
         read_pairs(tmp_path / "none.csv")
+    table.write_bytes("content,style\nBär.png,s.png\n".encode("latin1"))
+    with pytest.raises(ValueError, match="'utf-8' codec can't decode byte"):
+        read_pairs(table)
 
 
 def test_folders_stand_for_their_pictures(files):
     (files / "notes.txt").write_text("")
     (files / ".hidden.png").write_text("")
+    (files / "IMG_0001.HEIC").write_text("")
     found = find_pictures([files, files / "x.png"])
     names = ["photo0", "photo1", "photo2", "style0", "style1", "x"]
-    assert [path.name for path in found] == [f"{name}.png" for name in names]
+    expected = ["IMG_0001.HEIC", *(f"{name}.png" for name in names)]
+    assert [path.name for path in found] == expected
     (files / "empty").mkdir()
     with pytest.raises(ValueError, match="`contents` must be pictures or folders of"):
         find_pictures([files / "empty"])

@@ -9,6 +9,7 @@ import tfnst
 from tests.cli.helpers import TINY_OPTIONS, names, run_here
 from tests.helpers import TINY
 from tfnst.cli.command import cli
+from tfnst.cli.config_files import read_config_file
 from tfnst.config import preset_settings
 from tfnst.images.manifest import read_manifest
 
@@ -71,6 +72,13 @@ def test_a_bad_file_of_settings_is_one_line(
     assert code == 2
     assert err.startswith(f"tfnst: error: {expected}")
     assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_a_file_of_settings_may_begin_with_a_byte_order_mark(tmp_path, encoding):
+    path = tmp_path / "my.toml"
+    path.write_bytes("# Größe\r\nsize = 96\r\n".encode(encoding))
+    assert read_config_file(path) == {"size": 96}
 
 
 def test_bits_are_refused_before_the_work_starts(pictures, monkeypatch, capsys):

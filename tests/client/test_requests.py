@@ -277,6 +277,12 @@ def test_the_painted_file_keeps_what_the_photo_held(server, client, tmp_path):
             assert bool(image.getexif().get_ifd(0x8825)) == keep_gps
 
 
+def test_one_open_file_may_be_content_and_style(server, client):
+    file = io.BytesIO(PNG)
+    client.stylize(file, file)
+    assert server.sent("content_bytes") == server.sent("style_bytes") == PNG
+
+
 def closed_file():
     file = io.BytesIO(PNG)
     file.close()

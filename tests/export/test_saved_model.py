@@ -453,6 +453,7 @@ def assert_only_known_operations(folder):
     assert operations - functions <= set(known)
     # Servers have XLA disabled.
     assert not any(f.attr["_XlaMustCompile"].b for f in graph.library.function)
+    assert_finite_constants(nodes)
     # No request writes what another reads.
     by_saver = {"AssignVariableOp"}
     outside_saver = {
@@ -462,6 +463,15 @@ def assert_only_known_operations(folder):
         for node in function.node_def
     }
     assert not by_saver & outside_saver
+
+
+def assert_finite_constants(nodes):
+    """So that nothing but a loss or a picture makes `check_numerics` fail."""
+    for node in nodes:
+        if node.op == "Const":
+            values = tf.make_ndarray(node.attr["value"].tensor)
+            if np.issubdtype(values.dtype, np.floating):
+                assert np.isfinite(values).all(), node.name
 
 
 def test_versions(tmp_path, monkeypatch):

@@ -132,3 +132,12 @@ def test_one_nan_among_many_values():
     array[5, 6, 1] = np.nan
     assert "NaN" in message(ValueError, load_image, array)
     assert "NaN" in message(ValueError, to_pil, array)
+
+
+@pytest.mark.parametrize("kind", ["bfloat16", "float8_e5m2", "float8_e4m3fn"])
+def test_floats_that_numpy_does_not_know(kind):
+    tf = pytest.importorskip("tensorflow")
+    array = noise(16, 18, 3) // 64 / np.float32(4)
+    tensor = tf.cast(array, getattr(tf.dtypes, kind, None) or kind)
+    np.testing.assert_array_equal(load_image(tensor)[0], array)
+    np.testing.assert_array_equal(load_image(tensor.numpy())[0], array)

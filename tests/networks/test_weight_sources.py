@@ -215,6 +215,7 @@ def test_looking_without_a_download_touches_no_network(monkeypatch, home):
 
 def test_random_weights_lie_nowhere():
     info = weight_sources.find_weights("vgg16", weights=None)
+    assert info == weight_sources.find_weights("vgg16", weights="none")
     assert info == weight_sources.WeightsInfo("random numbers", None, None, "vgg16")
 
 

@@ -8,10 +8,12 @@ import pytest
 from PIL import Image
 
 from tests.helpers import SAMPLES, TINY, picture
+from tests.image_files import chunk, heif, smooth
 from tests.studio.helpers import add_picture, make_order, make_pictures
+from tfnst.images.reading import load_image
 from tfnst.images.writing import save_image
 from tfnst.studio.limits import Limits
-from tfnst.studio.studio import Studio, StyleInput, shrink
+from tfnst.studio.studio import Studio, StyleInput, is_hidden_from_browsers, shrink
 
 
 @pytest.fixture
@@ -57,6 +59,36 @@ def test_a_jpeg_file_that_would_keep_others_waiting(open_studio, tmp_path):
     assert studio.check_picture(str(path)) == (
         "photo.jpg is a JPEG file of far more scans than programs write."
     )
+
+
+def test_what_browsers_do_not_show_is_handed_out_as_jpeg(open_studio, tmp_path):
+    pytest.importorskip("av")
+    studio = open_studio()
+    shown, hidden = tmp_path / "shown.png", tmp_path / "hidden.heic"
+    save_image(picture(30, 40), shown)
+    hidden.write_bytes(heif(smooth(64, 96), quarter_turns=1))
+    assert not is_hidden_from_browsers(shown)
+    assert is_hidden_from_browsers(str(hidden))
+    assert pathlib.Path(studio.hand_out(shown)).read_bytes() == shown.read_bytes()
+    assert studio.check_picture(str(hidden)) is None
+    copy = pathlib.Path(studio.hand_out(hidden))
+    assert copy.name == "hidden.jpg"
+    with Image.open(copy) as image:
+        assert image.format == "JPEG"
+    turned = np.rot90(smooth(64, 96))
+    np.testing.assert_allclose(load_image(copy)[0], turned, atol=0.05)
+
+
+def test_photos_that_only_tfnst_can_open_may_be_ordered(open_studio, tmp_path):
+    studio = open_studio()
+    history = studio.history("someone")
+    style, content = make_pictures(tmp_path, "style.png", "content.png")
+    data = pathlib.Path(content).read_bytes()
+    spoiled = chunk(b"pHYs", b"short")
+    pathlib.Path(content).write_bytes(data[:33] + spoiled + data[33:])
+    assert studio.check_picture(str(content)) is None
+    order = studio.order(history, str(content), [StyleInput(image=style)], TINY)
+    assert load_image(order.content).shape == load_image(style).shape
 
 
 def test_an_order_keeps_what_it_is_painted_from(open_studio, tmp_path):

@@ -1,3 +1,4 @@
+import io
 import threading
 
 import numpy as np
@@ -7,6 +8,7 @@ from PIL import Image
 
 import tfnst
 from tests.helpers import TINY, assert_alike, picture
+from tests.image_files import encode, noise
 from tfnst.engines import engine, loading, plans, whole
 from tfnst.losses import objective
 from tfnst.ops import pyramid, resizing
@@ -45,6 +47,15 @@ def test_losses_have_one_row_a_step(result):
         + TINY.loss_weights()["total_variation_weight"] * losses["total_variation"],
         rtol=1e-5,
     )
+
+
+def test_one_open_file_may_be_content_and_style():
+    config = TINY.replace(steps=1, initial_steps=1)
+    data = encode(noise(32, 40, 3))
+    file = io.BytesIO(data)
+    painted = tfnst.stylize(file, [file, tfnst.StyleImage(image=file)], config=config)
+    expected = tfnst.stylize(data, [data, data], config=config)
+    np.testing.assert_array_equal(painted.array, expected.array)
 
 
 def test_is_nearer_to_the_style_than_the_content_was(result):

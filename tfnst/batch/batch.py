@@ -12,9 +12,11 @@ from tfnst.batch.planning import plan_items
 from tfnst.batch.progress import BatchCallback
 from tfnst.checks import argument_error, check_integer
 from tfnst.config import StyleTransferConfig, build_config
+from tfnst.eager import eagerly
 from tfnst.images.save_options import SaveOptions
 
 
+@eagerly
 def stylize_batch(
     contents: Iterable[Any],
     styles: Iterable[Any],

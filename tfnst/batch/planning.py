@@ -10,10 +10,11 @@ from typing import Any
 
 from tfnst.batch import storage
 from tfnst.batch.items import BatchItem
-from tfnst.batch.sources import OpenFiles, show_source
+from tfnst.batch.sources import show_source
 from tfnst.checks import argument_error, check_choice, show_type
 from tfnst.files import check_path
 from tfnst.images.formats import SUFFIXES
+from tfnst.images.open_files import read_open_files
 from tfnst.images.save_options import SaveOptions
 from tfnst.images.style_images import style_images, style_paths
 from tfnst.paths import NamedPath, check_outputs, named_paths
@@ -49,8 +50,9 @@ def plan_items(
             raise argument_error(name, "a list of pictures", show_type(pictures))
     if output is not None:
         check_path(output, "output")
-    files = OpenFiles()
-    contents, styles = ([files.hold(s) for s in each] for each in (contents, styles))
+    # They may be iterators.
+    held = read_open_files(list(contents), list(styles))
+    contents, styles = (list(pictures) for pictures in held)
     for name, pictures in (("contents", contents), ("styles", styles)):
         if not pictures:
             raise ValueError(f"`{name}` must hold one picture or more. Received: none")

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import csv
-import dataclasses
 import io
 import os
 import pathlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from tfnst.batch import storage
-from tfnst.checks import argument_error, show_type
-from tfnst.images.formats import SUFFIXES
-from tfnst.images.reading import read_once
-from tfnst.images.style_images import StyleImage
+from tfnst.checks import argument_error, one_line, show_type
+from tfnst.files import decode_text, show_path
+from tfnst.images.formats import READ_SUFFIXES
+
+_COLUMNS = ("content", "style")
+# Spreadsheets write semicolons where a comma separates decimals.
+_DELIMITERS = ",;\t"
 
 
 def find_pictures(
@@ -51,7 +53,7 @@ def find_pictures(
         if not pictures:
             raise argument_error(
                 name,
-                f"pictures or folders of pictures ({', '.join(SUFFIXES)})",
+                f"pictures or folders of pictures ({', '.join(READ_SUFFIXES)})",
                 f"{str(path)!r}, a folder without pictures",
             )
         found += pictures
@@ -63,6 +65,9 @@ def read_pairs(
 ) -> tuple[list[str | pathlib.Path], list[str | pathlib.Path]]:
     """The contents and styles in a CSV file with the columns `content` and `style`.
 
+    Its columns are separated by commas, semicolons or tabs. Capitals in their names,
+    spaces around values, and rows without any values make no difference.
+
     Args:
         path: path or URL of the file. Paths in it are relative to its folder.
 
@@ -72,37 +77,42 @@ def read_pairs(
         OSError: when it can't be read.
     """
     expected = "a CSV file whose first line names the columns content and style"
+    shown = show_path(path)
     try:
-        text = storage.read_file(path, name="pairs").decode("utf-8-sig")
-        rows = list(csv.DictReader(io.StringIO(text, newline="")))
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise argument_error("pairs", expected, str(path)) from error
-    contents, styles = (
-        _read_column(rows, column, path, expected) for column in ("content", "style")
-    )
-    return contents, styles
+        text = decode_text(storage.read_file(path, name="pairs"))
+        rows = list(_read_rows(text))
+    except (UnicodeError, csv.Error) as error:
+        received = f"{shown}: {one_line(error)}"
+        raise argument_error("pairs", expected, received) from error
+    header = [name.casefold() for name in rows[0][1]] if rows else []
+    for column in _COLUMNS:
+        if column not in header:
+            received = f"{shown}, which has no column {column}"
+            raise argument_error("pairs", expected, received)
+    expected += ", with a pair in every other line"
+    if len(rows) == 1:
+        raise argument_error("pairs", expected, f"{shown}, which has no pairs")
+    folder, columns = storage.parent(path), []
+    for column in _COLUMNS:
+        names = []
+        for line, row in rows[1:]:
+            name = "".join(row[header.index(column) :][:1])
+            if not name:
+                received = f"{shown}, which has no {column} in line {line}"
+                raise argument_error("pairs", expected, received)
+            names.append(name if storage.is_url(name) else storage.join(folder, name))
+        columns.append(names)
+    return columns[0], columns[1]
 
 
-def _read_column(
-    rows: list[dict[str, str | None]],
-    column: str,
-    path: str | os.PathLike[str],
-    expected: str,
-) -> list[str | pathlib.Path]:
-    """The paths in one column of a table of pairs."""
-    names = [row.get(column) or "" for row in rows]
-    if not names or not all(names):
-        lines = [line for line, name in enumerate(names, 2) if not name]
-        where = f" in line {lines[0]}" if lines else ""
-        raise argument_error(
-            "pairs",
-            f"{expected}, with a pair in every other line",
-            f"{str(path)!r}, which has no {column}{where}",
-        )
-    folder = storage.parent(path)
-    return [
-        name if storage.is_url(name) else storage.join(folder, name) for name in names
-    ]
+def _read_rows(text: str) -> Iterator[tuple[int, list[str]]]:
+    """The rows of a table that have any values, each with the number of its line."""
+    delimiter = max(_DELIMITERS, key=text.lstrip().partition("\n")[0].count)
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
+    for row in reader:
+        row = [value.strip() for value in row]
+        if any(row):
+            yield reader.line_num, row
 
 
 def fetch(source: Any, *, name: str) -> Any:
@@ -119,32 +129,10 @@ def fetch(source: Any, *, name: str) -> Any:
     return storage.read_file(source, name=name) if storage.is_url(source) else source
 
 
-class OpenFiles:
-    """Reads the open files among pictures, each once, as a batch needs them often."""
-
-    def __init__(self) -> None:
-        # By identity, with the files themselves, which keeps the identities valid.
-        self._held: dict[int, tuple[Any, Any]] = {}
-
-    def hold(self, source: Any) -> Any:
-        """A content or style image as `stylize` takes it, with bytes for open files."""
-        if isinstance(source, list | tuple):
-            return [self.hold(each) for each in source]
-        if isinstance(source, StyleImage):
-            pictures = ("image", "mask", "region")
-            held = {name: self.hold(getattr(source, name)) for name in pictures}
-            return dataclasses.replace(source, **held)
-        if not hasattr(source, "read"):
-            return source
-        if id(source) not in self._held:
-            self._held[id(source)] = source, read_once(source)
-        return self._held[id(source)][1]
-
-
 def show_source(source: Any) -> str:
     """How reports and errors show a picture: its path or URL, or its type."""
     return os.fsdecode(source) if storage.is_path(source) else show_type(source)
 
 
 def _is_picture(name: str) -> bool:
-    return name.lower().endswith(SUFFIXES) and not name.startswith(".")
+    return name.lower().endswith(READ_SUFFIXES) and not name.startswith(".")

@@ -10,7 +10,7 @@ import tempfile
 from typing import Any, TypeGuard
 
 from tfnst import files
-from tfnst.checks import argument_error
+from tfnst.checks import argument_error, one_line
 from tfnst.files import os_error, show_path
 
 
@@ -166,5 +166,5 @@ def _open_url(url: str) -> tuple[Any, str]:
     try:
         return fsspec.core.url_to_fs(url)
     except (ValueError, ImportError) as error:
-        reason = " ".join(str(error).split())
-        raise argument_error("path", expected, f"{url!r}: {reason}") from error
+        received = f"{url!r}: {one_line(error)}"
+        raise argument_error("path", expected, received) from error

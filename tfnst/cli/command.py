@@ -10,6 +10,7 @@ import warnings
 
 import click
 
+from tfnst.checks import one_line
 from tfnst.cli import (
     batch,
     evaluate,
@@ -29,7 +30,6 @@ from tfnst.cli.terminal import (
     EXIT_INTERRUPTED,
     Warnings,
     fail,
-    one_line,
     open_streams,
 )
 from tfnst.files import UnwrittenWarning, is_machine_error
@@ -54,7 +54,8 @@ def main() -> None:
         code = EXIT_FAILED if is_machine_error(error) else EXIT_BAD_INPUT
         fail(one_line(error), code)
     except MemoryError as error:
-        fail(one_line(error) or "out of memory; try a smaller --size", EXIT_FAILED)
+        said = one_line(error) if str(error) else "out of memory; try a smaller --size"
+        fail(said, EXIT_FAILED)
     except (KeyboardInterrupt, click.Abort):
         fail("interrupted", EXIT_INTERRUPTED)
 

@@ -6,8 +6,9 @@ import os
 import sys
 from typing import Any
 
+from tfnst.checks import argument_error, one_line
 from tfnst.config import StyleTransferConfig
-from tfnst.files import os_error, show_path
+from tfnst.files import decode_text, read_file, show_path
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -30,17 +31,12 @@ def read_config_file(path: str | os.PathLike[str]) -> dict[str, Any]:
         ValueError: when it isn't TOML, or a setting in it is unknown or out of its
             range.
     """
+    data = read_file(path, name="config")
     try:
-        with open(path, "rb") as file:
-            settings = tomllib.load(file)
-    except OSError as error:
-        expected = "a file that can be read"
-        raise os_error(error, "config", expected, show_path(path)) from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        reason = " ".join(str(error).split())
-        raise ValueError(
-            f"`config` must be a TOML file. Received: {show_path(path)}, {reason}"
-        ) from error
+        settings = tomllib.loads(decode_text(data))
+    except (tomllib.TOMLDecodeError, UnicodeError) as error:
+        received = f"{show_path(path)}, {one_line(error)}"
+        raise argument_error("config", "a TOML file", received) from error
     # Raises for a bad setting, before options hide it.
     StyleTransferConfig().replace(**settings)
     return settings

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from tfnst.checks import one_line
 from tfnst.cli.options import (
     Command,
     add_options,
@@ -21,7 +22,7 @@ from tfnst.cli.options import (
     grouped,
     output_option,
 )
-from tfnst.cli.terminal import EXIT_FAILED, extra_file, fail, one_line
+from tfnst.cli.terminal import EXIT_FAILED, extra_file, fail
 from tfnst.limits import MAX_STEPS
 from tfnst.paths import NamedPath, check_outputs, named_paths
 

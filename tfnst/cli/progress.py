@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from tqdm import tqdm
 
+from tfnst.checks import one_line
 from tfnst.cli.outputs import Outputs
 from tfnst.cli.reporting import reporting
 from tfnst.cli.signals import StopSignals
-from tfnst.cli.terminal import EXIT_FAILED, extra_file, fail, one_line, say
+from tfnst.cli.terminal import EXIT_FAILED, extra_file, fail, say
 from tfnst.images.save_options import SaveOptions
 from tfnst.images.style_images import StyleImage
 from tfnst.transfer.progress import TransferProgress

@@ -8,6 +8,7 @@ import platform
 from collections.abc import Iterator
 from typing import Any
 
+from tfnst.checks import one_line
 from tfnst.config import BACKBONES
 from tfnst.engines.devices import choose_precision
 from tfnst.networks import weight_sources
@@ -96,7 +97,7 @@ def describe_weights(name: str) -> str:
     try:
         found = weight_sources.find_weights(name, download=False)
     except (OSError, ValueError) as error:
-        return " ".join(str(error).split())
+        return one_line(error)
     return f"{found.source}: {found.path}"
 
 
@@ -104,8 +105,8 @@ def _weights_facts(name: str) -> dict[str, str | None]:
     try:
         found = weight_sources.find_weights(name, download=False)
     except (OSError, ValueError) as error:
-        reason = " ".join(str(error).split())
-        return {"source": None, "path": None, "sha256": None, "error": reason}
+        failure = {"source": None, "path": None, "sha256": None}
+        return failure | {"error": one_line(error)}
     return {
         "source": found.source,
         "path": found.path,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from tfnst.checks import one_line
 from tfnst.cli.options import (
     file_option,
     gps_option,
@@ -16,7 +17,7 @@ from tfnst.cli.options import (
 from tfnst.cli.reporting import reporting, reporting_options
 from tfnst.cli.settings import given, name_variables
 from tfnst.cli.styles import style_arguments
-from tfnst.cli.terminal import EXIT_BAD_INPUT, EXIT_FAILED, fail, one_line, quiet_start
+from tfnst.cli.terminal import EXIT_BAD_INPUT, EXIT_FAILED, fail, quiet_start
 from tfnst.config import setting_names
 from tfnst.paths import check_outputs, named_paths
 

@@ -121,8 +121,6 @@ def find_settings(options: dict[str, Any]) -> dict[str, tuple[Any, Origin]]:
         if from_variable(name):
             origin = Origin("variable", variable_of(name))
         found[name] = value, origin
-    if "weights" in found and found["weights"][0] == "none":
-        found["weights"] = None, found["weights"][1]
     return found
 
 

@@ -103,8 +103,3 @@ def fail(line: str, code: int) -> NoReturn:
     """Prints an error and ends the command."""
     say(f"error: {line}")
     sys.exit(code)
-
-
-def one_line(error: BaseException) -> str:
-    """What an error says, in one line."""
-    return " ".join(str(error).split())

@@ -33,7 +33,6 @@ def encode_picture(source: Any, *, name: str) -> tuple[bytes, PictureInfo]:
     Raises:
         ValueError, OSError: as `read_picture`.
     """
-    source = reading.read_once(source)
     picture, info = reading.read_picture(source, name=name)
     return _plain_file(source, picture) or _png(picture), info
 
@@ -48,7 +47,6 @@ def encode_mask(source: Any, *, name: str) -> bytes:
     Raises:
         ValueError, OSError: as `load_one_image`.
     """
-    source = reading.read_once(source)
     mask = reading.load_one_image(source, name=name)
     return _plain_file(source, mask) or _png(mask)
 

@@ -11,6 +11,7 @@ from tfnst.client.messages import FLOAT, INT32, STRING, add_input, messages
 from tfnst.client.pictures import encode_mask, encode_picture
 from tfnst.config import StyleTransferConfig
 from tfnst.images.metadata import PictureInfo
+from tfnst.images.open_files import read_open_files
 from tfnst.images.style_images import StyleImage, relative_weights, style_images
 
 _TYPES = {
@@ -108,6 +109,7 @@ def build_request(
         # Servers only know the weights that it stands for.
         for name in ("style_weight", "total_variation_weight"):
             given.setdefault(name, config.loss_weights()[name])
+    content_image, style_image = read_open_files(content_image, style_image)
     message = messages["PredictRequest"](model_spec=model.spec())
     content, info = encode_picture(content_image, name="content_image")
     add_input(message, "content_bytes", STRING, content)

@@ -306,11 +306,11 @@ class WholeEngine:
         finite = tf.reduce_all(tf.math.is_finite(measured.total)) & tf.reduce_all(
             tf.math.is_finite(updated)
         )
-        nan = tf.constant(float("nan"), measured.total.dtype)
+        total = measured.total / tf.cast(finite, measured.total.dtype)
         return (
             tf.where(finite, updated, image),
             TransferState(count, memory, tf.where(finite, average, state.average)),
-            measured._replace(total=tf.where(finite, measured.total, nan)),
+            measured._replace(total=total),
         )
 
     def run_compiled(

@@ -14,6 +14,7 @@ import tensorflow as tf
 
 from tfnst.checks import argument_error, check_choice, check_integer, check_layers
 from tfnst.config import BACKBONES, StyleTransferConfig
+from tfnst.eager import eagerly
 from tfnst.evaluation import measures
 from tfnst.images import reading
 from tfnst.limits import MAX_SEED, MAX_SIZE, MIN_SIDE
@@ -87,6 +88,7 @@ class Evaluation:
         }
 
 
+@eagerly
 def evaluate(
     content_image: Any,
     style_image: Any,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import logging
@@ -16,6 +17,7 @@ import tensorflow as tf
 
 from tfnst.checks import argument_error, check_integer
 from tfnst.config import StyleTransferConfig, build_config
+from tfnst.eager import eagerly
 from tfnst.export.requests import RequestLimits
 from tfnst.export.served_model import ServedStyleTransfer
 from tfnst.export.signatures import build_signatures
@@ -29,6 +31,7 @@ _logger = logging.getLogger(__name__)
 MANIFEST = "tfnst.json"
 
 
+@eagerly
 def export_saved_model(
     directory: str | os.PathLike[str],
     *,
@@ -89,7 +92,8 @@ def export_saved_model(
     partial = pathlib.Path(tempfile.mkdtemp(prefix=".tfnst-", dir=base))
     try:
         _write(model, partial)
-        partial.chmod(0o777 & ~_umask())
+        with contextlib.suppress(OSError):  # Network folders may have no permissions.
+            partial.chmod(0o777 & ~_umask())
         partial.rename(target)
         _logger.info("wrote %s in %.1f s", target, time.perf_counter() - began)
     except BaseException:

@@ -23,7 +23,10 @@ def to_array(value: Any, source: PictureSource) -> np.ndarray:
         ValueError: when it has no values, as in a graph.
     """
     try:
-        return np.asarray(value)
+        array = np.asarray(value)
+        # Kinds of floats that NumPy itself doesn't know, and TensorFlow does.
+        known = not array.dtype.name.startswith(("bfloat16", "float8"))
+        return array if known else array.astype(np.float32)
     except Exception as error:  # A symbolic tensor, or one on another device.
         raise source.error(
             "an array or a tensor with values", f"{source.shown} without values"

@@ -4,22 +4,29 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import re
+import io
+import logging
 import threading
 from collections.abc import Callable
 from typing import Any, BinaryIO
 
 import numpy as np
-from PIL import Image, ImageFile, TiffImagePlugin
+from PIL import Image, ImageFile, TiffImagePlugin, UnidentifiedImageError
 
+from tfnst.checks import one_line
 from tfnst.files import show_path
-from tfnst.images import sixteen_bit
-from tfnst.images.arrays import finite_range, scale
+from tfnst.images import heif, jpeg_segments, png_chunks, sixteen_bit
+from tfnst.images.arrays import scale
 from tfnst.images.color_profiles import convert_array, convert_image
+from tfnst.images.deep_grey import is_deep_grey, mend_byte_order, read_deep_grey
 from tfnst.images.metadata import PictureInfo, read_info
 from tfnst.images.source import PictureSource
 
 _IMAGE_FILE = "an image file (PNG, JPEG, WebP, TIFF, ...)"
+# What Pillow opens, but decodes with Ghostscript, or not at all.
+_NOT_DECODED = {"BUFR": "BUFR", "EPS": "PostScript", "GRIB": "GRIB", "HDF5": "HDF5"}
+# Pillow's words.
+_CLOSED = "Operation on closed image"
 _ORIENTATION_TAG = 0x0112
 _BITS_PER_SAMPLE = 258
 _TURNS: dict[int, Callable[[np.ndarray], np.ndarray]] = {
@@ -31,6 +38,7 @@ _TURNS: dict[int, Callable[[np.ndarray], np.ndarray]] = {
     7: lambda a: a[::-1, ::-1].swapaxes(0, 1),
     8: np.rot90,
 }
+_logger = logging.getLogger(__name__)
 _open_lock = threading.Lock()
 
 
@@ -68,31 +76,9 @@ def read_bytes(value: Any, source: PictureSource) -> bytes:
     return bytes(data)
 
 
-class _HardLimit(int):
-    """A pixel limit above which Pillow raises at once, without warning first.
-
-    Pillow warns above its limit and raises above twice its limit, so twice this
-    number is the number itself. The other way, changing the warning filters, would
-    change them for every thread.
-    """
-
-    def __mul__(self, other: int) -> _HardLimit:
-        return self
-
-    __rmul__ = __mul__
-
-
 def read_file(file: BinaryIO, source: PictureSource) -> tuple[np.ndarray, PictureInfo]:
     """Reads an image file that is open; see `read_pil`."""
-    with open_image(file, source) as image:
-        if image.format == "EPS":  # Pillow would run Ghostscript on it.
-            raise source.error(_IMAGE_FILE, f"{source.shown}, which is PostScript")
-
-        def open_again() -> ImageFile.ImageFile:
-            file.seek(0)
-            return open_image(file, source)
-
-        return read_pil(image, source, open_again)
+    return _without_damage(_read_file, file, source)
 
 
 def open_image(file: BinaryIO, source: PictureSource) -> ImageFile.ImageFile:
@@ -106,46 +92,109 @@ def open_image(file: BinaryIO, source: PictureSource) -> ImageFile.ImageFile:
         ValueError: when Pillow can't open it, or it has too many pixels.
         OSError: when it can't be read.
     """
-    with _open_lock:
-        pillow_limit = Image.MAX_IMAGE_PIXELS
-        Image.MAX_IMAGE_PIXELS = _HardLimit(source.max_pixels)
-        try:
-            return Image.open(file)
-        except Image.DecompressionBombError as error:
-            pixels = re.findall("[0-9]+", str(error))[0]
-            raise source.size_error(pixels) from error
-        except MemoryError:
+    return _without_damage(_open, file, source)
+
+
+def _without_damage(
+    read: Callable[[BinaryIO, PictureSource], Any],
+    file: BinaryIO,
+    source: PictureSource,
+) -> Any:
+    """Reads a file, if need be without what is damaged beside the picture."""
+    try:
+        return read(file, source)
+    except ValueError:
+        file.seek(0)
+        data = file.read()
+        mended = png_chunks.without_damaged(data)
+        if mended is None:
+            mended = jpeg_segments.without_damaged(data)
+        if mended is None:
             raise
-        except Exception as error:  # Bad bytes make plug-ins raise anything.
-            raise _unreadable(error, file, source) from error
-        finally:
-            Image.MAX_IMAGE_PIXELS = pillow_limit
+        _logger.info("left out what is damaged beside the picture in %s", source.shown)
+        return read(io.BytesIO(mended), source)
+
+
+def _read_file(file: BinaryIO, source: PictureSource) -> tuple[np.ndarray, PictureInfo]:
+    with _open(file, source) as image:
+        if image.format in _NOT_DECODED:
+            received = f"{source.shown}, which is {_NOT_DECODED[image.format]}"
+            raise source.error(_IMAGE_FILE, received)
+
+        def decode_deep() -> np.ndarray | None:
+            if image.format == "HEIF":
+                return heif.decode_deep(image, file)
+            return sixteen_bit.decode(image, lambda: _open(file, source))
+
+        return read_pil(image, source, decode_deep)
+
+
+def _open(file: BinaryIO, source: PictureSource) -> ImageFile.ImageFile:
+    try:
+        file.seek(0)
+        if heif.may_be_heif(file.read(16)):
+            heif.teach_pillow()
+        with _open_lock:
+            # Pillow's limit is one for all threads, and warns where this one refuses.
+            pillow_limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+            try:
+                image = Image.open(file)
+            finally:
+                Image.MAX_IMAGE_PIXELS = pillow_limit
+    except MemoryError:
+        raise
+    except Exception as error:  # Bad bytes make plug-ins raise anything.
+        raise _unreadable(error, file, source) from error
+    if image.width * image.height > source.max_pixels:
+        raise source.size_error(image.width * image.height)
+    return image
 
 
 def _unreadable(error: Exception, file: BinaryIO, source: PictureSource) -> Exception:
     """The error for a file that Pillow can't open."""
     if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):
         return source.os_error(error)
-    reason = "which is not an image that Pillow can read"
+    reason = "which is empty"
     with contextlib.suppress(OSError):
         file.seek(0)
-        if not file.read(1):
-            reason = "which is empty"
+        if start := file.read(16):
+            said = one_line(error)
+            if isinstance(error, UnidentifiedImageError):  # It says nothing.
+                said = _ask_plug_ins(file, start)
+            reason = "which is not an image that Pillow can read"
+            reason += f": {said}" if said else ""
     return source.error(_IMAGE_FILE, f"{source.shown}, {reason}")
+
+
+def _ask_plug_ins(file: BinaryIO, start: bytes) -> str:
+    """Asks the plug-ins that know a file's start what they have against it."""
+    for factory, accepts in list(Image.OPEN.values()):
+        known: bool | str = False
+        with contextlib.suppress(Exception):  # Of few bytes.
+            known = accepts is not None and accepts(start)
+        if isinstance(known, str):  # The plug-in isn't built in.
+            return known
+        if known:
+            try:
+                file.seek(0)
+                factory(file, "")
+            except Exception as error:
+                return one_line(error)
+    return ""
 
 
 def read_pil(
     image: Image.Image,
     source: PictureSource,
-    open_again: Callable[[], ImageFile.ImageFile] | None = None,
+    decode_deep: Callable[[], np.ndarray | None] | None = None,
 ) -> tuple[np.ndarray, PictureInfo]:
     """Reads a PIL image, which may not have been decoded yet.
 
     Args:
         image: the image.
         source: what errors call it, and its size limits.
-        open_again: opens the image's file a second time, to get at 16 bits a channel;
-            None for an image without a file.
+        decode_deep: decodes the image's file if it has more than 8 bits a channel, into
+            uint16 [H, W, 3] or [H, W, 4]; None for an image without a file.
 
     Returns:
         (colours float32 [H, W, 3] in [0, 1], the rest).
@@ -160,18 +209,27 @@ def read_pil(
             f"{source.shown}, which keeps its 16-bit channels in separate planes",
         )
     try:
-        deep = None if open_again is None else sixteen_bit.decode(image, open_again)
-        image.load()
+        if _has_lost_its_file(image):
+            raise ValueError(_CLOSED)
+        deep = None if decode_deep is None else decode_deep()
+        if deep is None:
+            if isinstance(image, ImageFile.ImageFile):
+                mend_byte_order(image)
+            image.load()
     except MemoryError:
         raise
     except Exception as error:
+        if str(error) == _CLOSED:
+            received = f"{source.shown}, which is closed"
+            raise source.error("an open PIL image", received) from error
         raise source.error(
-            "a whole image file", f"{source.shown}, which is cut off or damaged"
+            "a whole image file",
+            f"{source.shown}, which is cut off or damaged: {one_line(error)}",
         ) from error
     if deep is not None:
         rgb, alpha = _read_deep_colours(image, deep)
-    elif image.mode == "F" or image.mode.startswith("I"):
-        rgb, alpha = _read_deep_grey(image, source)
+    elif is_deep_grey(image):
+        rgb, alpha = read_deep_grey(image, source)
     else:
         rgb, alpha = _read_colours(image)
     # Not with ImageOps.exif_transpose: it also rewrites the EXIF block, and fails on
@@ -231,28 +289,10 @@ def _read_deep_colours(
     return rgb, alpha
 
 
-def _read_deep_grey(
-    image: Image.Image, source: PictureSource
-) -> tuple[np.ndarray, np.ndarray | None]:
-    """Colours and alpha of an image with one channel of more than 8 bits."""
-    grey = np.asarray(image)
-    low, high = finite_range(grey, source)
-    top = 1 if image.mode == "F" else 65535
-    if low < 0 or high > top:
-        raise source.error(
-            f"a grey image with values from 0 to {top} (mode {image.mode})",
-            f"{source.shown} with values from {low:g} to {high:g}",
-        )
-    hidden, alpha = image.info.get("transparency"), None
-    if isinstance(hidden, int):
-        alpha = (grey != hidden).astype(np.float32)
-    grey = grey.astype(np.float32) / np.float32(top)
-    rgb = np.repeat(grey[..., np.newaxis], 3, axis=-1)
-    profile = image.info.get("icc_profile")
-    if profile and profile[16:20] == b"GRAY":
-        converted = convert_array(rgb, profile)
-        rgb = rgb if converted is None else converted
-    return rgb, alpha
+def _has_lost_its_file(image: Image.Image) -> bool:
+    """Tells whether a PIL image isn't decoded yet, and its file is closed."""
+    file = getattr(image, "fp", None)
+    return bool(getattr(image, "tile", ())) and (file is None or file.closed)
 
 
 def _has_deep_planes(image: Image.Image) -> bool:

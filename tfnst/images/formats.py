@@ -18,6 +18,8 @@ FORMATS = {
     ".tiff": "TIFF",
 }
 SUFFIXES = tuple(FORMATS)
+# What folders of pictures are searched for.
+READ_SUFFIXES = (*SUFFIXES, ".heic", ".heif")
 
 
 def check_suffix(path: Any, name: str, suffixes: tuple[str, ...] = SUFFIXES) -> str:

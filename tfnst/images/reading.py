@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import io
 import logging
@@ -39,12 +38,14 @@ def load_image(
 
         rgb = alpha * rgb + (1 - alpha)
 
-    The EXIF orientation is applied, and an embedded ICC profile is converted to sRGB
-    (a broken one is ignored). Of an animated file, the first frame is read. PNG and
-    TIFF files with 16 bits a channel keep them, with two exceptions that are read with
-    8: TIFF files whose colours are multiplied by alpha, and profiles that are more
-    than curves and a matrix. Colours in PIL images have 8 bits, as Pillow holds no
-    more.
+    Whatever Pillow opens is read, and HEIF (.heic). The EXIF orientation is applied,
+    and an embedded ICC profile is converted to sRGB. What is damaged in a file beside
+    the picture, such as a profile or a text, is ignored. Of an animated file, the first
+    frame is read. PNG, TIFF and HEIF files with more than 8 bits a channel keep them,
+    with two exceptions that are read with 8: files whose colours are multiplied by
+    alpha, and profiles that are more than curves and a matrix. Which value is white in
+    a grey TIFF file follows from its tags. Colours in PIL images have 8 bits, as Pillow
+    holds no more.
 
     Args:
         source: path, bytes of an image file, file object opened in binary mode (read
@@ -70,16 +71,6 @@ def load_image(
         source, PictureSource(name, show_type(source), max_pixels, min_side)
     )
     return rgb if info.alpha is None else over_white(rgb, info.alpha)
-
-
-def read_once(source: Any) -> Any:
-    """The bytes of a file object, which can be read only once; other sources as is."""
-    if hasattr(source, "read"):
-        # If it fails, so will `load_image`, which says what is wrong.
-        with contextlib.suppress(OSError, ValueError):
-            data = source.read()
-            return data if isinstance(data, bytes) else source
-    return source
 
 
 def load_one_image(source: Any, *, name: str) -> np.ndarray:
@@ -180,6 +171,9 @@ def _read(value: Any, source: PictureSource) -> tuple[np.ndarray, PictureInfo]:
         rgb, info = read_path(value, source)
     elif isinstance(value, bytes | bytearray | memoryview) or hasattr(value, "read"):
         data = read_bytes(value, source)
+        if not data and hasattr(value, "read"):
+            expected = "an open file with an image in it"
+            raise source.error(expected, f"{source.shown} with nothing left to read")
         source = source.shown_as(f"a file of {len(data)} bytes")
         rgb, info = read_file(io.BytesIO(data), source)
     elif hasattr(value, "__array__"):

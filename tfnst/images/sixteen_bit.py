@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageFile, TiffImagePlugin
 
-_PNG_START = b"\x89PNG\r\n\x1a\n"
+from tfnst.images import png_chunks
+
 # Pillow keeps the upper byte of each value, which it finds by the byte order. Told the
 # opposite order, it keeps the lower byte. So decoding twice gives 16 bits, with
 # Pillow's speed, limits and checks, and without another library.
@@ -24,6 +25,7 @@ _OTHER_ORDER = {
 }
 # Grey and alpha, read as RGBA: all four bytes as they are.
 _GREY_ALPHA = "LA;16B"
+_OTHER_ORDER[_GREY_ALPHA] = "RGBA"
 
 
 def decode(
@@ -42,37 +44,49 @@ def decode(
     Raises:
         Exception: whatever Pillow raises for a damaged file.
     """
-    tiles: list[Any] = []
-    grey_alpha = False
-    for tile in getattr(image, "tile", ()):
-        arguments = tile[3]
-        rawmode = arguments if isinstance(arguments, str) else (arguments or [None])[0]
-        other: Any
-        grey_alpha = rawmode == _GREY_ALPHA
-        if grey_alpha:
-            other = "RGBA"
-        elif rawmode in _OTHER_ORDER:
-            other = _OTHER_ORDER[rawmode]
-        else:
-            return None
-        if not isinstance(arguments, str):
-            other = (other, *arguments[1:])
-        # Before Pillow 11.1, tiles were plain tuples.
-        named = hasattr(tile, "_replace")
-        tiles.append(tile._replace(args=other) if named else (*tile[:3], other))
+    given = getattr(image, "tile", [])
+    tiles = change_raw_modes(given, _OTHER_ORDER)
     if not tiles:
         return None
+    is_grey = _GREY_ALPHA in given[0][3]
     image.load()
     with open_again() as again:
         again.tile = tiles
         again.load()
         lower = np.asarray(again)
-    if grey_alpha:
+    if is_grey:
         grey, alpha = (
             lower[..., i].astype(np.uint16) << 8 | lower[..., i + 1] for i in (0, 2)
         )
         return np.stack([grey, grey, grey, alpha], axis=-1)
     return np.asarray(image).astype(np.uint16) << 8 | lower
+
+
+def change_raw_modes(tiles: list[Any], changes: dict[str, str]) -> list[Any]:
+    """A file's tiles, which aren't decoded yet, told to be in other raw modes.
+
+    Args:
+        tiles: the attribute `tile` of the opened file.
+        changes: new raw modes by those that they are to replace.
+
+    Returns:
+        New tiles; none if any is in yet another mode.
+    """
+    changed: list[Any] = []
+    for tile in tiles:
+        arguments = tile[3]
+        if isinstance(arguments, str) or not arguments:
+            arguments = (arguments,)
+        mode, *rest = arguments
+        if mode not in changes:
+            return []
+        arguments = (changes[mode], *rest)
+        # Before Pillow 11.1, tiles were plain tuples.
+        named = hasattr(tile, "_replace")
+        changed.append(
+            tile._replace(args=arguments) if named else (*tile[:3], arguments)
+        )
+    return changed
 
 
 def encode_png(array: np.ndarray, **options: Any) -> bytes:
@@ -92,16 +106,13 @@ def encode_png(array: np.ndarray, **options: Any) -> bytes:
     # A chunk can hold 2**31 - 1 bytes.
     parts = [pixels[i : i + 2**30] for i in range(0, len(pixels), 2**30)]
     replaced = {b"IHDR": [head], b"IDAT": parts}
-    data, file = frame.getvalue(), [_PNG_START]
-    start = len(_PNG_START)
-    while start < len(data):
-        size, kind = struct.unpack_from(">I4s", data, start)
-        for content in replaced.get(kind, [data[start + 8 : start + 8 + size]]):
-            checksum = zlib.crc32(content, zlib.crc32(kind))
-            file += [struct.pack(">I4s", len(content), kind), content]
-            file.append(struct.pack(">I", checksum))
-        start += size + 12
-    return b"".join(file)
+    chunks = [png_chunks.START]
+    for kind, chunk in png_chunks.split(frame.getvalue()):
+        if kind in replaced:
+            chunks += [png_chunks.build(kind, content) for content in replaced[kind]]
+        else:
+            chunks.append(chunk)
+    return b"".join(chunks)
 
 
 def _filter_rows(array: np.ndarray) -> bytes:

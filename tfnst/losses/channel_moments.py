@@ -12,7 +12,7 @@ from tfnst.losses.sums import (
     ActivationSums,
     SumsStatistic,
     activation_sums,
-    divisor,
+    mean_of_sums,
     or_target,
 )
 from tfnst.ops.moments import Moments, blend_moments
@@ -46,7 +46,7 @@ def moments(activations: tf.Tensor) -> Moments:
 
 def moments_of_sums(sums: ActivationSums) -> Moments:
     """The moments of an activation, from its sums."""
-    mean = sums.activations / tf.reshape(divisor(sums), [-1, 1])
+    mean = mean_of_sums(sums.activations, sums)
     gram = gram_of_sums(sums)
     return Moments(mean, gram - _outer(mean))
 

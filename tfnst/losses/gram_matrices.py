@@ -11,7 +11,7 @@ from tfnst.losses.sums import (
     ActivationSums,
     SumsStatistic,
     activation_sums,
-    divisor,
+    mean_of_sums,
     or_target,
 )
 
@@ -42,7 +42,7 @@ def gram_matrix(activations: tf.Tensor) -> tf.Tensor:
 
 def gram_of_sums(sums: ActivationSums) -> tf.Tensor:
     """The Gram matrix [N, C, C] of an activation, from its sums."""
-    return sums.products / tf.reshape(divisor(sums), [-1, 1, 1])
+    return mean_of_sums(sums.products, sums)
 
 
 def blend_gram_matrices(gram_matrices: tf.Tensor, shares: tf.Tensor) -> tf.Tensor:

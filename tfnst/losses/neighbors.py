@@ -20,8 +20,8 @@ from tfnst.losses.channel_moments import MomentsStatistic
 from tfnst.losses.sums import (
     ActivationSums,
     activation_sums,
-    divisor,
     is_present,
+    mean_of_sums,
     widen,
 )
 from tfnst.ops.moments import Moments, blend_moments
@@ -228,7 +228,7 @@ class NeighborsStatistic:
         )
 
     def distance(self, measured: Measured, targets: Neighborhood) -> tf.Tensor:
-        distances = measured.distances / divisor(measured.sums)
+        distances = mean_of_sums(measured.distances, measured.sums)
         # A style image of which a mask leaves nothing here doesn't count.
         distances *= tf.cast(is_present(targets), distances.dtype)
         return self._moments.distance(measured.sums, targets.moments) + distances

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -58,12 +57,16 @@ def activation_sums(
     return ActivationSums(tf.cast(sides[1] * sides[2], sums.dtype), sums, products)
 
 
-def divisor(sums: ActivationSums) -> tf.Tensor:
-    """What the sums are divided by to get means; infinite where there is nothing.
+def mean_of_sums(values: tf.Tensor, sums: ActivationSums) -> tf.Tensor:
+    """Means, which are 0 where there is nothing, and so are their gradients.
 
-    So the means are 0 there, and so are their gradients.
+    Args:
+        values: sums over positions, [N, ...].
+        sums: that say over how many.
     """
-    return tf.where(sums.count >= _LEAST_COUNT, sums.count, math.inf)
+    count = tf.where(sums.count >= _LEAST_COUNT, sums.count, 0)
+    shape = [-1] + [1] * (values.shape.rank - 1)
+    return tf.math.divide_no_nan(values, tf.reshape(count, shape))
 
 
 def or_target(sums: ActivationSums, values: Any, targets: Any) -> Any:

@@ -52,11 +52,11 @@ def load_backbone(
     Args:
         name: `"vgg19"` or `"vgg16"`.
         weights: `"imagenet"`, the path of a file in a format that
-            `tfnst.networks.weight_files.read_weights` can read, or None for random
-            weights. A file need only reach as far as `last_layer`. `"imagenet"` stands
-            for the first of these that is available: the file named by the environment
-            variable `TFNST_WEIGHTS`; Keras' cache; Keras' download; or, for VGG19, the
-            same weights in 8 bits from the package index.
+            `tfnst.networks.weight_files.read_weights` can read, or None or `"none"` for
+            random weights. A file need only reach as far as `last_layer`. `"imagenet"`
+            stands for the first of these that is available: the file named by the
+            environment variable `TFNST_WEIGHTS`; Keras' cache; Keras' download; or, for
+            VGG19, the same weights in 8 bits from the package index.
         pooling: `"max"`, as VGG was trained, or `"average"`.
         last_layer: the last layer to build, or None for all of them.
         seed: seed of random weights, 0 or more. A seed gives the same weights on every

@@ -86,7 +86,7 @@ def locate_weights(
     name: str, weights: str | os.PathLike | None, *, download: bool
 ) -> WeightsInfo:
     """Does the work of `find_weights`; `name` must be a backbone."""
-    if weights is None:
+    if weights is None or weights == "none":
         return WeightsInfo("random numbers", None, None, name)
     if not isinstance(weights, str | os.PathLike) or not os.fspath(weights):
         raise ValueError(

@@ -83,7 +83,8 @@ def _smooth(
     rows = tf.range(top, height if bottom is None else bottom)
     rows = tf.cast(rows, tf.float64)[:, tf.newaxis]
     grown = tf.exp(-t * (last - rows)) - tf.exp(-t * rows)
-    grown /= 1 + tf.exp(t) - tf.exp(-t * last) - tf.exp(-t * (last + 1))
+    rise = 1 + tf.exp(t) - tf.exp(-t * last) - tf.exp(-t * (last + 1))
+    grown = tf.math.divide_no_nan(grown, rise)
     level = (rows - last / 2) / (last + 1)
     grown = tf.where(t > 0, grown, level)
     waves = waves[:, :, tf.newaxis] * tf.cast(grown, tf.complex64)

@@ -94,7 +94,7 @@ def adam_update(
         raise ValueError(
             f"`epsilon` must be a finite number, 0 or more. Received: {epsilon!r}"
         )
-    bounds = check_bounds(lower, upper)
+    bounds = check_bounds(lower, upper, params.dtype)
 
     step = state.step + 1
     m = beta_1 * state.first_moment + (1 - beta_1) * gradients
@@ -113,8 +113,8 @@ def bias_correction(beta: float, step: tf.Tensor, dtype: tf.DType) -> tf.Tensor:
         step: number of steps, 1 or more.
         dtype: of the result.
     """
-    log_beta = math.log(beta) if beta else -math.inf
-    return -tf.math.expm1(tf.cast(step, dtype) * log_beta)
+    steps = tf.cast(step, dtype)
+    return -tf.math.expm1(steps * math.log(beta)) if beta else tf.ones_like(steps)
 
 
 class Adam:

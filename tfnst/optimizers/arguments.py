@@ -44,10 +44,12 @@ def check_rate(rate: Any, dtype: tf.DType) -> tf.Tensor:
     return tf.cast(rate, dtype) if tf.is_tensor(rate) else tf.constant(rate, dtype)
 
 
-def check_bounds(lower: float | None, upper: float | None) -> tuple[float, float]:
-    """Both bounds as numbers; none is infinitely far away."""
-    low = -math.inf if lower is None else float(lower)
-    high = math.inf if upper is None else float(upper)
+def check_bounds(
+    lower: float | None, upper: float | None, dtype: tf.DType
+) -> tuple[float, float]:
+    """Both bounds as numbers; none is as far away as the dtype's numbers go."""
+    low = float(dtype.min if lower is None else lower)
+    high = float(dtype.max if upper is None else upper)
     if not low < high:
         raise ValueError(
             f"`lower` must be a number below `upper`. Received: {lower!r} and {upper!r}"

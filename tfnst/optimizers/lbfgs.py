@@ -16,7 +16,6 @@ decision belongs to one of them alone.
 
 from __future__ import annotations
 
-import math
 import operator
 from typing import NamedTuple
 
@@ -91,9 +90,9 @@ def lbfgs_init(params: tf.Tensor, *, history: int = HISTORY) -> LBFGSState:
     ring = tf.zeros(tf.concat([[size], tf.shape(params)], axis=0), params.dtype)
     return LBFGSState(
         params=params,
-        loss=numbers + math.inf,
+        loss=numbers + _unknown(params.dtype),
         gradients=zeros,
-        lowest_loss=numbers + math.inf,
+        lowest_loss=numbers + _unknown(params.dtype),
         direction=zeros,
         step_size=numbers,
         rejections=counts,
@@ -180,13 +179,13 @@ def lbfgs_update(
     gradients = check_like("gradients", gradients, params.shape, params.dtype)
     loss = check_like("loss", loss, params.shape[:1], params.dtype)
     rate = check_rate(learning_rate, params.dtype)
-    bounds = check_bounds(lower, upper)
+    bounds = check_bounds(lower, upper, params.dtype)
 
     # Judge the trial point. A start outside the bounds is refused like a loss that is
     # not finite; the trial after it is its projection.
     s, y = params - state.params, gradients - state.gradients
     old_slope, new_slope = _dot(state.gradients, s), _dot(gradients, s)
-    fresh = tf.math.is_inf(state.loss)
+    fresh = state.loss >= _unknown(params.dtype)
     inside = tf.clip_by_value(params, *bounds) == params
     usable = tf.math.is_finite(loss) & _all(inside & tf.math.is_finite(gradients))
     noise = _noise(params.dtype)
@@ -272,11 +271,12 @@ def _quasi_newton(
         sy, yy = _dot(s, y), _dot(y, y)
         curved = sy > _noise(q.dtype) * tf.sqrt(_dot(s, s)) * tf.sqrt(yy)
         used = curved & (age < available)
-        rho = tf.where(used, 1 / sy, tf.zeros_like(sy))
+        rho = tf.math.divide_no_nan(tf.ones_like(sy), tf.where(used, sy, 0))
         alpha = rho * _dot(s, q)
         alphas = tf.tensor_scatter_nd_update(alphas, [[age]], alpha[tf.newaxis])
         rhos = tf.tensor_scatter_nd_update(rhos, [[age]], rho[tf.newaxis])
-        scale = tf.where(used & (scale == 0), sy / yy, scale)
+        ratio = tf.math.divide_no_nan(sy, yy)
+        scale = tf.where(used & (scale == 0), ratio, scale)
         return age + 1, q - _like(alpha, q) * y, alphas, rhos, scale
 
     def from_oldest(age: tf.Tensor, r: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
@@ -309,14 +309,21 @@ def _shrinkage(
     The minimum of the cubic that has the losses and slopes of both ends (Nocedal &
     Wright, equation 3.59), or 0.1 where the numbers are not finite.
     """
-    rise, slope = -rise / old_slope, -new_slope / old_slope
+    rise = tf.math.divide_no_nan(-rise, old_slope)
+    slope = tf.math.divide_no_nan(-new_slope, old_slope)
     d_1 = slope - 1 - 3 * rise
     d_2 = tf.sqrt(tf.maximum(tf.square(d_1) + slope, 0))
-    fraction = 1 - (slope + d_2 - d_1) / (slope + 1 + 2 * d_2)
-    fraction = tf.where(tf.math.is_finite(fraction), fraction, 0.1)
+    whole = slope + 1 + 2 * d_2
+    fraction = 1 - tf.math.divide_no_nan(slope + d_2 - d_1, whole)
+    fraction = tf.where((whole != 0) & tf.math.is_finite(fraction), fraction, 0.1)
     # The projection can turn a step uphill, where no such cubic has a minimum.
     fraction = tf.where(old_slope < 0, fraction, 0.25)
     return tf.clip_by_value(fraction, 0.1, 0.7)
+
+
+def _unknown(dtype: tf.DType) -> float:
+    """A loss that nothing has, and that doesn't overflow: for what isn't known yet."""
+    return dtype.max / 4
 
 
 def _noise(dtype: tf.DType) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import pathlib
 import re
 from collections.abc import Mapping, Sequence
@@ -18,7 +19,12 @@ from tfnst.studio.events import AS_SENT, QUICK, Updates, path_of
 from tfnst.studio.form import Field
 from tfnst.studio.history import Entry, History
 from tfnst.studio.mask_editor import MaskEditor, after_masks
-from tfnst.studio.studio import Studio, StyleInput, in_labels
+from tfnst.studio.studio import (
+    Studio,
+    StyleInput,
+    in_labels,
+    is_hidden_from_browsers,
+)
 
 _STYLES = len(masks.BRUSHES)
 _PICTURE_HEIGHT = 220
@@ -98,7 +104,8 @@ class Inputs:
             (self.content, self.content_wrong),
             *((slot.image, slot.wrong) for slot in self.slots),
         ):
-            picture.input(self._check_now, picture, wrong, **AS_SENT)
+            take = functools.partial(self._take_upload, picture, wrong)
+            picture.input(take, picture, [picture, wrong], **AS_SENT)
         if styles is not None:
             styles.select(
                 self._take_style,
@@ -316,9 +323,16 @@ class Inputs:
             updates[slot.weight] = gr.update(visible=count > 1)
         return updates
 
-    def _check_now(self, picture: dict[str, Any] | None) -> str:
-        path = path_of(picture)
-        return panels.error(self._studio.check_picture(path)) if path else ""
+    def _take_upload(
+        self, picture: gr.Image, wrong: gr.HTML, sent: dict[str, Any] | None
+    ) -> Updates:
+        """Says what is wrong with an upload, and shows it if the browser wouldn't."""
+        path = path_of(sent)
+        said = self._studio.check_picture(path) if path else None
+        updates: Updates = {wrong: panels.error(said)}
+        if path and not said and is_hidden_from_browsers(path):
+            updates[picture] = self._studio.hand_out(pathlib.Path(path))
+        return updates
 
     def _slot(self, index: int) -> Slot:
         number = index + 1

@@ -22,10 +22,13 @@ import numpy as np
 from PIL import Image
 
 from tfnst.config import StyleTransferConfig
-from tfnst.images.formats import SUFFIXES
-from tfnst.images.reading import load_image
+from tfnst.images.decoding import open_image
+from tfnst.images.formats import READ_SUFFIXES
+from tfnst.images.heif import may_be_heif
+from tfnst.images.reading import load_image, read_picture
+from tfnst.images.source import PictureSource
 from tfnst.images.style_images import StyleImage
-from tfnst.images.writing import to_pil
+from tfnst.images.writing import save_image, to_pil
 from tfnst.studio import form
 from tfnst.studio.history import Entry, History
 from tfnst.studio.jobs import BusyError, Job, JobQueue, in_words
@@ -271,7 +274,8 @@ class Studio:
         Raises:
             ValueError: when the host's limits don't allow it.
         """
-        with Image.open(content) as image:
+        source = PictureSource("picture", os.path.basename(content))
+        with open(content, "rb") as file, open_image(file, source) as image:
             self.limits.check(config, (image.height, image.width))
         return Order(
             content=history.keep_source(content),
@@ -361,9 +365,15 @@ class Studio:
         return str(small)
 
     def hand_out(self, path: pathlib.Path) -> str:
-        """A copy of a file that the page may read."""
-        folder = self.passing_folder()
-        return str(shutil.copyfile(path, folder / path.name))
+        """A copy of a picture for the page, in a format that browsers show."""
+        copy = self.passing_folder() / path.name
+        if not is_hidden_from_browsers(path):
+            return str(shutil.copyfile(path, copy))
+        copy = copy.with_suffix(".jpg")
+        with self._checking:
+            picture, info = read_picture(path, min_side=1)
+            save_image(picture, copy, info=info)
+        return str(copy)
 
     def download(self, history: History, entry: Entry, suffix: str) -> str:
         """A copy of a painted picture in the format of a suffix."""
@@ -412,6 +422,13 @@ def shown(path: pathlib.Path, size: int = SHOWN_SIZE) -> bytes:
     return encode_preview(shrink(path, size))
 
 
+def is_hidden_from_browsers(path: str | os.PathLike[str]) -> bool:
+    """Tells whether a picture is a HEIF file, which most browsers don't show."""
+    with contextlib.suppress(OSError), open(path, "rb") as file:
+        return may_be_heif(file.read(12))
+    return False
+
+
 def in_labels(text: str, labels: Mapping[str, str]) -> str:
     """An error with the labels of fields in place of the names of arguments."""
     return re.sub(r"`(\w+)`", lambda m: labels.get(m[1], m[1].replace("_", " ")), text)
@@ -437,7 +454,7 @@ def _find_samples(
     if folder is None:
         return [], []
     with contextlib.suppress(OSError):
-        files = sorted(f for f in folder.iterdir() if f.suffix.lower() in SUFFIXES)
+        files = sorted(f for f in folder.iterdir() if f.suffix.lower() in READ_SUFFIXES)
         styles = [file for file in files if file.name.startswith("style")]
         photos = [file for file in files if file.name.startswith("photo")]
         others = [file for file in files if file not in styles + photos]

@@ -11,10 +11,12 @@ from PIL import Image
 
 from tfnst.checks import argument_error, check_choice
 from tfnst.config import COLOR_MODES
+from tfnst.eager import eagerly
 from tfnst.images import notebooks, writing
 from tfnst.images.manifest import describe_source, find_manifest, without_manifest
 from tfnst.images.metadata import PictureInfo
-from tfnst.images.reading import load_mask, read_once, read_picture
+from tfnst.images.open_files import read_open_files
+from tfnst.images.reading import load_mask, read_picture
 from tfnst.ops import color_transfer
 from tfnst.ops.masks import resize_mask
 from tfnst.ops.resizing import resize_image
@@ -56,6 +58,7 @@ class RecolorResult(SavedPicture):
         return self.array, self.info, self.manifest
 
 
+@eagerly
 def recolor(
     painted_image: Any,
     content_image: Any,
@@ -97,8 +100,8 @@ def recolor(
             "'luminance', 'transport' or 'histogram' where there is no `mask`",
             "'none'",
         )
-    painted_image, content_image, mask = map(
-        read_once, (painted_image, content_image, mask)
+    painted_image, content_image, mask = read_open_files(
+        painted_image, content_image, mask
     )
     painted, info, manifest, source = _read_painted(painted_image)
     content = read_picture(content_image, name="content_image")[0]

@@ -11,10 +11,12 @@ import numpy as np
 
 from tfnst.checks import check_integer
 from tfnst.config import INIT_IMAGES, StyleTransferConfig, build_config
+from tfnst.eager import eagerly
 from tfnst.engines.memory import memory_errors
 from tfnst.files import check_path
 from tfnst.images import reading
 from tfnst.images.manifest import describe_source
+from tfnst.images.open_files import read_open_files
 from tfnst.images.style_images import describe_style, style_images, style_paths
 from tfnst.limits import MIN_SIDE
 from tfnst.ops.pyramid import Level
@@ -28,6 +30,7 @@ from tfnst.transfer.run import Given, Job, Run
 from tfnst.transfer.styles import Style
 
 
+@eagerly
 def stylize(
     content_image: Any,
     style_image: Any,
@@ -103,6 +106,9 @@ def stylize(
     if resume is not None and config is None:
         config = load_checkpoint(resume).config()
     config = build_config(config, preset, settings)
+    content_image, style_image, init_image = read_open_files(
+        content_image, style_image, init_image
+    )
     return StyleTransfer(style_image, config=config).stylize(
         content_image,
         init_image=init_image,
@@ -137,6 +143,7 @@ class StyleTransfer:
         OSError: if a file can't be read.
     """
 
+    @eagerly
     def __init__(
         self,
         style_image: Any,
@@ -149,6 +156,7 @@ class StyleTransfer:
         self._style = load_style(style_image, self.config)
         self._style_paths = style_paths(style_images(style_image))
 
+    @eagerly
     def stylize(
         self,
         content_image: Any,

@@ -12,6 +12,7 @@ import numpy as np
 
 from tfnst.checks import argument_error, check_integer
 from tfnst.config import StyleTransferConfig
+from tfnst.eager import eagerly
 from tfnst.evaluation.evaluation import Evaluation, evaluate
 from tfnst.files import show_path
 from tfnst.video.coherence import (
@@ -78,6 +79,7 @@ class FilmEvaluation:
         }
 
 
+@eagerly
 def evaluate_video(
     film: str | os.PathLike[str],
     style_image: Any,

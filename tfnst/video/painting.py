@@ -17,6 +17,7 @@ from tfnst.config import (
     StyleTransferConfig,
     build_config,
 )
+from tfnst.eager import eagerly
 from tfnst.engines.memory import memory_errors
 from tfnst.images.metadata import PictureInfo
 from tfnst.images.reading import read_picture
@@ -106,6 +107,7 @@ class FilmPainter:
         pixels are soft; nothing that stands still is painted again.
     """
 
+    @eagerly
     def __init__(
         self,
         style_image: Any,
@@ -179,6 +181,7 @@ class FilmPainter:
             self._past.append(Past(self._frame(content), done, shot))
         self._traces = traces
 
+    @eagerly
     def paint(
         self,
         picture: Any,

@@ -21,6 +21,7 @@ from tfnst.config import (
     build_config,
     picture_settings,
 )
+from tfnst.eager import eagerly
 from tfnst.files import check_path, show_path
 from tfnst.images.style_images import style_images, style_paths
 from tfnst.paths import check_outputs
@@ -100,6 +101,7 @@ class FilmResult:
     config: StyleTransferConfig
 
 
+@eagerly
 def stylize_video(
     film: str | os.PathLike[str],
     style_image: Any,

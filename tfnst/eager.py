@@ -1,0 +1,45 @@
+"""Running TensorFlow's operations at once, wherever a function is called from."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import functools
+from collections.abc import Callable
+from typing import ParamSpec, TypeVar
+
+import tensorflow as tf
+
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
+
+
+def eagerly(function: Callable[_P, _R]) -> Callable[_P, _R]:
+    """Has a function run eagerly, also if it is called while a graph is built.
+
+    That is in a `tf.Graph`, or while a `tf.function` is traced, in whose calls it then
+    has no part.
+
+    Raises:
+        RuntimeError: by the function, in a process without eager execution.
+    """
+
+    def run_here(*args: _P.args, **kwargs: _P.kwargs) -> _R:
+        if not tf.executing_eagerly():
+            raise RuntimeError(
+                "tfnst needs eager execution, TensorFlow's default: leave out "
+                "tf.compat.v1.disable_eager_execution() and disable_v2_behavior(). "
+                "Received: a process in which it is disabled"
+            )
+        return function(*args, **kwargs)
+
+    @tf.autograph.experimental.do_not_convert
+    @functools.wraps(function)
+    def run(*args: _P.args, **kwargs: _P.kwargs) -> _R:
+        if tf.executing_eagerly():
+            return function(*args, **kwargs)
+        # In a thread, because each has graphs of its own, and a new one none. In
+        # `tf.init_scope`, gradients aren't recorded.
+        with concurrent.futures.ThreadPoolExecutor(1) as thread:
+            return thread.submit(run_here, *args, **kwargs).result()
+
+    return run
