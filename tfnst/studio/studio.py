@@ -370,7 +370,7 @@ class Studio:
         if not is_hidden_from_browsers(path):
             return str(shutil.copyfile(path, copy))
         copy = copy.with_suffix(".jpg")
-        with self._checking:
+        with self._place():
             picture, info = read_picture(path, min_side=1)
             save_image(picture, copy, info=info)
         return str(copy)
