@@ -1,15 +1,12 @@
 """Calls from where operations would become part of a graph."""
 
-import os
-import subprocess
-import sys
-
 import numpy as np
 import pytest
 import tensorflow as tf
 
 import tfnst
-from tests.helpers import ROOT, TINY, picture
+from tests import processes
+from tests.helpers import TINY, picture
 
 CONTENT, STYLE = picture(32, 40), picture(32, 32, 1)
 ONE_STEP = TINY.replace(size=40, steps=1, initial_steps=1)
@@ -48,27 +45,15 @@ def test_what_has_no_values_is_refused():
         traced(tf.constant(CONTENT))
 
 
-@pytest.mark.parametrize(
-    "how",
-    [
-        "disable_eager_execution",
-        pytest.param("disable_v2_behavior", marks=pytest.mark.slow),
-    ],
-)
-def test_without_eager_execution_one_sentence_says_so(how):
-    code = (
-        "import tensorflow as tf, tfnst;"
-        f"tf.compat.v1.{how}();"
-        "tfnst.stylize('content.png', 'style.png')"
-    )
-    done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", code],
-        cwd=ROOT,
-        env=os.environ,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+def paint_without_eager_execution(how):
+    getattr(tf.compat.v1, how)()
+    paint()
+
+
+@pytest.mark.parametrize("how", ["disable_eager_execution", "disable_v2_behavior"])
+def test_without_eager_execution_one_sentence_says_so(how, tmp_path):
+    done = processes.run(paint_without_eager_execution, how, cwd=tmp_path)
+    assert done.returncode == 1
     assert done.stderr.splitlines()[-1] == (
         "RuntimeError: tfnst needs eager execution, TensorFlow's default: leave out "
         "tf.compat.v1.disable_eager_execution() and disable_v2_behavior(). "

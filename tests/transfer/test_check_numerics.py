@@ -5,26 +5,30 @@ import pytest
 import tensorflow as tf
 
 import tfnst
-from tests.helpers import TINY, free_memory, picture
+from tests.helpers import TINY, picture
+from tfnst.engines import loading
 
 
 @pytest.fixture
 def checked():
     """TensorFlow as `tf.debugging.enable_check_numerics` leaves it."""
-    free_memory()  # Graphs that were traced before aren't checked.
+    loading.forget_engines()  # Graphs that were traced before aren't checked.
     tf.debugging.enable_check_numerics()
     yield
     tf.debugging.disable_check_numerics()
-    free_memory()
+    loading.forget_engines()
 
 
 @pytest.mark.parametrize(
     "settings",
     [
-        {"ema_momentum": 0.0},
-        {"optimizer": "lbfgs", "style_loss": "gram", "seamless": True},
+        pytest.param({"ema_momentum": 0.0}, id="adam"),
+        pytest.param(
+            {"optimizer": "lbfgs", "style_loss": "gram", "seamless": True},
+            id="lbfgs",
+            marks=pytest.mark.slow,
+        ),
     ],
-    ids=["adam", "lbfgs"],
 )
 def test_all_numbers_of_a_run_are_finite(checked, settings):
     thin = np.zeros((32, 40), np.float32)
