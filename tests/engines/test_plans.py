@@ -46,15 +46,15 @@ def test_more_pixels_take_more_memory_and_smaller_numbers_less():
 
 def test_the_border_of_a_seamless_picture_takes_memory():
     seamless = DEEP.replace(seamless=True)
-    # 1024 and borders of 40 and 48 pixels, in place of 8 and 8.
-    larger = (1024 + 40 + 48) ** 2 / (1024 + 8 + 8) ** 2
+    # 1024 and borders of 40 and 48 pixels, in place of 4 and 4.
+    larger = (1024 + 40 + 48) ** 2 / (1024 + 4 + 4) ** 2
     assert 1.05 < plan(100, config=seamless).peak / plan(100).peak < larger
     extractor = loading.load_engine(DEEP)[0].feature_extractor
     borders = [
         plans.memory_per_pixel(extractor, config)["border"]
         for config in (DEEP, seamless)
     ]
-    assert borders == [(8 + 8 + 8) / 2, (40 + 48 + 8) / 2]
+    assert borders == [(4 + 4 + 8) / 2, (40 + 48 + 8) / 2]
 
 
 def test_code_for_amx_takes_memory(monkeypatch):

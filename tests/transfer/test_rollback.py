@@ -97,7 +97,7 @@ def test_a_run_goes_on_by_smaller_steps(poison, kind, callback_steps):
     else:
         expected = content[going_back(kind, losses)]
         assert content[9] == pytest.approx(expected, rel=1e-3)
-        assert content[9] != pytest.approx(steady[9], rel=1e-2)
+        assert content[9] != pytest.approx(steady[9], rel=2e-3)
     assert result.rollbacks == result.manifest["rollbacks"] == 1
     # It does not depend on how the steps are grouped.
     with pytest.warns(UserWarning, match="no longer finite"):

@@ -4,7 +4,9 @@ A network sees less of what lies at an edge: fewer positions look at it, zeros l
 beside it, and a pooling leaves out the last rows of a side that isn't a multiple of its
 stride. Left alone, the outermost rows get four fifths of the detail of the middle, or
 less or more, as the remainder has it. So pictures are seen with a border of mirrored
-pixels.
+pixels, half a position of the deepest layer wide. A whole position takes longer, and what
+it holds counts as if it were painted: at 256 and 384 pixels, six runs were 2 to 11%
+farther from the style with it, and as near to the content.
 
 A seamless picture has a border of wrapped pixels: beyond an edge lies what lies at the
 opposite edge. It is as wide as a feature sees, and the features in the border itself
@@ -29,9 +31,11 @@ class Border:
     Attributes:
         stride: pixels per position of the deepest layer, along a side. Padded sides are
             multiples of it.
-        before: pixels above a picture and to its left, a multiple of the stride.
-        behind: the least below it and to its right, also a multiple.
-        wrap: whether the pixels are wrapped, and features of the border don't count.
+        before: pixels above a picture and to its left.
+        behind: the least below it and to its right; both together are a multiple of the
+            stride.
+        wrap: whether the pixels are wrapped, and features of the border don't count;
+            both widths are multiples of the stride then.
     """
 
     stride: int
@@ -45,7 +49,8 @@ class Border:
 
         Their sides must be twice the stride or more.
         """
-        return cls(stride, stride, stride)
+        half = max(stride // 2, 1)
+        return cls(stride, half, half)
 
     @property
     def margins(self) -> tuple[int, int]:
