@@ -1,5 +1,5 @@
 # make demo       installs tfnst into .venv and stylises a photo
-# make test       installs what the tests need and runs the short tier, some six minutes
+# make test       installs what the tests need and runs the short tier, some five minutes
 # make test-all   runs all of them: also what repeats, takes long or needs much memory
 # make test-processors  runs the numeric ones with the kernels of other processors
 # make test-oldest runs the short tier with the oldest packages that setup.cfg allows
