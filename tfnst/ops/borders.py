@@ -4,9 +4,9 @@ A network sees less of what lies at an edge: fewer positions look at it, zeros l
 beside it, and a pooling leaves out the last rows of a side that isn't a multiple of its
 stride. Left alone, the outermost rows get four fifths of the detail of the middle, or
 less or more, as the remainder has it. So pictures are seen with a border of mirrored
-pixels, half a position of the deepest layer wide. A whole position takes longer, and what
-it holds counts as if it were painted: at 256 and 384 pixels, six runs were 2 to 11%
-farther from the style with it, and as near to the content.
+pixels, half a position of the deepest layer wide. A whole position takes longer, and
+what it holds counts as if it were painted: at 256 and 384 pixels, six runs were 2 to
+11% farther from the style with it, and as near to the content.
 
 A seamless picture has a border of wrapped pixels: beyond an edge lies what lies at the
 opposite edge. It is as wide as a feature sees, and the features in the border itself
