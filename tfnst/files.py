@@ -157,14 +157,14 @@ def _make_hidden(
         path: of the file to replace, as it was given.
         target: the real path of that file.
         name: what errors call the path.
-        ending: of the new file's name.
+        ending: what the new file's name ends with, but for its suffix.
 
     Raises:
         OSError: when none can be made.
     """
     # Not with tempfile: its files are private, and the umask, which says what
     # permissions this one should get, can only be read by changing it for every thread.
-    hidden = f".tfnst-{secrets.token_hex(8)}.tmp{ending}"
+    hidden = f".tfnst-{secrets.token_hex(8)}{ending}.tmp"
     hidden = os.path.join(os.path.dirname(target), hidden)
     try:
         with open(hidden, "xb"):
