@@ -19,7 +19,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 
-from tfnst.checks import check_choice
+from tfnst.checks import check_choice, one_line
 from tfnst.networks import package_index
 from tfnst.networks.vgg import VGG_BLOCKS
 from tfnst.networks.weight_files import check_file
@@ -122,7 +122,7 @@ def _find_imagenet(name: str, download: bool) -> WeightsInfo:
     try:
         _download(url, path, _MD5[name])
     except OSError as error:
-        failure = " ".join(str(error).split())
+        failure = one_line(error)
     else:
         return _describe("Keras' download", path, name)
     if damaged:

@@ -13,6 +13,7 @@ import threading
 import time
 from typing import Protocol
 
+from tfnst.checks import one_line
 from tfnst.studio.history import Entry, History
 from tfnst.studio.limits import Limits
 from tfnst.studio.orders import Order
@@ -450,7 +451,7 @@ def in_words(error: BaseException) -> str:
     """What an error says, in one line."""
     if isinstance(error, MemoryError) and not str(error):
         return "There is not enough memory; try a smaller size."
-    return " ".join(str(error).split()) or type(error).__name__
+    return one_line(error)
 
 
 def _work_of(progress: Progress) -> tuple[int, str]:
