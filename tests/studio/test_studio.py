@@ -69,14 +69,24 @@ def test_what_browsers_do_not_show_is_handed_out_as_jpeg(open_studio, tmp_path):
     hidden.write_bytes(heif(smooth(64, 96), quarter_turns=1))
     assert not is_hidden_from_browsers(shown)
     assert is_hidden_from_browsers(str(hidden))
-    assert pathlib.Path(studio.hand_out(shown)).read_bytes() == shown.read_bytes()
+    assert (
+        pathlib.Path(studio.hand_out_picture(shown)).read_bytes() == shown.read_bytes()
+    )
     assert studio.check_picture(str(hidden)) is None
-    copy = pathlib.Path(studio.hand_out(hidden))
+    copy = pathlib.Path(studio.hand_out_picture(hidden))
     assert copy.name == "hidden.jpg"
     with Image.open(copy) as image:
         assert image.format == "JPEG"
     turned = np.rot90(smooth(64, 96))
     np.testing.assert_allclose(load_image(copy)[0], turned, atol=0.05)
+
+
+def test_films_are_handed_out_as_they_are(open_studio, tmp_path):
+    """MP4 files begin as HEIF files do."""
+    film = tmp_path / "film.mp4"
+    film.write_bytes(bytes(3) + b" ftypisom" + bytes(20))
+    copy = pathlib.Path(open_studio().hand_out(film))
+    assert (copy.name, copy.read_bytes()) == ("film.mp4", film.read_bytes())
 
 
 def test_photos_that_only_tfnst_can_open_may_be_ordered(open_studio, tmp_path):

@@ -245,11 +245,13 @@ class Inputs:
         content = history.content(entry)
         styles = history.styles(entry)[:_STYLES]
         if content is not None:
-            updates[self.content] = self._studio.hand_out(content)
+            updates[self.content] = self._studio.hand_out_picture(content)
         updates |= self._show_count(max(1, len(styles)))
         for index, slot in enumerate(self.slots):
             style = styles[index] if index < len(styles) else None
-            image = None if style is None else self._studio.hand_out(style.image)
+            image = (
+                None if style is None else self._studio.hand_out_picture(style.image)
+            )
             updates[slot.image] = image
             updates[slot.weight] = gr.update(
                 value=1.0 if style is None else style.weight, visible=len(styles) > 1
@@ -276,7 +278,7 @@ class Inputs:
 
     def _show_style(self, slot: Slot, path: pathlib.Path, *, opened: bool) -> Updates:
         shown = slot.mask.begin(path, opened)
-        return {slot.image: self._studio.hand_out(path)} | shown
+        return {slot.image: self._studio.hand_out_picture(path)} | shown
 
     def show_settings(self, config: StyleTransferConfig) -> Updates:
         """What the fields change to for these settings."""
@@ -286,7 +288,7 @@ class Inputs:
     def _take_photo(self, chosen: gr.SelectData, opened: bool) -> Updates:
         photo = self._studio.photos[chosen.index]
         return {
-            self.content: self._studio.hand_out(photo),
+            self.content: self._studio.hand_out_picture(photo),
             self.content_wrong: "",
         } | self.regions.begin(photo, opened)
 
@@ -331,7 +333,7 @@ class Inputs:
         said = self._studio.check_picture(path) if path else None
         updates: Updates = {wrong: panels.error(said)}
         if path and not said and is_hidden_from_browsers(path):
-            updates[picture] = self._studio.hand_out(pathlib.Path(path))
+            updates[picture] = self._studio.hand_out_picture(pathlib.Path(path))
         return updates
 
     def _slot(self, index: int) -> Slot:

@@ -365,11 +365,14 @@ class Studio:
         return str(small)
 
     def hand_out(self, path: pathlib.Path) -> str:
+        """A copy of a file for the page."""
+        return str(shutil.copyfile(path, self.passing_folder() / path.name))
+
+    def hand_out_picture(self, path: pathlib.Path) -> str:
         """A copy of a picture for the page, in a format that browsers show."""
-        copy = self.passing_folder() / path.name
         if not is_hidden_from_browsers(path):
-            return str(shutil.copyfile(path, copy))
-        copy = copy.with_suffix(".jpg")
+            return self.hand_out(path)
+        copy = self.passing_folder() / f"{path.stem}.jpg"
         with self._place():
             picture, info = read_picture(path, min_side=1)
             save_image(picture, copy, info=info)
