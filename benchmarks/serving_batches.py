@@ -56,8 +56,8 @@ class Painter:
             values[name] = np.int32(value)
         for name, value in values.items():
             request.inputs[name].CopyFrom(tf.make_tensor_proto(value))
-        plan = self._servable.plan(request)
-        result = self._servable.run(plan, None, Cancellation())
+        checked = self._servable.check(request)
+        result = self._servable.run(checked, None, Cancellation())
         return tf.make_ndarray(result.outputs["stylized_image"])
 
     def close(self) -> None:

@@ -91,7 +91,7 @@ def test_a_run_that_needs_too_much_memory_is_refused(server, target, monkeypatch
     assert until(lambda: limit.idle_bytes)
     in_use = psutil.Process().memory_info().rss
     assert 0.3 * in_use < limit.idle_bytes < 1.5 * in_use
-    monkeypatch.setattr(limit, "_max_bytes", limit.idle_bytes + 0.3 * 2**30)
+    monkeypatch.setattr(limit, "max_bytes", limit.idle_bytes + 0.3 * 2**30)
     with StylizeClient(target, max_attempts=1) as client:
         assert client.stylize(CONTENT, STYLE).image.size == (48, 36)
         with pytest.raises(ServerBusyError, match="The request takes about"):
@@ -99,7 +99,7 @@ def test_a_run_that_needs_too_much_memory_is_refused(server, target, monkeypatch
 
 
 def test_the_bound_on_memory_is_in_gibibytes(tiny_model):
-    assert ModelServer(tiny_model, max_memory=1.5)._limit._max_bytes == 1.5 * 2**30
+    assert ModelServer(tiny_model, max_memory=1.5)._limit.max_bytes == 1.5 * 2**30
 
 
 def test_serves_on_after_that(target):

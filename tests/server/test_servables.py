@@ -23,7 +23,7 @@ def servable(model):
 
 
 def run(servable, *args, timeout=LIMIT, cancellation=None, **kwargs):
-    plan = servable.plan(toys.predict_request(*args, **kwargs))
+    plan = servable.check(toys.predict_request(*args, **kwargs))
     result = servable.run(plan, timeout, cancellation or Cancellation())
     return {alias: tf.make_ndarray(tensor) for alias, tensor in result.outputs.items()}
 
@@ -304,10 +304,10 @@ class TestWarmUp:
     def fresh(self, tmp_path, model):
         return toys.publish(model, tmp_path, 1)
 
-    def warm_up(self, path, slots=1):
+    def warm_up(self, path, slots=1, **options):
         servable = Servable(path, slots=slots)
         try:
-            return servable.warm_up(Cancellation())
+            return servable.warm_up(Cancellation(), **options)
         finally:
             servable.close()
 
@@ -352,16 +352,16 @@ class TestWarmUp:
         text = refused(tf.errors.INVALID_ARGUMENT, self.warm_up, fresh)
         assert text.startswith("input size does not match signature: 1!=2")
 
-    def test_too_many(self, fresh, monkeypatch):
+    def test_too_many(self, fresh):
         assert servables.MAX_WARM_UP_RECORDS == 1000
-        monkeypatch.setattr(servables, "MAX_WARM_UP_RECORDS", 3)
         requests = [toys.predict_request("scale", a=[1])] * 4
         path = toys.write_warm_up(fresh, requests)
-        text = refused(tf.errors.INVALID_ARGUMENT, self.warm_up, fresh)
+        code = tf.errors.INVALID_ARGUMENT
+        text = refused(code, self.warm_up, fresh, max_records=3)
         limit = "Number of warmup records exceeds the maximum (3) at"
         assert text == f"{limit} {path}"
         toys.write_warm_up(fresh, requests[:3])
-        assert self.warm_up(fresh) == 3
+        assert self.warm_up(fresh, max_records=3) == 3
 
     def test_another_kind(self, fresh):
         path = toys.write_warm_up(fresh, [])
@@ -404,7 +404,7 @@ def test_how_long_decoding_took(tmp_path, value, seconds):
     servable = Servable(str(tmp_path))
     for wanted in (("a",), ("a", "decode_seconds")):
         request = toys.predict_request(outputs=wanted, a=[1])
-        result = servable.run(servable.plan(request), 30, Cancellation())
+        result = servable.run(servable.check(request), 30, Cancellation())
         assert result.decode_seconds == seconds
         assert set(result.outputs) == set(wanted)
         np.testing.assert_array_equal(tf.make_ndarray(result.outputs["a"]), [2])
@@ -412,5 +412,5 @@ def test_how_long_decoding_took(tmp_path, value, seconds):
 
 
 def test_a_model_that_does_not_time_its_decoding(servable):
-    plan = servable.plan(toys.predict_request(a=[1], b=[1]))
+    plan = servable.check(toys.predict_request(a=[1], b=[1]))
     assert servable.run(plan, 30, Cancellation()).decode_seconds is None

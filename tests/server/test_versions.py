@@ -28,9 +28,10 @@ from tests.server.helpers import (
     status_request,
     until,
 )
-from tfnst.server import ModelServer, versions
+from tfnst.server import ModelServer
 from tfnst.server.models import read_model_config
-from tfnst.server.versions import Versions
+from tfnst.server.servables import load_servable
+from tfnst.server.versions import END, Versions, choose_versions
 
 
 class TestVersions:
@@ -162,45 +163,33 @@ class TestMemoryOfVersions:
             assert graphs() == before
 
     @pytest.mark.slow
-    def test_versions_that_fail_are_freed_and_have_to_wait(self, base, monkeypatch):
-        version = os.path.join(base, "1")
-        toys.write_warm_up(version, [toys.predict_request(a=[1])])
+    def test_versions_that_fail_are_freed_and_have_to_wait(self, base):
+        path = os.path.join(base, "1")
+        toys.write_warm_up(path, [toys.predict_request(a=[1])])
         began, ended = [], []
-        build = Versions._build
 
-        def note(self, path):
+        def load(*arguments):
             began.append(time.monotonic())
-            built = build(self, path)
-            ended.append(time.monotonic())
-            return built
+            try:
+                return load_servable(*arguments)
+            finally:
+                ended.append(time.monotonic())
 
-        monkeypatch.setattr(Versions, "_build", note)
+        versions = Versions(base, "toy", load=load, poll_seconds=0.02)
+        versions.start()
         counts = []
-        with running(base, poll_seconds=0.02) as (server, caller):
-            for number in range(4):  # Its files change all the time.
-                assert until(lambda n=number: len(began) > n)
-                assert until(lambda: caller.states() == {1: "END"})
-                counts.append(graphs())
-                with open(os.path.join(version, f"more{number}"), "w"):
-                    pass
-            assert len(set(counts)) == 1, counts
-            waits = np.subtract(began[1:4], ended[:3])
-            assert all(waits > [0.04, 0.08, 0.16]), waits
-            toys.write_warm_up(version, [])
-            assert server.wait_until_available(LIMIT)
-
-
-def looks_again(monkeypatch):
-    """Waits until the server has looked for versions twice more."""
-    looks = []
-    poll = Versions._poll
-
-    def count(self):
-        poll(self)
-        looks.append(self)
-
-    monkeypatch.setattr(Versions, "_poll", count)
-    return until(lambda: len(looks) >= 2)
+        for number in range(4):  # Its files change all the time.
+            assert until(lambda n=number: len(began) > n)
+            assert until(lambda: [v.state for v in versions.states()] == [END])
+            counts.append(graphs())
+            with open(os.path.join(path, f"more{number}"), "w"):
+                pass
+        assert len(set(counts)) == 1, counts
+        waits = np.subtract(began[1:4], ended[:3])
+        assert all(waits > [0.04, 0.08, 0.16]), waits
+        toys.write_warm_up(path, [])
+        assert until(versions.available)
+        versions.stop()
 
 
 TOKEN = (("authorization", "Bearer secret"),)
@@ -267,20 +256,21 @@ class TestReloadConfig:
             assert until(lambda: caller.states() == states)
 
     @pytest.mark.slow
-    def test_a_label_keeps_its_version(self, base, model, token_file, monkeypatch):
+    def test_a_label_keeps_its_version(self, base, model, token_file):
         with serving(base, admin_token_file=token_file) as (_, caller):
             text = (
                 "model_version_policy {latest {num_versions: 2}}"
                 "version_labels {key: 'stable' value: 1}"
             )
             caller(reload_request(base, text), metadata=TOKEN)
-            for number in (2, 3):
+            for number in (2, 3, 4):
                 toys.publish(model, base, number)
                 assert until(lambda n=number: caller.states().get(n) == "AVAILABLE")
-            assert answering(caller) == 3
+            assert answering(caller) == 4
+            # The label keeps version 1, and nothing keeps version 2.
+            kept = dict.fromkeys((1, 3, 4), "AVAILABLE")
+            assert until(lambda: caller.states() == kept | {2: "END"})
             assert caller(labelled("stable")).model_spec.version.value == 1
-            assert looks_again(monkeypatch)
-            assert caller.states() == dict.fromkeys((1, 2, 3), "AVAILABLE")
 
     @pytest.mark.slow
     def test_several_models(self, base, model, tmp_path, token_file):
@@ -419,7 +409,7 @@ class TestModelConfigFile:
             toys.publish(model, base, number)
         # TensorFlow Serving asks only the policy which versions to load.
         (served,) = read_model_config(config)
-        loaded = versions._choose(served.model_version_policy, {1: "", 2: "", 3: ""})
+        loaded = choose_versions(served.model_version_policy, {1: "", 2: "", 3: ""})
         assert set(served.version_labels.values()) <= loaded
         request = labelled("stable")
         request.model_spec.name = "tfnst"

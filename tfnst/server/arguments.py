@@ -16,5 +16,5 @@ def check_integer(name: str, value: Any, low: int, high: int) -> None:
 
 
 def argument_error(name: str, expected: str, received: Any) -> ValueError:
-    """The error to raise for an argument."""
+    """Returns the error to raise for a bad argument."""
     return ValueError(f"`{name}` must be {expected}. Received: {received!r}")

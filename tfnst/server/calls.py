@@ -1,4 +1,4 @@
-"""Calls: how a request arrives and how its answer, or its error, goes back.
+"""gRPC calls: receiving requests, and returning responses or errors.
 
 gRPC's own handlers take a thread for each call, from its first byte to its last, so a
 few clients on slow links could hold them all. Here calls wait in an event loop, and
@@ -25,7 +25,7 @@ from tensorflow_serving.apis import model_pb2
 
 from tfnst.server import wire
 from tfnst.server.metrics import Metrics
-from tfnst.server.runs import Cancellation, Intake, StatusError
+from tfnst.server.runs import Cancellation, Intake, StatusError, invalid_argument
 
 MAX_ERROR_BYTES = 1024
 _ARRIVAL_SECONDS = 300.0
@@ -33,7 +33,7 @@ _PROBE_SECONDS = 5.0
 _MAX_PROBES = 64
 _MAX_STREAMS = 1000
 _SPARE_THREADS = 4
-_SMALL_BYTES = 2**16  # What is parsed at once, without a thread.
+_SMALL_BYTES = 2**16  # Largest message that is parsed without a thread.
 _NO_DEADLINE = 10**8  # Seconds; a call without a deadline has more than this left.
 _CODES = {code.value[0]: code for code in grpc.StatusCode}
 _WORD = re.compile(r"[\w.:-]*", re.ASCII)
@@ -43,24 +43,23 @@ _Result = TypeVar("_Result")
 
 @dataclasses.dataclass
 class Call:
-    """A call: who made it, when it has to end, and what the log says about it.
+    """A call, with the facts that its log line and the metrics need.
 
     Attributes:
-        method: its name, such as `"Predict"`.
-        peer: the client's address.
-        number: what the log calls it: the client's `x-request-id`, or a number.
-        authorization: what the client sent under this name.
-        deadline: when it has to end, as a time of `time.monotonic`; None for never.
-        start: when it began.
+        method: name of the method, such as `"Predict"`.
+        peer: address of the client.
+        number: name in the log: the client's `x-request-id`, or else a number.
+        authorization: the client's metadata of this name.
+        deadline: time at which the call must end, by `time.monotonic`; None for never.
+        start: time at which the call began, likewise.
         cancellation: requested when the client leaves or the deadline passes.
-        model: the model asked for.
-        version: the version asked for, then the one that answers.
-        signature: the signature.
-        queue_seconds: how long it waited for its turn.
-        parse_seconds: how long its message took to be read.
-        run_seconds: how long its run took; None if there was none.
-        decode_seconds: how long the run took to decode its files; None if that isn't
-            known.
+        model: name of the requested model.
+        version: requested version or label, then the version that answers.
+        signature: name of the signature.
+        queue_seconds: time spent in the queue.
+        parse_seconds: time taken to parse the message.
+        run_seconds: duration of the run; None if there was none.
+        decode_seconds: time that the run took to decode its files; None if unknown.
     """
 
     method: str
@@ -79,14 +78,14 @@ class Call:
     decode_seconds: float | None = None
 
     def asks_for(self, spec: model_pb2.ModelSpec) -> None:
-        """Takes down the model that the call asks for."""
+        """Records the requested model."""
         number = str(spec.version.value) if spec.HasField("version") else ""
         self.model = spec.name
         self.version = spec.version_label or number
         self.signature = spec.signature_name
 
     def seconds_left(self) -> float | None:
-        """Seconds until the deadline, 0 or more; None without one."""
+        """Returns the seconds until the deadline, 0 or more; None without one."""
         if self.deadline is None:
             return None
         return max(0.0, self.deadline - time.monotonic())
@@ -98,11 +97,11 @@ Work = Callable[[Call, Any], Awaitable[Any]]
 class Calls:
     """Receives calls and answers them.
 
-    It belongs to the event loop: only code that runs there may call it.
+    Only code in the event loop may use it.
 
     Args:
         intake: bounds the requests' bytes.
-        max_concurrent: most runs at a time; each has a thread.
+        max_concurrent: maximum number of simultaneous runs; each has a thread.
         metrics: counts the calls; None for no metrics.
     """
 
@@ -122,19 +121,19 @@ class Calls:
         self._closing: asyncio.Future[None] = loop.create_future()
 
     def handler(self, method: str, request_type: Any, work: Work) -> Any:
-        """A gRPC handler for a method with one request and one answer.
+        """Returns a gRPC handler for a method with one request and one response.
 
         Args:
-            method: its name, for the log.
-            request_type: the class of its requests.
-            work: makes the answer; it raises StatusError to refuse.
+            method: name of the method, for the log.
+            request_type: class of the requests.
+            work: makes the response; it raises StatusError to refuse.
         """
         answer = functools.partial(self._answer, method, request_type, work)
         # As a stream, so that a call can be refused before its request arrives.
         return grpc.stream_unary_rpc_method_handler(answer)
 
     def probe_handler(self, request_type: Any, respond: Callable[..., Any]) -> Any:
-        """A gRPC handler for a health check, which needs no place, turn or thread."""
+        """Returns a gRPC handler for health checks, which need no turn or thread."""
 
         async def answer(_: Any, context: Any) -> Any:
             request = await self._receive_probe(context, request_type)
@@ -143,7 +142,7 @@ class Calls:
         return grpc.stream_unary_rpc_method_handler(answer)
 
     def watch_handler(self, request_type: Any, respond: Callable[..., Any]) -> Any:
-        """A gRPC handler that answers one request until the server stops."""
+        """Returns a gRPC handler that answers one request until the server stops."""
 
         async def answer(_: Any, context: Any) -> None:
             request = await self._receive_probe(context, request_type)
@@ -154,10 +153,10 @@ class Calls:
         )
 
     def stream_handler(self, request_type: Any, respond: Callable[..., Any]) -> Any:
-        """A gRPC handler for a stream of requests, each with an answer.
+        """Returns a gRPC handler for a stream of requests, each with a response.
 
         Args:
-            request_type: the class of its requests.
+            request_type: class of the requests.
             respond: turns an iterator of requests into one of responses.
         """
 
@@ -182,12 +181,12 @@ class Calls:
     async def in_thread(
         self, function: Callable[..., _Result], *arguments: Any
     ) -> _Result:
-        """What a function returns that takes a while."""
+        """Calls a slow function in a thread."""
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._threads, function, *arguments)
 
     async def finish(self) -> None:
-        """Lets the calls that have arrived finish, then ends streams."""
+        """Waits until the received requests are answered, then ends streams."""
         if self._refusing.done():
             return  # The server was stopped before.
         self._refusing.set_result(None)
@@ -196,7 +195,7 @@ class Calls:
         self._closing.set_result(None)
 
     def close(self) -> None:
-        """Ends the threads, once there is no call left."""
+        """Ends the threads. No call may be in progress."""
         self._threads.shutdown()
 
     async def _answer(
@@ -234,7 +233,7 @@ class Calls:
     async def _respond(
         self, call: Call, request_type: Any, work: Work, context: Any
     ) -> tuple[int, str, bytes]:
-        """The status, its text and the response; logs and counts the call."""
+        """Returns the status, its text and the response; logs and counts the call."""
         code, text, response = tf.errors.OK, "", b""
         try:
             response = await self._work(call, request_type, work, context)
@@ -252,22 +251,9 @@ class Calls:
             code, text = tf.errors.DEADLINE_EXCEEDED, "Deadline Exceeded"
         text = _truncate(text)
         seconds = time.monotonic() - call.start
-        self._log(call, _CODES[code].name, text, seconds)
+        _log(call, _CODES[code].name, text, seconds)
         if self._metrics:
-            self._metrics.observe(
-                call.method,
-                _CODES[code].name,
-                seconds=seconds,
-                parse_seconds=call.parse_seconds,
-            )
-            if call.run_seconds is not None:
-                self._metrics.observe_run(
-                    call.model,
-                    call.signature,
-                    seconds=call.run_seconds,
-                    queue_seconds=call.queue_seconds,
-                    decode_seconds=call.decode_seconds,
-                )
+            self._metrics.observe(call, _CODES[code].name, seconds)
         return code, text, response
 
     async def _work(
@@ -313,7 +299,7 @@ class Calls:
         return data
 
     async def _receive_probe(self, context: Any, request_type: Any) -> Any:
-        """The request of a health check; it has to arrive soon."""
+        """Returns the request of a health check, which must arrive soon."""
         if self._probes >= _MAX_PROBES:
             await context.abort(_CODES[tf.errors.RESOURCE_EXHAUSTED], "too many checks")
         self._probes += 1
@@ -331,7 +317,7 @@ class Calls:
             await context.abort(_CODES[error.code], error.message)
 
     async def _until_closing(self, answering: Any, context: Any) -> None:
-        """Awaits a coroutine that may go on for ever, until the server stops."""
+        """Awaits a coroutine, which may never end, until the server stops."""
         task = asyncio.ensure_future(answering)
         if self._streams >= _MAX_STREAMS:
             task.cancel()
@@ -349,37 +335,36 @@ class Calls:
             self._streams -= 1
             task.cancel()
 
-    def _log(self, call: Call, status: str, text: str, seconds: float) -> None:
-        _logger.info(
-            "method=%s model=%s version=%s signature=%s code=%s ms=%.1f queue_ms=%.1f "
-            "id=%s peer=%s%s",
-            call.method,
-            _as_word(call.model),
-            _as_word(call.version),
-            _as_word(call.signature),
-            status,
-            seconds * 1000,
-            call.queue_seconds * 1000,
-            _as_word(call.number),
-            call.peer,
-            f" error={text!a}" if text else "",
-        )
+
+def _log(call: Call, status: str, text: str, seconds: float) -> None:
+    _logger.info(
+        "method=%s model=%s version=%s signature=%s code=%s ms=%.1f queue_ms=%.1f "
+        "id=%s peer=%s%s",
+        call.method,
+        _as_word(call.model),
+        _as_word(call.version),
+        _as_word(call.signature),
+        status,
+        seconds * 1000,
+        call.queue_seconds * 1000,
+        _as_word(call.number),
+        call.peer,
+        f" error={text!a}" if text else "",
+    )
 
 
 def _parse(request_type: Any, data: bytes) -> Any:
     if len(data) > _SMALL_BYTES and not wire.is_cheap(data, request_type.DESCRIPTOR):
-        raise StatusError(
-            tf.errors.INVALID_ARGUMENT,
+        raise invalid_argument(
             f"The request must have at most {wire.MAX_FIELDS} fields and "
             f"{wire.MAX_VARINT_BYTES} bytes of integers; `tensor_content` has room for "
-            "more.",
+            "more."
         )
     try:
         return request_type.FromString(data)
     except message.DecodeError as error:
-        raise StatusError(
-            tf.errors.INVALID_ARGUMENT,
-            f"The {len(data)} bytes received are no {request_type.DESCRIPTOR.name}.",
+        raise invalid_argument(
+            f"The {len(data)} bytes received are no {request_type.DESCRIPTOR.name}."
         ) from error
 
 
@@ -391,6 +376,6 @@ def _truncate(text: str) -> str:
 
 
 def _as_word(name: str) -> str:
-    """A name from a client as one word of a log line; quoted if it isn't one."""
+    """Returns a client's text as one word of a log line, quoted if need be."""
     word = name[:100]
     return word if _WORD.fullmatch(word) else ascii(word)

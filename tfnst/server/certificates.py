@@ -1,4 +1,4 @@
-"""Certificates: the files that turn on TLS, read again when they change."""
+"""Certificate files for TLS, read again when they change."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _logger = logging.getLogger("tfnst.server")
 
 @dataclasses.dataclass(frozen=True)
 class _Read:
-    """What the files held."""
+    """Contents of the files."""
 
     key_and_chain: tuple[bytes, bytes]
     client_ca: bytes | None
@@ -27,19 +27,19 @@ class _Read:
 
 
 class Certificates:
-    """The files that turn on TLS, for gRPC and for other servers.
+    """The certificate files for TLS, for gRPC and for other servers.
 
-    Each handshake looks whether they have changed. Files that don't go together, as
-    when only one of them has been replaced yet, leave the old ones in use.
+    Each handshake checks whether they have changed. While they don't fit together, for
+    example because only one has been replaced yet, the old ones stay in use.
 
     Args:
         certificate: PEM file with the server's certificate chain; None for no TLS.
         private_key: PEM file with the key of `certificate`.
-        client_ca: PEM file with the authorities for clients' certificates; None lets
-            in clients without one.
+        client_ca: PEM file with the authorities for clients' certificates; None to
+            ask clients for no certificate.
 
     Raises:
-        ValueError: when the arguments don't go together.
+        ValueError: when one file is given without another that it needs.
     """
 
     def __init__(
@@ -61,10 +61,10 @@ class Certificates:
         self._read: _Read | None = None
 
     def credentials(self) -> grpc.ServerCredentials | None:
-        """What gRPC needs for TLS; None without a certificate.
+        """Returns the credentials for gRPC; None without a certificate.
 
         Raises:
-            OSError: when a file can't be read, or isn't what it should be.
+            OSError: when a file can't be read or isn't valid.
         """
         if self._certificate is None:
             return None
@@ -76,10 +76,10 @@ class Certificates:
         )
 
     def tls_context(self) -> ssl.SSLContext | None:
-        """What Python's servers need for the same TLS; None without a certificate.
+        """Returns an SSL context for the same TLS; None without a certificate.
 
         Raises:
-            OSError: as `credentials`.
+            OSError: as for `credentials`.
         """
         if self._certificate is None:
             return None
@@ -98,7 +98,7 @@ class Certificates:
         )
 
     def _newest(self) -> _Read:
-        """The files as they are, or as they were when they last went together."""
+        """Reads the files, or returns their last valid contents."""
         try:
             return self._load()
         except OSError as error:

@@ -1,4 +1,4 @@
-"""How much memory a request takes, from the shapes of what it sends."""
+"""Prediction of a request's memory from the shapes of its pictures."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ _FORMATS = ("JPEG", "GIF", "BMP")
 
 
 class Demand:
-    """The memory that requests to one model take.
+    """Prediction of the memory that requests to one model take.
 
-    An export of tfnst says in `assets/tfnst.json` how many bytes a run takes for each
-    pixel of what; of other models nothing is known.
+    An export of tfnst states in `assets/tfnst.json` the bytes that a run takes for each
+    pixel of each kind; for other models the prediction is 0.
 
     Args:
-        path: the model's directory.
+        path: directory of the model.
     """
 
     def __init__(self, path: str) -> None:
@@ -40,7 +40,7 @@ class Demand:
             pass
 
     def of(self, inputs: dict[str, Any]) -> int:
-        """Bytes that a run adds to what the server holds; 0 where that isn't known.
+        """Returns the bytes that a run adds to the server's memory; 0 if unknown.
 
         Args:
             inputs: input alias -> valid TensorProto.
@@ -88,7 +88,7 @@ def _shape(proto: Any) -> list[int]:
 
 
 def _count_regions(proto: Any) -> int:
-    """How many regions a blend paints, each in its own style."""
+    """Returns the number of regions in a blend, each painted in its own style."""
     if proto is None:
         return 0
     masks = set(proto.string_val)
@@ -96,7 +96,7 @@ def _count_regions(proto: Any) -> int:
 
 
 def _area(sides: Any, size: float, border: float = 0.0) -> float:
-    """Pixels of a picture whose long side is `size`; a square's if it isn't known."""
+    """Returns the pixels of a picture with long side `size`; a square if unknown."""
     short = size
     if sides and min(sides) >= 1:
         short *= min(sides) / max(sides)
@@ -108,7 +108,7 @@ def _pixels(sides: tuple[int, int] | None) -> int:
 
 
 def _sides(data: bytes) -> tuple[int, int] | None:
-    """Width and height in the header of an image file; None if there are none."""
+    """Reads width and height from an image file's header; None if there are none."""
     if data[:8] == _PNG:
         return struct.unpack(">II", data[16:24]) if len(data) >= 24 else None
     from PIL import Image

@@ -1,4 +1,4 @@
-"""The thread whose event loop answers gRPC calls."""
+"""The event loop that answers gRPC calls, in a thread of its own."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _Result = TypeVar("_Result")
 
 
 def run(coroutine: Coroutine[Any, Any, _Result]) -> _Result:
-    """Runs a coroutine in the loop's thread; returns or raises what it does."""
+    """Runs a coroutine in the loop and returns its result."""
     return asyncio.run_coroutine_threadsafe(coroutine, _start()).result()
 
 

@@ -1,4 +1,4 @@
-"""The gRPC service Health: whether a version of the model can answer."""
+"""The gRPC service Health, which reports whether every model can answer."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Health:
     """Answers Check and Watch.
 
     Not grpc_health's own servicer: there a watcher that reads nothing can keep the
-    status from changing for the others. It belongs to the event loop.
+    status from changing for the others. Only code in the event loop may use it.
     """
 
     def __init__(self) -> None:
@@ -33,7 +33,7 @@ class Health:
         self._changed = asyncio.Event()
 
     def set(self, serving: bool) -> None:
-        """Says whether requests can be answered; after `stop` they can't."""
+        """Sets whether requests can be answered; ignored after `stop`."""
         self._serving = serving and not self._stopping
         self._changed.set()
         self._changed = asyncio.Event()
@@ -46,13 +46,13 @@ class Health:
     async def check(
         self, request: health_pb2.HealthCheckRequest, context: Any
     ) -> health_pb2.HealthCheckResponse:
-        """The method Check."""
+        """Answers the method Check."""
         if request.service not in NAMES:
             await context.abort(grpc.StatusCode.NOT_FOUND, "unknown service")
         return _Status(status=self._status(request.service))
 
     async def watch(self, request: health_pb2.HealthCheckRequest, context: Any) -> None:
-        """The method Watch: the status, and again whenever it changes."""
+        """Answers the method Watch: sends the status now and at each change."""
         last = None
         while True:
             changed, status = self._changed, self._status(request.service)

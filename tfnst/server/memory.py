@@ -1,4 +1,4 @@
-"""Memory that a process no longer needs, given back to the system."""
+"""Returning unused memory to the operating system."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ import sys
 
 
 def release_memory() -> None:
-    """Frees graphs that nothing uses, and returns free memory to the system.
+    """Frees unused graphs, and returns free memory to the system.
 
-    A TensorFlow graph is a ring of objects, which Python frees when it next looks for
-    rings; and the C library keeps what is freed, unless it is told to let go.
+    The objects of a TensorFlow graph refer to each other in cycles, which only Python's
+    garbage collector frees; and the C library keeps freed memory until it is trimmed.
     """
     gc.collect()
     trim_memory()

@@ -1,16 +1,19 @@
-"""Metrics of the embedded server for Prometheus."""
+"""Prometheus metrics of the embedded server."""
 
 from __future__ import annotations
 
 import asyncio
 import ssl
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tensorflow_serving.apis import get_model_status_pb2
 
 from tfnst.server.models import Models
 from tfnst.server.runs import Intake, RunLimit
+
+if TYPE_CHECKING:
+    from tfnst.server.calls import Call
 
 _State = get_model_status_pb2.ModelVersionStatus.State
 _HTTP_SECONDS = 10.0
@@ -19,12 +22,12 @@ _BUCKETS = (0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 60, 120, 300, 600, 1800, 3600)
 
 
 class Metrics:
-    """Counts requests, and reports runs, the queue and the versions when asked.
+    """Counts requests, and reports runs, the queue and the versions when scraped.
 
     Args:
-        models: the models.
-        limit: the runs and the queue.
-        intake: the bytes of requests.
+        models: the served models.
+        limit: the queue of runs.
+        intake: the bytes of the requests.
 
     Raises:
         ImportError: when prometheus-client is missing.
@@ -94,7 +97,7 @@ class Metrics:
         )
 
     def collect(self) -> Iterator[Any]:
-        """The states of the versions, in the form that prometheus-client expects."""
+        """Yields the states of the versions, as prometheus-client expects them."""
         from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 
         states = GaugeMetricFamily(
@@ -114,44 +117,24 @@ class Metrics:
             failures.add_metric([versions.name], versions.load_failures)
         yield from (states, failures)
 
-    def observe(
-        self, method: str, code: str, *, seconds: float, parse_seconds: float
-    ) -> None:
-        """Counts an answered request.
+    def observe(self, call: Call, code: str, seconds: float) -> None:
+        """Counts an answered call, and its run if there was one.
 
         Args:
-            method: its name, such as `"Predict"`.
-            code: the name of its gRPC status.
-            seconds: from the request to the answer.
-            parse_seconds: how long it took to read its message.
+            call: the call.
+            code: name of its gRPC status.
+            seconds: time from the request to the response.
         """
-        self._requests.labels(method, code).inc()
-        self._seconds.labels(method).observe(seconds)
-        self._parse_seconds.labels(method).observe(parse_seconds)
-
-    def observe_run(
-        self,
-        model: str,
-        signature: str,
-        *,
-        seconds: float,
-        queue_seconds: float,
-        decode_seconds: float | None,
-    ) -> None:
-        """Counts a run.
-
-        Args:
-            model: name of the model.
-            signature: the signature that ran.
-            seconds: how long the run took.
-            queue_seconds: how long it had waited for its turn.
-            decode_seconds: how long it took to decode its files; None if that isn't
-                known.
-        """
-        self._run_seconds.labels(model, signature).observe(seconds)
-        self._queue_seconds.observe(queue_seconds)
-        if decode_seconds is not None:
-            self._decode_seconds.labels(model, signature).observe(decode_seconds)
+        self._requests.labels(call.method, code).inc()
+        self._seconds.labels(call.method).observe(seconds)
+        self._parse_seconds.labels(call.method).observe(call.parse_seconds)
+        if call.run_seconds is None:
+            return
+        run = call.model, call.signature
+        self._run_seconds.labels(*run).observe(call.run_seconds)
+        self._queue_seconds.observe(call.queue_seconds)
+        if call.decode_seconds is not None:
+            self._decode_seconds.labels(*run).observe(call.decode_seconds)
 
     async def start(self, host: str, port: int, tls: ssl.SSLContext | None) -> int:
         """Starts listening in the event loop; returns the port.

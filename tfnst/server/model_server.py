@@ -1,9 +1,10 @@
-"""The server of one model: its versions, limits and gRPC services combined."""
+"""The server: models, limits and gRPC services combined."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import logging
 import math
 import os
@@ -25,6 +26,7 @@ from tfnst.server.health import Health
 from tfnst.server.metrics import Metrics
 from tfnst.server.models import ModelConfig, Models, read_model_config
 from tfnst.server.runs import Intake, RunLimit, StatusError
+from tfnst.server.servables import load_servable
 from tfnst.server.services import Services
 
 try:
@@ -75,41 +77,41 @@ class ModelServer:
     run is stopped.
 
     Args:
-        directory: where the version directories `<integer>/` of a single model are.
-        name: what requests call it. Default `"tfnst"`.
-        model_config_file: instead of these, a file as `tensorflow_model_server` reads
-            it: several models, which versions of them, and labels. `reload_config`
-            reads it again.
+        directory: directory with the version directories `<integer>/` of one model.
+        name: name of that model in requests. Default `"tfnst"`.
+        model_config_file: instead of these, a file for `tensorflow_model_server`:
+            several models, their version policies and labels. `reload_config` reads it
+            again.
         host: address to listen on. Default `"127.0.0.1"`: this machine only.
         port: port for gRPC; 0 chooses a free one. Default 8500.
-        max_concurrent: most runs at a time. Default 1, because a single run keeps
-            every core (or the GPU) busy; more would each take longer, and more memory.
-        max_queue: most requests that wait for their turn; any more get
-            RESOURCE_EXHAUSTED. Default 16.
-        poll_seconds: how often to look for new versions. Default 1.
-        certificate: PEM file with the server's certificate chain; turns on TLS. New
-            connections use what is in the files then.
+        max_concurrent: maximum number of simultaneous runs. Default 1, because a single
+            run keeps every core (or the GPU) busy; more would each take longer, and
+            more memory.
+        max_queue: maximum number of waiting requests; any more get RESOURCE_EXHAUSTED.
+            Default 16.
+        poll_seconds: seconds between checks for new versions. Default 1.
+        certificate: PEM file with the server's certificate chain; turns on TLS. When it
+            changes, new connections use the new one.
         private_key: PEM file with the key of `certificate`.
         client_ca: PEM file with the authorities for clients' certificates; turns on
             mutual TLS.
-        max_message_bytes: longest request, also once it is decompressed. Default
-            64 MiB: two photos of 12 megapixels as PNG.
-        max_pending_bytes: most bytes of all requests together; one that is still
-            arriving counts as the longest. Default 2 GiB.
-        max_memory: most memory in GiB that the process may take. A request whose run
-            would exceed it waits for others to end, or is refused; how much a run takes
-            is predicted from its pictures, for exports of tfnst. Default None: no
-            limit.
+        max_message_bytes: maximum size of a request in bytes, also once decompressed.
+            Default 64 MiB: two photos of 12 megapixels as PNG.
+        max_pending_bytes: maximum size of all requests together in bytes; one that is
+            still arriving counts as the longest. Default 2 GiB.
+        max_memory: maximum memory of the process in GiB. A request whose run would
+            exceed it waits for others to end, or is refused; for exports of tfnst, the
+            memory of a run is predicted from its pictures. Default None: no limit.
         metrics_port: port for Prometheus, at `/metrics` on the same host and with the
             same TLS; 0 chooses a free one. Default None: no metrics.
-        admin_token_file: file with what clients have to send as the metadata
+        admin_token_file: file with the token that clients must send as the metadata
             `authorization: Bearer TOKEN` to call HandleReloadConfigRequest. Default
-            None: nobody may call it.
+            None: every such call is refused.
         reflection: whether clients may ask for the services' descriptions. Default
             True.
 
     Raises:
-        ValueError: when an argument is out of range, or two don't go together.
+        ValueError: when an argument is out of range, or conflicts with another.
         OSError: when a file can't be read.
     """
 
@@ -155,9 +157,12 @@ class ModelServer:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._models = Models(
             self._set_health,
-            slots=max_concurrent,
-            # Integers and strings take more room than in a message.
-            max_input_bytes=2 * max_message_bytes,
+            load=functools.partial(
+                load_servable,
+                slots=max_concurrent,
+                # Integers and strings take more room than in a message.
+                max_input_bytes=2 * max_message_bytes,
+            ),
             poll_seconds=poll_seconds,
         )
         self._models.configure(configs, labels_must_be_loaded=False)
@@ -168,7 +173,7 @@ class ModelServer:
         self._metrics: Metrics | None = None
 
     def start(self) -> None:
-        """Starts listening, and loads the model in the background.
+        """Starts listening, and loads the models in the background.
 
         Raises:
             OSError: when a port is taken or a certificate can't be read.
@@ -204,10 +209,10 @@ class ModelServer:
             raise ValueError(error.message) from error
 
     def check(self) -> bool:
-        """Loads and warms up what the server would serve, without listening.
+        """Loads and warms up the models, without listening.
 
         Returns:
-            Whether every model has a version, and each could be loaded.
+            True if every model has a version and each could be loaded.
         """
         found = [versions.load_once() for versions in self._models]
         self._models.stop()
@@ -232,7 +237,7 @@ class ModelServer:
         await self._server.start()
 
     def _handlers(self) -> dict[str, dict[str, Any]]:
-        """Service -> method -> gRPC handler."""
+        """Returns service -> method -> gRPC handler."""
         check = health_pb2.HealthCheckRequest
         handlers = Services(
             self._models, self._limit, self._calls, admin_token=self._admin_token
@@ -269,26 +274,25 @@ class ModelServer:
         """Waits until each model has a version that can answer.
 
         Args:
-            timeout: most seconds to wait; None for no limit.
+            timeout: maximum time to wait in seconds; None for no limit.
 
         Returns:
-            Whether they have; False when the time ran out.
+            True once they have; False if the time runs out.
         """
         return self._models.wait_until_available(timeout)
 
     def stop(self, grace: float | None = None) -> None:
-        """Accepts no more requests, lets the others finish, and frees the model.
+        """Accepts no more requests, finishes the others, and frees the models.
 
         Args:
-            grace: seconds after which requests are cancelled; None waits for the last
-                one.
+            grace: seconds after which requests are cancelled; None for never.
         """
         event_loop.run(self._stop(_FOREVER if grace is None else grace))
         self._models.stop()
 
     async def _stop(self, grace: float) -> None:
         self._health.stop()
-        # At once it tells clients to go elsewhere, and accepts no more calls.
+        # This immediately tells clients to go elsewhere, and accepts no more calls.
         stopping = asyncio.ensure_future(self._server.stop(grace))
         await self._calls.finish()
         await stopping
@@ -318,21 +322,22 @@ def serve(
 ) -> None:
     """Serves models until SIGTERM or SIGINT arrives.
 
-    It then finishes the requests that it has accepted; a second signal ends the process
-    at once. SIGHUP has it read `model_config_file` again. Call it in the main thread.
+    It then finishes the accepted requests; a second signal ends the process
+    immediately. SIGHUP has it read `model_config_file` again. Call it in the main
+    thread.
 
     Args:
-        directory: where the version directories `<integer>/` are.
+        directory: directory with the version directories `<integer>/`.
         grace: seconds after the signal until requests are cancelled. Default None:
             never.
-        **options: see `ModelServer`.
+        **options: options of `ModelServer`.
 
     Raises:
         ValueError: when an argument is out of range.
         OSError: when a port is taken or a file can't be read.
     """
-    # A signal handler may interrupt anything, which the queue's put allows and an
-    # Event's set doesn't.
+    # A signal handler may interrupt anything: safe for the queue's put, but not for an
+    # Event's set.
     signals: queue.SimpleQueue[int] = queue.SimpleQueue()
     _raise_file_limit()
     server = ModelServer(directory, **options)
@@ -356,13 +361,13 @@ def serve(
 
 def _next_signal(signals: queue.SimpleQueue[int]) -> int:
     while True:
-        # Python notices a signal that arrives just before a wait only after it.
+        # A signal that arrives just before a wait is only noticed after it.
         with contextlib.suppress(queue.Empty):
             return signals.get(timeout=_SIGNAL_SECONDS)
 
 
 def _raise_file_limit() -> None:
-    """Lets the process have a file for each connection, and some more."""
+    """Allows the process a file for each connection, and some more."""
     if resource is None:
         return
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -385,7 +390,7 @@ def _reload(server: ModelServer) -> None:
 def _model_configs(
     directory: _Path | None, name: str | None, path: _Path | None
 ) -> list[ModelConfig]:
-    """What to serve: the models of a file, or the one in a directory."""
+    """Returns the models of a configuration file, or the one in a directory."""
     if path is not None:
         for argument, value in (("directory", directory), ("name", name)):
             if value is not None:
@@ -402,7 +407,7 @@ def _model_configs(
 
 
 def _in_bytes(max_memory: float | None) -> int | None:
-    """The memory in GiB in bytes."""
+    """Returns a checked limit on memory, given in GiB, in bytes."""
     if max_memory is None:
         return None
     if isinstance(max_memory, bool) or not 0 < max_memory < math.inf:

@@ -1,4 +1,4 @@
-"""The models that a server serves, by name, as a configuration lists them."""
+"""The served models by name, as a configuration lists them."""
 
 from __future__ import annotations
 
@@ -8,24 +8,23 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
-import tensorflow as tf
 from google.protobuf import text_format
 from tensorflow_serving.apis import model_pb2
 from tensorflow_serving.config import model_server_config_pb2
 from tensorflow_serving.config.model_server_config_pb2 import ModelConfig
 
 from tfnst.server.arguments import argument_error
-from tfnst.server.runs import StatusError
+from tfnst.server.runs import StatusError, invalid_argument
 from tfnst.server.servables import Servable
 from tfnst.server.versions import Version, Versions, unknown_servable
 
 
 def read_model_config(path: str | os.PathLike[str]) -> list[ModelConfig]:
-    """The models in a file for `tensorflow_model_server --model_config_file`.
+    """Reads a file for `tensorflow_model_server --model_config_file`.
 
     Raises:
         OSError: when the file can't be read.
-        ValueError: when it isn't such a file.
+        ValueError: when the file isn't a valid configuration.
     """
     with open(path, encoding="utf-8") as file:
         text = file.read()
@@ -51,9 +50,9 @@ class Models:
     """Models by name, each with its versions.
 
     Args:
-        on_change: called with whether every model can answer, at least when that
-            changes.
-        **options: of `Versions`.
+        on_change: called with True if every model can answer, otherwise False; at
+            least each time that this changes.
+        **options: options of `Versions`.
     """
 
     def __init__(self, on_change: Callable[[bool], None], **options: Any) -> None:
@@ -67,13 +66,13 @@ class Models:
         return iter(list(self._models.values()))
 
     def start(self) -> None:
-        """Starts to look for versions and to load them."""
+        """Starts to watch for versions and to load them."""
         self._started = True
         for versions in self:
             versions.start()
 
     def stop(self) -> None:
-        """Ends that, and unloads the versions that no request holds."""
+        """Stops watching, and unloads the versions that no request holds."""
         self._started = False
         for versions in self:
             versions.stop()
@@ -85,8 +84,8 @@ class Models:
 
         Args:
             configs: a ModelConfig for each model.
-            labels_must_be_loaded: whether labels may only name versions of a model
-                that are loaded; those of a model that is new may name any.
+            labels_must_be_loaded: whether the labels of a model that is already served
+                may only name loaded versions.
 
         Raises:
             StatusError: when a config isn't valid; then nothing changes.
@@ -131,29 +130,29 @@ class Models:
     def lease(
         self, spec: model_pb2.ModelSpec
     ) -> AbstractContextManager[tuple[int, Servable]]:
-        """Number and model of the version asked for, which stays loaded in the block.
+        """Keeps the requested version loaded, as `Versions.lease` does.
 
         Raises:
             StatusError: when the spec is incomplete or no such version answers.
         """
         if not spec.name:
-            raise _invalid("ModelSpec has no name specified.")
+            raise invalid_argument("ModelSpec has no name specified.")
         versions = self._models.get(spec.name)
         if versions is None:
             if spec.WhichOneof("version_choice") == "version_label":
-                raise _invalid(
+                raise invalid_argument(
                     f"Unrecognized servable version label: {spec.version_label}"
                 )
             raise unknown_servable(spec)
         return versions.lease(spec)
 
     def states(self, name: str) -> list[Version]:
-        """As `Versions.states`; empty for a model that isn't served."""
+        """Returns `Versions.states`; an empty list for an unknown model."""
         versions = self._models.get(name)
         return versions.states() if versions else []
 
     def wait_until_available(self, timeout: float | None = None) -> bool:
-        """Waits until every model can answer; False when the time runs out."""
+        """Waits until every model can answer; returns False if the time runs out."""
         with self._condition:
             return self._condition.wait_for(self._available, timeout)
 
@@ -171,26 +170,28 @@ def _check(configs: Sequence[ModelConfig]) -> None:
     names: set[str] = set()
     for config in configs:
         if not config.name:
-            raise _invalid("Each model in `model_config_list` must have a name.")
+            raise invalid_argument(
+                "Each model in `model_config_list` must have a name."
+            )
         if config.name in names:
-            raise _invalid(
+            raise invalid_argument(
                 "`model_config_list` must name each model once. "
                 f"Received: {config.name} twice"
             )
         names.add(config.name)
         if not os.path.isabs(config.base_path):
-            raise _invalid(
+            raise invalid_argument(
                 f"Expected model {config.name} to have an absolute path or URI; got "
                 f"base_path()={config.base_path}"
             )
         if config.model_platform not in ("", "tensorflow"):
-            raise _invalid(
+            raise invalid_argument(
                 f"Model {config.name} requests unsupported platform "
                 f"{config.model_platform}"
             )
         policy = config.model_version_policy
         if policy.HasField("specific") and not policy.specific.versions:
-            raise _invalid(
+            raise invalid_argument(
                 "`model_version_policy.specific` must name one or more versions. "
                 "Received: none"
             )
@@ -198,7 +199,3 @@ def _check(configs: Sequence[ModelConfig]) -> None:
 
 def _same_path(one: str, other: str) -> bool:
     return os.path.realpath(one) == os.path.realpath(other)
-
-
-def _invalid(message: str) -> StatusError:
-    return StatusError(tf.errors.INVALID_ARGUMENT, message)

@@ -1,4 +1,4 @@
-"""Which requests run, which wait, and how a request is stopped."""
+"""The queue of requests, the bounds on them, and how one is stopped."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _GIB = 2**30
 
 
 class StatusError(Exception):
-    """Why a request can't be served.
+    """A request can't be served.
 
     Attributes:
         code: number of the status, the same in TensorFlow (`tf.errors`) and gRPC.
@@ -29,18 +29,18 @@ class StatusError(Exception):
         self.message = message
 
 
+def invalid_argument(message: str) -> StatusError:
+    """Returns a StatusError with INVALID_ARGUMENT."""
+    return StatusError(tf.errors.INVALID_ARGUMENT, message)
+
+
 class Cancellation:
-    """Whether a request is to be stopped, and what to do then."""
+    """A switch that stops a request, and the actions that stopping it takes."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._actions: list[Callable[[], None]] = []
         self._requested = False
-
-    @property
-    def requested(self) -> bool:
-        """Whether the request is to be stopped."""
-        return self._requested
 
     def request(self) -> None:
         """Stops the request. May be called from any thread, and more than once."""
@@ -52,10 +52,10 @@ class Cancellation:
 
     @contextlib.contextmanager
     def calling(self, action: Callable[[], None]) -> Iterator[None]:
-        """A block in which `action` is called once if the request is stopped.
+        """Calls `action` once if the request is stopped within the block.
 
-        It is called at once if the request was stopped before. After the block it is
-        neither called nor still running.
+        It is called immediately if the request has already been stopped. After the
+        block it is neither called nor still running.
         """
         with self._lock:
             self._actions.append(action)
@@ -68,23 +68,26 @@ class Cancellation:
                 self._actions.remove(action)
 
     def check(self) -> None:
-        """Raises `StatusError` with CANCELLED if the request is to be stopped."""
+        """Raises `StatusError` with CANCELLED if the request has been stopped."""
         if self._requested:
             raise StatusError(tf.errors.CANCELLED, "The call was cancelled.")
 
 
 class RunLimit:
-    """Lets a few requests run, queues some more in order, and refuses the rest.
+    """Runs a few requests at a time, queues some more in order, refuses the rest.
 
-    It belongs to the event loop: only code that runs there may call it.
+    Only code in the event loop may use it.
 
     Args:
-        max_concurrent: most requests running at a time, 1 or more.
-        max_queue: most requests waiting, 0 or more.
-        max_bytes: most memory that the process may take; None for any.
+        max_concurrent: maximum number of running requests, 1 or more.
+        max_queue: maximum number of waiting requests, 0 or more.
+        max_bytes: maximum memory of the process; None for no limit.
 
     Attributes:
-        idle_bytes: what it takes without requests.
+        running: number of running requests.
+        running_bytes: predicted memory of the running requests.
+        max_bytes: as given.
+        idle_bytes: memory of the process when no request runs.
     """
 
     def __init__(
@@ -92,25 +95,15 @@ class RunLimit:
     ) -> None:
         self._max_concurrent = max_concurrent
         self._max_queue = max_queue
-        self._max_bytes = max_bytes
+        self.max_bytes = max_bytes
         self.idle_bytes = 0
-        self._running = self._running_bytes = 0
+        self.running = self.running_bytes = 0
         self._waiting: collections.deque[tuple[asyncio.Future[None], int]]
         self._waiting = collections.deque()
 
     @property
-    def running_bytes(self) -> int:
-        """How much memory the running requests take, as predicted."""
-        return self._running_bytes
-
-    @property
-    def running(self) -> int:
-        """How many requests are running."""
-        return self._running
-
-    @property
     def waiting(self) -> int:
-        """How many requests are waiting."""
+        """Number of waiting requests."""
         return len(self._waiting)
 
     @contextlib.asynccontextmanager
@@ -120,8 +113,8 @@ class RunLimit:
         """Waits for this request's turn, which lasts as long as the block.
 
         Args:
-            cancellation: of the request; it ends the wait.
-            size: memory that the request takes while it runs, in bytes.
+            cancellation: the request's cancellation, which also ends the wait.
+            size: predicted memory of the run in bytes.
 
         Raises:
             StatusError: RESOURCE_EXHAUSTED when the queue is full or the request is too
@@ -131,19 +124,19 @@ class RunLimit:
         try:
             yield
         finally:
-            self._running -= 1
-            self._running_bytes -= size
+            self.running -= 1
+            self.running_bytes -= size
             self._let_in()
 
     def _has_room(self, size: int) -> bool:
-        if self._running >= self._max_concurrent:
+        if self.running >= self._max_concurrent:
             return False
-        return self._running_bytes + size <= self._bytes_for_runs()
+        return self.running_bytes + size <= self._bytes_for_runs()
 
     def _bytes_for_runs(self) -> float:
-        if self._max_bytes is None:
+        if self.max_bytes is None:
             return math.inf
-        return max(0, self._max_bytes - self.idle_bytes)
+        return max(0, self.max_bytes - self.idle_bytes)
 
     async def _enter(self, cancellation: Cancellation, size: int) -> None:
         room = self._bytes_for_runs()
@@ -158,7 +151,7 @@ class RunLimit:
         if (full or self._waiting) and len(self._waiting) >= self._max_queue:
             raise StatusError(
                 tf.errors.RESOURCE_EXHAUSTED,
-                f"The server is busy: {self._running} of at most "
+                f"The server is busy: {self.running} of at most "
                 f"{self._max_concurrent} requests running, {len(self._waiting)} of at "
                 f"most {self._max_queue} waiting. Try again later.",
             )
@@ -180,8 +173,8 @@ class RunLimit:
     def _let_in(self) -> None:
         while self._waiting and self._has_room(self._waiting[0][1]):
             place, size = self._waiting.popleft()
-            self._running += 1
-            self._running_bytes += size
+            self.running += 1
+            self.running_bytes += size
             place.set_result(None)
 
     def _leave(self, place: asyncio.Future[None]) -> None:
@@ -196,12 +189,12 @@ class RunLimit:
 class Intake:
     """Bounds the bytes that requests hold from their arrival to their answer.
 
-    How long a message is shows once it has arrived, so until then a request counts as
-    the longest one. Only code that runs in the event loop may call it.
+    The length of a message is known only once it has arrived; until then the request
+    counts as the longest one. Only code in the event loop may use it.
 
     Args:
-        max_message_bytes: most bytes of one request.
-        max_pending_bytes: most bytes of all requests.
+        max_message_bytes: maximum size of one request in bytes.
+        max_pending_bytes: maximum size of all requests together in bytes.
     """
 
     def __init__(self, max_message_bytes: int, max_pending_bytes: int) -> None:
@@ -211,15 +204,15 @@ class Intake:
 
     @property
     def pending_bytes(self) -> int:
-        """How many bytes the requests hold or may come to hold."""
+        """Bytes that the requests hold or may come to hold."""
         return sum(place.size for place in self._places)
 
     @contextlib.contextmanager
     def place(self) -> Iterator[Place]:
-        """A place for a request, which lasts as long as the block.
+        """Reserves bytes for a request, as long as the block lasts.
 
         Raises:
-            StatusError: RESOURCE_EXHAUSTED when there is none.
+            StatusError: RESOURCE_EXHAUSTED when there are too few left.
         """
         place = Place(self.max_message_bytes)
         if self.pending_bytes + place.size > self._max_pending_bytes:
@@ -237,6 +230,6 @@ class Intake:
 
 @dataclasses.dataclass(eq=False)
 class Place:
-    """The bytes that a request holds."""
+    """Bytes reserved for a request."""
 
     size: int

@@ -1,4 +1,4 @@
-"""Servable: one SavedModel in memory, which checks and runs requests."""
+"""A SavedModel in memory, which checks requests and runs them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tensorflow_serving.apis import predict_pb2, prediction_log_pb2
 
 from tfnst.server import tensors
 from tfnst.server.demand import Demand
-from tfnst.server.runs import Cancellation, StatusError
+from tfnst.server.runs import Cancellation, StatusError, invalid_argument
 
 DEFAULT_SIGNATURE = "serving_default"
 DECODE_SECONDS = "decode_seconds"  # An output of tfnst's exports.
@@ -35,14 +35,14 @@ v1 = tf.compat.v1
 
 
 @dataclasses.dataclass(frozen=True)
-class Plan:
-    """A checked request.
+class CheckedRequest:
+    """A request that fits the model.
 
     Attributes:
-        signature_name: the signature to run, never empty.
-        inputs: input alias -> TensorProto; the default for each that wasn't sent.
+        signature_name: name of the signature to run, never empty.
+        inputs: input alias -> TensorProto, defaults included.
         outputs: output alias -> tensor name.
-        size: memory that the run takes, in bytes, as predicted; 0 if it isn't known.
+        size: predicted memory of the run in bytes; 0 if unknown.
     """
 
     signature_name: str
@@ -53,12 +53,12 @@ class Plan:
 
 @dataclasses.dataclass(frozen=True)
 class Result:
-    """What a run gives.
+    """The result of a run.
 
     Attributes:
-        outputs: output alias -> TensorProto, of those that were asked for.
-        decode_seconds: how long decoding the request's files took; None if the model
-            doesn't say.
+        outputs: output alias -> TensorProto, for each requested output.
+        decode_seconds: time taken to decode the request's files; None if the model
+            doesn't report it.
     """
 
     outputs: dict[str, tensor_pb2.TensorProto]
@@ -80,9 +80,10 @@ class Servable:
 
     Args:
         path: directory with a `saved_model.pb`.
-        slots: most runs at a time; each has a queue of its own. They share the graphs
-            that the session optimises, one for each choice of inputs and outputs.
-        max_input_bytes: most bytes of a request's tensors once they are decoded.
+        slots: maximum number of simultaneous runs; each slot has its own queue. The
+            slots share the graphs that the session optimises, one for each choice of
+            inputs and outputs.
+        max_input_bytes: maximum size of a request's decoded tensors in bytes.
 
     Raises:
         OSError, ValueError, tf.errors.OpError: when the model can't be loaded.
@@ -137,16 +138,23 @@ class Servable:
             self._free.put(slot)
 
     def close(self) -> None:
-        """Frees the memory. There must be no run under way."""
+        """Frees the memory. No run may be in progress."""
         self._session.close()
         # The session's resources are freed with the last reference to it.
         del self._session, self._graph
 
-    def warm_up(self, cancellation: Cancellation) -> int:
+    def warm_up(
+        self,
+        cancellation: Cancellation,
+        *,
+        max_records: int = MAX_WARM_UP_RECORDS,
+    ) -> int:
         """Replays the requests in the model's warm-up file, if it has one.
 
         Args:
             cancellation: stops the warm-up.
+            max_records: maximum number of requests in the file. Default 1000, as in
+                TensorFlow Serving.
 
         Returns:
             The number of requests.
@@ -167,20 +175,19 @@ class Servable:
                     f"Unsupported log_type for warmup: {log.WhichOneof('log_type')}",
                 )
             count += 1
-            if count > MAX_WARM_UP_RECORDS:
+            if count > max_records:
                 raise StatusError(
                     tf.errors.INVALID_ARGUMENT,
                     "Number of warmup records exceeds the maximum "
-                    f"({MAX_WARM_UP_RECORDS}) at {path}",
+                    f"({max_records}) at {path}",
                 )
-            plan = self.plan(log.predict_log.request)
-            self.run(plan, None, cancellation)
+            self.run(self.check(log.predict_log.request), None, cancellation)
         if read != os.path.getsize(path):  # TensorFlow takes too few bytes for its end.
             problem = f"truncated record at {read} in {path}"
             raise StatusError(tf.errors.DATA_LOSS, problem)
         return count
 
-    def plan(self, request: predict_pb2.PredictRequest) -> Plan:
+    def check(self, request: predict_pb2.PredictRequest) -> CheckedRequest:
         """Checks a request as the real server does: same order, same messages.
 
         Raises:
@@ -205,11 +212,11 @@ class Servable:
         self._check_shapes(signature, inputs)
         size = sum(map(tensors.decoded_bytes, inputs.values()))
         if size > self._max_input_bytes:
-            raise _invalid(
+            raise invalid_argument(
                 f"The inputs must have at most {self._max_input_bytes} bytes once they "
                 f"are decoded. Received: {size}"
             )
-        return Plan(name, inputs, outputs, self._demand.of(inputs))
+        return CheckedRequest(name, inputs, outputs, self._demand.of(inputs))
 
     def _check_types(
         self, signature: meta_graph_pb2.SignatureDef, inputs: dict[str, Any]
@@ -219,7 +226,7 @@ class Servable:
             expected = self._tensors[signature.inputs[alias].name].dtype
             received = tf.dtypes.as_dtype(inputs[alias].dtype)
             if received != expected:
-                raise _invalid(
+                raise invalid_argument(
                     f"Expects arg[{index}] to be {tensors.type_name(expected)} but "
                     f"{tensors.type_name(received)} is provided"
                 )
@@ -234,19 +241,22 @@ class Servable:
             expected = self._tensors[signature.inputs[alias].name].shape
             if not expected.is_compatible_with(received):
                 sizes = ["?" if size is None else str(size) for size in expected]
-                raise _invalid(
+                raise invalid_argument(
                     f"Shape of tensor {alias} [{','.join(map(str, received))}] is not "
                     f"compatible with expected shape [{','.join(sizes)}]."
                 )
 
     def run(
-        self, plan: Plan, timeout: float | None, cancellation: Cancellation
+        self,
+        request: CheckedRequest,
+        timeout: float | None,
+        cancellation: Cancellation,
     ) -> Result:
         """Runs a checked request.
 
         Args:
-            plan: from `plan`.
-            timeout: most seconds that the run may take; None for no limit.
+            request: a result of `check`.
+            timeout: maximum duration of the run in seconds; None for no limit.
             cancellation: stops the run.
 
         Raises:
@@ -254,13 +264,13 @@ class Servable:
                 DEADLINE_EXCEEDED or CANCELLED.
         """
         cancellation.check()
-        signature = self.signatures[plan.signature_name]
+        signature = self.signatures[request.signature_name]
         feeds = {
             self._tensors[signature.inputs[alias].name]: _decode(alias, proto)
-            for alias, proto in plan.inputs.items()
+            for alias, proto in request.inputs.items()
         }
         clock = self._find_clock(signature)
-        names = sorted({*plan.outputs.values(), *clock})
+        names = sorted({*request.outputs.values(), *clock})
         slot, slots = self._free.get(), self._slots
         options = v1.RunOptions(inter_op_thread_pool=slot)
         if timeout is not None and timeout < _MAX_TIMEOUT:
@@ -283,33 +293,33 @@ class Servable:
                 except UnicodeDecodeError as error:
                     # TensorFlow couldn't raise its own error, which quotes an input.
                     text = error.object.decode(errors="replace")
-                    raise _invalid(text) from error
+                    raise invalid_argument(text) from error
         finally:
             slots.clear(self._session, slot)
             self._free.put(slot)
         return Result(
-            {alias: tensors.encode(arrays[n]) for alias, n in plan.outputs.items()},
+            {alias: tensors.encode(arrays[n]) for alias, n in request.outputs.items()},
             float(arrays[clock[0]]) if clock else None,
         )
 
     def _find_clock(self, signature: meta_graph_pb2.SignatureDef) -> list[str]:
-        """The tensor that says how long decoding took, if there is one."""
+        """Finds the tensor with the decoding time, if there is one."""
         if DECODE_SECONDS not in signature.outputs:
             return []
         name = signature.outputs[DECODE_SECONDS].name
         tensor = self._tensors[name]
-        # Other models may call something else by this name.
+        # In other models this name may mean something else.
         return [name] if tensor.dtype.is_floating and tensor.shape.rank == 0 else []
 
 
 class _Slots:
     """The ops that can cancel runs, one at a time in each slot.
 
-    `Servable` explains them. Which queue they use is fed, so that runs in all slots
+    `Servable` explains them. The index of the queue is fed, so that runs in all slots
     have the same graph, which the session optimises once.
 
     Args:
-        outputs: name -> tensor of everything that a run may fetch.
+        outputs: name -> tensor, for each tensor that a run may fetch.
         count: number of slots.
     """
 
@@ -351,7 +361,7 @@ class _Slots:
         self._options = v1.RunOptions(inter_op_thread_pool=-1)
 
     def prepare(self, session: tf.compat.v1.Session) -> None:
-        """Makes the session build the other two's executors, which takes a while."""
+        """Has the session build the executors of the other two, which is slow."""
         self.cancel(session, 0)
         self.clear(session, 0)
 
@@ -364,14 +374,44 @@ class _Slots:
         session.run(self._clear, {self.index: slot}, options=self._options)
 
 
+def load_servable(
+    path: str,
+    cancellation: Cancellation,
+    *,
+    slots: int = 1,
+    max_input_bytes: int = 2**31 - 1,
+) -> tuple[Servable, int]:
+    """Loads a model and warms it up.
+
+    Args:
+        path: as for `Servable`.
+        cancellation: stops the warm-up.
+        slots: as for `Servable`.
+        max_input_bytes: as for `Servable`.
+
+    Returns:
+        (the model, the number of requests that warmed it up).
+
+    Raises:
+        OSError, ValueError, StatusError, tf.errors.OpError: when the model can't be
+            loaded or warmed up.
+    """
+    servable = Servable(path, slots=slots, max_input_bytes=max_input_bytes)
+    try:
+        return servable, servable.warm_up(cancellation)
+    except BaseException:
+        servable.close()
+        raise
+
+
 def _choose_inputs(
     signature: meta_graph_pb2.SignatureDef, sent: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Input alias -> TensorProto, from the request or the defaults."""
+    """Returns input alias -> TensorProto, from the request or the defaults."""
     inputs, defaults = signature.inputs, signature.defaults
     if len(sent) > len(inputs) or (len(sent) < len(inputs) and not defaults):
         extra, missing = set(sent) - set(inputs), set(inputs) - set(sent)
-        raise _invalid(
+        raise invalid_argument(
             f"input size does not match signature: {len(sent)}!={len(inputs)} "
             f"len({_names(sent)}) != len({_names(inputs)}). "
             f"Sent extra: {_names(extra)}. Missing but required: {_names(missing)}."
@@ -379,7 +419,7 @@ def _choose_inputs(
     chosen = {}
     for alias in sorted(inputs):
         if alias not in sent and alias not in defaults:
-            raise _invalid(
+            raise invalid_argument(
                 f"Signature input alias: {alias}(feed name: {inputs[alias].name}) not "
                 "found in request and no default value provided. Inputs expected to be "
                 f"in the request {_names(sent)}, or default input alias set: "
@@ -387,10 +427,10 @@ def _choose_inputs(
             )
         tensor = sent[alias] if alias in sent else defaults[alias]
         if not tensors.is_valid(tensor):
-            raise _invalid(f"tensor parsing error: {alias}")
+            raise invalid_argument(f"tensor parsing error: {alias}")
         chosen[alias] = tensor
     if set(sent) - set(inputs):
-        raise _invalid(
+        raise invalid_argument(
             "Inputs contains invalid name. Used request inputs: "
             f"{','.join(sorted(set(sent) & set(inputs)))}, request input: "
             + ",".join(sorted(sent))
@@ -401,16 +441,16 @@ def _choose_inputs(
 def _choose_outputs(
     signature: meta_graph_pb2.SignatureDef, wanted: Iterable[str]
 ) -> dict[str, str]:
-    """Output alias -> tensor name, of the outputs wanted or else of all."""
+    """Returns output alias -> tensor name for the wanted outputs, or else for all."""
     chosen = {}
     for alias in wanted:
         if alias not in signature.outputs:
-            raise _invalid(
+            raise invalid_argument(
                 f"output tensor alias not found in signature: {alias} Outputs expected "
                 f"to be in the set {_names(signature.outputs)}."
             )
         if alias in chosen:
-            raise _invalid(f"duplicate output tensor alias: {alias}")
+            raise invalid_argument(f"duplicate output tensor alias: {alias}")
         chosen[alias] = signature.outputs[alias].name
     return chosen or {alias: info.name for alias, info in signature.outputs.items()}
 
@@ -419,7 +459,7 @@ def _decode(alias: str, proto: tensor_pb2.TensorProto) -> np.ndarray:
     try:
         return tensors.decode(proto)
     except ValueError as error:
-        raise _invalid(f"tensor parsing error: {alias}") from error
+        raise invalid_argument(f"tensor parsing error: {alias}") from error
     except MemoryError as error:
         message = "There is not enough memory for the inputs."
         raise StatusError(tf.errors.RESOURCE_EXHAUSTED, message) from error
@@ -437,10 +477,6 @@ def _status_error(error: tf.errors.OpError) -> StatusError:
 def _isnt_advice(record: logging.LogRecord) -> bool:
     # The loader recommends `tf.saved_model.load`, which creates no session.
     return "tf.saved_model.load" not in record.getMessage()
-
-
-def _invalid(message: str) -> StatusError:
-    return StatusError(tf.errors.INVALID_ARGUMENT, message)
 
 
 def _names(aliases: Iterable[str]) -> str:

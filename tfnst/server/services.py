@@ -24,8 +24,8 @@ from tensorflow_serving.apis import (
 from tfnst.server.calls import Call, Calls
 from tfnst.server.memory import trim_memory
 from tfnst.server.models import Models
-from tfnst.server.runs import RunLimit, StatusError
-from tfnst.server.servables import Plan, Result, Servable
+from tfnst.server.runs import RunLimit, StatusError, invalid_argument
+from tfnst.server.servables import CheckedRequest, Result, Servable
 
 _PREDICTION_SERVICE = "tensorflow.serving.PredictionService"
 _MODEL_SERVICE = "tensorflow.serving.ModelService"
@@ -43,11 +43,11 @@ class Services:
     other kinds of models.
 
     Args:
-        models: the models.
-        limit: the runs and the queue.
-        calls: where the requests come from.
-        admin_token: what a client has to send as `authorization: Bearer TOKEN` to
-            change the configuration; None lets nobody.
+        models: the served models.
+        limit: the queue of runs.
+        calls: makes the handlers, and has the threads.
+        admin_token: token that a client must send as `authorization: Bearer TOKEN` to
+            change the configuration; None to refuse every such call.
     """
 
     def __init__(
@@ -64,7 +64,7 @@ class Services:
         self._calls = calls
 
     def handlers(self) -> dict[str, dict[str, Any]]:
-        """Service -> method -> gRPC handler."""
+        """Returns service -> method -> gRPC handler."""
         handler = self._calls.handler
         prediction = {
             "Predict": (predict_pb2.PredictRequest, self._predict),
@@ -104,20 +104,20 @@ class Services:
         _check_spec(request)
         with self._models.lease(request.model_spec) as (number, servable):
             call.version = str(number)
-            plan = servable.plan(request)
-            call.signature = plan.signature_name
+            checked = servable.check(request)
+            call.signature = checked.signature_name
             waiting = time.monotonic()
-            async with self._limit.turn(call.cancellation, plan.size):
+            async with self._limit.turn(call.cancellation, checked.size):
                 running = time.monotonic()
                 call.queue_seconds = running - waiting
                 try:
-                    result = await self._calls.in_thread(_run, servable, plan, call)
+                    result = await self._calls.in_thread(_run, servable, checked, call)
                 finally:
                     call.run_seconds = time.monotonic() - running
         call.decode_seconds = result.decode_seconds
         response = predict_pb2.PredictResponse()
         _fill_spec(response.model_spec, request.model_spec, number)
-        response.model_spec.signature_name = plan.signature_name
+        response.model_spec.signature_name = call.signature
         for alias, tensor in result.outputs.items():
             response.outputs[alias].CopyFrom(tensor)
         return response
@@ -128,12 +128,12 @@ class Services:
         call.asks_for(request.model_spec)
         _check_spec(request)
         if not request.metadata_field:
-            raise _invalid(
+            raise invalid_argument(
                 "GetModelMetadataRequest must specify at least one metadata_field"
             )
         for field in request.metadata_field:
             if field != "signature_def":
-                raise _invalid(f"Metadata field {field} is not supported")
+                raise invalid_argument(f"Metadata field {field} is not supported")
         with self._models.lease(request.model_spec) as (number, servable):
             call.version = str(number)
             signatures = get_model_metadata_pb2.SignatureDefMap()
@@ -180,7 +180,7 @@ class Services:
             call.model = configs[0].name
         self._check_admin(call)
         if not request.config.HasField("model_config_list"):
-            raise _invalid(
+            raise invalid_argument(
                 "ServerModelConfig type not supported by HandleReloadConfigRequest."
                 " Only ModelConfigList is currently supported"
             )
@@ -204,9 +204,9 @@ class Services:
             )
 
 
-def _run(servable: Servable, plan: Plan, call: Call) -> Result:
+def _run(servable: Servable, request: CheckedRequest, call: Call) -> Result:
     try:
-        return servable.run(plan, call.seconds_left(), call.cancellation)
+        return servable.run(request, call.seconds_left(), call.cancellation)
     finally:
         trim_memory()
 
@@ -224,7 +224,7 @@ async def _refuse(call: Call, request: Any) -> Any:
 
 def _check_spec(request: Any) -> None:
     if not request.HasField("model_spec"):
-        raise _invalid("Missing ModelSpec")
+        raise invalid_argument("Missing ModelSpec")
 
 
 def _fill_spec(
@@ -232,7 +232,3 @@ def _fill_spec(
 ) -> None:
     spec.name = requested.name
     spec.version.value = number
-
-
-def _invalid(message: str) -> StatusError:
-    return StatusError(tf.errors.INVALID_ARGUMENT, message)

@@ -12,7 +12,7 @@ MAX_RANK = 254
 # A proto may claim any shape without sending all values: missing ones repeat the last.
 # Some clients shorten constants like that, but nobody has to shorten a picture.
 MAX_REPEATED_BYTES = 2**16
-_STRING_BYTES = 24  # What the runtime holds for an empty string.
+_STRING_BYTES = 24  # Size of an empty string in the runtime.
 _CHUNK = 2**16
 # The field of each type's values if they aren't in `tensor_content`.
 _FIELDS = {
@@ -29,20 +29,20 @@ _FIELDS = {
     tf.bool: "bool_val",
     tf.string: "string_val",
 }
-# Of half, complex and quantised types.
+# The fields of half, complex and quantised types.
 _RARE_FIELDS = ("half_val", "scomplex_val", "dcomplex_val", "int_val")
-# With these two bytes before them, the parser reads floats as they lie in memory.
+# After such a tag, the parser reads floats as they lie in memory.
 _PACKED_TAGS = {tf.float32: b"\x2a", tf.float64: b"\x32"}  # Fields 5 and 6.
 _SHORT_NAMES = {"float32": "float", "float64": "double", "float16": "half"}
 
 
 def type_name(dtype: tf.DType) -> str:
-    """The name of a type in the runtime's messages, such as `"float"`."""
+    """Returns the name of a type in the runtime's messages, such as `"float"`."""
     return _SHORT_NAMES.get(dtype.name) or dtype.name
 
 
 def is_valid(proto: tensor_pb2.TensorProto) -> bool:
-    """Whether a TensorProto can be decoded; costs nothing and allocates nothing.
+    """Returns whether a TensorProto can be decoded; allocates nothing.
 
     The rules are those of the runtime's `Tensor::FromProto`, plus one: values that
     weren't sent may have at most `MAX_REPEATED_BYTES`.
@@ -69,7 +69,7 @@ def is_valid(proto: tensor_pb2.TensorProto) -> bool:
 
 
 def decoded_bytes(proto: tensor_pb2.TensorProto) -> int:
-    """How many bytes the tensor in a valid TensorProto has."""
+    """Returns the size in bytes of the tensor in a valid TensorProto."""
     dtype = tf.dtypes.as_dtype(proto.dtype)
     count = math.prod(dimension.size for dimension in proto.tensor_shape.dim)
     if dtype != tf.string:
@@ -79,7 +79,7 @@ def decoded_bytes(proto: tensor_pb2.TensorProto) -> int:
 
 
 def _repeated_bytes(proto: tensor_pb2.TensorProto, dtype: tf.DType, count: int) -> int:
-    """The bytes of the values, out of `count`, that weren't sent."""
+    """Returns the size in bytes of the values, out of `count`, that weren't sent."""
     fields = [_FIELDS[dtype]] if dtype in _FIELDS else _RARE_FIELDS
     values = max((getattr(proto, field) for field in fields), key=len)
     missing = max(0, count - len(values))
@@ -89,13 +89,13 @@ def _repeated_bytes(proto: tensor_pb2.TensorProto, dtype: tf.DType, count: int) 
 
 
 def decode(proto: tensor_pb2.TensorProto) -> np.ndarray:
-    """The array in a valid TensorProto.
+    """Returns the array in a valid TensorProto.
 
-    If it has too many values, the first are used. Too few are filled up with the last
-    one; without any, the array is all zeros or empty strings.
+    Of too many values, the first are used. Of too few, the last is repeated; without
+    any, the array is all zeros or empty strings.
 
     Args:
-        proto: one for which `is_valid` is true.
+        proto: TensorProto for which `is_valid` is true.
 
     Returns:
         Array of the proto's shape and type; strings are bytes in dtype object.
@@ -131,7 +131,7 @@ def decode(proto: tensor_pb2.TensorProto) -> np.ndarray:
 
 
 def encode(array: np.ndarray | bytes) -> tensor_pb2.TensorProto:
-    """The TensorProto of an array.
+    """Returns the TensorProto of an array.
 
     As in the real server's answers, the values are in the field of their type
     (`float_val`, ...) and not in `tensor_content`: many clients read nothing else.
@@ -139,9 +139,6 @@ def encode(array: np.ndarray | bytes) -> tensor_pb2.TensorProto:
     Args:
         array: array of any shape; strings as bytes in dtype object. A scalar string
             may be plain bytes, as sessions return it.
-
-    Returns:
-        TensorProto.
     """
     # As an object: NumPy's own strings lose zeros at their end.
     array = np.array(array, object) if isinstance(array, bytes) else np.asarray(array)
@@ -166,7 +163,7 @@ def encode(array: np.ndarray | bytes) -> tensor_pb2.TensorProto:
 
 
 def _varint(number: int) -> bytes:
-    """A number as protocol buffers write it."""
+    """Encodes a number as protocol buffers do."""
     groups = []
     while number > 127:
         groups.append(number & 127 | 128)

@@ -1,4 +1,4 @@
-"""Versions: which versions of a model are in memory, and which one answers."""
+"""The versions of a model: loaded, answering requests, unloaded."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tensorflow_serving.config import (
 
 from tfnst.server.memory import release_memory
 from tfnst.server.runs import Cancellation, StatusError
-from tfnst.server.servables import Servable
+from tfnst.server.servables import Servable, load_servable
 
 _State = get_model_status_pb2.ModelVersionStatus
 START, LOADING, AVAILABLE = _State.START, _State.LOADING, _State.AVAILABLE
@@ -28,9 +28,10 @@ UNLOADING, END = _State.UNLOADING, _State.END
 _PathSource = file_system_storage_path_source_pb2.FileSystemStoragePathSourceConfig
 VersionPolicy = _PathSource.ServableVersionPolicy
 
-_MAX_ENDED = 100  # Ended versions to remember.
+_MAX_ENDED = 100  # Remembered versions that have ended.
 _MAX_VERSION = 2**63 - 1
 _LONGEST_WAIT = 60.0  # Seconds between two attempts to load a version.
+Load = Callable[[str, Cancellation], tuple[Servable, int]]
 _logger = logging.getLogger("tfnst.server")
 
 
@@ -39,14 +40,14 @@ class Version:
     """A version of the model, as GetModelStatus reports it.
 
     Attributes:
-        number: the name of its directory.
+        number: version number, the name of the directory.
         state: one of START, LOADING, AVAILABLE, UNLOADING, END.
-        error: why it couldn't be loaded, or None.
-        servable: the loaded model while it is AVAILABLE or UNLOADING.
-        uses: how many requests hold it.
-        fingerprint: the files in its directory when it was loaded.
-        failures: how often it couldn't be loaded, one time after the other.
-        retry_time: when it may be tried again, as a time of `time.monotonic`.
+        error: error of the last failed load, or None.
+        servable: the loaded model while the state is AVAILABLE or UNLOADING.
+        uses: number of requests that hold the version.
+        fingerprint: description of the directory's files at the last load.
+        failures: number of failed loads since the last success.
+        retry_time: earliest time of the next attempt, by `time.monotonic`.
     """
 
     number: int
@@ -68,15 +69,14 @@ class Versions:
     after each failure it has to wait twice as long.
 
     Attributes:
-        load_failures: how often a version couldn't be loaded.
+        load_failures: number of failed loads.
 
     Args:
-        directory: where the version directories are.
-        name: what requests call the model.
-        slots: most runs at a time in one version.
-        max_input_bytes: most bytes of a request's tensors once they are decoded.
-        poll_seconds: how often to look at the directory.
-        on_change: called when whether any version can answer may have changed.
+        directory: directory with the version directories.
+        name: name of the model in requests.
+        load: loads and warms up a version, as `load_servable` does.
+        poll_seconds: seconds between two looks at the directory.
+        on_change: called when `available()` may have changed.
     """
 
     def __init__(
@@ -84,14 +84,13 @@ class Versions:
         directory: str,
         name: str,
         *,
-        slots: int = 1,
-        max_input_bytes: int = 2**31 - 1,
+        load: Load = load_servable,
         poll_seconds: float = 1.0,
         on_change: Callable[[], None] = lambda: None,
     ) -> None:
         self.directory = directory
         self.name = name
-        self._load_options = {"slots": slots, "max_input_bytes": max_input_bytes}
+        self._load_servable = load
         self._poll_seconds = poll_seconds
         self._on_change = on_change
         self._policy = VersionPolicy()
@@ -109,11 +108,11 @@ class Versions:
         self.load_failures = 0
 
     def start(self) -> None:
-        """Starts to look for versions and to load them."""
+        """Starts to watch for versions and to load them."""
         self._thread.start()
 
     def stop(self) -> None:
-        """Ends the watch and unloads the versions that no request holds."""
+        """Stops watching, and unloads the versions that no request holds."""
         self._stopping.set()
         self._cancellation.request()
         self._wake.set()
@@ -126,17 +125,17 @@ class Versions:
                     version.servable, version.state = None, END
 
     def load_once(self) -> bool:
-        """Loads what is there now, without a watch.
+        """Loads the present versions once, without watching.
 
         Returns:
-            Whether there is any version, and all could be loaded.
+            True if there is at least one version and each could be loaded.
         """
         self._poll()
         states = [version.state for version in self.states()]
         return bool(states) and set(states) == {AVAILABLE}
 
     def retire(self) -> None:
-        """As `stop`, but in the background, and waits for requests to end."""
+        """Stops in the background, after the last request has ended."""
         self._stopping.set()
         self._cancellation.request()
         self._wake.set()
@@ -151,7 +150,7 @@ class Versions:
                 self._unload(version)
 
     def states(self) -> list[Version]:
-        """Copies of the versions known, oldest first, without their servables."""
+        """Copies of the known versions, oldest first, without their servables."""
         with self._condition:
             return [
                 dataclasses.replace(version, servable=None)
@@ -160,7 +159,10 @@ class Versions:
 
     @contextlib.contextmanager
     def lease(self, spec: model_pb2.ModelSpec) -> Iterator[tuple[int, Servable]]:
-        """Number and model of the version asked for, which stays loaded in the block.
+        """Keeps the requested version loaded within the block.
+
+        Yields:
+            (the version's number, the loaded model).
 
         Raises:
             StatusError: when the spec is incomplete or no such version answers.
@@ -197,14 +199,14 @@ class Versions:
         return version, version.servable
 
     def _is_starting(self) -> bool:
-        """Whether none of the versions that were first found has been loaded yet."""
+        """Returns whether the versions found first are still being loaded."""
         states = {version.state for version in self._versions.values()}
         return not self._polled or (
             bool(states & {START, LOADING}) and not states & {AVAILABLE, UNLOADING}
         )
 
     def available(self) -> bool:
-        """Whether any version can answer."""
+        """Returns whether a version can answer."""
         with self._condition:
             return self._newest() is not None
 
@@ -229,11 +231,11 @@ class Versions:
                     )
 
     def configure(self, policy: Any, labels: dict[str, int]) -> None:
-        """Adopts a version policy and labels, whose versions stay loaded, too.
+        """Adopts a version policy, and labels whose versions also stay loaded.
 
         Args:
             policy: a ServableVersionPolicy.
-            labels: label -> version.
+            labels: label -> version number.
         """
         with self._condition:
             self._policy = VersionPolicy.FromString(policy.SerializeToString())
@@ -256,7 +258,7 @@ class Versions:
             self._warn(f"The versions in {self.directory} can't be listed: {error}")
             return
         labelled = set(found) & set(self._labels.values())
-        wanted = _choose(self._policy, found) | labelled
+        wanted = choose_versions(self._policy, found) | labelled
         self._polled = self._polled or not wanted
         if not wanted:
             self._warn(f"There is no version to serve in {self.directory}")
@@ -305,10 +307,14 @@ class Versions:
             self._versions[number] = version
             self._polled = True
         self._set_state(version, LOADING)
-        start = time.monotonic()
-        servable, warm_ups, error = self._build(path)
-        if error:
-            self._set_failed(version, error)
+        start, failure = time.monotonic(), None
+        try:
+            servable, warm_ups = self._load_servable(path, self._cancellation)
+        except Exception as error:
+            failure = _load_error(error)
+        # Only now, because the error's traceback holds the model.
+        if failure is not None:
+            self._set_failed(version, failure)
             return
         release_memory()
         version.servable, version.failures = servable, 0
@@ -321,17 +327,6 @@ class Versions:
             warm_ups,
         )
         self._report_change()
-
-    def _build(self, path: str) -> tuple[Servable | None, int, StatusError | None]:
-        """The model, warmed up, and how many requests that took; or the error."""
-        servable = None
-        try:
-            servable = Servable(path, **self._load_options)
-            return servable, servable.warm_up(self._cancellation), None
-        except Exception as error:
-            if servable:
-                servable.close()
-            return None, 0, _load_error(error)
 
     def _set_failed(self, version: Version, error: StatusError) -> None:
         version.error = error
@@ -371,7 +366,7 @@ class Versions:
 
 
 def _find_versions(directory: str) -> dict[int, str]:
-    """Version number -> path."""
+    """Returns version number -> path."""
     with os.scandir(directory) as entries:
         return {
             int(entry.name): entry.path
@@ -383,8 +378,8 @@ def _find_versions(directory: str) -> dict[int, str]:
         }
 
 
-def _choose(policy: Any, found: dict[int, str]) -> set[int]:
-    """The version numbers that a policy keeps in memory."""
+def choose_versions(policy: Any, found: dict[int, str]) -> set[int]:
+    """Returns the numbers of the versions that a policy keeps in memory."""
     choice = policy.WhichOneof("policy_choice")
     if choice == "all":
         return set(found)
@@ -394,7 +389,7 @@ def _choose(policy: Any, found: dict[int, str]) -> set[int]:
 
 
 def _fingerprint(path: str) -> tuple[Any, ...]:
-    """The names, sizes and times of all files in a directory."""
+    """Returns the names, sizes and times of all files in a directory."""
     files = []
     for folder, _, names in os.walk(path):
         for name in names:
@@ -405,7 +400,7 @@ def _fingerprint(path: str) -> tuple[Any, ...]:
 
 
 def _load_error(error: Any) -> StatusError:
-    """The error without its traceback, whose frames hold the model."""
+    """Returns the error as a StatusError, without its traceback."""
     if isinstance(error, StatusError):
         return StatusError(error.code, error.message)
     if isinstance(error, tf.errors.OpError):
@@ -415,11 +410,11 @@ def _load_error(error: Any) -> StatusError:
 
 
 def unknown_servable(spec: model_pb2.ModelSpec, number: int = 0) -> StatusError:
-    """The error for a version that isn't there, in the words of TensorFlow Serving.
+    """Returns the error for a missing version, in the words of TensorFlow Serving.
 
     Args:
-        spec: what a request asks for.
-        number: the version that its label stands for.
+        spec: the request's model spec.
+        number: version number that the spec's label stands for.
     """
     if spec.WhichOneof("version_choice") is None:
         request = f"Latest({spec.name})"

@@ -1,9 +1,8 @@
-"""How large a message becomes when it is parsed, seen from its wire format.
+"""Bounds on the cost of parsing a message, checked in its wire format.
 
 The parser keeps about 90 bytes for an entry of a map that takes 2 bytes on the wire,
-and holds Python's lock until it is done: 64 MiB of such entries are 6 GiB and 16
-seconds. A request in which each value of a tensor isn't a field of its own has few
-fields.
+and holds Python's lock until it is done: 64 MiB of such entries become 6 GiB and take
+16 seconds. A request has few fields, unless each value of a tensor is one.
 """
 
 from __future__ import annotations
@@ -28,11 +27,11 @@ _VARINT_TYPES = {
 
 
 def is_cheap(data: bytes, descriptor: Any) -> bool:
-    """Whether a message has at most `MAX_FIELDS` and `MAX_VARINT_BYTES`.
+    """Returns whether a message has at most `MAX_FIELDS` and `MAX_VARINT_BYTES`.
 
     Args:
-        data: the message. If it is damaged, only what comes before that counts.
-        descriptor: of its class.
+        data: encoded message. If it is damaged, only the part before that counts.
+        descriptor: descriptor of the message's class.
     """
     try:
         return _is_cheap(data, descriptor)
@@ -70,7 +69,7 @@ def _is_cheap(data: bytes, descriptor: Any) -> bool:
 
 
 def _read_varint(data: bytes, at: int) -> tuple[int, int]:
-    """The number at a position, and the position behind it."""
+    """Returns the number at a position, and the position behind it."""
     number = shift = 0
     while True:
         byte = data[at]
