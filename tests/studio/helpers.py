@@ -1,4 +1,4 @@
-"""Shared by the studio's tests: pictures, orders, and a painter that paints nothing."""
+"""Shared by the studio's tests: pictures, tasks, and a painter that paints nothing."""
 
 import threading
 import time
@@ -10,8 +10,8 @@ from tests.helpers import TINY, picture
 from tfnst.images.manifest import build_manifest, describe_source
 from tfnst.images.style_images import StyleImage, describe_style
 from tfnst.studio.history import History
-from tfnst.studio.jobs import Job, Progress
-from tfnst.studio.orders import Order
+from tfnst.studio.run_queue import Progress, QueuedRun
+from tfnst.studio.tasks import Task
 
 
 def open_history(folder):
@@ -29,32 +29,32 @@ def make_pictures(folder, *names):
     return paths
 
 
-def make_order(history, content, *styles, config=TINY, label=""):
-    """An order for pictures that are copied into a history."""
+def make_task(history, content, *styles, config=TINY, label=""):
+    """A task for pictures that are copied into a history."""
     parts = tuple(StyleImage(image=history.keep_source(style)) for style in styles)
-    return Order(history.keep_source(content), parts, config, label=label)
+    return Task(history.keep_source(content), parts, config, label=label)
 
 
-def add_picture(history, order, color=(10, 20, 30)):
+def add_picture(history, task, color=(10, 20, 30)):
     """Adds a picture of one colour to a history, as a painter does."""
 
     def save(path):
         manifest = build_manifest(
-            content_image=describe_source(order.content),
+            content_image=describe_source(task.content),
             style_image=describe_style(
-                list(order.styles),
-                [describe_source(style.image) for style in order.styles],
+                list(task.styles),
+                [describe_source(style.image) for style in task.styles],
             ),
-            settings=order.config.to_dict(),
+            settings=task.config.to_dict(),
         )
         pixels = np.full((40, 50, 3), color, np.float32) / 255
         tfnst.save_image(pixels, path, manifest=manifest)
 
-    return history.add(order, save)
+    return history.add(task, save)
 
 
 class PretendPainter:
-    """Paints when it is told to, and writes down in which order it did.
+    """Paints when it is told to, and writes down when it did.
 
     Args:
         step_seconds: after which it looks whether it is to stop.
@@ -74,21 +74,39 @@ class PretendPainter:
     def rehearse(self):
         self.rehearsed.set()
 
-    def paint(self, job, order, limits):
+    def paint(self, run, task, limits):
         while not self.go.acquire(timeout=self.step_seconds):
-            job.progress = Progress(step=job.progress.step + 1)
-            if job.stopping:
-                return None if job.abandoned else add_picture(job.history, order)
-        self.painted.append((job.visitor, order.label))
+            run.progress = Progress(step=run.progress.step + 1)
+            if run.stopping:
+                return None if run.abandoned else add_picture(run.history, task)
+        self.painted.append((run.visitor, task.label))
         if self.fail is not None:
             raise self.fail
-        return add_picture(job.history, order)
+        return add_picture(run.history, task)
 
 
-def make_job(history, order, visitor="someone", tab="a tab", **options):
-    """A job for one order or several."""
-    orders = order if isinstance(order, tuple) else (order,)
-    return Job(orders, history, visitor=visitor, tab=tab, **options)
+class WatchedRun(QueuedRun):
+    """A run that calls `told` with itself whenever its progress is set."""
+
+    told = None
+
+    @property
+    def progress(self):
+        return self._progress
+
+    @progress.setter
+    def progress(self, progress):
+        self._progress = progress
+        if self.told is not None:
+            self.told(self)
+
+
+def make_run(history, task, visitor="someone", session="a page", told=None, **options):
+    """A run for one task or several."""
+    tasks = task if isinstance(task, tuple) else (task,)
+    run = WatchedRun(tasks, history, visitor=visitor, session=session, **options)
+    run.told = told
+    return run
 
 
 def wait_for(condition):

@@ -414,7 +414,7 @@ def test_it_works_on_a_phone(visit, server, files):
             return box.top < innerHeight && box.bottom > 0;
         }"""
     )
-    for tab in ("Paint", "Variations", "Batch", "Film", "History"):
+    for tab in ("Paint", "Variations", "Batch", "Video", "History"):
         button = page.locator(f"button[role=tab]:has-text('{tab}'):visible")
         if button.count():
             button.first.tap()
@@ -535,50 +535,50 @@ def test_many_photos_are_painted_and_packed(visit, server, files, tmp_path):
     assert all("mask" in manifest["style_image"] for manifest in manifests)
 
 
-def test_a_film_is_watched_stopped_played_and_downloaded(
+def test_a_video_is_watched_stopped_played_and_downloaded(
     visit, server, files, tmp_path
 ):
     av = pytest.importorskip("av")
     from tests.video.films import moving, write_film
 
-    film = tmp_path / "my film.mp4"
-    write_film(film, moving(300))
+    video = tmp_path / "my video.mp4"
+    write_film(video, moving(300))
     page = visit(server)
     hand_in(page, "style-1", files[1])
-    page.click("button[role=tab]:has-text('Film')")
-    page.click("#film-paint")
-    page.wait_for_selector("#film-said >> text=Choose a film first.")
-    page.set_input_files("#film-file input[type=file]", files[0])
-    page.wait_for_selector("#film-about >> text=The film must be a film")
-    page.click("#film-file button[aria-label=Clear]")
-    page.set_input_files("#film-file input[type=file]", film)
-    page.wait_for_selector("#film-about >> text=48 by 32 pixels, 25 frames a second")
-    page.fill("#film-end textarea", "soon")
-    page.click("#film-paint")
-    page.wait_for_selector("#film-said >> text=End at second must be seconds after")
-    page.fill("#film-end textarea", "11.5")
-    page.fill("#film-steps input", "2")
-    page.click("#film-paint")
-    page.wait_for_selector("#film-panel img.preview", timeout=_PAINT_MS)
-    page.wait_for_selector("#film-panel >> text=/[2-9] of 288 frames are painted/")
-    page.click("#film-stop")
-    page.wait_for_selector("#film-said >> text=They can be played", timeout=_PAINT_MS)
-    count = int(re.search(r"(\d+) of 288", page.inner_text("#film-said"))[1])
+    page.click("button[role=tab]:has-text('Video')")
+    page.click("#video-paint")
+    page.wait_for_selector("#video-said >> text=Choose a video first.")
+    page.set_input_files("#video-file input[type=file]", files[0])
+    page.wait_for_selector("#video-about >> text=The video must be a film")
+    page.click("#video-file button[aria-label=Clear]")
+    page.set_input_files("#video-file input[type=file]", video)
+    page.wait_for_selector("#video-about >> text=48 by 32 pixels, 25 frames a second")
+    page.fill("#video-end textarea", "soon")
+    page.click("#video-paint")
+    page.wait_for_selector("#video-said >> text=End at second must be seconds after")
+    page.fill("#video-end textarea", "11.5")
+    page.fill("#video-steps input", "2")
+    page.click("#video-paint")
+    page.wait_for_selector("#video-panel img.preview", timeout=_PAINT_MS)
+    page.wait_for_selector("#video-panel >> text=/[2-9] of 288 frames are painted/")
+    page.click("#video-stop")
+    page.wait_for_selector("#video-said >> text=They can be played", timeout=_PAINT_MS)
+    count = int(re.search(r"(\d+) of 288", page.inner_text("#video-said"))[1])
     assert 1 < count < 288
-    page.wait_for_function("document.querySelector('#film-player video')?.videoWidth")
-    seconds = page.evaluate("document.querySelector('#film-player video').duration")
+    page.wait_for_function("document.querySelector('#video-player video')?.videoWidth")
+    seconds = page.evaluate("document.querySelector('#video-player video').duration")
     assert seconds == pytest.approx(count / 25, abs=0.05)
     painted = tmp_path / "painted.mp4"
-    painted.write_bytes(download(page, "#film-download"))
+    painted.write_bytes(download(page, "#video-download"))
     with av.open(str(painted)) as file:
         assert len(list(file.decode(video=0))) == count
     (kept,) = server.output.glob("*.mp4")
     assert "my-film_my-style" in kept.name
     # It is still there for those who come back.
     page.reload()
-    page.click("button[role=tab]:has-text('Film')")
-    choose(page, "films", kept.name)
-    page.wait_for_function("document.querySelector('#film-player video')?.videoWidth")
+    page.click("button[role=tab]:has-text('Video')")
+    choose(page, "videos", kept.name)
+    page.wait_for_function("document.querySelector('#video-player video')?.videoWidth")
 
 
 def test_pictures_are_compared_and_deleted(visit, server, files):

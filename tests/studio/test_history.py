@@ -9,11 +9,11 @@ from PIL import Image
 
 import tfnst
 from tests.helpers import TINY, message, picture
-from tests.studio.helpers import add_picture, make_order, make_pictures, open_history
+from tests.studio.helpers import add_picture, make_pictures, make_task, open_history
 from tfnst.images.manifest import build_manifest, read_manifest
 from tfnst.images.reading import load_image
 from tfnst.images.style_images import StyleImage
-from tfnst.studio.orders import Order
+from tfnst.studio.tasks import Task
 
 
 @pytest.fixture
@@ -22,14 +22,14 @@ def history(tmp_path):
 
 
 @pytest.fixture
-def order(tmp_path, history):
-    return make_order(history, *make_pictures(tmp_path, "my photo.png", "style.jpg"))
+def task(tmp_path, history):
+    return make_task(history, *make_pictures(tmp_path, "my photo.png", "style.jpg"))
 
 
-def test_pictures_are_found_again_after_a_restart(tmp_path, history, order):
-    first = add_picture(history, order)
+def test_pictures_are_found_again_after_a_restart(tmp_path, history, task):
+    first = add_picture(history, task)
     os.utime(first.path, (1e9, 1e9))
-    second = add_picture(history, order)
+    second = add_picture(history, task)
     assert first.name != second.name
     assert "my-photo_style" in first.name
     names = [entry.name for entry in open_history(tmp_path).entries()]
@@ -39,8 +39,8 @@ def test_pictures_are_found_again_after_a_restart(tmp_path, history, order):
     assert again.config(TINY.replace(size=512)) == TINY
 
 
-def test_other_programs_may_add_and_remove_pictures(history, order):
-    entry = add_picture(history, order)
+def test_other_programs_may_add_and_remove_pictures(history, task):
+    entry = add_picture(history, task)
     tfnst.save_image(picture(20, 20), history.folder / "plain.png")
     (history.folder / "notes.png").write_text("no picture")
     os.rename(entry.path, history.folder / "renamed.png")
@@ -51,9 +51,9 @@ def test_other_programs_may_add_and_remove_pictures(history, order):
     assert text == "The picture 'renamed.png' is no longer there."
 
 
-def test_what_is_older_than_a_time_goes_if_it_was_painted_here(history, order):
-    old, new = add_picture(history, order), add_picture(history, order)
-    film = history.new_path(dataclasses.replace(order, suffix=".mp4"))
+def test_what_is_older_than_a_time_goes_if_it_was_painted_here(history, task):
+    old, new = add_picture(history, task), add_picture(history, task)
+    film = history.new_path(dataclasses.replace(task, suffix=".mp4"))
     mine = [history.folder / "holiday.mp4", history.folder / "mine.png"]
     for path in (film, *mine):
         path.write_bytes(new.path.read_bytes())
@@ -62,18 +62,18 @@ def test_what_is_older_than_a_time_goes_if_it_was_painted_here(history, order):
     history.delete_older(2e9 - 1e9 + 1)
     left = {each.name for each in history.folder.iterdir() if each.is_file()}
     assert left == {new.name, "holiday.mp4", "mine.png"}
-    assert order.content.exists()  # The new one needs it.
+    assert task.content.exists()  # The new one needs it.
 
 
 @pytest.mark.parametrize("bits", [8, 16])
-def test_downloads_keep_the_bits_where_the_format_can(history, order, tmp_path, bits):
+def test_downloads_keep_the_bits_where_the_format_can(history, task, tmp_path, bits):
     pixels = picture(20, 30)
     facts = build_manifest(settings={"size": 30}, content_image={}, style_image={})
 
     def save(path):
         tfnst.save_image(pixels, path, bits=bits, manifest=facts)
 
-    entry = history.add(order, save)
+    entry = history.add(task, save)
     assert entry.bits == bits
     for suffix in (".png", ".tif", ".webp", ".jpg"):
         path = history.convert(entry, tmp_path, suffix)
@@ -88,8 +88,8 @@ def test_downloads_keep_the_bits_where_the_format_can(history, order, tmp_path, 
             assert again.shape == pixels.shape
 
 
-def test_names_lead_nowhere_else(history, order, tmp_path):
-    outside = add_picture(history, order)
+def test_names_lead_nowhere_else(history, task, tmp_path):
+    outside = add_picture(history, task)
     os.rename(outside.path, tmp_path / "outside.png")
     message(LookupError, history.find, "../outside.png")
 
@@ -100,7 +100,7 @@ def test_what_a_picture_was_painted_from_is_kept(tmp_path, history):
     mask[:4] = 0.6
     region = history.keep_mask(mask)
     part = StyleImage(image=history.keep_source(style), scale=0.5, region=region)
-    entry = add_picture(history, Order(history.keep_source(content), (part,), TINY))
+    entry = add_picture(history, Task(history.keep_source(content), (part,), TINY))
     content.unlink()
     style.unlink()
     assert history.content(entry).name == "content.png"
@@ -112,8 +112,8 @@ def test_what_a_picture_was_painted_from_is_kept(tmp_path, history):
         )
 
 
-def test_strange_manifests_do_no_harm(history, order):
-    entry = add_picture(history, order)
+def test_strange_manifests_do_no_harm(history, task):
+    entry = add_picture(history, task)
     strange = {
         "content_image": {"sha256": "../../etc"},
         "style_image": [3, {"sha256": None}, {"sha256": "a" * 64, "weight": -1}],
@@ -131,8 +131,8 @@ def test_strange_manifests_do_no_harm(history, order):
 
 def test_deleting_spares_sources_that_others_need(tmp_path, history):
     content, style, other = make_pictures(tmp_path, "c.png", "s.png", "o.png")
-    first = make_order(history, content, style)
-    second = make_order(history, content, other)
+    first = make_task(history, content, style)
+    second = make_task(history, content, other)
     one, two = add_picture(history, first), add_picture(history, second)
     thumbnail = history.thumbnail(one)
     history.delete(one)
@@ -147,8 +147,8 @@ def test_deleting_spares_sources_that_others_need(tmp_path, history):
 
 
 @pytest.mark.parametrize("suffix", [".png", ".jpg", ".webp", ".tif"])
-def test_pictures_are_converted_with_their_manifest(tmp_path, history, order, suffix):
-    entry = add_picture(history, order, color=(200, 100, 50))
+def test_pictures_are_converted_with_their_manifest(tmp_path, history, task, suffix):
+    entry = add_picture(history, task, color=(200, 100, 50))
     path = history.convert(entry, tmp_path, suffix)
     assert path.name == entry.path.with_suffix(suffix).name
     assert read_manifest(path) == entry.manifest
@@ -157,8 +157,8 @@ def test_pictures_are_converted_with_their_manifest(tmp_path, history, order, su
     np.testing.assert_allclose(pixel, (200, 100, 50), atol=3)
 
 
-def test_thumbnails_are_small_and_follow_the_picture(history, order):
-    entry = add_picture(history, order)
+def test_thumbnails_are_small_and_follow_the_picture(history, task):
+    entry = add_picture(history, task)
     big = np.zeros((400, 900, 3), np.float32)
     tfnst.save_image(big, entry.path, manifest=entry.manifest)
     os.utime(entry.path, (2e9, 2e9))

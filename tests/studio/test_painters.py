@@ -1,4 +1,4 @@
-"""Painting the studio's orders, in this process and on a server."""
+"""Painting the studio's tasks, in this process and on a server."""
 
 import dataclasses
 import io
@@ -13,9 +13,9 @@ from PIL import Image
 import tfnst
 from tests.helpers import TINY, message, picture
 from tests.studio.helpers import (
-    make_job,
-    make_order,
     make_pictures,
+    make_run,
+    make_task,
     open_history,
     wait_for,
 )
@@ -27,7 +27,6 @@ from tfnst.images.manifest import describe_source
 from tfnst.images.metadata import PictureInfo
 from tfnst.images.reading import load_image
 from tfnst.server import ModelServer
-from tfnst.studio import painters, previews
 from tfnst.studio.limits import Limits
 from tfnst.studio.painters import LocalPainter, ServerPainter, Watcher
 from tfnst.transfer.history import LOSS_FIELDS
@@ -73,10 +72,10 @@ def progress_of(step, steps=10):
 
 
 def test_the_picture_is_that_of_stylize(history, pictures):
-    job = make_job(history, make_order(history, *pictures))
+    run = make_run(history, make_task(history, *pictures))
     painter = LocalPainter(TINY)
     painter.prepare()
-    entry = painter.paint(job, job.order, Limits())
+    entry = painter.paint(run, run.task, Limits())
     expected = tfnst.stylize(*pictures, config=TINY)
     with Image.open(entry.path) as image:
         np.testing.assert_array_equal(np.asarray(image), np.asarray(expected.image))
@@ -84,8 +83,8 @@ def test_the_picture_is_that_of_stylize(history, pictures):
     assert manifest["content_image"] == describe_source(pictures[0])
     assert manifest["style_image"] == describe_source(pictures[1])
     assert manifest["settings"] == TINY.replace(max_time=3600.0).to_dict()
-    assert job.progress.step == job.progress.steps == len(expected.losses)
-    assert job.progress.fraction == 1
+    assert run.progress.step == run.progress.steps == len(expected.losses)
+    assert run.progress.fraction == 1
     assert history.entries() == [entry]
 
 
@@ -97,15 +96,15 @@ def test_a_rehearsal_traces_what_runs_use(history, pictures):
     painter.rehearse()
     traced = engine.run_steps.experimental_get_tracing_count()
     assert traced > 0
-    job = make_job(history, make_order(history, *pictures, config=config))
-    painter.paint(job, job.order, Limits())
+    run = make_run(history, make_task(history, *pictures, config=config))
+    painter.paint(run, run.task, Limits())
     assert engine.run_steps.experimental_get_tracing_count() == traced
 
 
 def test_a_picture_has_as_many_bits_as_were_ordered(history, pictures):
-    order = dataclasses.replace(make_order(history, *pictures), bits=16)
-    job = make_job(history, order)
-    entry = LocalPainter(TINY).paint(job, job.order, Limits())
+    task = dataclasses.replace(make_task(history, *pictures), bits=16)
+    run = make_run(history, task)
+    entry = LocalPainter(TINY).paint(run, run.task, Limits())
     assert entry.bits == 16
     expected = tfnst.stylize(*pictures, config=TINY).array
     difference = np.abs(load_image(entry.path)[0] - expected)
@@ -114,80 +113,66 @@ def test_a_picture_has_as_many_bits_as_were_ordered(history, pictures):
 
 def test_a_job_that_stops_keeps_the_picture_so_far(history, pictures):
     config = TINY.replace(steps=10_000)
-    job = make_job(history, make_order(history, *pictures, config=config))
     steps = []
 
-    class StopsSoon(Watcher):
-        def __call__(self, progress):
-            steps.append(progress.step)
-            job.stop()
-            super().__call__(progress)
+    def stop(run):
+        steps.append(run.progress.step)
+        run.stop()
 
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("tfnst.studio.painters.Watcher", StopsSoon)
-        entry = LocalPainter(TINY).paint(job, job.order, Limits())
+    task = make_task(history, *pictures, config=config)
+    run = make_run(history, task, told=stop)
+    entry = LocalPainter(TINY).paint(run, run.task, Limits())
     assert len(steps) == 1
     assert entry.manifest["stop_reason"] == "callback"
     assert entry.manifest["steps"] == steps[0]
 
 
 def test_nothing_is_painted_for_somebody_who_left(history, pictures):
-    job = make_job(history, make_order(history, *pictures))
-    job.stop(leave=True)
-    assert LocalPainter(TINY).paint(job, job.order, Limits()) is None
-    job = make_job(history, make_order(history, *pictures))
-
-    class LeavesSoon(Watcher):
-        def __call__(self, progress):
-            job.stop(leave=True)
-            super().__call__(progress)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("tfnst.studio.painters.Watcher", LeavesSoon)
-        assert LocalPainter(TINY).paint(job, job.order, Limits()) is None
+    run = make_run(history, make_task(history, *pictures))
+    run.stop(leave=True)
+    assert LocalPainter(TINY).paint(run, run.task, Limits()) is None
+    task = make_task(history, *pictures)
+    run = make_run(history, task, told=lambda run: run.stop(leave=True))
+    assert LocalPainter(TINY).paint(run, run.task, Limits()) is None
     assert history.entries() == []
 
 
 def test_the_hosts_limit_of_time_holds(history, pictures):
     config = TINY.replace(steps=100_000, max_time=900.0)
-    job = make_job(history, make_order(history, *pictures, config=config))
-    entry = LocalPainter(TINY).paint(job, job.order, Limits(max_seconds=0.01))
+    run = make_run(history, make_task(history, *pictures, config=config))
+    entry = LocalPainter(TINY).paint(run, run.task, Limits(max_seconds=0.01))
     assert entry.settings["max_time"] == 0.01
     assert 0 < entry.manifest["steps"] < 100_000
 
 
-def test_previews_are_the_picture_as_it_is_and_not_too_many(
-    history, pictures, monkeypatch
-):
+def test_previews_are_the_picture_as_it_is_and_not_too_many(history, pictures):
     now = 100.0
-    clock = types.SimpleNamespace(perf_counter=lambda: now)
-    monkeypatch.setattr(previews, "time", clock)
-    job = make_job(history, make_order(history, *pictures))
-    watcher = Watcher(job)
+    run = make_run(history, make_task(history, *pictures))
+    watcher = Watcher(run, clock=lambda: now)
     watcher(progress_of(1))
-    first = job.progress
+    first = run.progress
     assert first.previews == 1
     with Image.open(io.BytesIO(first.preview)) as image:
         assert image.size == (40, 30)
         np.testing.assert_allclose(np.asarray(image), 26, atol=2)
     now += 0.1
     watcher(progress_of(2))  # Soon after the first.
-    assert job.progress.previews == 1
-    assert job.progress.step == 2
+    assert run.progress.previews == 1
+    assert run.progress.step == 2
     now += 1
     watcher(progress_of(3))
-    assert job.progress.previews == 2
-    assert job.progress.preview != first.preview
+    assert run.progress.previews == 2
+    assert run.progress.preview != first.preview
     watcher(progress_of(10))  # The last one is always shown.
-    assert job.progress.previews == 3
+    assert run.progress.previews == 3
 
 
 def test_the_curves_have_a_bounded_number_of_points(history, pictures):
-    job = make_job(history, make_order(history, *pictures))
-    watcher = Watcher(job)
+    run = make_run(history, make_task(history, *pictures))
+    watcher = Watcher(run)
     for step in range(1, 2001):
         watcher(progress_of(step, 2000))
-    rows = job.progress.losses
+    rows = run.progress.losses
     assert 100 <= len(rows) <= 240
     assert [row[0] for row in rows] == sorted(row[0] for row in rows)
     assert rows[-1][0] > 1980
@@ -227,40 +212,36 @@ class PretendClient:
         )
 
 
-@pytest.fixture
-def server_painter(monkeypatch):
-    monkeypatch.setattr(painters, "StylizeClient", PretendClient)
-    painter = ServerPainter("studio:8500")
+class SilentClient(PretendClient):
+    answers = False
+
+
+def test_what_a_server_answers_is_kept(history, pictures):
+    painter = ServerPainter("studio:8500", PretendClient)
     painter.prepare()
-    return painter
-
-
-def test_what_a_server_answers_is_kept(server_painter, history, pictures):
-    job = make_job(history, make_order(history, *pictures))
-    entry = server_painter.paint(job, job.order, Limits(max_seconds=50))
+    run = make_run(history, make_task(history, *pictures))
+    entry = painter.paint(run, run.task, Limits(max_seconds=50))
     with Image.open(entry.path) as image:
         np.testing.assert_array_equal(image, PretendClient.image)
     assert history.entries() == [entry]
     assert entry.manifest["server"] == "studio:8500"
     assert entry.manifest["model_version"] == 3
     assert entry.manifest["content_image"] == describe_source(pictures[0])
-    assert job.progress.fraction == 1
-    with Image.open(io.BytesIO(job.progress.preview)) as preview:
+    assert run.progress.fraction == 1
+    with Image.open(io.BytesIO(run.progress.preview)) as preview:
         assert preview.size == (48, 36)
     content, styles, settings = PretendClient.asked
-    assert (content, styles) == (job.order.content, list(job.order.styles))
+    assert (content, styles) == (run.task.content, list(run.task.styles))
     assert settings.pop("timeout") == 50
     assert settings == {n: getattr(TINY, n) for n in setting_names(requested=True)}
     assert entry.settings == settings
 
 
-def test_a_call_ends_when_the_job_is_to_stop(
-    server_painter, history, pictures, monkeypatch
-):
-    monkeypatch.setattr(PretendClient, "answers", False)
-    job = make_job(history, make_order(history, *pictures))
-    job.stop()
-    assert server_painter.paint(job, job.order, Limits()) is None
+def test_a_call_ends_when_the_run_is_to_stop(history, pictures):
+    run = make_run(history, make_task(history, *pictures))
+    run.stop()
+    painter = ServerPainter("studio:8500", SilentClient)
+    assert painter.paint(run, run.task, Limits()) is None
     assert history.entries() == []
 
 
@@ -269,8 +250,8 @@ def test_a_server_paints(address, history, pictures):
     painter = ServerPainter(address)
     painter.prepare()  # Waits until the model is loaded.
     config = TINY.replace(steps=1)
-    job = make_job(history, make_order(history, *pictures, config=config))
-    entry = painter.paint(job, job.order, Limits())
+    run = make_run(history, make_task(history, *pictures, config=config))
+    entry = painter.paint(run, run.task, Limits())
     expected = tfnst.stylize(*pictures, config=config)
     with Image.open(entry.path) as image:
         difference = np.asarray(image, int) - np.asarray(expected.image, int)
@@ -278,23 +259,23 @@ def test_a_server_paints(address, history, pictures):
     assert entry.manifest["server"] == address
     assert entry.settings["size"] == TINY.size
     assert entry.manifest["content_image"] == describe_source(pictures[0])
-    assert job.progress.preview is not None
+    assert run.progress.preview is not None
 
 
 @pytest.mark.slow
 def test_a_call_to_a_server_ends_when_the_job_is_to_stop(address, history, pictures):
     config = TINY.replace(steps=100_000)
-    job = make_job(history, make_order(history, *pictures, config=config))
+    run = make_run(history, make_task(history, *pictures, config=config))
     painter = ServerPainter(address)
     painter.prepare()
 
     def stop():
-        wait_for(lambda: job.progress.seconds > 0)
-        job.stop()
+        wait_for(lambda: run.progress.seconds > 0)
+        run.stop()
 
     stopping = threading.Thread(target=stop)
     stopping.start()
-    assert painter.paint(job, job.order, Limits()) is None
+    assert painter.paint(run, run.task, Limits()) is None
     stopping.join()
     assert history.entries() == []
 

@@ -8,13 +8,13 @@ import pytest
 
 from tests.studio.helpers import (
     add_picture,
-    make_job,
-    make_order,
     make_pictures,
+    make_run,
+    make_task,
     open_history,
 )
-from tfnst.studio import jobs, panels
-from tfnst.studio.jobs import Progress
+from tfnst.studio import panels, run_queue
+from tfnst.studio.run_queue import Progress
 
 NOW = Progress(
     step=30,
@@ -53,15 +53,15 @@ class Parsed(html.parser.HTMLParser):
 
 
 @pytest.fixture
-def job(tmp_path):
+def run(tmp_path):
     history = open_history(tmp_path)
-    order = make_order(history, *make_pictures(tmp_path, "a.png", "b.png"))
-    return make_job(history, order)
+    task = make_task(history, *make_pictures(tmp_path, "a.png", "b.png"))
+    return make_run(history, task)
 
 
-def test_a_run_is_shown_with_its_picture_bar_and_curves(job):
-    job.state, job.progress = jobs.PAINTING, NOW
-    text = panels.progress(job, 0, loading=False)
+def test_a_run_is_shown_with_its_picture_bar_and_curves(run):
+    run.state, run.progress = run_queue.PAINTING, NOW
+    text = panels.progress(run, 0, loading=False)
     parsed = Parsed(text)
     (picture,) = parsed.all("img")
     assert picture["src"] == "data:image/jpeg;base64,YSBwaWN0dXJl"
@@ -82,28 +82,28 @@ def test_curves_span_the_picture_and_fall_with_the_loss():
 @pytest.mark.parametrize(
     ("state", "place", "loading", "said"),
     [
-        (jobs.WAITING, 1, True, "Getting ready to paint ..."),
-        (jobs.WAITING, 1, False, "Waiting for its turn. It is next."),
-        (jobs.WAITING, 4, True, "Waiting for its turn. 3 before it."),
-        (jobs.DONE, 0, False, "Done: 120 steps in 20 s."),
-        (jobs.STOPPED, 0, False, "Stopped after 30 steps; there is no picture."),
-        (jobs.FAILED, 0, False, "It failed: the <disk> is full"),
+        (run_queue.WAITING, 1, True, "Getting ready to paint ..."),
+        (run_queue.WAITING, 1, False, "In the queue. It is next."),
+        (run_queue.WAITING, 4, True, "In the queue. 3 before it."),
+        (run_queue.DONE, 0, False, "Done: 120 steps in 20 s."),
+        (run_queue.STOPPED, 0, False, "Stopped after 30 steps; there is no picture."),
+        (run_queue.FAILED, 0, False, "It failed: the <disk> is full"),
     ],
 )
-def test_each_state_has_its_words(job, state, place, loading, said):
-    job.state, job.progress = state, NOW
-    if state == jobs.FAILED:
-        job.outcomes.append("the <disk> is full")
-    assert panels.status(job, place, loading) == said
+def test_each_state_has_its_words(run, state, place, loading, said):
+    run.state, run.progress = state, NOW
+    if state == run_queue.FAILED:
+        run.outcomes.append("the <disk> is full")
+    assert panels.status(run, place, loading) == said
 
 
-def test_a_server_tells_nothing_on_the_way(job):
-    job.state, job.progress = jobs.PAINTING, Progress(seconds=12.3)
-    text = panels.status(job, 0, loading=False)
+def test_a_server_tells_nothing_on_the_way(run):
+    run.state, run.progress = run_queue.PAINTING, Progress(seconds=12.3)
+    text = panels.status(run, 0, loading=False)
     assert text == "The server has been painting for 12 s."
 
 
-def test_what_visitors_write_stays_text(job):
+def test_what_visitors_write_stays_text(run):
     evil = '<img src=x onerror="alert(1)">'
     for text in (
         panels.error(evil),
@@ -112,9 +112,9 @@ def test_what_visitors_write_stays_text(job):
         panels.side_by_side([(b"", evil)]),
     ):
         assert all("onerror" not in given for _, given in Parsed(text).seen)
-    order = dataclasses.replace(job.order, label=evil)
-    job.orders, job.outcomes = (order,), [evil]
-    assert all("onerror" not in g for _, g in Parsed(panels.all_errors(job)).seen)
+    task = dataclasses.replace(run.task, label=evil)
+    run.tasks, run.outcomes = (task,), [evil]
+    assert all("onerror" not in g for _, g in Parsed(panels.all_errors(run)).seen)
 
 
 def test_a_comparison_can_be_moved_by_keyboard_and_is_named():
@@ -125,8 +125,8 @@ def test_a_comparison_can_be_moved_by_keyboard_and_is_named():
     assert [image["alt"] for image in parsed.all("img")] == ["Painting", "Photo"]
 
 
-def test_facts_are_what_differs_from_the_defaults(job):
-    entry = add_picture(job.history, job.order)
+def test_facts_are_what_differs_from_the_defaults(run):
+    entry = add_picture(run.history, run.task)
     text = panels.facts(entry)
     Parsed(text)
     shown = dict(re.findall(r"<th[^>]*>([^<]*)</th><td>([^<]*)</td>", text))

@@ -9,7 +9,7 @@ from PIL import Image
 
 from tests.helpers import SAMPLES, TINY, picture
 from tests.image_files import chunk, heif, smooth
-from tests.studio.helpers import add_picture, make_order, make_pictures
+from tests.studio.helpers import add_picture, make_pictures, make_task
 from tfnst.images.reading import load_image
 from tfnst.images.writing import save_image
 from tfnst.studio.limits import Limits
@@ -97,8 +97,8 @@ def test_photos_that_only_tfnst_can_open_may_be_ordered(open_studio, tmp_path):
     spoiled = chunk(b"pHYs", b"short")
     pathlib.Path(content).write_bytes(data[:33] + spoiled + data[33:])
     assert studio.check_picture(str(content)) is None
-    order = studio.order(history, str(content), [StyleInput(image=style)], TINY)
-    assert load_image(order.content).shape == load_image(style).shape
+    task = studio.task(history, str(content), [StyleInput(image=style)], TINY)
+    assert load_image(task.content).shape == load_image(style).shape
 
 
 def test_an_order_keeps_what_it_is_painted_from(open_studio, tmp_path):
@@ -112,25 +112,25 @@ def test_an_order_keeps_what_it_is_painted_from(open_studio, tmp_path):
     given = StyleInput(
         image=style, **about, layers="block1_conv1, ", mask=mask, region=region
     )
-    order = studio.order(history, str(content), [given], TINY)
-    assert order.content.read_bytes() == content.read_bytes()
-    (part,) = order.styles
+    task = studio.task(history, str(content), [given], TINY)
+    assert task.content.read_bytes() == content.read_bytes()
+    (part,) = task.styles
     assert {name: getattr(part, name) for name in about} == about
     assert part.layers == ("block1_conv1",)
     for path, expected in ((part.mask, mask), (part.region, region)):
         with Image.open(path) as kept:
             assert (np.asarray(kept) == 255 * expected).all()
-    everywhere = studio.order(history, str(content), [given.everywhere()], TINY)
+    everywhere = studio.task(history, str(content), [given.everywhere()], TINY)
     assert everywhere.styles[0].region is None
     assert everywhere.styles[0].mask == part.mask
-    assert all(history.folder in path.parents for path in order.files)
+    assert all(history.folder in path.parents for path in task.files)
 
 
 def test_the_hosts_limits_hold_for_orders(open_studio, tmp_path):
     studio = open_studio(limits=Limits(max_megapixels=0.001))
     content, style = make_pictures(tmp_path, "content.png", "style.png")
     with pytest.raises(ValueError, match=r"the host allows 0\.001 megapixels"):
-        studio.order(studio.history(""), str(content), [StyleInput(image=style)], TINY)
+        studio.task(studio.history(""), str(content), [StyleInput(image=style)], TINY)
     assert not (tmp_path / "painted" / "sources").exists()
 
 
@@ -150,7 +150,7 @@ def test_old_pictures_of_all_visitors_are_deleted(open_studio, tmp_path):
     pictures = make_pictures(tmp_path, "content.png", "style.png")
     before = open_studio(shared=False)
     entries = [
-        add_picture(history, make_order(history, *pictures))
+        add_picture(history, make_task(history, *pictures))
         for history in (before.history("one"), before.history("two"))
     ]
     os.utime(entries[0].path, (1e9, 1e9))

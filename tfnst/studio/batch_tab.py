@@ -6,27 +6,30 @@ import asyncio
 import pathlib
 import zipfile
 from collections.abc import AsyncIterator
+from functools import partial
 from typing import Any
 
 import gradio as gr
 
 from tfnst.checks import argument_error
 from tfnst.studio import panels
-from tfnst.studio.controls import Controls
+from tfnst.studio.controls import Controls, gallery
 from tfnst.studio.events import AS_SENT, SHOW_ERROR, Updates
+from tfnst.studio.history import History
 from tfnst.studio.inputs import Filled
-from tfnst.studio.jobs import BusyError, Job
 from tfnst.studio.paint_tab import PaintTab
+from tfnst.studio.run_queue import QueuedRun
 from tfnst.studio.studio import Studio
+from tfnst.studio.tasks import Task
 
 
 class BatchTab:
-    """The components, laid out where they are made.
+    """The components of the tab.
 
     Args:
-        studio: that paints.
+        studio: the studio that paints.
         visitor: the secret of the visitor's browser.
-        paint: where the styles and settings are filled in.
+        paint: the tab with styles and settings.
     """
 
     def __init__(
@@ -52,19 +55,8 @@ class BatchTab:
             name="batch-",
             kept="The pictures will be in the history.",
         )
-        self.said = gr.HTML(elem_id="batch-said", elem_classes="said")
         self.panel = gr.HTML(elem_id="batch-panel")
-        self.gallery = gr.Gallery(
-            label="Painted pictures",
-            columns=[3],
-            height="auto",
-            object_fit="contain",
-            interactive=False,
-            buttons=[],
-            visible=False,
-            elem_id="batch",
-            elem_classes="painted",
-        )
+        self.gallery = gallery("Painted pictures", "batch", visible=False)
         self.download = gr.DownloadButton(
             "Download all", visible=False, elem_id="batch-download"
         )
@@ -72,7 +64,7 @@ class BatchTab:
             self.paint_all,
             {*paint.inputs.all, self.photos, *self.controls.read},
             [
-                *(self.said, self.gallery, self.panel, self.download),
+                *(self.gallery, self.panel, self.download),
                 *(*self.controls.written, *paint.inputs.errors),
             ],
             **AS_SENT,
@@ -87,46 +79,31 @@ class BatchTab:
             self._paint.inputs.read, data, photo=False
         )
         if filled is None or not photos:
-            text = "Choose photos first."
-            if filled is None:
-                text = "Something is missing or wrong in the tab “Paint”: see there."
-            yield said | {self.said: panels.error(text)}
+            text = panels.SEE_PAINT if filled is None else "Choose photos first."
+            yield said | {self.controls.said: panels.error(text)}
             return
-        try:
-            job = await asyncio.to_thread(self._submit, photos, filled, data, request)
-        except (BusyError, ValueError) as error:
-            yield said | {self.said: panels.error(str(error))}
-            return
-        yield (
-            said
-            | self.controls.begun(job)
-            | {
-                self.said: "",
+        async for updates in self.controls.follow(
+            data,
+            request,
+            partial(self._tasks, photos, filled),
+            panel=self.panel,
+            checked=said,
+            begun={
                 self.gallery: gr.update(value=[], visible=False),
                 self.download: gr.update(visible=False),
-            }
-        )
-        done = 0
-        async for panel in self.controls.watch(job):
-            update: Updates = {self.panel: panel}
-            if len(job.outcomes) != done:
-                done = len(job.outcomes)
-                update |= self._pictures(job)
-            yield update
-        yield await asyncio.to_thread(self._finish, job)
+            },
+            painted=self._pictures,
+            finished=self._finish,
+        ):
+            yield updates
 
-    def _submit(
-        self,
-        photos: list[str],
-        filled: Filled,
-        data: dict[Any, Any],
-        request: gr.Request,
-    ) -> Job:
-        """Hands in a job for the photos.
+    def _tasks(
+        self, photos: list[str], filled: Filled, history: History
+    ) -> tuple[Task, ...]:
+        """A task for each photo.
 
         Raises:
             ValueError: for too many photos, or one that is no picture.
-            BusyError: when there are too many jobs.
         """
         most = self._studio.limits.max_batch
         if len(photos) > most:
@@ -136,9 +113,8 @@ class BatchTab:
         for photo in photos:
             if wrong := self._studio.check_picture(photo):
                 raise ValueError(f"{pathlib.Path(photo).name}: {wrong}")
-        history = self.controls.history(data, request)
-        orders = tuple(
-            self._studio.order(
+        return tuple(
+            self._studio.picture_task(
                 history,
                 photo,
                 [style.everywhere() for style in filled.styles],
@@ -148,28 +124,27 @@ class BatchTab:
             )
             for photo in photos
         )
-        return self.controls.submit(orders, history, data, request)
 
-    def _pictures(self, job: Job) -> Updates:
-        pictures = job.thumbnails()
+    def _pictures(self, run: QueuedRun) -> Updates:
+        pictures = run.thumbnails()
         return {self.gallery: gr.update(value=pictures, visible=bool(pictures))}
 
-    def _finish(self, job: Job) -> Updates:
-        """What the page shows of a job that has ended."""
-        text = panels.status(job, 0, loading=False)
-        updates = self.controls.ended() | {
+    def _finish(self, run: QueuedRun) -> Updates:
+        """Changes on the page when a run has ended."""
+        text = panels.status(run, 0, loading=False)
+        updates: Updates = {
             self.panel: "",
-            self.said: panels.notice(text) + panels.all_errors(job),
+            self.controls.said: panels.notice(text) + panels.all_errors(run),
         }
-        if not job.results:
+        if not run.results:
             return updates
         packed = self._studio.passing_folder() / "painted.zip"
         # The pictures are compressed already.
         with zipfile.ZipFile(packed, "w", zipfile.ZIP_STORED) as file:
-            for _, entry in job.results:
+            for _, entry in run.results:
                 file.write(entry.path, entry.name)
         return (
             updates
-            | self._pictures(job)
+            | self._pictures(run)
             | {self.download: gr.update(value=str(packed), visible=True)}
         )

@@ -1,19 +1,21 @@
-"""How the page's events are connected, and what they send."""
+"""The page's events: how they are connected, and what they send."""
 
 from __future__ import annotations
 
 from typing import Any
 
-# What components change to.
+import gradio as gr
+
+# Component -> its new value, or what `gr.update` returns.
 Updates = dict[Any, Any]
 
-# Of events that take no time, or whose waiting needn't be shown.
+# For events that take no time, or whose waiting needn't be shown.
 QUICK: dict[str, Any] = {
     "show_progress": "hidden",
     "concurrency_limit": None,
     "api_visibility": "private",
 }
-# Of events that receive pictures: Gradio itself would decode them without limits, and
+# For events that receive pictures: Gradio itself would decode them without limits, and
 # write others. It has checked that they were uploaded.
 AS_SENT: dict[str, Any] = QUICK | {"preprocess": False}
 
@@ -29,5 +31,10 @@ SHOW_ERROR: dict[str, Any] = QUICK | {
 
 
 def path_of(picture: dict[str, Any] | None) -> str | None:
-    """The path of a picture as events with `AS_SENT` receive it."""
+    """The path of a file as events with `AS_SENT` receive it."""
     return None if picture is None else picture["path"]
+
+
+def visitor_key(visitor: str, request: gr.Request) -> str:
+    """The visitor's secret, or the session's until the browser has sent one."""
+    return visitor or str(request.session_hash)

@@ -5,19 +5,21 @@ from __future__ import annotations
 import asyncio
 import pathlib
 from collections.abc import AsyncIterator
+from functools import partial
 from typing import Any
 
 import gradio as gr
 
-from tfnst.config import COLOR_MODES, StyleTransferConfig
+from tfnst.config import COLOR_MODES
 from tfnst.studio import panels
-from tfnst.studio.controls import Controls
+from tfnst.studio.controls import Controls, gallery
 from tfnst.studio.events import AS_SENT, QUICK, SHOW_ERROR, Updates
+from tfnst.studio.history import History
 from tfnst.studio.inputs import Filled
-from tfnst.studio.jobs import BusyError, Job
-from tfnst.studio.orders import Order
 from tfnst.studio.paint_tab import PaintTab
+from tfnst.studio.run_queue import QueuedRun
 from tfnst.studio.studio import Studio, StyleInput
+from tfnst.studio.tasks import Task
 
 _STRENGTHS = (0.2, 0.35, 0.5, 0.65, 0.8, 1.0)
 _SCALES = (0.25, 0.5, 0.75, 1.0, 1.5, 2.0)
@@ -30,13 +32,13 @@ _KINDS = {
 
 
 class GridTab:
-    """The components, laid out where they are made.
+    """The components of the tab.
 
     Args:
-        studio: that paints.
+        studio: the studio that paints.
         visitor: the secret of the visitor's browser.
-        paint: where pictures and settings are filled in, and one is painted large.
-        tabs: to go there.
+        paint: the tab with pictures and settings, in which one is painted large.
+        tabs: the tabs of the page.
     """
 
     def __init__(
@@ -59,20 +61,9 @@ class GridTab:
                 elem_id="grid-size",
             )  # fmt: skip
         self.controls = Controls(studio, visitor, "Paint the variations", name="grid-")
-        self.said = gr.HTML(elem_id="grid-said", elem_classes="said")
-        self.gallery = gr.Gallery(
-            label="Variations",
-            columns=[3],
-            height="auto",
-            object_fit="contain",
-            allow_preview=False,
-            interactive=False,
-            buttons=[],
-            elem_id="grid",
-            elem_classes="painted",
-        )
+        self.gallery = gallery("Variations", "grid", allow_preview=False)
         self.panel = gr.HTML(elem_id="grid-panel")
-        # What each picture of the gallery differs in, as `_changes` gives it.
+        # The variation of each picture in the gallery, as `_changes` returns it.
         self.changes = gr.State([])
         self._connect()
 
@@ -82,7 +73,7 @@ class GridTab:
             self.paint_grid,
             {*paint.inputs.all, self.kind, self.size, *self.controls.read},
             [
-                *(self.said, self.gallery, self.panel, self.changes),
+                *(self.gallery, self.panel, self.changes),
                 *(*self.controls.written, *paint.inputs.errors),
             ],
             **AS_SENT,
@@ -107,45 +98,28 @@ class GridTab:
         filled, said = await asyncio.to_thread(
             self._paint.inputs.read, data, styles=not of_styles
         )
-        if filled is None:
-            yield said | {
-                self.said: panels.error(
-                    "Something is missing or wrong in the tab “Paint”: see there."
-                )
-            }
+        changes = [] if filled is None else self._changes(data[self.kind], filled)
+        if filled is None or not changes:
+            text = "There are no styles to choose from."
+            if filled is None:
+                text = panels.SEE_PAINT
+            yield said | {self.controls.said: panels.error(text)}
             return
-        changes = self._changes(data[self.kind], filled)
-        if not changes:
-            yield said | {
-                self.said: panels.error("There are no styles to choose from.")
-            }
-            return
-        try:
-            job = await asyncio.to_thread(self._submit, filled, changes, data, request)
-        except (BusyError, ValueError) as error:
-            yield said | {self.said: panels.error(str(error))}
-            return
-        yield (
-            said
-            | self.controls.begun(job)
-            | {self.said: "", self.gallery: [], self.changes: changes}
-        )
-        done = 0
-        async for panel in self.controls.watch(job):
-            update: Updates = {self.panel: panel}
-            if len(job.outcomes) != done:
-                done = len(job.outcomes)
-                update[self.gallery] = job.thumbnails()
-            yield update
-        yield self.controls.ended() | {
-            self.panel: "",
-            self.gallery: job.thumbnails(),
-            self.said: panels.all_errors(job)
-            + panels.notice("Choose one to paint it large."),
-        }
+        async for updates in self.controls.follow(
+            data,
+            request,
+            partial(self._tasks, filled, int(data[self.size]), changes),
+            panel=self.panel,
+            checked=said,
+            begun={self.gallery: [], self.changes: changes},
+            painted=lambda run: {self.gallery: run.thumbnails()},
+            finished=self._finish,
+            scratch=True,
+        ):
+            yield updates
 
     def _changes(self, kind: str, filled: Filled) -> list[tuple[str, str, Any]]:
-        """Each variation: (its name, what differs, its value)."""
+        """The variations as tuples (label, name of the setting, its value)."""
         name = _KINDS[kind]
         if name == "style_strength":
             return [(f"strength {v:g}", name, v) for v in _STRENGTHS]
@@ -156,36 +130,35 @@ class GridTab:
         styles = [style.image for style in filled.styles] + self._studio.styles
         return [(path.stem.removeprefix("style_"), name, str(path)) for path in styles]
 
-    def _submit(
+    def _tasks(
         self,
         filled: Filled,
+        size: int,
         changes: list[tuple[str, str, Any]],
-        data: dict[Any, Any],
-        request: gr.Request,
-    ) -> Job:
-        history = self._studio.scratch(str(request.session_hash))
-        small = filled.config.replace(size=int(data[self.size]))
-        orders = [
-            self._order(history, filled, small, label, name, value)
-            for label, name, value in changes
-        ]
-        return self.controls.submit(tuple(orders), history, data, request)
+        history: History,
+    ) -> tuple[Task, ...]:
+        tasks = []
+        for label, name, value in changes:
+            styles, config = filled.styles, filled.config.replace(size=size)
+            if name == "styles":
+                styles = [StyleInput(image=pathlib.Path(value))]
+            else:
+                config = config.replace(**{name: value})
+            tasks.append(
+                self._studio.picture_task(
+                    history, filled.content, styles, config, label
+                )
+            )
+        return tuple(tasks)
 
-    def _order(
-        self,
-        history: Any,
-        filled: Filled,
-        config: StyleTransferConfig,
-        label: str,
-        name: str,
-        value: Any,
-    ) -> Order:
-        styles = filled.styles
-        if name == "styles":
-            styles = [StyleInput(image=pathlib.Path(value))]
-        else:
-            config = config.replace(**{name: value})
-        return self._studio.order(history, filled.content, styles, config, label)
+    def _finish(self, run: QueuedRun) -> Updates:
+        """Changes on the page when a run has ended."""
+        return {
+            self.panel: "",
+            self.gallery: run.thumbnails(),
+            self.controls.said: panels.all_errors(run)
+            + panels.notice("Choose one to paint it large."),
+        }
 
     def _choose(
         self, chosen: gr.SelectData, changes: list[tuple[str, str, Any]]

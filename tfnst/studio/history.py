@@ -1,9 +1,8 @@
-"""The pictures that have been painted: ordinary files in a folder.
+"""The history of painted pictures: ordinary files in a folder.
 
-Each picture says by its manifest how it was painted, and from which pictures by their
-SHA-256. These lie beside it, in `sources/SHA256/NAME`, so that a run can be repeated.
-Nothing else is remembered, so what is added to the folder or removed from it by other
-programs is part of the history, too.
+The manifest in each picture states its settings, and its sources by their SHA-256. The
+sources lie in `sources/SHA256/NAME`, so that a run can be repeated. Nothing else is
+remembered, so other programs may add files to the folder or remove them.
 """
 
 from __future__ import annotations
@@ -32,13 +31,13 @@ from tfnst.images.manifest import read_manifest
 from tfnst.images.reading import read_picture
 from tfnst.images.style_images import StyleImage
 from tfnst.images.writing import save_image
-from tfnst.studio.orders import Order
+from tfnst.studio.tasks import Task
 
-# Of films that browsers play.
-FILM_SUFFIXES = (".mp4", ".webm")
-# Of pictures that can have 16 bits a channel.
+# Suffixes of videos that browsers play.
+VIDEO_SUFFIXES = (".mp4", ".webm")
+# Suffixes of pictures that can have 16 bits a channel.
 _DEEP_SUFFIXES = (".png", ".tif", ".tiff")
-# Where a PNG file says how many it has.
+# Position of the number of bits in a PNG file.
 _PNG_START, _PNG_DEPTH = b"\x89PNG\r\n\x1a\n", 24
 _SOURCES = "sources"
 _THUMBNAIL_SIZE = 320
@@ -51,9 +50,9 @@ class Entry:
     """A painted picture.
 
     Attributes:
-        path: of its file.
-        manifest: how it was painted.
-        modified: when, in seconds since 1970.
+        path: path of the file.
+        manifest: manifest in the file.
+        modified: time of the last change, in seconds since 1970.
     """
 
     path: pathlib.Path
@@ -62,18 +61,18 @@ class Entry:
 
     @property
     def name(self) -> str:
-        """The name of its file, which tells it from the others."""
+        """Name of the file, which is unique in the folder."""
         return self.path.name
 
     @property
     def settings(self) -> dict[str, Any]:
-        """The settings that it was painted with."""
+        """Settings of the run."""
         settings = self.manifest.get("settings")
         return settings if isinstance(settings, dict) else {}
 
     @property
     def bits(self) -> int:
-        """Of each channel: 16 for a PNG file that has so many, otherwise 8."""
+        """Bits of each channel: 16 for a PNG file with 16, otherwise 8."""
         with contextlib.suppress(OSError), open(self.path, "rb") as file:
             start = file.read(_PNG_DEPTH + 1)
             if start.startswith(_PNG_START) and start[_PNG_DEPTH:] == b"\x10":
@@ -81,10 +80,10 @@ class Entry:
         return 8
 
     def config(self, host: StyleTransferConfig) -> StyleTransferConfig:
-        """The settings to repeat it with.
+        """Returns the settings for painting it again.
 
         Args:
-            host: whose settings of the machine and the network are taken.
+            host: settings that provide those of the machine and the network.
 
         Raises:
             ValueError: for settings that are unknown or out of their range.
@@ -101,11 +100,11 @@ class History:
     """The painted pictures in a folder.
 
     Args:
-        folder: is made if it isn't there.
-        thumbnails: folder for small pictures of the pictures.
+        folder: the folder, which is made if it is missing.
+        thumbnails: folder for thumbnails.
 
     Raises:
-        OSError: when it can't be made or written to.
+        OSError: when the folder can't be made or written to.
     """
 
     def __init__(
@@ -125,7 +124,7 @@ class History:
             raise os_error(error, "output", expected, show_path(folder)) from error
 
     def entries(self) -> list[Entry]:
-        """The pictures, newest first. Files without a manifest are left out."""
+        """Returns the pictures with a manifest, newest first."""
         with self._lock:
             found = [self._look_at(file) for file in self._files()]
             there = {entry.name for entry in found if entry is not None}
@@ -136,7 +135,7 @@ class History:
         return sorted(known, key=lambda entry: (entry.modified, entry.name))[::-1]
 
     def find(self, name: str) -> Entry:
-        """The picture with this name.
+        """Returns the picture with this name.
 
         Raises:
             LookupError: when there is none.
@@ -146,41 +145,41 @@ class History:
                 return entry
         raise LookupError(f"The picture {name!r} is no longer there.")
 
-    def add(self, order: Order, save: Callable[[pathlib.Path], None]) -> Entry:
+    def add(self, task: Task, save: Callable[[pathlib.Path], None]) -> Entry:
         """Adds a picture.
 
         Args:
-            order: what it was painted from.
-            save: writes it to the path that it is given.
+            task: the task that it was painted for.
+            save: writes it to a given path.
         """
         with self._lock:
-            path = self.new_path(order)
+            path = self.new_path(task)
             save(path)
             entry = self._look_at(path)
         if entry is None:
             raise OSError(f"{path.name} was written without a manifest")
         return entry
 
-    def new_path(self, order: Order) -> pathlib.Path:
-        """A path for what an order asks for, at which nothing is yet."""
-        names = [order.content.stem]
-        names += [pathlib.Path(style.image).stem for style in order.styles]
+    def new_path(self, task: Task) -> pathlib.Path:
+        """Returns a path for the result of a task, at which there is no file yet."""
+        names = [task.content.stem]
+        names += [pathlib.Path(style.image).stem for style in task.styles]
         words = "_".join(re.sub(r"[^\w-]+", "-", name)[:30] for name in names)[:80]
         stamp = time.strftime("%Y%m%d-%H%M%S")
         for number in itertools.count(1):
             again = "" if number == 1 else f"_{number}"
-            path = self.folder / f"{stamp}_{words}{again}{order.suffix}"
+            path = self.folder / f"{stamp}_{words}{again}{task.suffix}"
             if not path.exists():
                 break
         return path
 
-    def films(self) -> list[pathlib.Path]:
-        """The films in the folder, the newest first."""
-        found = [path for path in self._files(FILM_SUFFIXES) if path.stat().st_size]
+    def videos(self) -> list[pathlib.Path]:
+        """Returns the paths of the videos, newest first."""
+        found = [path for path in self._files(VIDEO_SUFFIXES) if path.stat().st_size]
         return sorted(found, key=lambda path: path.stat().st_mtime_ns, reverse=True)
 
     def keep_source(self, path: str | os.PathLike[str]) -> pathlib.Path:
-        """Copies a picture to where it stays; returns its path there.
+        """Copies a picture or video to the sources; returns its path there.
 
         Raises:
             OSError: when it can't be copied.
@@ -189,7 +188,7 @@ class History:
         return self._keep(data, pathlib.Path(path).name)
 
     def keep_mask(self, mask: np.ndarray | None) -> pathlib.Path | None:
-        """Writes a mask, float [H, W] in [0, 1], to where it stays; None is none."""
+        """Writes a mask, float [H, W] in [0, 1], to the sources; None stays None."""
         if mask is None:
             return None
         levels = np.floor(np.clip(mask, 0, 1) * 255 + 0.5).astype(np.uint8)
@@ -198,7 +197,7 @@ class History:
         return self._keep(encoded.getvalue(), "mask.png")
 
     def source(self, description: Any) -> pathlib.Path | None:
-        """The picture that a manifest describes, if it has been kept."""
+        """Returns the path of a source described in a manifest; None if missing."""
         sha256 = description.get("sha256") if isinstance(description, dict) else None
         if not isinstance(sha256, str) or not _SHA256.fullmatch(sha256):
             return None
@@ -208,11 +207,11 @@ class History:
         return None
 
     def content(self, entry: Entry) -> pathlib.Path | None:
-        """The photo of a picture, if it has been kept."""
+        """Returns the path of a picture's photo; None if missing."""
         return self.source(entry.manifest.get("content_image"))
 
     def styles(self, entry: Entry) -> list[StyleImage]:
-        """Those styles of a picture that have been kept, with weights and regions."""
+        """Returns a picture's styles, without those whose files are missing."""
         kept = []
         for each in _listed(entry.manifest.get("style_image")):
             path = self.source(each)
@@ -233,7 +232,7 @@ class History:
         return kept
 
     def thumbnail(self, entry: Entry) -> pathlib.Path:
-        """A small picture of a picture."""
+        """Returns the path of a picture's thumbnail, which is made if missing."""
         path = self._thumbnail_path(entry)
         if not path.exists():
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -247,14 +246,17 @@ class History:
         return path
 
     def convert(self, entry: Entry, folder: pathlib.Path, suffix: str) -> pathlib.Path:
-        """A picture in another format, with its manifest and metadata.
+        """Writes a picture in another format, with its manifest and metadata.
 
         PNG and TIFF have as many bits as the picture.
 
         Args:
             entry: the picture.
-            folder: where to write it.
-            suffix: of the file, which chooses the format.
+            folder: folder of the new file.
+            suffix: suffix of the new file, which determines its format.
+
+        Returns:
+            Path of the new file.
 
         Raises:
             ValueError, OSError: as `tfnst.save_image`.
@@ -269,11 +271,11 @@ class History:
         return path
 
     def delete(self, entry: Entry, in_use: Set[pathlib.Path] = frozenset()) -> None:
-        """Removes a picture, and what it was painted from unless another one needs it.
+        """Removes a picture, and its sources unless another picture needs them.
 
         Args:
             entry: the picture.
-            in_use: what is yet to be painted from.
+            in_use: paths of sources that queued runs need.
 
         Raises:
             OSError: when it can't be removed.
@@ -285,13 +287,13 @@ class History:
     def delete_older(
         self, seconds: float, in_use: Set[pathlib.Path] = frozenset()
     ) -> None:
-        """Removes the pictures and films that were painted here before a time.
+        """Removes the pictures and videos that were painted here before a time.
 
-        What has another name than those that are given here is somebody else's.
+        Files whose names don't begin with a time stamp belong to somebody else.
 
         Args:
             seconds: the time, in seconds since 1970.
-            in_use: what is yet to be painted from.
+            in_use: paths of sources that queued runs need.
 
         Raises:
             OSError: when one can't be removed.
@@ -299,23 +301,23 @@ class History:
         for entry in self.entries():
             if _STAMP.match(entry.name) and entry.modified < seconds:
                 self.delete(entry, in_use)
-        for film in self.films():
-            if _STAMP.match(film.name) and film.stat().st_mtime < seconds:
-                film.unlink()
+        for video in self.videos():
+            if _STAMP.match(video.name) and video.stat().st_mtime < seconds:
+                video.unlink()
 
-    def forget(self, order: Order, in_use: Set[pathlib.Path] = frozenset()) -> None:
-        """Removes what a picture was to be painted from, unless another one needs it.
+    def forget(self, task: Task, in_use: Set[pathlib.Path] = frozenset()) -> None:
+        """Removes the sources of a task without a result, unless others need them.
 
         Args:
-            order: that gave no picture.
-            in_use: what is yet to be painted from.
+            task: the task.
+            in_use: paths of sources that queued runs need.
         """
         sources = self.folder / _SOURCES
-        names = {p.parent.name for p in order.files if p.parent.parent == sources}
+        names = {p.parent.name for p in task.files if p.parent.parent == sources}
         self._forget(names, in_use)
 
     def _forget(self, names: set[str], in_use: Set[pathlib.Path]) -> None:
-        """Removes folders of sources that nothing needs."""
+        """Removes folders of sources that no picture and no queued run needs."""
         needed = {path.parent.name for path in in_use}
         needed |= {sha for other in self.entries() for sha in _hashes(other.manifest)}
         for name in names - needed:
@@ -335,7 +337,7 @@ class History:
                     yield pathlib.Path(file.path)
 
     def _look_at(self, path: pathlib.Path) -> Entry | None:
-        """The picture in a file, read again only when it has changed."""
+        """Reads the picture in a file, again only if it has changed; None if none."""
         try:
             there = path.stat()
         except OSError:
@@ -363,20 +365,20 @@ class History:
 
 
 def _files_in(folder: pathlib.Path) -> Iterator[pathlib.Path]:
-    """The files in a folder by name, without those that are being written."""
+    """Yields the files in a folder by name, without those that are being written."""
     for file in sorted(folder.iterdir()):
         if file.is_file() and not file.name.startswith("."):
             yield file
 
 
 def _listed(style: Any) -> list[dict[str, Any]]:
-    """The descriptions of a style's pictures; a single one needn't be in a list."""
+    """Returns the descriptions of the styles, of which one needn't be in a list."""
     styles = style if isinstance(style, list) else [style]
     return [each for each in styles if isinstance(each, dict)]
 
 
 def _hashes(manifest: dict[str, Any]) -> set[str]:
-    """The SHA-256 of each picture that another was painted from."""
+    """Returns the SHA-256 of each of a picture's sources."""
     described = [manifest.get("content_image"), *_listed(manifest.get("style_image"))]
     for style in _listed(manifest.get("style_image")):
         described += [style.get("mask"), style.get("region")]

@@ -1,4 +1,4 @@
-"""The tab with the pictures that have been painted."""
+"""The tab with the painted pictures."""
 
 from __future__ import annotations
 
@@ -9,22 +9,23 @@ import gradio as gr
 
 from tfnst.limits import MAX_SIZE
 from tfnst.studio import panels
-from tfnst.studio.events import AS_SENT, QUICK, Updates
+from tfnst.studio.controls import gallery
+from tfnst.studio.events import AS_SENT, QUICK, Updates, visitor_key
 from tfnst.studio.history import Entry, History
 from tfnst.studio.paint_tab import FORMATS, PaintTab
-from tfnst.studio.studio import Studio, shown
+from tfnst.studio.studio import Studio, jpeg_copy
 
 _PAGE = 48
 
 
 class HistoryTab:
-    """The components, laid out where they are made.
+    """The components of the tab.
 
     Args:
-        studio: whose pictures they show.
+        studio: the studio whose pictures they show.
         visitor: the secret of the visitor's browser.
-        paint: where pictures are painted again.
-        tabs: to go there.
+        paint: the tab in which pictures are painted again.
+        tabs: the tabs of the page.
     """
 
     def __init__(
@@ -43,11 +44,11 @@ class HistoryTab:
 
     @property
     def listed(self) -> list[Any]:
-        """What `refresh` changes."""
+        """The components that `refresh` changes."""
         return [self.gallery, self.names, self.empty, self.more]
 
     def refresh(self, most: int, visitor: str, request: gr.Request) -> Updates:
-        """Shows the pictures that are there now."""
+        """Shows the newest pictures."""
         history = self._history(visitor, request)
         entries = history.entries()
         now = entries[:most]
@@ -64,16 +65,11 @@ class HistoryTab:
         with gr.Row():
             with gr.Column(min_width=320):
                 self.empty = gr.HTML(elem_classes="said")
-                self.gallery = gr.Gallery(
-                    label="Painted pictures, newest first",
-                    columns=[3],
-                    height="auto",
+                self.gallery = gallery(
+                    "Painted pictures, newest first",
+                    "history",
                     object_fit="cover",
                     allow_preview=False,
-                    interactive=False,
-                    buttons=[],
-                    elem_id="history",
-                    elem_classes="painted",
                 )
                 with gr.Row():
                     self.look = gr.Button("Look again", size="sm", elem_id="look-again")
@@ -134,10 +130,10 @@ class HistoryTab:
         self.hold.click(self._hold, self.chosen, [self.held, self.said], **QUICK)
         outputs = [*paint.inputs.shown, *paint.inputs.errors, self.said, self._tabs]
         for button, show in (
-            (self.again, self._show_again),
-            (self.larger, self._show_larger),
-            (self.use, self._show_again),
-            (self.settings, self._show_settings),
+            (self.again, self._showing()),
+            (self.larger, self._showing(larger=True)),
+            (self.use, self._showing()),
+            (self.settings, self._showing(pictures=False)),
         ):
             moved = button.click(show, [self.chosen, visitor], outputs, **QUICK)
             if button in (self.again, self.larger):
@@ -150,7 +146,7 @@ class HistoryTab:
         ).then(self.refresh, listing, self.listed, **QUICK)
 
     def _history(self, visitor: str, request: gr.Request) -> History:
-        return self._studio.history(visitor or str(request.session_hash))
+        return self._studio.history(visitor_key(visitor, request))
 
     def _choose(
         self,
@@ -170,7 +166,7 @@ class HistoryTab:
             other = history.find(held)
         except LookupError as error:
             return self._nothing(panels.error(str(error)))
-        pictures = [(shown(each.path), _caption(each)) for each in (other, entry)]
+        pictures = [(jpeg_copy(each.path), _caption(each)) for each in (other, entry)]
         with_slider = panels.comparison(
             pictures[0][0], pictures[1][0], ("First", "Second")
         )
@@ -183,20 +179,20 @@ class HistoryTab:
 
     def _show(self, history: History, entry: Entry, suffix: str) -> Updates:
         content = history.content(entry)
-        after = shown(entry.path)
+        after = jpeg_copy(entry.path)
         if content is None:
             picture = panels.side_by_side([(after, _caption(entry))])
         else:
-            picture = panels.comparison(shown(content), after, ("Photo", "Painting"))
+            picture = panels.comparison(
+                jpeg_copy(content), after, ("Photo", "Painting")
+            )
         return {
             self.said: "",
             self.picture: picture,
             self.actions: gr.update(visible=True),
             self.facts: panels.facts(entry),
             self.chosen: entry.name,
-            self.download: gr.update(
-                value=self._studio.download(history, entry, suffix)
-            ),
+            self.download: self._studio.download(history, entry, suffix),
         }
 
     def _nothing(self, said: str) -> Updates:
@@ -212,8 +208,7 @@ class HistoryTab:
         self, request: gr.Request, name: str, suffix: str, visitor: str
     ) -> Any:
         history = self._history(visitor, request)
-        path = self._studio.download(history, history.find(name), suffix)
-        return gr.update(value=path)
+        return self._studio.download(history, history.find(name), suffix)
 
     def _hold(self, name: str) -> Updates:
         return {
@@ -221,30 +216,27 @@ class HistoryTab:
             self.said: panels.notice(f"Choose the picture to compare {name} with."),
         }
 
-    def _show_again(self, request: gr.Request, name: str, visitor: str) -> Updates:
-        return self._show_in_paint(name, self._history(visitor, request))
+    def _showing(self, *, pictures: bool = True, larger: bool = False) -> Any:
+        """Makes a handler that shows a picture's settings in the tab “Paint”.
 
-    def _show_larger(self, request: gr.Request, name: str, visitor: str) -> Updates:
-        history = self._history(visitor, request)
-        size = history.find(name).settings.get("size", 512)
-        return self._show_in_paint(name, history, size=min(2 * size, MAX_SIZE))
+        Args:
+            pictures: whether to show the pictures that it was painted from, too.
+            larger: whether to double the size.
+        """
 
-    def _show_settings(self, request: gr.Request, name: str, visitor: str) -> Updates:
-        return self._show_in_paint(
-            name, self._history(visitor, request), pictures=False
-        )
+        def show(request: gr.Request, name: str, visitor: str) -> Updates:
+            inputs, history = self._paint.inputs, self._history(visitor, request)
+            try:
+                entry = history.find(name)
+                size = entry.settings.get("size", 512)
+                changes = {"size": min(2 * size, MAX_SIZE)} if larger else {}
+                updates = inputs.show(entry, history, pictures=pictures, **changes)
+            except (LookupError, TypeError, ValueError) as error:
+                return {self.said: panels.error(f"It can't be repeated: {error}")}
+            said = dict.fromkeys(inputs.errors, "")
+            return updates | said | {self._tabs: gr.update(selected="paint")}
 
-    def _show_in_paint(
-        self, name: str, history: History, *, pictures: bool = True, **changes: Any
-    ) -> Updates:
-        inputs = self._paint.inputs
-        try:
-            entry = history.find(name)
-            updates = inputs.show(entry, history, pictures=pictures, **changes)
-        except (LookupError, TypeError, ValueError) as error:
-            return {self.said: panels.error(f"It can't be repeated: {error}")}
-        said = dict.fromkeys(inputs.errors, "")
-        return updates | said | {self._tabs: gr.update(selected="paint")}
+        return show
 
     def _delete(self, request: gr.Request, name: str, visitor: str) -> Updates:
         history = self._history(visitor, request)
@@ -262,12 +254,12 @@ def _add_page(most: int) -> int:
 
 
 def _asking(now: bool) -> tuple[Any, Any]:
-    """What `sure` and `delete` change to when it is asked whether to delete."""
+    """The changes of `sure` and `delete` while the visitor is asked to confirm."""
     return gr.update(visible=now), gr.update(visible=not now)
 
 
 def _caption(entry: Entry) -> str:
-    """What a picture is called beside others."""
+    """The caption of a picture in a comparison."""
     settings = entry.settings
     facts = [f"{settings['size']} px"] if "size" in settings else []
     if "style_strength" in settings:

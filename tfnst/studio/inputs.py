@@ -1,4 +1,4 @@
-"""The part of the page that is filled in: pictures, styles and settings."""
+"""The form of the page: pictures, styles and settings."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from tfnst.studio.studio import (
 
 _STYLES = len(masks.BRUSHES)
 _PICTURE_HEIGHT = 220
-# What `ROTATIONS` are called.
+# The labels of `ROTATIONS`.
 _SEEN = (
     "as it is",
     "also turned by 90 degrees",
@@ -57,18 +57,18 @@ class Slot:
 
     @property
     def about(self) -> list[Any]:
-        """The picture, and what is said of it."""
+        """The picture and its options."""
         return [self.image, self.weight, self.scale, self.rotations, self.layers]
 
     @property
     def place(self) -> list[Any]:
-        """What says whether a picture is there, and whether its editor is open."""
+        """The picture, and the state of its mask editor: open or not."""
         return [self.image, self.mask.opened]
 
 
 @dataclasses.dataclass(frozen=True)
 class Filled:
-    """What was filled in, once it is right."""
+    """The values of a form without errors."""
 
     content: str
     styles: list[StyleInput]
@@ -77,10 +77,10 @@ class Filled:
 
 
 class Inputs:
-    """The components, laid out where they are made.
+    """The components of the form.
 
     Args:
-        studio: whose settings and samples they show.
+        studio: the studio whose settings and samples they show.
     """
 
     def __init__(self, studio: Studio) -> None:
@@ -135,7 +135,7 @@ class Inputs:
 
     @property
     def errors(self) -> list[gr.HTML]:
-        """The components that say what is wrong."""
+        """The components that show errors."""
         slots = [slot.wrong for slot in self.slots]
         return [self.content_wrong, self.style_wrong, *slots, *self.wrong.values()]
 
@@ -170,7 +170,7 @@ class Inputs:
     def read(
         self, data: Mapping[Any, Any], *, styles: bool = True, photo: bool = True
     ) -> tuple[Filled | None, Updates]:
-        """What was filled in.
+        """Reads and checks the form.
 
         Args:
             data: the values of `all`, as they were sent.
@@ -178,7 +178,7 @@ class Inputs:
             photo: whether a photo is needed.
 
         Returns:
-            (what was filled in, or None if it isn't right; what `errors` say).
+            (the values, or None if there are errors; the changes of `errors`).
         """
         said: Updates = dict.fromkeys(self.errors, "")
         content = path_of(data[self.content])
@@ -216,7 +216,7 @@ class Inputs:
         return Filled(content or "", given, config, int(data[self.bits])), said
 
     def place_error(self, error: ValueError) -> Updates:
-        """What `errors` say about an order that was refused."""
+        """Returns the changes of `errors` for a refused task."""
         text = str(error)
         named = re.match(r"`(\w+)`", text)
         name = named[1] if named and named[1] in self.wrong else ""
@@ -226,12 +226,12 @@ class Inputs:
     def show(
         self, entry: Entry, history: History, *, pictures: bool = True, **changes: Any
     ) -> Updates:
-        """What `shown` change to for the pictures and settings of a painted picture.
+        """Returns the changes of `shown` for the sources and settings of a picture.
 
         Args:
-            entry: the picture.
-            history: where its sources are.
-            pictures: whether to show the pictures that it was painted from, too.
+            entry: the painted picture.
+            history: the history that keeps its sources.
+            pictures: whether to show the sources, too.
             **changes: settings to change.
 
         Raises:
@@ -270,7 +270,7 @@ class Inputs:
         return updates
 
     def show_one_style(self, path: pathlib.Path) -> Updates:
-        """What `shown_styles` change to for a single style."""
+        """Returns the changes of `shown_styles` for a single style."""
         updates = self._show_count(1)
         for slot in self.slots:
             updates |= {slot.image: None} | slot.mask.clear()
@@ -281,7 +281,7 @@ class Inputs:
         return {slot.image: self._studio.hand_out_picture(path)} | shown
 
     def show_settings(self, config: StyleTransferConfig) -> Updates:
-        """What the fields change to for these settings."""
+        """Returns the changes of the fields for these settings."""
         values = form.show_values(config, self._studio.fields)
         return {self.settings[name]: value for name, value in values.items()}
 
@@ -328,7 +328,7 @@ class Inputs:
     def _take_upload(
         self, picture: gr.Image, wrong: gr.HTML, sent: dict[str, Any] | None
     ) -> Updates:
-        """Says what is wrong with an upload, and shows it if the browser wouldn't."""
+        """Checks an upload, and converts it if browsers can't show it."""
         path = path_of(sent)
         said = self._studio.check_picture(path) if path else None
         updates: Updates = {wrong: panels.error(said)}
@@ -357,7 +357,7 @@ class Inputs:
                 label=f"Scale of style {number}",
                 elem_id=f"scale-{number}",
             )
-            # A server knows neither.
+            # Servers support neither.
             with gr.Accordion(
                 f"Strokes of style {number}",
                 open=False,
@@ -372,8 +372,8 @@ class Inputs:
                 )
                 layers = gr.Textbox(
                     label=f"Layers of style {number}",
-                    info="Of the style layers, those that this picture speaks for; "
-                    "empty for all. Early ones hold fine strokes, late ones forms.",
+                    info="Style layers for which this picture counts; empty for all. "
+                    "Early ones hold fine strokes, late ones forms.",
                     placeholder="block1_conv1, block2_conv1",
                     elem_id=f"layers-{number}",
                 )
@@ -382,8 +382,8 @@ class Inputs:
                 self._studio,
                 image,
                 title=f"Which part of style {number} counts",
-                about="Paint over the part of the picture that the style is to be "
-                "taken from. Without paint, it is taken from all of it.",
+                about="Paint over the part of the picture that is to count as the "
+                "style. Without paint, all of it counts.",
                 label=f"Mask over style {number}",
                 name=f"style-{number}-mask",
                 brushes=1,
@@ -391,7 +391,7 @@ class Inputs:
         return Slot(group, image, weight, scale, rotations, layers, mask, wrong)
 
     def _front(self) -> None:
-        """The settings that everybody needs, and the presets."""
+        """Lays out the settings that everybody needs, and the presets."""
         shown = {field.name: field for field in self._studio.fields}
         strength, *others = form.FRONT_SETTINGS
         self._component(shown[strength])
@@ -410,12 +410,10 @@ class Inputs:
             )
 
     def _drawer(self) -> None:
-        """All other settings."""
+        """Lays out all other settings."""
         with gr.Accordion("All settings", open=False, elem_id="all-settings"):
             if self._studio.server is None:
-                gr.Markdown(
-                    "What is left empty follows from other settings, or has no limit."
-                )
+                gr.Markdown("Empty fields follow from other settings, or set no limit.")
             others = [f for f in self._studio.fields if f.name not in self.settings]
             for first in range(0, len(others), 2):
                 with gr.Row():
@@ -427,7 +425,7 @@ class Inputs:
                 ["8", "16"],
                 value="8",
                 label="Bits per channel",
-                info="Of PNG and TIFF files. 16 are for those who edit the picture.",
+                info="For PNG and TIFF files; choose 16 to edit the picture later.",
                 # Servers send 8.
                 visible=self._studio.server is None,
                 elem_id="bits",
@@ -469,7 +467,7 @@ class Inputs:
         self.wrong[name] = _place_for_errors(f"setting-{name.replace('_', '-')}")
 
     def _brushes(self) -> None:
-        """The editor in which regions are painted."""
+        """Lays out the editor in which regions are painted."""
         colors = ", ".join(
             f"{color} for style {number}"
             for number, (color, _) in enumerate(masks.BRUSHES, start=1)
@@ -478,8 +476,8 @@ class Inputs:
             self._studio,
             self.content,
             title="Masks: which style goes where",
-            about=f"Paint over the photo where a style is to go: {colors}. Styles that "
-            "have no paint share the rest; if all have some, the rest of the photo "
+            about=f"Paint over the photo where a style is to go: {colors}. Styles "
+            "without paint share the rest; if each has some, the rest of the photo "
             "stays as it is.",
             label="Masks over the photo",
             name="mask",
@@ -487,21 +485,21 @@ class Inputs:
         )
 
     def after_masks(self, event: Any) -> Any:
-        """What to add `then` to, so that `read` sees the masks as they are now.
+        """Returns an event after which `read` sees the masks as they are now.
 
         Args:
-            event: a method that adds a listener.
+            event: method that adds a listener.
         """
         return after_masks(event, [self.regions, *(slot.mask for slot in self.slots)])
 
 
 def _place_for_errors(name: str) -> gr.HTML:
-    """Where it is said what is wrong with something; it takes no room till then."""
+    """A place for error messages, which takes no room while there are none."""
     return gr.HTML(elem_id=f"{name}-wrong", elem_classes="said")
 
 
 def _picture_input(label: str, name: str) -> gr.Image:
-    """A place for a picture: by drop, paste, camera or file."""
+    """A component that takes a picture by drop, paste, camera or file."""
     return gr.Image(
         label=label,
         type="filepath",

@@ -1,4 +1,4 @@
-"""What a host allows those who paint on its machine."""
+"""Limits that a host sets for the visitors of its page."""
 
 from __future__ import annotations
 
@@ -10,50 +10,51 @@ from tfnst.config import StyleTransferConfig
 
 
 def _limit(default: float, help: str, low: int = 1) -> Any:
-    """A limit, of which `tfnst studio` makes an option with this help.
+    """A limit, from which `tfnst studio` makes an option.
 
     Args:
-        default: whose type is that of the limit.
-        help: what it limits, in a sentence.
-        low: the least that an integer may be.
+        default: default of the limit, which also says its type.
+        help: help text of the option.
+        low: least value of an integer.
     """
     return dataclasses.field(default=default, metadata={"help": help, "low": low})
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Limits:
-    """The most that one visitor may ask for, checked when they are made.
+    """The host's limits, checked when they are made.
 
     Attributes:
-        max_megapixels: of a painted picture, whose long side is the setting `size`.
-        max_steps: of the setting `steps`, and of `initial_steps`.
-        max_seconds: that a run may take; longer ones get fewer steps, as by the
-            setting `max_time`.
-        max_runs: of a visitor that wait or are being painted.
-        max_waiting: runs of all visitors that wait.
-        max_batch: pictures of a batch.
-        max_frames: frames of a painted film; 0 for no films at all.
-        max_upload: MiB of a file.
-        max_upload_sum: MiB of all files that are handed in at once.
-        max_days: that pictures and films are kept; 0 for ever.
+        max_megapixels: size of a painted picture in megapixels, which follows from the
+            setting `size`.
+        max_steps: steps at each scale: the settings `steps` and `initial_steps`.
+        max_seconds: duration of a run in seconds; longer ones get fewer steps, as by
+            the setting `max_time`.
+        max_runs: waiting or running runs per visitor.
+        max_waiting: waiting runs of all visitors.
+        max_batch: pictures in a batch.
+        max_frames: frames of a painted video; 0 for no videos at all.
+        max_upload: size of an uploaded file in MiB.
+        max_upload_sum: size of all files of one upload together in MiB.
+        max_days: days for which pictures and videos are kept; 0 for ever.
 
     Raises:
-        ValueError: for what is out of its range.
+        ValueError: for a limit out of its range.
     """
 
-    max_megapixels: float = _limit(16.0, "Largest painting.")
+    max_megapixels: float = _limit(16.0, "Largest painted picture in megapixels.")
     max_steps: int = _limit(2000, "Most steps at a scale.")
-    max_seconds: float = _limit(3600.0, "Longest run; longer ones get fewer steps.")
-    max_runs: int = _limit(4, "Most runs of a visitor at a time.")
-    max_waiting: int = _limit(100, "Most runs that wait.")
-    max_batch: int = _limit(100, "Most pictures of a batch.")
-    max_frames: int = _limit(3000, "Most frames of a film; 0 for no films.", low=0)
-    max_upload: int = _limit(100, "Largest file that is handed in, in MiB.")
-    max_upload_sum: int = _limit(
-        1000, "Most that is handed in at once, all files together, in MiB."
+    max_seconds: float = _limit(
+        3600.0, "Longest run in seconds; longer ones get fewer steps."
     )
+    max_runs: int = _limit(4, "Most waiting or running runs per visitor.")
+    max_waiting: int = _limit(100, "Most waiting runs of all visitors.")
+    max_batch: int = _limit(100, "Most pictures in a batch.")
+    max_frames: int = _limit(3000, "Most frames of a video; 0 for no videos.", low=0)
+    max_upload: int = _limit(100, "Largest uploaded file in MiB.")
+    max_upload_sum: int = _limit(1000, "Largest upload, all files together, in MiB.")
     max_days: int = _limit(
-        0, "Days after which pictures and films are deleted; 0 for never.", low=0
+        0, "Days after which pictures and videos are deleted; 0 for never.", low=0
     )
 
     def __post_init__(self) -> None:
@@ -66,10 +67,10 @@ class Limits:
                 object.__setattr__(self, field.name, number)
 
     def check(self, config: StyleTransferConfig, sides: tuple[int, int]) -> None:
-        """Checks that a run stays within the limits, except for its time.
+        """Checks that a run stays within the limits of size and steps.
 
         Args:
-            config: its settings.
+            config: settings of the run.
             sides: height and width of the photo.
 
         Raises:
@@ -92,21 +93,21 @@ class Limits:
                 raise argument_error(name, expected, str(steps))
 
     def check_frames(self, frames: int) -> None:
-        """Checks that a film isn't too long.
+        """Checks that a video isn't too long.
 
         Args:
-            frames: that are to be painted.
+            frames: number of frames to paint.
 
         Raises:
-            ValueError: for more than the host allows.
+            ValueError: for more frames than the host allows.
         """
         if frames > self.max_frames:
             raise ValueError(
-                f"The host allows films of {self.max_frames} frames, and these are "
-                f"{frames}: let it end earlier, or paint fewer of its frames."
+                f"This video has {frames} frames to paint; the limit is "
+                f"{self.max_frames}. End it earlier, or skip frames."
             )
 
     def bound(self, config: StyleTransferConfig) -> StyleTransferConfig:
-        """The settings with the host's limit of time."""
+        """Returns the settings with the host's limit of time."""
         seconds = min(config.max_time or self.max_seconds, self.max_seconds)
         return config.replace(max_time=seconds)

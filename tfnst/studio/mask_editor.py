@@ -1,4 +1,4 @@
-"""The part of the page in which masks are painted over a picture with a brush."""
+"""The editor in which masks are painted over a picture with a brush."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ _SIZE = 640
 
 
 class MaskEditor:
-    """The components, laid out where they are made: a drawer with an editor.
+    """The components: a drawer with an editor.
 
     Args:
-        studio: that checks pictures.
-        picture: what is painted over.
-        title: of the drawer.
-        about: what is painted and why, for people.
-        label: of the editor.
-        name: what the names of the elements begin with.
-        brushes: how many colours there are, and so masks.
+        studio: the studio, which checks pictures.
+        picture: the component with the picture to paint over.
+        title: title of the drawer.
+        about: explanation for visitors.
+        label: label of the editor.
+        name: prefix of the elements' names.
+        brushes: number of colours, each for one mask.
     """
 
     def __init__(
@@ -58,7 +58,7 @@ class MaskEditor:
                 elem_id=f"{name}-editor",
             )
             again = gr.Button("Begin anew", size="sm")
-        # The layers that were painted.
+        # The painted layers.
         self.painted = gr.State(None)
         # While the drawer is closed, nothing is sent to the editor.
         self.opened = gr.State(False)
@@ -78,39 +78,39 @@ class MaskEditor:
         return [self.editor, self.painted]
 
     def show(self, picture: pathlib.Path, painted: Sequence[Any] = ()) -> Updates:
-        """What `shown` change to for a picture.
+        """Returns the changes of `shown` for a picture.
 
         Args:
-            picture: path of it.
-            painted: for each brush the path of its mask, or None.
+            picture: path of the picture.
+            painted: path of the mask for each brush, or None.
         """
         value = _editor_value(picture, painted)
         return {self.editor: value, self.painted: value["layers"] or None}
 
     def begin(self, picture: pathlib.Path, opened: bool) -> Updates:
-        """As `show` for a new picture; if the drawer is closed, it is shown later."""
+        """Returns the changes for a new picture; in a closed drawer it shows later."""
         return self.show(picture) if opened else self.clear()
 
     def clear(self) -> Updates:
-        """What `shown` change to when there is no picture."""
+        """Returns the changes of `shown` for no picture."""
         return dict.fromkeys(self.shown)
 
     def read(self, data: Mapping[Any, Any], count: int) -> list[np.ndarray | None]:
-        """The masks that were painted.
+        """Reads the painted masks.
 
         Args:
-            data: the value of `painted`.
-            count: how many there are to be.
+            data: the values of the page, with that of `painted`.
+            count: number of brushes.
 
         Returns:
-            For each brush its mask, float32 [H, W] in [0, 1], or None where nothing
-            was painted in its colour.
+            The mask of each brush, float32 [H, W] in [0, 1], or None if nothing is
+            painted in its colour.
         """
         layers = data[self.painted] or []
         return masks.regions_of([one for one in layers if one[..., 3].any()], count)
 
     def _expand(self, sent: Any, value: dict[str, Any] | None) -> Updates:
-        """The picture to paint over, unless it is there already."""
+        """Shows the picture to paint over, unless it is there already."""
         there = value is not None and value["background"] is not None
         return {self.opened: True} | ({} if there else self._anew(sent))
 
@@ -122,11 +122,11 @@ class MaskEditor:
 
 
 def after_masks(event: Any, editors: Sequence[MaskEditor]) -> Any:
-    """What to add `then` to, so that `MaskEditor.read` sees the masks as they are now.
+    """Returns an event after which `MaskEditor.read` sees the masks as they are now.
 
     Args:
-        event: a method that adds a listener.
-        editors: whose masks are read.
+        event: method that adds a listener.
+        editors: the editors whose masks are read.
     """
     return event(
         _layers_of,
@@ -142,7 +142,7 @@ def _layers_of(*values: dict[str, Any] | None) -> Any:
 
 
 def _editor_value(picture: pathlib.Path, painted: Sequence[Any]) -> dict[str, Any]:
-    """A picture in the editor, with masks painted over it."""
+    """Returns the editor's value for a picture with masks painted over it."""
     small = shrink(picture, _SIZE)
     layer = np.zeros((small.height, small.width, 4), np.uint8)
     for (_, color), path in zip(masks.BRUSHES, painted, strict=False):

@@ -1,4 +1,4 @@
-"""Masks painted with a brush: a colour for each style, laid over the photo."""
+"""Masks painted over the photo with a brush, in a colour for each style."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ BRUSHES = (
 
 
 def brush_colors(count: int) -> list[str]:
-    """The colours of the first styles' brushes, as CSS writes them."""
+    """Returns the colours of the first brushes, as CSS writes them."""
     return ["rgb({}, {}, {})".format(*color) for _, color in BRUSHES[:count]]
 
 
 def regions_of(layers: Sequence[np.ndarray], count: int) -> list[np.ndarray | None]:
-    """The region of each style from what was painted over the photo.
+    """Returns the region of each style from the layers painted over the photo.
 
-    A pixel belongs to the style whose colour is nearest, as much as the paint there
-    covers it. Upper layers hide lower ones.
+    A pixel belongs to the style with the nearest colour, as far as the paint covers it.
+    Upper layers hide lower ones.
 
     Args:
-        layers: from the lowest up, uint8 [H, W, 4] with alpha.
+        layers: uint8 arrays [H, W, 4] with alpha, from the lowest up.
         count: number of styles.
 
     Returns:
-        For each style its mask, float32 [H, W] in [0, 1], or None where nothing was
-        painted in its colour.
+        The mask of each style, float32 [H, W] in [0, 1], or None if nothing is painted
+        in its colour.
     """
     if not layers:
         return [None] * count

@@ -9,21 +9,17 @@ import gradio as gr
 
 from tfnst.studio.batch_tab import BatchTab
 from tfnst.studio.events import QUICK
-from tfnst.studio.film_tab import FilmTab
 from tfnst.studio.grid_tab import GridTab
 from tfnst.studio.history_tab import HistoryTab
 from tfnst.studio.paint_tab import PaintTab
 from tfnst.studio.studio import Studio
+from tfnst.studio.video_tab import VideoTab
 
 TITLE = "tfnst studio"
 
 
 def build_page(studio: Studio) -> gr.Blocks:
-    """The page of a studio.
-
-    Args:
-        studio: that it shows.
-    """
+    """Builds the page of a studio."""
     with gr.Blocks(
         title=TITLE, analytics_enabled=False, delete_cache=(600, 24 * 3600)
     ) as page:
@@ -37,10 +33,10 @@ def build_page(studio: Studio) -> gr.Blocks:
                 GridTab(studio, visitor, paint, tabs)
             with gr.Tab("Batch", id="batch"):
                 BatchTab(studio, visitor, paint)
-            if studio.paints_films:
-                with gr.Tab("Film", id="film") as film_tab:
-                    film = FilmTab(studio, visitor, paint)
-                film_tab.select(film.refresh, visitor, film.listed, **QUICK)
+            if studio.paints_videos:
+                with gr.Tab("Video", id="video") as video_tab:
+                    video = VideoTab(studio, visitor, paint)
+                video_tab.select(video.refresh, visitor, video.listed, **QUICK)
             with gr.Tab("History", id="history") as history_tab:
                 history = HistoryTab(studio, visitor, paint, tabs)
         history_tab.select(
@@ -56,7 +52,7 @@ def build_page(studio: Studio) -> gr.Blocks:
 
 
 def _know_again(visitor: Any) -> str:
-    """The secret of a browser, which is made at its first visit."""
+    """Returns the secret of a browser, which is made at its first visit."""
     if isinstance(visitor, str) and len(visitor) >= 16:
         return visitor
     return secrets.token_urlsafe(24)

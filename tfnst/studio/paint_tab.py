@@ -4,25 +4,28 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from functools import partial
 from typing import Any
 
 import gradio as gr
 
-from tfnst.studio import jobs, panels
+from tfnst.studio import panels, run_queue
 from tfnst.studio.controls import Controls
-from tfnst.studio.events import AS_SENT, QUICK, SHOW_ERROR, Updates
+from tfnst.studio.events import AS_SENT, QUICK, SHOW_ERROR, Updates, visitor_key
+from tfnst.studio.history import History
 from tfnst.studio.inputs import Filled, Inputs
-from tfnst.studio.jobs import BusyError, Job
-from tfnst.studio.studio import Studio, shown
+from tfnst.studio.run_queue import QueuedRun, explain
+from tfnst.studio.studio import Studio, jpeg_copy
+from tfnst.studio.tasks import Task
 
 FORMATS = (".png", ".jpg", ".webp", ".tif")
 
 
 class PaintTab:
-    """The components, laid out where they are made.
+    """The components of the tab.
 
     Args:
-        studio: that paints.
+        studio: the studio that paints.
         visitor: the secret of the visitor's browser.
     """
 
@@ -46,15 +49,14 @@ class PaintTab:
 
     @property
     def read(self) -> set[Any]:
-        """What `paint_picture` reads."""
+        """The components that `paint_picture` reads."""
         return {*self.inputs.all, self.suffix, *self.controls.read}
 
     @property
     def written(self) -> list[Any]:
-        """What `paint_picture` changes."""
+        """The components that `paint_picture` changes."""
         return [
-            *(self.panel, self.comparison, self.after, self.download),
-            *(self.entry, self.busy),
+            *(self.panel, self.comparison, self.after, self.download, self.entry),
             *self.controls.written,
             *self.inputs.errors,
         ]
@@ -66,7 +68,6 @@ class PaintTab:
             "Paint",
             kept="The picture will be in the history.",
         )
-        self.busy = gr.HTML(elem_id="busy", elem_classes="said")
         self.comparison = gr.HTML(elem_id="comparison", elem_classes="result")
         self.panel = gr.HTML(
             panels.notice("Choose a photo and a style, and press Paint."),
@@ -82,53 +83,50 @@ class PaintTab:
     async def paint_picture(
         self, data: dict[Any, Any], request: gr.Request
     ) -> AsyncIterator[Updates]:
-        """Paints what was filled in; the handler of the button."""
+        """Paints a picture; the handler of the button."""
         filled, said = await asyncio.to_thread(self.inputs.read, data)
         if filled is None:
             yield said
             return
-        try:
-            job = await asyncio.to_thread(self._submit, filled, data, request)
-        except BusyError as error:
-            yield said | {self.busy: panels.error(str(error))}
-            return
-        except ValueError as error:
-            yield said | self.inputs.place_error(error)
-            return
-        yield (
-            said
-            | self.controls.begun(job)
-            | {self.after: gr.update(visible=False), self.comparison: "", self.busy: ""}
-        )
-        async for panel in self.controls.watch(job):
-            yield {self.panel: panel}
-        yield await asyncio.to_thread(self._finish, job, data[self.suffix])
 
-    def _submit(self, filled: Filled, data: dict[Any, Any], request: gr.Request) -> Job:
-        history = self.controls.history(data, request)
-        order = self._studio.order(
+        def refused(error: Exception) -> Updates:
+            if isinstance(error, ValueError):
+                return self.inputs.place_error(error)
+            return {self.controls.said: panels.error(explain(error))}
+
+        async for updates in self.controls.follow(
+            data,
+            request,
+            partial(self._tasks, filled),
+            panel=self.panel,
+            checked=said,
+            begun={self.after: gr.update(visible=False), self.comparison: ""},
+            finished=partial(self._finish, data[self.suffix]),
+            refused=refused,
+        ):
+            yield updates
+
+    def _tasks(self, filled: Filled, history: History) -> tuple[Task]:
+        task = self._studio.picture_task(
             history, filled.content, filled.styles, filled.config, bits=filled.bits
         )
-        return self.controls.submit((order,), history, data, request)
+        return (task,)
 
-    def _finish(self, job: Job, suffix: str) -> Updates:
-        """What the page shows of a job that has ended."""
-        updates = self.controls.ended()
-        if job.state == jobs.FAILED:
-            return updates | {self.panel: panels.error(job.errors[-1][1])}
-        if not job.results:
-            return updates
-        ((_, entry),) = job.results
-        before, after = shown(job.order.content), shown(entry.path)
-        text = panels.status(job, 0, loading=False)
-        return updates | {
+    def _finish(self, suffix: str, run: QueuedRun) -> Updates:
+        """Changes on the page when a run has ended."""
+        if run.state == run_queue.FAILED:
+            return {self.panel: panels.error(run.errors[-1][1])}
+        if not run.results:
+            return {}
+        ((_, entry),) = run.results
+        before, after = jpeg_copy(run.task.content), jpeg_copy(entry.path)
+        text = panels.status(run, 0, loading=False)
+        return {
             self.comparison: panels.comparison(before, after, ("Photo", "Painting")),
-            self.panel: panels.notice(text) + panels.curves(job.progress.losses),
+            self.panel: panels.notice(text) + panels.curves(run.progress.losses),
             self.after: gr.update(visible=True),
             self.entry: entry.name,
-            self.download: gr.update(
-                value=self._studio.download(job.history, entry, suffix)
-            ),
+            self.download: self._studio.download(run.history, entry, suffix),
         }
 
     def _convert(
@@ -136,6 +134,5 @@ class PaintTab:
     ) -> Any:
         if not name:
             return gr.skip()
-        history = self._studio.history(visitor or str(request.session_hash))
-        path = self._studio.download(history, history.find(name), suffix)
-        return gr.update(value=path)
+        history = self._studio.history(visitor_key(visitor, request))
+        return self._studio.download(history, history.find(name), suffix)

@@ -1,14 +1,13 @@
-"""What paints the studio's orders: this process, or a server."""
+"""Painters of the studio's tasks: this process, or a server."""
 
 from __future__ import annotations
 
-import concurrent.futures
 import contextlib
 import dataclasses
 import pathlib
-import threading
 import time
 from collections.abc import Callable
+from concurrent import futures
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -18,22 +17,22 @@ from tfnst.client import ServingError, StylizeClient
 from tfnst.config import StyleTransferConfig, setting_names
 from tfnst.images import manifest
 from tfnst.images.style_images import describe_style
-from tfnst.studio.film_painter import paint_film
 from tfnst.studio.history import Entry
-from tfnst.studio.jobs import AbandonedError, Job, Progress, Unfinished
 from tfnst.studio.limits import Limits
-from tfnst.studio.orders import Order
 from tfnst.studio.previews import PREVIEW_SIZE, Previews, encode_preview
+from tfnst.studio.run_queue import AbandonedError, PausedVideo, Progress, QueuedRun
+from tfnst.studio.tasks import Task
+from tfnst.studio.video_painter import TURN_SECONDS, paint_video
 
 if TYPE_CHECKING:
     from tfnst.transfer.progress import TransferProgress
     from tfnst.transfer.results import TransferResult
 
-# Long side of what is painted to rehearse.
-_REHEARSED = 64
 Loading = Callable[[], contextlib.AbstractContextManager[None]]
 
-# Points of the loss curves; beyond, every second one is dropped.
+# Long side of the picture that is painted to rehearse.
+_REHEARSED = 64
+# Maximum number of points in a loss curve; beyond, every second one is dropped.
 _MOST_POINTS = 240
 _POLL_SECONDS = 0.1
 _READY_SECONDS = 120.0
@@ -43,15 +42,21 @@ class LocalPainter:
     """Paints in this process.
 
     Args:
-        config: of most runs, whose network is loaded at the start.
-        loading: entered while TensorFlow is loaded, to keep what it prints away.
+        config: usual settings, whose network is loaded at the start.
+        loading: context in which TensorFlow is loaded, to suppress its output.
+        turn_seconds: as for `paint_video`.
     """
 
     def __init__(
-        self, config: StyleTransferConfig, loading: Loading = contextlib.nullcontext
+        self,
+        config: StyleTransferConfig,
+        loading: Loading = contextlib.nullcontext,
+        *,
+        turn_seconds: float = TURN_SECONDS,
     ) -> None:
         self._config = config
         self._loading = loading
+        self._turn_seconds = turn_seconds
 
     def prepare(self) -> None:
         """Loads TensorFlow and the network."""
@@ -63,7 +68,7 @@ class LocalPainter:
             load_engine(self._config)
 
     def rehearse(self) -> None:
-        """Paints a step of something small, by which TensorFlow traces its graphs."""
+        """Paints a small picture, so that TensorFlow traces its graphs."""
         from tfnst.transfer.style_transfer import stylize
 
         grey = np.full((_REHEARSED, _REHEARSED, 3), 0.5, np.float32)
@@ -73,60 +78,62 @@ class LocalPainter:
         stylize(grey, grey, config=short)
 
     def paint(
-        self, job: Job, order: Order, limits: Limits
-    ) -> Entry | pathlib.Path | Unfinished | None:
-        """Paints an order; see `tfnst.studio.jobs.Painter`."""
+        self, run: QueuedRun, task: Task, limits: Limits
+    ) -> Entry | pathlib.Path | PausedVideo | None:
+        """Paints a task; see `tfnst.studio.run_queue.Painter`."""
         from tfnst.transfer.results import NonFiniteLossError
         from tfnst.transfer.style_transfer import stylize
 
-        if job.stopping:
+        if run.stopping:
             return None
-        if order.film is not None:
-            return paint_film(job, order, order.film, limits)
+        if task.video is not None:
+            return paint_video(
+                run, task, task.video, limits, turn_seconds=self._turn_seconds
+            )
         try:
             result = stylize(
-                order.content,
-                list(order.styles),
-                init_image=order.init_image,
-                config=limits.bound(order.config),
-                callback=Watcher(job),
+                task.content,
+                list(task.styles),
+                config=limits.bound(task.config),
+                callback=Watcher(run),
             )
         except AbandonedError:
             return None
         except NonFiniteLossError as error:
             if len(error.result.losses):
-                _keep(job, order, error.result)
+                _keep(run, task, error.result)
             raise
-        return _keep(job, order, result)
+        return _keep(run, task, result)
 
 
-def _keep(job: Job, order: Order, result: TransferResult) -> Entry:
-    """Adds what was painted to the history."""
-    return job.history.add(order, partial(result.save, bits=order.bits))
+def _keep(run: QueuedRun, task: Task, result: TransferResult) -> Entry:
+    """Adds a painted picture to the history."""
+    return run.history.add(task, partial(result.save, bits=task.bits))
 
 
 class Watcher:
-    """A callback that writes down how far a run is, and ends it when it is asked to.
+    """A callback that records a picture's progress, and stops it if its run is.
 
     Args:
-        job: where it writes; its visitor looks there.
+        run: the run whose `progress` is set.
+        clock: as for `Previews`.
     """
 
-    def __init__(self, job: Job) -> None:
-        self._job = job
-        self._previews = Previews()
+    def __init__(
+        self, run: QueuedRun, clock: Callable[[], float] = time.perf_counter
+    ) -> None:
+        self._run = run
+        self._previews = Previews(clock=clock)
         self._losses: list[tuple[float, float, float, float]] = []
         self._stride, self._calls = 1, 0
 
     def __call__(self, progress: TransferProgress) -> None:
-        """Takes a TransferProgress."""
-        if self._job.abandoned:
-            raise AbandonedError
+        """Records the progress after a step."""
         self._record(progress)
         self._previews.offer(
             lambda: progress.image(PREVIEW_SIZE), always=progress.step >= progress.steps
         )
-        self._job.progress = Progress(
+        self._run.progress = Progress(
             step=progress.step,
             steps=progress.steps,
             size=progress.size,
@@ -136,7 +143,9 @@ class Watcher:
             preview=self._previews.latest,
             previews=self._previews.count,
         )
-        if self._job.stopping:
+        if self._run.abandoned:
+            raise AbandonedError
+        if self._run.stopping:
             progress.stop()
 
     def _record(self, progress: TransferProgress) -> None:
@@ -156,84 +165,88 @@ class ServerPainter:
 
     Args:
         target: the server's `HOST:PORT`.
+        connect: makes a client of the server.
     """
 
-    def __init__(self, target: str) -> None:
+    def __init__(
+        self, target: str, connect: Callable[[str], StylizeClient] = StylizeClient
+    ) -> None:
         self._target = target
+        self._connect = connect
         try:
-            StylizeClient(target).close()
+            connect(target).close()
         except ValueError as error:
             raise ValueError(str(error).replace("`target`", "`server`")) from error
 
     def prepare(self) -> None:
-        """Looks whether the server is there.
+        """Waits for the server.
 
         Raises:
-            ServingError: when it isn't, or has no model ready.
+            ServingError: when it doesn't answer, or has no model ready.
         """
-        with StylizeClient(self._target) as client:
+        with self._connect(self._target) as client:
             client.wait_until_ready(_READY_SECONDS)
 
     def rehearse(self) -> None:
-        """Nothing: the server has warmed up by itself."""
+        """Does nothing: the server has warmed up by itself."""
 
-    def paint(self, job: Job, order: Order, limits: Limits) -> Entry | None:
-        """Has an order painted; see `tfnst.studio.jobs.Painter`.
+    def paint(self, run: QueuedRun, task: Task, limits: Limits) -> Entry | None:
+        """Has a task painted; see `tfnst.studio.run_queue.Painter`.
 
-        A server tells nothing on the way. When the job is to stop, the call is
-        cancelled, and there is no picture.
+        A server reports no progress. When the run is stopped, the call is cancelled,
+        and there is no picture.
         """
         names = setting_names(requested=True)
-        settings = {name: getattr(order.config, name) for name in names}
-        began, done = time.monotonic(), threading.Event()
+        settings = {name: getattr(task.config, name) for name in names}
+        began = time.monotonic()
+        # In a thread, so that this one can cancel the call by closing the client.
         with (
-            StylizeClient(self._target) as client,
-            concurrent.futures.ThreadPoolExecutor(1) as pool,
+            self._connect(self._target) as client,
+            futures.ThreadPoolExecutor(1) as pool,
         ):
             call = pool.submit(
                 client.stylize,
-                order.content,
-                list(order.styles),
+                task.content,
+                list(task.styles),
                 timeout=limits.max_seconds,
                 **settings,
             )
-            call.add_done_callback(lambda _: done.set())
-            while not done.wait(_POLL_SECONDS):
-                job.progress = Progress(seconds=time.monotonic() - began)
-                if job.stopping:
+            while not futures.wait([call], _POLL_SECONDS).done:
+                run.progress = Progress(seconds=time.monotonic() - began)
+                if run.stopping:
                     client.close()
                     break
             try:
                 response = call.result()
             except ServingError:
-                if job.stopping:
+                if run.stopping:
                     return None
                 raise
         preview = encode_preview(response.image)
-        job.progress = dataclasses.replace(
-            job.progress, fraction=1.0, preview=preview, previews=1
+        run.progress = dataclasses.replace(
+            run.progress, fraction=1.0, preview=preview, previews=1
         )
-        facts = _facts_of(order, settings, self._target, response.model_version)
+        facts = _manifest(task, settings, self._target, response.model_version)
 
         def save(path: Any) -> None:
             from tfnst.images.writing import save_image
 
             save_image(response.image, path, info=response.info, manifest=facts)
 
-        return job.history.add(order, save)
+        return run.history.add(task, save)
 
 
-def _facts_of(
-    order: Order, settings: dict[str, Any], target: str, version: int
+def _manifest(
+    task: Task, settings: dict[str, Any], target: str, version: int
 ) -> dict[str, Any]:
-    """The manifest of a picture that a server has painted."""
+    """The manifest of a picture painted by a server."""
     sources = [
         manifest.describe_source(style.image, name="style_image")
-        for style in order.styles
+        for style in task.styles
     ]
     return manifest.build_manifest(
-        content_image=manifest.describe_source(order.content, name="content_image"),
-        style_image=describe_style(list(order.styles), sources),
+        content_image=manifest.describe_source(task.content, name="content_image"),
+        style_image=describe_style(list(task.styles), sources),
         settings=settings,
         server=target,
         model_version=version,

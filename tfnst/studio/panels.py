@@ -8,27 +8,27 @@ import math
 from collections.abc import Sequence
 
 from tfnst.config import StyleTransferConfig
-from tfnst.studio import jobs
+from tfnst.studio import run_queue
 from tfnst.studio.history import Entry
-from tfnst.studio.jobs import Job, Progress
+from tfnst.studio.run_queue import Progress, QueuedRun
 from tfnst.video.frames import FilmInfo
 
+SEE_PAINT = "Something is missing or wrong in the tab “Paint”: see there."
 _WIDTH, _HEIGHT = 320, 90
 _CURVES = (("total", 3), ("content", 1), ("style", 2))
 
 
 def error(text: str | None) -> str:
-    """An error in words, to stand beside what it is about; nothing for None."""
+    """An error message, shown beside its cause; nothing for None."""
     if not text:
         return ""
     return f'<p class="wrong" role="alert">{html.escape(text)}</p>'
 
 
-def all_errors(job: Job) -> str:
-    """What went wrong in a job of several pictures, each beside its name."""
+def all_errors(run: QueuedRun) -> str:
+    """The error messages of a run of several pictures, each with its label."""
     return "".join(
-        error(f"{order.label or order.content.name}: {text}")
-        for order, text in job.errors
+        error(f"{task.label or task.content.name}: {text}") for task, text in run.errors
     )
 
 
@@ -37,48 +37,48 @@ def notice(text: str) -> str:
     return f'<p class="notice" role="status">{html.escape(text)}</p>'
 
 
-def progress(job: Job, place: int, *, loading: bool) -> str:
-    """How far a job is, with the picture as it is now.
+def progress(run: QueuedRun, place: int, *, loading: bool) -> str:
+    """The progress of a run, with the picture as it is now.
 
     Args:
-        job: the job.
-        place: turns until it is painted.
+        run: the run.
+        place: place in the queue.
         loading: whether the painter isn't ready yet.
     """
-    now, said = job.progress, html.escape(status(job, place, loading))
+    now, said = run.progress, html.escape(status(run, place, loading))
     return (
         '<div class="watch">'
         f"{_picture(now, 'The picture as it is now')}"
         f'<p class="status" role="status">{said}</p>'
-        f"{_bar(job)}{curves(now.losses)}</div>"
+        f"{_bar(run)}{curves(now.losses)}</div>"
     )
 
 
-def status(job: Job, place: int, loading: bool) -> str:
-    """How far a job is, in words."""
-    now, several = job.progress, ""
-    if len(job.orders) > 1:
-        number = min(len(job.outcomes) + 1, len(job.orders))
-        several = f"Picture {number} of {len(job.orders)}. "
-    if job.order.film is not None and now.frames_done is not None:
-        several = _frames(job)
-    if job.state == jobs.WAITING:
+def status(run: QueuedRun, place: int, loading: bool) -> str:
+    """The progress of a run in words."""
+    now, several = run.progress, ""
+    if len(run.tasks) > 1:
+        number = min(len(run.outcomes) + 1, len(run.tasks))
+        several = f"Picture {number} of {len(run.tasks)}. "
+    if run.task.video is not None and now.frames_done is not None:
+        several = _frames(run)
+    if run.state == run_queue.WAITING:
         if loading and place <= 1:
             return f"{several}Getting ready to paint ..."
         turns = "It is next." if place <= 1 else f"{place - 1} before it."
-        return f"{several}Waiting for its turn. {turns}"
-    if job.state == jobs.FAILED:
-        return f"It failed: {job.errors[-1][1]}"
-    if job.state == jobs.DONE and len(job.orders) > 1:
-        return f"Done: {len(job.results)} of {len(job.orders)} pictures are painted."
-    if job.ended and job.order.film is not None:
-        return _ended_film(job)
-    if job.state == jobs.DONE:
+        return f"{several}In the queue. {turns}"
+    if run.state == run_queue.FAILED:
+        return f"It failed: {run.errors[-1][1]}"
+    if run.state == run_queue.DONE and len(run.tasks) > 1:
+        return f"Done: {len(run.results)} of {len(run.tasks)} pictures are painted."
+    if run.ended and run.task.video is not None:
+        return _ended_video(run)
+    if run.state == run_queue.DONE:
         return f"Done: {now.steps or 'all'} steps in {duration(now.seconds)}."
-    if job.state in (jobs.STOPPED, jobs.LEFT):
-        kept = "the picture so far is kept" if job.results else "there is no picture"
+    if run.state in (run_queue.STOPPED, run_queue.LEFT):
+        kept = "the picture so far is kept" if run.results else "there is no picture"
         return f"Stopped after {now.step} steps; {kept}."
-    if job.stopping:
+    if run.stopping:
         return f"{several}Stopping after this step ..."
     if not now.steps:
         if now.seconds:
@@ -89,26 +89,26 @@ def status(job: Job, place: int, loading: bool) -> str:
     return f"{several}Step {now.step} of {now.steps}, at {now.size} pixels{time_left}."
 
 
-def _frames(job: Job) -> str:
-    """How much of a film is painted."""
-    now = job.progress
+def _frames(run: QueuedRun) -> str:
+    """The progress of a video in words."""
+    now = run.progress
     whole = "" if now.frames is None else f" of {now.frames}"
-    took = f" in {duration(now.seconds)}" if job.ended else ""
+    took = f" in {duration(now.seconds)}" if run.ended else ""
     return f"{now.frames_done}{whole} frames are painted{took}. "
 
 
-def _ended_film(job: Job) -> str:
-    now = job.progress
-    if job.film is None:
+def _ended_video(run: QueuedRun) -> str:
+    now = run.progress
+    if run.video is None:
         return "Stopped before the first frame was painted."
-    if job.state != jobs.DONE:
-        return f"Stopped. {_frames(job)}They can be played."
+    if run.state != run_queue.DONE:
+        return f"Stopped. {_frames(run)}They can be played."
     whole = now.frames is None or now.frames == now.frames_done
-    return f"{'Done' if whole else 'Its time is over'}. {_frames(job)}".strip()
+    return f"{'Done' if whole else 'Its time is over'}. {_frames(run)}".strip()
 
 
 def duration(seconds: float) -> str:
-    """A time in the unit that suits it."""
+    """A duration in a suitable unit."""
     if seconds < 90:
         return f"{seconds:.0f} s"
     if seconds < 5400:
@@ -145,8 +145,8 @@ def curves(losses: Sequence[tuple[float, float, float, float]]) -> str:
     )
 
 
-def film(info: FilmInfo, first: bytes) -> str:
-    """What is known of a film, with its first frame, a JPEG file."""
+def video(info: FilmInfo, first: bytes) -> str:
+    """Facts about a video, with its first frame, a JPEG file."""
     facts = [f"{info.width} by {info.height} pixels"]
     facts += [f"{float(info.rate):.3g} frames a second"]
     if info.duration is not None:
@@ -160,8 +160,8 @@ def comparison(before: bytes, after: bytes, names: tuple[str, str]) -> str:
 
     Args:
         before: a JPEG file.
-        after: a JPEG file, whose shape both are shown in.
-        names: what they are.
+        after: a JPEG file, which determines the shape of both.
+        names: names of the two.
     """
     first, second = (html.escape(name, quote=True) for name in names)
     move = "this.parentNode.style.setProperty('--at', this.value + '%')"
@@ -188,12 +188,12 @@ def side_by_side(pictures: Sequence[tuple[bytes, str]]) -> str:
 
 
 def facts(entry: Entry) -> str:
-    """How a picture was painted: what differs from the defaults."""
+    """The sources of a picture, and its settings other than the defaults."""
     manifest, default = entry.manifest, StyleTransferConfig().to_dict()
     rows = [("Photo", _names(manifest.get("content_image")))]
     rows.append(("Style", _names(manifest.get("style_image"))))
     rows += [
-        (name.replace("_", " ").capitalize(), _in_words(value))
+        (name.replace("_", " ").capitalize(), _show_value(value))
         for name, value in entry.settings.items()
         if name in ("size", "style_strength", "steps")
         or (value != default.get(name) and name not in ("max_time", "max_memory"))
@@ -219,7 +219,7 @@ def facts(entry: Entry) -> str:
 
 
 def data_uri(picture: bytes) -> str:
-    """A JPEG file as the address of itself."""
+    """A JPEG file as a data URI."""
     return f"data:image/jpeg;base64,{base64.b64encode(picture).decode()}"
 
 
@@ -233,16 +233,16 @@ def _picture(now: Progress, name: str) -> str:
     )
 
 
-def _bar(job: Job) -> str:
-    now = 0.0 if job.ended else job.progress.fraction
-    share = min((len(job.outcomes) + now) / len(job.orders), 1.0)
+def _bar(run: QueuedRun) -> str:
+    now = 0.0 if run.ended else run.progress.fraction
+    share = min((len(run.outcomes) + now) / len(run.tasks), 1.0)
     return (
         f'<progress max="1" value="{share:.4f}" '
         f'aria-label="Share of the work that is done">{share:.0%}</progress>'
     )
 
 
-def _in_words(value: object) -> str:
+def _show_value(value: object) -> str:
     return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 

@@ -1,4 +1,4 @@
-"""Pictures on the way, as the page shows them."""
+"""Previews of unfinished pictures."""
 
 from __future__ import annotations
 
@@ -9,35 +9,47 @@ from collections.abc import Callable
 from PIL import Image
 
 PREVIEW_SIZE = 640
-# A preview is made at most this often, and takes at most this share of the time.
+# Least time between two previews, and the largest share of the time that they take.
 _SECONDS, _SHARE = 0.4, 0.03
 
 
 class Previews:
-    """The latest picture of a run, made anew now and then.
+    """The latest preview of a run, made anew now and then.
+
+    Args:
+        latest: the preview to begin with.
+        count: number of previews before.
+        clock: returns the time in seconds.
 
     Attributes:
         latest: a JPEG file; None before the first one.
-        count: how many there have been.
+        count: number of previews so far.
     """
 
-    def __init__(self, latest: bytes | None = None, count: int = 0) -> None:
+    def __init__(
+        self,
+        latest: bytes | None = None,
+        count: int = 0,
+        *,
+        clock: Callable[[], float] = time.perf_counter,
+    ) -> None:
         self.latest, self.count = latest, count
+        self._clock = clock
         self._next = 0.0
 
     def offer(self, draw: Callable[[], Image.Image], *, always: bool = False) -> None:
         """Makes a preview, if it is time for one.
 
         Args:
-            draw: gives the picture.
-            always: whether it is time in any case.
+            draw: returns the picture.
+            always: whether to make one in any case.
         """
-        now = time.perf_counter()
+        now = self._clock()
         if now < self._next and not always:
             return
         self.latest = encode_preview(draw())
         self.count += 1
-        took = time.perf_counter() - now
+        took = self._clock() - now
         self._next = now + max(_SECONDS, took / _SHARE)
 
 

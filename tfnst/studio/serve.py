@@ -1,4 +1,4 @@
-"""Serving the page, to this machine only unless told otherwise."""
+"""Serving the page, by default to this machine only."""
 
 from __future__ import annotations
 
@@ -46,23 +46,24 @@ def serve_studio(
         output: folder of the painted pictures.
         host: address to listen on.
         port: port to listen on.
-        password: that visitors must give; None for none.
-        config: the settings that pages begin with.
-        limits: what visitors may ask for.
+        password: password for visitors; None for none.
+        config: initial settings of the page.
+        limits: the host's limits.
         server: address of a server that paints.
         samples: folder with sample pictures; by default those of a checkout.
-        shared: whether all visitors see the same pictures; by default on the loopback.
+        shared: whether all visitors see the same pictures; by default only if `host`
+            is the loopback.
         open_browser: whether to open the page in a browser.
-        loading: entered while TensorFlow is loaded, to keep what it prints away.
+        loading: context in which TensorFlow is loaded, to suppress its output.
 
     Raises:
         ValueError, OSError: for a bad argument, or a port that is taken.
-        ImportError: without Gradio.
+        ImportError: when Gradio is missing.
     """
     check_integer("port", port, 1, 65535)
     local = is_loopback(host)
     _check_free(host, port)
-    # Gradio reads them when it is loaded: nothing leaves this machine.
+    # Gradio reads these when it is imported. With them, nothing leaves this machine.
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
     os.environ["HF_HUB_OFFLINE"] = "1"
     os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
@@ -112,7 +113,7 @@ def serve_studio(
             theme=gr.themes.Default(font=fonts, font_mono=["monospace"]),
             css=CSS,
         )
-        # Not before: two threads that import take longer than one after the other.
+        # Not before: two threads that import at once take longer than in turn.
         studio.start()
         _log.info("The studio is at %s, and its pictures are in %s", address, output)
         if not local:
@@ -129,7 +130,7 @@ def serve_studio(
 
 
 def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach an address."""
+    """Returns whether only this machine can reach an address."""
     if host == "localhost":
         return True
     try:
@@ -139,10 +140,11 @@ def is_loopback(host: str) -> bool:
 
 
 def sample_folder(folder: str | None) -> pathlib.Path | None:
-    """The folder with sample pictures.
+    """Returns the folder with sample pictures; None if there is none.
 
     Args:
-        folder: None for that of a checkout, which an installed package doesn't have.
+        folder: the folder; None for that of a checkout, which an installed package
+            doesn't have.
 
     Raises:
         ValueError: when it isn't a folder.
@@ -171,7 +173,7 @@ def _check_free(host: str, port: int) -> None:
 
 
 def _door(password: str) -> Callable[[str, str], bool]:
-    """What says whether a name and a password are let in."""
+    """Returns a function that checks a name and a password."""
 
     def admits(name: str, given: str) -> bool:
         return hmac.compare_digest(given.encode(), password.encode())

@@ -1,4 +1,4 @@
-"""What the page works with: uploads, samples, histories and the queue."""
+"""A studio without its page: uploads, samples, histories and the queue."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ from tfnst.images.style_images import StyleImage
 from tfnst.images.writing import save_image, to_pil
 from tfnst.studio import form
 from tfnst.studio.history import Entry, History
-from tfnst.studio.jobs import BusyError, Job, JobQueue, in_words
 from tfnst.studio.limits import Limits
-from tfnst.studio.orders import Film, Order
 from tfnst.studio.painters import Loading, LocalPainter, ServerPainter
 from tfnst.studio.previews import PREVIEW_SIZE, encode_preview
+from tfnst.studio.run_queue import BusyError, QueuedRun, RunQueue, explain
+from tfnst.studio.tasks import Task, VideoOptions
 from tfnst.video.frames import FilmInfo
 from tfnst.video.reading import open_film
 
@@ -43,11 +43,11 @@ from tfnst.video.reading import open_film
 SHOWN_SIZE = 1024
 _SAMPLE_SIZE = 200
 _REMEMBERED = 64
-# Files of visitors that are read at a time, and seconds for which others wait.
-_AT_ONCE, _MOST_WAITING = 2, 60.0
-# Where a scan of a JPEG file begins. Each goes over the whole picture, even if it is a
-# hundred bytes long, and programs write ten or so: files of more than these would keep
-# others waiting.
+# Maximum number of visitors' files that are read at the same time.
+_AT_ONCE = 2
+# The beginning of a scan in a JPEG file. Each scan goes over the whole picture, even if
+# it is a hundred bytes long, and programs write about ten. Files with more scans than
+# these would keep others waiting.
 _SCAN = re.compile(rb"\xff\xda\x00(?:\x08\x01|\x0a\x02|\x0c\x03|\x0e\x04)")
 _MOST_SCANS = 200
 _PASSING_SECONDS = 600.0
@@ -58,16 +58,16 @@ _log = logging.getLogger(__name__)
 
 @dataclasses.dataclass(frozen=True)
 class StyleInput:
-    """A style as it was filled in.
+    """A style as filled in on the page.
 
     Attributes:
         image: path of the picture.
-        weight: its share of the style.
-        scale: its size relative to the others.
-        rotations: in how many ways it is seen, as for `StyleImage`.
-        layers: those that it speaks for, with commas between them; empty for all.
-        mask: where it is taken from, float [H, W] in [0, 1]; None for everywhere.
-        region: where it goes, likewise.
+        weight: weight relative to the other styles.
+        scale: size relative to the picture.
+        rotations: number of rotations, as for `StyleImage`.
+        layers: names of layers, separated by commas; empty for all.
+        mask: part of the style that counts, float [H, W] in [0, 1]; None for all.
+        region: part of the photo that is painted in it, likewise.
     """
 
     image: pathlib.Path
@@ -79,22 +79,23 @@ class StyleInput:
     region: np.ndarray | None = None
 
     def everywhere(self) -> StyleInput:
-        """The same style without its region."""
+        """Returns the same style without its region."""
         return dataclasses.replace(self, region=None)
 
 
 class Studio:
-    """One studio, which all pages share.
+    """A studio, which all pages share.
 
     Args:
         output: folder of the painted pictures.
-        config: the settings that pages begin with, and those that visitors can't see.
-        limits: what visitors may ask for.
+        config: initial settings of the page, and the settings that it doesn't show.
+        limits: the host's limits.
         server: address of a server that paints; None to paint in this process.
-        samples: folder with pictures to offer; None for none.
+        samples: folder with sample pictures; None for none.
         shared: whether all visitors see the same pictures. Otherwise each browser has
             a folder of its own.
         loading: as for `LocalPainter`.
+        reading_seconds: maximum time for which an upload waits until others are read.
 
     Raises:
         ValueError, OSError: for a bad argument.
@@ -110,6 +111,7 @@ class Studio:
         samples: pathlib.Path | None = None,
         shared: bool = True,
         loading: Loading = contextlib.nullcontext,
+        reading_seconds: float = 60.0,
     ) -> None:
         self.config = config
         self.limits = limits
@@ -132,14 +134,15 @@ class Studio:
         self._histories: dict[str, History] = {}
         self._checked: OrderedDict[Any, str | None] = OrderedDict()
         self._remembering = threading.Lock()
-        self._places = threading.BoundedSemaphore(_AT_ONCE)
+        self._readers = threading.BoundedSemaphore(_AT_ONCE)
+        self._reading_seconds = reading_seconds
         self._closed = threading.Event()
         # Servers paint pictures only.
-        self.paints_films = server is None and limits.max_frames > 0
-        self.queue = JobQueue(painter, limits)
+        self.paints_videos = server is None and limits.max_frames > 0
+        self.queue = RunQueue(painter, limits)
 
     def start(self) -> None:
-        """Begins to load what painting needs, and to paint."""
+        """Starts to load the network, and then to paint."""
         self.queue.start()
         if self.limits.max_days:
             threading.Thread(target=self._tidy, name="tidying", daemon=True).start()
@@ -151,17 +154,17 @@ class Studio:
         self._temporary.cleanup()
 
     def history(self, visitor: str) -> History:
-        """The pictures that a visitor sees.
+        """Returns the history that a visitor sees.
 
         Args:
-            visitor: a secret of their browser.
+            visitor: the secret of the visitor's browser.
         """
         if self.shared:
             return self._all
         return self._history_in(hashlib.sha256(visitor.encode()).hexdigest()[:24])
 
     def _history_in(self, name: str) -> History:
-        """The history of the visitor whose folder has this name."""
+        """Returns the history in the visitor's folder with this name."""
         if name not in self._histories:
             self._histories[name] = self._open(self._visitors / name)
         return self._histories[name]
@@ -171,7 +174,7 @@ class Studio:
         return self._all.folder / "visitors"
 
     def delete_old(self) -> None:
-        """Deletes the pictures and films of all visitors that are too old."""
+        """Deletes all visitors' pictures and videos that are too old."""
         before = time.time() - self.limits.max_days * _DAY
         names = []
         with contextlib.suppress(OSError):
@@ -180,35 +183,36 @@ class Studio:
             history.delete_older(before, self.queue.files)
 
     def _tidy(self) -> None:
-        """The work of a thread: deletes what is too old, every hour."""
+        """Deletes old pictures and videos every hour; runs in a thread."""
         while True:
             try:
                 self.delete_old()
             except OSError as error:  # Disks fail, and the next time may be better.
-                _log.warning("old pictures can't be deleted: %s", in_words(error))
+                _log.warning("old pictures can't be deleted: %s", explain(error))
             if self._closed.wait(3600):
                 return
 
-    def scratch(self, tab: str) -> History:
-        """A history of pictures to look at and throw away when the page is closed."""
-        return self._open(self._scratch_folder(tab))
+    def scratch(self, session: str) -> History:
+        """Returns a history that is thrown away when the page is closed."""
+        return self._open(self._scratch_folder(session))
 
     def _open(self, folder: pathlib.Path) -> History:
         return History(folder, self.folder / "thumbnails")
 
-    def leave(self, tab: str) -> None:
-        """Ends what a page was doing that has been closed."""
-        self.queue.leave(tab)
-        shutil.rmtree(self._scratch_folder(tab), ignore_errors=True)
+    def leave(self, session: str) -> None:
+        """Stops the runs of a closed page and removes its scratch folder."""
+        self.queue.leave(session)
+        shutil.rmtree(self._scratch_folder(session), ignore_errors=True)
 
-    def _scratch_folder(self, tab: str) -> pathlib.Path:
-        return self.folder / f"tab-{hashlib.sha256(tab.encode()).hexdigest()[:24]}"
+    def _scratch_folder(self, session: str) -> pathlib.Path:
+        name = hashlib.sha256(session.encode()).hexdigest()[:24]
+        return self.folder / f"session-{name}"
 
     def check_picture(self, path: str) -> str | None:
-        """What is wrong with a picture that was handed in, in words; None if nothing.
+        """Returns an error message about an uploaded picture; None if it is good.
 
         Args:
-            path: of the file.
+            path: path of the file.
         """
         file = pathlib.Path(path)
         try:
@@ -218,7 +222,7 @@ class Studio:
                 if key in self._checked:
                     self._checked.move_to_end(key)
                     return self._checked[key]
-            with self._place():
+            with self.reading():
                 wrong = _what_is_wrong(file)
         except OSError:
             return "The file is no longer there; choose it again."
@@ -231,28 +235,28 @@ class Studio:
         return wrong
 
     @contextlib.contextmanager
-    def _place(self) -> Iterator[None]:
-        """Waits until a file may be read: a picture takes twelve bytes a pixel.
+    def reading(self) -> Iterator[None]:
+        """Limits how many files are read at once: a picture takes 12 bytes a pixel.
 
         Raises:
-            BusyError: when others take too long.
+            BusyError: when other files take too long.
         """
-        if not self._places.acquire(timeout=_MOST_WAITING):
+        if not self._readers.acquire(timeout=self._reading_seconds):
             raise BusyError("Too many files are being read; try again in a minute.")
         try:
             yield
         finally:
-            self._places.release()
+            self._readers.release()
 
     def read_settings(
         self, values: Mapping[str, Any]
     ) -> tuple[StyleTransferConfig | None, dict[str, str]]:
-        """The settings in a filled form, or what is wrong with them, by field."""
+        """Returns the settings in a filled form, or None, and errors by field."""
         config, wrong = form.read_values(values, self.fields, self.config)
         labels = {field.name: field.label for field in self.fields}
         return config, {name: in_labels(text, labels) for name, text in wrong.items()}
 
-    def order(
+    def picture_task(
         self,
         history: History,
         content: str,
@@ -260,16 +264,16 @@ class Studio:
         config: StyleTransferConfig,
         label: str = "",
         bits: int = 8,
-    ) -> Order:
-        """An order for a picture, with copies of what it is painted from.
+    ) -> Task:
+        """Returns a task for a picture, with copies of its sources.
 
         Args:
-            history: where the picture and its sources are kept.
+            history: the history that keeps the picture and its sources.
             content: path of the photo, which has been checked.
-            styles: which have been checked.
+            styles: the styles, which have been checked.
             config: the settings.
-            label: see `Order`.
-            bits: see `Order`.
+            label: as for `Task`.
+            bits: as for `Task`.
 
         Raises:
             ValueError: when the host's limits don't allow it.
@@ -277,7 +281,7 @@ class Studio:
         source = PictureSource("picture", os.path.basename(content))
         with open(content, "rb") as file, open_image(file, source) as image:
             self.limits.check(config, (image.height, image.width))
-        return Order(
+        return Task(
             content=history.keep_source(content),
             styles=_keep_styles(history, styles),
             config=config,
@@ -285,105 +289,103 @@ class Studio:
             bits=bits,
         )
 
-    def order_film(
+    def video_task(
         self,
         history: History,
         path: str,
         styles: Sequence[StyleInput],
         config: StyleTransferConfig,
-        film: Film,
+        options: VideoOptions,
         suffix: str,
-    ) -> Order:
-        """An order for a film, with copies of what it is painted from.
+    ) -> Task:
+        """Returns a task for a video, with copies of its sources.
 
         Args:
-            history: where the film and its sources are kept.
-            path: of the film.
-            styles: which have been checked.
+            history: the history that keeps the video and its sources.
+            path: path of the uploaded video.
+            styles: the styles, which have been checked.
             config: the settings.
-            film: how to paint it.
-            suffix: of the file that is painted.
+            options: options of the video.
+            suffix: suffix of the painted file.
 
         Raises:
-            ValueError, OSError: when it is no film, or the host's limits don't allow
-                it.
+            ValueError, OSError: when the file can't be read as a video, or the host's
+                limits don't allow it.
             BusyError: when too many files are being read.
         """
         # It loads TensorFlow, which painting needs anyway.
         from tfnst.video.video import count_frames
 
-        with self._place(), open_film(path) as reader:
+        with self.reading(), open_film(path) as reader:
             info = reader.info
         self.limits.check(config, (info.height, info.width))
-        frames = count_frames(info, start=film.start, end=film.end, every=film.every)
+        frames = count_frames(
+            info, start=options.start, end=options.end, every=options.every
+        )
         self.limits.check_frames(frames or 0)
-        return Order(
+        return Task(
             content=history.keep_source(path),
             styles=_keep_styles(history, styles),
             config=config,
-            film=film,
+            video=options,
             suffix=suffix,
         )
 
-    def look_at_film(self, path: str) -> tuple[FilmInfo, bytes]:
-        """What is known of a film that was handed in, and its first frame, for pages.
+    def look_at_video(self, path: str) -> tuple[FilmInfo, bytes]:
+        """Returns facts about an uploaded video, and its first frame as a JPEG file.
 
         Raises:
-            ValueError, OSError: when it is no film.
-            ImportError: when what reads it isn't installed.
+            ValueError, OSError: when the file can't be read as a video.
+            ImportError: when PyAV is missing.
             BusyError: when too many files are being read.
         """
-        with self._place(), open_film(path) as reader:
+        with self.reading(), open_film(path) as reader:
             image = Image.fromarray(next(reader.frames()).picture)
         image.thumbnail((PREVIEW_SIZE, PREVIEW_SIZE))
         return reader.info, encode_preview(image)
 
-    def submit(self, job: Job) -> None:
-        """Hands a job in.
+    def submit(self, run: QueuedRun) -> None:
+        """Adds a run to the queue.
 
         Raises:
-            BusyError: when there are too many.
+            BusyError: when there are too many; its copied sources are removed.
         """
         try:
-            self.queue.submit(job)
+            self.queue.submit(run)
         except BusyError:
-            for order in job.orders:
-                job.history.forget(order, self.queue.files)
+            for task in run.tasks:
+                run.history.forget(task, self.queue.files)
             raise
 
-    def stop(self, key: str) -> None:
-        """Ends a job, keeping the picture so far."""
-        self.queue.stop(key)
-
     def sample_thumbnail(self, path: pathlib.Path) -> str:
-        """The path of a small copy of a sample, for galleries."""
+        """Returns the path of a sample's small copy, for galleries."""
         folder = self.folder / "samples"
         folder.mkdir(exist_ok=True)
         small = folder / f"{path.stem}{path.suffix[1:]}.jpg"
         if not small.exists():
-            small.write_bytes(shown(path, _SAMPLE_SIZE))
+            small.write_bytes(jpeg_copy(path, _SAMPLE_SIZE))
         return str(small)
 
     def hand_out(self, path: pathlib.Path) -> str:
-        """A copy of a file for the page."""
+        """Copies a file for the page; returns the path of the copy."""
         return str(shutil.copyfile(path, self.passing_folder() / path.name))
 
     def hand_out_picture(self, path: pathlib.Path) -> str:
-        """A copy of a picture for the page, in a format that browsers show."""
+        """Copies a picture for the page, in a format that browsers show."""
         if not is_hidden_from_browsers(path):
             return self.hand_out(path)
         copy = self.passing_folder() / f"{path.stem}.jpg"
-        with self._place():
+        with self.reading():
             picture, info = read_picture(path, min_side=1)
             save_image(picture, copy, info=info)
         return str(copy)
 
     def download(self, history: History, entry: Entry, suffix: str) -> str:
-        """A copy of a painted picture in the format of a suffix."""
+        """Copies a painted picture in the format of a suffix; returns the path."""
         return str(history.convert(entry, self.passing_folder(), suffix))
 
     def passing_folder(self) -> pathlib.Path:
-        """A folder for a file that the page takes a copy of at once."""
+        """Makes a folder for a file that the page copies immediately."""
         passing = self.folder / "passing"
         passing.mkdir(exist_ok=True)
         for old in passing.iterdir():
@@ -398,7 +400,7 @@ class Studio:
 def _keep_styles(
     history: History, styles: Sequence[StyleInput]
 ) -> tuple[StyleImage, ...]:
-    """The styles of an order, whose pictures and masks stay where they are."""
+    """Returns the styles of a task, with pictures and masks kept in a history."""
     return tuple(
         StyleImage(
             image=history.keep_source(style.image),
@@ -414,26 +416,26 @@ def _keep_styles(
 
 
 def shrink(path: pathlib.Path, size: int = SHOWN_SIZE) -> Image.Image:
-    """A picture as it looks on a screen, at most `size` pixels long."""
+    """Reads a picture as it looks on a screen, at most `size` pixels long."""
     image = to_pil(load_image(path, min_side=1))
     image.thumbnail((size, size), Image.Resampling.LANCZOS)
     return image
 
 
-def shown(path: pathlib.Path, size: int = SHOWN_SIZE) -> bytes:
-    """A picture as a JPEG file for the page."""
+def jpeg_copy(path: pathlib.Path, size: int = SHOWN_SIZE) -> bytes:
+    """Reads a picture as a JPEG file for the page."""
     return encode_preview(shrink(path, size))
 
 
 def is_hidden_from_browsers(path: str | os.PathLike[str]) -> bool:
-    """Tells whether a picture is a HEIF file, which most browsers don't show."""
+    """Returns whether a picture is a HEIF file, which most browsers don't show."""
     with contextlib.suppress(OSError), open(path, "rb") as file:
         return may_be_heif(file.read(12))
     return False
 
 
 def in_labels(text: str, labels: Mapping[str, str]) -> str:
-    """An error with the labels of fields in place of the names of arguments."""
+    """Replaces the names of arguments in an error by the labels of fields."""
     return re.sub(r"`(\w+)`", lambda m: labels.get(m[1], m[1].replace("_", " ")), text)
 
 
@@ -445,7 +447,7 @@ def _what_is_wrong(file: pathlib.Path) -> str | None:
         del data
         load_image(file, name="picture")
     except (ValueError, OSError, MemoryError) as error:
-        text = in_words(error).replace(repr(str(file)), file.name)
+        text = explain(error).replace(repr(str(file)), file.name)
         return in_labels(text, {"picture": "The picture"})
     return None
 
@@ -453,7 +455,7 @@ def _what_is_wrong(file: pathlib.Path) -> str | None:
 def _find_samples(
     folder: pathlib.Path | None,
 ) -> tuple[list[pathlib.Path], list[pathlib.Path]]:
-    """The photos and the styles in a folder of samples, by how their names begin."""
+    """Returns the photos and the styles in a folder, told apart by their names."""
     if folder is None:
         return [], []
     with contextlib.suppress(OSError):

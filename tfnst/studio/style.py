@@ -15,7 +15,7 @@ CSS = """
   background: var(--color-accent); }
 .watch progress::-moz-progress-bar { background: var(--color-accent); }
 #grid-panel .watch, #batch-panel .watch { max-width: 420px; }
-.film .pair img { max-height: 240px; object-fit: contain; }
+.video .pair img { max-height: 240px; object-fit: contain; }
 .curves { margin: 8px 0 0; }
 .curves svg { width: 100%; height: 90px; background: var(--background-fill-secondary);
   border-radius: 8px; }
@@ -70,9 +70,9 @@ CSS = """
   .controls button { min-width: 0; }
   .gradio-container { padding-bottom: 84px !important; }
   /* What is painted comes before what was filled in, once there is something. */
-  .stays:has(.watch) { order: -1; }
-  .stays:has(.comparison) { order: -1; }
-  .stays:has(video) { order: -1; }
+  .stays:has(.watch) { task: -1; }
+  .stays:has(.comparison) { task: -1; }
+  .stays:has(video) { task: -1; }
 }
 .wrong { color: var(--error-text-color); font-weight: 600; margin: 4px 0; }
 .notice { margin: 4px 0; }

@@ -1,4 +1,4 @@
-"""What is to be painted."""
+"""Descriptions of what is to be painted."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from tfnst.images.style_images import StyleImage
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Film:
-    """How a film is painted: arguments of `tfnst.stylize_video`."""
+class VideoOptions:
+    """Arguments of `tfnst.stylize_video` that visitors choose."""
 
     start: float = 0.0
     end: float | None = None
@@ -21,33 +21,31 @@ class Film:
 
 
 @dataclasses.dataclass(frozen=True)
-class Order:
-    """A picture or a film to paint.
+class Task:
+    """A picture or a video to paint.
 
     Attributes:
-        content: path of the photo or the film.
-        styles: whose images and regions are paths.
+        content: path of the photo or the video.
+        styles: the styles, whose images, masks and regions are paths.
         config: the settings.
-        init_image: path of the picture to start from, where the settings say so.
-        label: what tells it apart from others of the same job.
-        film: how to paint a film; None for a picture.
-        suffix: of the file that is painted.
-        bits: of a picture's channels, 8 or 16.
+        label: name that tells it from other tasks of the same run.
+        video: options of a video; None for a picture.
+        suffix: suffix of the painted file.
+        bits: bits of a picture's channels, 8 or 16.
     """
 
     content: pathlib.Path
     styles: tuple[StyleImage, ...]
     config: StyleTransferConfig
-    init_image: pathlib.Path | None = None
     label: str = ""
-    film: Film | None = None
+    video: VideoOptions | None = None
     suffix: str = ".png"
     bits: int = 8
 
     @property
     def files(self) -> set[pathlib.Path]:
-        """The files that it is painted from."""
+        """Paths of the files that it is painted from."""
         masks = [m for style in self.styles for m in (style.mask, style.region)]
-        named = [self.content, self.init_image, *masks]
+        named = [self.content, *masks]
         named += [style.image for style in self.styles]
         return {pathlib.Path(each) for each in named if each is not None}

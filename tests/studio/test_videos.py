@@ -1,0 +1,265 @@
+"""Videos: painted in turns, stopped, limited."""
+
+import inspect
+import itertools
+import threading
+
+import av
+import numpy as np
+import pytest
+
+from tests.helpers import TINY
+from tests.studio.helpers import make_pictures, make_run, wait_for
+from tests.video.films import moving, write_film
+from tfnst.images.writing import save_image
+from tfnst.studio import panels, run_queue
+from tfnst.studio.limits import Limits
+from tfnst.studio.painters import LocalPainter
+from tfnst.studio.run_queue import RunQueue
+from tfnst.studio.studio import Studio, StyleInput
+from tfnst.studio.tasks import VideoOptions
+from tfnst.video.video import stylize_video
+
+OPTIONS = VideoOptions(frame_steps=2)
+
+
+@pytest.fixture
+def studio(tmp_path):
+    studio = Studio(str(tmp_path / "painted"), config=TINY, limits=Limits())
+    yield studio
+    studio.close()
+
+
+@pytest.fixture
+def video(tmp_path):
+    path = tmp_path / "waves.mkv"
+    write_film(path, moving(5), codec="ffv1")
+    return path
+
+
+@pytest.fixture
+def task(studio, tmp_path, video):
+    (style,) = make_pictures(tmp_path, "style.png")
+
+    def make(**options):
+        return studio.video_task(
+            studio.history("someone"),
+            str(video),
+            [StyleInput(image=style)],
+            TINY.replace(steps=2, initial_steps=2),
+            VideoOptions(**{"frame_steps": 2} | options),
+            ".mp4",
+        )
+
+    return make
+
+
+def frames_of(path):
+    """The pictures of a video."""
+    with av.open(str(path)) as file:
+        return [frame.to_ndarray(format="rgb24") for frame in file.decode(video=0)]
+
+
+def paint(run, limits=None, **options):
+    """Paints a run's video: (its path, the number of turns that it took)."""
+    painter, limits = LocalPainter(TINY, **options), limits or Limits()
+    for turn in itertools.count(1):
+        outcome = painter.paint(run, run.task, limits)
+        run.paused = outcome if isinstance(outcome, run_queue.PausedVideo) else None
+        if run.paused is None:
+            return outcome, turn
+
+
+def test_defaults_are_those_of_stylize_video():
+    parameters = inspect.signature(stylize_video).parameters
+    defaults = {name: parameters[name].default for name in vars(VideoOptions())}
+    assert vars(VideoOptions()) == defaults
+
+
+def test_a_video_is_that_of_stylize_video(studio, task, video, tmp_path):
+    run = make_run(studio.history("someone"), task())
+    path, _ = paint(run)
+    expected = tmp_path / "expected.mp4"
+    stylize_video(
+        video,
+        list(run.task.styles),
+        expected,
+        frame_steps=2,
+        config=run.task.config,
+    )
+    for ours, theirs in zip(frames_of(path), frames_of(expected), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    assert path.name.endswith("_waves_style.mp4")
+    assert studio.history("someone").videos() == [path]
+    assert studio.history("someone").entries() == []
+    now = run.progress
+    assert (now.frames_done, now.frames, now.fraction) == (5, 5, 1.0)
+    assert now.preview is not None
+    assert now.seconds_left == 0
+
+
+@pytest.mark.slow
+def test_a_video_pauses_and_comes_out_the_same(studio, task):
+    history = studio.history("someone")
+    whole, turns = paint(make_run(history, task()))
+    assert turns == 1
+    run = make_run(history, task())
+    run.others_wait = True
+    path, turns = paint(run, turn_seconds=0.0)
+    assert turns == 5
+    for ours, theirs in zip(frames_of(path), frames_of(whole), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    assert [each.suffix for each in history.folder.iterdir() if each.is_file()] == [
+        ".mp4",
+        ".mp4",
+    ]
+    assert not list(history.folder.glob("*.parts"))
+
+
+@pytest.mark.parametrize("leave", [False, True])
+def test_the_frames_so_far_are_a_video_unless_nobody_waits(studio, task, leave):
+    def stop_after_two(run):
+        if run.progress.frames_done == 2:
+            run.stop(leave=leave)
+
+    history = studio.history("someone")
+    run = make_run(history, task(), told=stop_after_two)
+    path, _ = paint(run)
+    if leave:
+        assert path is None
+        assert history.videos() == []
+    else:
+        assert len(frames_of(path)) == 2
+    assert not list(history.folder.glob("*.parts"))
+
+
+def test_a_video_ends_where_the_host_says(studio, task):
+    run = make_run(studio.history("someone"), task())
+    path, _ = paint(run, Limits(max_frames=3))
+    assert len(frames_of(path)) == 3
+    run.outcomes.append(path)
+    run.state = run_queue.DONE
+    assert panels.status(run, 0, loading=False).startswith(
+        "Its time is over. 3 of 5 frames are painted in "
+    )
+    run = make_run(studio.history("someone"), task())
+    with pytest.raises(ValueError, match="Time ran out before the first frame"):
+        paint(run, Limits(max_seconds=1e-9))
+
+
+def test_others_are_painted_while_a_video_is_in_the_queue(studio, task, tmp_path):
+    begun = threading.Event()
+
+    def wait_for_others(run):
+        if run.progress.frames_done is not None:
+            begun.set()
+            wait_for(lambda: run.others_wait or picture.ended)
+
+    history = studio.history("someone")
+    content, style = make_pictures(tmp_path, "content.png", "style.png")
+    queue = RunQueue(LocalPainter(TINY, turn_seconds=0.0), Limits())
+    video = make_run(history, task(), visitor="one", told=wait_for_others)
+    picture = make_run(
+        history,
+        studio.task(history, str(content), [StyleInput(image=style)], TINY),
+        visitor="two",
+    )
+    queue.start()
+    queue.submit(video)
+    assert begun.wait(300)
+    queue.submit(picture)
+    wait_for(lambda: picture.ended)
+    assert picture.state == run_queue.DONE
+    assert not video.ended
+    wait_for(lambda: video.ended)
+    assert video.state == run_queue.DONE
+    assert len(frames_of(video.video)) == 5
+    # Nothing is repeated from the video, so its copy goes.
+    assert not video.task.content.exists()
+    assert picture.task.content.exists()
+    queue.close()
+
+
+@pytest.mark.parametrize("leave", [False, True])
+def test_a_paused_video_can_be_stopped(studio, task, leave):
+    run = make_run(studio.history("someone"), task())
+    run.others_wait = True
+    painter = LocalPainter(TINY, turn_seconds=0.0)
+    paused = painter.paint(run, run.task, Limits())
+    assert paused.parts.is_dir()
+    # As it waits for its next turn.
+    queue = RunQueue(LocalPainter(TINY), Limits())
+    queue.submit(run)
+    run.paused = paused
+    assert panels.status(run, 1, loading=False) == (
+        "1 of 5 frames are painted. In the queue. It is next."
+    )
+    if leave:
+        queue.leave(run.session)
+        assert (run.state, run.video) == (run_queue.LEFT, None)
+        assert not paused.path.exists()
+    else:
+        queue.stop(run.key)
+        assert run.state == run_queue.STOPPED
+        assert len(frames_of(run.video)) == 1
+    assert not paused.parts.exists()
+
+
+def test_too_many_frames_are_refused_before_the_work(studio, tmp_path, video):
+    studio.limits = Limits(max_frames=2)
+    (style,) = make_pictures(tmp_path, "style.png")
+    history = studio.history("someone")
+    given = history, str(video), [StyleInput(image=style)], TINY
+    with pytest.raises(ValueError, match="has 5 frames to paint; the limit is 2"):
+        studio.video_task(*given, VideoOptions(), ".mp4")
+    assert not (history.folder / "sources").exists()
+    studio.video_task(*given, VideoOptions(every=3), ".mp4")
+    studio.video_task(*given, VideoOptions(end=0.08), ".mp4")
+
+
+def test_a_video_is_looked_at(studio, video, tmp_path):
+    info, first = studio.look_at_video(str(video))
+    text = panels.video(info, first)
+    assert "48 by 32 pixels, 25 frames a second, 0.2 s" in text
+    assert "data:image/jpeg;base64," in text
+    bad = tmp_path / "bad.mp4"
+    bad.write_text("no video")
+    with pytest.raises(ValueError, match="`film` must be"):
+        studio.look_at_video(str(bad))
+
+
+def test_a_list_of_other_files_is_no_film(studio, tmp_path):
+    """FFmpeg would show the files of the server that it names."""
+    write_film(tmp_path / "private.ts", moving(2))
+    private = (tmp_path / "private.ts").as_uri()
+    (style,) = make_pictures(tmp_path, "style.png")
+    history = studio.history("someone")
+    for name, text in (
+        ("x.m3u8", f"#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXTINF:1.2,\n{private}\n"),
+        ("self.mp4", "ffconcat version 1.0\nfile 'self.mp4'\n"),
+    ):
+        path = tmp_path / name
+        path.write_text(text)
+        with pytest.raises(ValueError, match="`film` must be a film that can be read"):
+            studio.look_at_video(str(path))
+        given = history, str(path), [StyleInput(image=style)], TINY
+        with pytest.raises(ValueError, match="`film` must be a film that can be read"):
+            studio.video_task(*given, VideoOptions(), ".mp4")
+
+
+def test_a_video_that_takes_long_keeps_nobody_waiting(tmp_path, video):
+    (path,) = make_pictures(tmp_path, "photo.png")
+    studio = Studio(
+        str(tmp_path / "painted"), config=TINY, limits=Limits(), reading_seconds=0.01
+    )
+    with studio.reading():
+        assert studio.check_picture(str(path)) is None
+        studio.look_at_video(str(video))
+        # If two take long, the page says so.
+        with studio.reading():
+            with pytest.raises(run_queue.BusyError, match="Too many files are being"):
+                studio.look_at_video(str(video))
+            save_image(np.zeros((40, 40, 3)), path)
+            assert studio.check_picture(str(path)).startswith("Too many files")
+    assert studio.check_picture(str(path)) is None
+    studio.close()
