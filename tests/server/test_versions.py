@@ -30,7 +30,7 @@ from tests.server.helpers import (
 )
 from tfnst.server import ModelServer
 from tfnst.server.models import read_model_config
-from tfnst.server.servables import load_servable
+from tfnst.server.servables import Servable
 from tfnst.server.versions import END, Versions, choose_versions
 
 
@@ -168,14 +168,16 @@ class TestMemoryOfVersions:
         toys.write_warm_up(path, [toys.predict_request(a=[1])])
         began, ended = [], []
 
-        def load(*arguments):
-            began.append(time.monotonic())
-            try:
-                return load_servable(*arguments)
-            finally:
+        class Noted(Servable):
+            def __init__(self, path):
+                began.append(time.monotonic())
+                super().__init__(path)
+
+            def close(self):
+                super().close()
                 ended.append(time.monotonic())
 
-        versions = Versions(base, "toy", load=load, poll_seconds=0.02)
+        versions = Versions(base, "toy", load=Noted, poll_seconds=0.02)
         versions.start()
         counts = []
         for number in range(4):  # Its files change all the time.

@@ -557,7 +557,7 @@ def test_a_video_is_watched_stopped_played_and_downloaded(
     page.click("#video-paint")
     page.wait_for_selector("#video-said >> text=End at second must be seconds after")
     page.fill("#video-end textarea", "11.5")
-    page.fill("#video-steps input", "2")
+    page.fill("#video-frame-steps input", "2")
     page.click("#video-paint")
     page.wait_for_selector("#video-panel img.preview", timeout=_PAINT_MS)
     page.wait_for_selector("#video-panel >> text=/[2-9] of 288 frames are painted/")

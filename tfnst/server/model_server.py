@@ -26,7 +26,7 @@ from tfnst.server.health import Health
 from tfnst.server.metrics import Metrics
 from tfnst.server.models import ModelConfig, Models, read_model_config
 from tfnst.server.runs import Intake, RunLimit, StatusError
-from tfnst.server.servables import load_servable
+from tfnst.server.servables import Servable
 from tfnst.server.services import Services
 
 try:
@@ -158,7 +158,7 @@ class ModelServer:
         self._models = Models(
             self._set_health,
             load=functools.partial(
-                load_servable,
+                Servable,
                 slots=max_concurrent,
                 # Integers and strings take more room than in a message.
                 max_input_bytes=2 * max_message_bytes,

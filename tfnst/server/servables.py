@@ -374,36 +374,6 @@ class _Slots:
         session.run(self._clear, {self.index: slot}, options=self._options)
 
 
-def load_servable(
-    path: str,
-    cancellation: Cancellation,
-    *,
-    slots: int = 1,
-    max_input_bytes: int = 2**31 - 1,
-) -> tuple[Servable, int]:
-    """Loads a model and warms it up.
-
-    Args:
-        path: as for `Servable`.
-        cancellation: stops the warm-up.
-        slots: as for `Servable`.
-        max_input_bytes: as for `Servable`.
-
-    Returns:
-        (the model, the number of requests that warmed it up).
-
-    Raises:
-        OSError, ValueError, StatusError, tf.errors.OpError: when the model can't be
-            loaded or warmed up.
-    """
-    servable = Servable(path, slots=slots, max_input_bytes=max_input_bytes)
-    try:
-        return servable, servable.warm_up(cancellation)
-    except BaseException:
-        servable.close()
-        raise
-
-
 def _choose_inputs(
     signature: meta_graph_pb2.SignatureDef, sent: Mapping[str, Any]
 ) -> dict[str, Any]:

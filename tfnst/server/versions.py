@@ -19,7 +19,7 @@ from tensorflow_serving.config import (
 
 from tfnst.server.memory import release_memory
 from tfnst.server.runs import Cancellation, StatusError
-from tfnst.server.servables import Servable, load_servable
+from tfnst.server.servables import Servable
 
 _State = get_model_status_pb2.ModelVersionStatus
 START, LOADING, AVAILABLE = _State.START, _State.LOADING, _State.AVAILABLE
@@ -31,7 +31,6 @@ VersionPolicy = _PathSource.ServableVersionPolicy
 _MAX_ENDED = 100  # Remembered versions that have ended.
 _MAX_VERSION = 2**63 - 1
 _LONGEST_WAIT = 60.0  # Seconds between two attempts to load a version.
-Load = Callable[[str, Cancellation], tuple[Servable, int]]
 _logger = logging.getLogger("tfnst.server")
 
 
@@ -74,7 +73,7 @@ class Versions:
     Args:
         directory: directory with the version directories.
         name: name of the model in requests.
-        load: loads and warms up a version, as `load_servable` does.
+        load: loads the version in a directory.
         poll_seconds: seconds between two looks at the directory.
         on_change: called when `available()` may have changed.
     """
@@ -84,7 +83,7 @@ class Versions:
         directory: str,
         name: str,
         *,
-        load: Load = load_servable,
+        load: Callable[[str], Servable] = Servable,
         poll_seconds: float = 1.0,
         on_change: Callable[[], None] = lambda: None,
     ) -> None:
@@ -309,7 +308,7 @@ class Versions:
         self._set_state(version, LOADING)
         start, failure = time.monotonic(), None
         try:
-            servable, warm_ups = self._load_servable(path, self._cancellation)
+            servable, warm_ups = self._load_and_warm_up(path)
         except Exception as error:
             failure = _load_error(error)
         # Only now, because the error's traceback holds the model.
@@ -327,6 +326,15 @@ class Versions:
             warm_ups,
         )
         self._report_change()
+
+    def _load_and_warm_up(self, path: str) -> tuple[Servable, int]:
+        """Returns the model, and the number of requests that warmed it up."""
+        servable = self._load_servable(path)
+        try:
+            return servable, servable.warm_up(self._cancellation)
+        except BaseException:
+            servable.close()
+            raise
 
     def _set_failed(self, version: Version, error: StatusError) -> None:
         version.error = error

@@ -9,10 +9,10 @@ import gradio as gr
 
 from tfnst.limits import MAX_SIZE
 from tfnst.studio import panels
-from tfnst.studio.controls import gallery
 from tfnst.studio.events import AS_SENT, QUICK, Updates, visitor_key
 from tfnst.studio.history import Entry, History
 from tfnst.studio.paint_tab import FORMATS, PaintTab
+from tfnst.studio.run_tab import gallery
 from tfnst.studio.studio import Studio, jpeg_copy
 
 _PAGE = 48
@@ -137,7 +137,7 @@ class HistoryTab:
         ):
             moved = button.click(show, [self.chosen, visitor], outputs, **QUICK)
             if button in (self.again, self.larger):
-                moved.success(paint.paint_picture, paint.read, paint.written, **AS_SENT)
+                moved.success(paint.paint, paint.read, paint.written, **AS_SENT)
         asked = [self.sure, self.delete]
         self.delete.click(lambda: _asking(True), None, asked, **QUICK)
         self.keep.click(lambda: _asking(False), None, asked, **QUICK)

@@ -18,7 +18,7 @@ from tfnst.studio import form, masks, panels
 from tfnst.studio.events import AS_SENT, QUICK, Updates, path_of
 from tfnst.studio.form import Field
 from tfnst.studio.history import Entry, History
-from tfnst.studio.mask_editor import MaskEditor, after_masks
+from tfnst.studio.mask_editor import MaskEditor
 from tfnst.studio.studio import (
     Studio,
     StyleInput,
@@ -490,7 +490,17 @@ class Inputs:
         Args:
             event: method that adds a listener.
         """
-        return after_masks(event, [self.regions, *(slot.mask for slot in self.slots)])
+        editors = [self.regions, *(slot.mask for slot in self.slots)]
+        return event(
+            _layers_of,
+            [each.editor for each in editors],
+            [each.painted for each in editors],
+            **QUICK,
+        )
+
+
+def _layers_of(*values: dict[str, Any] | None) -> list[Any]:
+    return [None if value is None else value["layers"] for value in values]
 
 
 def _place_for_errors(name: str) -> gr.HTML:

@@ -121,26 +121,6 @@ class MaskEditor:
         return self.begin(pathlib.Path(path), opened)
 
 
-def after_masks(event: Any, editors: Sequence[MaskEditor]) -> Any:
-    """Returns an event after which `MaskEditor.read` sees the masks as they are now.
-
-    Args:
-        event: method that adds a listener.
-        editors: the editors whose masks are read.
-    """
-    return event(
-        _layers_of,
-        [each.editor for each in editors],
-        [each.painted for each in editors],
-        **QUICK,
-    )
-
-
-def _layers_of(*values: dict[str, Any] | None) -> Any:
-    layers = [None if value is None else value["layers"] for value in values]
-    return layers[0] if len(layers) == 1 else layers
-
-
 def _editor_value(picture: pathlib.Path, painted: Sequence[Any]) -> dict[str, Any]:
     """Returns the editor's value for a picture with masks painted over it."""
     small = shrink(picture, _SIZE)

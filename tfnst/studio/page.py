@@ -32,10 +32,10 @@ def build_page(studio: Studio) -> gr.Blocks:
             with gr.Tab("Variations", id="variations"):
                 GridTab(studio, visitor, paint, tabs)
             with gr.Tab("Batch", id="batch"):
-                BatchTab(studio, visitor, paint)
+                BatchTab(studio, visitor, paint.inputs)
             if studio.paints_videos:
                 with gr.Tab("Video", id="video") as video_tab:
-                    video = VideoTab(studio, visitor, paint)
+                    video = VideoTab(studio, visitor, paint.inputs)
                 video_tab.select(video.refresh, visitor, video.listed, **QUICK)
             with gr.Tab("History", id="history") as history_tab:
                 history = HistoryTab(studio, visitor, paint, tabs)

@@ -13,7 +13,6 @@ from tfnst.studio.history import Entry
 from tfnst.studio.run_queue import Progress, QueuedRun
 from tfnst.video.frames import FilmInfo
 
-SEE_PAINT = "Something is missing or wrong in the tab “Paint”: see there."
 _WIDTH, _HEIGHT = 320, 90
 _CURVES = (("total", 3), ("content", 1), ("style", 2))
 

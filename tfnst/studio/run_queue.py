@@ -105,16 +105,17 @@ class PausedVideo:
 Outcome = Entry | pathlib.Path | str
 
 
+@dataclasses.dataclass(eq=False)
 class QueuedRun:
     """A visitor's run in the queue: one or several tasks, painted one by one.
 
     Attributes:
-        key: random name of the run.
         tasks: the pictures or videos to paint.
         history: the folder that keeps them.
         visitor: the visitor, who gets a turn.
         session: the open page from which the run was started.
         keep: whether it goes on when that page is closed.
+        key: random name of the run.
         state: `"waiting"`, `"painting"`, `"done"`, `"stopped"`, `"failed"`, or
             `"left"` when the visitor has closed the page.
         outcomes: the outcomes of the finished tasks.
@@ -122,31 +123,24 @@ class QueuedRun:
         others_wait: whether other runs wait while this one is being painted.
         progress: progress of the present task.
         turn: position in the queue: lower ones are painted first.
+        stopping: whether the run has been asked to stop.
+        abandoned: whether nobody wants the picture so far.
     """
 
-    def __init__(
-        self,
-        tasks: tuple[Task, ...],
-        history: History,
-        *,
-        visitor: str,
-        session: str,
-        keep: bool = False,
-    ) -> None:
-        self.key = secrets.token_hex(8)
-        self.tasks = tasks
-        self.history = history
-        self.visitor = visitor
-        self.session = session
-        self.keep = keep
-        self.state = WAITING
-        self.outcomes: list[Outcome] = []
-        self.paused: PausedVideo | None = None
-        self.others_wait = False
-        self.progress = Progress()
-        self.turn = (0, 0)
-        self._stop = threading.Event()
-        self._leave = False
+    tasks: tuple[Task, ...]
+    history: History
+    visitor: str
+    session: str
+    keep: bool = False
+    key: str = dataclasses.field(default_factory=lambda: secrets.token_hex(8))
+    state: str = WAITING
+    outcomes: list[Outcome] = dataclasses.field(default_factory=list)
+    paused: PausedVideo | None = None
+    others_wait: bool = False
+    progress: Progress = Progress()
+    turn: tuple[int, int] = (0, 0)
+    stopping: bool = False
+    abandoned: bool = False
 
     @property
     def task(self) -> Task:
@@ -183,24 +177,14 @@ class QueuedRun:
         """True once nothing more will happen."""
         return self.state in _ENDED
 
-    @property
-    def stopping(self) -> bool:
-        """True once the run has been asked to stop."""
-        return self._stop.is_set()
-
-    @property
-    def abandoned(self) -> bool:
-        """True once nobody wants the picture so far."""
-        return self._leave
-
     def stop(self, *, leave: bool = False) -> None:
         """Asks the run to stop.
 
         Args:
             leave: whether the picture so far is thrown away.
         """
-        self._leave |= leave
-        self._stop.set()
+        self.abandoned |= leave
+        self.stopping = True
 
 
 class AbandonedError(Exception):

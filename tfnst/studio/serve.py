@@ -23,6 +23,8 @@ from tfnst.studio.limits import Limits
 if TYPE_CHECKING:
     from tfnst.studio.painters import Loading
 
+_STYLE_SHEET = pathlib.Path(__file__).parent / "style.css"
+
 _log = logging.getLogger(__name__)
 
 
@@ -86,7 +88,6 @@ def serve_studio(
         from starlette.middleware import Middleware
 
         from tfnst.studio.page import build_page
-        from tfnst.studio.style import CSS
         from tfnst.studio.uploads import UploadLimit
 
         fonts = ["system-ui", "sans-serif"]
@@ -111,7 +112,7 @@ def serve_studio(
             mcp_server=False,
             enable_monitoring=False,
             theme=gr.themes.Default(font=fonts, font_mono=["monospace"]),
-            css=CSS,
+            css=_STYLE_SHEET.read_text(encoding="utf-8"),
         )
         # Not before: two threads that import at once take longer than in turn.
         studio.start()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import hashlib
 import logging
 import os
@@ -14,7 +15,6 @@ import shutil
 import tempfile
 import threading
 import time
-from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -132,8 +132,8 @@ class Studio:
             self._temporary.cleanup()
             raise
         self._histories: dict[str, History] = {}
-        self._checked: OrderedDict[Any, str | None] = OrderedDict()
-        self._remembering = threading.Lock()
+        # The picture is read again once its time or size has changed.
+        self._check = functools.lru_cache(_REMEMBERED)(self._read_and_check)
         self._readers = threading.BoundedSemaphore(_AT_ONCE)
         self._reading_seconds = reading_seconds
         self._closed = threading.Event()
@@ -214,25 +214,17 @@ class Studio:
         Args:
             path: path of the file.
         """
-        file = pathlib.Path(path)
         try:
-            there = file.stat()
-            key = path, there.st_mtime_ns, there.st_size
-            with self._remembering:
-                if key in self._checked:
-                    self._checked.move_to_end(key)
-                    return self._checked[key]
-            with self.reading():
-                wrong = _what_is_wrong(file)
+            there = os.stat(path)
+            return self._check(path, there.st_mtime_ns, there.st_size)
         except OSError:
             return "The file is no longer there; choose it again."
         except BusyError as error:
             return str(error)
-        with self._remembering:
-            self._checked[key] = wrong
-            while len(self._checked) > _REMEMBERED:
-                self._checked.popitem(last=False)
-        return wrong
+
+    def _read_and_check(self, path: str, *_: int) -> str | None:
+        with self.reading():
+            return _picture_error(pathlib.Path(path))
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[None]:
@@ -439,7 +431,7 @@ def in_labels(text: str, labels: Mapping[str, str]) -> str:
     return re.sub(r"`(\w+)`", lambda m: labels.get(m[1], m[1].replace("_", " ")), text)
 
 
-def _what_is_wrong(file: pathlib.Path) -> str | None:
+def _picture_error(file: pathlib.Path) -> str | None:
     try:
         data = file.read_bytes()
         if data.startswith(b"\xff\xd8") and len(_SCAN.findall(data)) > _MOST_SCANS:

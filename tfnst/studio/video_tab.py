@@ -2,37 +2,26 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import importlib.util
 import math
 import pathlib
-from collections.abc import AsyncIterator, Mapping
-from functools import partial
+from collections.abc import Mapping
 from typing import Any
 
 import gradio as gr
 
 from tfnst.checks import argument_error, check_integer, check_number
 from tfnst.studio import panels
-from tfnst.studio.controls import Controls
-from tfnst.studio.events import (
-    AS_SENT,
-    QUICK,
-    SHOW_ERROR,
-    Updates,
-    path_of,
-    visitor_key,
-)
+from tfnst.studio.events import AS_SENT, QUICK, Updates, path_of
 from tfnst.studio.history import VIDEO_SUFFIXES, History
-from tfnst.studio.inputs import Filled
-from tfnst.studio.paint_tab import PaintTab
+from tfnst.studio.inputs import Filled, Inputs
 from tfnst.studio.run_queue import BusyError, QueuedRun, explain
+from tfnst.studio.run_tab import Data, RunTab
 from tfnst.studio.studio import Studio, in_labels
 from tfnst.studio.tasks import Task, VideoOptions
 
 _NEEDED = ("av", "cv2")
-_DEFAULTS = VideoOptions()
 _LABELS = {
     "start": "Begin at second",
     "end": "End at second",
@@ -43,21 +32,19 @@ _LABELS = {
 }
 
 
-class VideoTab:
+class VideoTab(RunTab):
     """The components of the tab.
 
     Args:
         studio: the studio that paints.
         visitor: the secret of the visitor's browser.
-        paint: the tab with styles and settings.
+        inputs: the form with styles and settings.
     """
 
     def __init__(
-        self, studio: Studio, visitor: gr.BrowserState, paint: PaintTab
+        self, studio: Studio, visitor: gr.BrowserState, inputs: Inputs
     ) -> None:
-        self._studio = studio
-        self._visitor = visitor
-        self._paint = paint
+        super().__init__(studio, visitor, inputs)
         gr.Markdown(
             "Paints a video with the styles and settings of the tab “Paint”, but not "
             "its masks over the photo. Strokes move with what they depict. Now and "
@@ -70,26 +57,18 @@ class VideoTab:
                 self._inputs()
             with gr.Column(min_width=320, elem_classes="stays"):
                 self._result()
+        self.connect(
+            [self.video, self.suffix, *self.options.values()],
+            [*self.shown, *self.listed],
+        )
         # After the video has been uploaded, and when it is taken away.
         self.video.change(self._look, self.video, self.about, **AS_SENT)
-        paint.inputs.after_masks(self.controls.start.click).then(
-            self.paint_video,
-            {
-                *(*paint.inputs.all, self.video, self.suffix),
-                *(*self.options.values(), *self.controls.read),
-            },
-            [
-                *(self.panel, *self.shown, *self.listed),
-                *(*self.controls.written, *paint.inputs.errors),
-            ],
-            **AS_SENT,
-        ).then(**SHOW_ERROR)
-        self.painted.input(self._show, [self.painted, visitor], self.shown, **QUICK)
+        self.choice.input(self._show, [self.choice, visitor], self.shown, **QUICK)
 
     @property
     def listed(self) -> list[Any]:
         """The components that `refresh` changes."""
-        return [self.painted]
+        return [self.choice]
 
     @property
     def shown(self) -> list[Any]:
@@ -98,8 +77,7 @@ class VideoTab:
 
     def refresh(self, visitor: str, request: gr.Request) -> Any:
         """Lists the painted videos."""
-        history = self._studio.history(visitor_key(visitor, request))
-        names = [path.name for path in history.videos()]
+        names = [path.name for path in self.history(visitor, request).videos()]
         return gr.update(choices=names, visible=bool(names))
 
     def _inputs(self) -> None:
@@ -107,33 +85,21 @@ class VideoTab:
         self.video = gr.File(label="Video", height=140, elem_id="video-file")
         self.about = gr.HTML(elem_id="video-about", elem_classes=["said", "video"])
         with gr.Row():
-            start = gr.Number(
-                _DEFAULTS.start, label=_LABELS["start"], min_width=140,
-                elem_id="video-start",
-            )  # fmt: skip
+            start = _number("start")
             end = gr.Textbox(
-                label=_LABELS["end"], placeholder="to its end", min_width=140,
+                label=_LABELS["end"],
+                placeholder="to its end",
+                min_width=140,
                 elem_id="video-end",
-            )  # fmt: skip
-            every = gr.Number(
-                _DEFAULTS.every, label=_LABELS["every"], precision=0, min_width=140,
-                elem_id="video-every",
-            )  # fmt: skip
-        with gr.Row():
-            frame_steps = gr.Number(
-                _DEFAULTS.frame_steps,
-                label=_LABELS["frame_steps"],
-                info="More if strokes smear.",
-                precision=0,
-                min_width=200,
-                elem_id="video-steps",
             )
-            temporal_weight = gr.Number(
-                _DEFAULTS.temporal_weight,
-                label=_LABELS["temporal_weight"],
+            every = _number("every", precision=0)
+        with gr.Row():
+            frame_steps = _number(
+                "frame_steps", precision=0, info="More if strokes smear."
+            )
+            temporal_weight = _number(
+                "temporal_weight",
                 info="More if it flickers, less if strokes are dragged along.",
-                min_width=200,
-                elem_id="video-weight",
             )
         self.options = {
             "start": start,
@@ -147,9 +113,7 @@ class VideoTab:
         )
 
     def _result(self) -> None:
-        self.controls = Controls(
-            self._studio,
-            self._visitor,
+        self.add_controls(
             "Paint the video",
             name="video-",
             kept="The video will be among the painted videos.",
@@ -166,7 +130,7 @@ class VideoTab:
         self.download = gr.DownloadButton(
             "Download", visible=False, elem_id="video-download"
         )
-        self.painted = gr.Dropdown(
+        self.choice = gr.Dropdown(
             [],
             value=None,
             label="Painted videos, newest first",
@@ -174,80 +138,45 @@ class VideoTab:
             elem_id="videos",
         )
 
-    async def paint_video(
-        self, data: dict[Any, Any], request: gr.Request
-    ) -> AsyncIterator[Updates]:
-        """Paints the video; the handler of the button."""
+    def read_form(self, data: Data) -> tuple[Filled | None, Updates]:
+        return self.inputs.read(data, photo=False)
+
+    def tasks(self, data: Data, filled: Filled, history: History) -> tuple[Task, ...]:
         path = path_of(data[self.video])
-        filled, said = await asyncio.to_thread(
-            self._paint.inputs.read, data, photo=False
-        )
-        if filled is None or path is None:
-            text = panels.SEE_PAINT if filled is None else "Choose a video first."
-            yield said | {self.controls.said: panels.error(text)}
-            return
-        options = {name: data[each] for name, each in self.options.items()}
-        hidden = gr.update(visible=False)
-        async for updates in self.controls.follow(
-            data,
-            request,
-            partial(self._tasks, path, filled, options, data[self.suffix]),
-            panel=self.panel,
-            checked=said,
-            begun={self.player: hidden, self.download: hidden},
-            finished=self._finish,
-            refused=lambda error: {
-                self.controls.said: panels.error(_in_words(error, path))
-            },
-        ):
-            yield updates
-
-    def _tasks(
-        self,
-        path: str,
-        filled: Filled,
-        options: Mapping[str, Any],
-        suffix: str,
-        history: History,
-    ) -> tuple[Task]:
-        """The task for the video.
-
-        Raises:
-            ValueError, OSError, ImportError: for a file that can't be read as a video,
-                or one that is too long.
-            BusyError: when too many files are being read.
-        """
-        task = self._studio.video_task(
+        if path is None:
+            raise ValueError("Choose a video first.")
+        task = self.studio.video_task(
             history,
             path,
             [style.everywhere() for style in filled.styles],
             filled.config,
-            _read_options(options),
-            suffix,
+            _read_options({name: data[each] for name, each in self.options.items()}),
+            data[self.suffix],
         )
         return (task,)
 
-    def _finish(self, run: QueuedRun) -> Updates:
-        """Changes on the page when a run has ended."""
+    def refused(self, data: Data, error: Exception) -> Updates:
+        return {self.said: panels.error(_in_words(error, path_of(data[self.video])))}
+
+    def begun(self, data: Data, filled: Filled) -> Updates:
+        return dict.fromkeys(self.shown, gr.update(visible=False))
+
+    def finished(self, data: Data, run: QueuedRun) -> Updates:
         text = panels.status(run, 0, loading=False)
         said = panels.error(text) if run.errors else panels.notice(text)
-        updates: Updates = {self.panel: "", self.controls.said: said}
+        updates: Updates = {self.panel: "", self.said: said}
         if run.video is None:
             return updates
         names = [path.name for path in run.history.videos()]
         listed = gr.update(choices=names, value=run.video.name, visible=True)
-        return updates | self._play(run.video) | {self.painted: listed}
+        return updates | self._play(run.video) | {self.choice: listed}
 
     def _play(self, video: pathlib.Path) -> Updates:
-        copy = self._studio.hand_out(video)
-        return {
-            self.player: gr.update(value=copy, visible=True),
-            self.download: gr.update(value=copy, visible=True),
-        }
+        copy = self.studio.hand_out(video)
+        return dict.fromkeys(self.shown, gr.update(value=copy, visible=True))
 
     def _show(self, name: str, visitor: str, request: gr.Request) -> Updates:
-        history = self._studio.history(visitor_key(visitor, request))
-        for path in history.videos():
+        for path in self.history(visitor, request).videos():
             if path.name == name:
                 return self._play(path)
         return dict.fromkeys(self.shown, gr.update(visible=False))
@@ -258,9 +187,20 @@ class VideoTab:
         if path is None:
             return ""
         try:
-            return panels.video(*self._studio.look_at_video(path))
+            return panels.video(*self.studio.look_at_video(path))
         except (BusyError, ValueError, OSError, ImportError) as error:
             return panels.error(_in_words(error, path))
+
+
+def _number(name: str, **about: Any) -> gr.Number:
+    """The field of an option of videos."""
+    return gr.Number(
+        getattr(VideoOptions(), name),
+        label=_LABELS[name],
+        min_width=200 if "info" in about else 140,
+        elem_id=f"video-{name.replace('_', '-')}",
+        **about,
+    )
 
 
 def _read_options(values: Mapping[str, Any]) -> VideoOptions:
@@ -294,8 +234,10 @@ def _read_options(values: Mapping[str, Any]) -> VideoOptions:
     )
 
 
-def _in_words(error: BaseException, path: str) -> str:
+def _in_words(error: BaseException, path: str | None) -> str:
     """An error's message, with the name of the video instead of its path."""
-    video = pathlib.Path(path)
-    text = explain(error).replace(repr(path), video.name).replace(path, video.name)
+    text = explain(error)
+    if path is not None:
+        name = pathlib.Path(path).name
+        text = text.replace(repr(path), name).replace(path, name)
     return in_labels(text, _LABELS)
