@@ -144,7 +144,7 @@ def ask_by_grpcurl(
 def clients(
     folder: pathlib.Path, target: str, version: int, reflection: bool
 ) -> Iterator[tuple[str, str, Ask]]:
-    """Of each client: its name, its code for a bad request, and how to ask with it."""
+    """Yields each client's name, its code for a bad request, and a function to ask."""
     with skipping("grpcurl"):
         grpcurl = install_grpcurl(folder)
         ways = {PROTO.name: ("-import-path", HERE, "-proto", PROTO.name)}
@@ -192,7 +192,7 @@ def skipping(name: str) -> Iterator[None]:
 
 
 def check(name: str, code: str, ask: Ask, expected: Image.Image) -> bool:
-    """Prints whether a client gets the picture and the error, and returns it."""
+    """Prints and returns whether a client gets the picture and the error."""
     answers = []
     for settings in (GOOD, BAD):
         try:

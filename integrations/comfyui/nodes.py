@@ -1,7 +1,7 @@
 """The nodes: ComfyUI's tensors in, `tfnst.stylize` or `tfnst.recolor`, tensors out.
 
-What a setting may be, its default and its tooltip come from `tfnst.config`. Torch isn't
-imported: what becomes of a tensor, its own methods do. Outside ComfyUI the nodes work,
+The range, default and tooltip of a setting come from `tfnst.config`. Torch isn't
+imported: tensors are converted by their own methods. Outside ComfyUI the nodes work,
 too, but nothing shows their progress or interrupts them.
 """
 
@@ -40,11 +40,11 @@ except ImportError:
 
 
 _FIELDS = {field.name: field for field in form.fields()}
-# Those that the main node has itself.
+# Settings of the main node.
 _FRONT = ("style_strength", "size", "steps", "preserve_color", "seed")
-# Those that a preset sets unless they are given.
+# Settings that follow from the preset unless they are given.
 _PRESET = ("size", "steps")
-# Parts of a picture in the progress bar, and the long side of its preview.
+# Parts of the progress bar for a picture, and the long side of its preview.
 _PARTS, _PREVIEW = 1000, 512
 
 
@@ -64,20 +64,20 @@ class Stylize:
         for name in _PRESET:
             _, about = widgets[name]
             about |= {"default": 0, "min": 0}
-            about["tooltip"] += " 0 takes that of the preset."
+            about["tooltip"] += " 0 takes the value of the preset."
         # A new seed after each run would paint the same picture again: it matters only
         # where a run starts from noise.
         widgets["seed"][1]["control_after_generate"] = False
         preset = {
             "default": "balanced",
-            "tooltip": "How fine the picture becomes, and how long that takes.",
+            "tooltip": "Size and steps, and so how fine the picture is.",
         }
         return {
             "required": {
-                "content_image": ("IMAGE", {"tooltip": "What to paint."}),
+                "content_image": ("IMAGE", {"tooltip": "The picture to paint."}),
                 "style_image": (
                     "IMAGE",
-                    {"tooltip": "In which style; the pictures of a batch are blended."},
+                    {"tooltip": "The style; the pictures of a batch are blended."},
                 ),
                 "preset": (list(PRESETS), preset),
                 **widgets,
@@ -86,13 +86,13 @@ class Stylize:
                 "region": (
                     "MASK",
                     {
-                        "tooltip": "What to paint: where the mask is white. Styles "
-                        "with a region of their own go there instead."
+                        "tooltip": "Mask of the part to paint, in white. Styles with a "
+                        "region of their own go there instead."
                     },
                 ),
                 "more_styles": (
                     "TFNST_STYLES",
-                    {"tooltip": "To blend with the style."},
+                    {"tooltip": "Styles to blend with the style."},
                 ),
                 "settings": ("TFNST_SETTINGS", {"tooltip": "All other settings."}),
             },
@@ -115,8 +115,8 @@ class Stylize:
             style_image: [S, h, w, C] in [0, 1].
             preset: as for `tfnst.stylize`.
             region: [H, W], [1, H, W] or [N, H, W] in [0, 1]; None for everywhere.
-            more_styles: from `Style`.
-            settings: from `Settings`.
+            more_styles: the output of `Style`.
+            settings: the output of `Settings`.
             **front: the settings in `_FRONT`.
 
         Returns:
@@ -147,7 +147,7 @@ class Stylize:
 
 
 class Style:
-    """A further style, with its weight, its scale and its place."""
+    """A further style, with its weight, scale and region."""
 
     CATEGORY = "tfnst"
     DESCRIPTION = "A further style; several of these nodes can follow each other."
@@ -164,8 +164,8 @@ class Style:
             "max": MAX_STYLE_WEIGHT,
             "step": 0.1,
             "round": False,
-            "tooltip": "Its share, relative to the weights of the other styles; that "
-            "of the style in the node Stylise is 1.",
+            "tooltip": "Weight relative to the other styles; the style in the node "
+            "Stylise has 1.",
         }
         scale = {
             "default": 1.0,
@@ -174,8 +174,8 @@ class Style:
             "step": 0.05,
             "tooltip": "Finer strokes below 1, broader strokes above.",
         }
-        region = "Where it is painted: where this mask over the content is white."
-        mask = "Where it is taken from: where this mask over the style is white."
+        region = "Mask over the content: the style is painted in its white part."
+        mask = "Mask over the style: only its white part counts."
         return {
             "required": {
                 "style_image": ("IMAGE", {"tooltip": "The style."}),
@@ -202,8 +202,8 @@ class Style:
 
         Args:
             style_image: [S, h, w, C] in [0, 1].
-            weight: as that of `tfnst.StyleImage`; the pictures of a batch share it.
-            scale: as that of `tfnst.StyleImage`.
+            weight: as for `tfnst.StyleImage`; the pictures of a batch share it.
+            scale: as for `tfnst.StyleImage`.
             region: [H, W] or [1, H, W] in [0, 1], over the content image.
             mask: [H, W] or [1, H, W] in [0, 1], over the style image.
             more_styles: the styles before it.
@@ -218,10 +218,10 @@ class Style:
 
 
 class Settings:
-    """All settings that the main node hasn't."""
+    """All settings that the main node doesn't have."""
 
     CATEGORY = "tfnst"
-    DESCRIPTION = "All other settings. What is left empty follows from others."
+    DESCRIPTION = "All other settings. Empty ones follow from others."
     FUNCTION = "read"
     RETURN_TYPES = ("TFNST_SETTINGS",)
     RETURN_NAMES = ("settings",)
@@ -232,7 +232,7 @@ class Settings:
         return {"required": {field.name: _widget(field) for field in cls._fields()}}
 
     def read(self, **values: Any) -> tuple[dict[str, Any]]:
-        """The settings that aren't the defaults, so that they don't override a preset.
+        """Returns the settings that differ from the defaults and so override a preset.
 
         Raises:
             ValueError: for a setting that is out of its range.
@@ -267,10 +267,10 @@ class Recolor:
         """The inputs, as ComfyUI describes them."""
         colors = {
             "default": "luminance",
-            "tooltip": "What to take from the photo: each pixel's hue (luminance), or "
-            "its colours as a whole (histogram, transport); none needs a mask.",
+            "tooltip": "Colours of the photo to keep: each pixel's hue (luminance), or "
+            "the colours as a whole (histogram, transport); none needs a mask.",
         }
-        mask = "Where this is black, the photo is kept."
+        mask = "Mask; in its black part, the photo is kept."
         return {
             "required": {
                 "painted_image": ("IMAGE", {"tooltip": "The painted picture."}),
@@ -334,7 +334,7 @@ NODE_DISPLAY_NAME_MAPPINGS = {
 
 
 def _widget(field: form.Field) -> tuple[Any, dict[str, Any]]:
-    """A setting as an input: its type, and what ComfyUI is to know of it."""
+    """A setting as an input of ComfyUI: its type and options."""
     value = form.show_values(StyleTransferConfig(), [field])[field.name]
     about = {"default": value, "tooltip": field.help}
     if field.kind == "choice":
@@ -359,7 +359,7 @@ def _pictures(name: str, tensor: Any) -> list[np.ndarray]:
 def _masks(
     name: str, tensor: Any, pictures: str, count: int
 ) -> list[np.ndarray] | list[None]:
-    """A MASK, or one of its masks, for each picture; None for each where it is None."""
+    """Returns the mask for each picture; None for each if there is no MASK."""
     if tensor is None:
         return [None] * count
     array = _array(name, tensor, (2, 3), "a MASK: [batch, height, width]")
@@ -368,7 +368,7 @@ def _masks(
 
 
 def _array(name: str, tensor: Any, ranks: tuple[int, ...], expected: str) -> np.ndarray:
-    """The values of a tensor; what other nodes let stray outside [0, 1] is clipped."""
+    """Returns the values of a tensor, clipped to [0, 1]."""
     array = tensor.detach().cpu().float().numpy()
     if array.ndim not in ranks or not len(array):
         raise ValueError(
@@ -379,7 +379,7 @@ def _array(name: str, tensor: Any, ranks: tuple[int, ...], expected: str) -> np.
 
 
 def _for_each(name: str, each: list[Any], pictures: str, count: int) -> list[Any]:
-    """One of `each` for each of `count` pictures."""
+    """Returns `count` values, one for each picture; a single one is repeated."""
     if len(each) not in (1, count):
         wanted = "one picture" if count == 1 else f"one picture or {count}"
         raise ValueError(
@@ -404,10 +404,10 @@ def _in_region(style: tfnst.StyleImage, region: np.ndarray | None) -> tfnst.Styl
 
 
 def _progress(count: int) -> Callable[[int, tfnst.TransferProgress], None]:
-    """What is called back as `count` pictures are painted, one after the other.
+    """Returns a callback for `count` pictures that are painted one after the other.
 
-    It shows how far they are and what the picture looks like, and raises ComfyUI's own
-    exception when a person interrupts the run.
+    It shows their progress and a preview, and raises ComfyUI's own exception when
+    somebody interrupts the run.
     """
     bar = None if ProgressBar is None else ProgressBar(count * _PARTS)
 

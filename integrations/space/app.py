@@ -9,10 +9,10 @@ from tfnst.cli.command import main
 # Sized for two CPU cores without a GPU, and for people who come and go. On larger
 # hardware, raise them; `tfnst studio --help` explains each.
 OPTIONS = {
-    # What the page begins with.
+    # Initial settings of the page.
     "preset": "fast",
     "size": 256,
-    # What visitors may ask for.
+    # Limits for visitors.
     "max-megapixels": 0.4,
     "max-steps": 200,
     "max-seconds": 180,
@@ -30,10 +30,10 @@ STORAGE = pathlib.Path("/data")
 
 
 def arguments(environment: dict[str, str]) -> list[str]:
-    """The command's arguments.
+    """Returns the arguments of the command.
 
     Args:
-        environment: the variables that say where a space is to listen.
+        environment: variables with the address of the space.
     """
     output = STORAGE if os.access(STORAGE, os.W_OK) else HERE
     given = {

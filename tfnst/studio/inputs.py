@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import itertools
 import pathlib
 import re
 from collections.abc import Mapping, Sequence
@@ -12,7 +13,7 @@ from typing import Any
 import gradio as gr
 
 from tfnst.config import PRESETS, StyleTransferConfig, preset_settings
-from tfnst.images.style_images import ROTATIONS
+from tfnst.images.style_images import ROTATIONS, StyleImage
 from tfnst.limits import MAX_SCALE, MIN_SCALE
 from tfnst.studio import form, masks, panels
 from tfnst.studio.events import AS_SENT, QUICK, Updates, path_of
@@ -247,24 +248,22 @@ class Inputs:
         if content is not None:
             updates[self.content] = self._studio.hand_out_picture(content)
         updates |= self._show_count(max(1, len(styles)))
-        for index, slot in enumerate(self.slots):
-            style = styles[index] if index < len(styles) else None
-            image = (
-                None if style is None else self._studio.hand_out_picture(style.image)
-            )
-            updates[slot.image] = image
-            updates[slot.weight] = gr.update(
-                value=1.0 if style is None else style.weight, visible=len(styles) > 1
-            )
-            updates[slot.scale] = 1.0 if style is None else style.scale
-            updates[slot.rotations] = 1 if style is None else style.rotations
-            layers = () if style is None else style.layers or ()
-            updates[slot.layers] = ", ".join(layers)
-            updates |= (
-                slot.mask.clear()
-                if style is None
-                else slot.mask.show(style.image, [style.mask])
-            )
+        for slot, style in itertools.zip_longest(self.slots, styles):
+            if style is None:
+                updates |= {slot.image: None} | slot.mask.clear()
+                style = StyleImage(image="")  # Only its defaults are shown.
+            else:
+                image = self._studio.hand_out_picture(style.image)
+                updates |= {slot.image: image} | slot.mask.show(
+                    style.image, [style.mask]
+                )
+            weight = gr.update(value=style.weight, visible=len(styles) > 1)
+            updates |= {
+                slot.weight: weight,
+                slot.scale: style.scale,
+                slot.rotations: style.rotations,
+                slot.layers: ", ".join(style.layers or ()),
+            }
         if content is not None:
             updates |= self.regions.show(content, [style.region for style in styles])
         return updates
