@@ -29,20 +29,27 @@ HERE = pathlib.Path(__file__).parent
 STORAGE = pathlib.Path("/data")
 
 
-def arguments(environment: dict[str, str]) -> list[str]:
+def arguments(
+    environment: dict[str, str],
+    *,
+    folder: pathlib.Path = HERE,
+    storage: pathlib.Path = STORAGE,
+) -> list[str]:
     """Returns the arguments of the command.
 
     Args:
         environment: variables with the address of the space.
+        folder: folder of the space, which may have samples.
+        storage: permanent storage, if it can be written to.
     """
-    output = STORAGE if os.access(STORAGE, os.W_OK) else HERE
+    output = storage if os.access(storage, os.W_OK) else folder
     given = {
         "host": environment.get("GRADIO_SERVER_NAME", "0.0.0.0"),
         "port": environment.get("GRADIO_SERVER_PORT", "7860"),
         "output": output / "painted",
     } | OPTIONS
-    if (HERE / "samples").is_dir():
-        given["samples"] = HERE / "samples"
+    if (folder / "samples").is_dir():
+        given["samples"] = folder / "samples"
     options = [text for name, value in given.items() for text in (f"--{name}", value)]
     # Each browser sees only what it has painted.
     return ["studio", "--separate", *map(str, options)]

@@ -62,20 +62,18 @@ def test_it_listens_where_the_host_wants_it(app):
     assert (options["host"], options["port"]) == ("127.0.0.1", 1234)
 
 
-def test_pictures_go_to_the_permanent_storage_if_there_is_one(
-    app, tmp_path, monkeypatch
-):
-    monkeypatch.setattr(app, "STORAGE", tmp_path)
-    assert parse(app.arguments({}))["output"] == str(tmp_path / "painted")
-    monkeypatch.setattr(app, "STORAGE", tmp_path / "missing")
-    assert parse(app.arguments({}))["output"] == str(SPACE / "painted")
+def test_pictures_go_to_the_permanent_storage_if_there_is_one(app, tmp_path):
+    options = parse(app.arguments({}, storage=tmp_path))
+    assert options["output"] == str(tmp_path / "painted")
+    options = parse(app.arguments({}, storage=tmp_path / "missing"))
+    assert options["output"] == str(SPACE / "painted")
 
 
-def test_samples_are_offered_if_there_are_any(app, tmp_path, monkeypatch):
+def test_samples_are_offered_if_there_are_any(app, tmp_path):
     assert "samples" not in parse(app.arguments({}))
-    monkeypatch.setattr(app, "HERE", tmp_path)
     (tmp_path / "samples").mkdir()
-    assert parse(app.arguments({}))["samples"] == str(tmp_path / "samples")
+    options = parse(app.arguments({}, folder=tmp_path))
+    assert options["samples"] == str(tmp_path / "samples")
 
 
 def test_the_host_is_told_what_it_needs(front):

@@ -97,7 +97,7 @@ def test_photos_that_only_tfnst_can_open_may_be_ordered(open_studio, tmp_path):
     spoiled = chunk(b"pHYs", b"short")
     pathlib.Path(content).write_bytes(data[:33] + spoiled + data[33:])
     assert studio.check_picture(str(content)) is None
-    task = studio.task(history, str(content), [StyleInput(image=style)], TINY)
+    task = studio.picture_task(history, str(content), [StyleInput(image=style)], TINY)
     assert load_image(task.content).shape == load_image(style).shape
 
 
@@ -112,7 +112,7 @@ def test_an_order_keeps_what_it_is_painted_from(open_studio, tmp_path):
     given = StyleInput(
         image=style, **about, layers="block1_conv1, ", mask=mask, region=region
     )
-    task = studio.task(history, str(content), [given], TINY)
+    task = studio.picture_task(history, str(content), [given], TINY)
     assert task.content.read_bytes() == content.read_bytes()
     (part,) = task.styles
     assert {name: getattr(part, name) for name in about} == about
@@ -120,7 +120,7 @@ def test_an_order_keeps_what_it_is_painted_from(open_studio, tmp_path):
     for path, expected in ((part.mask, mask), (part.region, region)):
         with Image.open(path) as kept:
             assert (np.asarray(kept) == 255 * expected).all()
-    everywhere = studio.task(history, str(content), [given.everywhere()], TINY)
+    everywhere = studio.picture_task(history, str(content), [given.everywhere()], TINY)
     assert everywhere.styles[0].region is None
     assert everywhere.styles[0].mask == part.mask
     assert all(history.folder in path.parents for path in task.files)
@@ -130,7 +130,9 @@ def test_the_hosts_limits_hold_for_orders(open_studio, tmp_path):
     studio = open_studio(limits=Limits(max_megapixels=0.001))
     content, style = make_pictures(tmp_path, "content.png", "style.png")
     with pytest.raises(ValueError, match=r"the host allows 0\.001 megapixels"):
-        studio.task(studio.history(""), str(content), [StyleInput(image=style)], TINY)
+        studio.picture_task(
+            studio.history(""), str(content), [StyleInput(image=style)], TINY
+        )
     assert not (tmp_path / "painted" / "sources").exists()
 
 

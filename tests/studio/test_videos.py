@@ -161,7 +161,7 @@ def test_others_are_painted_while_a_video_is_in_the_queue(studio, task, tmp_path
     video = make_run(history, task(), visitor="one", told=wait_for_others)
     picture = make_run(
         history,
-        studio.task(history, str(content), [StyleInput(image=style)], TINY),
+        studio.picture_task(history, str(content), [StyleInput(image=style)], TINY),
         visitor="two",
     )
     queue.start()
