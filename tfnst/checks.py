@@ -1,7 +1,7 @@
-"""Checks of arguments, and how their errors read: "`name` must be X. Received: Y".
+"""Errors about arguments, and checks that raise them.
 
 Each check takes the argument's name and value and returns the value to use, in the type
-that it says; it raises ValueError for anything else.
+that it says; it raises ArgumentError for anything else.
 """
 
 from __future__ import annotations
@@ -10,14 +10,84 @@ import contextlib
 import math
 import operator
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 _SECONDS = {"s": 1, "m": 60, "h": 3600}
 
 
-def argument_error(name: str, expected: str, received: str) -> ValueError:
-    return ValueError(f"`{name}` must be {expected}. Received: {received}")
+class ArgumentError(ValueError):
+    """An argument that can't be used ::
+
+        `argument` must be EXPECTED. Received: RECEIVED
+
+    Functions that don't know what their caller calls a value raise it without a name;
+    `argument` fills that in.
+
+    Args:
+        expected: description of the values that would do.
+        received: description of the value.
+        argument: name of the argument, or None for one to be filled in.
+        must: verb before `expected`. Default `"be"`.
+    """
+
+    def __init__(
+        self,
+        expected: str,
+        received: str,
+        *,
+        argument: str | None = None,
+        must: str = "be",
+    ) -> None:
+        super().__init__(expected, received)
+        self.argument = argument
+        self.expected = expected
+        self.received = received
+        self.must = must
+
+    def __str__(self) -> str:
+        return self.describe(f"`{self.argument}`" if self.argument else "The value")
+
+    def describe(self, subject: str) -> str:
+        """The sentence, with other words in place of the argument's name."""
+        return f"{subject} must {self.must} {self.expected}. Received: {self.received}"
+
+
+@contextlib.contextmanager
+def argument(name: str) -> Iterator[None]:
+    """Names the argument in errors of the block; those that have a name keep it."""
+    try:
+        yield
+    except (ArgumentError, OSError) as error:
+        refusal = refusal_in(error)
+        if refusal is not None and refusal.argument is None:
+            rename_argument(error, name)
+        raise
+
+
+def refusal_in(error: BaseException) -> ArgumentError | None:
+    """The ArgumentError in an error: itself, or that of a path which the system refused.
+
+    Errors of the system keep their class and `errno` for those who handle them, so
+    `tfnst.files.os_error` attaches what they say of the argument.
+    """
+    if isinstance(error, ArgumentError):
+        return error
+    return getattr(error, "refusal", None)
+
+
+def rename_argument(error: BaseException, name: str) -> None:
+    """Gives an argument another name in the error about it."""
+    refusal = refusal_in(error)
+    if refusal is None:
+        return
+    refusal.argument = name
+    if refusal is not error:
+        error.args = (str(refusal),)
+
+
+def argument_error(argument: str, expected: str, received: str) -> ArgumentError:
+    return ArgumentError(expected, received, argument=argument)
 
 
 def one_line(error: BaseException) -> str:
@@ -34,23 +104,23 @@ def _is_truth(value: Any) -> bool:
     return isinstance(value, bool) or str(getattr(value, "dtype", "")) == "bool"
 
 
-def check_choice(name: str, value: Any, choices: Sequence[str]) -> str:
+def check_choice(argument: str, value: Any, choices: Sequence[str]) -> str:
     """One of the choices."""
     if not isinstance(value, str) or value not in choices:
         expected = f"one of {', '.join(map(repr, choices))}"
-        raise argument_error(name, expected, repr(value))
+        raise argument_error(argument, expected, repr(value))
     return value
 
 
-def check_truth(name: str, value: Any) -> bool:
+def check_truth(argument: str, value: Any) -> bool:
     """True or False, which may be NumPy's."""
     if not _is_truth(value) or getattr(value, "shape", ()) != ():
-        raise argument_error(name, "True or False", repr(value))
+        raise argument_error(argument, "True or False", repr(value))
     return bool(value)
 
 
 def check_integer(
-    name: str,
+    argument: str,
     value: Any,
     low: int,
     high: int | None = None,
@@ -60,7 +130,7 @@ def check_integer(
     """An integer from `low` to `high`, or any from `low` up where `high` is None.
 
     Args:
-        name: of the argument.
+        argument: name of the argument.
         value: an integer, which may be NumPy's. True and False are not integers.
         low: the smallest allowed.
         high: the largest allowed.
@@ -82,12 +152,12 @@ def check_integer(
             if high is None
             else f"an integer from {low} to {high}"
         )
-        raise argument_error(name, expected, repr(value))
+        raise argument_error(argument, expected, repr(value))
     return number
 
 
 def check_number(
-    name: str,
+    argument: str,
     value: Any,
     expected: str,
     *,
@@ -99,7 +169,7 @@ def check_number(
     """A finite number within bounds.
 
     Args:
-        name: of the argument.
+        argument: name of the argument.
         value: a number, which may be NumPy's. True and False are not numbers.
         expected: the bounds in words, for the error.
         low: the smallest allowed.
@@ -118,11 +188,11 @@ def check_number(
         or not low <= number <= high
         or not above < number < below
     ):
-        raise argument_error(name, expected, repr(value))
+        raise argument_error(argument, expected, repr(value))
     return number
 
 
-def check_seconds(name: str, value: Any) -> float:
+def check_seconds(argument: str, value: Any) -> float:
     """Seconds above 0, from a number or from a text such as '90', '90s', '5m', '1h'."""
     number, factor = value, 1
     if isinstance(value, str) and value[-1:] in _SECONDS:
@@ -133,18 +203,18 @@ def check_seconds(name: str, value: Any) -> float:
         seconds = math.nan
     if isinstance(value, bool) or not 0 < seconds < math.inf:
         expected = "a number of seconds above 0, or text such as '90s', '5m' or '1h'"
-        raise argument_error(name, expected, repr(value))
+        raise argument_error(argument, expected, repr(value))
     return seconds
 
 
-def check_text(name: str, value: Any) -> str:
+def check_text(argument: str, value: Any) -> str:
     """A name or a path, as text."""
     if not isinstance(value, str | os.PathLike) or not os.fspath(value):
-        raise argument_error(name, "a name or a path", repr(value))
+        raise argument_error(argument, "a name or a path", repr(value))
     return os.fspath(value)
 
 
-def check_layers(name: str, value: Any) -> tuple[str, ...]:
+def check_layers(argument: str, value: Any) -> tuple[str, ...]:
     """One or more different layer names; a single one may be given as text."""
     try:
         layers = (value,) if isinstance(value, str) else tuple(value)
@@ -156,11 +226,11 @@ def check_layers(name: str, value: Any) -> tuple[str, ...]:
         or len(set(layers)) != len(layers)
     ):
         expected = "one or more different layer names"
-        raise argument_error(name, expected, repr(value))
+        raise argument_error(argument, expected, repr(value))
     return layers
 
 
-def check_layer_weights(name: str, value: Any, count: int) -> tuple[float, ...]:
+def check_layer_weights(argument: str, value: Any, count: int) -> tuple[float, ...]:
     """One finite number for each of `count` layers, each 0 or more and not all 0."""
     try:
         numbers = tuple(float(weight) for weight in value)
@@ -174,5 +244,5 @@ def check_layer_weights(name: str, value: Any, count: int) -> tuple[float, ...]:
         expected = (
             f"one finite number per layer ({count}), each 0 or more and not all 0"
         )
-        raise argument_error(name, expected, repr(value))
+        raise argument_error(argument, expected, repr(value))
     return numbers
