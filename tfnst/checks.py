@@ -11,7 +11,7 @@ import math
 import operator
 import os
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 _SECONDS = {"s": 1, "m": 60, "h": 3600}
 
@@ -22,13 +22,13 @@ class ArgumentError(ValueError):
         `argument` must be EXPECTED. Received: RECEIVED
 
     Functions that don't know what their caller calls a value raise it without a name;
-    `argument` fills that in.
+    the function that users call fills that in, by `argument`.
 
     Args:
-        expected: description of the values that would do.
+        expected: description of the values that can be used.
         received: description of the value.
-        argument: name of the argument, or None for one to be filled in.
-        must: verb before `expected`. Default `"be"`.
+        argument: name of the argument; None until it is known.
+        verb: words before `expected`. Default `"must be"`.
     """
 
     def __init__(
@@ -37,53 +37,65 @@ class ArgumentError(ValueError):
         received: str,
         *,
         argument: str | None = None,
-        must: str = "be",
+        verb: str = "must be",
     ) -> None:
         super().__init__(expected, received)
         self.argument = argument
         self.expected = expected
         self.received = received
-        self.must = must
+        self.verb = verb
 
     def __str__(self) -> str:
         return self.describe(f"`{self.argument}`" if self.argument else "The value")
 
     def describe(self, subject: str) -> str:
-        """The sentence, with other words in place of the argument's name."""
-        return f"{subject} must {self.must} {self.expected}. Received: {self.received}"
+        """The sentence, with another subject than the argument's name."""
+        return f"{subject} {self.verb} {self.expected}. Received: {self.received}"
+
+
+_AnyError = TypeVar("_AnyError", bound=Exception)
+
+
+def attach_refusal(error: _AnyError, refusal: ArgumentError) -> _AnyError:
+    """Gives an error of another class the fields and words of an ArgumentError.
+
+    So a file that is missing stays a FileNotFoundError, and says whose argument it is.
+    """
+    vars(error)["refusal"] = refusal
+    error.args = (str(refusal),)
+    return error
+
+
+def refusal_in(error: BaseException) -> ArgumentError | None:
+    """What an error says of an argument; None if it is about something else."""
+    return error if isinstance(error, ArgumentError) else vars(error).get("refusal")
+
+
+def argument_in(error: BaseException) -> str | None:
+    """Name of the argument that an error is about; None if it names none."""
+    refusal = refusal_in(error)
+    return None if refusal is None else refusal.argument
+
+
+def rename_argument(error: Exception, name: str) -> None:
+    """Gives the argument that an error is about another name."""
+    refusal = refusal_in(error)
+    if refusal is not None:
+        refusal.argument = name
+        if refusal is not error:
+            attach_refusal(error, refusal)
 
 
 @contextlib.contextmanager
 def argument(name: str) -> Iterator[None]:
-    """Names the argument in errors of the block; those that have a name keep it."""
+    """Names the argument in errors of the block that don't name one yet."""
     try:
         yield
-    except (ArgumentError, OSError) as error:
+    except Exception as error:
         refusal = refusal_in(error)
         if refusal is not None and refusal.argument is None:
             rename_argument(error, name)
         raise
-
-
-def refusal_in(error: BaseException) -> ArgumentError | None:
-    """The ArgumentError in an error: itself, or that of a path which the system refused.
-
-    Errors of the system keep their class and `errno` for those who handle them, so
-    `tfnst.files.os_error` attaches what they say of the argument.
-    """
-    if isinstance(error, ArgumentError):
-        return error
-    return getattr(error, "refusal", None)
-
-
-def rename_argument(error: BaseException, name: str) -> None:
-    """Gives an argument another name in the error about it."""
-    refusal = refusal_in(error)
-    if refusal is None:
-        return
-    refusal.argument = name
-    if refusal is not error:
-        error.args = (str(refusal),)
 
 
 def argument_error(argument: str, expected: str, received: str) -> ArgumentError:

@@ -14,7 +14,7 @@ import warnings
 from collections.abc import Iterator
 from typing import Any, BinaryIO
 
-from tfnst.checks import argument_error, one_line, show_type
+from tfnst.checks import ArgumentError, attach_refusal, one_line, show_type
 
 _REASONS = {
     errno.ENOENT: "which does not exist",
@@ -33,41 +33,36 @@ class UnwrittenWarning(UserWarning):
     """Something beside the painted picture could not be written; the run goes on."""
 
 
-def check_path(path: Any, name: str) -> None:
+def check_path(path: Any) -> None:
     """Checks that a value is a path; numbers would be taken for open files.
-
-    Args:
-        path: the value.
-        name: what errors call it.
 
     Raises:
         ValueError: when it isn't text or a path.
     """
     if not isinstance(path, str | os.PathLike) or not os.fspath(path):
         shown = repr(path) if isinstance(path, str) else show_type(path)
-        raise argument_error(name, "a path", shown)
+        raise ArgumentError("a path", shown)
 
 
-def read_file(path: str | os.PathLike[str], *, name: str) -> bytes:
+def read_file(path: str | os.PathLike[str]) -> bytes:
     """The bytes of a file.
 
     Args:
         path: path of the file.
-        name: what errors call the path.
 
     Raises:
         OSError: when the file can't be read; `FileNotFoundError` and the like.
         ValueError: when `path` can't be a path.
     """
-    check_path(path, name)
+    check_path(path)
     try:
         with open(path, "rb") as file:
             return file.read()
     except OSError as error:
         expected = "a file that can be read"
-        raise os_error(error, name, expected, show_path(path)) from error
+        raise os_error(error, expected, show_path(path)) from error
     except ValueError as error:  # A null byte.
-        raise argument_error(name, "the path of a file", show_path(path)) from error
+        raise ArgumentError("the path of a file", show_path(path)) from error
 
 
 def decode_text(data: bytes) -> str:
@@ -80,9 +75,7 @@ def decode_text(data: bytes) -> str:
     return data.decode("utf-16" if data.startswith(marks) else "utf-8-sig")
 
 
-def write_file(
-    path: str | os.PathLike[str], data: bytes | memoryview | None, *, name: str
-) -> None:
+def write_file(path: str | os.PathLike[str], data: bytes | memoryview | None) -> None:
     """Writes a file, whole or not at all, as `replaced_file` does.
 
     A device or a pipe is written into instead, as it can't be replaced.
@@ -90,30 +83,29 @@ def write_file(
     Args:
         path: path of the file.
         data: the bytes to write; None only tests whether the file could be written.
-        name: what errors call the path.
 
     Raises:
         OSError: when the file can't be written; `FileNotFoundError` and the like.
         ValueError: when `path` can't be a path.
     """
-    check_path(path, name)
+    check_path(path)
     if _leads_elsewhere(path):
-        _write_into(path, data, name)
+        _write_into(path, data)
     elif data is None:
-        target = _find_target(path, name)
+        target = _find_target(path)
         # Some file systems refuse colons and the like. The name itself isn't tried:
         # programs that wait for the file would find it.
         ending = os.path.basename(target)[-50:]
-        hidden = _make_hidden(path, target, name, ending)
+        hidden = _make_hidden(path, target, ending)
         with contextlib.suppress(OSError):
             os.unlink(hidden)
     else:
-        with replaced_file(path, name=name) as hidden, open(hidden, "wb") as file:
+        with replaced_file(path) as hidden, open(hidden, "wb") as file:
             file.write(data)
 
 
 @contextlib.contextmanager
-def replaced_file(path: str | os.PathLike[str], *, name: str) -> Iterator[str]:
+def replaced_file(path: str | os.PathLike[str]) -> Iterator[str]:
     """Gives the path of a hidden file to write, which replaces `path` in the end.
 
     If anything fails or interrupts the block, an older file at `path` stays as it was,
@@ -123,17 +115,16 @@ def replaced_file(path: str | os.PathLike[str], *, name: str) -> Iterator[str]:
 
     Args:
         path: path of the file; not of a device or a pipe.
-        name: what errors call the path.
 
     Raises:
         OSError: when the file can't be written; `FileNotFoundError` and the like.
         ValueError: when `path` can't be a path.
     """
-    check_path(path, name)
+    check_path(path)
     if _leads_elsewhere(path):
-        raise argument_error(name, "a regular file", show_path(path))
-    target = _find_target(path, name)
-    hidden = _make_hidden(path, target, name)
+        raise ArgumentError("a regular file", show_path(path))
+    target = _find_target(path)
+    hidden = _make_hidden(path, target)
     try:
         yield hidden
         with open(hidden, "rb+") as file:
@@ -142,21 +133,18 @@ def replaced_file(path: str | os.PathLike[str], *, name: str) -> Iterator[str]:
     except OSError as error:
         if error.filename not in (hidden, target, None):
             raise  # Of another file that the block reads.
-        raise _folder_error(error, name, "can be written to", path, target) from error
+        raise _folder_error(error, "can be written to", path, target) from error
     finally:
         with contextlib.suppress(OSError):
             os.unlink(hidden)
 
 
-def _make_hidden(
-    path: str | os.PathLike[str], target: str, name: str, ending: str = ""
-) -> str:
+def _make_hidden(path: str | os.PathLike[str], target: str, ending: str = "") -> str:
     """Makes the empty file that is to replace another one: its path.
 
     Args:
         path: of the file to replace, as it was given.
         target: the real path of that file.
-        name: what errors call the path.
         ending: what the new file's name ends with, but for its suffix.
 
     Raises:
@@ -177,7 +165,7 @@ def _make_hidden(
                 handle, hidden = tempfile.mkstemp(prefix="tfnst-")
                 os.close(handle)
                 return hidden
-        raise _folder_error(error, name, "can be written to", path, target) from error
+        raise _folder_error(error, "can be written to", path, target) from error
 
 
 def _flush(file: BinaryIO) -> None:
@@ -217,12 +205,10 @@ def _copy_into(source: str, target: str) -> None:
         raise
 
 
-def _folder_error(
-    error: OSError, name: str, wanted: str, path: Any, target: str
-) -> OSError:
+def _folder_error(error: OSError, wanted: str, path: Any, target: str) -> OSError:
     """What is wrong with the folder of `target`, which `path` leads to."""
     shown = f"{show_path(path)} in the folder {show_path(os.path.dirname(target))}"
-    return os_error(error, name, f"a path in a folder that {wanted}", shown)
+    return os_error(error, f"a path in a folder that {wanted}", shown)
 
 
 def _leads_elsewhere(path: str | os.PathLike[str]) -> bool:
@@ -243,9 +229,7 @@ def _leads_elsewhere(path: str | os.PathLike[str]) -> bool:
         return True
 
 
-def _write_into(
-    path: str | os.PathLike[str], data: bytes | memoryview | None, name: str
-) -> None:
+def _write_into(path: str | os.PathLike[str], data: bytes | memoryview | None) -> None:
     """Writes to what `_leads_elsewhere`, without replacing it."""
     try:
         kind = stat.S_IFMT(os.stat(path).st_mode)
@@ -258,21 +242,21 @@ def _write_into(
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
     except OSError as error:
         expected = "a file that can be written"
-        raise os_error(error, name, expected, show_path(path)) from error
+        raise os_error(error, expected, show_path(path)) from error
 
 
-def _find_target(path: str | os.PathLike[str], name: str) -> str:
+def _find_target(path: str | os.PathLike[str]) -> str:
     """The real path to write to."""
     shown = show_path(path)
     try:
         # Follow symbolic links, as open() does, so that a link stays a link.
         target = os.path.realpath(os.fsdecode(path))
     except ValueError as error:  # A null byte.
-        raise argument_error(name, "the path of a file", shown) from error
+        raise ArgumentError("the path of a file", shown) from error
     try:
         os.stat(os.path.join(os.path.dirname(target), ""))
     except OSError as error:
-        raise _folder_error(error, name, "exists", path, target) from error
+        raise _folder_error(error, "exists", path, target) from error
     try:
         if stat.S_ISDIR(os.stat(target).st_mode):
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
@@ -283,7 +267,7 @@ def _find_target(path: str | os.PathLike[str], name: str) -> str:
     except FileNotFoundError:
         pass
     except OSError as error:
-        raise os_error(error, name, "a file that can be written", shown) from error
+        raise os_error(error, "a file that can be written", shown) from error
     return target
 
 
@@ -303,16 +287,15 @@ def is_machine_error(error: BaseException) -> bool:
     return isinstance(error, OSError) and error.errno in _MACHINE_ERRORS
 
 
-def os_error(error: OSError, name: str, expected: str, shown: str) -> OSError:
-    """The same error (class and errno) with a message that names the argument."""
+def os_error(error: OSError, expected: str, shown: str) -> OSError:
+    """The same error (class and errno), about an argument that is a path."""
     code = error.errno or errno.EIO
     reason = _REASONS.get(code) or error.strerror or "but the system gave no reason"
-    renamed = type(OSError(code, ""))(
-        str(argument_error(name, expected, f"{shown}, {reason}"))
-    )
+    refusal = ArgumentError(expected, f"{shown}, {reason}")
+    same = attach_refusal(type(OSError(code, ""))(), refusal)
     # Set afterwards: as an argument, errno would put "[Errno 2]" before the message.
-    renamed.errno = error.errno
-    return renamed
+    same.errno = error.errno
+    return same
 
 
 def show_path(path: Any) -> str:

@@ -10,7 +10,7 @@ import unicodedata
 from collections.abc import Hashable, Iterable
 from typing import Any
 
-from tfnst.checks import argument_error
+from tfnst.checks import ArgumentError
 from tfnst.files import show_path
 
 NamedPath = tuple[str, str | os.PathLike[str]]
@@ -44,7 +44,7 @@ def check_outputs(inputs: Iterable[NamedPath], outputs: Iterable[NamedPath]) -> 
             if os.fspath(path) != os.fspath(other[1]):
                 shown += f", which is the same file as {show_path(other[1])}"
             expected = f"a file other than `{other[0]}`"
-            raise argument_error(name, expected, shown)
+            raise ArgumentError(expected, shown, argument=name)
         written[key] = name, path
 
 

@@ -617,7 +617,7 @@ def test_nothing_that_is_read_is_written_over(files, command):
     for arguments, expected in (
         (
             ("photos", "-o", "photos"),
-            "`output` must be a folder other than that of the contents. "
+            "`output` must be a folder other than those of the pictures. "
             "Received: 'photos'",
         ),
         (

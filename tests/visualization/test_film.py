@@ -10,6 +10,7 @@ from PIL import Image
 import tfnst
 from tests.helpers import TINY, picture
 from tests.visualization.helpers import progress
+from tfnst.checks import argument
 from tfnst.engines import plans
 from tfnst.visualization import film as films
 
@@ -128,8 +129,8 @@ def test_a_missing_package_is_one_line(tmp_path, monkeypatch):
         r"^`timelapse` must be a \.gif or \.webp file unless PyAV is installed: "
         r"pip install 'tfnst\[film\]'\. Received: '.*film\.mp4'$"
     )
-    with pytest.raises(ImportError, match=message):
-        films.check_film_path(tmp_path / "film.mp4", name="timelapse")
+    with pytest.raises(ImportError, match=message), argument("timelapse"):
+        films.check_film_path(tmp_path / "film.mp4")
     films.check_film_path(tmp_path / "film.gif")
 
 

@@ -12,7 +12,13 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfnst.checks import argument_error, check_choice, check_integer, check_layers
+from tfnst.checks import (
+    ArgumentError,
+    argument,
+    check_choice,
+    check_integer,
+    check_layers,
+)
 from tfnst.config import BACKBONES, StyleTransferConfig
 from tfnst.eager import eagerly
 from tfnst.evaluation import measures
@@ -171,14 +177,12 @@ def evaluate(
         Gram: Gatys et al., arXiv 1508.06576. Sliced Wasserstein: Heitz et al., arXiv
         2006.07229. Self-similarity: Kolkin et al., arXiv 1904.12785.
     """
-    content, style, stylized = (
-        reading.load_one_image(picture, name=name)
-        for picture, name in (
-            (content_image, "content_image"),
-            (style_image, "style_image"),
-            (stylized_image, "stylized_image"),
-        )
-    )
+    with argument("content_image"):
+        content = reading.load_one_image(content_image)
+    with argument("style_image"):
+        style = reading.load_one_image(style_image)
+    with argument("stylized_image"):
+        stylized = reading.load_one_image(stylized_image)
     _check_shape(content, stylized)
     sizes = _check_resolutions(resolutions, stylized)
     seed = check_integer("seed", seed, 0, MAX_SEED)
@@ -270,10 +274,11 @@ def _check_shape(content: np.ndarray, stylized: np.ndarray) -> None:
     wanted, given = (p.shape[2] / p.shape[1] for p in (content, stylized))
     if not 1 / (1 + _SHAPE_TOLERANCE) <= given / wanted <= 1 + _SHAPE_TOLERANCE:
         height, width = content.shape[1:3]
-        raise ValueError(
-            "`stylized_image` must have the content image's shape, "
-            f"{width}:{height}, at any size. "
-            f"Received: a picture of {stylized.shape[2]}x{stylized.shape[1]} pixels"
+        raise ArgumentError(
+            f"the content image's shape, {width}:{height}, at any size",
+            f"a picture of {stylized.shape[2]}x{stylized.shape[1]} pixels",
+            argument="stylized_image",
+            verb="must have",
         )
 
 
@@ -291,7 +296,7 @@ def _check_resolutions(
         or not all(MIN_SIDE <= number <= MAX_SIZE for number in numbers)
     ):
         expected = f"integers from {MIN_SIDE} to {MAX_SIZE}"
-        raise argument_error("resolutions", expected, repr(resolutions))
+        raise ArgumentError(expected, repr(resolutions), argument="resolutions")
     own = max(stylized.shape[1:3])
     return tuple(number for number in numbers if number <= own) or (own,)
 
@@ -308,11 +313,11 @@ def _check_short_sides(
         side = min(_sides(picture, size))
         if side < least:
             height, width = picture.shape[1:3]
-            raise argument_error(
-                name,
+            raise ArgumentError(
                 f"a picture whose short side has {least} pixels or more at every "
                 "resolution",
                 f"a picture of {width}x{height} pixels, which has {side} at {size}",
+                argument=name,
             )
 
 
@@ -350,8 +355,8 @@ def _load_extractor(
         )
         layers = tuple(layer for layer in LAYERS if layer in held)
         if not layers:
-            raise ValueError(
-                f"`weights` must reach to {LAYERS[0]}. Received: {weights.path!r}"
+            raise ArgumentError(
+                LAYERS[0], repr(weights.path), argument="weights", verb="must reach to"
             )
     loaded = load_backbone(
         weights.backbone,

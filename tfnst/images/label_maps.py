@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageColor, ImageFilter
 
-from tfnst.checks import argument_error
+from tfnst.checks import ArgumentError, argument
 from tfnst.images.reading import read_picture
 from tfnst.images.writing import to_pil
 
@@ -105,7 +105,8 @@ def read_label_map(
         ValueError, OSError: as `label_regions`.
     """
     named = None if colors is None else [_parse_color(color) for color in colors]
-    rgb, info = read_picture(source, name="label_map")
+    with argument("label_map"):
+        rgb, info = read_picture(source)
     # No smoother way to shrink it would leave its colours as they are.
     step = -(-max(rgb.shape[1:3]) // _MAX_SIDE)
     pixels = np.asarray(to_pil(rgb[:, ::step, ::step]))
@@ -117,12 +118,16 @@ def read_label_map(
         labels = sorted((c for c in flat if not _is_near(c, _BLACK)), key=_place)
         if not labels:
             expected = "a picture with flat colours besides black"
-            raise argument_error("label_map", expected, "a black or transparent one")
+            raise ArgumentError(
+                expected, "a black or transparent one", argument="label_map"
+            )
     else:
         labels = [_find_color(color, flat, pixels[visible]) for color in named]
         if len(set(labels)) < len(labels):
             expected = "different colours"
-            raise argument_error("label_colors", expected, repr(list(colors or ())))
+            raise ArgumentError(
+                expected, repr(list(colors or ())), argument="label_colors"
+            )
     others = [color for color in flat if color not in labels]
     index = _nearest(pixels, labels + others)
     index[~visible] = len(labels)
@@ -165,10 +170,10 @@ def _flat_colors(pixels: np.ndarray, visible: np.ndarray) -> list[Color]:
         covered |= _away(pixels, each) <= _TOLERANCE
     share = covered[visible].mean() if visible.any() else 1
     if share < _MIN_FLAT:
-        raise argument_error(
-            "label_map",
+        raise ArgumentError(
             "a picture of a few flat colours",
             f"one of which they cover {share:.0%}, like a photo",
+            argument="label_map",
         )
     return chosen
 
@@ -202,7 +207,7 @@ def _find_color(color: Color, flat: list[Color], pixels: np.ndarray) -> Color:
         return color
     has = ", ".join(map(_hex, sorted(flat, key=_place))) or "none"
     expected = f"colours of the map, which has {has}"
-    raise argument_error("label_colors", expected, _hex(color))
+    raise ArgumentError(expected, _hex(color), argument="label_colors")
 
 
 def _parse_color(text: Any) -> Color:
@@ -216,7 +221,7 @@ def _parse_color(text: Any) -> Color:
         if len(color) == 3:  # There are colours with alpha.
             return color
     expected = "colours such as '#ff0000' or 'red'"
-    raise argument_error("label_colors", expected, repr(text))
+    raise ArgumentError(expected, repr(text), argument="label_colors")
 
 
 def _place(color: Color) -> tuple[float, ...]:

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, PngImagePlugin, TiffImagePlugin
 
-from tfnst.checks import argument_error, show_type
+from tfnst.checks import ArgumentError, show_type
 from tfnst.files import os_error, read_file, show_path
 from tfnst.images.decoding import read_pil
 from tfnst.images.metadata import EXIF_IFD
@@ -37,13 +37,12 @@ MAX_BYTES = 32_000
 
 
 def describe_source(
-    source: Any, *, name: str = "image", file_name: str | None = None
+    source: Any, *, file_name: str | None = None
 ) -> dict[str, str | None]:
     """Identifies a picture by the name of its file and its SHA-256.
 
     Args:
         source: as for `tfnst.images.reading.load_image`.
-        name: what errors call the source. Default `"image"`.
         file_name: name of the file that the bytes in `source` come from. By default
             the last part of a path, and None for anything else.
 
@@ -56,11 +55,11 @@ def describe_source(
         OSError: when a file can't be read.
         ValueError: for a PIL image that isn't whole, and for what is no picture.
     """
-    digest, shown = hashlib.sha256(), PictureSource(name, show_type(source))
+    digest, shown = hashlib.sha256(), PictureSource(show_type(source))
     if isinstance(source, str | os.PathLike):
         if file_name is None:
             file_name = os.path.basename(os.fsdecode(source))
-        _add_file(digest, source, name)
+        _add_file(digest, source)
     elif isinstance(source, bytes | bytearray | memoryview):
         digest.update(source)
     elif isinstance(source, Image.Image):
@@ -78,17 +77,17 @@ def describe_source(
     return {"name": file_name, "sha256": digest.hexdigest()}
 
 
-def _add_file(digest: Any, path: str | os.PathLike[str], name: str) -> None:
-    """Adds the bytes of a file to a digest; `name` is what errors call the path."""
+def _add_file(digest: Any, path: str | os.PathLike[str]) -> None:
+    """Adds the bytes of a file to a digest."""
     try:
         with open(path, "rb") as file:
             while chunk := file.read(1 << 20):
                 digest.update(chunk)
     except OSError as error:
         expected = "a file that can be read"
-        raise os_error(error, name, expected, show_path(path)) from error
+        raise os_error(error, expected, show_path(path)) from error
     except ValueError as error:  # A null byte.
-        raise argument_error(name, "the path of a file", show_path(path)) from error
+        raise ArgumentError("the path of a file", show_path(path)) from error
 
 
 def _add_array(digest: Any, array: Any) -> None:
@@ -169,7 +168,7 @@ def add_manifest(
     text = json.dumps(manifest)
     if len(text) > MAX_BYTES:
         expected = f"at most {MAX_BYTES} bytes of JSON"
-        raise argument_error("manifest", expected, f"{len(text)} bytes")
+        raise ArgumentError(expected, f"{len(text)} bytes", argument="manifest")
     exif[_SOFTWARE] = f"tfnst {__version__}"
     if format == "PNG":
         return text
@@ -182,19 +181,18 @@ def add_manifest(
 
 
 def read_manifest(
-    source: str | os.PathLike[str] | bytes, *, name: str = "path"
+    source: str | os.PathLike[str] | bytes,
 ) -> dict[str, Any] | None:
     """The manifest in a picture's file; None for a picture without one.
 
     Args:
         source: the file's path, or its bytes.
-        name: what errors call the path. Default `"path"`.
 
     Raises:
         OSError: when the file can't be read; `FileNotFoundError` and the like.
         ValueError: when `source` can't be a path.
     """
-    data = source if isinstance(source, bytes) else read_file(source, name=name)
+    data = source if isinstance(source, bytes) else read_file(source)
     # A file that makes Pillow raise, whatever the error, holds no manifest.
     with contextlib.suppress(Exception), Image.open(io.BytesIO(data)) as image:
         text: str | bytes
@@ -211,12 +209,11 @@ def read_manifest(
     return None
 
 
-def find_manifest(source: Any, *, name: str = "image") -> dict[str, Any] | None:
+def find_manifest(source: Any) -> dict[str, Any] | None:
     """The manifest of a picture, if it comes as a file with one; None otherwise.
 
     Args:
         source: as for `tfnst.images.reading.load_image`.
-        name: what errors call it. Default `"image"`.
 
     Raises:
         ValueError, OSError: as `read_manifest`.
@@ -224,7 +221,7 @@ def find_manifest(source: Any, *, name: str = "image") -> dict[str, Any] | None:
     if isinstance(source, bytearray | memoryview):
         source = bytes(source)
     if isinstance(source, str | os.PathLike | bytes):
-        return read_manifest(source, name=name)
+        return read_manifest(source)
     return None
 
 
@@ -245,20 +242,16 @@ def without_manifest(exif: dict[int, Any]) -> dict[int, Any]:
     return kept
 
 
-def read_painted(path: str | os.PathLike[str], name: str) -> dict[str, Any]:
+def read_painted(path: str | os.PathLike[str]) -> dict[str, Any]:
     """The manifest in the file of a picture that must have one.
-
-    Args:
-        path: path of the file.
-        name: what errors call the path.
 
     Raises:
         OSError: when the file can't be read; `FileNotFoundError` and the like.
         ValueError: when it holds no manifest.
     """
-    manifest = read_manifest(path, name=name)
+    manifest = read_manifest(path)
     if manifest is None:
         expected = "a picture that tfnst has painted"
         received = f"{show_path(path)}, which holds no manifest"
-        raise argument_error(name, expected, received)
+        raise ArgumentError(expected, received)
     return manifest

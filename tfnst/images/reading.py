@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from tfnst.checks import argument_error, show_type
+from tfnst.checks import ArgumentError, argument, show_type
 from tfnst.images.arrays import read_array
 from tfnst.images.decoding import read_bytes, read_file, read_path, read_pil
 from tfnst.images.metadata import PictureInfo
@@ -19,9 +19,9 @@ from tfnst.images.source import PictureSource
 from tfnst.images.transparency import fill_hidden, over_white
 from tfnst.limits import MAX_PIXELS, MIN_SHARE, MIN_SIDE
 
-# What a mask must have; an exported model says so too, from its graph.
 _logger = logging.getLogger(__name__)
 
+# What a mask must have; an exported model says so too, from its graph.
 MASK_EXPECTATION = "something white in it, to show where it applies"
 
 
@@ -67,18 +67,23 @@ def load_image(
         ValueError: when the source isn't a whole image within the limits.
         OSError: when the file can't be read; `FileNotFoundError` and the like.
     """
-    rgb, info = _read(
-        source, PictureSource(name, show_type(source), max_pixels, min_side)
-    )
+    with argument(name):
+        return read_flattened(source, max_pixels=max_pixels, min_side=min_side)
+
+
+def read_flattened(
+    source: Any, *, max_pixels: int = MAX_PIXELS, min_side: int = MIN_SIDE
+) -> np.ndarray:
+    """As `load_image`, in whose place the caller names the argument."""
+    rgb, info = _read(source, PictureSource(show_type(source), max_pixels, min_side))
     return rgb if info.alpha is None else over_white(rgb, info.alpha)
 
 
-def load_one_image(source: Any, *, name: str) -> np.ndarray:
-    """As `load_image`, but refuses a batch of several images.
+def load_one_image(source: Any) -> np.ndarray:
+    """As `read_flattened`, but refuses a batch of several images.
 
     Args:
         source: as for `load_image`, but a single image.
-        name: what errors call the source.
 
     Returns:
         A new array, shape [1, H, W, 3], dtype float32, range [0, 1].
@@ -86,15 +91,14 @@ def load_one_image(source: Any, *, name: str) -> np.ndarray:
     Raises:
         ValueError, OSError: as `load_image`.
     """
-    return _only_one(load_image(source, name=name), name)
+    return _only_one(read_flattened(source))
 
 
-def load_mask(source: Any, *, name: str) -> np.ndarray:
+def load_mask(source: Any) -> np.ndarray:
     """Reads a mask from a grey picture, or the mean of a coloured one's channels.
 
     Args:
         source: as for `load_image`, but a single picture.
-        name: what errors call the source.
 
     Returns:
         float32 [1, H, W, 1] in [0, 1].
@@ -103,20 +107,14 @@ def load_mask(source: Any, *, name: str) -> np.ndarray:
         ValueError: as `load_image`, and for a mask that is black.
         OSError: when the file can't be read.
     """
-    mask = load_one_image(source, name=name).mean(axis=-1, keepdims=True)
+    mask = load_one_image(source).mean(axis=-1, keepdims=True)
     if mask.mean() < MIN_SHARE:
-        raise ValueError(
-            f"`{name}` must have {MASK_EXPECTATION}. Received: a black picture"
-        )
+        raise ArgumentError(MASK_EXPECTATION, "a black picture", verb="must have")
     return mask
 
 
 def read_picture(
-    source: Any,
-    *,
-    name: str = "image",
-    max_pixels: int = MAX_PIXELS,
-    min_side: int = MIN_SIDE,
+    source: Any, *, max_pixels: int = MAX_PIXELS, min_side: int = MIN_SIDE
 ) -> tuple[np.ndarray, PictureInfo]:
     """Reads a picture to paint, and what its file holds besides the colours.
 
@@ -126,7 +124,6 @@ def read_picture(
 
     Args:
         source: as for `load_image`, but a single picture.
-        name: what errors call the source. Default `"image"`.
         max_pixels: the most pixels to accept. Default 89,478,485.
         min_side: the fewest pixels that the short side may have. Default 16.
 
@@ -137,13 +134,11 @@ def read_picture(
         ValueError: as `load_image`, and for an array of several pictures.
         OSError: when the file can't be read; `FileNotFoundError` and the like.
     """
-    rgb, info = _read(
-        source, PictureSource(name, show_type(source), max_pixels, min_side)
-    )
-    _only_one(rgb, name)
+    rgb, info = _read(source, PictureSource(show_type(source), max_pixels, min_side))
+    _only_one(rgb)
     height, width = rgb.shape[1:3]
     shown = os.fspath(source) if isinstance(source, str | os.PathLike) else "a picture"
-    _logger.info("read %s (%s): %dx%d pixels", shown, name, width, height)
+    _logger.info("read %s: %dx%d pixels", shown, width, height)
     if info.alpha is not None:
         # An array's alpha has as many axes as its colours: [1, H, W].
         alpha = info.alpha.reshape(rgb.shape[1:3])
@@ -152,14 +147,14 @@ def read_picture(
     return rgb, info
 
 
-def _only_one(pictures: np.ndarray, name: str) -> np.ndarray:
+def _only_one(pictures: np.ndarray) -> np.ndarray:
     """The batch [1, H, W, 3] as it is.
 
     Raises:
         ValueError: for a batch of any other size.
     """
     if len(pictures) != 1:
-        raise argument_error(name, "one picture", f"a batch of {len(pictures)}")
+        raise ArgumentError("one picture", f"a batch of {len(pictures)}")
     return pictures
 
 

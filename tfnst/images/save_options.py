@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import numbers
 
-from tfnst.checks import argument_error, check_integer
+from tfnst.checks import ArgumentError, check_integer
 from tfnst.images.formats import FORMATS
 
 _FORMATS_OF_16_BITS = ("PNG", "TIFF")
@@ -31,7 +31,7 @@ class SaveOptions:
     def __post_init__(self) -> None:
         integer = isinstance(self.bits, numbers.Integral)
         if not integer or self.bits not in (8, 16):
-            raise argument_error("bits", "8 or 16", repr(self.bits))
+            raise ArgumentError("8 or 16", repr(self.bits), argument="bits")
         check_integer("quality", self.quality, 1, 100)
 
     def check_format(self, suffix: str) -> None:
@@ -45,4 +45,4 @@ class SaveOptions:
         """
         if self.bits == 16 and FORMATS[suffix] not in _FORMATS_OF_16_BITS:
             expected = f"8 in a {suffix} file (PNG and TIFF hold 16)"
-            raise argument_error("bits", expected, repr(self.bits))
+            raise ArgumentError(expected, repr(self.bits), argument="bits")

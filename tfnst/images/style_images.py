@@ -6,7 +6,13 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
-from tfnst.checks import argument_error, check_integer, check_layers, check_number
+from tfnst.checks import (
+    ArgumentError,
+    argument,
+    check_integer,
+    check_layers,
+    check_number,
+)
 from tfnst.images.label_maps import LabelRegion
 from tfnst.images.manifest import describe_source
 from tfnst.limits import MAX_SCALE, MAX_WEIGHT, MIN_SCALE, MIN_WEIGHT
@@ -69,7 +75,9 @@ class StyleImage:
             object.__setattr__(self, "layers", layers)
         rotations = check_integer("rotations", self.rotations, 1, ROTATIONS[-1])
         if rotations not in ROTATIONS:
-            raise argument_error("rotations", "1, 2, 4 or 8", repr(self.rotations))
+            raise ArgumentError(
+                "1, 2, 4 or 8", repr(self.rotations), argument="rotations"
+            )
         object.__setattr__(self, "rotations", rotations)
 
     def speaks_for(self, layer: str) -> bool:
@@ -89,7 +97,9 @@ def style_images(style_image: Any) -> list[StyleImage]:
     several = isinstance(style_image, list | tuple)
     given = style_image if several else [style_image]
     if not given:
-        raise argument_error("style_image", "one picture or more", "an empty list")
+        raise ArgumentError(
+            "one picture or more", "an empty list", argument="style_image"
+        )
     return [
         each if isinstance(each, StyleImage) else StyleImage(image=each)
         for each in given
@@ -174,6 +184,7 @@ def _region_file(region: Any) -> tuple[str, Any]:
 def _describe_mask(mask: Any, name: str) -> dict[str, str | None]:
     """Describes a mask for a manifest."""
     if isinstance(mask, LabelRegion):
-        source = describe_source(mask.source, name="label_map")
-        return source | {"color": mask.color}
-    return describe_source(mask, name=name)
+        with argument("label_map"):
+            return describe_source(mask.source) | {"color": mask.color}
+    with argument(name):
+        return describe_source(mask)

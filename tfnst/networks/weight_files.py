@@ -12,6 +12,7 @@ from typing import Any
 import h5py
 import numpy as np
 
+from tfnst.checks import argument
 from tfnst.files import write_file
 from tfnst.images.formats import check_suffix
 from tfnst.networks.quantized_weights import is_quantized, read_quantized
@@ -62,9 +63,10 @@ def save_weights(
         ValueError: for another suffix, or a file that isn't as above.
         OSError: if a file can't be read or written.
     """
-    check_suffix(path, name, (".h5", ".hdf5"))
+    with argument(name):
+        check_suffix(path, (".h5", ".hdf5"))
+        write_file(path, None)
     check_outputs([("weights", weights)], [(name, path)])
-    write_file(path, None, name=name)
     source, label = os.fspath(weights), "`weights`"
     arrays, found = read_convolutions(source, label)
     shapes = kernel_shapes(layer_names("vgg19"))
@@ -77,7 +79,8 @@ def save_weights(
             names = [f"{layer}/{part}:0" for part in ("kernel", "bias")]
             group.attrs["weight_names"] = [each.encode() for each in names]
             group[names[0]], group[names[1]] = kernel, bias
-    write_file(path, data.getbuffer(), name=name)
+    with argument(name):
+        write_file(path, data.getbuffer())
 
 
 def check_file(path: str, label: str) -> None:

@@ -19,7 +19,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 
-from tfnst.checks import check_choice, one_line
+from tfnst.checks import ArgumentError, check_choice, one_line
 from tfnst.networks import package_index
 from tfnst.networks.vgg import VGG_BLOCKS
 from tfnst.networks.weight_files import check_file
@@ -89,9 +89,10 @@ def locate_weights(
     if weights is None or weights == "none":
         return WeightsInfo("random numbers", None, None, name)
     if not isinstance(weights, str | os.PathLike) or not os.fspath(weights):
-        raise ValueError(
-            "`weights` must be 'imagenet', the path of a weight file or None. "
-            f"Received: {weights!r}"
+        raise ArgumentError(
+            "'imagenet', the path of a weight file or None",
+            repr(weights),
+            argument="weights",
         )
     source, path = "a file", os.fspath(weights)
     if path == "imagenet":

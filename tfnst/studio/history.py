@@ -25,6 +25,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from tfnst.checks import argument
 from tfnst.config import StyleTransferConfig, setting_names
 from tfnst.files import os_error, show_path
 from tfnst.images.formats import SUFFIXES
@@ -122,7 +123,8 @@ class History:
             probe.unlink()
         except OSError as error:
             expected = "a folder that can be written to"
-            raise os_error(error, "output", expected, show_path(folder)) from error
+            with argument("output"):
+                raise os_error(error, expected, show_path(folder)) from error
 
     def entries(self) -> list[Entry]:
         """The pictures, newest first. Files without a manifest are left out."""
@@ -263,7 +265,8 @@ class History:
         if entry.path.suffix == suffix:
             shutil.copyfile(entry.path, path)
         else:
-            pixels, info = read_picture(entry.path, name="picture", min_side=1)
+            with argument("picture"):
+                pixels, info = read_picture(entry.path, min_side=1)
             bits = entry.bits if suffix in _DEEP_SUFFIXES else 8
             save_image(pixels, path, bits=bits, info=info, manifest=entry.manifest)
         return path

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from tfnst.checks import argument_error, check_integer, check_number
+from tfnst.checks import argument, argument_error, check_integer, check_number
 from tfnst.config import (
     FRAME_STEPS,
     TEMPORAL_WEIGHT,
@@ -244,7 +244,8 @@ class FilmPainter:
 
     def _prepare(self, picture: Any) -> tuple[np.ndarray, tuple[Level, ...]]:
         """A frame [1, H, W, 3] in [0, 1] at the size of the film, and its scales."""
-        content, _ = read_picture(picture, name="picture")
+        with argument("picture"):
+            content, _ = read_picture(picture)
         levels = find_levels(content, self._style, self.config)
         with memory_errors(self.config.size):
             return np.asarray(resize_image(content, *levels[-1].sides)), levels
