@@ -120,7 +120,7 @@ def test_a_replaced_file_is_whole_or_stays(tmp_path):
 
 def test_a_replaced_file_must_be_in_a_folder_and_no_device(tmp_path):
     def enter(path):
-        with replaced_file(path):
+        with argument("output"), replaced_file(path):
             raise AssertionError
 
     said = message(FileNotFoundError, enter, tmp_path / "no" / "file")

@@ -139,7 +139,7 @@ def test_what_can_not_be_filmed_is_said(tmp_path):
         tfnst.Film().save(tmp_path / "film.avi")
     with pytest.raises(ValueError, match=r"^`Film` must have been a callback"):
         tfnst.Film().save(tmp_path / "film.gif")
-    with pytest.raises(OSError, match=r"^`path` must be a path in a folder that"):
+    with pytest.raises(OSError, match="must be a path in a folder that"):
         films.check_film_path(tmp_path / "no" / "film.gif")
     for name, value in (("size", 16), ("size", 2048), ("frames", 1), ("frames", True)):
         with pytest.raises(ValueError, match=rf"^`{name}` must be an integer from "):

