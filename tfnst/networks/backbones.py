@@ -10,11 +10,11 @@ import time
 import keras
 import numpy as np
 
-from tfnst.checks import check_choice, check_integer
+from tfnst.checks import ArgumentError, check_choice, check_integer
 from tfnst.config import POOLINGS
 from tfnst.networks.vgg import build_vgg, check_layer, kernel_shapes, layer_names
 from tfnst.networks.weight_reading import read_backbone
-from tfnst.networks.weight_sources import WeightsInfo, label_of
+from tfnst.networks.weight_sources import WeightsInfo, argument_of
 
 _logger = logging.getLogger(__name__)
 
@@ -98,7 +98,9 @@ def _check_activations(model: keras.Model, info: WeightsInfo) -> None:
     ramp = np.linspace(-120, 130, 32 * 32 * 3, dtype=np.float32).reshape(1, 32, 32, 3)
     activations = np.asarray(keras.ops.convert_to_numpy(model(ramp)))
     if not np.isfinite(activations).all() or not activations.any():
-        raise ValueError(
-            f"{label_of(info)} must give finite activations, not all of them 0, at "
-            f"{model.layers[-1].name}. Received: {info.path!r}"
+        raise ArgumentError(
+            f"finite activations, not all of them 0, at {model.layers[-1].name}",
+            repr(info.path),
+            argument=argument_of(info),
+            verb="must give",
         )

