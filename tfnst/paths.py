@@ -1,10 +1,9 @@
-"""Whether two paths name the same file: nothing that is read may be written over."""
+"""Comparison of paths: nothing that is read may be written over."""
 
 from __future__ import annotations
 
 import contextlib
 import os
-import secrets
 import stat
 import unicodedata
 from collections.abc import Hashable, Iterable
@@ -54,14 +53,14 @@ def named_paths(*sources: tuple[str, Any]) -> list[NamedPath]:
 
 
 def _key(path: str | os.PathLike[str]) -> Hashable | None:
-    """What paths of the same file have in common; None for devices and pipes."""
+    """A value that paths of the same file share; None for devices and pipes."""
     with contextlib.suppress(OSError, ValueError):
         there = os.stat(path)
         return (there.st_dev, there.st_ino) if stat.S_ISREG(there.st_mode) else None
     with contextlib.suppress(OSError, ValueError):
         folder, rest = _split(path)
         there = os.stat(folder)
-        # As coarse as any file system; `_are_same` asks this one.
+        # Coarser than most file systems; `_are_same` looks at this one.
         rest = unicodedata.normalize("NFC", rest).casefold()
         return (there.st_dev, there.st_ino, rest)
     return os.fsdecode(path)
@@ -81,18 +80,11 @@ def _are_same(one: str | os.PathLike[str], other: str | os.PathLike[str]) -> boo
     if os.path.exists(one):
         return True
     (folder, first), (_, second) = _split(one), _split(other)
-    return first == second or _are_one_name(folder, first, second)
+    return first == second or _ignores_case(folder)
 
 
-def _are_one_name(folder: str, one: str, other: str) -> bool:
-    """Whether names that differ stand for the same file in a folder."""
-    start = os.path.join(folder, f".tfnst-{secrets.token_hex(8)}-")
-    one, other = (start + name.replace(os.sep, "-") for name in (one, other))
-    try:
-        with open(one, "xb"):
-            return os.path.exists(other)
-    except OSError:
-        return True  # Nothing can be written here anyway.
-    finally:
-        with contextlib.suppress(OSError):
-            os.unlink(one)
+def _ignores_case(folder: str) -> bool:
+    """Whether the file system finds a folder by its name in the other case, too."""
+    parent, name = os.path.split(folder)
+    other = os.path.join(parent, name.swapcase())
+    return other != folder and os.path.exists(other) and os.path.samefile(folder, other)
