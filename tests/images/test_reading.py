@@ -9,7 +9,14 @@ from PIL import Image
 from tests.helpers import message
 from tests.image_files import encode, noise, unit
 from tfnst.checks import argument
-from tfnst.images.reading import load_image, load_mask, load_one_image, read_picture
+from tfnst.images.manifest import describe_source
+from tfnst.images.reading import (
+    load_image,
+    load_mask,
+    load_one_image,
+    read_described,
+    read_picture,
+)
 
 FILE = "an image file (PNG, JPEG, WebP, TIFF, ...)"
 
@@ -97,3 +104,20 @@ def test_bad_sources(source, expected, received):
     kind = FileNotFoundError if "does not exist" in received else ValueError
     text = message(kind, load_image, source, name="content_image")
     assert text == f"`content_image` must be {expected}. Received: {received}"
+
+
+def test_a_picture_is_read_and_described_in_one_go(tmp_path):
+    array = noise(18, 24, 4)
+    data = encode(array)
+    path = tmp_path / "image.png"
+    path.write_bytes(data)
+    for source in (path, data, io.BytesIO(data), Image.fromarray(array), array):
+        expected = describe_source(source)
+        rgb, info, described = read_described(source)
+        assert described == expected
+        again, same = read_picture(path)
+        np.testing.assert_array_equal(rgb, again)
+        np.testing.assert_array_equal(info.alpha, same.alpha)
+    assert read_described(data, file_name="a.png")[2]["name"] == "a.png"
+    said = message(FileNotFoundError, read_described, tmp_path / "no.png")
+    assert said.startswith("The value must be a file that can be read. Received: ")

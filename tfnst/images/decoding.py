@@ -14,9 +14,8 @@ import numpy as np
 from PIL import Image, ImageFile, TiffImagePlugin, UnidentifiedImageError
 
 from tfnst.checks import one_line
-from tfnst.files import show_path
 from tfnst.images import heif, jpeg_segments, png_chunks, sixteen_bit
-from tfnst.images.arrays import scale
+from tfnst.images.arrays import to_floats
 from tfnst.images.color_profiles import convert_array, convert_image
 from tfnst.images.deep_grey import is_deep_grey, mend_byte_order, read_deep_grey
 from tfnst.images.metadata import PictureInfo, read_info
@@ -42,17 +41,19 @@ _logger = logging.getLogger(__name__)
 _open_lock = threading.Lock()
 
 
-def read_path(path: Any, source: PictureSource) -> tuple[np.ndarray, PictureInfo]:
-    """Reads the image file at a path; see `read_pil`."""
-    source = source.shown_as(show_path(path))
+def open_path(path: Any, source: PictureSource) -> BinaryIO:
+    """Opens the image file at a path.
+
+    Raises:
+        OSError: when it can't be opened.
+        ValueError: when `path` can't be a path.
+    """
     try:
-        file = open(path, "rb")  # noqa: SIM115 (closed below)
+        return open(path, "rb")
     except OSError as error:
         raise source.os_error(error) from error
     except ValueError as error:  # A null byte, or half of a surrogate pair.
         raise source.error("the path of an image file") from error
-    with file:
-        return read_file(file, source)
 
 
 def read_bytes(value: Any, source: PictureSource) -> bytes:
@@ -250,13 +251,13 @@ def _read_colours(image: Image.Image) -> tuple[np.ndarray, np.ndarray | None]:
     alpha = None
     if image.has_transparency_data and image.mode != "CMYK":
         image = image.convert("LA" if grey else "RGBA")
-        alpha = scale(np.asarray(image.getchannel("A")))
+        alpha = to_floats(np.asarray(image.getchannel("A")))
         image.info.pop("transparency", None)
     if image.mode != "CMYK":
         image = _in_mode(image, "L" if grey else "RGB")
     if profile:
         image = convert_image(image, profile)
-    return scale(np.asarray(_in_mode(image, "RGB"))), alpha
+    return to_floats(np.asarray(_in_mode(image, "RGB"))), alpha
 
 
 def _in_mode(image: Image.Image, mode: str) -> Image.Image:
@@ -275,16 +276,18 @@ def _read_deep_colours(
     """
     colours, alpha = deep[..., :3], None
     if deep.shape[2] == 4:
-        alpha = scale(deep[..., 3])
+        alpha = to_floats(deep[..., 3])
     elif isinstance(hidden := image.info.get("transparency"), tuple):
         alpha = (colours != np.array(hidden)).any(axis=-1).astype(np.float32)
-    rgb = scale(colours)
+    rgb = to_floats(colours)
     profile = image.info.get("icc_profile")
     if profile:
         converted = convert_array(rgb, profile)
         if converted is None:
             # LittleCMS has to convert by tables in several dimensions, with 8 bits.
-            converted = scale(np.asarray(convert_image(image.convert("RGB"), profile)))
+            converted = to_floats(
+                np.asarray(convert_image(image.convert("RGB"), profile))
+            )
         rgb = converted
     return rgb, alpha
 

@@ -12,14 +12,14 @@ import importlib.metadata
 import io
 import json
 import os
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from PIL import Image, PngImagePlugin, TiffImagePlugin
 
 from tfnst.checks import ArgumentError, show_type
-from tfnst.files import os_error, read_file, show_path
-from tfnst.images.decoding import read_pil
+from tfnst.files import read_file, show_path
+from tfnst.images.decoding import open_path, read_pil
 from tfnst.images.metadata import EXIF_IFD
 from tfnst.images.source import PictureSource
 from tfnst.version import __version__
@@ -55,47 +55,56 @@ def describe_source(
         OSError: when a file can't be read.
         ValueError: for a PIL image that isn't whole, and for what is no picture.
     """
-    digest, shown = hashlib.sha256(), PictureSource(show_type(source))
+    shown = PictureSource(show_type(source))
     if isinstance(source, str | os.PathLike):
-        if file_name is None:
-            file_name = os.path.basename(os.fsdecode(source))
-        _add_file(digest, source)
-    elif isinstance(source, bytes | bytearray | memoryview):
-        digest.update(source)
-    elif isinstance(source, Image.Image):
+        shown = shown.shown_as(show_path(source))
+        with open_path(source, shown) as file:
+            name = file_name or os.path.basename(os.fsdecode(source))
+            return describe_file(file, shown, file_name=name)
+    if isinstance(source, bytes | bytearray | memoryview):
+        return _description(hashlib.sha256(source), file_name)
+    if isinstance(source, Image.Image):
         rgb, info = read_pil(source, shown.shown_as(f"PIL image {source.mode}"))
-        for array in (rgb, info.alpha):
-            _add_array(digest, array)
-    elif hasattr(source, "read"):
+        return describe_arrays(rgb, info.alpha, file_name=file_name)
+    if hasattr(source, "read"):
         return {"name": file_name, "sha256": None}
-    elif hasattr(source, "__array__"):
-        if np.asarray(source).dtype.hasobject:
-            raise shown.kind_error()
-        _add_array(digest, source)
-    else:
-        raise shown.kind_error()
-    return {"name": file_name, "sha256": digest.hexdigest()}
+    if hasattr(source, "__array__") and not np.asarray(source).dtype.hasobject:
+        return describe_arrays(source, file_name=file_name)
+    raise shown.kind_error()
 
 
-def _add_file(digest: Any, path: str | os.PathLike[str]) -> None:
-    """Adds the bytes of a file to a digest."""
+def describe_file(
+    file: BinaryIO, source: PictureSource, *, file_name: str | None
+) -> dict[str, str | None]:
+    """Identifies an open file, as `describe_source`; it is read to its end.
+
+    Raises:
+        OSError: when it can't be read.
+    """
+    digest = hashlib.sha256()
     try:
-        with open(path, "rb") as file:
-            while chunk := file.read(1 << 20):
-                digest.update(chunk)
+        while chunk := file.read(1 << 20):
+            digest.update(chunk)
     except OSError as error:
-        expected = "a file that can be read"
-        raise os_error(error, expected, show_path(path)) from error
-    except ValueError as error:  # A null byte.
-        raise ArgumentError("the path of a file", show_path(path)) from error
+        raise source.os_error(error) from error
+    return _description(digest, file_name)
 
 
-def _add_array(digest: Any, array: Any) -> None:
-    """Adds the values of an array or tensor to a digest; nothing for None."""
-    if array is not None:
-        array = np.ascontiguousarray(array)
-        digest.update(f"{array.dtype} {array.shape}".encode())
-        digest.update(array.view(np.uint8).reshape(-1).data)
+def describe_arrays(
+    *arrays: Any, file_name: str | None = None
+) -> dict[str, str | None]:
+    """Identifies arrays or tensors by their values; None adds nothing."""
+    digest = hashlib.sha256()
+    for array in arrays:
+        if array is not None:
+            array = np.ascontiguousarray(array)
+            digest.update(f"{array.dtype} {array.shape}".encode())
+            digest.update(array.view(np.uint8).reshape(-1).data)
+    return _description(digest, file_name)
+
+
+def _description(digest: Any, file_name: str | None) -> dict[str, str | None]:
+    return {"name": file_name, "sha256": digest.hexdigest()}
 
 
 def without_names(source: Any) -> Any:

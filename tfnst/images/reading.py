@@ -12,8 +12,10 @@ import numpy as np
 from PIL import Image
 
 from tfnst.checks import ArgumentError, argument, show_type
+from tfnst.files import show_path
 from tfnst.images.arrays import read_array
-from tfnst.images.decoding import read_bytes, read_file, read_path, read_pil
+from tfnst.images.decoding import open_path, read_bytes, read_file, read_pil
+from tfnst.images.manifest import describe_arrays, describe_file, describe_source
 from tfnst.images.metadata import PictureInfo
 from tfnst.images.source import PictureSource
 from tfnst.images.transparency import fill_hidden, over_white
@@ -135,6 +137,47 @@ def read_picture(
         OSError: when the file can't be read; `FileNotFoundError` and the like.
     """
     rgb, info = _read(source, PictureSource(show_type(source), max_pixels, min_side))
+    return _fill(source, rgb, info)
+
+
+def read_described(
+    source: Any, *, file_name: str | None = None
+) -> tuple[np.ndarray, PictureInfo, dict[str, str | None]]:
+    """As `read_picture`, with a description of the source for a manifest.
+
+    A file is opened only once, and a PIL image decoded only once.
+
+    Args:
+        source: as for `read_picture`.
+        file_name: as for `tfnst.images.manifest.describe_source`.
+
+    Returns:
+        (colours, PictureInfo, description as of `describe_source`).
+
+    Raises:
+        ValueError, OSError: as `read_picture`.
+    """
+    shown = PictureSource(show_type(source))
+    if isinstance(source, Image.Image):
+        rgb, info = _read(source, shown)
+        description = describe_arrays(rgb[0], info.alpha, file_name=file_name)
+    elif isinstance(source, str | os.PathLike):
+        shown = shown.shown_as(show_path(source))
+        with open_path(source, shown) as file:
+            name = file_name or os.path.basename(os.fsdecode(source))
+            description = describe_file(file, shown, file_name=name)
+            colours, info = read_file(file, shown)
+        rgb = colours[np.newaxis]
+    else:
+        description = describe_source(source, file_name=file_name)
+        rgb, info = _read(source, shown)
+    return *_fill(source, rgb, info), description
+
+
+def _fill(
+    source: Any, rgb: np.ndarray, info: PictureInfo
+) -> tuple[np.ndarray, PictureInfo]:
+    """A single picture whose hidden pixels have the colours of those near them."""
     _only_one(rgb)
     height, width = rgb.shape[1:3]
     shown = os.fspath(source) if isinstance(source, str | os.PathLike) else "a picture"
@@ -163,7 +206,9 @@ def _read(value: Any, source: PictureSource) -> tuple[np.ndarray, PictureInfo]:
     if isinstance(value, Image.Image):
         rgb, info = read_pil(value, source.shown_as(f"PIL image of mode {value.mode}"))
     elif isinstance(value, str | os.PathLike):
-        rgb, info = read_path(value, source)
+        source = source.shown_as(show_path(value))
+        with open_path(value, source) as file:
+            rgb, info = read_file(file, source)
     elif isinstance(value, bytes | bytearray | memoryview) or hasattr(value, "read"):
         data = read_bytes(value, source)
         if not data and hasattr(value, "read"):

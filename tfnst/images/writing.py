@@ -13,7 +13,7 @@ from PIL import Image, PngImagePlugin
 from tfnst.checks import ArgumentError, argument, show_type
 from tfnst.files import show_path, write_file
 from tfnst.images import sixteen_bit
-from tfnst.images.arrays import finite_range, show_array, to_array
+from tfnst.images.arrays import finite_range, show_array, to_array, to_integers
 from tfnst.images.color_profiles import srgb_profile
 from tfnst.images.formats import FORMATS, check_suffix
 from tfnst.images.manifest import PNG_KEYWORD, add_manifest
@@ -46,7 +46,7 @@ def to_pil(image: Any) -> Image.Image:
     Raises:
         ValueError: for any other shape or dtype, and for NaN or infinity.
     """
-    return Image.fromarray(_to_levels(_to_colours(image), 8))
+    return Image.fromarray(to_integers(_to_colours(image)))
 
 
 def save_image(
@@ -123,7 +123,7 @@ def write_picture(
             colours = over_white(np.clip(colours, 0, 1), alpha)
         else:
             colours = np.concatenate([colours, alpha[..., np.newaxis]], axis=-1)
-    levels = _to_levels(colours, options.bits)
+    levels = to_integers(colours, options.bits)
 
     exif, text = _describe(format, info, (height, width), options.keep_gps, manifest)
     try:
@@ -251,10 +251,3 @@ def _to_colours(image: Any) -> np.ndarray:
         finite_range(array, source)
     # At least float32: float16 would lose the half before the floor.
     return array.reshape(shape).astype(np.promote_types(array.dtype, np.float32))
-
-
-def _to_levels(array: np.ndarray, bits: int) -> np.ndarray:
-    """uint8 or uint16 from float in [0, 1], rounded."""
-    top = 2**bits - 1
-    levels = np.floor(np.clip(array, 0, 1) * top + 0.5)
-    return levels.astype(np.uint8 if bits == 8 else np.uint16)
