@@ -270,10 +270,20 @@ def _sides(picture: np.ndarray, long_side: int) -> tuple[int, int]:
     return max(1, round(height * ratio)), max(1, round(width * ratio))
 
 
+def have_one_shape(sides: tuple[int, ...], others: tuple[int, ...]) -> bool:
+    """Whether two pictures have one shape, within a few pixels of rounding.
+
+    Args:
+        sides: height and width of one.
+        others: height and width of the other.
+    """
+    ratio = others[1] / others[0] * sides[0] / sides[1]
+    return 1 / (1 + _SHAPE_TOLERANCE) <= ratio <= 1 + _SHAPE_TOLERANCE
+
+
 def _check_shape(content: np.ndarray, stylized: np.ndarray) -> None:
-    wanted, given = (p.shape[2] / p.shape[1] for p in (content, stylized))
-    if not 1 / (1 + _SHAPE_TOLERANCE) <= given / wanted <= 1 + _SHAPE_TOLERANCE:
-        height, width = content.shape[1:3]
+    height, width = content.shape[1:3]
+    if not have_one_shape((height, width), stylized.shape[1:3]):
         raise ArgumentError(
             f"the content image's shape, {width}:{height}, at any size",
             f"a picture of {stylized.shape[2]}x{stylized.shape[1]} pixels",

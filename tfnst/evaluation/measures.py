@@ -23,7 +23,8 @@ _STRIPS = 5  # Along each edge, for `border_contrast`.
 def gram_distance(activations: tf.Tensor, target: tf.Tensor) -> tf.Tensor:
     """Distance of two Gram matrices, relative to the second one.
 
-    `|G - A| / |A|` in the Frobenius norm, with `tfnst.losses.gram.gram_matrix`.
+    `|G - A| / |A|` in the Frobenius norm, for matrices of
+    `tfnst.losses.gram_matrices.gram_matrix`.
 
     Args:
         activations: [1, H, W, C], any range.

@@ -1,4 +1,4 @@
-"""Transparent pictures: what to paint where nothing is seen, and resizing alpha."""
+"""Transparent pictures: over white, filled where nothing is seen, and alpha itself."""
 
 from __future__ import annotations
 
@@ -20,6 +20,15 @@ def over_white(rgb: np.ndarray, alpha: np.ndarray) -> np.ndarray:
         alpha: [..., H, W] in [0, 1].
     """
     return rgb * alpha[..., np.newaxis] + (1 - alpha[..., np.newaxis])
+
+
+def on_white(image: Image.Image) -> Image.Image:
+    """A PIL image in RGB, its transparent parts on white, in 8 bits throughout."""
+    if not image.has_transparency_data:
+        return image.convert("RGB")
+    with_alpha = image.convert("RGBA")
+    white = Image.new("RGBA", with_alpha.size, "white")
+    return Image.alpha_composite(white, with_alpha).convert("RGB")
 
 
 def fill_hidden(rgb: np.ndarray, alpha: np.ndarray) -> np.ndarray:

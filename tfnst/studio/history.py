@@ -28,10 +28,12 @@ from PIL import Image
 from tfnst.checks import argument
 from tfnst.config import StyleTransferConfig, setting_names
 from tfnst.files import os_error, show_path
+from tfnst.images.arrays import to_integers
 from tfnst.images.formats import SUFFIXES
 from tfnst.images.manifest import read_manifest
 from tfnst.images.reading import read_picture
 from tfnst.images.style_images import StyleImage
+from tfnst.images.transparency import on_white
 from tfnst.images.writing import save_image
 from tfnst.studio.orders import Order
 
@@ -194,7 +196,7 @@ class History:
         """Writes a mask, float [H, W] in [0, 1], to where it stays; None is none."""
         if mask is None:
             return None
-        levels = np.floor(np.clip(mask, 0, 1) * 255 + 0.5).astype(np.uint8)
+        levels = to_integers(mask)
         encoded = io.BytesIO()
         Image.fromarray(levels).save(encoded, "PNG")
         return self._keep(encoded.getvalue(), "mask.png")
@@ -242,7 +244,7 @@ class History:
             with Image.open(entry.path) as image:
                 image.draft("RGB", (_THUMBNAIL_SIZE, _THUMBNAIL_SIZE))
                 image.thumbnail((_THUMBNAIL_SIZE, _THUMBNAIL_SIZE))
-                small = _over_white(image)
+                small = on_white(image)
             hidden = path.with_suffix(f".{threading.get_ident()}.tmp")
             small.save(hidden, "JPEG", quality=85)
             os.replace(hidden, path)
@@ -388,12 +390,3 @@ def _hashes(manifest: dict[str, Any]) -> set[str]:
         for each in described
         if isinstance(each, dict) and _SHA256.fullmatch(str(each.get("sha256")))
     }
-
-
-def _over_white(image: Image.Image) -> Image.Image:
-    """A picture in RGB, its transparent parts on white."""
-    if not image.has_transparency_data:
-        return image.convert("RGB")
-    with_alpha = image.convert("RGBA")
-    white = Image.new("RGBA", with_alpha.size, "white")
-    return Image.alpha_composite(white, with_alpha).convert("RGB")

@@ -16,7 +16,7 @@ from tfnst.checks import ArgumentError
 from tfnst.files import os_error, show_path
 from tfnst.images.decoding import open_image
 from tfnst.images.source import PictureSource
-from tfnst.video.colors import over_white
+from tfnst.images.transparency import on_white
 from tfnst.video.frames import DamagedFrameError, FilmInfo, Shot, check_frame_size
 
 _MILLISECOND = Fraction(1, 1000)
@@ -134,6 +134,6 @@ class Animation:
 def _flattened(image: Image.Image) -> np.ndarray:
     """The frame that is loaded, with what is transparent laid over white."""
     try:
-        return over_white(np.asarray(image.convert("RGBA")))
+        return np.array(on_white(image))
     except _DAMAGE as error:
         raise DamagedFrameError from error

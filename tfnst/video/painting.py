@@ -19,6 +19,7 @@ from tfnst.config import (
 )
 from tfnst.eager import eagerly
 from tfnst.engines.memory import memory_errors
+from tfnst.images.arrays import to_integers
 from tfnst.images.metadata import PictureInfo
 from tfnst.images.reading import read_picture
 from tfnst.ops.pyramid import Level
@@ -344,5 +345,4 @@ def check_film_config(config: StyleTransferConfig) -> None:
 
 def _levels_of(picture: np.ndarray) -> np.ndarray:
     """A picture [1, H, W, 3] or [H, W, 3] in [0, 1] as uint8 [H, W, 3]."""
-    picture = picture.reshape(picture.shape[-3:])
-    return (np.clip(picture, 0, 1) * 255 + 0.5).astype(np.uint8)
+    return to_integers(picture.reshape(picture.shape[-3:]))

@@ -14,6 +14,7 @@ import numpy as np
 
 from tfnst.checks import ArgumentError
 from tfnst.files import os_error, show_path
+from tfnst.images.arrays import to_integers
 from tfnst.images.decoding import open_image
 from tfnst.images.reading import read_flattened
 from tfnst.images.source import PictureSource
@@ -78,7 +79,7 @@ class PictureFiles:
             raise DamagedFrameError from error
         if picture.shape[:2] != (self.info.height, self.info.width):
             raise DamagedFrameError
-        return np.floor(255 * picture + 0.5).astype(np.uint8)
+        return to_integers(picture)
 
     def _check_sizes(self) -> tuple[int, int]:
         """The common width and height. Only the files' headers are read.
