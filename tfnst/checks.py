@@ -1,7 +1,7 @@
 """Errors about arguments, and checks that raise them.
 
-Each check takes the argument's name and value and returns the value to use, in the type
-that it says; it raises ArgumentError for anything else.
+Each check takes an argument's name and value, and returns the value to use, in the type
+that its signature says. It raises ArgumentError for anything else.
 """
 
 from __future__ import annotations
@@ -103,7 +103,7 @@ def argument_error(argument: str, expected: str, received: str) -> ArgumentError
 
 
 def one_line(error: BaseException) -> str:
-    """An error's message in one line, or else its class."""
+    """An error's message in one line, or its class where the message is empty."""
     return " ".join(str(error).split()) or type(error).__name__
 
 
@@ -112,7 +112,7 @@ def show_type(value: Any) -> str:
 
 
 def _is_truth(value: Any) -> bool:
-    """Whether a value is True or False, perhaps NumPy's, which counts as a number."""
+    """Returns whether a value is True or False, which may be NumPy's."""
     return isinstance(value, bool) or str(getattr(value, "dtype", "")) == "bool"
 
 
@@ -144,9 +144,9 @@ def check_integer(
     Args:
         argument: name of the argument.
         value: an integer, which may be NumPy's. True and False are not integers.
-        low: the smallest allowed.
-        high: the largest allowed.
-        whole_floats: whether 7.0 counts as 7.
+        low: smallest value allowed.
+        high: largest value allowed.
+        whole_floats: True if 7.0 counts as 7.
     """
     number = None
     if not _is_truth(value) and not isinstance(value, str):
@@ -183,11 +183,11 @@ def check_number(
     Args:
         argument: name of the argument.
         value: a number, which may be NumPy's. True and False are not numbers.
-        expected: the bounds in words, for the error.
-        low: the smallest allowed.
-        high: the largest allowed.
-        above: what it must be greater than.
-        below: what it must be less than.
+        expected: bounds in words, for the error.
+        low: smallest value allowed.
+        high: largest value allowed.
+        above: bound that the value must exceed.
+        below: bound that the value must stay under.
     """
     try:
         number = float(value)

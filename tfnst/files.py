@@ -22,7 +22,7 @@ _REASONS = {
     errno.EACCES: "but permission was denied",
     errno.ENOSPC: "but the disk is full",
 }
-# Errors that are nobody's input: what was asked for was right, and the machine failed.
+# Errors of the machine: what was asked for was right.
 _MACHINE_ERRORS = (
     *(errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EPIPE),
     *(errno.ENOMEM, errno.EMFILE, errno.ENFILE),
@@ -30,7 +30,7 @@ _MACHINE_ERRORS = (
 
 
 class UnwrittenWarning(UserWarning):
-    """Something beside the painted picture could not be written; the run goes on."""
+    """A file beside the painted picture could not be written; the run goes on."""
 
 
 def check_path(path: Any) -> None:
@@ -66,7 +66,7 @@ def read_file(path: str | os.PathLike[str]) -> bytes:
 
 
 def decode_text(data: bytes) -> str:
-    """The text of a file that people edit, which may begin with a byte order mark.
+    """Decodes a file that people edit, which may begin with a byte order mark.
 
     Raises:
         UnicodeError: when it is neither UTF-8 nor, with such a mark, UTF-16.
@@ -82,7 +82,7 @@ def write_file(path: str | os.PathLike[str], data: bytes | memoryview | None) ->
 
     Args:
         path: path of the file.
-        data: the bytes to write; None only tests whether the file could be written.
+        data: bytes to write; None only tests whether the file could be written.
 
     Raises:
         OSError: when the file can't be written; `FileNotFoundError` and the like.
@@ -109,12 +109,12 @@ def replaced_file(path: str | os.PathLike[str]) -> Iterator[str]:
     """Gives the path of a hidden file to write, which replaces `path` in the end.
 
     If anything fails or interrupts the block, an older file at `path` stays as it was,
-    and the hidden one is removed. The hidden file is in the same folder and renamed,
-    which happens at once or not at all. Where the system refuses that, as for a file
-    that is a mount point of a container, it is copied into `path`.
+    and the hidden one is removed. The hidden file is in the same folder, and is renamed
+    in one indivisible step. Where the system refuses that, as for a file that is a
+    mount point of a container, its content is copied into `path`.
 
     Args:
-        path: path of the file; not of a device or a pipe.
+        path: path of a file, but not of a device or a pipe.
 
     Raises:
         OSError: when the file can't be written; `FileNotFoundError` and the like.
@@ -132,7 +132,7 @@ def replaced_file(path: str | os.PathLike[str]) -> Iterator[str]:
         _put_in_place(hidden, target)
     except OSError as error:
         if error.filename not in (hidden, target, None):
-            raise  # Of another file that the block reads.
+            raise  # It is about another file, which the block reads.
         raise _folder_error(error, "can be written to", path, target) from error
     finally:
         with contextlib.suppress(OSError):
@@ -140,15 +140,15 @@ def replaced_file(path: str | os.PathLike[str]) -> Iterator[str]:
 
 
 def _make_hidden(path: str | os.PathLike[str], target: str, ending: str = "") -> str:
-    """Makes the empty file that is to replace another one: its path.
+    """Makes the empty file that is to replace another one, and returns its path.
 
     Args:
-        path: of the file to replace, as it was given.
-        target: the real path of that file.
-        ending: what the new file's name ends with, but for its suffix.
+        path: path of the file to replace, as it was given.
+        target: real path of that file.
+        ending: end of the new file's name, before its suffix.
 
     Raises:
-        OSError: when none can be made.
+        OSError: when it can't be made.
     """
     # Not with tempfile: its files are private, and the umask, which says what
     # permissions this one should get, can only be read by changing it for every thread.
@@ -169,7 +169,7 @@ def _make_hidden(path: str | os.PathLike[str], target: str, ending: str = "") ->
 
 
 def _flush(file: BinaryIO) -> None:
-    """Has a file's bytes reach the disk, where the file system can do that."""
+    """Writes a file's bytes through to the disk, if the file system can do that."""
     file.flush()
     try:
         os.fsync(file.fileno())
@@ -179,7 +179,7 @@ def _flush(file: BinaryIO) -> None:
 
 
 def _put_in_place(hidden: str, target: str) -> None:
-    """Has a file replace another one, whose permissions it gets where it can."""
+    """Replaces a file by another one, which takes over its permissions if possible."""
     if os.path.exists(target):
         with contextlib.suppress(OSError):
             os.chmod(hidden, stat.S_IMODE(os.stat(target).st_mode))
@@ -192,7 +192,7 @@ def _put_in_place(hidden: str, target: str) -> None:
 
 
 def _copy_into(source: str, target: str) -> None:
-    """Copies a file into another one, which may exist; no half of a new one is left."""
+    """Copies a file's content; if that fails, no half of a new file is left."""
     is_new = not os.path.exists(target)
     try:
         with open(source, "rb") as read, open(target, "wb") as written:
@@ -206,16 +206,15 @@ def _copy_into(source: str, target: str) -> None:
 
 
 def _folder_error(error: OSError, wanted: str, path: Any, target: str) -> OSError:
-    """What is wrong with the folder of `target`, which `path` leads to."""
+    """The error for a path whose folder is missing or can't be written to."""
     shown = f"{show_path(path)} in the folder {show_path(os.path.dirname(target))}"
     return os_error(error, f"a path in a folder that {wanted}", shown)
 
 
 def _leads_elsewhere(path: str | os.PathLike[str]) -> bool:
-    """Whether what is at a path is no file in a folder, which a new one could replace.
+    """Returns whether a path leads to a device, a pipe or an unlinked file.
 
-    That is a device, a pipe, or an open file that has lost its name; `/dev/stdout` can
-    be any of them.
+    None of them can be replaced by a new file; `/dev/stdout` can be any of them.
     """
     try:
         there = os.stat(path)
@@ -230,7 +229,7 @@ def _leads_elsewhere(path: str | os.PathLike[str]) -> bool:
 
 
 def _write_into(path: str | os.PathLike[str], data: bytes | memoryview | None) -> None:
-    """Writes to what `_leads_elsewhere`, without replacing it."""
+    """Writes into a device, a pipe or an unlinked file."""
     try:
         kind = stat.S_IFMT(os.stat(path).st_mode)
         if kind in (stat.S_IFBLK, stat.S_IFSOCK):  # A disk would be destroyed.
@@ -246,7 +245,7 @@ def _write_into(path: str | os.PathLike[str], data: bytes | memoryview | None) -
 
 
 def _find_target(path: str | os.PathLike[str]) -> str:
-    """The real path to write to."""
+    """The real path of the file to write, once it is known that it can be written."""
     shown = show_path(path)
     try:
         # Follow symbolic links, as open() does, so that a link stays a link.
@@ -272,23 +271,23 @@ def _find_target(path: str | os.PathLike[str]) -> str:
 
 
 def warn_unwritten(what: str, error: BaseException) -> None:
-    """Warns that something beside the painted picture could not be written.
+    """Warns that a file beside the painted picture could not be written.
 
     Args:
-        what: it is, in words.
-        error: that it failed with.
+        what: the file in words, such as `"The plot"`.
+        error: the reason.
     """
     said = f"{what} was not written: {one_line(error)}"
     warnings.warn(said, UnwrittenWarning, stacklevel=3)
 
 
 def is_machine_error(error: BaseException) -> bool:
-    """Whether an error says that the machine failed, as when its disk is full."""
+    """Returns whether the machine failed, as when its disk is full."""
     return isinstance(error, OSError) and error.errno in _MACHINE_ERRORS
 
 
 def os_error(error: OSError, expected: str, shown: str) -> OSError:
-    """The same error (class and errno), about an argument that is a path."""
+    """The same error (class and errno), worded for an argument that is a path."""
     code = error.errno or errno.EIO
     reason = _REASONS.get(code) or error.strerror or "but the system gave no reason"
     refusal = ArgumentError(expected, f"{shown}, {reason}")
@@ -299,6 +298,6 @@ def os_error(error: OSError, expected: str, shown: str) -> OSError:
 
 
 def show_path(path: Any) -> str:
-    """How errors show a path: quoted, and cut in the middle if it is very long."""
+    """A path for errors: quoted, and cut in the middle if it is very long."""
     text = repr(os.fspath(path))
     return text if len(text) <= 200 else f"{text[:100]}...{text[-90:]}"

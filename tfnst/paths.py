@@ -18,17 +18,17 @@ NamedPath = tuple[str, str | os.PathLike[str]]
 def check_outputs(inputs: Iterable[NamedPath], outputs: Iterable[NamedPath]) -> None:
     """Checks that no output is an input, and no two outputs are the same file.
 
-    Files are compared by what they are and not by their names: links, and names that
-    differ in ways that the file system ignores, lead to the same file. Devices and
-    pipes may be given as often as one likes.
+    Files are compared, not their names: links, and names that differ in ways that the
+    file system ignores, lead to the same file. Devices and pipes may be given more than
+    once.
 
     Args:
-        inputs: paths that are read, each with the name of its argument. They may be
-            URLs, or missing.
-        outputs: paths that will be written, in the same way. They may be missing.
+        inputs: paths to read, each with the name of its argument. They may be URLs, or
+            missing.
+        outputs: paths to write, in the same form. They may be missing.
 
     Raises:
-        ValueError: for an output that is given twice; it names both arguments.
+        ValueError: for an output that is given twice; the error names both arguments.
     """
     read = {_key(path): (name, path) for name, path in inputs}
     read.pop(None, None)
@@ -48,7 +48,7 @@ def check_outputs(inputs: Iterable[NamedPath], outputs: Iterable[NamedPath]) -> 
 
 
 def named_paths(*sources: tuple[str, Any]) -> list[NamedPath]:
-    """Those of some arguments, each with its name, that are paths."""
+    """The arguments that are paths, each with its name."""
     return [(n, s) for n, s in sources if isinstance(s, str | os.PathLike)]
 
 
@@ -67,7 +67,7 @@ def _key(path: str | os.PathLike[str]) -> Hashable | None:
 
 
 def _split(path: str | os.PathLike[str]) -> tuple[str, str]:
-    """The last folder on a path that exists, and the rest of the path."""
+    """The deepest folder on a path that exists, and the rest of the path."""
     folder, rest = os.path.split(os.path.realpath(os.fsdecode(path)))
     while not os.path.exists(folder):
         folder, last = os.path.split(folder)
@@ -76,7 +76,7 @@ def _split(path: str | os.PathLike[str]) -> tuple[str, str]:
 
 
 def _are_same(one: str | os.PathLike[str], other: str | os.PathLike[str]) -> bool:
-    """Whether paths with a common key lead to the same file."""
+    """Returns whether paths with a common key lead to the same file."""
     if os.path.exists(one):
         return True
     (folder, first), (_, second) = _split(one), _split(other)
@@ -84,7 +84,7 @@ def _are_same(one: str | os.PathLike[str], other: str | os.PathLike[str]) -> boo
 
 
 def _ignores_case(folder: str) -> bool:
-    """Whether the file system finds a folder by its name in the other case, too."""
+    """Returns whether the file system also finds a folder by its name in other case."""
     parent, name = os.path.split(folder)
     other = os.path.join(parent, name.swapcase())
     return other != folder and os.path.exists(other) and os.path.samefile(folder, other)

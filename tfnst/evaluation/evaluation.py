@@ -1,4 +1,4 @@
-"""evaluate(): how well a stylized picture shows the style and keeps the content."""
+"""Evaluation of a stylized picture: how well it shows style and content."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ from tfnst.ops import color_spaces, resizing
 LAYERS = ("block1_conv2", "block2_conv2", "block3_conv3", "block4_conv3")
 RESOLUTIONS = (256, 128)
 
-# How much the shapes of two sizes of the same picture may differ, by rounding.
+# Relative difference that rounding may make between shapes of the same picture.
 _SHAPE_TOLERANCE = 0.05
 
 
@@ -49,7 +49,7 @@ def _measure(help: str) -> Any:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Evaluation:
-    """How well a picture shows a style and keeps a content; see `evaluate`.
+    """Measures of a stylized picture; see `evaluate`.
 
     Attributes:
         style_gram: distance of the Gram matrices from the style's.
@@ -59,7 +59,7 @@ class Evaluation:
         color_swd: distance of the colours' distribution from the style's.
         high_frequency: grain, relative to the style's.
         clipped: share of black and blown-out pixels, minus the originals' own.
-        border: how much the picture's border stands out.
+        border: contrast of the picture's border with the rest.
         layers: layers whose activations were compared.
         resolutions: long sides in pixels at which they were compared.
         backbone: the network used, `"vgg19"` or `"vgg16"`.
@@ -80,7 +80,7 @@ class Evaluation:
     weights: WeightsInfo
 
     def to_dict(self) -> dict[str, Any]:
-        """All values in types that JSON can hold."""
+        """The values, in types that JSON can hold."""
         plain = dataclasses.asdict(self)
         return {k: list(v) if isinstance(v, tuple) else v for k, v in plain.items()}
 
@@ -244,7 +244,7 @@ def _compare(
 def _find_artefacts(
     content: np.ndarray, style: np.ndarray, stylized: np.ndarray
 ) -> dict[str, float]:
-    """The measures of what the network doesn't see, at the picture's own size."""
+    """The measures that need no network, at the picture's own size."""
     # Enlarging a picture would make it smoother than it is.
     size = min(max(picture.shape[1:3]) for picture in (style, stylized))
     rough, own = (
@@ -271,11 +271,11 @@ def _sides(picture: np.ndarray, long_side: int) -> tuple[int, int]:
 
 
 def have_one_shape(sides: tuple[int, ...], others: tuple[int, ...]) -> bool:
-    """Whether two pictures have one shape, within a few pixels of rounding.
+    """Returns whether two pictures have one shape, but for rounding.
 
     Args:
-        sides: height and width of one.
-        others: height and width of the other.
+        sides: height and width of the first picture.
+        others: height and width of the second picture.
     """
     ratio = others[1] / others[0] * sides[0] / sides[1]
     return 1 / (1 + _SHAPE_TOLERANCE) <= ratio <= 1 + _SHAPE_TOLERANCE
@@ -354,9 +354,9 @@ def _load_extractor(
     changes, or an environment variable that names another, loads anew.
 
     Args:
-        weights: from `find_weights`.
+        weights: source of the weights, from `find_weights`.
         layers: layers to extract; None for those of `LAYERS` that the weights have.
-        seed: of random weights.
+        seed: seed of random weights.
     """
     order = vgg.layer_names(weights.backbone)
     if layers is None:

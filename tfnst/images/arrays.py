@@ -1,4 +1,4 @@
-"""Arrays of pixels: checking them, and from integers to [0, 1] and back."""
+"""Arrays of pixels: checks, and conversion from integers to [0, 1] and back."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ import numpy as np
 
 from tfnst.images.source import PictureSource
 
-_ROUNDING = 1e-6  # How far resizing in float32 may stray outside [0, 1].
+_ROUNDING = 1e-6  # Resizing in float32 may stray outside [0, 1] by this.
 
 
 def show_array(array: np.ndarray) -> str:
-    """How errors describe an array."""
+    """Description of an array for errors."""
     return f"{array.dtype} array of shape {list(array.shape)}"
 
 
@@ -40,7 +40,7 @@ def read_array(
 
     Args:
         value: uint8, uint16 or float, as `tfnst.load_image` describes it.
-        source: what errors call it, and its size limits.
+        source: description for errors, and size limits.
 
     Returns:
         (colours [N, H, W, 3], alpha [N, H, W] or None), float32 in [0, 1].

@@ -43,7 +43,7 @@ def convert_image(image: Image.Image, profile: bytes) -> Image.Image:
 
     Args:
         image: picture of mode RGB, CMYK or L.
-        profile: its ICC profile.
+        profile: ICC profile of the picture.
 
     Returns:
         The picture in sRGB; unchanged if the profile is broken, which is common, or is
@@ -111,7 +111,7 @@ def convert_array(rgb: np.ndarray, profile: bytes) -> np.ndarray | None:
 
 
 def _is_srgb(profile: bytes) -> bool:
-    """Whether it is the profile that tfnst writes into every picture."""
+    """Returns whether a profile is the one that tfnst writes into every picture."""
     own = srgb_profile()
     return own is not None and profile[_HEADER_BYTES:] == own[_HEADER_BYTES:]
 

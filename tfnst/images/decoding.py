@@ -22,7 +22,7 @@ from tfnst.images.metadata import PictureInfo, read_info
 from tfnst.images.source import PictureSource
 
 _IMAGE_FILE = "an image file (PNG, JPEG, WebP, TIFF, ...)"
-# What Pillow opens, but decodes with Ghostscript, or not at all.
+# Formats that Pillow opens, but decodes with Ghostscript, or not at all.
 _NOT_DECODED = {"BUFR": "BUFR", "EPS": "PostScript", "GRIB": "GRIB", "HDF5": "HDF5"}
 # Pillow's words.
 _CLOSED = "Operation on closed image"
@@ -86,8 +86,8 @@ def open_image(file: BinaryIO, source: PictureSource) -> ImageFile.ImageFile:
     """Opens an image file with Pillow; nothing is decoded yet.
 
     Args:
-        file: to read from.
-        source: what errors call it, and the most pixels to accept.
+        file: image file in binary mode.
+        source: description for errors, and size limits.
 
     Raises:
         ValueError: when Pillow can't open it, or it has too many pixels.
@@ -101,7 +101,7 @@ def _without_damage(
     file: BinaryIO,
     source: PictureSource,
 ) -> Any:
-    """Reads a file, if need be without what is damaged beside the picture."""
+    """Reads a file, if need be without the damaged parts beside its picture."""
     try:
         return read(file, source)
     except ValueError:
@@ -168,7 +168,7 @@ def _unreadable(error: Exception, file: BinaryIO, source: PictureSource) -> Exce
 
 
 def _ask_plug_ins(file: BinaryIO, start: bytes) -> str:
-    """Asks the plug-ins that know a file's start what they have against it."""
+    """The objection of the plug-in that knows a file's start; empty if none does."""
     for factory, accepts in list(Image.OPEN.values()):
         known: bool | str = False
         with contextlib.suppress(Exception):  # Of few bytes.
@@ -193,12 +193,13 @@ def read_pil(
 
     Args:
         image: the image.
-        source: what errors call it, and its size limits.
-        decode_deep: decodes the image's file if it has more than 8 bits a channel, into
-            uint16 [H, W, 3] or [H, W, 4]; None for an image without a file.
+        source: description for errors, and size limits.
+        decode_deep: function that decodes the image's file, if that has more than 8
+            bits a channel, into uint16 [H, W, 3] or [H, W, 4]; None for an image
+            without a file.
 
     Returns:
-        (colours float32 [H, W, 3] in [0, 1], the rest).
+        (colours float32 [H, W, 3] in [0, 1], everything else).
 
     Raises:
         ValueError: when it is too large, too narrow or damaged.
@@ -261,7 +262,7 @@ def _read_colours(image: Image.Image) -> tuple[np.ndarray, np.ndarray | None]:
 
 
 def _in_mode(image: Image.Image, mode: str) -> Image.Image:
-    """An image in a mode of Pillow; itself where `convert` would copy it."""
+    """The image in one of Pillow's modes; not a copy if it is in that mode already."""
     return image if image.mode == mode else image.convert(mode)
 
 
@@ -293,13 +294,13 @@ def _read_deep_colours(
 
 
 def _has_lost_its_file(image: Image.Image) -> bool:
-    """Tells whether a PIL image isn't decoded yet, and its file is closed."""
+    """Returns whether a PIL image isn't decoded yet, and its file is closed."""
     file = getattr(image, "fp", None)
     return bool(getattr(image, "tile", ())) and (file is None or file.closed)
 
 
 def _has_deep_planes(image: Image.Image) -> bool:
-    """Whether it is an unpacked TIFF file of 16 bits, one channel after another."""
+    """Returns whether a TIFF file holds 16 bits, uncompressed, channel by channel."""
     return (
         isinstance(image, TiffImagePlugin.TiffImageFile)
         and len(image.getbands()) > 1

@@ -1,4 +1,4 @@
-"""The manifest of a picture: what it was painted from, with what settings and versions.
+"""The manifest of a picture: its sources, its settings, and the versions of packages.
 
 It is stored inside the picture's file, so that a picture can say how it was made, and
 so that a batch knows which of its pictures it has painted already.
@@ -111,8 +111,9 @@ def without_names(source: Any) -> Any:
     """The description of a picture, or of each in a list, without file names.
 
     Args:
-        source: from `describe_source` or `tfnst.images.style_images.describe_style`;
-            anything else, as a strange manifest may hold, is returned as it is.
+        source: description from `describe_source` or
+            `tfnst.images.style_images.describe_style`; anything else, as a strange
+            manifest may hold, is returned as it is.
     """
     if isinstance(source, list):
         return [without_names(each) for each in source]
@@ -138,10 +139,10 @@ def build_manifest(
     """Builds the manifest of a run.
 
     Args:
-        settings: the run's settings, from `StyleTransferConfig.to_dict`.
-        content_image: from `describe_source`.
-        style_image: from `tfnst.images.style_images.describe_style`.
-        **facts: anything else worth recording, as plain values that JSON can hold.
+        settings: settings of the run, from `StyleTransferConfig.to_dict`.
+        content_image: description from `describe_source`.
+        style_image: description from `tfnst.images.style_images.describe_style`.
+        **facts: other facts worth recording, as plain values that JSON can hold.
     """
     versions = {"tfnst": __version__}
     for package in _PACKAGES:
@@ -162,9 +163,9 @@ def add_manifest(
     """Adds a manifest to the Exif tags of a picture's file.
 
     Args:
-        manifest: from `build_manifest`.
+        manifest: manifest from `build_manifest`.
         format: Pillow's name of the file format: PNG, JPEG, WEBP or TIFF.
-        exif: the tags to change, from `tfnst.images.metadata.build_exif`. The manifest
+        exif: tags to change, from `tfnst.images.metadata.build_exif`. The manifest
             replaces the comment, or in TIFF the description.
 
     Returns:
@@ -195,7 +196,7 @@ def read_manifest(
     """The manifest in a picture's file; None for a picture without one.
 
     Args:
-        source: the file's path, or its bytes.
+        source: path or bytes of the file.
 
     Raises:
         OSError: when the file can't be read; `FileNotFoundError` and the like.
@@ -219,7 +220,7 @@ def read_manifest(
 
 
 def find_manifest(source: Any) -> dict[str, Any] | None:
-    """The manifest of a picture, if it comes as a file with one; None otherwise.
+    """The manifest of a picture that is a file with one; None for any other picture.
 
     Args:
         source: as for `tfnst.images.reading.load_image`.
@@ -238,7 +239,7 @@ def without_manifest(exif: dict[int, Any]) -> dict[int, Any]:
     """The Exif tags of a painted picture, without those that hold its manifest.
 
     Args:
-        exif: from `tfnst.images.metadata.read_info`.
+        exif: tags from `tfnst.images.metadata.read_info`.
     """
     kept = dict(exif)
     if str(kept.get(_DESCRIPTION, "")).startswith("{"):
@@ -252,7 +253,7 @@ def without_manifest(exif: dict[int, Any]) -> dict[int, Any]:
 
 
 def read_painted(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """The manifest in the file of a picture that must have one.
+    """The manifest in the file of a picture that tfnst has painted.
 
     Raises:
         OSError: when the file can't be read; `FileNotFoundError` and the like.

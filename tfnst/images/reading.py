@@ -1,4 +1,4 @@
-"""Reading pictures of any kind into arrays, float32 RGB NHWC in [0, 1]."""
+"""Reading pictures from any source into arrays, float32 RGB NHWC in [0, 1]."""
 
 from __future__ import annotations
 
@@ -40,14 +40,14 @@ def load_image(
 
         rgb = alpha * rgb + (1 - alpha)
 
-    Whatever Pillow opens is read, and HEIF (.heic). The EXIF orientation is applied,
-    and an embedded ICC profile is converted to sRGB. What is damaged in a file beside
-    the picture, such as a profile or a text, is ignored. Of an animated file, the first
-    frame is read. PNG, TIFF and HEIF files with more than 8 bits a channel keep them,
-    with two exceptions that are read with 8: files whose colours are multiplied by
-    alpha, and profiles that are more than curves and a matrix. Which value is white in
-    a grey TIFF file follows from its tags. Colours in PIL images have 8 bits, as Pillow
-    holds no more.
+    All formats that Pillow opens are read, and HEIF (.heic). The EXIF orientation is
+    applied, and colours with an embedded ICC profile are converted to sRGB. Damaged
+    parts of a file beside the picture, such as a profile or a text, are ignored. Of an
+    animated file, the first frame is read. PNG, TIFF and HEIF files with more than 8
+    bits a channel keep them, with two exceptions that are read with 8: files whose
+    colours are multiplied by alpha, and profiles that are more than curves and a
+    matrix. The tags of a grey TIFF file say which value is white. Colours in PIL images
+    have 8 bits, as Pillow holds no more.
 
     Args:
         source: path, bytes of an image file, file object opened in binary mode (read
@@ -55,11 +55,10 @@ def load_image(
             in [0, 255], uint16 in [0, 65535] or float in [0, 1], of shape [H, W],
             [H, W, C] or [N, H, W, C], where C is 1 (grey), 2 (grey and alpha), 3
             (RGB) or 4 (RGBA).
-        name: what errors call the source. Default `"image"`.
-        max_pixels: the most pixels (height times width) to accept, checked before
-            any are decoded. Default 89,478,485.
-        min_side: the fewest pixels that the short side may have, 1 or more.
-            Default 16.
+        name: name of the source in errors. Default `"image"`.
+        max_pixels: most pixels (height times width) to accept, checked before any are
+            decoded. Default 89,478,485.
+        min_side: fewest pixels that the short side may have, 1 or more. Default 16.
 
     Returns:
         A new array, shape [N, H, W, 3], dtype float32, range [0, 1]. N is 1 for
@@ -76,7 +75,7 @@ def load_image(
 def read_flattened(
     source: Any, *, max_pixels: int = MAX_PIXELS, min_side: int = MIN_SIDE
 ) -> np.ndarray:
-    """As `load_image`, in whose place the caller names the argument."""
+    """As `load_image`, but leaves it to the caller to name the argument in errors."""
     rgb, info = _read(source, PictureSource(show_type(source), max_pixels, min_side))
     return rgb if info.alpha is None else over_white(rgb, info.alpha)
 
@@ -118,7 +117,7 @@ def load_mask(source: Any) -> np.ndarray:
 def read_picture(
     source: Any, *, max_pixels: int = MAX_PIXELS, min_side: int = MIN_SIDE
 ) -> tuple[np.ndarray, PictureInfo]:
-    """Reads a picture to paint, and what its file holds besides the colours.
+    """Reads a picture to paint, with the alpha and metadata of its file.
 
     Unlike `load_image`, it gives hidden pixels the colours of the visible ones near
     them (see `tfnst.images.transparency.fill_hidden`), and returns alpha separately,
@@ -126,8 +125,8 @@ def read_picture(
 
     Args:
         source: as for `load_image`, but a single picture.
-        max_pixels: the most pixels to accept. Default 89,478,485.
-        min_side: the fewest pixels that the short side may have. Default 16.
+        max_pixels: most pixels to accept. Default 89,478,485.
+        min_side: fewest pixels that the short side may have. Default 16.
 
     Returns:
         A new array, [1, H, W, 3], float32 in [0, 1]; and the PictureInfo.
@@ -152,7 +151,7 @@ def read_described(
         file_name: as for `tfnst.images.manifest.describe_source`.
 
     Returns:
-        (colours, PictureInfo, description as of `describe_source`).
+        (colours, PictureInfo, description as from `describe_source`).
 
     Raises:
         ValueError, OSError: as `read_picture`.
@@ -191,7 +190,7 @@ def _fill(
 
 
 def _only_one(pictures: np.ndarray) -> np.ndarray:
-    """The batch [1, H, W, 3] as it is.
+    """Returns a batch of one picture, [1, H, W, 3], unchanged.
 
     Raises:
         ValueError: for a batch of any other size.
@@ -202,7 +201,7 @@ def _only_one(pictures: np.ndarray) -> np.ndarray:
 
 
 def _read(value: Any, source: PictureSource) -> tuple[np.ndarray, PictureInfo]:
-    """Colours [N, H, W, 3], hidden ones included, and the rest."""
+    """Colours [N, H, W, 3], hidden ones included, and everything else."""
     if isinstance(value, Image.Image):
         rgb, info = read_pil(value, source.shown_as(f"PIL image of mode {value.mode}"))
     elif isinstance(value, str | os.PathLike):

@@ -1,4 +1,4 @@
-"""How a picture is saved: its bits, its quality, and what its file may reveal."""
+"""Options for saving a picture: bits, quality, and the place in its file."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ class SaveOptions:
     """Options for saving a picture, checked when they are made.
 
     Attributes:
-        bits: 8 or 16 a channel; 16 for PNG and TIFF.
+        bits: bits a channel, 8 or 16; 16 for PNG and TIFF.
         quality: quality of JPEG (at full colour resolution) and WebP, 1 to 100.
-        keep_gps: whether the Exif data may say where the photo was taken.
+        keep_gps: True if the Exif data may say where the photo was taken.
 
     Raises:
         ValueError: for any other number of bits or quality.

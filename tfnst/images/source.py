@@ -1,4 +1,4 @@
-"""A picture that is being read: how errors show it, and how large it may be."""
+"""Description and size limits of a picture that is being read."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from tfnst.limits import MAX_PIXELS, MIN_SIDE
 
 @dataclasses.dataclass(frozen=True)
 class PictureSource:
-    """Description of a picture for errors, and the sizes that are allowed.
+    """Description of a picture for errors, and the sizes that it may have.
 
     Attributes:
         shown: description of the picture.
-        max_pixels: the most pixels (height times width) that it may have.
-        min_side: the fewest pixels that its short side may have.
+        max_pixels: most pixels (height times width) that it may have.
+        min_side: fewest pixels that its short side may have.
     """
 
     shown: str
@@ -28,7 +28,7 @@ class PictureSource:
         check_integer("min_side", self.min_side, 1)
 
     def shown_as(self, shown: str) -> PictureSource:
-        """The same source, described in other words."""
+        """The same source with another description."""
         return dataclasses.replace(self, shown=shown)
 
     def error(self, expected: str, received: str | None = None) -> ArgumentError:
@@ -41,7 +41,7 @@ class PictureSource:
         return ArgumentError(expected, self.shown if received is None else received)
 
     def kind_error(self) -> ArgumentError:
-        """The error to raise for what is no picture of any kind."""
+        """The error to raise for a value that is no picture of any kind."""
         return self.error("a path, the bytes of an image file, a PIL image or an array")
 
     def os_error(self, error: OSError) -> OSError:

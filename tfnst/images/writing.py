@@ -27,7 +27,7 @@ _logger = logging.getLogger(__name__)
 
 # Longest side of a WebP file.
 MAX_WEBP_SIZE = 16_383
-# The most that fits into a segment of a JPEG file.
+# The most bytes that fit into a segment of a JPEG file.
 _MAX_EXIF_BYTES = 65_533
 
 
@@ -69,21 +69,22 @@ def save_image(
     Args:
         image: array as for `to_pil`, or PIL image, which is saved as `load_image`
             sees it: opaque sRGB, upright.
-        path: ends in .png, .jpg, .jpeg, .webp, .tif or .tiff, which chooses the
-            format.
-        name: what errors call the path. Default `"output"`.
+        path: path that ends in .png, .jpg, .jpeg, .webp, .tif or .tiff, which chooses
+            the format.
+        name: name of the path in errors. Default `"output"`.
         quality: quality of JPEG (at full colour resolution) and WebP, 1 to 100.
             Default 95.
-        bits: 8 or 16 a channel; 16 for PNG and TIFF. Default 8.
-        info: what else to write, from `tfnst.images.reading.read_picture`: alpha,
+        bits: bits a channel, 8 or 16; 16 for PNG and TIFF. Default 8.
+        info: metadata to write, too, from `tfnst.images.reading.read_picture`: alpha,
             resized to the image (JPEG has none, so there the image is laid over
             white), resolution, and Exif data. If the Exif data and the manifest don't
             both fit into a JPEG file, the Exif data is left out. None by default.
-        keep_gps: whether the Exif data may say where the photo was taken. False by
+        keep_gps: True if the Exif data may say where the photo was taken. False by
             default: people show their paintings around, and seldom remember that
             there is an address in them.
-        manifest: how the picture was made; see `tfnst.images.manifest`. In JPEG and
-            WebP it replaces Exif's comment, in TIFF the description. None by default.
+        manifest: description of how the picture was made; see
+            `tfnst.images.manifest`. In JPEG and WebP it replaces Exif's comment, in
+            TIFF the description. None by default.
 
     Raises:
         ValueError: for any other suffix, quality or number of bits, for an image that
@@ -207,7 +208,7 @@ def _encode(
     dpi: tuple[float, float] | None,
     quality: int,
 ) -> bytes:
-    """The bytes of a file with the values uint8 or uint16 [H, W, 3 or 4]."""
+    """Encodes the values uint8 or uint16 [H, W, 3 or 4] as an image file."""
     options: dict[str, Any] = {"icc_profile": srgb_profile()}
     if dpi is not None and format != "WEBP":
         options["dpi"] = dpi

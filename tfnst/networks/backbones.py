@@ -28,7 +28,7 @@ class Backbone:
             float32 [N, H, W, 3], to the activation of its last layer. It isn't
             trainable.
         name: `"vgg19"` or `"vgg16"`.
-        weights: where its weights come from.
+        weights: source of its weights.
     """
 
     model: keras.Model
@@ -58,7 +58,7 @@ def load_backbone(
             environment variable `TFNST_WEIGHTS`; Keras' cache; Keras' download; or, for
             VGG19, the same weights in 8 bits from the package index.
         pooling: `"max"`, as VGG was trained, or `"average"`.
-        last_layer: the last layer to build, or None for all of them.
+        last_layer: name of the last layer to build, or None for all layers.
         seed: seed of random weights, 0 or more. A seed gives the same weights on every
             machine.
 

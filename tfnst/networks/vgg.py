@@ -44,7 +44,7 @@ def layer_names(name: str) -> tuple[str, ...]:
 
 
 def deepest_layer(layers: Sequence[str], *, order: Sequence[str]) -> str:
-    """Whichever of `layers` comes last in `order`.
+    """The layer that comes last in `order`.
 
     Args:
         layers: names of layers, at least one.
@@ -110,9 +110,9 @@ def build_vgg(
     """Builds a network whose weights are all 0.
 
     Args:
-        name: the model's name.
-        names: the names of its layers, in order.
-        shapes: the kernel shapes of its convolutions; its other layers are pooling.
+        name: name of the model.
+        names: names of its layers, in order.
+        shapes: kernel shapes of its convolutions; its other layers are pooling.
         pooling: `"max"` or `"average"`.
     """
     import keras  # which brings TensorFlow; all else here needs neither

@@ -57,8 +57,8 @@ def save_weights(
 
     Args:
         weights: a file that `read_weights` reads, with all convolutions of VGG19.
-        path: of the file to write, which ends in .h5 or .hdf5.
-        name: what errors call the path.
+        path: path of the file to write, which ends in .h5 or .hdf5.
+        name: name of the path in errors.
 
     Raises:
         ValueError: for another suffix, or a file that isn't as above.
@@ -98,7 +98,7 @@ def check_file(path: str) -> None:
 def read_convolutions(
     path: str, layers: Collection[str] | None = None
 ) -> tuple[Arrays, list[str]]:
-    """Does the work of `read_weights`, for some of the layers.
+    """As `read_weights`, for some of the layers.
 
     Args:
         path: path of the file.
