@@ -21,8 +21,8 @@ class ArgumentError(ValueError):
 
         `argument` must be EXPECTED. Received: RECEIVED
 
-    Functions that don't know what their caller calls a value raise it without a name;
-    the function that users call fills that in, by `argument`.
+    Functions that don't know their caller's name for a value raise it without one; the
+    function that users call fills it in, by the context manager `argument`.
 
     Args:
         expected: description of the values that can be used.
@@ -57,9 +57,10 @@ _AnyError = TypeVar("_AnyError", bound=Exception)
 
 
 def attach_refusal(error: _AnyError, refusal: ArgumentError) -> _AnyError:
-    """Gives an error of another class the fields and words of an ArgumentError.
+    """Attaches an ArgumentError, the refusal, to an error of another class.
 
-    So a file that is missing stays a FileNotFoundError, and says whose argument it is.
+    So a missing file stays a FileNotFoundError, and has the words and the fields of an
+    error about an argument.
     """
     vars(error)["refusal"] = refusal
     error.args = (str(refusal),)
@@ -67,18 +68,18 @@ def attach_refusal(error: _AnyError, refusal: ArgumentError) -> _AnyError:
 
 
 def refusal_in(error: BaseException) -> ArgumentError | None:
-    """What an error says of an argument; None if it is about something else."""
+    """The ArgumentError that an error is, or that is attached to it; else None."""
     return error if isinstance(error, ArgumentError) else vars(error).get("refusal")
 
 
 def argument_in(error: BaseException) -> str | None:
-    """Name of the argument that an error is about; None if it names none."""
+    """Name of the argument that an error is about; None if it has none."""
     refusal = refusal_in(error)
     return None if refusal is None else refusal.argument
 
 
 def rename_argument(error: Exception, name: str) -> None:
-    """Gives the argument that an error is about another name."""
+    """Gives another name to the argument that an error is about."""
     refusal = refusal_in(error)
     if refusal is not None:
         refusal.argument = name
