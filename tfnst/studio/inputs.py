@@ -6,12 +6,12 @@ import dataclasses
 import functools
 import itertools
 import pathlib
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import gradio as gr
 
+from tfnst.checks import argument_in
 from tfnst.config import PRESETS, StyleTransferConfig, preset_settings
 from tfnst.images.style_images import ROTATIONS, StyleImage
 from tfnst.limits import MAX_SCALE, MIN_SCALE
@@ -218,11 +218,9 @@ class Inputs:
 
     def place_error(self, error: ValueError) -> Updates:
         """Returns the changes of `errors` for a refused task."""
-        text = str(error)
-        named = re.match(r"`(\w+)`", text)
-        name = named[1] if named and named[1] in self.wrong else ""
+        place = self.wrong.get(argument_in(error) or "", self.wrong[""])
         labels = {field.name: field.label for field in self._studio.fields}
-        return {self.wrong[name]: panels.error(in_labels(text, labels))}
+        return {place: panels.error(in_labels(error, labels))}
 
     def show(
         self, entry: Entry, history: History, *, pictures: bool = True, **changes: Any

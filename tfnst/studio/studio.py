@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from tfnst.checks import argument, refusal_in
 from tfnst.config import StyleTransferConfig
 from tfnst.images.decoding import open_image
 from tfnst.images.formats import READ_SUFFIXES
@@ -246,7 +247,7 @@ class Studio:
         """Returns the settings in a filled form, or None, and errors by field."""
         config, wrong = form.read_values(values, self.fields, self.config)
         labels = {field.name: field.label for field in self.fields}
-        return config, {name: in_labels(text, labels) for name, text in wrong.items()}
+        return config, {name: in_labels(each, labels) for name, each in wrong.items()}
 
     def picture_task(
         self,
@@ -270,8 +271,12 @@ class Studio:
         Raises:
             ValueError: when the host's limits don't allow it.
         """
-        source = PictureSource("picture", os.path.basename(content))
-        with open(content, "rb") as file, open_image(file, source) as image:
+        source = PictureSource(os.path.basename(content))
+        with (
+            argument("picture"),
+            open(content, "rb") as file,
+            open_image(file, source) as image,
+        ):
             self.limits.check(config, (image.height, image.width))
         return Task(
             content=history.keep_source(content),
@@ -426,9 +431,17 @@ def is_hidden_from_browsers(path: str | os.PathLike[str]) -> bool:
     return False
 
 
-def in_labels(text: str, labels: Mapping[str, str]) -> str:
-    """Replaces the names of arguments in an error by the labels of fields."""
-    return re.sub(r"`(\w+)`", lambda m: labels.get(m[1], m[1].replace("_", " ")), text)
+def in_labels(error: BaseException, labels: Mapping[str, str]) -> str:
+    """An error's message, with the labels of fields instead of arguments' names."""
+
+    def label(name: str) -> str:
+        return labels.get(name, name.replace("_", " "))
+
+    text, refusal = explain(error), refusal_in(error)
+    if refusal is not None and refusal.argument is not None:
+        text = refusal.describe(label(refusal.argument))
+    # It may mention other arguments, too.
+    return re.sub(r"`(\w+)`", lambda mentioned: label(mentioned[1]), text)
 
 
 def _picture_error(file: pathlib.Path) -> str | None:
@@ -439,8 +452,8 @@ def _picture_error(file: pathlib.Path) -> str | None:
         del data
         load_image(file, name="picture")
     except (ValueError, OSError, MemoryError) as error:
-        text = explain(error).replace(repr(str(file)), file.name)
-        return in_labels(text, {"picture": "The picture"})
+        text = in_labels(error, {"picture": "The picture"})
+        return text.replace(repr(str(file)), file.name)
     return None
 
 

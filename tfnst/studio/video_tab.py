@@ -16,7 +16,7 @@ from tfnst.studio import panels
 from tfnst.studio.events import AS_SENT, QUICK, Updates, path_of
 from tfnst.studio.history import VIDEO_SUFFIXES, History
 from tfnst.studio.inputs import Filled, Inputs
-from tfnst.studio.run_queue import BusyError, QueuedRun, explain
+from tfnst.studio.run_queue import BusyError, QueuedRun
 from tfnst.studio.run_tab import Data, RunTab
 from tfnst.studio.studio import Studio, in_labels
 from tfnst.studio.tasks import Task, VideoOptions
@@ -236,8 +236,8 @@ def _read_options(values: Mapping[str, Any]) -> VideoOptions:
 
 def _in_words(error: BaseException, path: str | None) -> str:
     """An error's message, with the name of the video instead of its path."""
-    text = explain(error)
-    if path is not None:
-        name = pathlib.Path(path).name
-        text = text.replace(repr(path), name).replace(path, name)
-    return in_labels(text, _LABELS)
+    text = in_labels(error, _LABELS)
+    if path is None:
+        return text
+    name = pathlib.Path(path).name
+    return text.replace(repr(path), name).replace(path, name)
