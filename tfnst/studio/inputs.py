@@ -68,7 +68,7 @@ class Slot:
 
 
 @dataclasses.dataclass(frozen=True)
-class Filled:
+class FormValues:
     """The values of a form without errors."""
 
     content: str
@@ -170,7 +170,7 @@ class Inputs:
 
     def read(
         self, data: Mapping[Any, Any], *, styles: bool = True, photo: bool = True
-    ) -> tuple[Filled | None, Updates]:
+    ) -> tuple[FormValues | None, Updates]:
         """Reads and checks the form.
 
         Args:
@@ -214,7 +214,7 @@ class Inputs:
             said[self.wrong[name]] = panels.error(text)
         if any(said.values()) or config is None:
             return None, said
-        return Filled(content or "", given, config, int(data[self.bits])), said
+        return FormValues(content or "", given, config, int(data[self.bits])), said
 
     def place_error(self, error: ValueError) -> Updates:
         """Returns the changes of `errors` for a refused task."""
@@ -244,14 +244,14 @@ class Inputs:
         content = history.content(entry)
         styles = history.styles(entry)[:_STYLES]
         if content is not None:
-            updates[self.content] = self._studio.hand_out_picture(content)
+            updates[self.content] = self._studio.copy_picture(content)
         updates |= self._show_count(max(1, len(styles)))
         for slot, style in itertools.zip_longest(self.slots, styles):
             if style is None:
                 updates |= {slot.image: None} | slot.mask.clear()
                 style = StyleImage(image="")  # Only its defaults are shown.
             else:
-                image = self._studio.hand_out_picture(style.image)
+                image = self._studio.copy_picture(style.image)
                 updates |= {slot.image: image} | slot.mask.show(
                     style.image, [style.mask]
                 )
@@ -275,7 +275,7 @@ class Inputs:
 
     def _show_style(self, slot: Slot, path: pathlib.Path, *, opened: bool) -> Updates:
         shown = slot.mask.begin(path, opened)
-        return {slot.image: self._studio.hand_out_picture(path)} | shown
+        return {slot.image: self._studio.copy_picture(path)} | shown
 
     def show_settings(self, config: StyleTransferConfig) -> Updates:
         """Returns the changes of the fields for these settings."""
@@ -285,7 +285,7 @@ class Inputs:
     def _take_photo(self, chosen: gr.SelectData, opened: bool) -> Updates:
         photo = self._studio.photos[chosen.index]
         return {
-            self.content: self._studio.hand_out_picture(photo),
+            self.content: self._studio.copy_picture(photo),
             self.content_wrong: "",
         } | self.regions.begin(photo, opened)
 
@@ -330,7 +330,7 @@ class Inputs:
         said = self._studio.check_picture(path) if path else None
         updates: Updates = {wrong: panels.error(said)}
         if path and not said and is_hidden_from_browsers(path):
-            updates[picture] = self._studio.hand_out_picture(pathlib.Path(path))
+            updates[picture] = self._studio.copy_picture(pathlib.Path(path))
         return updates
 
     def _slot(self, index: int) -> Slot:

@@ -51,7 +51,7 @@ _AT_ONCE = 2
 # these would keep others waiting.
 _SCAN = re.compile(rb"\xff\xda\x00(?:\x08\x01|\x0a\x02|\x0c\x03|\x0e\x04)")
 _MOST_SCANS = 200
-_PASSING_SECONDS = 600.0
+_TEMPORARY_SECONDS = 600.0
 _DAY = 24 * 3600.0
 
 _log = logging.getLogger(__name__)
@@ -363,15 +363,15 @@ class Studio:
             small.write_bytes(jpeg_copy(path, _SAMPLE_SIZE))
         return str(small)
 
-    def hand_out(self, path: pathlib.Path) -> str:
+    def copy_file(self, path: pathlib.Path) -> str:
         """Copies a file for the page; returns the path of the copy."""
-        return str(shutil.copyfile(path, self.passing_folder() / path.name))
+        return str(shutil.copyfile(path, self.temporary_folder() / path.name))
 
-    def hand_out_picture(self, path: pathlib.Path) -> str:
+    def copy_picture(self, path: pathlib.Path) -> str:
         """Copies a picture for the page, in a format that browsers show."""
         if not is_hidden_from_browsers(path):
-            return self.hand_out(path)
-        copy = self.passing_folder() / f"{path.stem}.jpg"
+            return self.copy_file(path)
+        copy = self.temporary_folder() / f"{path.stem}.jpg"
         with self.reading():
             picture, info = read_picture(path, min_side=1)
             save_image(picture, copy, info=info)
@@ -379,17 +379,17 @@ class Studio:
 
     def download(self, history: History, entry: Entry, suffix: str) -> str:
         """Copies a painted picture in the format of a suffix; returns the path."""
-        return str(history.convert(entry, self.passing_folder(), suffix))
+        return str(history.convert(entry, self.temporary_folder(), suffix))
 
-    def passing_folder(self) -> pathlib.Path:
+    def temporary_folder(self) -> pathlib.Path:
         """Makes a folder for a file that the page copies immediately."""
-        passing = self.folder / "passing"
-        passing.mkdir(exist_ok=True)
-        for old in passing.iterdir():
+        temporary = self.folder / "temporary"
+        temporary.mkdir(exist_ok=True)
+        for old in temporary.iterdir():
             with contextlib.suppress(OSError):
-                if time.time() - old.stat().st_mtime > _PASSING_SECONDS:
+                if time.time() - old.stat().st_mtime > _TEMPORARY_SECONDS:
                     shutil.rmtree(old)
-        folder = passing / secrets.token_urlsafe(16)
+        folder = temporary / secrets.token_urlsafe(16)
         folder.mkdir()
         return folder
 

@@ -15,7 +15,7 @@ from tfnst.checks import argument_error, check_integer, check_number
 from tfnst.studio import panels
 from tfnst.studio.events import AS_SENT, QUICK, Updates, path_of
 from tfnst.studio.history import VIDEO_SUFFIXES, History
-from tfnst.studio.inputs import Filled, Inputs
+from tfnst.studio.inputs import FormValues, Inputs
 from tfnst.studio.run_queue import BusyError, QueuedRun
 from tfnst.studio.run_tab import Data, RunTab
 from tfnst.studio.studio import Studio, in_labels
@@ -138,10 +138,12 @@ class VideoTab(RunTab):
             elem_id="videos",
         )
 
-    def read_form(self, data: Data) -> tuple[Filled | None, Updates]:
+    def read_form(self, data: Data) -> tuple[FormValues | None, Updates]:
         return self.inputs.read(data, photo=False)
 
-    def tasks(self, data: Data, filled: Filled, history: History) -> tuple[Task, ...]:
+    def tasks(
+        self, data: Data, filled: FormValues, history: History
+    ) -> tuple[Task, ...]:
         path = path_of(data[self.video])
         if path is None:
             raise ValueError("Choose a video first.")
@@ -158,7 +160,7 @@ class VideoTab(RunTab):
     def refused(self, data: Data, error: Exception) -> Updates:
         return {self.said: panels.error(_in_words(error, path_of(data[self.video])))}
 
-    def begun(self, data: Data, filled: Filled) -> Updates:
+    def begun(self, data: Data, filled: FormValues) -> Updates:
         return dict.fromkeys(self.shown, gr.update(visible=False))
 
     def finished(self, data: Data, run: QueuedRun) -> Updates:
@@ -172,7 +174,7 @@ class VideoTab(RunTab):
         return updates | self._play(run.video) | {self.choice: listed}
 
     def _play(self, video: pathlib.Path) -> Updates:
-        copy = self.studio.hand_out(video)
+        copy = self.studio.copy_file(video)
         return dict.fromkeys(self.shown, gr.update(value=copy, visible=True))
 
     def _show(self, name: str, visitor: str, request: gr.Request) -> Updates:
