@@ -26,8 +26,8 @@ _LABELS = {
     "start": "Begin at second",
     "end": "End at second",
     "every": "Paint each N-th frame",
-    "frame_steps": "Steps for a frame that follows others",
-    "temporal_weight": "How firmly frames are held to those before",
+    "frame_steps": "Steps for later frames",
+    "temporal_weight": "Temporal weight",
     "film": "The video",
 }
 
