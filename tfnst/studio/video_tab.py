@@ -161,7 +161,7 @@ class VideoTab(RunTab):
         return {self.said: panels.error(_in_words(error, path_of(data[self.video])))}
 
     def begun(self, data: Data, filled: FormValues) -> Updates:
-        return dict.fromkeys(self.shown, gr.update(visible=False))
+        return self._hide()
 
     def finished(self, data: Data, run: QueuedRun) -> Updates:
         text = panels.status(run, 0, loading=False)
@@ -175,13 +175,17 @@ class VideoTab(RunTab):
 
     def _play(self, video: pathlib.Path) -> Updates:
         copy = self.studio.copy_file(video)
-        return dict.fromkeys(self.shown, gr.update(value=copy, visible=True))
+        return {each: gr.update(value=copy, visible=True) for each in self.shown}
+
+    def _hide(self) -> Updates:
+        # Not one update for both: Gradio changes those that it is given.
+        return {each: gr.update(visible=False) for each in self.shown}
 
     def _show(self, name: str, visitor: str, request: gr.Request) -> Updates:
         for path in self.history(visitor, request).videos():
             if path.name == name:
                 return self._play(path)
-        return dict.fromkeys(self.shown, gr.update(visible=False))
+        return self._hide()
 
     def _look(self, sent: dict[str, Any] | None) -> str:
         """Describes an uploaded video, with its first frame."""
