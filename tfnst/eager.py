@@ -37,8 +37,8 @@ def eagerly(function: Callable[_P, _R]) -> Callable[_P, _R]:
     def run(*args: _P.args, **kwargs: _P.kwargs) -> _R:
         if tf.executing_eagerly():
             return function(*args, **kwargs)
-        # In a thread, because each has graphs of its own, and a new one none. In
-        # `tf.init_scope`, gradients aren't recorded.
+        # In a thread: graphs belong to threads, and a new one has none. Not in
+        # `tf.init_scope`, where gradients aren't recorded.
         with concurrent.futures.ThreadPoolExecutor(1) as thread:
             return thread.submit(run_here, *args, **kwargs).result()
 

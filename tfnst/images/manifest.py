@@ -32,7 +32,7 @@ _USER_COMMENT = 0x9286
 # Exif: eight bytes that name the comment's encoding. The JSON is plain ASCII.
 _ASCII = b"ASCII\0\0\0"
 _PACKAGES = ("tensorflow", "keras", "numpy", "pillow")
-# More than any settings need, and half of what JPEG's Exif segment holds.
+# More than any settings need, and half the size of JPEG's Exif segment.
 MAX_BYTES = 32_000
 
 
