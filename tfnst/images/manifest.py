@@ -64,7 +64,7 @@ def describe_source(
     if isinstance(source, bytes | bytearray | memoryview):
         return _description(hashlib.sha256(source), file_name)
     if isinstance(source, Image.Image):
-        rgb, info = read_pil(source, shown.shown_as(f"PIL image {source.mode}"))
+        rgb, info = read_pil(source, shown.shown_as(f"PIL image of mode {source.mode}"))
         return describe_arrays(rgb, info.alpha, file_name=file_name)
     if hasattr(source, "read"):
         return {"name": file_name, "sha256": None}
