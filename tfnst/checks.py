@@ -22,9 +22,10 @@ class ArgumentError(ValueError):
         `argument` must be EXPECTED. Received: RECEIVED
 
     Functions that don't know their caller's name for a value raise it without one; the
-    function that users call fills it in, by the context manager `argument`. Functions of
-    tensors (losses, optimisers) raise ValueError itself, as AutoGraph, in a user's
-    `tf.function`, passes on only classes that it knows.
+    function that users call fills it in, by the context manager `argument`.
+
+    Functions of tensors (losses, optimisers) raise ValueError itself: in a user's
+    `tf.function`, AutoGraph passes on only classes that it knows.
 
     Args:
         expected: description of the values that can be used.
