@@ -7,8 +7,8 @@ import numpy as np
 from tests.video.films import RATE, moving
 from tfnst.video.frames import Frame
 from tfnst.video.kept_frames import FrameState
+from tfnst.video.parts import FilmParts
 from tfnst.video.reading import open_film
-from tfnst.video.segments import FilmParts
 
 
 def frames(count, height=32, width=48, start=0):
@@ -19,15 +19,15 @@ def frames(count, height=32, width=48, start=0):
     ]
 
 
-def parts(folder, kind=".mp4", **options):
+def parts(folder, suffix=".mp4", **options):
     options = {
         "rate": RATE,
         "time_base": 1 / RATE,
         "description": {"steps": 5},
-        "segment_frames": 6,
+        "chunk_frames": 6,
         **options,
     }
-    return FilmParts(folder, kind=kind, **options)
+    return FilmParts(folder, suffix=suffix, **options)
 
 
 def output(tmp_path, kind):

@@ -30,7 +30,7 @@ def test_films_of_every_kind(tmp_path, kind, sides):
     wanted = frames(15, *sides)
     for frame in wanted:
         film.append(frame)
-    assert (film.frames_done, film.end) == (15, Fraction(15, 25))
+    assert film.frames_done == 15
     film.finish(path)
     assert not (tmp_path / "parts").exists()
     found = read(shown)
@@ -77,7 +77,7 @@ TIMES = [0, 33, 34, 90, 290, 291, 500, 1700, 1710, 1720, 1730, 1731, 3000]
 @pytest.mark.parametrize("kind", [".mp4", ".webm", ".webp"])
 def test_times_that_vary_are_kept(tmp_path, kind):
     base = Fraction(1, 1000)
-    film = parts(tmp_path / "parts", kind, time_base=base, segment_frames=3)
+    film = parts(tmp_path / "parts", kind, time_base=base, chunk_frames=3)
     ends = [*TIMES[1:], 3050]
     for i, picture in enumerate(moving(len(TIMES))):
         start, length = TIMES[i] * base, (ends[i] - TIMES[i]) * base
@@ -101,7 +101,7 @@ def test_times_that_vary_are_kept(tmp_path, kind):
 @pytest.mark.parametrize("kind", [".mp4", ".webm"])
 def test_times_between_ticks_stay_apart(tmp_path, kind):
     base = Fraction(1, 100)
-    film = parts(tmp_path / "parts", kind, time_base=base, segment_frames=3)
+    film = parts(tmp_path / "parts", kind, time_base=base, chunk_frames=3)
     for i, picture in enumerate(moving(8)):
         start = (i + Fraction(1, 2)) * base if i else Fraction(0)
         length = (i + Fraction(3, 2)) * base - start

@@ -17,7 +17,12 @@ from tfnst.files import os_error, show_path
 from tfnst.images.decoding import open_image
 from tfnst.images.source import PictureSource
 from tfnst.video.colors import over_white
-from tfnst.video.frames import DamagedFrameError, FilmInfo, Shot, check_frame_size
+from tfnst.video.frames import (
+    DamagedFrameError,
+    FilmInfo,
+    SourceFrame,
+    check_frame_size,
+)
 
 _MILLISECOND = Fraction(1, 1000)
 # Browsers show frames that ask for 10 ms or less for 100 ms.
@@ -30,7 +35,7 @@ _DAMAGE = (
 
 
 def is_animation(path: str | os.PathLike[str]) -> bool:
-    """Recognizes files that Pillow reads by how they begin, whatever their names."""
+    """Returns whether Pillow reads a file, by its first bytes, whatever its name."""
     if not os.path.isfile(path):  # A pipe would lose what is read.
         return False
     with contextlib.suppress(OSError), open(path, "rb") as file:
@@ -47,7 +52,7 @@ class Animation:
     """An animated picture.
 
     Args:
-        path: of the file.
+        path: path of the file.
         name: what errors call the path.
 
     Raises:
@@ -98,13 +103,8 @@ class Animation:
         self._image.close()
         self._file.close()
 
-    @property
-    def expected_end(self) -> Fraction | None:
-        """When the film should end: nothing in the file says so."""
-        return None
-
-    def shots(self, start: Fraction) -> Iterator[Shot]:
-        """All frames in order, as each is drawn over the one before.
+    def frames(self, start: Fraction) -> Iterator[SourceFrame]:
+        """Yields all frames in order, as each is drawn over the one before.
 
         Args:
             start: ignored.
@@ -123,17 +123,18 @@ class Animation:
                     self.damaged += 1
                 return
             duration = self._duration() * _MILLISECOND
-            yield Shot(time, duration, functools.partial(_flattened, self._image))
+            read = functools.partial(_flattened, self._image)
+            yield SourceFrame(time, duration, read)
             time, number = time + duration, number + 1
 
     def _duration(self) -> Fraction:
-        """Milliseconds of the frame that is loaded."""
+        """Duration of the frame that is loaded, in milliseconds."""
         shown = Fraction(self._image.info.get("duration") or 0)
         return shown if shown > _SHORTEST else Fraction(_USUAL)
 
 
 def _flattened(image: Image.Image) -> np.ndarray:
-    """The frame that is loaded, with what is transparent laid over white."""
+    """Lays the frame that is loaded over white where it is transparent."""
     try:
         return over_white(np.asarray(image.convert("RGBA")))
     except _DAMAGE as error:

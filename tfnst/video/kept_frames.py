@@ -1,4 +1,4 @@
-"""Painted frames as PNG files, with what must be known of them to paint others."""
+"""Painted frames as PNG files, with the state from which painting goes on."""
 
 from __future__ import annotations
 
@@ -16,10 +16,15 @@ from tfnst.video.frames import Frame
 
 
 class FrameState(NamedTuple):
-    """What must be known of the last frame to go on from it."""
+    """State after a frame, from which the next one is painted.
 
-    picture: np.ndarray  # uint8 [H, W, C]
-    past: tuple[int, ...]  # numbers
+    Attributes:
+        picture: the state's values for each pixel, uint8 [H, W, C].
+        past: the state's other values.
+    """
+
+    picture: np.ndarray
+    past: tuple[int, ...]
 
 
 class KeptFrames:
@@ -36,15 +41,15 @@ class KeptFrames:
         self._folder = folder
 
     def path(self, kind: str, number: int) -> str:
-        """Of a file: `frame`, `source` or `state`."""
+        """Returns the path of a file; its kind is `frame`, `source` or `state`."""
         return os.path.join(self._folder, f"{kind}-{number:08}.png")
 
-    def has(self, number: int) -> bool:
-        """Whether a frame is there."""
-        return os.path.exists(self.path("frame", number))
+    def has(self, number: int, kind: str = "frame") -> bool:
+        """Whether a file is there, that of the frame by default."""
+        return os.path.exists(self.path(kind, number))
 
     def write(self, frame: Frame, pass_number: int) -> None:
-        """Keeps a frame as a pass over the film has painted it."""
+        """Keeps a frame that a pass over the film has painted."""
         self._write(
             "frame",
             frame.number,
@@ -55,25 +60,25 @@ class KeptFrames:
         )
 
     def read(self, number: int) -> Frame:
-        """A frame that was kept."""
+        """Reads a frame."""
         time, duration = self.times(number)
         return Frame(number, time, duration, self._read("frame", number))
 
     def times(self, number: int) -> tuple[Fraction, Fraction]:
-        """Time and duration of a frame."""
+        """Reads the time and the duration of a frame."""
         texts = self._texts("frame", number)
         return Fraction(texts["time"]), Fraction(texts["duration"])
 
     def pass_number(self, number: int) -> int:
-        """Of the pass that has painted a frame last."""
+        """Reads the number of the pass that has painted a frame last."""
         return int(self._texts("frame", number)["pass_number"])
 
     def write_source(self, number: int, picture: np.ndarray) -> None:
-        """Keeps what a frame was painted from."""
+        """Keeps the picture that a frame was painted from."""
         self._write("source", number, picture)
 
     def source(self, number: int) -> np.ndarray:
-        """What a frame was painted from."""
+        """Reads the picture that a frame was painted from."""
         return self._read("source", number)
 
     def write_state(self, number: int, state: FrameState, pass_number: int) -> None:
@@ -83,12 +88,12 @@ class KeptFrames:
         self._write("state", number, state.picture, **texts)
 
     def state(self, number: int) -> FrameState:
-        """The state after a frame."""
+        """Reads the state after a frame."""
         past = self._texts("state", number)["past"].split()
         return FrameState(self._read("state", number), tuple(map(int, past)))
 
     def state_pass(self, number: int) -> int:
-        """The pass that the state after a frame is from."""
+        """Reads the number of the pass that the state after a frame is from."""
         return int(self._texts("state", number)["pass_number"])
 
     def remove(self, kind: str, number: int) -> None:

@@ -14,12 +14,13 @@ from tfnst.checks import argument_error, check_integer, check_number
 from tfnst.files import check_path, show_path
 from tfnst.video.animations import Animation, is_animation
 from tfnst.video.decoding import DecodedFilm
+from tfnst.video.frame_range import FrameRange, exact_seconds
 from tfnst.video.frames import (
     DamagedFilmWarning,
     DamagedFrameError,
     FilmInfo,
     Frame,
-    Shot,
+    SourceFrame,
 )
 from tfnst.video.picture_files import PictureFiles, is_pattern
 
@@ -33,11 +34,11 @@ _MISSING = Fraction(1, 2)
 
 
 class FilmSource(Protocol):
-    """What frames come from: a film, an animation, picture files.
+    """Source of frames: a film in one file, an animation, picture files.
 
     Attributes:
-        damaged: frames, or pieces of file, that could not be decoded since `shots`
-            was called.
+        damaged: number of frames, or pieces of file, that could not be decoded since
+            `frames` was called.
     """
 
     damaged: int
@@ -45,10 +46,7 @@ class FilmSource(Protocol):
     @property
     def info(self) -> FilmInfo: ...
 
-    @property
-    def expected_end(self) -> Fraction | None: ...
-
-    def shots(self, start: Fraction) -> Iterator[Shot]: ...
+    def frames(self, start: Fraction) -> Iterator[SourceFrame]: ...
 
     def close(self) -> None: ...
 
@@ -65,7 +63,7 @@ class FilmReader:
 
     @property
     def info(self) -> FilmInfo:
-        """What is known of the film."""
+        """Properties of the film."""
         return self._source.info
 
     def __enter__(self) -> FilmReader:
@@ -79,78 +77,64 @@ class FilmReader:
         self._source.close()
 
     def __iter__(self) -> Iterator[Frame]:
-        """All frames."""
+        """Yields all frames."""
         return self.frames()
 
     def frames(
-        self,
-        *,
-        start: float | Fraction = 0,
-        end: float | Fraction | None = None,
-        every: int = 1,
-        skip: int = 0,
+        self, range: FrameRange | None = None, *, skip: int = 0
     ) -> Iterator[Frame]:
-        """Frames from one time to another.
+        """Yields the frames in a range.
 
         Frames that can't be decoded are left out, and the one before is shown for
         longer. When that happened, or the film ended early, a DamagedFilmWarning at
         the end says so.
 
         Args:
-            start: seconds from the beginning; the first frame is at this time or the
-                next one after it. Default 0.
-            end: seconds; the last frame is before this time. To the end by default.
-            every: takes each N-th frame, from the first. Default 1.
-            skip: leaves out so many of the frames that the other arguments choose;
-                the numbers of the others stay as they are. This is quicker than not
-                to use them. Default 0.
+            range: range of the frames; all by default.
+            skip: number of frames of the range to leave out; the numbers of the others
+                stay as they are. This is quicker than not to use them. Default 0.
 
         Raises:
             ValueError: when an argument is out of its range, or no frame is in this
-                range of times.
+                range.
             OSError: when the file can't be read.
         """
-        check_number("start", start, "0 or more seconds", low=0)
-        first, last = _seconds(start), None
-        if end is not None:
-            check_number("end", end, "seconds after `start`", above=float(first))
-            last = _seconds(end)
-        check_integer("every", every, 1)
-        check_integer("skip", skip, 0)
-        return self._choose(first, last, every, skip)
+        return self._choose(
+            FrameRange() if range is None else range, check_integer("skip", skip, 0)
+        )
 
-    def _choose(
-        self, start: Fraction, end: Fraction | None, every: int, skip: int
-    ) -> Iterator[Frame]:
-        """The frames, each once it is known when the next one begins."""
+    def _choose(self, range: FrameRange, skip: int) -> Iterator[Frame]:
+        """Yields the frames, each once it is known when the next one begins."""
+        start = exact_seconds(range.start)
+        end = None if range.end is None else exact_seconds(range.end)
         counted = unread = 0
         held: tuple[int, Fraction, np.ndarray] | None = None
         finish = longest = Fraction(0)
         stopped = False
-        for shot in self._source.shots(start):
-            if end is not None and shot.time >= end:
-                finish, stopped = shot.time, True
+        for frame in self._source.frames(start):
+            if end is not None and frame.time >= end:
+                finish, stopped = frame.time, True
                 break
-            longest = max(longest, shot.time + shot.duration - finish)
-            finish = shot.time + shot.duration
-            if shot.time < start:
+            longest = max(longest, frame.time + frame.duration - finish)
+            finish = frame.time + frame.duration
+            if frame.time < start:
                 continue
             counted += 1
-            if (counted - 1) % every:
+            if (counted - 1) % range.every:
                 continue
-            number = (counted - 1) // every
+            number = (counted - 1) // range.every
             if number < skip:
                 continue
             try:
-                picture = shot.read()
+                picture = frame.read()
             except DamagedFrameError:
                 # It isn't counted, like those that the decoder left out.
                 counted, unread = counted - 1, unread + 1
                 continue
             if held is not None:
-                yield Frame(held[0], held[1], shot.time - held[1], held[2])
-            held = number, shot.time, picture
-        expected = self._source.expected_end
+                yield Frame(held[0], held[1], frame.time - held[1], held[2])
+            held = number, frame.time, picture
+        expected = self.info.duration
         missing = Fraction(0)
         if expected is not None and not stopped:
             missing = expected - finish
@@ -201,13 +185,6 @@ class FilmReader:
             )
 
 
-def _seconds(value: float | Fraction) -> Fraction:
-    """Seconds as they were meant: 0.1 is a tenth, which no float is."""
-    if isinstance(value, Fraction):
-        return value
-    return Fraction(float(value)).limit_denominator(1_000_000)
-
-
 def open_film(
     path: str | os.PathLike[str],
     *,
@@ -217,9 +194,9 @@ def open_film(
     """Opens a film to read its frames.
 
     Args:
-        path: of a film in one file that FFmpeg reads, such as MP4, MOV, WebM or AVI,
-            for which PyAV is needed (the extra `video`); of an animated GIF, WebP or
-            PNG file; of a folder of pictures, in natural order of their names; or a
+        path: path of a film in one file that FFmpeg reads, such as MP4, MOV, WebM or
+            AVI, for which PyAV is needed (the extra `video`); of an animated GIF, WebP
+            or PNG file; of a folder of pictures, in natural order of their names; or a
             pattern for such files, `frames/*.png` or `frames/%04d.png`. Files that
             name others, such as playlists, are refused.
         rate: frames per second of a folder or pattern, above 0 and up to 1000;

@@ -1,4 +1,4 @@
-"""Films that are being painted: segments, passes, and runs that go on."""
+"""Films that are being painted: chunks, passes, and runs that go on."""
 
 import os
 import tracemalloc
@@ -10,7 +10,7 @@ from tests.helpers import message
 from tests.video.film_parts import add, frames, output, parts, read, repainted
 from tests.video.films import RATE, moving
 from tfnst.video.frames import Frame
-from tfnst.video.segments import FrameState
+from tfnst.video.kept_frames import FrameState
 
 
 def test_a_run_goes_on_where_it_was(tmp_path):
@@ -52,7 +52,7 @@ def test_an_early_end_gives_a_film_and_keeps_the_parts(tmp_path, kind):
     assert not (tmp_path / "parts").exists()
 
 
-def test_the_disk_holds_one_segment_of_pictures(tmp_path):
+def test_the_disk_holds_one_chunk_of_pictures(tmp_path):
     film = parts(tmp_path / "parts", keep=2)
     for frame in frames(30):
         film.append(frame)
@@ -111,13 +111,10 @@ def test_errors_of_frames_and_outputs(tmp_path):
     assert said == "`output` must be a film of 1 frame or more. Received: no frames"
     first, second = frames(2)
     said = message(ValueError, film.append, second)
-    assert said.startswith("`frame` must be number 0, at 0 seconds or later.")
+    assert said.startswith("`frame` must be number 0.")
     film.append(first)
-    said = message(ValueError, film.finish, tmp_path / "out.gif")
-    assert said.startswith("`output` must be a film of the kind .mp4.")
     said = message(FileNotFoundError, film.finish, tmp_path / "no" / "out.mp4")
     assert said.startswith("`output` must be a path in a folder that exists.")
-    assert message(ValueError, film.last_pictures, 1).startswith("`count` must be")
     film.close()
     with parts(tmp_path / "parts") as film:
         assert film.frames_done == 1
