@@ -27,8 +27,6 @@ from tfnst.video.frame_range import FrameRange
 from tfnst.video.frames import Frame
 from tfnst.video.reading import open_film
 
-# Frames whose style and content are measured.
-_SAMPLES = 5
 # How much the shapes of two sizes of the same frame may differ by rounding.
 _SHAPE_TOLERANCE = 0.05
 # Least share of the pixels that must stand still for a drift to be measured.
@@ -93,6 +91,7 @@ def evaluate_video(
     end: float | None = None,
     every: int = 1,
     gap: int = 5,
+    samples: int = 5,
     flow: OpticalFlow | None = None,
     backbone: str = StyleTransferConfig.backbone,
     weights: str | os.PathLike[str] | None = StyleTransferConfig.weights,
@@ -106,8 +105,8 @@ def evaluate_video(
     - warping_error_gap: the same for frames that lie `gap` apart: it shows slow changes.
     - drift: mean absolute difference between the first and the last painted frame,
       over the pixels and channels where the film stands still throughout.
-    - The others are the means of `tfnst.evaluate` over up to five frames, evenly
-      spread over the film.
+    - The others are the means of `tfnst.evaluate` over some frames, evenly spread over
+      the film.
 
     All are in 8-bit values, 0 to 255, but for those of `tfnst.evaluate`. A film that
     isn't painted at all is the steadiest, so both kinds of numbers count.
@@ -121,6 +120,8 @@ def evaluate_video(
         end: as `start`.
         every: as `start`.
         gap: distance of frames to compare besides neighbours, 2 or more. Default 5.
+        samples: number of frames, at most, that `tfnst.evaluate` measures, 1 or more.
+            Default 5.
         flow: optical flow of the film, as for `tfnst.stylize_video`.
         backbone: as for `tfnst.evaluate`.
         weights: as for `tfnst.evaluate`.
@@ -141,6 +142,7 @@ def evaluate_video(
     steadiness = Steadiness(
         check_integer("gap", gap, 2), DISFlow() if flow is None else flow
     )
+    samples = check_integer("samples", samples, 1)
     pairs = functools.partial(
         _pairs, film, stylized_film, FrameRange(start, end, every)
     )
@@ -151,7 +153,7 @@ def evaluate_video(
         raise argument_error(
             "stylized_film", "a film of 2 frames or more", show_path(stylized_film)
         )
-    chosen = {round(x) for x in np.linspace(0, frames - 1, min(_SAMPLES, frames))}
+    chosen = {round(x) for x in np.linspace(0, frames - 1, min(samples, frames))}
     rows = [
         evaluate(
             source.picture,
