@@ -1,4 +1,4 @@
-"""Films of every kind, with their frames' times."""
+"""Films in every format, with their frames' times."""
 
 import os
 from fractions import Fraction
@@ -11,7 +11,7 @@ from tests.helpers import message
 from tests.video.film_parts import frames, output, parts, read
 from tests.video.films import moving
 from tfnst.video.frames import Frame
-from tfnst.video.outputs import check_film_output, film_kind
+from tfnst.video.outputs import check_film_output, film_suffix
 from tfnst.video.reading import open_film
 
 KINDS = (".mp4", ".webm", ".gif", ".webp", ".png", ".jpg")
@@ -146,9 +146,9 @@ def test_what_paths_ask_for(tmp_path):
         ("frames/%05d.jpeg", ".jpg"),
         ("frames/%d.png", ".png"),
     ]:
-        assert film_kind(path) == kind
+        assert film_suffix(path) == kind
     for path in ("a.avi", "a.png", "a%d.mp4", "a%d.tif"):
-        said = message(ValueError, film_kind, path)
+        said = message(ValueError, film_suffix, path)
         assert said.startswith("`output` must be a path that ends in .mp4, .webm, .gif")
 
 

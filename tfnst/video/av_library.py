@@ -25,11 +25,11 @@ _MOST_SECONDS = 60.0
 
 
 def import_av(name: str, path: str | os.PathLike[str]) -> Any:
-    """The module `av`.
+    """Imports the module `av`.
 
     Args:
-        name: of the argument that needs it.
-        path: which that argument is.
+        name: name of the argument that needs it.
+        path: value of that argument.
 
     Raises:
         ImportError: when PyAV isn't installed.
@@ -67,9 +67,9 @@ def open_output(
     """Opens a file to be written by PyAV, without dates and random numbers in it.
 
     Args:
-        path: of the file.
+        path: path of the file.
         format: FFmpeg's name of the muxer.
-        options: of the muxer.
+        options: options of the muxer.
     """
     import av
 
@@ -78,19 +78,19 @@ def open_output(
 
 
 def describe(error: Exception) -> str:
-    """What FFmpeg says is wrong, on one line."""
+    """Returns the message of an error of FFmpeg, on one line."""
     text = getattr(error, "strerror", None) or str(error) or type(error).__name__
     return " ".join(text.split())
 
 
 def film_error(name: str, expected: str, shown: str, error: Exception) -> Exception:
-    """The error to raise when FFmpeg could not open or read a film.
+    """Words the error to raise when FFmpeg could not open or read a film.
 
     Args:
-        name: of the argument.
-        expected: what it must be.
+        name: name of the argument.
+        expected: description of what it must be.
         shown: the film, as errors show it.
-        error: FFmpeg's.
+        error: error of FFmpeg.
     """
     if isinstance(error, OSError):
         return os_error(error, name, expected, shown)

@@ -102,7 +102,8 @@ def evaluate_video(
     - warping_error: root mean square of the difference between a painted frame and the
       one before, moved by the optical flow of the film that was painted, over the
       pixels where this flow is reliable: those that are seen in both.
-    - warping_error_gap: the same for frames that lie `gap` apart: it shows slow changes.
+    - warping_error_gap: the same for frames that lie `gap` apart, which shows slow
+      changes.
     - drift: mean absolute difference between the first and the last painted frame,
       over the pixels and channels where the film stands still throughout.
     - The others are the means of `tfnst.evaluate` over some frames, evenly spread over

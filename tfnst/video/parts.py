@@ -111,7 +111,10 @@ class FilmParts:
             self._kept = KeptFrames(self._folder.path)
             self._chunks = Chunks(self._folder.path, self._kept, encoder, chunk_frames)
             self.sound = SoundTracks(self._folder.path, self._format)
-            self._find_position()
+            self.frames = self._count_frames()
+            self.pass_number, self.frames_done = self._find_pass()
+            self._complete_chunk()
+            self._remove_leftovers()
         except BaseException:
             self._folder.close(remove=self._folder.is_new)
             raise
@@ -278,19 +281,17 @@ class FilmParts:
         for number in range(max(0, before - self._keep), self.frames - self._keep):
             self._kept.remove("frame", number)
 
-    def _find_position(self) -> None:
-        """Goes on where the run was killed, and removes what it had begun."""
-        self.frames = self._chunks.complete * self._chunk_frames
-        while self._kept.has(self.frames):
-            self.frames += 1
-        self.pass_number, self.frames_done = 0, self.frames
-        if self._passes > 1 and self.frames:
-            self.pass_number, self.frames_done = self._find_pass()
-        self._complete_chunk()
-        self._remove_leftovers()
+    def _count_frames(self) -> int:
+        """Counts the frames that an earlier run has left."""
+        frames = self._chunks.complete * self._chunk_frames
+        while self._kept.has(frames):
+            frames += 1
+        return frames
 
     def _find_pass(self) -> tuple[int, int]:
-        """Finds which pass it is, and how many frames it has added."""
+        """Finds the number of the pass, and of frames that it has added."""
+        if self._passes == 1 or not self.frames:
+            return 0, self.frames
         found = []
         for file in os.listdir(self._folder.path):
             if not file.startswith("state"):
@@ -306,6 +307,7 @@ class FilmParts:
         return max(found, default=(self._kept.pass_number(0) + 1, 0))
 
     def _remove_leftovers(self) -> None:
+        """Removes what an earlier run had begun when it was killed."""
         complete = self._chunks.complete
         first = min(complete * self._chunk_frames, self.frames - self._keep)
         frames = range(max(0, first), self.frames)
