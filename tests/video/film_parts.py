@@ -6,8 +6,7 @@ import numpy as np
 
 from tests.video.films import RATE, moving
 from tfnst.video.frames import Frame
-from tfnst.video.kept_frames import FrameState
-from tfnst.video.parts import FilmParts
+from tfnst.video.parts import FilmParts, FrameState
 from tfnst.video.reading import open_film
 
 
@@ -50,22 +49,31 @@ def repainted(frame, number):
     return dataclasses.replace(frame, picture=frame.picture + np.uint8(9 * number))
 
 
+def append(film, frame, source=None, past=()):
+    """Adds a frame, whose state is its source; the frame itself by default."""
+    source = frame.picture if source is None else source
+    film.append(frame, source, FrameState(source, past))
+
+
+def last_pictures(film, count):
+    """The pictures of the last frames that are kept."""
+    return [film.kept.picture("frame", number) for number in film.last_numbers(count)]
+
+
 def add(film, wanted, count):
     """Adds so many frames over all passes; whether there are more."""
     while count:
+        left = wanted[film.frames_done :]
         if film.pass_number:
             left = [
-                dataclasses.replace(frame, picture=source)
-                for frame, source in film.next_frames()
+                dataclasses.replace(
+                    film.kept.frame(number), picture=film.kept.picture("source", number)
+                )
+                for number in film.numbers_left()
             ]
-        else:
-            left = wanted[film.frames_done :]
         for frame in left[:count]:
-            film.append(
-                repainted(frame, film.pass_number),
-                FrameState(frame.picture, (frame.number,)),
-                frame.picture,
-            )
+            again = repainted(frame, film.pass_number)
+            append(film, again, frame.picture, (frame.number,))
         count -= len(left[:count])
         if len(left) <= count and not film.end_pass():
             return False

@@ -13,13 +13,14 @@ import numpy as np
 import pytest
 
 from tests.helpers import message
-from tests.video.film_parts import add, frames, parts, repainted
+from tests.video.film_parts import add, append, frames, parts, repainted
 from tfnst.video.folder_lock import FolderLock, is_locked
-from tfnst.video.kept_frames import FrameState, KeptFrames
+from tfnst.video.kept_frames import KeptFrames
 
 HOLDER = """
 import sys
 from fractions import Fraction
+from tests.video.film_parts import append
 from tests.video.films import moving
 from tfnst.video.frames import Frame
 from tfnst.video.parts import FilmParts
@@ -29,7 +30,7 @@ film = FilmParts(
     sys.argv[1], suffix=".mp4", rate=1 / step, time_base=step,
     description={"steps": 5}, chunk_frames=6,
 )
-film.append(Frame(0, 0 * step, step, moving(1)[0]))
+append(film, Frame(0, 0 * step, step, moving(1)[0]))
 print("ready", flush=True)
 sys.stdin.read()
 """
@@ -117,7 +118,7 @@ def test_a_kill_while_the_folder_is_removed(tmp_path, monkeypatch, count):
     for stop in range(1, 100):
         film = parts(folder, keep=2)
         for frame in frames(count):
-            film.append(frame, FrameState(frame.picture, (0,)))
+            append(film, frame)
         with killed_after(monkeypatch, stop) as kills:
             film._folder.close(remove=True)
         film._folder.close(remove=False)
@@ -153,7 +154,7 @@ def test_passes_go_on_after_every_kill(tmp_path, monkeypatch):
             for number in range(film.frames):
                 again = number in [film.number(i) for i in range(film.frames_done)]
                 turn = film.pass_number - (not again)
-                found, like = kept.read(number), repainted(wanted[number], turn)
+                found, like = kept.frame(number), repainted(wanted[number], turn)
                 np.testing.assert_array_equal(found.picture, like.picture)
             add(film, wanted, 9 - done)
             film.finish(tmp_path / "out.mp4")
@@ -169,6 +170,7 @@ PAINTER = """
 import signal
 import sys
 from fractions import Fraction
+from tests.video.film_parts import append, last_pictures
 from tests.video.films import moving
 from tfnst.video.frames import Frame
 from tfnst.video.parts import FilmParts
@@ -183,8 +185,8 @@ film = FilmParts(
 end = min(24, film.frames_done + int(stop))
 for i in range(film.frames_done, end):
     if i:
-        assert (film.last_pictures(1)[0] == pictures[i - 1]).all()
-    film.append(Frame(i, i * step, step, pictures[i]))
+        assert (last_pictures(film, 1)[0] == pictures[i - 1]).all()
+    append(film, Frame(i, i * step, step, pictures[i]))
     print(i, flush=True)
 if end < 24:
     signal.pause()
@@ -198,7 +200,7 @@ film.finish(path)
 def test_kills_and_the_same_film(tmp_path, kind, kills):
     whole = parts(tmp_path / "whole", kind, chunk_frames=4, keep=3)
     for frame in frames(24):
-        whole.append(frame)
+        append(whole, frame)
     whole.finish(tmp_path / f"whole{kind}")
     folder, path = tmp_path / "parts", tmp_path / f"out{kind}"
     command = [sys.executable, "-c", PAINTER, str(folder), str(path), kind]
@@ -226,15 +228,15 @@ def test_every_state_that_a_kill_can_leave(tmp_path, monkeypatch):
     folder, wanted = tmp_path / "parts", frames(9)
     whole = parts(tmp_path / "whole", chunk_frames=4, keep=2)
     for frame in wanted:
-        whole.append(frame)
+        append(whole, frame)
     whole.finish(tmp_path / "whole.mp4")
     found = set()
     for stop in range(100):
         film = parts(folder, chunk_frames=4, keep=2)
         for frame in wanted[:3]:
-            film.append(frame)
+            append(film, frame)
         with killed_after(monkeypatch, stop) as kills:
-            film.append(wanted[3])
+            append(film, wanted[3])
         film._folder.close(remove=False)
         left = {path.name for path in folder.iterdir()}
         (folder / f".tfnst-{'0' * 16}.tmp").write_bytes(b"half")
@@ -249,7 +251,7 @@ def test_every_state_that_a_kill_can_leave(tmp_path, monkeypatch):
         assert len(pictures) == (2 if added else 3)
         found.add((added, *sorted(name for name in left if "segment" in name)))
         for frame in wanted[film.frames_done :]:
-            film.append(frame)
+            append(film, frame)
         film.finish(tmp_path / "out.mp4")
         assert (tmp_path / "out.mp4").read_bytes() == (
             tmp_path / "whole.mp4"

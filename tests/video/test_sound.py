@@ -6,7 +6,7 @@ import av
 import numpy as np
 import pytest
 
-from tests.video.film_parts import parts
+from tests.video.film_parts import append, parts
 from tests.video.films import RATE, moving, packets, samples, sine, write_film
 from tfnst.files import UnwrittenWarning
 from tfnst.video.frame_range import FrameRange
@@ -25,7 +25,7 @@ def painted(tmp_path, film, kind, **options):
                 start, end = frame.time, options.get("end")
                 end = None if end is None else Fraction(str(end))
                 made.sound.write(film, origin=info.origin, start=start, end=end)
-            made.append(frame)
+            append(made, frame)
         made.finish(path)
     return path
 

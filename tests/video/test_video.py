@@ -494,7 +494,7 @@ def _frames_kept(folder):
     for path in folder.glob("out.mp4.parts/frame-*.png"):
         number = int(path.stem.split("-")[1])
         with contextlib.suppress(FileNotFoundError):  # It was encoded meanwhile.
-            again += kept.pass_number(number)
+            again += kept.pass_number("frame", number)
             last = max(last, number + 1)
     return last + again
 

@@ -1,4 +1,4 @@
-"""Planning a batch: which picture is painted in which style, and its file's name."""
+"""Planning a batch: pairs of content and style, and the names of their files."""
 
 from __future__ import annotations
 
@@ -29,15 +29,15 @@ def plan_items(
     suffix: str = ".png",
     saving: SaveOptions | None = None,
 ) -> list[BatchItem]:
-    """The items of a batch: for each style every content, or pairs of them.
+    """Makes the items of a batch: for each style every content, or pairs of them.
 
     Args:
         contents: the pictures to paint; each as for `tfnst.stylize`.
         styles: the styles to paint them in; each as for `tfnst.stylize`.
         output: folder or URL of the painted pictures; None to keep them in memory.
-        pairs: pair the first content with the first style, and so on.
-        suffix: suffix of the files, which chooses their format.
-        saving: how they will be saved; SaveOptions() by default.
+        pairs: pairs the first content with the first style, and so on.
+        suffix: suffix of the files, which determines their format.
+        saving: options for saving the pictures; SaveOptions() by default.
 
     Raises:
         ValueError: for an empty list, pairs of lists of different lengths, a bad
@@ -95,14 +95,14 @@ def plan_items(
 
 
 def _style_paths(style_image: Any) -> list[NamedPath]:
-    """The files of a style; an empty blend, which will fail, has none."""
+    """Finds the files of a style; an empty blend, which will fail, has none."""
     with contextlib.suppress(ValueError):
         return style_paths(style_images(style_image))
     return []
 
 
 def _file_stem(source: Any, number: int) -> str:
-    """What to call a picture in file names: after its own file, or by number."""
+    """Returns the name of a picture in file names: that of its file, or its number."""
     if storage.is_path(source):
         return pathlib.PurePath(storage.file_name(source)).stem
     return f"{number:04}"

@@ -108,7 +108,8 @@ class Chunks:
     def _encode(self, number: int, path: str) -> None:
         times = [time for time, _ in self._times(number)]
         first = number * self._size
-        pictures = (self._kept.read(first + i).picture for i in range(len(times)))
+        numbers = range(first, first + len(times))
+        pictures = (self._kept.picture("frame", each) for each in numbers)
         base = self._encoder.time_base
         with replaced_file(path, name="output") as hidden:
             self._encoder.encode(
@@ -120,7 +121,7 @@ class Chunks:
         if number >= self.complete:
             first = number * self._size
             numbers = range(first, first + self._size)
-            kept = itertools.takewhile(self._kept.has, numbers)
+            kept = itertools.takewhile(lambda i: self._kept.has("frame", i), numbers)
             return [self._kept.times(each) for each in kept]
         data = read_file(self._times_path(number), name="resume")
         return [(Fraction(time), Fraction(length)) for time, length in json.loads(data)]

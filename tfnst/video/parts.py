@@ -10,11 +10,12 @@ replaced in every pass.
 
 from __future__ import annotations
 
+import functools
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from fractions import Fraction
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -32,14 +33,26 @@ from tfnst.video.encoding import FORMATS, ChunkEncoder
 from tfnst.video.folder_lock import LOCK
 from tfnst.video.frames import Frame, fit_time_base
 from tfnst.video.joining import join_packets, write_animation, write_pictures
-from tfnst.video.kept_frames import FrameState, KeptFrames
+from tfnst.video.kept_frames import KeptFrames
 from tfnst.video.outputs import frame_pattern
 from tfnst.video.parts_folder import RUN, PartsFolder
-from tfnst.video.sound import SoundTracks, Track
+from tfnst.video.sound import SoundTracks
 
 _VERSION = 2
 _CHUNK_FRAMES = 48
 _FILES = "|".join((KeptFrames.FILES, Chunks.FILES, SoundTracks.FILES))
+
+
+class FrameState(NamedTuple):
+    """State after a frame, from which the next one is painted.
+
+    Attributes:
+        picture: values for each pixel, uint8 [H, W, C].
+        past: other values.
+    """
+
+    picture: np.ndarray
+    past: tuple[int, ...]
 
 
 class FilmParts:
@@ -62,13 +75,15 @@ class FilmParts:
         crf: constant rate factor of H.264 or VP9: the lower the better. 17 and 22 by
             default.
         chunk_frames: frames in a chunk. Default 48.
-        keep: how many of the last frames `last_pictures` can give. Default 0.
+        keep: number of the last frames whose pictures stay. Default 0.
         passes: number of times that each frame is added. Every other pass goes from the
             film's end to its beginning. Default 1.
 
     Attributes:
         frames: number of frames so far.
         frames_done: number of frames that the pass has added.
+        kept: frames that aren't in complete chunks, and the last ones; with several
+            passes, all frames, and their sources.
         pass_number: number of the pass, from 0.
         sound: the film's sound.
 
@@ -108,8 +123,8 @@ class FilmParts:
         encoder = ChunkEncoder(self._format, crf, rate, self._time_base)
         self._folder = PartsFolder(os.fspath(folder), files=_FILES, run=run)
         try:
-            self._kept = KeptFrames(self._folder.path)
-            self._chunks = Chunks(self._folder.path, self._kept, encoder, chunk_frames)
+            self.kept = KeptFrames(self._folder.path)
+            self._chunks = Chunks(self._folder.path, self.kept, encoder, chunk_frames)
             self.sound = SoundTracks(self._folder.path, self._format)
             self.frames = self._count_frames()
             self.pass_number, self.frames_done = self._find_pass()
@@ -134,34 +149,37 @@ class FilmParts:
         """Whether the pass goes from the film's end to its beginning."""
         return self.pass_number % 2 == 1
 
-    def append(
-        self,
-        frame: Frame,
-        state: FrameState | None = None,
-        source: np.ndarray | None = None,
-    ) -> None:
+    def append(self, frame: Frame, source: np.ndarray, state: FrameState) -> None:
         """Adds the next frame of the pass; afterwards it is safe.
 
         Args:
             frame: the next frame; its number in the first pass is `frames_done`.
-            state: state for `last_state`; needed with several passes.
-            source: picture that it was painted from, for `next_frames`.
+            source: picture that it was painted from, uint8 [H, W, 3].
+            state: state after the frame.
 
         Raises:
-            ValueError: when it isn't the next frame, or of another size.
+            ValueError: when it isn't the next frame.
             OSError: when the disk is full.
         """
         number = self.number(self.frames_done)
         if frame.number != number:
             raise argument_error("frame", f"number {number}", f"number {frame.number}")
-        if state is not None:
-            # First: a frame that is there has its state.
-            self._kept.write_state(number, state, self.pass_number)
-        if source is not None and not self.pass_number:
-            self._kept.write_source(number, source)
-        self._kept.write(frame, self.pass_number)
+        kept, pass_number = self.kept, str(self.pass_number)
+        # First: a frame that is there has its state.
+        past = " ".join(map(str, state.past))
+        kept.write("state", number, state.picture, past=past, pass_number=pass_number)
+        if self._passes > 1 and not self.pass_number:
+            kept.write("source", number, source)
+        kept.write(
+            "frame",
+            number,
+            frame.picture,
+            time=str(frame.time),
+            duration=str(frame.duration),
+            pass_number=pass_number,
+        )
         if self.frames_done:
-            self._kept.remove("state", self.number(self.frames_done - 1))
+            kept.remove("state", self.number(self.frames_done - 1))
         self.frames_done += 1
         self.frames = max(self.frames, self.frames_done)
         self._complete_chunk()
@@ -173,42 +191,26 @@ class FilmParts:
         self.pass_number, self.frames_done = self.pass_number + 1, 0
         return True
 
-    def next_frames(self) -> Iterator[tuple[Frame, np.ndarray]]:
-        """Yields the frames that a later pass has yet to add, with their sources.
-
-        They are as the pass before has painted them.
-        """
-        for done in range(self.frames_done, self.frames):
-            number = self.number(done)
-            yield self._kept.read(number), self._kept.source(number)
-
     def number(self, done: int) -> int:
         """Number of the frame that the pass adds after so many others."""
         return self.frames - 1 - done if self.backward else done
 
-    def last_pictures(self, count: int) -> list[np.ndarray]:
-        """Reads the pictures of the pass's last frames, the latest one last.
+    def numbers_left(self) -> list[int]:
+        """Numbers of the frames that a later pass has yet to add."""
+        return [self.number(done) for done in range(self.frames_done, self.frames)]
 
-        Args:
-            count: number of pictures, up to `keep`; fewer are given if there are fewer.
-        """
-        return [self._kept.read(number).picture for number in self._last(count)]
-
-    def last_sources(self, count: int) -> list[np.ndarray]:
-        """Reads what these were painted from, if that was added."""
-        return [self._kept.source(number) for number in self._last(count)]
-
-    def last_state(self) -> FrameState | None:
-        """Reads the state that the pass's last frame was added with."""
-        number = self.number(self.frames_done - 1)
-        if not self.frames_done or not self._kept.has(number, "state"):
-            return None
-        return self._kept.state(number)
-
-    def _last(self, count: int) -> list[int]:
-        """Numbers of the pass's last frames."""
+    def last_numbers(self, count: int) -> list[int]:
+        """Numbers of the last frames that the pass has added, up to `keep`."""
         done = self.frames_done
         return [self.number(i) for i in range(max(0, done - count), done)]
+
+    def last_state(self) -> FrameState | None:
+        """Reads the state after the pass's last frame; None if it has none."""
+        if not self.frames_done:
+            return None
+        number = self.number(self.frames_done - 1)
+        past = self.kept.texts("state", number)["past"].split()
+        return FrameState(self.kept.picture("state", number), tuple(map(int, past)))
 
     def finish(
         self,
@@ -253,23 +255,21 @@ class FilmParts:
         """Joins the chunks, with the sound where that is possible."""
         import av
 
-        def join(tracks: Sequence[Track]) -> None:
-            join_packets(
-                path,
-                self._chunks,
-                format=self._format,
-                time_base=self._time_base,
-                tracks=tracks,
-                metadata=metadata,
-            )
-
+        join = functools.partial(
+            join_packets,
+            path,
+            self._chunks,
+            format=self._format,
+            time_base=self._time_base,
+            metadata=metadata,
+        )
         tracks = self.sound.read()
         try:
-            join(tracks)
+            join(tracks=tracks)
         except (av.error.FFmpegError, ValueError) as error:
             if not tracks or is_machine_error(error):
                 raise
-            join([])
+            join(tracks=[])
             warn_unwritten("The sound", ValueError(describe(error)))
 
     def _complete_chunk(self) -> None:
@@ -279,12 +279,12 @@ class FilmParts:
             return
         self._chunks.complete_next()
         for number in range(max(0, before - self._keep), self.frames - self._keep):
-            self._kept.remove("frame", number)
+            self.kept.remove("frame", number)
 
     def _count_frames(self) -> int:
         """Counts the frames that an earlier run has left."""
         frames = self._chunks.complete * self._chunk_frames
-        while self._kept.has(frames):
+        while self.kept.has("frame", frames):
             frames += 1
         return frames
 
@@ -299,12 +299,12 @@ class FilmParts:
             number = int(file[6:14])
             # A state without its frame is of one that wasn't finished.
             if number < self.frames:
-                pass_number = self._kept.state_pass(number)
-                if self._kept.pass_number(number) == pass_number:
+                pass_number = self.kept.pass_number("state", number)
+                if self.kept.pass_number("frame", number) == pass_number:
                     done = self.frames - number if pass_number % 2 else number + 1
                     found.append((pass_number, done))
         # The first frame of a pass takes the place of the last one's state.
-        return max(found, default=(self._kept.pass_number(0) + 1, 0))
+        return max(found, default=(self.kept.pass_number("frame", 0) + 1, 0))
 
     def _remove_leftovers(self) -> None:
         """Removes what an earlier run had begun when it was killed."""

@@ -6,7 +6,7 @@ import contextlib
 import json
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from tfnst.checks import argument_error
@@ -42,14 +42,15 @@ class PartsFolder:
             rf"run\.json|{LOCK}|\.tfnst-[0-9a-f]{{16}}\.tmp|{files}"
         )
         self.is_new = not os.path.lexists(path)
-        with _named_errors(path):
-            os.makedirs(path, exist_ok=True)
-        self._check_files()
         try:
-            with _named_errors(path):
-                self._lock = FolderLock(path)
+            os.makedirs(path, exist_ok=True)
+            self._check_files()
+            self._lock = FolderLock(path)
         except FolderInUseError as error:
             raise folder_in_use(path) from error
+        except OSError as error:
+            expected = "a folder that can be written to"
+            raise os_error(error, "resume", expected, show_path(path)) from error
         try:
             self._check_run(json.dumps(run))
         except BaseException:
@@ -73,8 +74,7 @@ class PartsFolder:
 
     def _check_files(self) -> list[str]:
         """Lists the files in the folder, which must be a film's parts."""
-        with _named_errors(self.path):
-            files = sorted(os.listdir(self.path))
+        files = sorted(os.listdir(self.path))
         strange = [file for file in files if not self._files.fullmatch(file)]
         if RUN not in files:
             strange += [file for file in files if file[0] != "." and file != LOCK]
@@ -134,13 +134,3 @@ def _differences(before: Any, now: dict[str, Any]) -> str:
         for name in names
         if name != "run" and then.get(name) != new.get(name)
     )
-
-
-@contextlib.contextmanager
-def _named_errors(path: str) -> Iterator[None]:
-    """Words errors of making or reading a folder."""
-    try:
-        yield
-    except OSError as error:
-        expected = "a folder that can be written to"
-        raise os_error(error, "resume", expected, show_path(path)) from error

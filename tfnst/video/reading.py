@@ -199,8 +199,8 @@ def open_film(
             or PNG file; of a folder of pictures, in natural order of their names; or a
             pattern for such files, `frames/*.png` or `frames/%04d.png`. Files that
             name others, such as playlists, are refused.
-        rate: frames per second of a folder or pattern, above 0 and up to 1000;
-            anything else knows its own. Default 24.
+        rate: frames per second of a folder or pattern, above 0 and up to 1000. Other
+            films have their own. Default 24.
         name: what errors call the path. Default `"film"`.
 
     Returns:
@@ -210,8 +210,8 @@ def open_film(
         ImportError: when PyAV is needed and missing.
         OSError: when the file can't be read; `FileNotFoundError` and the like.
         ValueError: when it isn't a film, has no pictures, or its frames have more
-            pixels or narrower sides than `tfnst.limits` allows; or for a rate that
-            isn't one, or that is given for a film with its own.
+            pixels or narrower sides than `tfnst.limits` allows; or for a rate that is
+            out of its range, or that is given for a film with its own.
     """
     check_path(path, name)
     shown = show_path(path)

@@ -221,9 +221,10 @@ def _copied(film: Any, stream: Any, output: Any, part: _Part) -> Iterator[Any]:
 
 
 def _encoded(
-    film: Any, stream: Any, output: Any, part: _Part, *, encoder: str
+    film: Any, stream: Any, output: Any, part: _Part, *, encoder: str | None
 ) -> Iterator[Any]:
     """Yields packets of an encoder of FFmpeg."""
+    assert encoder is not None
     context = stream.codec_context
     rate = context.sample_rate
     if encoder != "aac" or rate not in _AAC_RATES:

@@ -31,10 +31,9 @@ from tfnst.video.flow import FlowFiles, OpticalFlow
 from tfnst.video.folder_lock import is_locked
 from tfnst.video.frame_range import FrameRange
 from tfnst.video.frames import Frame
-from tfnst.video.kept_frames import FrameState
 from tfnst.video.outputs import check_film_output
 from tfnst.video.painting import FilmPainter, PaintedFrame, check_film_config
-from tfnst.video.parts import FilmParts
+from tfnst.video.parts import FilmParts, FrameState
 from tfnst.video.parts_folder import folder_in_use
 from tfnst.video.reading import FilmReader, open_film
 
@@ -324,8 +323,8 @@ class _FilmRun:
         assert traces is not None
         self._parts.append(
             dataclasses.replace(frame, picture=painted.picture),
+            past[-1].frame.picture,
             FrameState(np.dstack(traces), tuple(each.shot for each in past)),
-            past[-1].frame.picture if self._passes > 1 else None,
         )
 
     def _count(self, painted: PaintedFrame, is_first_pass: bool) -> None:
@@ -364,26 +363,29 @@ class _FilmRun:
             Each frame, with what the pass before has painted.
         """
         parts, state = self._parts, self._parts.last_state()
-        shots = () if state is None else state.past
-        first = parts.frames_done - len(shots)
+        kept, shots = parts.kept, () if state is None else state.past
+        first, last = parts.frames_done - len(shots), parts.last_numbers(len(shots))
         self._painter.begin_pass(parts.number(first), backward=parts.backward)
         frames: Iterator[tuple[Frame, np.ndarray | None]]
         if parts.pass_number:
-            before = parts.last_sources(len(shots))
-            frames = (
-                (dataclasses.replace(frame, picture=source), frame.picture)
-                for frame, source in parts.next_frames()
-            )
+            before = [kept.picture("source", number) for number in last]
+            frames = map(self._frame_again, parts.numbers_left())
         else:
             read = self._reader.frames(self._range, skip=first)
-            before = [next(read).picture for _ in shots]
+            before = [next(read).picture for _ in last]
             frames = ((frame, None) for frame in read)
         if state is not None:
-            painted, remembered = parts.last_pictures(len(shots)), state.picture
-            traces = Traces(remembered[..., :3], remembered[..., 3])
+            painted = [kept.picture("frame", number) for number in last]
+            traces = Traces(state.picture[..., :3], state.picture[..., 3])
             self._painter.resume(before, painted, shots, traces)
-            self._shape = remembered.shape[:2]
+            self._shape = state.picture.shape[:2]
         return frames
+
+    def _frame_again(self, number: int) -> tuple[Frame, np.ndarray]:
+        """Reads a frame, and what the pass before has painted."""
+        kept = self._parts.kept
+        frame, source = kept.frame(number), kept.picture("source", number)
+        return dataclasses.replace(frame, picture=source), frame.picture
 
     def _within(self, run: TransferProgress) -> None:
         self._call_back(run, None)
