@@ -12,7 +12,6 @@ from fractions import Fraction
 import numpy as np
 from PIL import Image
 
-from tfnst.checks import argument_error
 from tfnst.files import os_error, show_path
 from tfnst.images.decoding import open_image
 from tfnst.images.source import PictureSource
@@ -70,33 +69,33 @@ class Animation:
             raise os_error(error, name, "a film that can be read", shown) from error
         try:
             self._image = open_image(self._file, self._source)
+            check_frame_size(name, shown, *self._image.size)
+            self.info = self._inspect()
         except BaseException:
             self._file.close()
             raise
+
+    def _inspect(self) -> FilmInfo:
+        """Finds the film's properties."""
         try:
-            width, height = self._image.size
-            check_frame_size(name, shown, width, height)
-            try:
-                frames = getattr(self._image, "n_frames", 1)
-                animated = getattr(self._image, "is_animated", False)
-                self._image.load()  # WebP's durations come with the frames.
-            except _DAMAGE:  # The file ends early.
-                frames, animated = None, True
-            if not animated:
-                expected = "a film, an animated picture or a folder of pictures"
-                received = f"{shown}, which is a single picture"
-                raise argument_error(name, expected, received)
-            self.info = FilmInfo(
-                width=width,
-                height=height,
-                rate=1 / (self._duration() * _MILLISECOND),
-                time_base=_MILLISECOND,
-                duration=None,
-                frames=frames,
-            )
-        except BaseException:
-            self.close()
-            raise
+            frames = getattr(self._image, "n_frames", 1)
+            animated = getattr(self._image, "is_animated", False)
+            self._image.load()  # WebP's durations come with the frames.
+        except _DAMAGE:  # The file ends early.
+            frames, animated = None, True
+        if not animated:
+            expected = "a film, an animated picture or a folder of pictures"
+            received = f"{self._source.shown}, which is a single picture"
+            raise self._source.error(expected, received)
+        width, height = self._image.size
+        return FilmInfo(
+            width=width,
+            height=height,
+            rate=1 / (self._duration() * _MILLISECOND),
+            time_base=_MILLISECOND,
+            duration=None,
+            frames=frames,
+        )
 
     def close(self) -> None:
         """Closes the file."""

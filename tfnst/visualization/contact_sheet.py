@@ -16,7 +16,8 @@ from tfnst.visualization.sheet import BACKGROUND, MARGIN
 
 _INK = (70, 66, 60)
 _FONT_SIZE, _LABEL_HEIGHT = 13, 20
-# Sides of thumbnails, and the most pixels of a sheet with larger than the smallest ones.
+# Long sides of thumbnails, and the most pixels of a sheet with larger ones than the
+# smallest.
 LARGEST, _SMALLEST = 320, 16
 _SHEET_PIXELS = 40_000_000
 
