@@ -49,10 +49,10 @@ def repainted(frame, number):
     return dataclasses.replace(frame, picture=frame.picture + np.uint8(9 * number))
 
 
-def append(film, frame, source=None, past=()):
+def append(film, frame, source=None, scenes=()):
     """Adds a frame, whose state is its source; the frame itself by default."""
     source = frame.picture if source is None else source
-    film.append(frame, source, FrameState(source, past))
+    film.append(frame, source, FrameState(source, scenes))
 
 
 def last_pictures(film, count):

@@ -148,8 +148,8 @@ def test_passes_go_on_after_every_kill(tmp_path, monkeypatch):
             state = film.last_state()
             if film.frames_done:
                 number = film.number(film.frames_done - 1)
-                assert state.past == (number,)
-                np.testing.assert_array_equal(state.picture, wanted[number].picture)
+                assert state.scenes == (number,)
+                np.testing.assert_array_equal(state.traces, wanted[number].picture)
             kept = KeptFrames(str(folder))
             for number in range(film.frames):
                 again = number in [film.number(i) for i in range(film.frames_done)]

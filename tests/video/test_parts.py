@@ -170,7 +170,7 @@ def test_passes_go_forward_and_backward(tmp_path, passes):
                 assert (before.time, before.duration) == (like.time, like.duration)
                 seen.append(index)
                 append(film, repainted(like, number), source, (7, 8))
-                assert film.last_state().past == (7, 8)
+                assert film.last_state().scenes == (7, 8)
                 last = [wanted[i] for i in seen[-film.frames_done :][-2:]]
                 for found, same in (
                     (last_pictures(film, 2), [repainted(x, number) for x in last]),

@@ -59,9 +59,8 @@ def write_contact_sheet(
 
 
 def _cell(label: str, source: str | os.PathLike[str] | None) -> Cell:
-    if source is None:
-        return Cell(label)
-    return Cell(label, functools.partial(fetch, source, name="image"))
+    load = functools.partial(fetch, source, name="image")
+    return Cell(label, None if source is None else load)
 
 
 def _name(source: Any) -> str:

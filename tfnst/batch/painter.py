@@ -88,10 +88,12 @@ class BatchPainter:
         self._saving = saving or SaveOptions()
         # By path, URL or identity; errors, too, so that no bad style is read twice.
         self._styles: dict[str | int, Style | ValueError | OSError] = {}
-        self._items: Sequence[BatchItem] = []
-        self._stopped = False
-        self._calling_back = False
-        self._full: OSError | None = None  # The error of a disk that is full.
+        # Of the items that are painted: whether the callback has stopped them, or is
+        # running; the error of a disk that is full; and the threads beside.
+        self._items: Sequence[BatchItem]
+        self._stopped: bool
+        self._calling_back: bool
+        self._full: OSError | None
         self._ahead: Ahead[BatchItem, Job | Exception | None]
         self._behind: Behind
 
@@ -157,7 +159,9 @@ class BatchPainter:
             if painted is None:
                 self._check_output(item)
         except _ITS_FAULT as error:
-            return _own_fault(error)
+            if _is_full(error):
+                raise
+            return error
         # Not in a try: without a network no picture can be painted, so an error here
         # isn't this item's fault, and ends the batch.
         engine, backbone = load_engine(self._config)
@@ -298,13 +302,6 @@ class BatchPainter:
                 raise error
 
         self._behind.submit(write, ended)
-
-
-def _own_fault(error: Exception) -> Exception:
-    """Returns an error that concerns one picture; raises any other."""
-    if _is_full(error):
-        raise error
-    return error
 
 
 def _is_full(error: Exception) -> TypeGuard[OSError]:

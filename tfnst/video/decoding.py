@@ -34,12 +34,12 @@ _COVER = 0x400
 _ALPHA_DECODERS = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
 # Formats whose durations are the times at which films end.
 _ENDS_BY_CLOCK = ("matroska,webm", "flv")
-# How far before a frame to look for one that can be decoded alone, in seconds, when
-# the file's index leads to a later one.
+# Seconds before a frame at which to look for one that can be decoded alone, when the
+# file's index leads to a later one.
 _STEPS_BACK = (0, 10, 60)
-# The first frames of a film may be damaged; after so many, something else is wrong.
+# Damaged packets in a row after which reading ends: the first ones may be damaged.
 _MAX_DAMAGED_PACKETS = 1000
-# So many packets may give no frame, as those before the place where a file was cut.
+# Packets without frames after which reading ends: a file that was cut begins with some.
 _MAX_EMPTY_PACKETS = 20_000
 
 
@@ -73,7 +73,7 @@ class DecodedFilm:
         self._container.close()
 
     def frames(self, start: Fraction) -> Iterator[SourceFrame]:
-        """Yields frames in order, from the last key frame before a time in seconds."""
+        """Yields frames in order, from a key frame at or before a time in seconds."""
         for back in (*_STEPS_BACK, None):
             goal = Fraction(-1) if back is None else start - back
             self._rewind(goal)
@@ -188,7 +188,7 @@ class DecodedFilm:
         return None
 
     def _rewind(self, start: Fraction) -> None:
-        """Seeks a frame that can be decoded alone, at a time or before it."""
+        """Goes to a frame that can be decoded alone, at a time or before it."""
         with contextlib.suppress(self._av.error.FFmpegError):
             if start > 0:
                 ticks = (start + self._origin) / Fraction(self._stream.time_base)
@@ -224,7 +224,7 @@ class DecodedFilm:
     def _decode_packet(self, packet: Any) -> list[Any]:
         if self._decoder is None:
             return packet.decode()
-        # An empty packet, the last one, has the others come out.
+        # An empty packet, the last one, makes the decoder give its last frames.
         return self._decoder.decode(packet if packet.size else None)
 
     def _whole_frames(self) -> Iterator[Any]:

@@ -14,7 +14,7 @@ except ImportError:  # On Windows.
     fcntl = None
 
 LOCK = "lock"
-# What file systems without such locks say, some network folders among them.
+# Errors of file systems without such locks, some network folders among them.
 _UNKNOWN = (errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL)
 
 

@@ -10,7 +10,7 @@ from tfnst.video.frames import FilmInfo
 
 
 class FrameRange:
-    """Frames of a film from one time to another; its arguments are attributes, too.
+    """Frames of a film from one time to another. The arguments are attributes, too.
 
     Args:
         start: seconds from the beginning, 0 or more; the first frame is at this time

@@ -47,12 +47,12 @@ class FrameState(NamedTuple):
     """State after a frame, from which the next one is painted.
 
     Attributes:
-        picture: values for each pixel, uint8 [H, W, C].
-        past: other values.
+        traces: traces of each pixel, uint8 [H, W, C].
+        scenes: numbers of the scenes that the last frames belong to.
     """
 
-    picture: np.ndarray
-    past: tuple[int, ...]
+    traces: np.ndarray
+    scenes: tuple[int, ...]
 
 
 class FilmParts:
@@ -150,7 +150,7 @@ class FilmParts:
         return self.pass_number % 2 == 1
 
     def append(self, frame: Frame, source: np.ndarray, state: FrameState) -> None:
-        """Adds the next frame of the pass; afterwards it is safe.
+        """Adds the next frame of the pass; after that, a kill doesn't lose it.
 
         Args:
             frame: the next frame; its number in the first pass is `frames_done`.
@@ -165,9 +165,9 @@ class FilmParts:
         if frame.number != number:
             raise argument_error("frame", f"number {number}", f"number {frame.number}")
         kept, pass_number = self.kept, str(self.pass_number)
-        # First: a frame that is there has its state.
-        past = " ".join(map(str, state.past))
-        kept.write("state", number, state.picture, past=past, pass_number=pass_number)
+        # The state comes first, so that each frame on the disk has one.
+        past = " ".join(map(str, state.scenes))
+        kept.write("state", number, state.traces, past=past, pass_number=pass_number)
         if self._passes > 1 and not self.pass_number:
             kept.write("source", number, source)
         kept.write(
@@ -192,25 +192,25 @@ class FilmParts:
         return True
 
     def number(self, done: int) -> int:
-        """Number of the frame that the pass adds after so many others."""
+        """Returns the number of the frame that the pass adds after so many others."""
         return self.frames - 1 - done if self.backward else done
 
     def numbers_left(self) -> list[int]:
-        """Numbers of the frames that a later pass has yet to add."""
+        """Returns the numbers of the frames that a later pass has yet to add."""
         return [self.number(done) for done in range(self.frames_done, self.frames)]
 
     def last_numbers(self, count: int) -> list[int]:
-        """Numbers of the last frames that the pass has added, up to `keep`."""
+        """Returns the numbers of the last frames that the pass has added."""
         done = self.frames_done
         return [self.number(i) for i in range(max(0, done - count), done)]
 
     def last_state(self) -> FrameState | None:
-        """Reads the state after the pass's last frame; None if it has none."""
+        """Reads the state after the last frame of the pass; None at its beginning."""
         if not self.frames_done:
             return None
         number = self.number(self.frames_done - 1)
-        past = self.kept.texts("state", number)["past"].split()
-        return FrameState(self.kept.picture("state", number), tuple(map(int, past)))
+        scenes = self.kept.texts("state", number)["past"].split()
+        return FrameState(self.kept.picture("state", number), tuple(map(int, scenes)))
 
     def finish(
         self,
@@ -273,7 +273,7 @@ class FilmParts:
             warn_unwritten("The sound", ValueError(describe(error)))
 
     def _complete_chunk(self) -> None:
-        """Encodes a full chunk, and removes the PNG files that it makes needless."""
+        """Encodes a full chunk, and removes PNG files that are no longer needed."""
         before = self._chunks.complete * self._chunk_frames
         if self._passes > 1 or self.frames < before + self._chunk_frames:
             return
@@ -297,7 +297,7 @@ class FilmParts:
             if not file.startswith("state"):
                 continue
             number = int(file[6:14])
-            # A state without its frame is of one that wasn't finished.
+            # A state without its frame belongs to a frame that wasn't finished.
             if number < self.frames:
                 pass_number = self.kept.pass_number("state", number)
                 if self.kept.pass_number("frame", number) == pass_number:

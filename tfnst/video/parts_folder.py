@@ -100,7 +100,7 @@ class PartsFolder:
             raise argument_error("resume", "a run with the same settings", received)
 
     def _remove(self) -> None:
-        """Removes the folder. A kill leaves what no run goes on from by mistake."""
+        """Removes the folder, in an order of which a kill leaves nothing to continue."""
         order = sorted(
             os.listdir(self.path),
             key=lambda file: (

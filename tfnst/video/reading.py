@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import warnings
 from collections.abc import Iterator
 from fractions import Fraction
 from typing import Protocol
-
-import numpy as np
 
 from tfnst.checks import argument_error, check_integer, check_number
 from tfnst.files import check_path, show_path
@@ -27,9 +26,9 @@ from tfnst.video.picture_files import PictureFiles, is_pattern
 # Frames per second of a folder of pictures.
 DEFAULT_RATE = 24
 MAX_RATE = 1000
-# A film that ends this many seconds earlier than its file says is damaged. If it is
-# less, or less than twice its longest frame, the last frame is shown until then: WebM
-# files don't say for how long.
+# Seconds that may be missing at a film's end, unless twice its longest frame is longer:
+# the last frame is then shown until the end, as WebM files don't say for how long. A
+# film that lacks more is damaged.
 _MISSING = Fraction(1, 2)
 
 
@@ -92,7 +91,7 @@ class FilmReader:
         Args:
             range: range of the frames; all by default.
             skip: number of frames of the range to leave out; the numbers of the others
-                stay as they are. This is quicker than not to use them. Default 0.
+                stay as they are. This is quicker than reading them. Default 0.
 
         Raises:
             ValueError: when an argument is out of its range, or no frame is in this
@@ -104,11 +103,11 @@ class FilmReader:
         )
 
     def _choose(self, range: FrameRange, skip: int) -> Iterator[Frame]:
-        """Yields the frames, each once it is known when the next one begins."""
+        """Yields the frames of a range, each once the time of the next one is known."""
         start = exact_seconds(range.start)
         end = None if range.end is None else exact_seconds(range.end)
         counted = unread = 0
-        held: tuple[int, Fraction, np.ndarray] | None = None
+        held: Frame | None = None
         finish = longest = Fraction(0)
         stopped = False
         for frame in self._source.frames(start):
@@ -132,8 +131,8 @@ class FilmReader:
                 counted, unread = counted - 1, unread + 1
                 continue
             if held is not None:
-                yield Frame(held[0], held[1], frame.time - held[1], held[2])
-            held = number, frame.time, picture
+                yield dataclasses.replace(held, duration=frame.time - held.time)
+            held = Frame(number, frame.time, frame.duration, picture)
         expected = self.info.duration
         missing = Fraction(0)
         if expected is not None and not stopped:
@@ -143,12 +142,13 @@ class FilmReader:
         if held is not None:
             if end is not None:
                 finish = min(finish, end)
-            yield Frame(held[0], held[1], finish - held[1], held[2])
+            yield dataclasses.replace(held, duration=finish - held.time)
         if not counted:
             self._fail_empty(start, finish, self._source.damaged + unread)
         self._warn(self._source.damaged + unread, counted, finish, missing)
 
     def _fail_empty(self, start: Fraction, finish: Fraction, damaged: int) -> None:
+        """Raises ValueError for a range without frames."""
         if damaged:
             raise argument_error(
                 self._name,

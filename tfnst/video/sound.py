@@ -29,12 +29,12 @@ from tfnst.video.frames import LONGEST_STEP
 
 # Sound that begins with the film may have packets that only prime its decoder.
 _PRIMING = Fraction(1, 10)
-# Times that go back by less than this are nudged where packets are copied; a step in
-# those of samples that is longer is filled with silence.
+# Seconds by which times of copied packets may go back, which are then nudged, and of a
+# gap between samples that isn't filled with silence.
 _STEP = Fraction(1, 10)
 _BIT_RATE = 192_000
 _RATE = 48_000
-# What encoders take: planar and interleaved floating-point samples.
+# Formats of samples that encoders take: planar and interleaved floats.
 _SAMPLES = {"aac": "fltp", "libopus": "flt"}
 _AAC_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
 
@@ -89,7 +89,7 @@ class SoundTracks:
         start: Fraction,
         end: Fraction | None = None,
     ) -> None:
-        """Writes the tracks of a part of a film; afterwards they are safe.
+        """Writes the tracks of a part of a film, and the list of them last.
 
         Tracks are copied if the painted film can hold them as they are, and encoded
         otherwise. Empty ones are left out; so are those that can't be kept, with an
@@ -223,7 +223,7 @@ def _copied(film: Any, stream: Any, output: Any, part: _Part) -> Iterator[Any]:
 def _encoded(
     film: Any, stream: Any, output: Any, part: _Part, *, encoder: str | None
 ) -> Iterator[Any]:
-    """Yields packets of an encoder of FFmpeg."""
+    """Yields packets of one of FFmpeg's encoders."""
     assert encoder is not None
     context = stream.codec_context
     rate = context.sample_rate

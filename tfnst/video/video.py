@@ -79,7 +79,7 @@ class FilmResult:
         output: path of the painted film.
         frames: number of frames in it.
         painted: number of frames that were painted by this call, counted in each pass.
-        shots: number of these that began a shot, the first frame among them.
+        shots: number of these that begin a scene, the first frame among them.
         still: mean share of the pixels of the others that stood still.
         steps: number of gradient steps that this call has taken.
         seconds: seconds that this call has taken.
@@ -292,9 +292,9 @@ class _FilmRun:
         self._passes, self._callback = passes, callback
         self._began = time.perf_counter()
         self._frames = range.count(reader.info)
-        # Frames that were painted, those of them that begin a shot, over all passes and
-        # in the first one, and steps.
-        self._painted = self._anew = self._shots = self._steps = 0
+        # Numbers of painted frames, of those that begin a scene, in all passes and in
+        # the first one, and of steps.
+        self._painted = self._begun = self._scenes = self._steps = 0
         self._still = 0.0
         self._shape = (0, 0)
         self.stopped = False
@@ -329,8 +329,8 @@ class _FilmRun:
 
     def _count(self, painted: PaintedFrame, is_first_pass: bool) -> None:
         self._painted += 1
-        self._anew += painted.cut
-        self._shots += painted.cut and is_first_pass
+        self._begun += painted.cut
+        self._scenes += painted.cut and is_first_pass
         self._still += painted.still
         if painted.result is not None:
             self._steps += len(painted.result.losses)
@@ -338,13 +338,13 @@ class _FilmRun:
 
     def result(self, output: str, config: StyleTransferConfig) -> FilmResult:
         """Returns the outcome, for a film that was written to `output`."""
-        going_on = self._painted - self._anew
+        going_on = self._painted - self._begun
         height, width = self._shape
         return FilmResult(
             output=output,
             frames=self._parts.frames,
             painted=self._painted,
-            shots=self._shots,
+            shots=self._scenes,
             still=self._still / going_on if going_on else 0.0,
             steps=self._steps,
             seconds=time.perf_counter() - self._began,
@@ -363,8 +363,8 @@ class _FilmRun:
             Each frame, with what the pass before has painted.
         """
         parts, state = self._parts, self._parts.last_state()
-        kept, shots = parts.kept, () if state is None else state.past
-        first, last = parts.frames_done - len(shots), parts.last_numbers(len(shots))
+        kept, scenes = parts.kept, () if state is None else state.scenes
+        first, last = parts.frames_done - len(scenes), parts.last_numbers(len(scenes))
         self._painter.begin_pass(parts.number(first), backward=parts.backward)
         frames: Iterator[tuple[Frame, np.ndarray | None]]
         if parts.pass_number:
@@ -376,9 +376,9 @@ class _FilmRun:
             frames = ((frame, None) for frame in read)
         if state is not None:
             painted = [kept.picture("frame", number) for number in last]
-            traces = Traces(state.picture[..., :3], state.picture[..., 3])
-            self._painter.resume(before, painted, shots, traces)
-            self._shape = state.picture.shape[:2]
+            traces = Traces(state.traces[..., :3], state.traces[..., 3])
+            self._painter.resume(before, painted, scenes, traces)
+            self._shape = state.traces.shape[:2]
         return frames
 
     def _frame_again(self, number: int) -> tuple[Frame, np.ndarray]:
