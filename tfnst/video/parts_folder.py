@@ -100,7 +100,7 @@ class PartsFolder:
             raise argument_error("resume", "a run with the same settings", received)
 
     def _remove(self) -> None:
-        """Removes the folder, in an order of which a kill leaves nothing to continue."""
+        """Removes the folder; what a kill leaves is never taken for a film."""
         order = sorted(
             os.listdir(self.path),
             key=lambda file: (
