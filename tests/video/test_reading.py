@@ -166,7 +166,7 @@ def test_a_film_of_100_hours_is_searched_not_scanned(tmp_path, suffix):
     write_film(path, moving(100), time_base=hour, keys=range(0, 100, 10))
     frames = read(path, start=98 * hour)
     assert [frame.time for frame in frames] == [98 * hour, 99 * hour]
-    film = DecodedFilm(path, name="film")
+    film = DecodedFilm(path)
     assert len(list(film.frames(98 * hour))) <= 12
     film.close()
 
@@ -259,9 +259,9 @@ def test_errors_of_sizes(tmp_path):
         f"Received: {str(path)!r}, whose frames are 2 wide and 2 high"
     )
     wide = MAX_PIXELS // 16
-    check_frame_size("film", "'a.mp4'", wide, 16)
-    assert message(ValueError, check_frame_size, "film", "'a.mp4'", wide, 17) == (
-        f"`film` must be a film of at most {MAX_PIXELS} pixels a frame. "
+    check_frame_size("'a.mp4'", wide, 16)
+    assert message(ValueError, check_frame_size, "'a.mp4'", wide, 17) == (
+        f"The value must be a film of at most {MAX_PIXELS} pixels a frame. "
         f"Received: 'a.mp4', whose frames are {wide} wide and 17 high"
     )
 

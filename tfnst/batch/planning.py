@@ -11,7 +11,13 @@ from typing import Any
 from tfnst.batch import storage
 from tfnst.batch.items import BatchItem
 from tfnst.batch.sources import show_source
-from tfnst.checks import argument_error, check_choice, show_type
+from tfnst.checks import (
+    ArgumentError,
+    argument,
+    argument_error,
+    check_choice,
+    show_type,
+)
 from tfnst.files import check_path
 from tfnst.images.formats import SUFFIXES
 from tfnst.images.open_files import read_open_files
@@ -46,7 +52,8 @@ def plan_items(
     """
     contents, styles = _read_lists(contents, styles)
     if output is not None:
-        check_path(output, "output")
+        with argument("output"):
+            check_path(output)
     check_choice("suffix", suffix, SUFFIXES)
     (saving or SaveOptions()).check_format(suffix)
     items = []
@@ -79,7 +86,8 @@ def _read_lists(
     lists = read_open_files(list(contents), list(styles))
     for name, pictures in zip(("contents", "styles"), lists, strict=True):
         if not pictures:
-            raise ValueError(f"`{name}` must hold one picture or more. Received: none")
+            expected = "one picture or more"
+            raise ArgumentError(expected, "none", argument=name, verb="must hold")
     return lists[0], lists[1]
 
 

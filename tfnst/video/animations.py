@@ -15,7 +15,7 @@ from PIL import Image
 from tfnst.files import os_error, show_path
 from tfnst.images.decoding import open_image
 from tfnst.images.source import PictureSource
-from tfnst.video.colors import over_white
+from tfnst.images.transparency import on_white
 from tfnst.video.frames import (
     DamagedFrameError,
     FilmInfo,
@@ -52,24 +52,23 @@ class Animation:
 
     Args:
         path: path of the file.
-        name: what errors call the path.
 
     Raises:
         OSError: when the file can't be read.
         ValueError: when it isn't animated, or its frames are too large or narrow.
     """
 
-    def __init__(self, path: str | os.PathLike[str], *, name: str) -> None:
+    def __init__(self, path: str | os.PathLike[str]) -> None:
         self.damaged = 0
         shown = show_path(path)
-        self._source = PictureSource(name, shown)
+        self._source = PictureSource(shown)
         try:
             self._file = open(path, "rb")  # noqa: SIM115 (closed by `close`)
         except OSError as error:
-            raise os_error(error, name, "a film that can be read", shown) from error
+            raise os_error(error, "a film that can be read", shown) from error
         try:
             self._image = open_image(self._file, self._source)
-            check_frame_size(name, shown, *self._image.size)
+            check_frame_size(shown, *self._image.size)
             self.info = self._inspect()
         except BaseException:
             self._file.close()
@@ -135,6 +134,6 @@ class Animation:
 def _flattened(image: Image.Image) -> np.ndarray:
     """Lays the frame that is loaded over white where it is transparent."""
     try:
-        return over_white(np.asarray(image.convert("RGBA")))
+        return np.array(on_white(image))
     except _DAMAGE as error:
         raise DamagedFrameError from error

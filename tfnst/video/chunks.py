@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from fractions import Fraction
 from typing import NamedTuple
 
+from tfnst.checks import argument
 from tfnst.files import read_file, replaced_file, write_file
 from tfnst.video.encoding import ChunkEncoder
 from tfnst.video.frames import to_ticks
@@ -79,15 +80,17 @@ class Chunks:
     def __iter__(self) -> Iterator[Chunk]:
         return (self[number] for number in range(len(self)))
 
+    @argument("output")
     def complete_next(self) -> None:
         """Encodes the next chunk, whose frames are all kept."""
         number = self.complete
         times = [[str(x) for x in pair] for pair in self._times(number)]
         data = json.dumps(times).encode()
-        write_file(self._times_path(number), data, name="output")
+        write_file(self._times_path(number), data)
         self._encode(number, self._file("segment", number))
         self.complete += 1
 
+    @argument("output")
     def encode_others(self, frames: int) -> None:
         """Encodes all chunks that aren't complete.
 
@@ -111,7 +114,7 @@ class Chunks:
         numbers = range(first, first + len(times))
         pictures = (self._kept.picture("frame", each) for each in numbers)
         base = self._encoder.time_base
-        with replaced_file(path, name="output") as hidden:
+        with replaced_file(path) as hidden:
             self._encoder.encode(
                 hidden, pictures, [to_ticks(time - times[0], base) for time in times]
             )
@@ -123,7 +126,8 @@ class Chunks:
             numbers = range(first, first + self._size)
             kept = itertools.takewhile(lambda i: self._kept.has("frame", i), numbers)
             return [self._kept.times(each) for each in kept]
-        data = read_file(self._times_path(number), name="resume")
+        with argument("resume"):
+            data = read_file(self._times_path(number))
         return [(Fraction(time), Fraction(length)) for time, length in json.loads(data)]
 
     def _times_path(self, number: int) -> str:

@@ -140,16 +140,13 @@ def write_animation(path: str, chunks: Chunks, *, format: VideoFormat) -> None:
             output.mux_one(packet)
 
 
-def write_pictures(
-    path: str, chunks: Chunks, *, format: VideoFormat, name: str
-) -> None:
+def write_pictures(path: str, chunks: Chunks, *, format: VideoFormat) -> None:
     """Writes each frame of lossless chunks as a picture file, numbered from 1.
 
     Args:
         path: a pattern with a number such as `%05d`.
         chunks: all chunks of the film.
         format: format of the film.
-        name: what errors call the path.
     """
     folder, last = os.path.split(path)
     number = 0
@@ -163,7 +160,7 @@ def write_pictures(
                 image.save(data, "PNG")
             else:
                 image.save(data, "JPEG", quality=_QUALITY, subsampling=0)
-            write_file(os.path.join(folder, written), data.getvalue(), name=name)
+            write_file(os.path.join(folder, written), data.getvalue())
 
 
 def _durations(chunk: Chunk, base: Fraction) -> list[int]:

@@ -10,6 +10,7 @@ from fractions import Fraction
 import numpy as np
 from PIL import Image, PngImagePlugin
 
+from tfnst.checks import argument
 from tfnst.files import write_file
 from tfnst.video.frames import Frame
 
@@ -42,7 +43,8 @@ class KeptFrames:
             info.add_text(name, text)
         data = io.BytesIO()
         Image.fromarray(picture).save(data, "PNG", compress_level=1, pnginfo=info)
-        write_file(self._path(kind, number), data.getbuffer(), name="output")
+        with argument("output"):
+            write_file(self._path(kind, number), data.getbuffer())
 
     def picture(self, kind: str, number: int) -> np.ndarray:
         """Reads a picture."""

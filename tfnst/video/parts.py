@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tfnst.checks import argument_error, check_integer
+from tfnst.checks import argument, argument_error, check_integer
 from tfnst.files import (
     is_machine_error,
     os_error,
@@ -212,6 +212,7 @@ class FilmParts:
         scenes = self.kept.texts("state", number)["past"].split()
         return FrameState(self.kept.picture("state", number), tuple(map(int, scenes)))
 
+    @argument("output")
     def finish(
         self,
         output: str | os.PathLike[str],
@@ -239,9 +240,9 @@ class FilmParts:
         if format.suffix in (".png", ".jpg"):
             pattern = frame_pattern(output)
             _make_folder(pattern, output)
-            write_pictures(pattern, chunks, format=format, name="output")
+            write_pictures(pattern, chunks, format=format)
         else:
-            with replaced_file(output, name="output") as path:
+            with replaced_file(output) as path:
                 if format.is_lossless:
                     write_animation(path, chunks, format=format)
                 else:
@@ -332,4 +333,4 @@ def _make_folder(pattern: str, output: str | os.PathLike[str]) -> None:
         os.makedirs(os.path.dirname(pattern) or ".", exist_ok=True)
     except OSError as error:
         expected = "a folder that can be written to"
-        raise os_error(error, "output", expected, show_path(output)) from error
+        raise os_error(error, expected, show_path(output)) from error

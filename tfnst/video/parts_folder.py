@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from tfnst.checks import argument_error
+from tfnst.checks import argument, argument_error
 from tfnst.files import os_error, read_file, show_path, write_file
 from tfnst.video.folder_lock import LOCK, FolderInUseError, FolderLock
 
@@ -36,6 +36,7 @@ class PartsFolder:
         OSError: when the folder can't be made or read.
     """
 
+    @argument("resume")
     def __init__(self, path: str, *, files: str, run: Mapping[str, Any]) -> None:
         self.path = path
         self._files = re.compile(
@@ -50,7 +51,7 @@ class PartsFolder:
             raise folder_in_use(path) from error
         except OSError as error:
             expected = "a folder that can be written to"
-            raise os_error(error, "resume", expected, show_path(path)) from error
+            raise os_error(error, expected, show_path(path)) from error
         try:
             self._check_run(json.dumps(run))
         except BaseException:
@@ -86,9 +87,9 @@ class PartsFolder:
     def _check_run(self, run: str) -> None:
         """Checks that the folder is this run's, or makes it so."""
         if RUN not in self._check_files():
-            write_file(self.file(RUN), run.encode(), name="resume")
+            write_file(self.file(RUN), run.encode())
             return
-        data = read_file(self.file(RUN), name="resume")
+        data = read_file(self.file(RUN))
         try:
             before = json.loads(data)
         except ValueError:

@@ -9,7 +9,13 @@ from collections.abc import Iterator
 from fractions import Fraction
 from typing import Protocol
 
-from tfnst.checks import argument_error, check_integer, check_number
+from tfnst.checks import (
+    ArgumentError,
+    argument,
+    argument_error,
+    check_integer,
+    check_number,
+)
 from tfnst.files import check_path, show_path
 from tfnst.video.animations import Animation, is_animation
 from tfnst.video.decoding import DecodedFilm
@@ -57,8 +63,8 @@ class FilmReader:
     film. Memory doesn't depend on the film's length.
     """
 
-    def __init__(self, source: FilmSource, *, name: str, shown: str) -> None:
-        self._source, self._name, self._shown = source, name, shown
+    def __init__(self, source: FilmSource, *, argument: str, shown: str) -> None:
+        self._source, self._argument, self._shown = source, argument, shown
 
     @property
     def info(self) -> FilmInfo:
@@ -98,9 +104,13 @@ class FilmReader:
                 range.
             OSError: when the file can't be read.
         """
-        return self._choose(
-            FrameRange() if range is None else range, check_integer("skip", skip, 0)
-        )
+        check_integer("skip", skip, 0)
+        return self._named(self._choose(range or FrameRange(), skip))
+
+    def _named(self, frames: Iterator[Frame]) -> Iterator[Frame]:
+        """Yields frames; errors on the way name the film's argument."""
+        with argument(self._argument):
+            yield from frames
 
     def _choose(self, range: FrameRange, skip: int) -> Iterator[Frame]:
         """Yields the frames of a range, each once the time of the next one is known."""
@@ -150,8 +160,7 @@ class FilmReader:
     def _fail_empty(self, start: Fraction, finish: Fraction, damaged: int) -> None:
         """Raises ValueError for a range without frames."""
         if damaged:
-            raise argument_error(
-                self._name,
+            raise ArgumentError(
                 "a film with frames that can be decoded",
                 f"{self._shown}, in which {damaged} can't be",
             )
@@ -178,10 +187,10 @@ class FilmReader:
             )
         if faults:
             warnings.warn(
-                f"`{self._name}` is damaged: {self._shown}: {'; '.join(faults)}; "
+                f"`{self._argument}` is damaged: {self._shown}: {'; '.join(faults)}; "
                 f"{counted} frames could be read",
                 DamagedFilmWarning,
-                stacklevel=3,
+                stacklevel=4,
             )
 
 
@@ -213,7 +222,13 @@ def open_film(
             pixels or narrower sides than `tfnst.limits` allows; or for a rate that is
             out of its range, or that is given for a film with its own.
     """
-    check_path(path, name)
+    with argument(name):
+        source = _open(path, rate)
+    return FilmReader(source, argument=name, shown=show_path(path))
+
+
+def _open(path: str | os.PathLike[str], rate: float | Fraction | None) -> FilmSource:
+    check_path(path)
     shown = show_path(path)
     frequency = None
     if rate is not None:
@@ -222,19 +237,13 @@ def open_film(
         # 29.97 and the like become fractions with small numbers.
         frequency = Fraction(rate if isinstance(rate, Fraction) else number)
         frequency = frequency.limit_denominator(1001)
-    source: FilmSource
     text = os.fspath(path)
     if "\0" in os.fsdecode(text):
-        raise argument_error(name, "the path of a film", shown)
+        raise ArgumentError("the path of a film", shown)
     if os.path.isdir(text) or (not os.path.exists(text) and is_pattern(text)):
-        source = PictureFiles(text, rate=frequency or Fraction(DEFAULT_RATE), name=name)
-        return FilmReader(source, name=name, shown=shown)
+        return PictureFiles(text, rate=frequency or Fraction(DEFAULT_RATE))
     if rate is not None:
         raise argument_error(
             "rate", "left out for a film that has its own", f"{rate!r} for {shown}"
         )
-    if is_animation(text):
-        source = Animation(text, name=name)
-    else:
-        source = DecodedFilm(text, name=name)
-    return FilmReader(source, name=name, shown=shown)
+    return Animation(text) if is_animation(text) else DecodedFilm(text)

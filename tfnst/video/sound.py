@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from tfnst.checks import argument
 from tfnst.files import (
     is_machine_error,
     read_file,
@@ -81,6 +82,7 @@ class SoundTracks:
         """Whether the painted film can have sound, and the tracks aren't written."""
         return self._format.sound_encoder is not None and not self.is_ready
 
+    @argument("output")
     def write(
         self,
         film: str | os.PathLike[str],
@@ -117,15 +119,16 @@ class SoundTracks:
             for track in tracks
             if track is not None
         ]
-        write_file(self._list, json.dumps(rows).encode(), name="output")
+        write_file(self._list, json.dumps(rows).encode())
 
+    @argument("resume")
     def read(self) -> list[Track]:
         """Lists the tracks that are ready."""
         if not self.is_ready:
             return []
         return [
             Track(os.path.join(self._folder, file), Fraction(first), *rest)
-            for file, first, *rest in json.loads(read_file(self._list, name="resume"))
+            for file, first, *rest in json.loads(read_file(self._list))
         ]
 
     def _write_track(

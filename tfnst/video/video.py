@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from tfnst.checks import argument_error, check_integer
+from tfnst.checks import argument, argument_error, check_integer
 from tfnst.config import (
     FRAME_STEPS,
     TEMPORAL_WEIGHT,
@@ -225,7 +225,8 @@ def stylize_video(
 
 def parts_folder(output: str | os.PathLike[str]) -> str:
     """Returns the folder in which a film is kept until it is complete."""
-    check_path(output, "output")
+    with argument("output"):
+        check_path(output)
     return os.path.normpath(os.fspath(output)).replace("%", "") + PARTS_SUFFIX
 
 
