@@ -238,8 +238,8 @@ def _check_no_parts(folder: str) -> None:
         raise folder_in_use(folder)
     raise argument_error(
         "resume",
-        f"true to go on with the film in {show_path(folder)}; remove that folder "
-        "to begin anew",
+        f"True to continue the unfinished film in {show_path(folder)}; or remove that "
+        "folder to start over",
         "False",
     )
 
