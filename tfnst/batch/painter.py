@@ -89,8 +89,8 @@ class BatchPainter:
         self._saving = saving or SaveOptions()
         # By path, URL or identity; errors, too, so that no bad style is read twice.
         self._styles: dict[str | int, Style | ValueError | OSError] = {}
-        # Of the items that are painted: whether the callback has stopped them, or is
-        # running; the error of a disk that is full; and the threads beside.
+        # State of a call of `paint`: its items, whether the callback has stopped it or
+        # is running, the error of a full disk, and what threads do meanwhile.
         self._items: Sequence[BatchItem]
         self._stopped: bool
         self._calling_back: bool
