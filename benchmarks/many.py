@@ -1,13 +1,13 @@
-"""Many pictures: which share of the time of a batch, and of a server, goes into steps.
+"""Many pictures: share of the time of a batch, and of a server, that goes into steps.
 
 Photos of `--megapixels` are painted at `--size` in two styles by `tfnst.stylize_batch`
-and by `tfnst serve`. "Steps alone" are the same numbers of gradient steps
-at the same sizes, with everything else done before. All take turns, and the tables have
-medians of the rounds.
+and by `tfnst serve`. "Steps alone" are the same numbers of gradient steps at the same
+sizes, with everything else done beforehand. The cases are measured alternately, and the
+tables show medians of the rounds.
 
-Processor time is summed over all cores and hardly depends on what else the machine
-does, so of the two shares the one of processor time is the one to trust on a busy
-machine. The share of wall time also shows what runs at the same time as steps.
+Processor time is summed over all cores and hardly depends on other load, so trust its
+share rather than that of wall time on a busy machine. The share of wall time also shows
+what runs at the same time as steps.
 
     python -m benchmarks.many [--size 256] [--steps 15] [--pictures 8] [--rounds 3]
         [--megapixels 12] [--batch-sizes 1,2,4] [--clients 1,2,4] [--runs 1]
@@ -261,18 +261,18 @@ def numbers(text: str) -> list[int]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--size", type=int, default=256, help="long side in pixels")
-    parser.add_argument("--steps", type=int, default=15, help="at the fine scales")
-    parser.add_argument("--pictures", type=int, default=8, help="an even number")
+    parser.add_argument("--steps", type=int, default=15, help="steps at the finer scales")
+    parser.add_argument("--pictures", type=int, default=8, help="number of pictures, even")
     parser.add_argument("--rounds", type=int, default=3, help="runs of each case")
-    parser.add_argument("--megapixels", type=float, default=12, help="of the photos")
+    parser.add_argument("--megapixels", type=float, default=12, help="size of the photos")
     parser.add_argument(
         "--batch-sizes", type=numbers, default="1,2,4", help="pictures painted together"
     )
     parser.add_argument(
-        "--clients", type=numbers, default="1,2,4", help='of the server; "" for none'
+        "--clients", type=numbers, default="1,2,4", help='numbers of clients; "" for no server'
     )
     parser.add_argument(
-        "--runs", type=int, default=1, help="most requests that the server runs at once"
+        "--runs", type=int, default=1, help="largest number of simultaneous runs"
     )
     parser.add_argument("--precision", default="auto", help="auto, float32 or bfloat16")
     arguments = parser.parse_args()

@@ -1,14 +1,14 @@
-"""What serving adds to the time of a run, and what a server needs.
+"""Overhead of serving a run, and the time and memory that a server needs.
 
-One model is exported, and servers run in processes of their own on this machine. The
+One model is exported, and servers run in their own processes on this machine. The
 tables are:
 
-- the same work in this process and by a server, in turn: once with `--size` and
-  `--steps`, and once one step at 64 pixels, which is nearly all overhead;
+- the same work in this process and on a server, alternately: once with `--size` and
+  `--steps`, and once with one step at 64 pixels, which is nearly all overhead;
 - the first request after a start, with and without the export's warm-up requests;
 - requests per second from 1, 2, 4 and 8 clients at once, and the server's peak memory;
-- with `--sizes`, only this table: a request's time and a fresh server's peak memory by
-  image size. Core seconds are summed over all cores and hardly depend on other load.
+- with `--sizes`, only this table: time of a request and peak memory of a fresh server
+  by image size. Core seconds are summed over all cores and hardly depend on other load.
 
 With `--sizes`, requests use the defaults except for the steps. Otherwise the work is
 `--steps` steps at the full size, without the coarser scales before it.

@@ -1,11 +1,11 @@
-"""Pictures painted together in one request, against one request each.
+"""Pictures painted together in one request, compared with one request each.
 
-Every case paints the same N pictures in the same style three ways: one request after
+Every case paints the same N pictures in the same style in three ways: one request after
 another, all requests at once with as many simultaneous runs, and one request for all.
-The three take turns, and the table has medians of each round's ratios, since a
-machine's speed changes while it runs. Core seconds are summed over all cores and hardly
-depend on other load. The last two columns say how far the pictures are from those of
-requests one after another: the largest difference, of 255 levels.
+The three are measured alternately, and the table shows medians of each round's ratios,
+because a machine's speed changes from minute to minute. Core seconds are summed over
+all cores and hardly depend on other load. The last two columns show the largest
+difference from the pictures of requests one after another, in 8-bit levels.
 
     python benchmarks/serving_batches.py [--sizes 128,256] [--counts 2,4] [--steps 2]
         [--rounds 3] [--weights none] [--precision float32] [--model DIRECTORY]
@@ -110,7 +110,7 @@ def main() -> None:
     parser.add_argument("--counts", default="2,4", help="numbers of pictures")
     parser.add_argument("--steps", type=int, default=2, help="steps of a request")
     parser.add_argument("--rounds", type=int, default=3, help="runs of each case")
-    parser.add_argument("--weights", default="none", help="times are the same for any")
+    parser.add_argument("--weights", default="none", help="weights; any take as long")
     parser.add_argument("--precision", default="float32", help="float32 or bfloat16")
     parser.add_argument("--model", type=pathlib.Path, help="an export to measure")
     arguments = parser.parse_args()

@@ -1,17 +1,17 @@
-"""Attacks and load on `tfnst serve`, and whether it holds: one table.
+"""Attacks and load on `tfnst serve`, and how it holds up, in one table.
 
-A tiny model is exported, a server of it runs in a process of its own, and everything
-goes over the loopback interface. Each row is one kind of load; meanwhile another client
-asks for the server's health 20 times a second. The columns are:
+A tiny model is exported, its server runs in its own process, and everything goes over
+the loopback interface. Each row is one kind of load; meanwhile another client checks
+the server's health 20 times a second. The columns are:
 
 - right, refused, wrong: answers equal to the one that the same request got alone;
-  errors that say what to do; and everything else, of which there must be none;
-- req/s, p50, p99: of the right answers, and their seconds;
+  errors that say what to do; and everything else, which must be 0;
+- req/s, p50, p99: right answers per second, and percentiles of their seconds;
 - health: the slowest 1% and the slowest of the health checks, in seconds;
-- MiB: the server's memory before and after, which must come back to within 10%.
+- MiB: the server's memory before and after, which must return to within 10%.
 
 The exit status is 1 if any answer was wrong, a health check took a second, or memory
-stayed. It takes a few minutes.
+wasn't freed. It takes a few minutes.
 
     python benchmarks/serving_campaign.py [--seconds 4] [--clients 1,4,16,64]
         [--stages floods,bombs]
@@ -450,9 +450,9 @@ def quantile(seconds: list[float], share: float) -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--seconds", type=float, default=4, help="of each load")
+    parser.add_argument("--seconds", type=float, default=4, help="duration of each load")
     parser.add_argument("--clients", default="1,4,16,64", help="numbers of clients")
-    parser.add_argument("--stages", help="only these, by their names in the table")
+    parser.add_argument("--stages", help="names in the table of the loads to run")
     arguments = parser.parse_args()
     failures = []
     with tempfile.TemporaryDirectory() as scratch:

@@ -1,13 +1,13 @@
-"""The first seconds of `tfnst`: imports, help, and `tfnst stylize` phase by phase.
+"""Startup of `tfnst`: imports, help, and `tfnst stylize` phase by phase.
 
-Each run is a process of its own; figures are medians of several.
+Each run has its own process; the figures are medians.
 
     python benchmarks/startup.py [--rounds 5] [--without matplotlib,pandas]
 
-A command's phases are timed from within: what its functions take, where it imports
-TensorFlow, and when its first picture can be seen. Some phases run beside each other,
-so they add up to more than the total. "Steps alone" are all steps of the same run once
-more in the same process, with nothing left to trace.
+The phases of a command are timed inside its process: its functions, the import of
+TensorFlow, and the first preview. Some phases run at the same time, so they add up to
+more than the total. "Steps alone" are all steps of the same run, repeated in the same
+process with nothing left to trace.
 """
 
 from __future__ import annotations
@@ -60,8 +60,8 @@ class Times(NamedTuple):
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=5, help="runs of each case")
-    parser.add_argument("--size", type=int, default=256, help="of the picture")
-    parser.add_argument("--steps", type=int, help="of the finest scale")
+    parser.add_argument("--size", type=int, default=256, help="long side in pixels")
+    parser.add_argument("--steps", type=int, help="steps at the finer scales")
     parser.add_argument(
         "--without",
         default="",

@@ -1,19 +1,20 @@
 """A gradient step of tfnst compared with the same step in PyTorch.
 
 Both use the same layers of the same network, the same losses and the same optimiser, in
-float32 and bfloat16, on as many threads; PyTorch with both memory layouts, and compiled
-by `torch.compile`. PyTorch's steps get tfnst's weights and pictures, and must give the
-same losses. They run in a process of their own: PyTorch's builds with CUDA and
-TensorFlow bring a copy of LLVM each, and abort when they are in one. The cases take
-turns in one run, because machines change speed. The table shows medians, their ratios
-to tfnst's, and how much faster tfnst is than the best of PyTorch's.
+float32 and bfloat16, on the same number of threads; PyTorch with both memory layouts,
+and also compiled by `torch.compile`. PyTorch's steps get tfnst's weights and pictures,
+and must give the same losses. They run in their own process: PyTorch's CUDA builds and
+TensorFlow each bring a copy of LLVM, and abort when both are in one process. The cases
+are measured alternately in one run, because a machine's speed changes from minute to
+minute. The table shows medians, their ratios to tfnst's, and the speed of tfnst
+relative to PyTorch's best variant.
 
     python benchmarks/versus_pytorch.py [--sizes 256,512] [--rounds 7]
         [--precisions float32,bfloat16] [--threads 2] [--no-compile]
         [--processor-time]
 
-The ratios are those of wall time, or with `--processor-time` those of the processor's
-time, divided by the number of threads; use it on a machine that has other work.
+The ratios are those of wall time, or with `--processor-time` those of processor time
+divided by the number of threads; use it on a busy machine.
 """
 
 from __future__ import annotations
@@ -63,7 +64,7 @@ def main() -> None:
         "--threads",
         type=int,
         default=len(os.sched_getaffinity(0)),
-        help="that both compute with; all cores by default",
+        help="threads of both; all cores by default",
     )
     parser.add_argument(
         "--no-compile",
@@ -73,7 +74,7 @@ def main() -> None:
     parser.add_argument(
         "--processor-time",
         action="store_true",
-        help="compare the time of the processor",
+        help="compare processor times",
     )
     arguments = parser.parse_args()
 

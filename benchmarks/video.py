@@ -1,18 +1,19 @@
-"""Films painted frame by frame, and with frames that are held to each other.
+"""Videos painted frame by frame, and with frames held to the previous ones.
 
 python benchmarks/video.py [--film clip.mp4] [--frames 12] [--size 256]
 
 Without --film, a camera moves over a photo: it pans, zooms and rotates by known
 amounts, so that the measures use the exact flow. Both ways of painting get the same
-frames and settings. Painting frame by frame, each frame is a picture of its own. Of a
-long film, --alone 10 paints only every tenth frame so; and --passes 3 paints the others
-two times more. "young" is the saturation of what came into sight at most six frames
-ago, in levels of 0 to 255: it shows whether new parts are paler than frame by frame.
+frames and settings. Frame by frame, each frame is painted as a separate picture; in a
+long video, --alone 10 does so for every tenth frame only. With --passes 3, the held
+frames are painted twice more. "young" is the saturation of areas that came into sight
+at most six frames ago, in 8-bit levels: it shows whether new areas are paler than frame
+by frame.
 
 python benchmarks/video.py --memory
 
-paints a thousand frames with a small network, and measures the peak memory of every
-hundred of them. It needs Linux.
+This paints a thousand frames with a small network, and measures the peak memory of
+every hundred of them. It needs Linux.
 """
 
 from __future__ import annotations
@@ -133,7 +134,7 @@ class Camera:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--film", type=pathlib.Path, help="of which --frames are used")
+    parser.add_argument("--film", type=pathlib.Path, help="video to paint")
     parser.add_argument("--start", type=float, default=0.0, help="seconds into --film")
     parser.add_argument("--photo", type=pathlib.Path, default=IMAGES / "photo_cat.jpg")
     parser.add_argument(
@@ -144,9 +145,9 @@ def main() -> None:
     parser.add_argument("--frame-steps", type=int, default=FRAME_STEPS)
     parser.add_argument("--temporal-weight", type=float, default=TEMPORAL_WEIGHT)
     parser.add_argument("--passes", type=int, default=1)
-    parser.add_argument("--alone", type=int, default=1, help="paint each N-th so")
+    parser.add_argument("--alone", type=int, default=1, help="paint only each N-th frame alone")
     parser.add_argument("--samples", type=int, default=SAMPLES, help="frames evaluated")
-    parser.add_argument("--weights", help="of the network, as for tfnst")
+    parser.add_argument("--weights", help="weights of the network, as for tfnst")
     parser.add_argument("--memory", action="store_true")
     arguments = parser.parse_args()
     if arguments.memory:
