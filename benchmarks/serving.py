@@ -53,11 +53,11 @@ class Server:
         self.target = f"127.0.0.1:{port}"
 
     def peak_memory(self) -> float:
-        """In MiB; NaN if the system doesn't report it."""
+        """Peak memory in MiB; NaN if the system doesn't report it."""
         return self._status("VmHWM")
 
     def memory(self) -> float:
-        """As `peak_memory`, but of this moment."""
+        """Current memory in MiB; NaN if the system doesn't report it."""
         return self._status("VmRSS")
 
     def _status(self, name: str) -> float:
@@ -68,7 +68,7 @@ class Server:
         return int(line.split()[1]) / 1024
 
     def core_seconds(self) -> float:
-        """All threads' time since the start; NaN if the system doesn't report it."""
+        """Processor time since the start; NaN if the system doesn't report it."""
         path = pathlib.Path(f"/proc/{self._process.pid}/stat")
         if not path.exists():
             return float("nan")
@@ -82,7 +82,7 @@ def serving(directory: pathlib.Path, *options: str) -> Iterator[Server]:
     """Starts a server, waits until it is ready, and ends it afterwards.
 
     Args:
-        directory: of the model.
+        directory: directory of the model.
         options: more arguments of `tfnst serve`.
     """
     log = directory.with_suffix(".log")

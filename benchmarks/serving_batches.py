@@ -32,7 +32,7 @@ from tfnst.server.servables import Servable
 
 
 def pictures(count: int, size: int, seed: int) -> np.ndarray:
-    """Smooth square pictures [N, size, size, 3], each with noise of its own."""
+    """Smooth square pictures [N, size, size, 3], each with its own noise."""
     rng = np.random.default_rng(seed)
     small = tf.constant(rng.random((count, 16, 16, 3), np.float32))
     smooth = tf.image.resize(small, (size, size), "bicubic").numpy()
@@ -48,7 +48,7 @@ class Painter:
         self._settings = settings
 
     def paint(self, contents: np.ndarray, style: np.ndarray) -> np.ndarray:
-        """What one request for these pictures answers."""
+        """The answer to one request for these pictures."""
         request = predict_pb2.PredictRequest()
         request.model_spec.signature_name = "stylize"
         values = {"content_image": contents, "style_image": style}
@@ -98,7 +98,7 @@ def compare(path: str, size: int, count: int, steps: int, rounds: int) -> str:
 
 
 def measure(function: Callable[[], Any]) -> tuple[float, float]:
-    """Seconds that a call takes, and those of all cores."""
+    """Wall seconds and core seconds of a call."""
     start, busy = time.perf_counter(), time.process_time()
     function()
     return time.perf_counter() - start, time.process_time() - busy

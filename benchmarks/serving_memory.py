@@ -24,7 +24,7 @@ from tfnst.server.demand import Demand
 
 
 def styles_of(count: int, size: int, regions: bool) -> list[StyleImage] | bytes:
-    """One style picture, or several, each with a region of its own."""
+    """One style picture, or several, each with its own region."""
     if count == 1 and not regions:
         return picture(size, 100)
     styles = []

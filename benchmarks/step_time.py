@@ -67,7 +67,7 @@ def convolution_flops(model: keras.Model, height: int, width: int) -> float:
 
 
 def seconds(function: Callable[[], object], *, processor: bool = False) -> float:
-    """The seconds that a call takes, or those of the processor, per core."""
+    """Wall seconds of a call, or processor seconds per core."""
     clock = time.process_time if processor else time.perf_counter
     start = clock()
     function()
@@ -163,13 +163,13 @@ def print_profile(
 ) -> None:
     """Prints the operations that take longest, by TensorFlow's profiler.
 
-    Times of operations that run at once add up to more than the time of the step.
+    Times of operations that run at the same time add up to more than the step.
 
     Args:
-        step: takes steps.
-        steps: that it takes.
-        calls: of it to average over.
-        most: kinds of operations to print.
+        step: function that takes steps.
+        steps: number of steps per call.
+        calls: number of calls to average over.
+        most: number of kinds of operations to print.
     """
     import tensorflow as tf
     from tensorflow.tsl.profiler.protobuf import xplane_pb2

@@ -53,8 +53,8 @@ class Painted(NamedTuple):
     """A picture that a recipe painted.
 
     Attributes:
-        share: of the recipe's steps.
-        seconds: of processor time that the steps took.
+        share: share of the recipe's steps.
+        seconds: processor time of the steps.
         evaluations: gradient evaluations, each counted by its share of the full size.
         measured: distances by name, as in `MEASURES`.
     """

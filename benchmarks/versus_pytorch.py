@@ -113,12 +113,12 @@ def main() -> None:
 
 
 class Step(NamedTuple):
-    """What is known of a step: the loss before it and the time that it took.
+    """A measured step: the loss before it and the time that it took.
 
     Attributes:
-        loss: the total.
-        wall: in seconds.
-        processor: seconds of all its threads together.
+        loss: total loss.
+        wall: wall time in seconds.
+        processor: processor time of all its threads in seconds.
     """
 
     loss: float
@@ -138,10 +138,10 @@ class Case:
     """A way to compute a step.
 
     Attributes:
-        name: what the table calls it.
-        precision: that it computes in.
-        take: takes a step.
-        steps: those that were timed.
+        name: name in the table.
+        precision: precision of the network.
+        take: function that takes a step.
+        steps: timed steps.
     """
 
     name: str
@@ -165,13 +165,13 @@ def compare_losses(cases: Sequence[Case]) -> None:
 
 
 def show(size: int, cases: Sequence[Case], threads: int, *, processor: bool) -> None:
-    """Prints a table of the cases, and tfnst against the best of PyTorch's.
+    """Prints a table of the cases, and of tfnst against PyTorch's best variant.
 
     Args:
         size: side of the pictures.
-        cases: with timed steps; the first is the one of which ratios are.
-        threads: that they computed with.
-        processor: whether ratios are those of the processor's time.
+        cases: cases with timed steps; ratios are relative to the first.
+        threads: number of threads.
+        processor: whether to compare processor times.
     """
 
     def compared(case: Case) -> float:
@@ -232,11 +232,11 @@ def tfnst_case(config: StyleTransferConfig, size: int) -> Case:
 
 
 class Variant(NamedTuple):
-    """How PyTorch computes a step.
+    """A way to compute a step in PyTorch.
 
     Attributes:
-        precision: of the network, `"float32"` or `"bfloat16"`.
-        layout: of its activations in memory, one of `LAYOUTS`.
+        precision: precision of the network, `"float32"` or `"bfloat16"`.
+        layout: layout of its activations in memory, one of `LAYOUTS`.
         compiled: whether `torch.compile` compiles loss and gradient.
     """
 
@@ -252,13 +252,13 @@ class Variant(NamedTuple):
 
 @dataclasses.dataclass
 class TorchTask:
-    """What PyTorch's step needs to know, without anything of TensorFlow's.
+    """Inputs of PyTorch's step, without any object of TensorFlow.
 
     Attributes:
         config: the settings.
-        threads: to compute with.
+        threads: number of threads.
         layers: name, kernel and bias of each layer; None for those of poolings.
-        mean: what is subtracted from the pixels, in blue, green and red.
+        mean: mean to subtract from the pixels, in blue, green and red.
         border: mirrored pixels that the network sees around a picture.
         content_layer: name of the content layer.
         style_layers: weights of the style layers by name.
@@ -312,7 +312,7 @@ def torch_cases(
 
 
 def torch_task(size: int, threads: int) -> TorchTask:
-    """What PyTorch needs to take tfnst's step on square pictures of a size."""
+    """Inputs for PyTorch to take tfnst's step on square pictures of a size."""
     import keras
 
     from tfnst.engines import loading

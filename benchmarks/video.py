@@ -93,7 +93,7 @@ class Camera:
         self.width, self.height = (round(SEEN * side) for side in sides)
 
     def _matrix(self, number: int) -> np.ndarray:
-        """From a frame's pixels to the photo's, 3 by 3."""
+        """Map from a frame's pixels to the photo's, 3 by 3."""
         import numpy as np
 
         turn = np.deg2rad(ROTATION * number)
@@ -108,7 +108,7 @@ class Camera:
         return matrix
 
     def frame(self, number: int) -> np.ndarray:
-        """What the camera sees, uint8 [H, W, 3]."""
+        """A frame of the camera, uint8 [H, W, 3]."""
         import cv2
 
         return cv2.warpAffine(
@@ -145,7 +145,7 @@ def main() -> None:
     parser.add_argument("--frame-steps", type=int, default=FRAME_STEPS)
     parser.add_argument("--temporal-weight", type=float, default=TEMPORAL_WEIGHT)
     parser.add_argument("--passes", type=int, default=1)
-    parser.add_argument("--alone", type=int, default=1, help="paint only each N-th frame alone")
+    parser.add_argument("--alone", type=int, default=1, help="each N-th frame only")
     parser.add_argument("--samples", type=int, default=SAMPLES, help="frames evaluated")
     parser.add_argument("--weights", help="weights of the network, as for tfnst")
     parser.add_argument("--memory", action="store_true")
@@ -202,7 +202,7 @@ def main() -> None:
 
 
 def read_film(path: pathlib.Path, start: float, count: int) -> list[np.ndarray]:
-    """Some frames of a film."""
+    """Some frames of a video."""
     from tfnst.video.reading import open_film
 
     with open_film(path) as film:
@@ -213,7 +213,7 @@ def read_film(path: pathlib.Path, start: float, count: int) -> list[np.ndarray]:
 def find_young(
     pictures: list[np.ndarray], shape: tuple[int, ...], flow: OpticalFlow | None
 ) -> list[np.ndarray]:
-    """Where each frame shows what has come into sight lately, bool [H, W]."""
+    """Areas of each frame that have come into sight lately, bool [H, W]."""
     import cv2
     import numpy as np
 
@@ -237,7 +237,7 @@ def find_young(
 
 
 def as_frame(number: int, picture: np.ndarray, height: int, width: int) -> Frame:
-    """A frame of a film, at the size of the painted ones."""
+    """A frame of a video, at the size of the painted ones."""
     from fractions import Fraction
 
     import cv2
@@ -254,7 +254,7 @@ def paint_alone(
     config: StyleTransferConfig,
     every: int,
 ) -> Variant:
-    """Each frame as a picture of its own; their numbers are multiples of `every`."""
+    """Frames as separate pictures; their numbers are multiples of `every`."""
     import numpy as np
 
     from tfnst import StyleTransfer
@@ -282,7 +282,7 @@ def paint_held(
     held: dict[str, Any],
     passes: int,
 ) -> Iterator[Variant]:
-    """Each frame held to those before; the first one isn't counted."""
+    """Frames held to the previous ones; the first one isn't counted."""
     from tfnst import FilmPainter
 
     quick = {"steps": 1, "initial_steps": 1, "frame_steps": 1}
@@ -309,7 +309,7 @@ def paint_held(
 
 
 def measure_memory(photo: pathlib.Path, style: pathlib.Path) -> None:
-    """Prints the peak memory of every hundred frames of a film that is painted."""
+    """Prints the peak memory of every hundred frames of a painted video."""
     import os
     import tempfile
 
@@ -373,7 +373,7 @@ def row(
     young: list[np.ndarray],
     samples: int,
 ) -> str:
-    """What a variant gave, as a row of the table."""
+    """The results of a variant, as a row of the table."""
     import numpy as np
 
     import tfnst
