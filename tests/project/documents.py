@@ -146,6 +146,8 @@ class Runner:
         text = re.sub(r"(--(?:initial-)?steps |\binitial_steps=)\d+", r"\g<1>2", text)
         text = re.sub(r"(--save-every )\d+", r"\g<1>3", text)
         text = re.sub(r"(--wait )\d+", r"\g<1>300", text)
+        # The first request to a server without a warm-up traces its graph.
+        text = text.replace("tfnst request ", "tfnst request --timeout 300 ")
         return text.replace(f"127.0.0.1:{_PORT}", f"127.0.0.1:{self._port}").replace(
             "tfnst serve ", f"tfnst serve --port {self._port} "
         )
