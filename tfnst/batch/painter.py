@@ -20,10 +20,11 @@ from tfnst.images import writing
 from tfnst.images.manifest import network_of
 from tfnst.images.save_options import SaveOptions
 from tfnst.limits import MAX_PIXELS
+from tfnst.transfer.pictures import Content
 from tfnst.transfer.progress import TransferProgress
 from tfnst.transfer.results import NonFiniteLossError, TransferResult
-from tfnst.transfer.run import Job, Run
-from tfnst.transfer.style_transfer import load_job, load_style
+from tfnst.transfer.run import Run
+from tfnst.transfer.style_transfer import load_content, load_style
 from tfnst.transfer.styles import Style
 
 # Pictures that each GPU or TPU core paints at a time.
@@ -78,7 +79,7 @@ class BatchPainter:
         self._stopped = False
         self._calling_back = False
         self._full: OSError | None = None  # The error of a disk that is full.
-        self._ahead: Ahead[BatchItem, Job | Exception | None]
+        self._ahead: Ahead[BatchItem, Content | Exception | None]
         self._behind: Behind
 
     def paint(self, items: Sequence[BatchItem]) -> None:
@@ -110,31 +111,31 @@ class BatchPainter:
         if not self._stopped:
             self._report([], None)
 
-    def _batches(self) -> Iterator[list[tuple[BatchItem, Job]]]:
-        """The items that are painted together, with their jobs."""
+    def _batches(self) -> Iterator[list[tuple[BatchItem, Content]]]:
+        """The items that are painted together, with their contents."""
         # By the sizes of their scales.
-        waiting: dict[Any, list[tuple[BatchItem, Job]]] = {}
+        waiting: dict[Any, list[tuple[BatchItem, Content]]] = {}
         for item in self._items:
-            job = self._ahead.next()
-            if not isinstance(job, Job):
-                if job is None:
+            content = self._ahead.next()
+            if not isinstance(content, Content):
+                if content is None:
                     item.status = SKIPPED
                 else:
-                    mark_failed(item, job)
+                    mark_failed(item, content)
                 self._report([], None)
                 if self._stopped:
                     return
                 continue
-            key = tuple(level.sides for level in job.levels)
-            waiting.setdefault(key, []).append((item, job))
+            key = tuple(scale.sides for scale in content.scales)
+            waiting.setdefault(key, []).append((item, content))
             if len(waiting[key]) >= self._batch_size:
                 yield waiting.pop(key)
             elif sum(map(len, waiting.values())) > _WAITING_BATCHES * self._batch_size:
                 yield waiting.pop(max(waiting, key=lambda key: len(waiting[key])))
         yield from waiting.values()
 
-    def _load(self, item: BatchItem) -> Job | Exception | None:
-        """The job of an item; what is wrong with it; None if it is painted already.
+    def _load(self, item: BatchItem) -> Content | Exception | None:
+        """The content of an item; what is wrong with it; None if it is painted already.
 
         It may run in another thread, and leaves the item as it is.
         """
@@ -153,7 +154,7 @@ class BatchPainter:
             return None
         try:
             style = self._load_style(item.style_image)
-            return load_job(
+            return load_content(
                 fetch(item.content_image, name="content_image"),
                 style,
                 self._config,
@@ -188,22 +189,22 @@ class BatchPainter:
             raise style
         return style
 
-    def _paint(self, batch: list[tuple[BatchItem, Job]]) -> None:
+    def _paint(self, batch: list[tuple[BatchItem, Content]]) -> None:
         """Paints and saves items, all together if possible."""
         left = self._memory_left(batch)
         if len(batch) > 1 and left < 0:
             self._split(batch)
             return
-        pixels = len(batch) * batch[0][1].levels[-1].pixels
+        pixels = len(batch) * batch[0][1].scales[-1].pixels
         if left >= _READING + pixels * _WRITING:
             self._ahead.start()
         else:
             self._behind.settle()
-        items, jobs = [item for item, _ in batch], [job for _, job in batch]
+        items, contents = [item for item, _ in batch], [each for _, each in batch]
         started = time.perf_counter()
         try:
-            run = Run(self._config, jobs, callback=lambda p: self._report(items, p))
-            del jobs
+            run = Run(self._config, contents, callback=lambda p: self._report(items, p))
+            del contents
             results = run.paint()
         except _ITS_FAULT as error:
             if self._calling_back:
@@ -223,21 +224,21 @@ class BatchPainter:
                     self._keep(item, result)
         self._report([], None)
 
-    def _split(self, batch: list[tuple[BatchItem, Job]]) -> None:
+    def _split(self, batch: list[tuple[BatchItem, Content]]) -> None:
         """Paints the two halves of a batch one after the other."""
         middle = len(batch) // 2
         for half in (batch[:middle], batch[middle:]):
             if not self._stopped and self._full is None:
                 self._paint(half)
 
-    def _memory_left(self, batch: list[tuple[BatchItem, Job]]) -> float:
+    def _memory_left(self, batch: list[tuple[BatchItem, Content]]) -> float:
         """Bytes that are left while they are painted together; -1 if they don't fit."""
         limit = memory.memory_limit(self._config.max_memory, self._config.device)
         try:
             plan = plans.build_plan(
                 self._extractor,
                 self._config,
-                batch[0][1].levels[-1].sizes,
+                batch[0][1].scales[-1].sizes,
                 limit,
                 pictures=len(batch),
             )

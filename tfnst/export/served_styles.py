@@ -1,9 +1,9 @@
-"""The styles of a request to `blend`: checked and decoded in the graph."""
+"""The styles of a request: checked, decoded and measured in the graph."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import tensorflow as tf
 
@@ -90,73 +90,109 @@ def _one_for_each(name: str, values: tf.Tensor, count: tf.Tensor) -> tf.Tensor:
     return tf.broadcast_to(values, [count])
 
 
-class DecodedStyles(NamedTuple):
-    """The styles of a request, as `tfnst.transfer.styles.Style` holds them."""
+class ServedStyles(Protocol):
+    """The styles of a request, as `tfnst.transfer.styles.Style` has those of Python."""
 
-    pictures: tf.TensorArray  # [1, h, w, 3] each, at the size of the finest scale
-    masks: tf.TensorArray  # [1, h, w, 1] each
-    masked: tf.Tensor  # whether there is a mask, bool [S]
-    sides: tf.Tensor  # height and width in the files, int32 [S, 2]
-    seconds: tf.Tensor  # that decoding took, float32 scalar
+    @property
+    def first(self) -> tf.Tensor:
+        """Pictures to start from, [N or 1, h, w, 3] in [0, 1]."""
+        ...
 
     def targets(
-        self, painter: WholeEngine, sides: tf.Tensor, shares: tf.Tensor
+        self, engine: WholeEngine, sides: tf.Tensor, shares: tf.Tensor | None
     ) -> dict[str, Any]:
-        """`Targets.style` of each region.
+        """`Targets.style` of each picture, or of each region.
 
         Args:
-            painter: an engine.
-            sides: height and width of the pictures at this scale, int32 [S, 2].
-            shares: of each style in each region, from
-                `tfnst.ops.masks.divide_picture`.
+            engine: engine of the run.
+            sides: height and width of the styles at this scale, int32 [S, 2].
+            shares: share of each style in each region, from
+                `tfnst.ops.masks.divide_picture`; None for a single style.
         """
+        ...
 
-        def one(index: tf.Tensor) -> dict[str, Any]:
-            picture, mask = self.pictures.read(index), self.masks.read(index)
-            targets = tf.cond(
-                self.masked[index],
-                lambda: painter.style_targets(
-                    picture, sides[index], resize_mask(mask, *tf.unstack(sides[index]))
-                ),
-                # Bit for bit what a style without a mask has.
-                lambda: painter.style_targets(picture, sides[index]),
-            )
-            return tf.nest.map_structure(lambda tensor: tensor[0], targets)
-
-        each = tf.map_fn(
-            one,
-            tf.range(tf.shape(sides)[0]),
-            fn_output_signature=tf.nest.map_structure(
-                lambda spec: tf.TensorSpec(spec.shape[1:]),
-                painter.objective.style_spec(),
-            ),
-            parallel_iterations=1,
-        )
-        return blend_targets(painter.objective.statistics, each, shares)
-
-    def color_moments(self, shares: tf.Tensor) -> Moments:
-        """The moments of the colours of each region's styles.
+    def color_moments(self, shares: tf.Tensor | None) -> Moments:
+        """Moments of the colours of each picture's style, or of each region's.
 
         Args:
             shares: as for `targets`.
         """
+        ...
 
+
+class PlainStyle(NamedTuple):
+    """One style for all pictures of a request, or one for each of them."""
+
+    pictures: tf.Tensor  # [N or 1, h, w, 3] in [0, 1], at the size of the finest scale
+
+    @property
+    def first(self) -> tf.Tensor:
+        return self.pictures
+
+    def targets(
+        self, engine: WholeEngine, sides: tf.Tensor, shares: tf.Tensor | None
+    ) -> dict[str, Any]:
+        return engine.style_targets(self.pictures, sides[0])
+
+    def color_moments(self, shares: tf.Tensor | None) -> Moments:
+        return color_transfer.color_moments(self.pictures)
+
+
+class BlendedStyles(NamedTuple):
+    """The styles of a request to `blend`."""
+
+    pictures: tf.TensorArray  # [1, h, w, 3] each, at the size of the finest scale
+    masks: tf.TensorArray  # [1, h, w, 1] each, white for no mask
+    masked: tf.Tensor  # whether there is a mask, bool [S]
+    sides: tf.Tensor  # height and width in the files, int32 [S, 2]
+    seconds: tf.Tensor  # time of decoding, float32 scalar
+
+    @property
+    def first(self) -> tf.Tensor:
+        return self.pictures.read(0)
+
+    def targets(
+        self, engine: WholeEngine, sides: tf.Tensor, shares: tf.Tensor | None
+    ) -> dict[str, Any]:
+        def one(index: tf.Tensor) -> dict[str, Any]:
+            picture, mask = self.pictures.read(index), self.masks.read(index)
+            targets = tf.cond(
+                self.masked[index],
+                lambda: engine.style_targets(
+                    picture, sides[index], resize_mask(mask, *tf.unstack(sides[index]))
+                ),
+                # Equal to the bit to those of a style without a mask.
+                lambda: engine.style_targets(picture, sides[index]),
+            )
+            return tf.nest.map_structure(lambda tensor: tensor[0], targets)
+
+        spec = tf.nest.map_structure(
+            lambda spec: tf.TensorSpec(spec.shape[1:]), engine.objective.style_spec()
+        )
+        return blend_targets(
+            engine.objective.statistics, self._of_each(one, spec), shares
+        )
+
+    def color_moments(self, shares: tf.Tensor | None) -> Moments:
         def one(index: tf.Tensor) -> Moments:
-            # Every style has a mask, white where none was sent.
             moments = color_transfer.color_moments(
                 self.pictures.read(index), self.masks.read(index)
             )
             return Moments(moments.mean[0], moments.covariance[0])
 
-        each = tf.map_fn(
-            one,
+        spec = Moments(
+            tf.TensorSpec([3], tf.float64), tf.TensorSpec([3, 3], tf.float64)
+        )
+        return blend_moments(self._of_each(one, spec), tf.cast(shares, tf.float64))
+
+    def _of_each(self, function: Callable[[tf.Tensor], Any], spec: Any) -> Any:
+        """The results of a function of an index, for all styles, [S, ...]."""
+        return tf.map_fn(
+            function,
             tf.range(tf.shape(self.sides)[0]),
-            fn_output_signature=Moments(
-                tf.TensorSpec([3], tf.float64), tf.TensorSpec([3, 3], tf.float64)
-            ),
+            fn_output_signature=spec,
             parallel_iterations=1,
         )
-        return blend_moments(each, tf.cast(shares, tf.float64))
 
 
 def decode_styles(
@@ -165,7 +201,7 @@ def decode_styles(
     size: tf.Tensor,
     max_pixels: int,
     recolor: Callable[[tf.Tensor], tf.Tensor],
-) -> DecodedStyles:
+) -> BlendedStyles:
     """Style pictures and their masks, at the sizes of the finest scale.
 
     Args:
@@ -214,7 +250,7 @@ def decode_styles(
         ),
         parallel_iterations=1,
     )
-    return DecodedStyles(
+    return BlendedStyles(
         pictures, masks, styles.mask_bytes != "", sides.stack(), seconds
     )
 

@@ -17,10 +17,9 @@ from tfnst.images.manifest import describe_source, find_manifest, without_manife
 from tfnst.images.metadata import PictureInfo
 from tfnst.images.open_files import read_open_files
 from tfnst.images.reading import load_mask, read_picture
-from tfnst.ops import color_transfer
+from tfnst.ops import color_transfer, coloring
 from tfnst.ops.masks import resize_mask
 from tfnst.ops.resizing import resize_image
-from tfnst.transfer.colors import by_strips
 from tfnst.transfer.results import TransferResult
 from tfnst.transfer.saving import SavedPicture
 from tfnst.version import __version__
@@ -165,15 +164,10 @@ def _recolored(
 ) -> tf.Tensor | np.ndarray:
     """A picture [1, H, W, 3] in the colours of another one of its size."""
     if preserve_color == "luminance":
-        return by_strips(color_transfer.replace_chroma, painted, photo)
+        return coloring.finish(painted, photo, preserve_color)
     if preserve_color == "histogram":
         return color_transfer.match_histogram(painted, photo)
     if preserve_color == "transport":
-        moments, wanted = map(color_transfer.color_moments, (painted, photo))
-        return by_strips(
-            lambda rows: color_transfer.carry_colors(
-                rows, moments, wanted, tf.constant(1.0)
-            ),
-            painted,
-        )
+        colors = color_transfer.color_moments(photo)
+        return coloring.carry_colors(painted, colors, tf.constant(1.0))
     return painted

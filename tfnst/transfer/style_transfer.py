@@ -19,14 +19,16 @@ from tfnst.images.manifest import describe_source
 from tfnst.images.open_files import read_open_files
 from tfnst.images.style_images import describe_style, style_images, style_paths
 from tfnst.limits import MIN_SIDE
-from tfnst.ops.pyramid import Level
+from tfnst.ops.pyramid import Scale
 from tfnst.ops.resizing import resize_image
 from tfnst.ops.seamless import make_seamless
 from tfnst.paths import check_outputs, named_paths
-from tfnst.transfer.checkpoint import CheckpointKeeper, load_checkpoint
+from tfnst.transfer.checkpoint import load_checkpoint
+from tfnst.transfer.pictures import Content
 from tfnst.transfer.progress import Callback, as_one_callback
+from tfnst.transfer.recovery import Recovery
 from tfnst.transfer.results import TransferResult
-from tfnst.transfer.run import Given, Job, Run
+from tfnst.transfer.run import Given, Run
 from tfnst.transfer.styles import Style
 
 
@@ -188,17 +190,16 @@ class StyleTransfer:
         for name, path in (("checkpoint", checkpoint), ("resume", resume)):
             if path is not None:
                 check_path(path, name)
-        there = None if resume is None else load_checkpoint(resume)
-        if there is not None and init_image is None:
-            # The checkpoint holds what became of the picture that it started from.
+        resumed = None if resume is None else load_checkpoint(resume)
+        if resumed is not None and init_image is None:
+            # The picture that it started from lives on in the checkpoint.
             config, given = self.config, None
         else:
             config, given = _start_from(self.config, init_image)
         if callback_steps is not None:
             callback_steps = check_integer("callback_steps", callback_steps, 1)
         callback = as_one_callback(callback)
-        jobs = [load_job(content_image, self._style, config)]
-        keeper = None
+        content = load_content(content_image, self._style, config)
         if checkpoint is None:
             checkpoint = resume
         if checkpoint is not None:
@@ -206,10 +207,16 @@ class StyleTransfer:
                 ("content_image", content_image), ("init_image", init_image)
             )
             check_outputs([*inputs, *self._style_paths], [("checkpoint", checkpoint)])
-            keeper = CheckpointKeeper(checkpoint, checkpoint_seconds)
-        run = Run(config, jobs, given, callback, callback_steps, keeper, there)
-        # What isn't held here can be freed while the run goes on.
-        del jobs, given, there
+        run = Run(
+            config,
+            [content],
+            given=given,
+            callback=callback,
+            callback_steps=callback_steps,
+            recovery=Recovery(checkpoint, checkpoint_seconds, resumed),
+        )
+        # The run frees what it no longer needs, if nothing else holds it.
+        del content, given, resumed
         (result,) = run.paint()
         return result
 
@@ -236,14 +243,14 @@ def load_style(
         return Style(parts, pictures, describe_style(parts, sources), config)
 
 
-def load_job(
+def load_content(
     content_image: Any,
     style: Style,
     config: StyleTransferConfig,
     *,
     file_name: str | None = None,
-) -> Job:
-    """A picture to paint in a style; the errors are those of `stylize`.
+) -> Content:
+    """A content image to paint in a style; the errors are those of `stylize`.
 
     Args:
         content_image: as for `stylize`.
@@ -252,13 +259,13 @@ def load_job(
         file_name: as for `tfnst.images.manifest.describe_source`.
     """
     content, info = reading.read_picture(content_image, name="content_image")
-    levels = find_levels(content, style, config)
+    scales = find_scales(content, style, config)
     with memory_errors(config.size):
-        content = resize_image(content, *levels[-1].sides)
+        content = resize_image(content, *scales[-1].sides)
         if config.seamless:
             content = make_seamless(content)
     source = describe_source(content_image, name="content_image", file_name=file_name)
-    return Job(content, style, levels, source, info)
+    return Content(content, style, scales, source, info)
 
 
 def _start_from(
@@ -279,17 +286,17 @@ def _start_from(
     return config, Given(picture, describe_source(init_image, name="init_image"))
 
 
-def find_levels(
+def find_scales(
     content: np.ndarray, style: Style, config: StyleTransferConfig
-) -> tuple[Level, ...]:
+) -> tuple[Scale, ...]:
     """The scales of a run over a content image [1, H, W, 3].
 
     Raises:
         ValueError: if one of the pictures is too narrow for the size asked for.
     """
-    levels = style.levels(content.shape[1:3], config)
-    if levels:
-        return levels
+    scales = style.scales(content.shape[1:3], config)
+    if scales:
+        return scales
     name, (height, width) = max(
         (("content_image", content.shape[1:3]), ("style_image", style.narrowest)),
         key=lambda pair: max(pair[1]) / min(pair[1]),

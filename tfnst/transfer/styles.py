@@ -14,7 +14,7 @@ from tfnst.engines.engine import Engine
 from tfnst.images.reading import load_mask
 from tfnst.images.style_images import StyleImage, relative_weights
 from tfnst.losses.statistics import blend_targets, shares_of_some
-from tfnst.ops import color_transfer, pyramid
+from tfnst.ops import color_transfer, coloring, pyramid
 from tfnst.ops.masks import Division, divide_picture, resize_mask
 from tfnst.ops.moments import Moments, blend_moments
 from tfnst.ops.resizing import resize_image
@@ -48,7 +48,7 @@ class Style:
         self.source = source
         self._weights = tf.constant(relative_weights(parts), tf.float32)
         self._rotations = [part.rotations for part in parts]
-        self._scales = [config.style_scale * part.scale for part in parts]
+        self._style_scales = [config.style_scale * part.scale for part in parts]
         self._sides = [picture.shape[1:3] for picture in pictures]
         self._speaking = {
             layer: tf.constant([part.speaks_for(layer) for part in parts])
@@ -67,7 +67,9 @@ class Style:
         )
         self._check_layers(parts, config.style_layers)
         self.pictures, self._masks = [], []
-        for picture, mask, scale in zip(pictures, masks, self._scales, strict=True):
+        for picture, mask, scale in zip(
+            pictures, masks, self._style_scales, strict=True
+        ):
             sides = tf.constant(picture.shape[1:3])
             finest = pyramid.finest_sides(sides, config.size, scale).numpy()
             self.pictures.append(resize_image(picture, *finest))
@@ -114,22 +116,22 @@ class Style:
         masks = [resize_mask(mask, height, width) for mask in regions.values()]
         return divide_picture(tf.concat(masks, axis=0), groups, self._weights)
 
-    def levels(
+    def scales(
         self, content_sides: tuple[int, int], config: StyleTransferConfig
-    ) -> tuple[pyramid.Level, ...]:
+    ) -> tuple[pyramid.Scale, ...]:
         """The scales of a run over a content image of this height and width.
 
         There are none if a picture is too narrow for the size asked for.
         """
-        scales = pyramid.build_pyramid(
-            content_sides, self._sides, config.size, config.min_size, self._scales
+        sizes = pyramid.build_pyramid(
+            content_sides, self._sides, config.size, config.min_size, self._style_scales
         )
-        if not len(scales):
+        if not len(sizes):
             return ()
         steps = pyramid.scale_steps(
-            scales, config.steps, config.initial_steps_for(config.steps)
+            sizes, config.steps, config.initial_steps_for(config.steps)
         )
-        return pyramid.levels(scales.numpy(), steps.numpy())
+        return pyramid.list_scales(sizes.numpy(), steps.numpy())
 
     @property
     def narrowest(self) -> tuple[int, int]:
@@ -148,7 +150,7 @@ class Style:
             are; otherwise a copy with other pictures.
         """
         matched = [
-            color_transfer.match_style_colors(picture, content, preserve_color)
+            coloring.match_style_colors(picture, content, preserve_color)
             for picture in self.pictures
         ]
         if all(new is old for new, old in zip(matched, self.pictures, strict=True)):

@@ -45,7 +45,7 @@ class Past(NamedTuple):
 
     frame: Frame  # at the size of the painted film
     painted: np.ndarray
-    shot: int  # that it belongs to
+    scene: int  # number of its scene
 
 
 class Traces(NamedTuple):
@@ -68,8 +68,8 @@ class Relation(NamedTuple):
         still: how far each pixel stands still, [H, W, 1] alike: 1 where it is finished
             and the film shows what it showed when the pixel was painted.
         traces: as if no pixel of this frame were painted anew.
-        shot: that the frame belongs to.
-        cut: whether this is a new one, so that all but `shot` is of no use.
+        scene: number of the frame's scene.
+        cut: whether the scene begins here, so that all but `scene` is of no use.
     """
 
     target: np.ndarray
@@ -78,7 +78,7 @@ class Relation(NamedTuple):
     settled: np.ndarray
     still: np.ndarray
     traces: Traces
-    shot: int
+    scene: int
     cut: bool
 
 
@@ -111,7 +111,7 @@ def relate(
     nearest, (there, still, known) = past[-1], _match(frame, past[-1], traces, flow)
     cut = bool(known.mean() < _LEAST_MATCHED)
     earlier_ones = [past[-d] for d in DISTANCES[1:] if d <= len(past)]
-    other = next((each for each in earlier_ones if each.shot != nearest.shot), None)
+    other = next((each for each in earlier_ones if each.scene != nearest.scene), None)
     if cut and other is not None:
         nearest, traces = other, new_traces(other.frame.picture)
         there, still, known = _match(frame, other, traces, flow)
@@ -124,7 +124,7 @@ def relate(
     for earlier in earlier_ones:
         if cut or total.all():
             break
-        if earlier is nearest or earlier.shot != nearest.shot:
+        if earlier is nearest or earlier.scene != nearest.scene:
             continue
         there, back = _flows(flow, frame, earlier.frame)
         known = _known(frame, earlier.frame, there, back)
@@ -143,7 +143,7 @@ def relate(
         _feather(finished),
         _soften(still & (finished == 1)),
         Traces(seen, steps),
-        max(each.shot for each in past) + 1 if cut else nearest.shot,
+        max(each.scene for each in past) + 1 if cut else nearest.scene,
         cut,
     )
 

@@ -297,7 +297,7 @@ class _Work:
             assert traces is not None
             self._parts.append(
                 dataclasses.replace(frame, picture=painted.picture),
-                FrameState(np.dstack(traces), tuple(each.shot for each in past)),
+                FrameState(np.dstack(traces), tuple(each.scene for each in past)),
                 past[-1].frame.picture if self._passes > 1 else None,
             )
             self._painted += 1
