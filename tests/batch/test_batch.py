@@ -217,8 +217,8 @@ def test_memory_that_is_too_small_for_all_together_paints_fewer(monkeypatch):
     real = run.Run.paint
 
     def paint(self):
-        sizes.append(len(self._styles))
-        if len(self._styles) > 1:
+        sizes.append(len(self.sources))
+        if len(self.sources) > 1:
             raise MemoryError("too many")
         return real(self)
 
@@ -349,7 +349,7 @@ class Watched:
     def __init__(self, monkeypatch):
         self.events = []
         self.threads = set()
-        self._patch(monkeypatch, painter, "load_job", "load", lambda c, *_: c.stem)
+        self._patch(monkeypatch, painter, "load_content", "load", lambda c, *_: c.stem)
         self._patch(monkeypatch, run.Run, "paint", "paint", self._painted)
         self._patch(
             monkeypatch,
@@ -360,7 +360,7 @@ class Watched:
         )
 
     def _painted(self, its_run):
-        return its_run._sources[0]["name"].removesuffix(".png")
+        return its_run.sources[0]["name"].removesuffix(".png")
 
     def _patch(self, monkeypatch, owner, name, event, name_of):
         real = getattr(owner, name)

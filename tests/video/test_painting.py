@@ -93,7 +93,7 @@ def test_a_cut_begins_anew():
     film.paint(photo(48, 64))
     painted = film.paint(other)
     assert painted.cut
-    assert [each.shot for each in film.past] == [0, 0, 1]
+    assert [each.scene for each in film.past] == [0, 0, 1]
     alone = tfnst.stylize(other, STYLE, config=SMALL)
     np.testing.assert_array_equal(painted.picture, np.asarray(alone.image))
 
@@ -222,7 +222,7 @@ def test_a_painter_goes_on_after_frames_of_before():
     other.resume(
         pictures[1:5],
         [each.painted for each in past],
-        [each.shot for each in past],
+        [each.scene for each in past],
         traces,
     )
     for before, after in zip(past, other.past, strict=True):

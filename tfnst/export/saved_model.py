@@ -11,6 +11,7 @@ import pathlib
 import shutil
 import tempfile
 import time
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import tensorflow as tf
@@ -20,7 +21,7 @@ from tfnst.config import StyleTransferConfig, build_config
 from tfnst.eager import eagerly
 from tfnst.export.requests import RequestLimits
 from tfnst.export.served_model import ServedStyleTransfer
-from tfnst.export.signatures import build_signatures
+from tfnst.export.signatures import SIGNATURES, build_signatures
 from tfnst.export.warmup import WARMUP, write_warmup
 from tfnst.files import check_path
 from tfnst.limits import MAX_PIXELS, MAX_SIZE, MAX_STEPS, MIN_SIDE
@@ -82,16 +83,38 @@ def export_saved_model(
         max_pixels=check_integer("max_pixels", max_pixels, MIN_SIDE**2, MAX_PIXELS),
     )
     check_path(directory, "directory")
+
+    def write(folder: pathlib.Path) -> None:
+        write_model(ServedStyleTransfer(config, limits), folder)
+
+    return write_version(pathlib.Path(directory), version, write)
+
+
+def write_version(
+    base: pathlib.Path, version: int | None, write: Callable[[pathlib.Path], None]
+) -> pathlib.Path:
+    """Writes the folder of a version, whole or not at all.
+
+    Args:
+        base: base path of the model; created if it is missing.
+        version: number of the version; the next free one if it is None.
+        write: fills the folder that it is given.
+
+    Returns:
+        Path of the version's folder.
+
+    Raises:
+        ValueError: for a version that already exists.
+        OSError: when the folder can't be written.
+    """
     began = time.perf_counter()
-    base = pathlib.Path(directory)
     target = base / str(_choose_version(base, version))
     base.mkdir(parents=True, exist_ok=True)
-    model = ServedStyleTransfer(config, limits)
     # Servers look for folders with integer names, so this one is invisible to them
     # until it is complete.
     partial = pathlib.Path(tempfile.mkdtemp(prefix=".tfnst-", dir=base))
     try:
-        _write(model, partial)
+        write(partial)
         with contextlib.suppress(OSError):  # Network folders may have no permissions.
             partial.chmod(0o777 & ~_umask())
         partial.rename(target)
@@ -100,6 +123,27 @@ def export_saved_model(
         shutil.rmtree(partial, ignore_errors=True)
         raise
     return target
+
+
+def write_model(
+    model: ServedStyleTransfer,
+    folder: pathlib.Path,
+    names: Sequence[str] = SIGNATURES,
+) -> None:
+    """Writes the SavedModel, its manifest and its warm-up requests.
+
+    Args:
+        model: the model.
+        folder: folder to write to.
+        names: names of the signatures to write; all of them by default.
+    """
+    signatures = build_signatures(model, names)
+    with tempfile.TemporaryDirectory() as scratch:
+        manifest = pathlib.Path(scratch, MANIFEST)
+        manifest.write_text(json.dumps(_manifest(model), indent=2) + "\n")
+        model.manifest = tf.saved_model.Asset(str(manifest))
+        tf.saved_model.save(model, str(folder), signatures=signatures)
+    write_warmup(folder / WARMUP)
 
 
 def _choose_version(base: pathlib.Path, version: int | None) -> int:
@@ -115,16 +159,6 @@ def _choose_version(base: pathlib.Path, version: int | None) -> int:
             "version", f"one that {str(base)!r} doesn't hold yet", str(version)
         )
     return version
-
-
-def _write(model: ServedStyleTransfer, folder: pathlib.Path) -> None:
-    signatures = build_signatures(model)
-    with tempfile.TemporaryDirectory() as scratch:
-        manifest = pathlib.Path(scratch, MANIFEST)
-        manifest.write_text(json.dumps(_manifest(model), indent=2) + "\n")
-        model.manifest = tf.saved_model.Asset(str(manifest))
-        tf.saved_model.save(model, str(folder), signatures=signatures)
-    write_warmup(folder / WARMUP)
 
 
 def _manifest(model: ServedStyleTransfer) -> dict[str, Any]:

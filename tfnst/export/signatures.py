@@ -30,6 +30,8 @@ import tensorflow as tf
 from tfnst.export.requests import Setting
 from tfnst.export.served_model import ServedStyleTransfer
 
+SIGNATURES = ("serving_default", "stylize", "blend")
+
 _TEXT, _TEXTS = tf.TensorSpec([], tf.string), tf.TensorSpec([None], tf.string)
 _NUMBERS = tf.TensorSpec([None], tf.float32)
 _PICTURES = tf.TensorSpec([None, None, None, 3], tf.float32)
@@ -83,7 +85,9 @@ def signature_inputs(
     }
 
 
-def build_signatures(model: ServedStyleTransfer) -> dict[str, Any]:
+def build_signatures(
+    model: ServedStyleTransfer, names: Sequence[str] = SIGNATURES
+) -> dict[str, Any]:
     """The functions to export, by the name of their signature."""
     functions: dict[str, Callable[..., dict[str, tf.Tensor]]] = {
         "serving_default": model.stylize_files,
@@ -94,8 +98,7 @@ def build_signatures(model: ServedStyleTransfer) -> dict[str, Any]:
         model.settings, preserve_color=model.config.preserve_color
     )
     return {
-        name: _build_signature(name, function, inputs[name])
-        for name, function in functions.items()
+        name: _build_signature(name, functions[name], inputs[name]) for name in names
     }
 
 

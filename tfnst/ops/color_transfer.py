@@ -17,7 +17,7 @@ _HALF_STEP = 0.5 / 255
 # The square of a step of 8 bits: no variance counts as less, not even a grey picture's.
 _LEAST_VARIANCE = (1 / 255) ** 2
 _QUANTILES = 512  # by which histograms are matched
-# Most pixels, evenly spaced, from which quantiles and moments are taken.
+# Most pixels, evenly spaced, whose quantiles and moments are taken.
 _QUANTILE_PIXELS, _MOMENT_PIXELS = 2**17, 2**22
 _ROTATIONS = 8
 
@@ -169,7 +169,9 @@ def color_moments(image: tf.Tensor, weights: tf.Tensor | None = None) -> Moments
     return Moments(tf.cast(mean[:, 0], tf.float64), tf.cast(covariance, tf.float64))
 
 
-def match_histogram(image: tf.Tensor, target: tf.Tensor) -> tf.Tensor:
+def match_histogram(
+    image: tf.Tensor, target: tf.Tensor, *, sampled_pixels: int = _QUANTILE_PIXELS
+) -> tf.Tensor:
     """Gives a picture's colours the distribution of another's.
 
     After `transport_colors`, unclipped, pixels are moved along three orthogonal
@@ -187,6 +189,7 @@ def match_histogram(image: tf.Tensor, target: tf.Tensor) -> tf.Tensor:
     Args:
         image: [N or 1, h, w, 3] in [0, 1].
         target: [N, H, W, 3] in [0, 1].
+        sampled_pixels: most pixels, evenly spaced, whose quantiles are taken.
 
     Returns:
         [N, h, w, 3] in [0, 1].
@@ -196,10 +199,12 @@ def match_histogram(image: tf.Tensor, target: tf.Tensor) -> tf.Tensor:
         Transfer", Comput. Vis. Image Underst. 107 (2007).
     """
     pixels = _transport(_pixels(image), color_moments(image), color_moments(target))
-    wanted = _evenly_sampled(_pixels(target), _QUANTILE_PIXELS)
+    wanted = _evenly_sampled(_pixels(target), sampled_pixels)
     for rotation in _rotations():
         along = tf.matmul(rotation, pixels, transpose_b=True)
-        along = _match_quantiles(along, tf.matmul(rotation, wanted, transpose_b=True))
+        along = _match_quantiles(
+            along, tf.matmul(rotation, wanted, transpose_b=True), sampled_pixels
+        )
         pixels = tf.matmul(along, rotation, transpose_a=True)
     return _like(image, tf.clip_by_value(pixels, 0.0, 1.0))
 
@@ -257,9 +262,11 @@ def _evenly_sampled(pixels: tf.Tensor, most: int) -> tf.Tensor:
     return tf.gather(pixels, tf.range(taken) * count // taken, axis=1)
 
 
-def _match_quantiles(values: tf.Tensor, wanted: tf.Tensor) -> tf.Tensor:
+def _match_quantiles(
+    values: tf.Tensor, wanted: tf.Tensor, sampled_pixels: int
+) -> tf.Tensor:
     """Moves values [N, 3, P] so that their quantiles become those of [N, 3, Q]."""
-    sample = _evenly_sampled(tf.transpose(values, [0, 2, 1]), _QUANTILE_PIXELS)
+    sample = _evenly_sampled(tf.transpose(values, [0, 2, 1]), sampled_pixels)
     sample = tf.transpose(sample, [0, 2, 1])
     spread, wanted_spread = (
         tf.math.reduce_std(x, axis=-1, keepdims=True) for x in (sample, wanted)

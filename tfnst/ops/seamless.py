@@ -10,10 +10,10 @@ import tensorflow as tf
 from tfnst.ops.resizing import Integer, Picture
 
 # Pictures are changed in strips of about this many pixels, to save memory.
-_PIXELS_AT_A_TIME = 2**22
+_STRIP_PIXELS = 2**22
 
 
-def make_seamless(pictures: Picture) -> Picture:
+def make_seamless(pictures: Picture, *, strip_pixels: int = _STRIP_PIXELS) -> Picture:
     """Takes the jumps between opposite edges out of pictures, and nothing else.
 
     What is subtracted is the smoothest function that has these jumps: brightness that
@@ -22,6 +22,7 @@ def make_seamless(pictures: Picture) -> Picture:
 
     Args:
         pictures: [N, H, W, C] in [0, 1].
+        strip_pixels: pixels that are changed at a time, about, outside of graphs.
 
     Returns:
         The same, clipped to [0, 1].
@@ -45,7 +46,7 @@ def make_seamless(pictures: Picture) -> Picture:
     gaps = [_gap(upright), _gap(turned)]
     for view, gap in zip((upright, turned), gaps, strict=True):
         count, length, width, _ = view.shape
-        rows = max(1, _PIXELS_AT_A_TIME // (count * width))
+        rows = max(1, strip_pixels // (count * width))
         for start in range(0, length, rows):
             stop = min(start + rows, length)
             view[:, start:stop] -= _smooth(gap, length, start, stop).numpy()
