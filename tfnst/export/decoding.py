@@ -1,4 +1,4 @@
-"""Encoded image bytes -> picture and back, in core TensorFlow ops, for served graphs.
+"""Decoding and encoding of image files in graphs, by core TensorFlow ops.
 
 The counterpart of `tfnst.images` where there is no Python: in an exported signature.
 A file's header is read and checked before any pixel is decoded.
@@ -28,9 +28,9 @@ _PNG_COMPRESSION = 1  # Six times as fast as the default, files 7% larger.
 
 
 def decode_picture(encoded: tf.Tensor, *, name: str, max_pixels: int) -> tf.Tensor:
-    """Decodes a PNG, JPEG, GIF, BMP or WebP file as it looks on a screen.
+    """Decodes a PNG, JPEG, GIF, BMP or WebP file.
 
-    The pixels are bit for bit what `tfnst.images.reading.load_image` returns. Alpha is
+    The pixels equal those of `tfnst.images.reading.load_image` to the bit. Alpha is
     laid over white ::
 
         rgb = alpha * rgb + (1 - alpha)
@@ -48,15 +48,15 @@ def decode_picture(encoded: tf.Tensor, *, name: str, max_pixels: int) -> tf.Tens
             busy for long, one with more than 16,384 segments (JPEG) or chunks (PNG,
             WebP) or 65,536 blocks (GIF) may be refused or lose its orientation, and a
             JPEG file may have 64 scans and one more for each 16 KiB.
-        name: what error messages and the nodes of the graph call the input.
-        max_pixels: most pixels, height times width.
+        name: name of the input in errors and in the graph.
+        max_pixels: largest number of pixels, height times width.
 
     Returns:
         Tensor of shape [1, H, W, 3], dtype float32, range [0, 1].
 
     Raises:
-        tf.errors.InvalidArgumentError: when `encoded` isn't a whole image within the
-            limits; before it is decoded if the header shows it.
+        tf.errors.InvalidArgumentError: if `encoded` isn't a whole image within the
+            limits; before decoding if the header shows it.
 
     Reference:
         W3C, "Portable Network Graphics (PNG) Specification (Third Edition)", 5, 11.
@@ -87,10 +87,10 @@ def decode_picture(encoded: tf.Tensor, *, name: str, max_pixels: int) -> tf.Tens
 def decode_timed(
     encoded: tf.Tensor, *, name: str, max_pixels: int
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """As `decode_picture`, which also takes the time.
+    """As `decode_picture`, with the time that it takes.
 
     Returns:
-        (picture, seconds that decoding it took, float32 scalar).
+        (picture, seconds of decoding, float32 scalar).
     """
     with tf.control_dependencies([encoded]):
         start = tf.timestamp()
@@ -116,14 +116,14 @@ def encode_png(image: tf.Tensor) -> tf.Tensor:
         The file, scalar string.
     """
     image = tf.cast(tf.ensure_shape(image, [1, None, None, 3])[0], tf.float32)
-    levels = tf.floor(tf.clip_by_value(image, 0.0, 1.0) * 255.0 + 0.5)
-    return tf.io.encode_png(tf.cast(levels, tf.uint8), compression=_PNG_COMPRESSION)
+    values = tf.floor(tf.clip_by_value(image, 0.0, 1.0) * 255.0 + 0.5)
+    return tf.io.encode_png(tf.cast(values, tf.uint8), compression=_PNG_COMPRESSION)
 
 
 def _refusal(
     header: Header, encoded: tf.Tensor, kind: tf.Tensor, name: str, max_pixels: int
 ) -> tf.Tensor:
-    """Why the file is refused, in one line; an empty string where it isn't."""
+    """The reason to refuse the file, in one line; empty if there is none."""
     width, height = header.width, header.height
     file = tf.strings.format("a file of {} bytes", [tf.strings.length(encoded)])
     formats = "an image file (PNG, JPEG, GIF, BMP or WebP). Received: "
@@ -157,7 +157,7 @@ def _refusal(
 
 
 def _decode_png(encoded: tf.Tensor) -> tf.Tensor:
-    """Asks for alpha only if the file has some.
+    """Decodes alpha only if the file has some.
 
     Otherwise the op makes it up, wrongly for files with 1 to 4 bits per pixel.
     """
@@ -208,7 +208,7 @@ def _decode_webp(encoded: tf.Tensor) -> tf.Tensor:
 
 
 def _turn(pixels: tf.Tensor, orientation: tf.Tensor) -> tf.Tensor:
-    """[H, W, 3] upright: transposed and mirrored as the orientation requires."""
+    """Pixels [H, W, 3] upright: transposed and mirrored by the orientation."""
 
     def when(
         condition: tf.Tensor,
@@ -231,7 +231,7 @@ def _unit(pixels: tf.Tensor) -> tf.Tensor:
 
 
 def _over_white(pixels: tf.Tensor) -> tf.Tensor:
-    """[H, W, 3] from [H, W, 3 or 4]; opaque pictures skip the blending."""
+    """Pixels [H, W, 3 or 4] over white, [H, W, 3]; opaque ones aren't blended."""
     if pixels.shape[-1] == 3:
         return _unit(pixels)
     rgb, alpha = pixels[..., :3], pixels[..., 3:]

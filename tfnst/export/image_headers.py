@@ -12,30 +12,30 @@ from typing import Any, NamedTuple
 import tensorflow as tf
 
 KINDS = PNG, JPEG, GIF, BMP, WEBP, UNKNOWN = range(6)
-_MAGIC = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"GIF8", b"BM")  # And WebP, last.
-_MAX_SEGMENTS = 16_384  # In a JPEG, PNG or WebP file; about half a second's work.
-_MAX_GIF_BLOCKS = 65_536  # Of up to 255 bytes each; about two seconds' work.
+_MAGIC = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"GIF8", b"BM")  # and WebP, last
+_MAX_SEGMENTS = 16_384  # in a JPEG, PNG or WebP file; about half a second's work
+_MAX_GIF_BLOCKS = 65_536  # of up to 255 bytes each; about two seconds' work
 # Each scan of a JPEG file goes over the whole picture, even if it is only 75 bytes
 # long. Programs write about ten. Data that some cameras append to the picture, such as
 # a film, looks like a scan once in 65,536 bytes.
 _MAX_SCANS, _BYTES_A_SCAN = 64, 16_384
-_MAX_EXIF_BYTES = 65_533  # What fits into a segment of a JPEG.
+_MAX_EXIF_BYTES = 65_533  # the size of a JPEG's segment
 _ORIENTATION_TAG = 0x0112
 
 
-# In the order in which they have to lie in a file; `IHDR` is always the first.
+# In their order in a file; `IHDR` is always the first.
 _PNG_TAGS = (b"PLTE", b"tRNS", b"IDAT", b"IEND", b"eXIf")
 _END, _EXIF = 3, 4
 
 
 class Header(NamedTuple):
-    """The header of a file; a side is 0 where it wasn't found."""
+    """The header of a file; a side that wasn't found is 0."""
 
     width: tf.Tensor  # int64
     height: tf.Tensor  # int64
-    encoded: tf.Tensor  # string: the part of the file to decode
-    exif: tf.Tensor  # string: a TIFF block, or empty
-    refusal: tf.Tensor  # string: what the file must be and what it is; empty if fine
+    encoded: tf.Tensor  # the part of the file to decode, string
+    exif: tf.Tensor  # a TIFF block, or empty, string
+    refusal: tf.Tensor  # end of an error: the expected and the received file, or empty
 
 
 @tf.function(autograph=False)  # Outside of graphs its loops would take minutes.
@@ -56,7 +56,7 @@ def find_kind(encoded: tf.Tensor) -> tf.Tensor:
 
 
 def _read_png(encoded: tf.Tensor) -> Header:
-    """Cuts a PNG file down to the chunks that its pixels are made from.
+    """Cuts a PNG file down to the chunks that hold its pixels.
 
     The op unpacks texts and profiles, too, at 4 seconds per megabyte.
     """
@@ -84,8 +84,8 @@ def _read_png(encoded: tf.Tensor) -> Header:
 def _find_png_chunks(encoded: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     """Start and end of the first chunk with each of `_PNG_TAGS`, int64 [5].
 
-    Chunks with the same tag that follow it belong to it, as in `IDAT`. Both are 0 where
-    there is no such chunk.
+    Chunks with the same tag that follow it belong to it, as in `IDAT`. Both are 0 for a
+    chunk that isn't there.
     """
     size, zero = _size(encoded), tf.constant(0, tf.int64)
     tags = tf.constant([[*tag] for tag in _PNG_TAGS], tf.int64)
@@ -109,8 +109,8 @@ def _find_png_chunks(encoded: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
 def _read_jpeg(encoded: tf.Tensor) -> Header:
     """Walks over the segments up to the first scan, as libjpeg does.
 
-    Frame headers are SOF0 to SOF15 without DHT (C4), JPG (C8) and DAC (CC). Where a
-    marker is missing it searches for the next one, as libjpeg does.
+    Frame headers are SOF0 to SOF15 without DHT (C4), JPG (C8) and DAC (CC). If a marker
+    is missing, it searches for the next one, as libjpeg does.
     """
 
     def step(
@@ -196,7 +196,7 @@ def _find_gif_frame(
 
     Args:
         encoded: the file, scalar string.
-        first: where its first block begins, int64 scalar.
+        first: start of its first block, int64 scalar.
 
     Returns:
         int64 scalars; an end of 0 means no whole frame, an index of -1 no colour.
@@ -238,7 +238,7 @@ def _find_gif_frame(
 
 
 def _color_table(flags: tf.Tensor) -> tf.Tensor:
-    """Length in bytes of the colour table that the flags of a GIF file announce."""
+    """Length in bytes of a GIF file's colour table, from its flags."""
     bits = flags % 8 + 1
     return tf.where(
         flags >= 128, 3 * tf.bitwise.left_shift(tf.ones_like(bits), bits), 0
@@ -270,7 +270,7 @@ def _read_bmp(encoded: tf.Tensor) -> Header:
 
 
 def _read_webp(encoded: tf.Tensor) -> Header:
-    """Sides and EXIF of a WebP file; each codec has its sides elsewhere."""
+    """Sides and EXIF of a WebP file; each codec stores its sides elsewhere."""
     codec, data = cut(encoded, 12, 4), read_bytes(encoded, 20, 10)
     extended, lossless = tf.equal(codec, b"VP8X"), tf.equal(codec, b"VP8L")
     lossy = tf.equal(codec, b"VP8 ")
@@ -300,8 +300,8 @@ def find_chunk(
     Args:
         encoded: a PNG or WebP file, scalar string.
         tag: four bytes.
-        start: where the first chunk begins.
-        png: whether it is a PNG file.
+        start: start of the first chunk.
+        png: whether the file is a PNG file.
         last: tag of the chunk to stop at.
     """
     size = _size(encoded)

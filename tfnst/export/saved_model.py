@@ -59,7 +59,7 @@ def export_saved_model(
         max_steps: largest `steps` of a request, up to 100,000.
         max_size: largest `size` of a request, up to 16,384. N pictures of `size` may
             have no more pixels together than one of `max_size`.
-        max_pixels: most pixels in any one picture that is sent.
+        max_pixels: most pixels of each picture that is sent.
         **settings: fields of StyleTransferConfig that override those of `config`.
 
     Returns:
@@ -147,7 +147,7 @@ def write_model(
 
 
 def _choose_version(base: pathlib.Path, version: int | None) -> int:
-    """The number asked for, or else the next one that is free."""
+    """The given version, or the next free one."""
     if version is not None:
         version = check_integer("version", version, 1, 2**63 - 1)
     names = [path.name for path in base.iterdir()] if base.is_dir() else []

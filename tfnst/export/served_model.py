@@ -151,7 +151,7 @@ class ServedStyleTransfer(tf.Module):
         )
 
     def _at_size(self, content: tf.Tensor, sides: tf.Tensor) -> tf.Tensor:
-        """Content images at the size of the finest scale, as they are painted."""
+        """Content images at the size of the finest scale, seamless if need be."""
         content = resizing.resize_image(content, *tf.unstack(sides, num=2))
         return make_seamless(content) if self.config.seamless else content
 

@@ -26,9 +26,9 @@ from tfnst.ops.moments import Moments, blend_moments
 
 
 class StyleInputs(NamedTuple):
-    """The inputs of a request that describe its styles, named as in `blend`.
+    """The inputs of a request about its styles, named as in `blend`.
 
-    As they are sent, the last four may have one value for all styles.
+    Before they are checked, the last four may have one value for all styles.
     """
 
     style_bytes: tf.Tensor  # image files, string [S]
@@ -39,12 +39,12 @@ class StyleInputs(NamedTuple):
 
 
 def check_styles(inputs: StyleInputs, *, size: tf.Tensor, max_size: int) -> StyleInputs:
-    """The inputs, once they are in range, each with one value for each style.
+    """The inputs, checked, with one value for each style.
 
     Args:
-        inputs: as they are sent.
-        size: of the run, int32 scalar.
-        max_size: most pixels that the long side of a style picture may have.
+        inputs: the inputs of the request.
+        size: size of the run, int32 scalar.
+        max_size: longest side of a style picture, in pixels.
     """
     count = tf.size(inputs.style_bytes)
     style_bytes = checked(
@@ -202,13 +202,14 @@ def decode_styles(
     max_pixels: int,
     recolor: Callable[[tf.Tensor], tf.Tensor],
 ) -> BlendedStyles:
-    """Style pictures and their masks, at the sizes of the finest scale.
+    """Decodes styles and their masks, at the sizes of the finest scale.
 
     Args:
-        styles: from `check_styles`, with `style_scales` of the whole run.
-        size: of the run, int32 scalar.
+        styles: inputs from `check_styles`, with the setting `style_scale` multiplied
+            into `style_scales`.
+        size: size of the run, int32 scalar.
         max_pixels: most pixels in a file.
-        recolor: gives a style picture the colours that the run needs.
+        recolor: function that gives a style picture the colours of the run.
     """
     count = tf.size(styles.style_bytes)
 
@@ -258,16 +259,16 @@ def decode_styles(
 def decode_regions(
     styles: StyleInputs, height: tf.Tensor, width: tf.Tensor, *, max_pixels: int
 ) -> tuple[Division, tf.Tensor]:
-    """Which styles go where in a picture; styles with the same file share a region.
+    """Divides a picture among styles; those with the same file share a region.
 
     Args:
-        styles: from `check_styles`.
-        height: of the picture at its finest scale, int32 scalar.
-        width: as `height`.
+        styles: inputs from `check_styles`.
+        height: height of the picture at its finest scale, int32 scalar.
+        width: width of the picture at its finest scale, int32 scalar.
         max_pixels: most pixels in a file.
 
     Returns:
-        (division, seconds that decoding took, float32 scalar).
+        (division, seconds of decoding, float32 scalar).
     """
     regions = styles.region_bytes
     files, _ = tf.unique(tf.boolean_mask(regions, regions != ""))
@@ -303,10 +304,7 @@ def decode_regions(
 def _decode_mask(
     name: str, encoded: tf.Tensor, max_pixels: int
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """A grey picture [1, H, W, 1] in [0, 1], the mean of the file's channels.
-
-    And the seconds that decoding took.
-    """
+    """The mean of a file's channels, [1, H, W, 1] in [0, 1], and its decoding time."""
     picture, seconds = decoding.decode_timed(encoded, name=name, max_pixels=max_pixels)
     mask = tf.reduce_mean(picture, axis=-1, keepdims=True)
     share = tf.reduce_mean(mask)

@@ -121,7 +121,7 @@ def move_colors(
     share: tf.Tensor,
     masks: tf.Tensor | None = None,
 ) -> tf.Tensor:
-    """Moves the colours of pixels towards those of a style.
+    """Pixels with their colours moved towards those of a style.
 
     `x + share * (x' - x)`, where x' has the style's mean and covariance of colours, as
     from `transport_colors`. With regions, `x + share * sum_k mask_k (x'_k - x)`.
@@ -131,7 +131,7 @@ def move_colors(
         moments: moments of the whole picture's colours, [N, ...]; with regions, of
             each region's, [K, ...].
         wanted: moments of the style's colours, [N or 1, ...] or [K, ...].
-        share: how far they are moved, a scalar from 0 to 1.
+        share: share of the way, a scalar from 0 to 1.
         masks: regions of a single picture, or the same rows of them, [K, H, W, 1].
 
     Returns:
@@ -150,7 +150,7 @@ def color_moments(image: tf.Tensor, weights: tf.Tensor | None = None) -> Moments
 
     Args:
         image: [N, H, W, 3] in [0, 1].
-        weights: how much each pixel of a single picture counts in each of K regions,
+        weights: weight of each pixel of a single picture in each of K regions,
             [K, H, W, 1], each with some area; None for 1 everywhere.
 
     Returns:
@@ -256,7 +256,7 @@ def _rotations() -> list[tf.Tensor]:
 
 
 def _evenly_sampled(pixels: tf.Tensor, most: int) -> tf.Tensor:
-    """At most so many of the pixels [N, P, C], evenly spaced."""
+    """The pixels [N, P, C], or evenly spaced ones if there are more than `most`."""
     count = tf.shape(pixels, out_type=tf.int64)[1]
     taken = tf.minimum(count, most)
     return tf.gather(pixels, tf.range(taken) * count // taken, axis=1)
@@ -278,7 +278,7 @@ def _match_quantiles(
     left = tf.cast(tf.minimum(tf.floor(level), _QUANTILES - 2), tf.int32)
     low, high = (tf.gather(wanted, left + i, batch_dims=2) for i in (0, 1))
     matched = low + (level - tf.cast(left, level.dtype)) * (high - low)
-    # Where there is hardly more than noise, don't turn it into colours.
+    # Noise isn't turned into colours.
     ratio = tf.math.divide_no_nan(spread, wanted_spread)
     return values + tf.minimum(2 * ratio**2, 1.0) * (matched - values)
 
@@ -298,7 +298,7 @@ def _quantiles(values: tf.Tensor) -> tf.Tensor:
 
 
 def _level(values: tf.Tensor, table: tf.Tensor) -> tf.Tensor:
-    """Positions of values [N, 3, P] among quantiles [N, 3, _QUANTILES], from 0."""
+    """Fractional positions of values [N, 3, P] among quantiles [N, 3, _QUANTILES]."""
     above = tf.searchsorted(table, values, side="right")
     left = tf.clip_by_value(above - 1, 0, _QUANTILES - 2)
     low, high = (tf.gather(table, left + i, batch_dims=2) for i in (0, 1))

@@ -82,7 +82,7 @@ def carry_colors(
         content_image: [N, H, W, 3] in [0, 1].
         style_colors: moments of the style's colours, [N or 1, ...]; with regions, of
             each region's style, [K, ...].
-        share: how far they are moved, a scalar from 0 to 1.
+        share: share of the way, a scalar from 0 to 1.
         masks: regions of a single picture, [K, H, W, 1]; None for no regions.
 
     Returns:
@@ -140,9 +140,9 @@ def by_strips(
     In a graph, where nothing is known of the size, it is computed at once.
 
     Args:
-        function: takes as many pictures, [N, rows, W, C].
+        function: function of strips of all pictures, [N, rows, W, C].
         pictures: [N, H, W, C].
-        strip_pixels: pixels of a strip, about.
+        strip_pixels: approximate pixels of a strip.
     """
     if not tf.executing_eagerly():
         return function(*pictures)

@@ -101,8 +101,8 @@ def build_pyramid(
 
     Args:
         content_sides: height and width of the content image, int [2].
-        style_sides: height and width of the style image, int [2], or of S style
-            images, int [S, 2].
+        style_sides: height and width of the style image, int [2], or of each of S
+            style images, int [S, 2].
         size: long side of the finest scale, int scalar.
         min_size: the smallest long side of a coarser scale, int scalar.
         style_scale: a style's long side relative to the content's, float scalar or
@@ -153,7 +153,7 @@ def scale_steps(
     together cost about as much as the finest one.
 
     Args:
-        sizes: from `build_pyramid`, with at least one scale.
+        sizes: sizes from `build_pyramid`, with at least one scale.
         steps: int scalar, 1 or more.
         initial_steps: int scalar, 1 or more.
 
@@ -202,7 +202,7 @@ def first_image(
         init_image: `"content"`, `"style"` or `"noise"`.
         content_image: [N, H, W, 3] in [0, 1].
         style_image: [N or 1, h, w, 3] in [0, 1].
-        sizes: from `build_pyramid`.
+        sizes: sizes from `build_pyramid`.
         seed: seed of the noise, int32 scalar.
         seamless: whether it is seamless, as the content image then is.
 

@@ -1,4 +1,4 @@
-"""A finished picture in the colours of the photo, or kept in part, without painting."""
+"""Recolouring: a painted picture gets colours or parts of its photo."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ from tfnst.transfer.results import TransferResult
 from tfnst.transfer.saving import SavedPicture
 from tfnst.version import __version__
 
-# How far the shapes of photo and painting may be apart: sides are rounded to pixels.
+# Largest difference of shape between photo and painting: sides are rounded to pixels.
 _SHAPE_TOLERANCE = 0.02
 
 
 @dataclasses.dataclass(frozen=True)
 class RecolorResult(SavedPicture):
-    """What `recolor` returns; notebooks show the picture.
+    """Result of `recolor`; notebooks show the picture.
 
     Attributes:
         array: the picture, float32 RGB [H, W, 3] in [0, 1].
-        manifest: that of the painted picture, with what was done to it under
-            `recolored`; None if the painted picture has none.
-        info: what the painted picture's file held besides; see
+        manifest: manifest of the painted picture, with an entry about the recolouring
+            under `recolored`; None if the painted picture has none.
+        info: contents of the painted picture's file besides the colours; see
             `tfnst.images.metadata.PictureInfo`.
     """
 
@@ -89,7 +89,7 @@ def recolor(
 
     Raises:
         ValueError: for `"none"` without a mask; for a photo of another shape, unless
-            nothing depends on what is where; and for what is no picture.
+            only its colours as a whole matter; and for a source that is no picture.
         OSError: when a file can't be read.
     """
     check_choice("preserve_color", preserve_color, COLOR_MODES)
@@ -135,7 +135,7 @@ def _read_painted(
     rgb, info = read_picture(source, name="painted_image")
     manifest = find_manifest(source, name="painted_image")
     if manifest is not None:
-        # Else a file of another format would hold it twice.
+        # Otherwise a file of another format would hold it twice.
         info = dataclasses.replace(info, exif=without_manifest(info.exif))
     return rgb, info, manifest, describe_source(source, name="painted_image")
 
@@ -144,7 +144,7 @@ def _check_shape(content: np.ndarray, height: int, width: int) -> None:
     """Checks that a photo [1, H, W, 3] has the shape of a picture of this size.
 
     Raises:
-        ValueError: if it hasn't.
+        ValueError: if it doesn't.
     """
     rows, columns = content.shape[1:3]
     for side, expected in (

@@ -196,7 +196,7 @@ class Recovery:
             state: state of the canvas.
             history: losses of the run.
             pace: steps of the run.
-            last: whether the run ends here, so that it is time in any case.
+            last: whether the run ends here; it is time for a checkpoint then.
         """
         if self._path is None:
             return

@@ -1,4 +1,4 @@
-"""stylize(): pictures in, a painted picture out."""
+"""`stylize` and `StyleTransfer`: pictures in, a painted picture out."""
 
 from __future__ import annotations
 
@@ -62,25 +62,27 @@ def stylize(
     gives up.
 
     Args:
-        content_image: what to paint: a path, bytes of an image file, a binary file
-            object, a PIL image, or an array or tensor that `tfnst.load_image` accepts.
+        content_image: the picture to paint: a path, bytes of an image file, a binary
+            file object, a PIL image, or an array or tensor that `tfnst.load_image`
+            accepts.
         style_image: the picture whose style to use; as `content_image`, of any shape.
             Several are blended if given as a list; `tfnst.StyleImage` sets the weight
             and scale of each.
-        init_image: what to start from: `"content"` (default), `"style"`, `"noise"`,
-            or a picture, which is resized (write `"./noise"` for a file of that name).
+        init_image: the picture to start from: `"content"` (default), `"style"`,
+            `"noise"`, or any other, which is resized (write `"./noise"` for a file of
+            that name).
         config: the settings; StyleTransferConfig() by default.
         preset: `"fast"`, `"balanced"` (the defaults), `"fine"` or `"poster"`: a few
             settings that override those of `config`.
-        callback: called with a TransferProgress about twice a second and after the
-            last step; it may call `progress.stop()`. For several callbacks, such as a
-            `tfnst.Film` and a function, pass a list.
-        callback_steps: also call back after each multiple of this number of steps; 1
-            or more.
-        checkpoint: file in which to keep the state of the run, so that it can be
-            resumed if it is interrupted. It takes about 50 bytes a pixel with Adam. A
-            file that is there must be a checkpoint, which is replaced. Where it can't
-            be written, the run warns and goes on.
+        callback: function called with a TransferProgress about twice a second and
+            after the last step; it may call `progress.stop()`. For several callbacks,
+            such as a `tfnst.Film` and a function, pass a list.
+        callback_steps: number of steps after each multiple of which it is called, too;
+            1 or more.
+        checkpoint: file in which the state of the run is kept, so that it can be
+            resumed if it is interrupted. It takes about 50 bytes a pixel with Adam. An
+            existing file must be a checkpoint; it is replaced. If it can't be written,
+            the run warns and goes on.
         checkpoint_seconds: least time between two checkpoints; 0 for one after each
             group of steps. Default 60.
         resume: a checkpoint of the same pictures to continue from, in which the state
@@ -123,7 +125,7 @@ def stylize(
 
 
 class StyleTransfer:
-    """A style in which to paint any number of pictures.
+    """A style for any number of pictures.
 
     The style's targets are computed once and used for every content image::
 
@@ -174,15 +176,15 @@ class StyleTransfer:
 
         Args:
             content_image: as for `tfnst.stylize`, like all other arguments.
-            init_image: overrides the setting of that name.
-            callback: called as the run goes on.
-            callback_steps: also call back after each multiple of this number of steps.
-            checkpoint: file in which to keep the state of the run.
+            init_image: the picture to start from; overrides the setting of that name.
+            callback: function called as the run goes on.
+            callback_steps: number of steps after each multiple of which it is called.
+            checkpoint: file in which the state of the run is kept.
             checkpoint_seconds: least time between two checkpoints.
             resume: a checkpoint to continue from, made with these settings.
 
         Returns:
-            TransferResult, the same as that of `tfnst.stylize`.
+            TransferResult, as from `tfnst.stylize`.
 
         Raises:
             ValueError, OSError, NonFiniteLossError, MemoryError: as `tfnst.stylize`.
@@ -224,7 +226,7 @@ class StyleTransfer:
 def load_style(
     style_image: Any, config: StyleTransferConfig, *, file_name: str | None = None
 ) -> Style:
-    """A style to paint in; the errors are those of `stylize`.
+    """Loads a style; the errors are those of `stylize`.
 
     Args:
         style_image: as for `stylize`.
@@ -250,11 +252,11 @@ def load_content(
     *,
     file_name: str | None = None,
 ) -> Content:
-    """A content image to paint in a style; the errors are those of `stylize`.
+    """Loads a content image for a style; the errors are those of `stylize`.
 
     Args:
         content_image: as for `stylize`.
-        style: from `load_style`.
+        style: the style, from `load_style`.
         config: the settings.
         file_name: as for `tfnst.images.manifest.describe_source`.
     """
@@ -271,7 +273,7 @@ def load_content(
 def _start_from(
     config: StyleTransferConfig, init_image: Any
 ) -> tuple[StyleTransferConfig, Given | None]:
-    """The settings, and the picture to start from where one is given."""
+    """The settings, and the picture to start from if one is given."""
     if init_image is not None:
         named = isinstance(init_image, str) and init_image in INIT_IMAGES
         config = config.replace(init_image=init_image if named else "given")
@@ -292,7 +294,7 @@ def find_scales(
     """The scales of a run over a content image [1, H, W, 3].
 
     Raises:
-        ValueError: if one of the pictures is too narrow for the size asked for.
+        ValueError: for a picture that is too narrow for `config.size`.
     """
     scales = style.scales(content.shape[1:3], config)
     if scales:

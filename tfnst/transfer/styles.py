@@ -1,4 +1,4 @@
-"""Styles as a run needs them: the pictures at their sizes, and their targets."""
+"""Styles of runs: the pictures at their sizes, and their targets."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ from tfnst.ops.resizing import resize_image
 
 
 class Style:
-    """The pictures of a style, no larger than they are needed, and their targets.
+    """The pictures of a style at the size of the finest scale, and their targets.
 
     Args:
         parts: the pictures, from `tfnst.images.style_images.style_images`.
         pictures: their pixels, [1, h, w, 3] in [0, 1] each.
-        source: from `tfnst.images.style_images.describe_style`.
-        config: of the runs that it is for.
+        source: description, from `tfnst.images.style_images.describe_style`.
+        config: settings of the runs that use the style.
 
     Raises:
         ValueError: for `layers` that aren't among the settings' style layers, and for
-            a style layer that no picture speaks for, there or in a region.
+            a style layer that no picture has, in all or in a region.
 
     Attributes:
-        source: as above.
+        source: the description.
         pictures: the pixels at the size of the finest scale.
     """
 
@@ -57,7 +57,7 @@ class Style:
         # VGG's layers are named so that they sort by depth.
         self._first_layer = min(config.style_layers)
         self._targets: dict[Any, dict[str, Any]] = {}
-        self._colors: Moments | None = None  # of each picture, once they are known
+        self._colors: Moments | None = None  # of each picture, once computed
         masks, self._regions = (
             [
                 None if mask is None else load_mask(mask, name=name)
@@ -98,16 +98,16 @@ class Style:
                     )
 
     def _region_keys(self) -> list[Any]:
-        """What is equal for pictures that share a region; None without a region."""
+        """Keys that are equal for pictures that share a region; None for no region."""
         return [r if r is None else (r.shape, r.tobytes()) for r in self._regions]
 
     @property
     def has_regions(self) -> bool:
-        """Whether any of the pictures is for a part of the content image only."""
+        """True if any of the pictures is for a part of the content image only."""
         return any(region is not None for region in self._regions)
 
     def divide(self, height: int, width: int) -> Division:
-        """Which pictures go where in a content image of this size."""
+        """Shares and masks of the pictures in a content image of this size."""
         keys = self._region_keys()
         regions = dict(zip(keys, self._regions, strict=True))
         regions.pop(None, None)
@@ -121,7 +121,7 @@ class Style:
     ) -> tuple[pyramid.Scale, ...]:
         """The scales of a run over a content image of this height and width.
 
-        There are none if a picture is too narrow for the size asked for.
+        There are none if a picture is too narrow for `config.size`.
         """
         sizes = pyramid.build_pyramid(
             content_sides, self._sides, config.size, config.min_size, self._style_scales
@@ -146,8 +146,8 @@ class Style:
             preserve_color: as in StyleTransferConfig.
 
         Returns:
-            The style itself, with the targets it knows, if its colours stay as they
-            are; otherwise a copy with other pictures.
+            The style itself, with the targets computed so far, if its colours don't
+            change; otherwise a copy with other pictures.
         """
         matched = [
             coloring.match_style_colors(picture, content, preserve_color)
@@ -165,13 +165,13 @@ class Style:
         """The targets at a scale, blended if there are several pictures.
 
         Args:
-            engine: of the scale.
+            engine: engine of the scale.
             sides: height and width of each picture at that scale, int32 [pictures, 2].
-            shares: of the pictures in each region, from `divide`; None for a single
-                region.
+            shares: share of each picture in each region, from `divide`; None for a
+                single region.
 
         Returns:
-            As `Targets.style`: [1, ...], or one for each region, [K, ...].
+            `Targets.style`: [1, ...], or one for each region, [K, ...].
         """
         shares = self._shares(shares)
         key = sides.tobytes(), shares.numpy().tobytes()
@@ -181,7 +181,7 @@ class Style:
                 for index, size in enumerate(sides)
                 for turn in range(self._rotations[index])
             ]
-            # As many pictures as there are turns, with equal shares.
+            # Each turn counts as a picture; all turns of a picture have equal shares.
             counts = self._rotations
             shares = tf.repeat(shares / tf.cast(counts, shares.dtype), counts, axis=1)
             speaking = {k: tf.repeat(v, counts) for k, v in self._speaking.items()}
@@ -192,9 +192,9 @@ class Style:
         return self._targets[key]
 
     def color_moments(self, shares: tf.Tensor | None = None) -> Moments:
-        """The moments of the style's colours, [1, ...], or of each region's, [K, ...].
+        """Moments of the style's colours, [1, ...], or of each region's, [K, ...].
 
-        Colours belong to the first layer: those are blended that speak for it.
+        Colours belong to the first layer, so only pictures with that layer count.
 
         Args:
             shares: as for `targets`.
@@ -209,7 +209,7 @@ class Style:
         return blend_moments(self._colors, tf.cast(shares, tf.float64))
 
     def _shares(self, shares: tf.Tensor | None) -> tf.Tensor:
-        """Those of each picture everywhere, [1, S], where no others are given."""
+        """The given shares, or those of a single region, [1, S]."""
         if shares is None:
             return self._weights[tf.newaxis] / tf.reduce_sum(self._weights)
         return shares
@@ -227,7 +227,7 @@ class Style:
 
 
 def _turned(picture: tf.Tensor, turn: int) -> tf.Tensor:
-    """A picture [1, H, W, C] after so many quarter turns; from 4 on, mirrored first."""
+    """A picture [1, H, W, C] turned by quarter turns; from 4 on, mirrored first."""
     if turn >= 4:
         picture = tf.image.flip_left_right(picture)
     return tf.image.rot90(picture, turn % 4) if turn % 4 else picture

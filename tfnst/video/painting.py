@@ -72,18 +72,19 @@ class PaintedFrame:
 
 
 class FrameStart(NamedTuple):
-    """How a frame that follows others starts; a `tfnst.transfer.run.ScaleStart`.
+    """The start of a frame at each scale; a `tfnst.transfer.run.ScaleStart`.
 
-    All pictures and masks have the size of the finest scale.
+    Pictures are [1, H, W, 3] and masks [1, H, W, 1], in [0, 1], at the size of the
+    finest scale.
     """
 
-    target: np.ndarray  # the painted frames, moved to this one, [1, H, W, 3] in [0, 1]
-    known: np.ndarray  # how far each pixel is held to it, [1, H, W, 1] in [0, 1]
-    weight: float  # weight of the temporal loss where all is known
-    first: np.ndarray  # picture that the frame starts from, as `target`
-    start: np.ndarray  # how far each pixel starts from it, as `known`
-    settled: np.ndarray  # how far coarser scales leave each pixel alone, as `known`
-    preserve_color: str
+    target: np.ndarray  # picture of the temporal loss: the painted frames before
+    known: np.ndarray  # mask: weight of each pixel in the temporal loss
+    weight: float  # weight of the temporal loss where the mask is 1
+    first: np.ndarray  # picture that the frame starts from
+    start: np.ndarray  # mask: share of each pixel that starts from it
+    settled: np.ndarray  # mask: share of each pixel that coarser scales don't change
+    preserve_color: str  # as in StyleTransferConfig
 
     def __call__(
         self,
