@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -79,6 +79,7 @@ class Run:
         callback_steps: number of steps after whose multiples it is called, too.
         recovery: checkpoints of a run over one picture; none by default.
         start_scale: changes how scales start.
+        load_engines: builds the engines of the scales; a film keeps its engines.
 
     Attributes:
         sources: name and digest of each picture, from
@@ -99,6 +100,7 @@ class Run:
         callback_steps: int | None = None,
         recovery: Recovery | None = None,
         start_scale: ScaleStart | None = None,
+        load_engines: Callable[..., ScaleEngines] = ScaleEngines,
     ) -> None:
         self._began = time.perf_counter()
         self._config = config
@@ -110,7 +112,7 @@ class Run:
         self._callback = callback
         self._callback_steps = callback_steps
         self._start_scale = start_scale
-        self._engines = ScaleEngines(
+        self._engines = load_engines(
             config,
             pictures=len(contents),
             regions=self._pictures.regions or 0,

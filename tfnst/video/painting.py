@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 import dataclasses
+import functools
 from collections.abc import Sequence
 from fractions import Fraction
 from typing import Any, NamedTuple
@@ -20,6 +21,7 @@ from tfnst.config import (
 )
 from tfnst.eager import eagerly
 from tfnst.engines.engine import Canvas, Engine, TransferState
+from tfnst.engines.loading import ScaleEngines
 from tfnst.engines.memory import memory_errors
 from tfnst.images.reading import read_picture
 from tfnst.ops import coloring
@@ -69,6 +71,25 @@ class PaintedFrame:
     result: TransferResult | None
     cut: bool
     still: float
+
+
+class FilmEngines(ScaleEngines):
+    """Engines of a film's frames, one for each size.
+
+    A new engine that paints in tiles traces its graphs, which takes twice as long as
+    the steps of a frame.
+    """
+
+    def __init__(self, config: StyleTransferConfig, **options: Any) -> None:
+        super().__init__(config, **options)
+        self._by_sizes: dict[bytes, Engine] = {}
+
+    def for_scale(self, sides: np.ndarray) -> Engine:
+        """As `ScaleEngines.for_scale`."""
+        key = sides.tobytes()
+        if key not in self._by_sizes:
+            self._by_sizes[key] = super().for_scale(sides)
+        return self._by_sizes[key]
 
 
 class FrameStart(NamedTuple):
@@ -180,6 +201,7 @@ class FilmPainter:
         )
         self.flow: OpticalFlow = DISFlow() if flow is None else flow
         self._style = load_style(style_image, self.config)
+        self._load_engines = functools.cache(FilmEngines)
         self._past: collections.deque[Past] = collections.deque(maxlen=max(DISTANCES))
         self._traces: Traces | None = None
         self._number, self._direction = 0, 1
@@ -369,7 +391,13 @@ class FilmPainter:
         callback: Callback | None,
         start: FrameStart | None = None,
     ) -> TransferResult:
-        run = Run(self.config, [content], callback=callback, start_scale=start)
+        run = Run(
+            self.config,
+            [content],
+            callback=callback,
+            start_scale=start,
+            load_engines=self._load_engines,
+        )
         (result,) = run.paint()
         return result
 
