@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from tfnst.checks import argument_error
+from tfnst.checks import ArgumentError, argument, argument_error
 from tfnst.config import StyleTransferConfig
 from tfnst.files import read_file, show_path, write_file
 from tfnst.images.manifest import without_names
@@ -106,7 +106,8 @@ def save_checkpoint(checkpoint: Checkpoint, path: str | os.PathLike[str]) -> Non
         for name, array in arrays.items():
             with archive.open(f"{name}.npy", "w", force_zip64=True) as file:
                 np.lib.format.write_array(file, np.asarray(array), allow_pickle=False)
-    write_file(path, data.getbuffer(), name="checkpoint")
+    with argument("checkpoint"):
+        write_file(path, data.getbuffer())
 
 
 def load_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
@@ -117,7 +118,8 @@ def load_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
         ValueError: for a file that isn't a checkpoint, or one with settings that this
             version of tfnst doesn't have.
     """
-    data = read_file(path, name="resume")
+    with argument("resume"):
+        data = read_file(path)
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             header = json.loads(archive.read(_HEADER))
@@ -227,9 +229,10 @@ def check_same_run(checkpoint: Checkpoint, run: dict[str, Any]) -> None:
     ):
         if run[name] != then:
             shown = "pictures" if name == "sources" else name
-            raise ValueError(
-                "`resume` must be a checkpoint of the same run. "
-                f"Received: one with other {shown}, {_difference(run[name], then)}"
+            raise ArgumentError(
+                "a checkpoint of the same run",
+                f"one with other {shown}, {_difference(run[name], then)}",
+                argument="resume",
             )
 
 
@@ -253,9 +256,8 @@ def check_fits(
         or not checkpoint.scale_step <= checkpoint.losses.shape[1] <= steps
         or len(checkpoint.scale_steps) not in (0, checkpoint.scale + 1)
     ):
-        raise ValueError(
-            "`resume` must be a checkpoint of the same run. Received: one with other "
-            "shapes"
+        raise ArgumentError(
+            "a checkpoint of the same run", "one with other shapes", argument="resume"
         )
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from tfnst.checks import ArgumentError
 from tfnst.config import StyleTransferConfig
 from tfnst.engines.engine import Engine
 from tfnst.images.metadata import PictureInfo
@@ -152,10 +153,10 @@ class PreparedPictures:
         if not any(style.has_regions for style in self.styles):
             return None
         if len(self.styles) > 1:
-            raise ValueError(
-                "`region` must be None where several pictures are painted together; "
-                "paint one at a time. "
-                f"Received: {len(self.styles)} pictures with regions"
+            raise ArgumentError(
+                "None where several pictures are painted together; paint one at a time",
+                f"{len(self.styles)} pictures with regions",
+                argument="region",
             )
         return self.styles[0].divide(*finest.sides)
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from tfnst.checks import argument_error, check_number
+from tfnst.checks import argument, argument_error, check_number
 from tfnst.engines.engine import Canvas, Engine, TransferState, flatten_state
 from tfnst.files import show_path, warn_unwritten, write_file
 from tfnst.transfer.checkpoint import (
@@ -54,7 +54,8 @@ class Recovery:
         if path is not None:
             expected = "a finite number, 0 or more"
             seconds = check_number("checkpoint_seconds", seconds, expected, low=0)
-            write_file(path, None, name="checkpoint")
+            with argument("checkpoint"):
+                write_file(path, None)
             if not is_replaceable(path):
                 raise argument_error(
                     "checkpoint",

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from tfnst.checks import check_integer
+from tfnst.checks import ArgumentError, argument, check_integer
 from tfnst.config import INIT_IMAGES, StyleTransferConfig, build_config
 from tfnst.eager import eagerly
 from tfnst.engines.memory import memory_errors
@@ -191,7 +191,8 @@ class StyleTransfer:
         """
         for name, path in (("checkpoint", checkpoint), ("resume", resume)):
             if path is not None:
-                check_path(path, name)
+                with argument(name):
+                    check_path(path)
         resumed = None if resume is None else load_checkpoint(resume)
         if resumed is not None and init_image is None:
             # The picture that it started from lives on in the checkpoint.
@@ -234,13 +235,9 @@ def load_style(
         file_name: as for `tfnst.images.manifest.describe_source`.
     """
     parts = style_images(style_image)
-    pictures = [
-        reading.read_picture(part.image, name="style_image")[0] for part in parts
-    ]
-    sources = [
-        describe_source(part.image, name="style_image", file_name=file_name)
-        for part in parts
-    ]
+    with argument("style_image"):
+        pictures = [reading.read_picture(part.image)[0] for part in parts]
+        sources = [describe_source(part.image, file_name=file_name) for part in parts]
     with memory_errors(config.size):
         return Style(parts, pictures, describe_style(parts, sources), config)
 
@@ -260,13 +257,14 @@ def load_content(
         config: the settings.
         file_name: as for `tfnst.images.manifest.describe_source`.
     """
-    content, info = reading.read_picture(content_image, name="content_image")
+    with argument("content_image"):
+        content, info = reading.read_picture(content_image)
+        source = describe_source(content_image, file_name=file_name)
     scales = find_scales(content, style, config)
     with memory_errors(config.size):
         content = resize_image(content, *scales[-1].sides)
         if config.seamless:
             content = make_seamless(content)
-    source = describe_source(content_image, name="content_image", file_name=file_name)
     return Content(content, style, scales, source, info)
 
 
@@ -280,12 +278,14 @@ def _start_from(
     if config.init_image != "given":
         return config, None
     if init_image is None or named:
-        raise ValueError(
-            "`init_image` must be a picture when the setting is 'given'. "
-            f"Received: {init_image!r}"
+        raise ArgumentError(
+            "a picture when the setting is 'given'",
+            repr(init_image),
+            argument="init_image",
         )
-    picture = reading.read_picture(init_image, name="init_image")[0]
-    return config, Given(picture, describe_source(init_image, name="init_image"))
+    with argument("init_image"):
+        picture = reading.read_picture(init_image)[0]
+        return config, Given(picture, describe_source(init_image))
 
 
 def find_scales(
@@ -304,8 +304,10 @@ def find_scales(
         key=lambda pair: max(pair[1]) / min(pair[1]),
     )
     smallest = math.ceil(MIN_SIDE * max(height, width) / min(height, width))
-    raise ValueError(
-        f"`{name}` is too narrow for size={config.size}: its short side would have "
-        f"fewer than {MIN_SIDE} pixels; use a size of {smallest} or more. "
-        f"Received: a picture of {width}x{height} pixels"
+    raise ArgumentError(
+        f"too narrow for size={config.size}: its short side would have fewer than "
+        f"{MIN_SIDE} pixels; use a size of {smallest} or more",
+        f"a picture of {width}x{height} pixels",
+        argument=name,
+        verb="is",
     )

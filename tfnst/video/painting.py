@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from tfnst.checks import argument_error, check_integer, check_number
+from tfnst.checks import argument, argument_error, check_integer, check_number
 from tfnst.config import (
     FRAME_STEPS,
     TEMPORAL_WEIGHT,
@@ -23,6 +23,7 @@ from tfnst.eager import eagerly
 from tfnst.engines.engine import Canvas, Engine, TransferState
 from tfnst.engines.loading import ScaleEngines
 from tfnst.engines.memory import memory_errors
+from tfnst.images.arrays import to_integers
 from tfnst.images.reading import read_picture
 from tfnst.ops import coloring
 from tfnst.ops.masks import resize_mask
@@ -315,7 +316,8 @@ class FilmPainter:
 
     def _prepare(self, picture: Any) -> Content:
         """A frame at the size of the film."""
-        picture, _ = read_picture(picture, name="picture")
+        with argument("picture"):
+            picture, _ = read_picture(picture)
         scales = find_scales(picture, self._style, self.config)
         with memory_errors(self.config.size):
             picture = np.asarray(resize_image(picture, *scales[-1].sides))
@@ -428,5 +430,4 @@ def check_film_config(config: StyleTransferConfig) -> None:
 
 def _to_uint8(picture: np.ndarray) -> np.ndarray:
     """A picture [1, H, W, 3] or [H, W, 3] in [0, 1] as uint8 [H, W, 3]."""
-    picture = picture.reshape(picture.shape[-3:])
-    return (np.clip(picture, 0, 1) * 255 + 0.5).astype(np.uint8)
+    return to_integers(picture.reshape(picture.shape[-3:]))
