@@ -230,14 +230,14 @@ def test_memory_that_is_too_small_for_all_together_paints_fewer(monkeypatch):
 
 
 def test_a_picture_that_is_too_large_to_load_stops_no_other(monkeypatch):
-    real = reading.read_picture
+    real = reading.read_described
 
-    def read_picture(source, **options):
+    def read_described(source, **options):
         if source is CONTENTS[1]:
             raise MemoryError
         return real(source, **options)
 
-    monkeypatch.setattr(reading, "read_picture", read_picture)
+    monkeypatch.setattr(reading, "read_described", read_described)
     items = tfnst.stylize_batch(CONTENTS, STYLES[:1], config=TINY)
     assert [item.status for item in items] == ["painted", "failed", "painted"]
     assert items[1].error == "out of memory"

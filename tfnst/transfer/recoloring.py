@@ -16,7 +16,7 @@ from tfnst.images import notebooks, writing
 from tfnst.images.manifest import describe_source, find_manifest, without_manifest
 from tfnst.images.metadata import PictureInfo
 from tfnst.images.open_files import read_open_files
-from tfnst.images.reading import load_mask, read_picture
+from tfnst.images.reading import load_mask, read_described
 from tfnst.ops import color_transfer, coloring
 from tfnst.ops.masks import resize_mask
 from tfnst.ops.resizing import resize_image
@@ -104,8 +104,7 @@ def recolor(
     )
     painted, info, manifest, source = _read_painted(painted_image)
     with argument("content_image"):
-        content = read_picture(content_image)[0]
-        content_source = describe_source(content_image)
+        content, _, content_source = read_described(content_image)
     height, width = painted.shape[1:3]
     if preserve_color == "luminance" or mask is not None:
         _check_shape(content, height, width)
@@ -136,12 +135,12 @@ def _read_painted(
     if isinstance(source, TransferResult):
         described = describe_source(source.array)
         return source.array[np.newaxis], source.info, source.manifest, described
-    rgb, info = read_picture(source)
+    rgb, info, described = read_described(source)
     manifest = find_manifest(source)
     if manifest is not None:
         # Otherwise a file of another format would hold it twice.
         info = dataclasses.replace(info, exif=without_manifest(info.exif))
-    return rgb, info, manifest, describe_source(source)
+    return rgb, info, manifest, described
 
 
 def _check_shape(content: np.ndarray, height: int, width: int) -> None:

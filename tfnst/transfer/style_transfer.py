@@ -15,7 +15,6 @@ from tfnst.eager import eagerly
 from tfnst.engines.memory import memory_errors
 from tfnst.files import check_path
 from tfnst.images import reading
-from tfnst.images.manifest import describe_source
 from tfnst.images.open_files import read_open_files
 from tfnst.images.style_images import describe_style, style_images, style_paths
 from tfnst.limits import MIN_SIDE
@@ -236,8 +235,10 @@ def load_style(
     """
     parts = style_images(style_image)
     with argument("style_image"):
-        pictures = [reading.read_picture(part.image)[0] for part in parts]
-        sources = [describe_source(part.image, file_name=file_name) for part in parts]
+        read = [
+            reading.read_described(part.image, file_name=file_name) for part in parts
+        ]
+    pictures, sources = [each[0] for each in read], [each[2] for each in read]
     with memory_errors(config.size):
         return Style(parts, pictures, describe_style(parts, sources), config)
 
@@ -258,14 +259,15 @@ def load_content(
         file_name: as for `tfnst.images.manifest.describe_source`.
     """
     with argument("content_image"):
-        content, info = reading.read_picture(content_image)
-        source = describe_source(content_image, file_name=file_name)
-    scales = find_scales(content, style, config)
+        picture, info, source = reading.read_described(
+            content_image, file_name=file_name
+        )
+    scales = find_scales(picture, style, config)
     with memory_errors(config.size):
-        content = resize_image(content, *scales[-1].sides)
+        picture = resize_image(picture, *scales[-1].sides)
         if config.seamless:
-            content = make_seamless(content)
-    return Content(content, style, scales, source, info)
+            picture = make_seamless(picture)
+    return Content(picture, style, scales, source, info)
 
 
 def _start_from(
@@ -284,8 +286,8 @@ def _start_from(
             argument="init_image",
         )
     with argument("init_image"):
-        picture = reading.read_picture(init_image)[0]
-        return config, Given(picture, describe_source(init_image))
+        picture, _, source = reading.read_described(init_image)
+    return config, Given(picture, source)
 
 
 def find_scales(
