@@ -9,7 +9,7 @@ from typing import NamedTuple
 import tensorflow as tf
 
 from tfnst.checks import argument_error
-from tfnst.config import StyleTransferConfig
+from tfnst.config import COLOR_MODES, StyleTransferConfig
 from tfnst.engines.engine import Knobs
 from tfnst.export.checks import checked, finite_number, in_range
 from tfnst.limits import MAX_SEED, MIN_SIDE, MIN_SIZE
@@ -155,6 +155,16 @@ def check_settings(
     )
     knobs = Knobs(**{name: tf.cast(values[name], tf.float32) for name in Knobs._fields})
     return RequestSettings(values["steps"], size, values["seed"], knobs)
+
+
+def check_color_mode(preserve_color: tf.Tensor) -> tf.Tensor:
+    """The colour mode of a request, string [], checked."""
+    return checked(
+        tf.ensure_shape(preserve_color, []),
+        tf.reduce_any(preserve_color == tf.constant(COLOR_MODES)),
+        f"`preserve_color` must be one of {', '.join(COLOR_MODES)}.",
+        preserve_color,
+    )
 
 
 def check_pictures(name: str, pictures: tf.Tensor, *, max_pixels: int) -> tf.Tensor:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-from tfnst.config import COLOR_MODES, StyleTransferConfig
+from tfnst.config import StyleTransferConfig
 from tfnst.engines.loading import load_engine
 from tfnst.engines.plans import memory_per_pixel
 from tfnst.engines.whole import WholeEngine
@@ -15,14 +15,15 @@ from tfnst.export.requests import (
     RequestSettings,
     Setting,
     build_scales,
+    check_color_mode,
     check_exportable,
     check_pictures,
     check_settings,
     request_settings,
 )
 from tfnst.export.served_styles import (
+    BlendedStyles,
     PlainStyle,
-    ServedStyles,
     StyleInputs,
     check_styles,
     decode_regions,
@@ -39,7 +40,6 @@ _STYLE_BYTES = 2 * 3 * 4
 _FILE_BYTES = 30
 
 Losses = dict[str, tf.Tensor]  # by their names in a signature's outputs, each [N]
-_Timed = tuple[tf.Tensor, tf.Tensor]  # from `decode_timed`
 
 
 class ServedStyleTransfer(tf.Module):
@@ -131,21 +131,54 @@ class ServedStyleTransfer(tf.Module):
         **settings: tf.Tensor,
     ) -> dict[str, tf.Tensor]:
         """Paints an encoded picture in several styles."""
-        stylized, losses, seconds = self._paint_blend(
-            self._decode("content_bytes", content_bytes),
-            StyleInputs(
-                style_bytes, style_weights, style_scales, mask_bytes, region_bytes
+        content, seconds = self._decode("content_bytes", content_bytes)
+        size_limit, max_pixels = self.limits.max_size, self.limits.max_pixels
+        request = self._check_settings(settings, 1)
+        inputs = StyleInputs(
+            style_bytes, style_weights, style_scales, mask_bytes, region_bytes
+        )
+        inputs = check_styles(inputs, size=request.size, max_size=size_limit)
+        inputs = inputs._replace(
+            style_scales=self.config.style_scale * inputs.style_scales
+        )
+        preserve_color = check_color_mode(preserve_color)
+        sides = tf.shape(content)[1:3]
+        original = self._at_size(content, pyramid.finest_sides(sides, request.size))
+        styles = decode_styles(
+            inputs,
+            size=request.size,
+            max_pixels=max_pixels,
+            recolor=lambda style: coloring.match_style_colors(
+                style, original, preserve_color
             ),
+        )
+        scales = build_scales(
+            "`content_bytes` or one of `style_bytes`",
+            sides,
+            styles.sides,
+            size=request.size,
+            min_size=self.config.min_size,
+            style_scale=inputs.style_scales,
+        )
+        division, region_seconds = decode_regions(
+            inputs, *tf.unstack(scales[-1, 0]), max_pixels=max_pixels
+        )
+        stylized, losses = self._paint(
+            original,
+            styles,
+            scales,
+            request,
             preserve_color,
-            settings,
+            division,
+            has_regions=tf.reduce_any(inputs.region_bytes != ""),
         )
         return {
             "image_bytes": decoding.encode_png(stylized),
-            "decode_seconds": seconds,
+            "decode_seconds": seconds + styles.seconds + region_seconds,
             **losses,
         }
 
-    def _decode(self, name: str, encoded: tf.Tensor) -> _Timed:
+    def _decode(self, name: str, encoded: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         return decoding.decode_timed(
             encoded, name=name, max_pixels=self.limits.max_pixels
         )
@@ -190,63 +223,10 @@ class ServedStyleTransfer(tf.Module):
             original, PlainStyle(style), scales, settings, preserve_color
         )
 
-    def _paint_blend(
-        self,
-        decoded_content: _Timed,
-        inputs: StyleInputs,
-        preserve_color: tf.Tensor,
-        values: dict[str, tf.Tensor],
-    ) -> tuple[tf.Tensor, Losses, tf.Tensor]:
-        """One picture [1, H, W, 3] in several styles, and the seconds of decoding."""
-        content, seconds = decoded_content
-        max_pixels = self.limits.max_pixels
-        settings = self._check_settings(values, 1)
-        inputs = check_styles(inputs, size=settings.size, max_size=self.limits.max_size)
-        inputs = inputs._replace(
-            style_scales=self.config.style_scale * inputs.style_scales
-        )
-        preserve_color = checked(
-            tf.ensure_shape(preserve_color, []),
-            tf.reduce_any(preserve_color == tf.constant(COLOR_MODES)),
-            f"`preserve_color` must be one of {', '.join(COLOR_MODES)}.",
-            preserve_color,
-        )
-        sides = tf.shape(content)[1:3]
-        original = self._at_size(content, pyramid.finest_sides(sides, settings.size))
-        styles = decode_styles(
-            inputs,
-            size=settings.size,
-            max_pixels=max_pixels,
-            recolor=lambda style: coloring.match_style_colors(
-                style, original, preserve_color
-            ),
-        )
-        scales = build_scales(
-            "`content_bytes` or one of `style_bytes`",
-            sides,
-            styles.sides,
-            size=settings.size,
-            min_size=self.config.min_size,
-            style_scale=inputs.style_scales,
-        )
-        division, region_seconds = decode_regions(
-            inputs, *tf.unstack(scales[-1, 0]), max_pixels=max_pixels
-        )
-        stylized, losses = self._paint(
-            original,
-            styles,
-            scales,
-            settings,
-            preserve_color,
-            division,
-            has_regions=tf.reduce_any(inputs.region_bytes != ""),
-        )
-        return stylized, losses, seconds + styles.seconds + region_seconds
-
     def _paint(
         self,
         original: tf.Tensor,
-        styles: ServedStyles,
+        styles: PlainStyle | BlendedStyles,
         scales: tf.Tensor,
         settings: RequestSettings,
         preserve_color: str | tf.Tensor,
@@ -259,11 +239,11 @@ class ServedStyleTransfer(tf.Module):
         Args:
             original: the content images, [N, H, W, 3].
             styles: the styles, in the colours that the run needs.
-            scales: from `build_scales`.
+            scales: sizes, from `build_scales`.
             settings: the settings of the request.
             preserve_color: the setting of that name, or a tensor of it, string [].
-            division: shares and masks of several styles.
-            has_regions: whether any of them has a region, bool []; None if none can.
+            division: shares and masks of blended styles.
+            has_regions: whether any of these has a region, bool [].
         """
         shares, masks, kept = (None, None, None) if division is None else division
         content = coloring.carry_colors(

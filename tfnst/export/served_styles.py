@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import tensorflow as tf
 
@@ -90,38 +90,11 @@ def _one_for_each(name: str, values: tf.Tensor, count: tf.Tensor) -> tf.Tensor:
     return tf.broadcast_to(values, [count])
 
 
-class ServedStyles(Protocol):
-    """The styles of a request, as `tfnst.transfer.styles.Style` has those of Python."""
-
-    @property
-    def first(self) -> tf.Tensor:
-        """Pictures to start from, [N or 1, h, w, 3] in [0, 1]."""
-        ...
-
-    def targets(
-        self, engine: WholeEngine, sides: tf.Tensor, shares: tf.Tensor | None
-    ) -> dict[str, Any]:
-        """`Targets.style` of each picture, or of each region.
-
-        Args:
-            engine: engine of the run.
-            sides: height and width of the styles at this scale, int32 [S, 2].
-            shares: share of each style in each region, from
-                `tfnst.ops.masks.divide_picture`; None for a single style.
-        """
-        ...
-
-    def color_moments(self, shares: tf.Tensor | None) -> Moments:
-        """Moments of the colours of each picture's style, or of each region's.
-
-        Args:
-            shares: as for `targets`.
-        """
-        ...
-
-
 class PlainStyle(NamedTuple):
-    """One style for all pictures of a request, or one for each of them."""
+    """One style for all pictures of a request, or one for each of them.
+
+    It has the methods of `BlendedStyles`; there are no shares.
+    """
 
     pictures: tf.Tensor  # [N or 1, h, w, 3] in [0, 1], at the size of the finest scale
 
@@ -130,16 +103,16 @@ class PlainStyle(NamedTuple):
         return self.pictures
 
     def targets(
-        self, engine: WholeEngine, sides: tf.Tensor, shares: tf.Tensor | None
+        self, engine: WholeEngine, sides: tf.Tensor, _: tf.Tensor | None
     ) -> dict[str, Any]:
         return engine.style_targets(self.pictures, sides[0])
 
-    def color_moments(self, shares: tf.Tensor | None) -> Moments:
+    def color_moments(self, _: tf.Tensor | None) -> Moments:
         return color_transfer.color_moments(self.pictures)
 
 
 class BlendedStyles(NamedTuple):
-    """The styles of a request to `blend`."""
+    """The styles of a request to `blend`, as `tfnst.transfer.styles.Style` has them."""
 
     pictures: tf.TensorArray  # [1, h, w, 3] each, at the size of the finest scale
     masks: tf.TensorArray  # [1, h, w, 1] each, white for no mask
@@ -149,11 +122,21 @@ class BlendedStyles(NamedTuple):
 
     @property
     def first(self) -> tf.Tensor:
+        """The picture to start from for `init_image="style"`."""
         return self.pictures.read(0)
 
     def targets(
         self, engine: WholeEngine, sides: tf.Tensor, shares: tf.Tensor | None
     ) -> dict[str, Any]:
+        """`Targets.style` of each region.
+
+        Args:
+            engine: engine of the run.
+            sides: height and width of the styles at this scale, int32 [S, 2].
+            shares: share of each style in each region, from
+                `tfnst.ops.masks.divide_picture`.
+        """
+
         def one(index: tf.Tensor) -> dict[str, Any]:
             picture, mask = self.pictures.read(index), self.masks.read(index)
             targets = tf.cond(
@@ -174,6 +157,12 @@ class BlendedStyles(NamedTuple):
         )
 
     def color_moments(self, shares: tf.Tensor | None) -> Moments:
+        """Moments of the colours of each region's styles.
+
+        Args:
+            shares: as for `targets`.
+        """
+
         def one(index: tf.Tensor) -> Moments:
             moments = color_transfer.color_moments(
                 self.pictures.read(index), self.masks.read(index)

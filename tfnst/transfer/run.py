@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 import tensorflow as tf
@@ -42,27 +42,13 @@ class Given(NamedTuple):
     source: dict[str, str | None]  # from `tfnst.images.manifest.describe_source`
 
 
-class ScaleStart(Protocol):
-    """Changes how each scale starts, as a film does for frames that follow others."""
-
-    def __call__(
-        self,
-        engine: Engine,
-        canvas: Canvas,
-        state: TransferState,
-        scale: Scale,
-        coarser: Scale | None,
-    ) -> tuple[Canvas, TransferState, tuple[Any, ...]]:
-        """The canvas and the state to start from, and `Targets.temporal`.
-
-        Args:
-            engine: engine of the scale, which has entered it.
-            canvas: the canvas.
-            state: state of the canvas.
-            scale: the scale.
-            coarser: the scale before; None for the first one.
-        """
-        ...
+# Another start for each scale, as a film has for frames that follow others. It takes
+# the engine, canvas and state of the scale, the scale, and the coarser one before it or
+# None. It returns the canvas and the state to start from, and `Targets.temporal`.
+ScaleStart: TypeAlias = Callable[
+    [Engine, Canvas, TransferState, Scale, Scale | None],
+    tuple[Canvas, TransferState, Any],
+]
 
 
 class Run:
@@ -78,7 +64,7 @@ class Run:
         callback: called with the progress.
         callback_steps: number of steps after whose multiples it is called, too.
         recovery: checkpoints of a run over one picture; none by default.
-        start_scale: changes how scales start.
+        start_scale: another start for each scale.
         load_engines: builds the engines of the scales; a film keeps its engines.
 
     Attributes:

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Iterable
 from typing import Any
-
-import numpy as np
 
 from tfnst.checks import ArgumentError, argument, check_integer
 from tfnst.config import INIT_IMAGES, StyleTransferConfig, build_config
@@ -17,8 +14,6 @@ from tfnst.files import check_path
 from tfnst.images import reading
 from tfnst.images.open_files import read_open_files
 from tfnst.images.style_images import describe_style, style_images, style_paths
-from tfnst.limits import MIN_SIDE
-from tfnst.ops.pyramid import Scale
 from tfnst.ops.resizing import resize_image
 from tfnst.ops.seamless import make_seamless
 from tfnst.paths import check_outputs, named_paths
@@ -262,7 +257,7 @@ def load_content(
         picture, info, source = reading.read_described(
             content_image, file_name=file_name
         )
-    scales = find_scales(picture, style, config)
+    scales = style.scales(picture.shape[1:3], config)
     with memory_errors(config.size):
         picture = resize_image(picture, *scales[-1].sides)
         if config.seamless:
@@ -288,28 +283,3 @@ def _start_from(
     with argument("init_image"):
         picture, _, source = reading.read_described(init_image)
     return config, Given(picture, source)
-
-
-def find_scales(
-    content: np.ndarray, style: Style, config: StyleTransferConfig
-) -> tuple[Scale, ...]:
-    """The scales of a run over a content image [1, H, W, 3].
-
-    Raises:
-        ValueError: for a picture that is too narrow for `config.size`.
-    """
-    scales = style.scales(content.shape[1:3], config)
-    if scales:
-        return scales
-    name, (height, width) = max(
-        (("content_image", content.shape[1:3]), ("style_image", style.narrowest)),
-        key=lambda pair: max(pair[1]) / min(pair[1]),
-    )
-    smallest = math.ceil(MIN_SIDE * max(height, width) / min(height, width))
-    raise ArgumentError(
-        f"too narrow for size={config.size}: its short side would have fewer than "
-        f"{MIN_SIDE} pixels; use a size of {smallest} or more",
-        f"a picture of {width}x{height} pixels",
-        argument=name,
-        verb="is",
-    )

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import copy
+import math
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
-from tfnst.checks import argument, argument_error
+from tfnst.checks import ArgumentError, argument, argument_error
 from tfnst.config import StyleTransferConfig
 from tfnst.engines.engine import Engine
 from tfnst.images.reading import load_mask
 from tfnst.images.style_images import StyleImage, relative_weights
+from tfnst.limits import MIN_SIDE
 from tfnst.losses.statistics import blend_targets, shares_of_some
 from tfnst.ops import color_transfer, coloring, pyramid
 from tfnst.ops.masks import Division, divide_picture, resize_mask
@@ -118,22 +120,33 @@ class Style:
     ) -> tuple[pyramid.Scale, ...]:
         """The scales of a run over a content image of this height and width.
 
-        There are none if a picture is too narrow for `config.size`.
+        Raises:
+            ValueError: for a picture that is too narrow for `config.size`.
         """
         sizes = pyramid.build_pyramid(
             content_sides, self._sides, config.size, config.min_size, self._style_scales
         )
         if not len(sizes):
-            return ()
+            raise self._too_narrow(content_sides, config.size)
         steps = pyramid.scale_steps(
             sizes, config.steps, config.initial_steps_for(config.steps)
         )
         return pyramid.list_scales(sizes.numpy(), steps.numpy())
 
-    @property
-    def narrowest(self) -> tuple[int, int]:
-        """Height and width of the picture that is farthest from square."""
-        return max(self._sides, key=lambda sides: max(sides) / min(sides))
+    def _too_narrow(self, content_sides: tuple[int, int], size: int) -> ArgumentError:
+        pictures = [("content_image", content_sides)]
+        pictures += [("style_image", sides) for sides in self._sides]
+        name, (height, width) = max(
+            pictures, key=lambda pair: max(pair[1]) / min(pair[1])
+        )
+        smallest = math.ceil(MIN_SIDE * max(height, width) / min(height, width))
+        return ArgumentError(
+            f"too narrow for size={size}: its short side would have fewer than "
+            f"{MIN_SIDE} pixels; use a size of {smallest} or more",
+            f"a picture of {width}x{height} pixels",
+            argument=name,
+            verb="is",
+        )
 
     def in_colors_of(self, content: tf.Tensor, preserve_color: str) -> Style:
         """The style for a picture whose colours are to be kept.

@@ -7,7 +7,7 @@ import dataclasses
 import functools
 from collections.abc import Sequence
 from fractions import Fraction
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -33,7 +33,7 @@ from tfnst.transfer.pictures import Content
 from tfnst.transfer.progress import Callback
 from tfnst.transfer.results import TransferResult
 from tfnst.transfer.run import Run
-from tfnst.transfer.style_transfer import find_scales, load_style
+from tfnst.transfer.style_transfer import load_style
 from tfnst.video.coherence import (
     DISTANCES,
     Past,
@@ -93,7 +93,8 @@ class FilmEngines(ScaleEngines):
         return self._by_sizes[key]
 
 
-class FrameStart(NamedTuple):
+@dataclasses.dataclass(frozen=True)
+class FrameStart:
     """The start of a frame at each scale; a `tfnst.transfer.run.ScaleStart`.
 
     Pictures are [1, H, W, 3] and masks [1, H, W, 1], in [0, 1], at the size of the
@@ -318,7 +319,7 @@ class FilmPainter:
         """A frame at the size of the film."""
         with argument("picture"):
             picture, _ = read_picture(picture)
-        scales = find_scales(picture, self._style, self.config)
+        scales = self._style.scales(picture.shape[1:3], self.config)
         with memory_errors(self.config.size):
             picture = np.asarray(resize_image(picture, *scales[-1].sides))
         source: dict[str, str | None] = {"name": None, "sha256": None}
