@@ -65,9 +65,9 @@ class Recovery:
         self._path = path
         self._seconds = seconds
         self._last_written = time.monotonic()
-        self._resume = resume
-        self._run: dict[str, Any] = {}
-        self._start: Any = None
+        self._resume = resume  # until its scale is entered
+        self._run: dict[str, Any] = {}  # the identity in its checkpoints
+        self._start: Any = None  # first picture of the scale, where no other is kept
         self.rollbacks = 0
 
     def check(
