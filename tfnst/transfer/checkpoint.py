@@ -70,7 +70,7 @@ _ARRAYS = ("losses", "image")
 
 
 def is_replaceable(path: str | os.PathLike[str]) -> bool:
-    """Whether a path holds no file, an empty one or a checkpoint.
+    """Returns whether a path holds no file, an empty one or a checkpoint.
 
     Checkpoints have no suffix that would tell a file that was named by mistake.
     """
