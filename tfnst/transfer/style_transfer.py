@@ -70,7 +70,7 @@ def stylize(
             settings that override those of `config`.
         callback: function called with a TransferProgress about twice a second and
             after the last step; it may call `progress.stop()`. For several callbacks,
-            such as a `tfnst.Film` and a function, pass a list.
+            such as a `tfnst.Timelapse` and a function, pass a list.
         callback_steps: number of steps after each multiple of which it is called, too;
             1 or more.
         checkpoint: file in which the state of the run is kept, so that it can be
