@@ -99,29 +99,29 @@ def prepare_steps(
     from tfnst.engines.loading import ScaleEngines
     from tfnst.limits import MAX_STEPS
     from tfnst.losses.objective import Targets
-    from tfnst.transfer.style_transfer import load_job, load_style
+    from tfnst.transfer.style_transfer import load_content, load_style
 
     engines = ScaleEngines(config, pictures=1, regions=0)
     knobs = Knobs.from_config(config)
-    scales = []
+    prepared = []
     for style in STYLES:
         loaded = load_style(style, config)
         for path in contents:
-            job = load_job(path, loaded, config)
-            for level in job.levels:
-                engine = engines.for_scale(level.sizes)
-                style_sizes = np.array(level.style_sizes, np.int32)
-                canvas, state, content = engine.enter_scale(
-                    job.content,
-                    job.content,
-                    tf.constant(level.sides),
+            content = load_content(path, loaded, config)
+            for scale in content.scales:
+                engine = engines.for_scale(scale.sizes)
+                style_sizes = np.array(scale.style_sizes, np.int32)
+                canvas, state, activations = engine.enter_scale(
+                    content.picture,
+                    content.picture,
+                    tf.constant(scale.sides),
                     knobs.content_weight,
                 )
-                targets = Targets(content, loaded.targets(engine, style_sizes), (), ())
-                scales.append((engine, canvas, state, targets, level.steps))
+                targets = Targets(activations, loaded.targets(engine, style_sizes))
+                prepared.append((engine, canvas, state, targets, scale.steps))
 
     def take(most: int = MAX_STEPS) -> None:
-        for engine, canvas, state, targets, steps in scales:
+        for engine, canvas, state, targets, steps in prepared:
             count = tf.constant(min(steps, most))
             engine.run(canvas, state, targets, knobs, count)
 

@@ -254,17 +254,17 @@ class _Clock:
         from tfnst.losses.objective import Objective
         from tfnst.networks import backbones, features
         from tfnst.transfer import style_transfer
-        from tfnst.transfer.run import Run
+        from tfnst.transfer.pictures import PreparedPictures
 
         self.watch(style_transfer, "load_style", "reading pictures")
-        self.watch(style_transfer, "load_job", "reading pictures")
+        self.watch(style_transfer, "load_content", "reading pictures")
         self.watch(backbones, "load_backbone", "weights")
         self.watch(features, "build_feature_extractor", "building the extractor")
         # TensorFlow calls these only to trace them.
         self.watch(Objective, "style_targets", "tracing style targets")
         self.watch(WholeEngine, "enter", "tracing the entry of a scale")
         self.watch(WholeEngine, "_run_steps", "tracing steps")
-        self.watch(Run, "_style_targets", "first style targets")
+        self.watch(PreparedPictures, "style_targets", "first style targets")
         self.watch(WholeEngine, "enter_scale", "first entry of a scale")
         self.watch(WholeEngine, "run", "first step")
         self.watch(Outputs, "save_picture", "saving")

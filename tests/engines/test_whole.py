@@ -7,7 +7,7 @@ from tfnst.engines import loading, whole
 from tfnst.engines.engine import Knobs
 from tfnst.export import graph_run
 from tfnst.losses.objective import Targets
-from tfnst.ops import color_transfer, pyramid, resizing
+from tfnst.ops import color_transfer, coloring, pyramid, resizing
 from tfnst.transfer import style_transfer
 
 CONTENT, STYLE = picture(32, 40, seed=1)[None], picture(36, 32, seed=2)[None]
@@ -221,11 +221,8 @@ def test_the_run_as_one_graph_equals_the_python_loop(optimizer):
         content = resizing.resize_image(content, *tf.unstack(scales[-1, 0]))
         style = resizing.resize_image(style, *tf.unstack(scales[-1, 1]))
         knobs = Knobs.from_config(config)
-        content = color_transfer.carry_colors(
-            content,
-            color_transfer.color_moments(content),
-            color_transfer.color_moments(style),
-            knobs.style_share,
+        content = coloring.carry_colors(
+            content, color_transfer.color_moments(style), knobs.style_share
         )
         return graph_run.paint(
             loop,

@@ -11,7 +11,7 @@ from tfnst.engines import loading, plans
 from tfnst.images.manifest import describe_source, read_manifest
 from tfnst.losses import gram_matrices
 from tfnst.transfer.run import Run
-from tfnst.transfer.style_transfer import load_job, load_style
+from tfnst.transfer.style_transfer import load_content, load_style
 
 CONTENT, STYLE = picture(75, 90, 1), picture(66, 83, 2)
 RED, BLUE = picture(50, 40, seed=2), picture(44, 60, seed=3)
@@ -166,9 +166,9 @@ def test_several_pictures_together_have_no_regions(tmp_path):
         tfnst.save_image(CONTENT, tmp_path / f"{name}.png")
     part = tfnst.StyleImage(image=STYLE, region=LEFT)
     style = load_style(part, TINY)
-    jobs = [load_job(tmp_path / f"{name}.png", style, TINY) for name in "ab"]
+    contents = [load_content(tmp_path / f"{name}.png", style, TINY) for name in "ab"]
     with pytest.raises(ValueError, match="`region` must be None where several"):
-        Run(TINY, jobs)
+        Run(TINY, contents)
 
 
 def test_the_command_takes_masks(monkeypatch, capsys, tmp_path):

@@ -12,7 +12,6 @@ from tests.image_files import encode, noise
 from tfnst.engines import engine, loading, plans, whole
 from tfnst.losses import objective
 from tfnst.ops import pyramid, resizing
-from tfnst.transfer import run
 
 CONTENT, STYLE = picture(60, 80, seed=1), picture(50, 40, seed=2)
 
@@ -236,13 +235,12 @@ def test_layers_must_exist():
         tfnst.stylize(CONTENT, STYLE, config=TINY, style_layers=("block1_conv9",))
 
 
-def test_too_little_memory_is_said(monkeypatch):
-    def exhausted(*_):
+def test_too_little_memory_is_said():
+    def exhausted(_):
         raise tf.errors.ResourceExhaustedError(None, None, "OOM")
 
-    monkeypatch.setattr(run.Run, "_paint", exhausted)
     with pytest.raises(MemoryError, match=r"^`size` is too large .* Received: 48$"):
-        tfnst.stylize(CONTENT, STYLE, config=TINY)
+        tfnst.stylize(CONTENT, STYLE, config=TINY, callback=exhausted)
 
 
 def test_several_threads_give_what_one_gives(result):

@@ -325,7 +325,7 @@ class _FilmRun:
         self._parts.append(
             dataclasses.replace(frame, picture=painted.picture),
             past[-1].frame.picture,
-            FrameState(np.dstack(traces), tuple(each.shot for each in past)),
+            FrameState(np.dstack(traces), tuple(each.scene for each in past)),
         )
 
     def _count(self, painted: PaintedFrame, is_first_pass: bool) -> None:

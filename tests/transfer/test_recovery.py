@@ -1,4 +1,4 @@
-"""A loss that is no longer finite: back to the last good picture, by smaller steps."""
+"""A loss that is not finite: back to the last good picture, with smaller steps."""
 
 import numpy as np
 import pytest
@@ -9,7 +9,7 @@ from tests.helpers import TINY, paint_in_tiles, picture
 from tfnst.engines import loading, tiled
 from tfnst.engines.engine import TransferState
 from tfnst.engines.whole import WholeEngine
-from tfnst.transfer import rollback
+from tfnst.transfer.recovery import Recovery
 
 CONTENT, STYLE = picture(60, 80, seed=1), picture(50, 40, seed=2)
 STEADY = TINY.replace(learning_rate=0.015)
@@ -198,7 +198,9 @@ def test_nothing_poisoned_is_remembered():
     state = loop.init_state(average)
     adam = state.optimizer._replace(first_moment=nan, second_moment=nan)
     state = TransferState(tf.constant(9), adam, average)
-    image, after = rollback.roll_back(loop, tf.Variable(nan), state, None, 4)
+    canvas = tf.Variable(nan)
+    with pytest.warns(UserWarning, match="at step 9; the run goes on"):
+        image, after = Recovery().roll_back(loop, canvas, state, 4, "at step 9")
     np.testing.assert_array_equal(image, CONTENT[None])
     np.testing.assert_array_equal(after.average, CONTENT[None])
     assert after.step == 4
