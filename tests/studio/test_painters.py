@@ -250,7 +250,7 @@ def test_what_a_server_answers_is_kept(server_painter, history, pictures):
     content, styles, settings = PretendClient.asked
     assert (content, styles) == (job.order.content, list(job.order.styles))
     assert settings.pop("timeout") == 50
-    assert settings == {n: getattr(TINY, n) for n in setting_names(requested=True)}
+    assert settings == {n: getattr(TINY, n) for n in setting_names("requested")}
     assert entry.settings == settings
 
 

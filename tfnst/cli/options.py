@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import inspect
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -16,12 +16,11 @@ from tfnst.cli.settings import (
     option_of,
     variable_of,
 )
-from tfnst.config import PRESETS, StyleTransferConfig, setting_names
+from tfnst.config import PRESETS, all_settings
+from tfnst.setting import Scope, Setting
 
 if TYPE_CHECKING:
     from tfnst.images.save_options import SaveOptions
-
-_TYPES = {"int": (int, "N"), "float": (float, "X")}
 
 Command = Callable[..., Any]
 Option = Callable[[Command], Command]
@@ -71,24 +70,23 @@ def config_options(command: Command) -> Command:
             "--config",
             help="Settings from a TOML file; options given here override it.",
         ),
-        *_setting_options(setting_names()),
+        *setting_options(),
     )
 
 
 def request_options(command: Command) -> Command:
     """Adds an option for each setting that a request may carry."""
-    names = setting_names(requested=True)
-    return _with_settings(command, *_setting_options(names, "the server's"))
+    return _with_settings(command, *setting_options("requested", "the server's"))
 
 
 def export_options(command: Command) -> Command:
     """Adds an option for each setting that an exported model can have."""
-    return _with_settings(command, *_setting_options(setting_names(exported=True)))
+    return _with_settings(command, *setting_options("exported"))
 
 
 def network_options(command: Command) -> Command:
     """Adds an option for each setting of the network that compares pictures."""
-    return _with_settings(command, *_setting_options(setting_names(network=True)))
+    return _with_settings(command, *setting_options("network"))
 
 
 def _with_settings(command: Command, *options: Option) -> Command:
@@ -116,43 +114,61 @@ class SettingOption(click.Option):
         return super().get_error_hint(ctx)
 
 
-def _setting_options(
-    names: Sequence[str], default_of: str | None = None
+def setting_options(
+    scope: Scope | None = None, default_of: str | None = None
 ) -> list[Option]:
-    """One option for each setting, with the setting's name, help and default."""
+    """One option for each setting.
+
+    Args:
+        scope: scope of the settings; None for all of them.
+        default_of: owner of the defaults, where they aren't known here.
+    """
     return [
-        _setting_option(field, default_of)
-        for field in dataclasses.fields(StyleTransferConfig)
-        if field.name in names
+        _setting_option(each, default_of)
+        for each in all_settings()
+        if scope is None or scope in each.scopes
     ]
 
 
-def _setting_option(field: dataclasses.Field[Any], default_of: str | None) -> Option:
-    about, default = field.metadata, default_of or field.default
-    if isinstance(default, tuple):
-        default = ",".join(default)
-    # The default is shown but not passed on: it lives in StyleTransferConfig.
-    unsaid = default is None or default is False
-    shown = "" if unsaid else f"  [default: {default}]"
-    names, value = option_of(field.name), dict[str, Any]()
-    if field.type == "bool":
-        names += f"/--no-{names.removeprefix('--')}"
-    elif about["metavar"] is not None:
-        value = {"metavar": about["metavar"]}
-    elif about["choices"]:
-        value = {"type": click.Choice(about["choices"])}
-    else:
-        kind, metavar = _TYPES[str(field.type).split()[0]]
-        value = {"type": kind, "metavar": metavar}
+def _setting_option(setting: Setting, default_of: str | None) -> Option:
+    """The option with the name and the help of a setting.
+
+    The default is shown but not passed on: it is in StyleTransferConfig.
+    """
+    name = option_of(setting.name)
+    help = re.sub(r"`(\w+)`", lambda match: option_of(match[1]), setting.help)
+    if default := default_of or _shown_default(setting.default):
+        help += f"  [default: {default}]"
+    switch = f"/--no-{name.removeprefix('--')}" if setting.type is bool else ""
     return click.option(
-        names,
-        field.name,
+        f"{name}{switch}",
+        setting.name,
         cls=SettingOption,
-        envvar=variable_of(field.name),
+        envvar=variable_of(setting.name),
         default=None,
-        help=about["help"] + shown,
-        **value,
+        help=help,
+        **_value_of_option(setting),
     )
+
+
+def _shown_default(default: Any) -> str:
+    """The default as `--help` shows it; empty for one that goes without saying."""
+    if default is None or default is False:
+        return ""
+    return ",".join(default) if isinstance(default, tuple) else str(default)
+
+
+def _value_of_option(setting: Setting) -> dict[str, Any]:
+    """The type and the placeholder of an option's value, for `click.option`."""
+    if setting.metavar is not None:
+        return {"metavar": setting.metavar}
+    if setting.type is tuple:
+        return {"metavar": "A,B,..."}
+    if setting.choices:
+        return {"type": click.Choice(setting.choices)}
+    if setting.type is bool:
+        return {}
+    return {"type": setting.type, "metavar": "N" if setting.type is int else "X"}
 
 
 def output_option(command: Command) -> Command:

@@ -60,7 +60,7 @@ class PaintedPicture:
                     "Received: None"
                 )
             settings = settings | {"init_image": "content"}
-        machine = setting_names(machine=True)
+        machine = setting_names("machine")
         repeated = {n: value for n, value in settings.items() if n not in machine}
         return DEFAULTS.replace(**repeated)
 

@@ -69,7 +69,7 @@ def request(
 
     WEIGHT and SCALE are 1 by default; SCALE multiplies the server's --style-scale.
     """
-    names = setting_names(requested=True)
+    names = setting_names("requested")
     settings = {n: value for n, value in given(options).items() if n in names}
     connection = {n: value for n, value in given(options).items() if n not in names}
     from tfnst.images import writing

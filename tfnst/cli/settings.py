@@ -17,6 +17,7 @@ from tfnst.checks import check_choice
 from tfnst.config import (
     INIT_IMAGES,
     StyleTransferConfig,
+    all_settings,
     preset_settings,
     setting_names,
 )
@@ -75,7 +76,7 @@ def without_variables(options: dict[str, Any]) -> dict[str, Any]:
 
     Those that say what a run may use of the machine stay: they aren't repeated.
     """
-    machine = setting_names(machine=True)
+    machine = setting_names("machine")
     return {
         name: None if from_variable(name) and name not in machine else value
         for name, value in options.items()
@@ -114,8 +115,9 @@ def find_settings(options: dict[str, Any]) -> dict[str, tuple[Any, Origin]]:
 
         origin = Origin("file", path)
         found |= {n: (value, origin) for n, value in read_config_file(path).items()}
+    several = [each.name for each in all_settings() if each.type is tuple]
     for name, value in chosen.items():
-        if name.endswith(("layers", "layer_weights")):
+        if name in several:
             value = tuple(part.strip() for part in value.split(","))
         origin = Origin("option", option_of(name))
         if from_variable(name):

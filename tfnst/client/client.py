@@ -118,16 +118,8 @@ class StylizeClient:
         content_image: Any,
         style_image: Any,
         *,
-        steps: int | None = None,
-        size: int | None = None,
-        style_strength: float | None = None,
-        content_weight: float | None = None,
-        style_weight: float | None = None,
-        total_variation_weight: float | None = None,
-        learning_rate: float | None = None,
-        seed: int | None = None,
-        preserve_color: str | None = None,
         timeout: float | None = None,
+        **settings: Any,
     ) -> StylizeResponse:
         """Paints the content image in the style of the style image, on the server.
 
@@ -142,17 +134,11 @@ class StylizeClient:
             style_image: whose style to use: as `content_image`, or a
                 `tfnst.StyleImage` with a weight, a scale and masks, or a list of up
                 to 8 of either. It may have any shape.
-            steps: a setting of StyleTransferConfig, like the following eight. None,
-                the default, leaves a setting to the server.
-            size: long side of the picture in pixels.
-            style_strength: from 0, the photo, to 1, mostly painting.
-            content_weight: weight of the content loss.
-            style_weight: weight of the style loss.
-            total_variation_weight: weight of the total variation loss.
-            learning_rate: step size of the optimiser.
-            seed: seed of everything random.
-            preserve_color: how to keep the content's colours.
             timeout: seconds; overrides the client's `timeout`.
+            **settings: fields of `tfnst.StyleTransferConfig`: `steps`, `size`, `seed`,
+                `style_strength`, `content_weight`, `style_weight`,
+                `total_variation_weight`, `learning_rate` and `preserve_color`. The
+                server's own settings stand in for those that are left out or None.
 
         Returns:
             StylizeResponse.
@@ -163,17 +149,6 @@ class StylizeClient:
             ServingError: when the server returns no picture; it has a subclass for
                 each cause.
         """
-        settings = {
-            "steps": steps,
-            "size": size,
-            "style_strength": style_strength,
-            "content_weight": content_weight,
-            "style_weight": style_weight,
-            "total_variation_weight": total_variation_weight,
-            "learning_rate": learning_rate,
-            "seed": seed,
-            "preserve_color": preserve_color,
-        }
         if timeout is not None:
             _check_timeout(timeout)
         request = build_request(self._model, content_image, style_image, settings)

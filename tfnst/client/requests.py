@@ -3,27 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from tfnst.checks import argument_error, check_integer
 from tfnst.client.messages import FLOAT, INT32, STRING, add_input, messages
 from tfnst.client.pictures import encode_mask, encode_picture
-from tfnst.config import StyleTransferConfig
+from tfnst.config import StyleTransferConfig, all_settings, setting_names
 from tfnst.images.metadata import PictureInfo
 from tfnst.images.open_files import read_open_files
 from tfnst.images.style_images import StyleImage, relative_weights, style_images
 
-_TYPES = {
-    "steps": INT32,
-    "size": INT32,
-    "seed": INT32,
-    "content_weight": FLOAT,
-    "style_weight": FLOAT,
-    "total_variation_weight": FLOAT,
-    "learning_rate": FLOAT,
-    "preserve_color": STRING,
-}
+_DTYPES = {int: INT32, float: FLOAT, str: STRING}
 _BASE_SECONDS, _SECONDS_PER_MEGAPIXEL_STEP = 60.0, 100.0
 _LONGEST_SECONDS = 7 * 24 * 3600.0
 
@@ -97,34 +88,48 @@ def build_request(
         model: the model to ask for.
         content_image: as `stylize` takes it.
         style_image: as `content_image`.
-        settings: all of `stylize`'s settings; None leaves one to the server.
+        settings: settings by name; None leaves one to the server.
 
     Raises:
         ValueError: for bad settings or pictures.
         OSError: for files that can't be read.
     """
+    _check_requested(settings)
     given = {name: value for name, value in settings.items() if value is not None}
     config = StyleTransferConfig(**given)
-    if given.pop("style_strength", None) is not None:
+    values = config.to_dict() | config.loss_weights()
+    sent = set(given)
+    if "style_strength" in sent:
         # Servers only know the weights that it stands for.
-        for name in ("style_weight", "total_variation_weight"):
-            given.setdefault(name, config.loss_weights()[name])
+        sent -= {"style_strength"}
+        sent |= {"style_weight", "total_variation_weight"}
     content_image, style_image = read_open_files(content_image, style_image)
     message = messages["PredictRequest"](model_spec=model.spec())
     content, info = encode_picture(content_image, name="content_image")
     add_input(message, "content_bytes", STRING, content)
     styles = style_images(style_image)
     _check_servable(styles)
-    if "preserve_color" in given or not _is_one_picture(styles):
+    if "preserve_color" in sent or not _is_one_picture(styles):
         message.model_spec.signature_name = "blend"
         _add_styles(message, styles)
     else:
         style, _ = encode_picture(styles[0].image, name="style_image")
         add_input(message, "style_bytes", STRING, style)
-    for name, value in given.items():
-        value = value.encode() if isinstance(value, str) else value
-        add_input(message, name, _TYPES[name], value)
+    for setting in all_settings():
+        if setting.name in sent:
+            value = values[setting.name]
+            value = value.encode() if setting.type is str else value
+            add_input(message, setting.name, _DTYPES[setting.type], value)
     return Request(message, info, _seconds_for(config.steps, config.size))
+
+
+def _check_requested(settings: Iterable[str]) -> None:
+    """Raises ValueError for what isn't a setting of requests."""
+    known = setting_names("requested")
+    for name in settings:
+        if name not in known:
+            expected = f"a setting that requests have: {', '.join(known)}"
+            raise argument_error("settings", expected, repr(name))
 
 
 def _check_servable(styles: list[StyleImage]) -> None:

@@ -188,7 +188,7 @@ def _network_key(config: StyleTransferConfig, exported: bool = False) -> _Networ
 
 def _traced_settings(config: StyleTransferConfig) -> StyleTransferConfig:
     """The configuration with defaults for all that isn't part of a trace."""
-    traced = {name: getattr(config, name) for name in setting_names(traced=True)}
+    traced = {name: getattr(config, name) for name in setting_names("traced")}
     return StyleTransferConfig(**traced)
 
 

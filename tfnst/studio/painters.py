@@ -183,7 +183,7 @@ class ServerPainter:
         A server tells nothing on the way. When the job is to stop, the call is
         cancelled, and there is no picture.
         """
-        names = setting_names(requested=True)
+        names = setting_names("requested")
         settings = {name: getattr(order.config, name) for name in names}
         began, done = time.monotonic(), threading.Event()
         with (
