@@ -296,6 +296,10 @@ def test_waits_no_longer_than_told(server, client, clock):
             "`max_attempts` must be an integer from 1 to 5. Received: 6",
         ),
         (
+            {"retry_seconds": 0},
+            "`retry_seconds` must be a finite number of seconds above 0. Received: 0",
+        ),
+        (
             {"timeout": 0},
             "`timeout` must be a finite number of seconds above 0. Received: 0",
         ),

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import sys
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -93,68 +95,66 @@ def stylize(
     WEIGHT and SCALE are 1 by default; SCALE multiplies --style-scale. CONTENT or STYLE
     can be - for standard input, and OUTPUT - for standard output, as PNG.
     """
+    with _interruptible(outputs):
+        if painted is not None and checkpoints.resume is not None:
+            raise click.UsageError(
+                "--resume brings its own settings in place of --from"
+            )
+        if painted is not None or checkpoints.resume is not None:
+            options = without_variables(options)
+        # Settings are checked before TensorFlow takes its seconds to load.
+        repeated = None if painted is None else PaintedPicture.read(painted)
+        others = (
+            DEFAULTS if repeated is None else repeated.config(options["init_image"])
+        )
+        config, init_image = read_settings(options, others)
+        inputs = [
+            *named_paths(("content_image", content), ("from", painted)),
+            *named_paths(("init_image", init_image), ("config", options["config"])),
+            *named_paths(("weights", config.weights)),
+        ]
+        _check_paths(inputs, style, outputs, checkpoints)
+        outputs.check_pictures(bits=saving.bits, size=config.size)
+        from tfnst.networks.weight_reading import reading_ahead
+
+        # Weights need no TensorFlow.
+        with reading_ahead(config):
+            prefer_onednn()
+            with quiet_start():
+                from tfnst.cli.progress import paint
+                from tfnst.transfer.checkpoint import load_checkpoint
+            outputs.check_records()
+            if checkpoints.resume is not None:
+                kept = load_checkpoint(checkpoints.resume).config()
+                config, init_image = read_settings(options, kept)
+                outputs.check_pictures(bits=saving.bits, size=config.size)
+            if repeated is not None:
+                repeated.warn_of_other_images(content, style)
+            result = paint(
+                content,
+                style,
+                outputs,
+                saving,
+                config=config,
+                init_image=init_image,
+                **dataclasses.asdict(checkpoints),
+            )
+        outputs.save_records(result)
+        if repeated is not None:
+            repeated.warn_of_another_network(result.manifest)
+        outputs.save_sheet(content, style, result)
+        _report(result, outputs.output)
+
+
+@contextlib.contextmanager
+def _interruptible(outputs: Outputs) -> Iterator[None]:
+    """Ends the command on Ctrl-C, and says whether there is a picture."""
     try:
-        _stylize(content, style, outputs, checkpoints, painted, saving, options)
+        yield
     except KeyboardInterrupt:
         kept = f"; the picture is {reporting().name_of(outputs.output)}"
         lost = " before there was a picture to keep"
         fail(f"interrupted{kept if outputs.saved else lost}", EXIT_INTERRUPTED)
-
-
-def _stylize(
-    content: str,
-    style: list[StyleImage],
-    outputs: Outputs,
-    checkpoints: Checkpoints,
-    painted: str | None,
-    saving: SaveOptions,
-    options: dict[str, Any],
-) -> None:
-    """Does the work of the command."""
-    if painted is not None and checkpoints.resume is not None:
-        raise click.UsageError("--resume brings its own settings in place of --from")
-    if painted is not None or checkpoints.resume is not None:
-        options = without_variables(options)
-    # Settings are checked before TensorFlow takes its seconds to load.
-    repeated = None if painted is None else PaintedPicture.read(painted)
-    others = DEFAULTS if repeated is None else repeated.config(options["init_image"])
-    config, init_image = read_settings(options, others)
-    inputs = [
-        *named_paths(("content_image", content), ("from", painted)),
-        *named_paths(("init_image", init_image), ("config", options["config"])),
-        *named_paths(("weights", config.weights)),
-    ]
-    _check_paths(inputs, style, outputs, checkpoints)
-    outputs.check_pictures(bits=saving.bits, size=config.size)
-    from tfnst.networks.weight_reading import reading_ahead
-
-    # Weights need no TensorFlow.
-    with reading_ahead(config):
-        prefer_onednn()
-        with quiet_start():
-            from tfnst.cli.progress import paint
-            from tfnst.transfer.checkpoint import load_checkpoint
-        outputs.check_records()
-        if checkpoints.resume is not None:
-            kept = load_checkpoint(checkpoints.resume).config()
-            config, init_image = read_settings(options, kept)
-            outputs.check_pictures(bits=saving.bits, size=config.size)
-        if repeated is not None:
-            repeated.warn_of_other_images(content, style)
-        result = paint(
-            content,
-            style,
-            outputs,
-            saving,
-            config=config,
-            init_image=init_image,
-            **dataclasses.asdict(checkpoints),
-        )
-    outputs.save_records(result)
-    if repeated is not None:
-        repeated.warn_of_another_network(result.manifest)
-    outputs.save_sheet(content, style, result)
-    _report(result, outputs.output)
 
 
 def _check_paths(

@@ -1,4 +1,4 @@
-"""What a client sends: the model it asks for, the settings and the pictures."""
+"""Requests: the model that a client asks for, the settings and the pictures."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class ModelChoice:
             _check_text("version_label", self.version_label)
 
     def __str__(self) -> str:
-        """What error messages call it."""
+        """A description for error messages."""
         text = f"the model {self.model!r}"
         if self.version is not None:
             text += f", version {self.version}"
@@ -53,7 +53,7 @@ class ModelChoice:
         return text
 
     def spec(self) -> dict[str, Any]:
-        """The fields of its ModelSpec."""
+        """The fields of a ModelSpec."""
         fields: dict[str, Any] = {"name": self.model}
         if self.version is not None:
             fields["version"] = {"value": self.version}
@@ -66,9 +66,9 @@ class Request(NamedTuple):
     """A request for a picture.
 
     Attributes:
-        message: a PredictRequest.
+        message: PredictRequest.
         info: metadata of the content image, for the painted picture.
-        seconds: how long the server may take by default.
+        seconds: default time limit in seconds.
     """
 
     message: Any
@@ -85,9 +85,9 @@ def build_request(
     """The request of a call to `StylizeClient.stylize`.
 
     Args:
-        model: the model to ask for.
-        content_image: as `stylize` takes it.
-        style_image: as `content_image`.
+        model: model to ask for.
+        content_image: picture to paint.
+        style_image: picture or pictures with the style.
         settings: settings by name; None leaves one to the server.
 
     Raises:
@@ -133,7 +133,7 @@ def _check_requested(settings: Iterable[str]) -> None:
 
 
 def _check_servable(styles: list[StyleImage]) -> None:
-    """Raises ValueError for what no signature has an input for."""
+    """Raises ValueError for fields of styles that no signature has an input for."""
     for style in styles:
         if style.layers is not None:
             raise argument_error(
@@ -150,7 +150,7 @@ def _check_servable(styles: list[StyleImage]) -> None:
 
 
 def _is_one_picture(styles: list[StyleImage]) -> bool:
-    """Whether a style is a single picture without scale, mask or region."""
+    """Whether there is a single style, without scale, mask or region."""
     first, *others = styles
     return not others and first.scale == 1 and first.mask is first.region is None
 
@@ -168,7 +168,7 @@ def _add_styles(message: Any, styles: list[StyleImage]) -> None:
 
 
 def _seconds_for(steps: int, size: int) -> float:
-    """How long a run may take; see StylizeClient."""
+    """The default time limit of a run; see StylizeClient."""
     seconds = _BASE_SECONDS + _SECONDS_PER_MEGAPIXEL_STEP * size**2 * steps / 1e6
     return min(seconds, _LONGEST_SECONDS)
 
