@@ -28,12 +28,10 @@ LIBRARY = {
 
 def read_value(text):
     """The value that a docstring shows, such as `"path"`, 8,500 or 64 MiB."""
-    number, _, unit = text.rstrip(".,").partition(" ")
-    if unit in UNITS:
-        return int(number) * UNITS[unit]
-    if text[0].isdigit():
-        number = text.rstrip(".,").replace(",", "")
-    return ast.literal_eval(number if text[0].isdigit() else text)
+    if not text[0].isdigit():
+        return ast.literal_eval(text)
+    number, _, unit = text.rstrip(".,").replace(",", "").partition(" ")
+    return ast.literal_eval(number) * UNITS.get(unit, 1)
 
 
 def described(function):
@@ -67,13 +65,9 @@ def public_functions():
 def stated_defaults():
     """(name of an argument, the default that its docstring states, the real one)."""
     for name, function in public_functions():
-        texts = described(function)
-        if not texts:
-            continue
-        defaults = inspect.signature(function).parameters
-        for argument, text in texts.items():
+        for argument, text in described(function).items():
             for groups in STATED.findall(text):
-                default = defaults[argument].default
+                default = inspect.signature(function).parameters[argument].default
                 yield f"{name}({argument})", read_value("".join(groups)), default
 
 
@@ -101,7 +95,7 @@ def test_help_texts_state_the_defaults_of_options(command):
             default = option.get_default(context)
             if option.name in library:
                 default = library[option.name].default
-            stated = re.search(r"\[default: (.*)\]", option.help)
+            stated = re.search(r"\[default: (.*?)\]", option.help)
             if hasattr(tfnst.StyleTransferConfig, option.name) and default is None:
                 default = getattr(tfnst.StyleTransferConfig, option.name)
             if stated is None:

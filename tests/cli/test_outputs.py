@@ -43,7 +43,7 @@ def stylize(monkeypatch, capsys, folder, *arguments):
     ("arguments", "what"),
     [
         (["--sheet", "full/s.png"], "the sheet"),
-        (["--timelapse", "full/f.gif"], "the film"),
+        (["--timelapse", "full/f.gif"], "the timelapse"),
         (["--plot", "full/p.png"], "the plot"),
         (["--checkpoint", "full/c"], "the checkpoint"),
     ],

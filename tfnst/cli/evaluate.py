@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 @click.option(
     "--film",
     is_flag=True,
-    help="CONTENT and STYLIZED are films; also measure how steady STYLIZED is.",
+    help="Take CONTENT and STYLIZED as films; also measure how steady STYLIZED is.",
 )
 @cut_options
 @json_option
@@ -73,7 +73,7 @@ def evaluate(
 
 
 def _lines_of(result: Evaluation) -> list[str]:
-    """The measures of a picture in words."""
+    """The measures of a picture, one a line."""
     lines = [
         _line(name, getattr(result, name), meaning)
         for name, meaning in result.measures().items()

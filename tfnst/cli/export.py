@@ -15,12 +15,28 @@ from tfnst.cli.terminal import quiet_start
 @click.command(short_help="Writes a model for TensorFlow Serving.")
 @click.argument("directory", type=click.Path())
 @click.option(
-    "--version", type=int, metavar="N", help="Version number; by default the next one."
+    "--version",
+    type=int,
+    metavar="N",
+    help="Number of the version; by default the next one.",
 )
-@click.option("--max-steps", type=int, metavar="N", help="Most steps of a request.")
-@click.option("--max-size", type=int, metavar="N", help="Largest size of a request.")
 @click.option(
-    "--max-pixels", type=int, metavar="N", help="Most pixels of a picture that is sent."
+    "--max-steps",
+    type=int,
+    metavar="N",
+    help="Largest --steps of a request.  [default: 1000]",
+)
+@click.option(
+    "--max-size",
+    type=int,
+    metavar="N",
+    help="Largest --size of a request.  [default: 2048]",
+)
+@click.option(
+    "--max-pixels",
+    type=int,
+    metavar="N",
+    help="Largest number of pixels of a picture in a request.  [default: 33554432]",
 )
 @reporting_options
 @export_options

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import math
 import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -34,7 +35,7 @@ def add_options(command: Command, *options: Option) -> Command:
 
 
 def file_option(*names: str, help: str, **settings: Any) -> Option:
-    """An option for the path of a file; the settings are `click.option`'s."""
+    """An option for the path of a file, with further settings of `click.option`."""
     settings = {"metavar": "FILE"} | settings
     return click.option(*names, type=click.Path(), help=help, **settings)
 
@@ -43,9 +44,9 @@ def grouped(command: Command, name: str, make: Callable[..., Any]) -> Command:
     """A command that receives some of its options as one argument.
 
     Args:
-        command: a function of the options by name.
-        name: of the argument.
-        make: makes the argument from the options that its parameters name.
+        command: function of the options by name.
+        name: name of the argument.
+        make: function that makes the argument from the options it takes.
     """
     names = list(inspect.signature(make).parameters)
 
@@ -58,17 +59,17 @@ def grouped(command: Command, name: str, make: Callable[..., Any]) -> Command:
 
 
 def config_options(command: Command) -> Command:
-    """Adds an option for every setting, and those that give several at once."""
+    """Adds an option for every setting, and those that set several at once."""
     return _with_settings(
         command,
         click.option(
             "--preset",
             type=click.Choice(list(PRESETS)),
-            help="Several settings by one name; --config and options override it.",
+            help="Set of settings; --config and other options override it.",
         ),
         file_option(
             "--config",
-            help="Settings from a TOML file; options given here override it.",
+            help="TOML file with settings; other options override it.",
         ),
         *setting_options(),
     )
@@ -108,7 +109,7 @@ class SettingOption(click.Option):
     """An option whose value can come from an environment variable."""
 
     def get_error_hint(self, ctx: click.Context | None) -> str:
-        """What errors call it: the variable if the bad value comes from there."""
+        """The name for errors: the variable, if the bad value comes from there."""
         if self.name is not None and from_variable(self.name, ctx):
             return f"'{variable_of(self.name)}'"
         return super().get_error_hint(ctx)
@@ -139,6 +140,8 @@ def _setting_option(setting: Setting, default_of: str | None) -> Option:
     help = re.sub(r"`(\w+)`", lambda match: option_of(match[1]), setting.help)
     if default := default_of or _shown_default(setting.default):
         help += f"  [default: {default}]"
+    if math.isfinite(setting.high - setting.low):
+        help += f"  [{setting.low}<=x<={setting.high}]"
     switch = f"/--no-{name.removeprefix('--')}" if setting.type is bool else ""
     return click.option(
         f"{name}{switch}",
@@ -177,12 +180,12 @@ def output_option(command: Command) -> Command:
         "-o",
         "--output",
         required=True,
-        help="Where to write the picture: .png, .jpg, .webp or .tif.",
+        help="File for the picture: .png, .jpg, .webp or .tif.",
     )(command)
 
 
 def cut_options(command: Command) -> Command:
-    """Adds the options for which frames of a film are used."""
+    """Adds the options that select frames of a film."""
     return add_options(
         command,
         click.option(
@@ -190,40 +193,40 @@ def cut_options(command: Command) -> Command:
             type=click.FloatRange(min=0),
             default=0.0,
             metavar="SECONDS",
-            help="Where in the film to begin.  [default: 0]",
+            help="Time in the film to begin at.  [default: 0]",
         ),
         click.option(
             "--end",
             type=float,
             metavar="SECONDS",
-            help="Where in the film to end; by default at its end.",
+            help="Time in the film to stop at; by default its end.",
         ),
         click.option(
             "--every",
             type=click.IntRange(min=1),
             default=1,
             metavar="N",
-            help="Use each N-th frame.  [default: 1]",
+            help="Use only every N-th frame.  [default: 1]",
         ),
     )
 
 
 def gps_option(command: Command) -> Command:
-    """Adds the option that says whether files may tell where photos were taken."""
+    """Adds the option that keeps the location of photos in the files."""
     return click.option(
         "--keep-gps",
         is_flag=True,
-        help="Keep the location in the Exif data, which is otherwise left out.",
+        help="Keep the location in the Exif data, which is left out by default.",
     )(command)
 
 
 def saving_options(command: Command) -> Command:
-    """Adds the options for how pictures are saved, received as `saving`."""
+    """Adds the options for saving pictures, received as `saving`."""
     bits = click.option(
         "--bits",
         type=click.Choice(["8", "16"]),
         default="8",
-        help="Bits per channel; 16 for PNG and TIFF.  [default: 8]",
+        help="Bits per channel; 16 only in PNG and TIFF.  [default: 8]",
     )
     return add_options(grouped(command, "saving", _saving), bits, gps_option)
 

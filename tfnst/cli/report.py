@@ -1,4 +1,4 @@
-"""What `tfnst info` prints: versions, devices, CPU features and weights."""
+"""The report of `tfnst info`: versions, devices, CPU features and weights."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def report() -> str:
 
 
 def facts() -> dict[str, Any]:
-    """The same as plain values that JSON can hold."""
+    """The facts of the report as plain values that JSON can hold."""
     return {
         "versions": {
             "tfnst": __version__,
@@ -77,7 +77,7 @@ def _devices() -> Iterator[str]:
 
 
 def _cores() -> int | None:
-    # Those that this process may use; in a container often fewer than the machine has.
+    # A process in a container often may not use all cores of the machine.
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count()
@@ -93,7 +93,7 @@ def _cpu_features() -> Iterator[str]:
 
 
 def describe_weights(name: str) -> str:
-    """Which weights of a backbone would be used, or why none can be."""
+    """The weights of a backbone that would be used, or the reason why none can be."""
     try:
         found = weight_sources.find_weights(name, download=False)
     except (OSError, ValueError) as error:

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 @dataclasses.dataclass(frozen=True)
 class Checkpoints:
-    """Where a run keeps its state and goes on from; arguments of `tfnst.stylize`."""
+    """The checkpoints of a run; the fields are arguments of `tfnst.stylize`."""
 
     checkpoint: str | None
     checkpoint_seconds: float
@@ -49,24 +49,24 @@ def checkpoint_options(command: Command) -> Command:
         grouped(command, "checkpoints", Checkpoints),
         file_option(
             "--checkpoint",
-            help="Keep the state of the run in this file, for --resume.",
+            help="File to keep the state of the run in, for --resume.",
         ),
         click.option(
             "--checkpoint-seconds",
             type=click.FloatRange(min=0),
             default=60.0,
             metavar="X",
-            help="Shortest time between two checkpoints.  [default: 60]",
+            help="Shortest time in seconds between two checkpoints.  [default: 60]",
         ),
         file_option(
             "--resume",
-            help="Continue the run that kept this file, with its settings, and go on "
-            "keeping its state there.",
+            help="Checkpoint of a run to continue, with its settings. It is updated "
+            "unless --checkpoint names another file.",
         ),
     )
 
 
-@click.command(short_help="Paints a picture in a style.")
+@click.command(short_help="Paints a picture in the style of another.")
 @click.argument("content", type=click.Path())
 @style_arguments
 @output_options
@@ -74,8 +74,8 @@ def checkpoint_options(command: Command) -> Command:
 @file_option(
     "--from",
     "painted",
-    help="Take the settings from a picture painted by tfnst; options given here "
-    "override them.",
+    help="Picture painted by tfnst to take the settings from; other options override "
+    "them.",
 )
 @saving_options
 @reporting_options
@@ -90,10 +90,10 @@ def stylize(
     saving: SaveOptions,
     **options: Any,
 ) -> None:
-    """Paints CONTENT in the style of STYLE, or of several, blended by their weights.
+    """Paints CONTENT in the style of STYLE, or in a weighted blend of several styles.
 
     WEIGHT and SCALE are 1 by default; SCALE multiplies --style-scale. CONTENT or STYLE
-    can be - for standard input, and OUTPUT - for standard output, as PNG.
+    can be - for standard input, and --output - for standard output, as PNG.
     """
     with _interruptible(outputs):
         if painted is not None and checkpoints.resume is not None:
@@ -102,7 +102,7 @@ def stylize(
             )
         if painted is not None or checkpoints.resume is not None:
             options = without_variables(options)
-        # Settings are checked before TensorFlow takes its seconds to load.
+        # Settings are checked before TensorFlow is loaded, which takes seconds.
         repeated = None if painted is None else PaintedPicture.read(painted)
         others = (
             DEFAULTS if repeated is None else repeated.config(options["init_image"])
@@ -117,7 +117,7 @@ def stylize(
         outputs.check_pictures(bits=saving.bits, size=config.size)
         from tfnst.networks.weight_reading import reading_ahead
 
-        # Weights need no TensorFlow.
+        # Reading weights needs no TensorFlow.
         with reading_ahead(config):
             prefer_onednn()
             with quiet_start():
@@ -163,17 +163,17 @@ def _check_paths(
     outputs: Outputs,
     checkpoints: Checkpoints,
 ) -> None:
-    """Checks that no file is written over that is read, and none written twice."""
+    """Checks that no input is written over, and no file written twice."""
     from tfnst.images.style_images import style_paths
 
     inputs = [*inputs, *style_paths(style)]
     outputs.check_paths(inputs, checkpoints.checkpoint or checkpoints.resume)
-    # A run may keep its checkpoints where it was resumed from.
+    # A run may keep its checkpoints in the file that it was resumed from.
     outputs.check_paths(named_paths(("resume", checkpoints.resume)))
 
 
 def _report(result: TransferResult, output: str) -> None:
-    """Says what a run gave; one that was interrupted ends the command."""
+    """Reports a run; ends the command if the run was interrupted."""
     height, width = result.array.shape[:2]
     steps, seconds = len(result.losses), result.losses["seconds"][-1]
     report = reporting()

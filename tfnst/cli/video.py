@@ -28,13 +28,13 @@ if TYPE_CHECKING:
     from tfnst.images.style_images import StyleImage
     from tfnst.video.video import FilmResult
 
-# What --preview paints.
+# Size in pixels and length of a film for --preview.
 _PREVIEW_SIZE, _PREVIEW_SECONDS = 256, 2.0
 
 
 @dataclasses.dataclass(frozen=True)
 class FilmOptions:
-    """What is painted of a film and how; arguments of `tfnst.stylize_video`."""
+    """The options for films; the fields are arguments of `tfnst.stylize_video`."""
 
     start: float
     end: float | None
@@ -56,7 +56,7 @@ def film_options(command: Command) -> Command:
             "--rate",
             type=float,
             metavar="X",
-            help="Frames per second where IN is a folder or a pattern of pictures.  "
+            help="Frames per second if IN is a folder or a pattern of pictures.  "
             "[default: 24]",
         ),
         click.option(
@@ -64,7 +64,7 @@ def film_options(command: Command) -> Command:
             type=click.IntRange(1, 1000),
             default=FRAME_STEPS,
             metavar="N",
-            help="Gradient steps for a frame that follows others.  "
+            help="Gradient steps for each frame but the first of a scene.  "
             f"[default: {FRAME_STEPS}]",
         ),
         click.option(
@@ -72,7 +72,7 @@ def film_options(command: Command) -> Command:
             type=float,
             default=TEMPORAL_WEIGHT,
             metavar="X",
-            help="How firmly frames are held to those before.  "
+            help="Weight of the loss that holds a frame to the previous ones.  "
             f"[default: {TEMPORAL_WEIGHT:g}]",
         ),
         click.option(
@@ -80,20 +80,20 @@ def film_options(command: Command) -> Command:
             type=click.IntRange(1, 20),
             default=1,
             metavar="N",
-            help="How many times to paint the film: forward, backward and so on.  "
+            help="Number of passes over the film: forward, backward and so on.  "
             "[default: 1]",
         ),
         click.option(
             "--crf",
             type=int,
             metavar="N",
-            help="Quality of the film's encoding, the lower the better.  [default: 17 "
-            "for MP4, 22 for WebM]",
+            help="Constant rate factor of the encoder; lower is better. By default 17 "
+            "for MP4, 22 for WebM.",
         ),
         click.option(
             "--resume",
             is_flag=True,
-            help="Go on with a film that was interrupted.",
+            help="Continue a film that was interrupted.",
         ),
     )
 
@@ -105,20 +105,20 @@ def film_options(command: Command) -> Command:
     "-o",
     "--output",
     required=True,
-    help="Where to write the film: .mp4, .webm, .gif, .webp, a folder, or a pattern "
-    "such as frames/%05d.png.",
+    help="File for the film (.mp4, .webm, .gif or .webp), or a folder or a pattern "
+    "such as frames/%05d.png for its frames.",
 )
 @film_options
 @file_option(
     "--flow",
     metavar="DIR",
-    help="Folder of optical flow as flow_A_B.flo, from frame A to frame B, for those "
-    "who have better; by default OpenCV finds the motion.",
+    help="Folder with precomputed optical flow: flow_A_B.flo is the motion from frame "
+    "A to frame B. By default OpenCV estimates it.",
 )
 @click.option(
     "--preview",
     is_flag=True,
-    help="Paint only 2 seconds, 256 pixels wide or high at most.",
+    help="Paint only 2 seconds, with a long side of at most 256 pixels.",
 )
 @reporting_options
 @config_options
@@ -134,8 +134,8 @@ def video(
     """Paints the film IN in the style of STYLE, without flicker.
 
     IN is a film, an animated GIF or WebP, a folder of pictures or a pattern such as
-    'frames/%04d.png'. Settings of steps and scales are for the first frame of a shot;
-    --init-image FILE and --max-time are not for films. Ctrl-C leaves a film of the
+    'frames/%04d.png'. Settings of steps and scales apply to the first frame of a scene;
+    --init-image FILE and --max-time don't apply to films. Ctrl-C leaves a film of the
     frames so far, which --resume completes.
     """
     config = read_config(options)
@@ -168,11 +168,11 @@ def video(
 
 
 def _report(result: FilmResult) -> None:
-    """Says what became of a film; one that was interrupted ends the command."""
+    """Reports a film; ends the command if the film was interrupted."""
     report = reporting()
     if not result.complete:
         kept = (
-            f"the {result.frames} frames so far are {result.output}; --resume goes on"
+            f"the {result.frames} frames so far are {result.output}; --resume continues"
         )
         report.notice(f"stopped; {kept if result.frames else 'no frame was finished'}")
     facts = {

@@ -17,8 +17,8 @@ from tfnst.config import BACKBONES
 )
 @file_option(
     "--save",
-    help="Write VGG19's weights as a Keras weight file, for a machine without network: "
-    "there, pass it to --weights.",
+    help="Keras weight file to write VGG19's weights to, for --weights on a machine "
+    "without network.",
 )
 def weights(fetch: bool, save: str | None) -> None:
     """Lists the weights on this machine."""

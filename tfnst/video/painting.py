@@ -83,7 +83,7 @@ class FilmPainter:
     Args:
         style_image: as for `tfnst.stylize`.
         frame_steps: gradient steps for a frame that follows others, 1 to 1,000; those
-            of which much is new take more. Default 8.
+            of which much is new take more. Default 4.
         temporal_weight: weight of the temporal loss, 0 or more: larger keeps strokes
             where they were, smaller lets them follow what they depict. Default 300.
         flow: finds the motion; see `tfnst.video.flow.OpticalFlow`. OpenCV's dense
