@@ -1,4 +1,4 @@
-"""What is public: the same in the packages, on the page of the docs, and sorted."""
+"""Public names: the same in the packages and on the page of the docs, and sorted."""
 
 import importlib
 import re

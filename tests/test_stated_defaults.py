@@ -35,7 +35,7 @@ def read_value(text):
 
 
 def described(function):
-    """What a docstring says of each argument or attribute, by name."""
+    """The text of a docstring on each argument or attribute, by name."""
     text = inspect.cleandoc(function.__doc__ or "")
     found = {}
     for section in re.findall(

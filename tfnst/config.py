@@ -1,4 +1,4 @@
-"""StyleTransferConfig: every setting of a run, its default, its check and its uses."""
+"""StyleTransferConfig: all settings of a run, and presets of them."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ DEVICES = ("auto", "cpu", "gpu", "tpu")
 
 LOSS_WEIGHTS = ("content_weight", "style_weight", "total_variation_weight")
 
-# How each preset differs from the defaults; docs/runs.md says what they cost.
+# Differences of each preset from the defaults; docs/runs.md gives their cost.
 PRESETS: dict[str, dict[str, Any]] = {
     # Few steps have to be long, and an average over many would hold old ones.
     "fast": {"steps": 7, "learning_rate": 0.03, "ema_momentum": 0.85},
@@ -57,8 +57,9 @@ PRESETS: dict[str, dict[str, Any]] = {
     "poster": {"size": 2048, "steps": 10, "initial_steps": 100},
 }
 
-# Of films: gradient steps for a frame that follows others, and how firmly it is held to
-# them. With twice the steps, a large frame takes half as long again and is no better.
+# For films: gradient steps for each frame but the first of a scene, and the weight of
+# the loss that holds it to the previous frames. With twice the steps, a large frame
+# takes half as long again and is no better.
 FRAME_STEPS = 4
 TEMPORAL_WEIGHT = 300.0
 
@@ -66,7 +67,7 @@ _LOSS_WEIGHTS_ALLOWED = f"a number from {MIN_WEIGHT:g} to {MAX_WEIGHT:g}, or 0"
 
 
 def _check_loss_weight(name: str, value: Any) -> float:
-    """A weight that float32 holds, with its products."""
+    """A weight whose products with losses float32 can hold."""
     weight = check_number(name, value, _LOSS_WEIGHTS_ALLOWED, low=0, high=MAX_WEIGHT)
     if 0 < weight < MIN_WEIGHT:
         raise argument_error(name, _LOSS_WEIGHTS_ALLOWED, repr(value))
@@ -77,11 +78,6 @@ def _check_weights(name: str, value: Any) -> str | None:
     """A name or a path; None for `"none"`, as the command line calls it."""
     text = check_text(name, value)
     return None if text == "none" else text
-
-
-def _check_with_layers(name: str, value: Any) -> Any:
-    """Any value: `StyleTransferConfig` checks it together with the layers."""
-    return value
 
 
 _loss_weight = functools.partial(
@@ -150,7 +146,6 @@ class StyleTransferConfig:
         None,
         "One weight per content layer; equal by default.",
         "They are scaled to sum to 1.",
-        check=_check_with_layers,
         scopes=TRACED,
     )
     content_detail: float = setting(
@@ -184,7 +179,6 @@ class StyleTransferConfig:
         "One weight per style layer; by default each is half the one before.",
         "Colours and brush strokes then count for more than large shapes. The weights "
         "are scaled to sum to 1.",
-        check=_check_with_layers,
         scopes=TRACED,
     )
     pooling: str = setting(
@@ -328,7 +322,7 @@ class StyleTransferConfig:
     ema_momentum: float = setting(
         0.9,
         "Momentum of the moving average of the iterates; 0 turns it off.",
-        "The exponential moving average is what becomes the picture.",
+        "The picture is the exponential moving average.",
         low=0,
         below=1,
         values="a number from 0 to below 1",
@@ -346,6 +340,7 @@ class StyleTransferConfig:
     def __post_init__(self) -> None:
         for each in all_settings():
             self._set(each.name, each.checked(getattr(self, each.name)))
+        # The number of weights depends on another setting.
         for kind in ("content", "style"):
             name = f"{kind}_layer_weights"
             weights, layers = getattr(self, name), getattr(self, f"{kind}_layers")
@@ -363,7 +358,7 @@ class StyleTransferConfig:
         """The settings of a preset: `"fast"`, `"balanced"`, `"fine"` or `"poster"`.
 
         Args:
-            preset: its name; `"balanced"` is the defaults.
+            preset: name of the preset; `"balanced"` is the defaults.
             **settings: settings that override the preset's.
 
         Raises:
@@ -386,7 +381,7 @@ class StyleTransferConfig:
         return weights
 
     def initial_steps_for(self, steps: Any) -> Any:
-        """`initial_steps`, or 4 times `steps`, a number or tensor, where it is None."""
+        """`initial_steps`; 4 times `steps`, a number or a tensor, if it is None."""
         return 4 * steps if self.initial_steps is None else self.initial_steps
 
     def replace(self, **changes: Any) -> StyleTransferConfig:
@@ -433,7 +428,7 @@ def setting_names(scope: Scope | None = None) -> tuple[str, ...]:
 
 
 def picture_settings(settings: dict[str, Any]) -> dict[str, Any]:
-    """Those of some settings that change the picture, unknown ones included."""
+    """The given settings that change the picture, unknown ones included."""
     others = set(setting_names()) - set(setting_names("picture"))
     return {name: value for name, value in settings.items() if name not in others}
 
@@ -442,7 +437,7 @@ def preset_settings(preset: str) -> dict[str, Any]:
     """The settings of a preset, which override those of any other preset.
 
     Args:
-        preset: a name in `PRESETS`.
+        preset: name in `PRESETS`.
 
     Raises:
         ValueError: for another name.
@@ -460,9 +455,9 @@ def build_config(
     """A configuration from the three ways to give settings; later ones override.
 
     Args:
-        config: StyleTransferConfig() where it is None.
+        config: configuration to start from; None for the defaults.
         preset: name of a preset, whose settings override those of `config`.
-        settings: by name; they override both.
+        settings: settings by name, which override both.
 
     Raises:
         ValueError: for a preset or a setting that is unknown or out of its range.

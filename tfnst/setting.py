@@ -12,47 +12,42 @@ from typing import Any, Literal
 
 from tfnst.checks import check_choice, check_integer, check_number, check_truth
 
-Scope = Literal["picture", "exported", "requested", "traced", "network", "machine"]
-
-# Scopes of settings that change the picture: at each run of the compiled loop, which
-# takes them as arguments or never sees them; by the loop that is compiled; or at each
-# request to a server.
-FIXED: frozenset[Scope] = frozenset({"picture", "exported"})
-TRACED: frozenset[Scope] = FIXED | {"traced"}
-REQUESTED: frozenset[Scope] = FIXED | {"requested"}
+Scope = Literal[
+    "picture",  # It changes the picture by more than rounding.
+    "exported",  # It has a meaning in an exported model.
+    "requested",  # A request to a server may carry it.
+    "traced",  # The compiled loop depends on it: runs that differ in it share no trace.
+    "network",  # It concerns the network that compares pictures.
+    "machine",  # It concerns the use of the machine, and isn't repeated with a run.
+]
+# The usual scopes: of a setting that the compiled loop takes as an argument or never
+# sees, of one that is compiled into the loop, and of one that each request may choose.
+ORDINARY: frozenset[Scope] = frozenset({"picture", "exported"})
+TRACED: frozenset[Scope] = ORDINARY | {"traced"}
+REQUESTED: frozenset[Scope] = ORDINARY | {"requested"}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Setting:
-    """A setting, as the command, forms and documents need it.
-
-    `setting` declares it. Its name, type and default are those of the field.
+    """A setting, as commands, forms and documents need it; `setting` declares one.
 
     Attributes:
         name: name of the field.
         type: type of a value: bool, int, float, str or tuple.
-        optional: whether a value may be None, which isn't checked.
-        default: value of a setting that isn't given.
-        help: a sentence, for `--help` and tooltips, too.
-        details: further sentences, for documents.
-        choices: all values of a setting that has few.
-        low: smallest number.
-        high: largest number.
+        optional: whether a value may be None.
+        default: default of the field.
+        help: sentence that describes it in `--help` and tooltips.
+        details: further sentences for documents.
+        choices: allowed values, where they are few.
+        low: smallest allowed number.
+        high: largest allowed number.
         above: bound that a number must exceed.
         below: bound that a number must stay under.
         values: allowed numbers in words; by default from `low` and `high`.
-        check: replaces the check by type and bounds: takes the name and a value and
-            returns the value to keep, or raises ValueError.
+        check: function in place of the check by type and bounds; it takes the name and
+            a value and returns the value to keep, or raises ValueError.
         metavar: placeholder for the value in `--help`; the option then takes text.
-        scopes: where it matters:
-            `"picture"`, it changes the picture by more than rounding;
-            `"exported"`, it has a meaning in an exported model;
-            `"requested"`, a request to a server may carry it;
-            `"traced"`, the compiled loop depends on it: runs that differ in it can't
-            share a trace;
-            `"network"`, it is about the network that compares pictures;
-            `"machine"`, it says what a run may use of the machine, and isn't repeated
-            with the run, which may happen elsewhere.
+        scopes: scopes; see `Scope`.
     """
 
     name: str
@@ -69,10 +64,10 @@ class Setting:
     values: str = ""
     check: Callable[[str, Any], Any] | None = None
     metavar: str | None = None
-    scopes: frozenset[Scope] = FIXED
+    scopes: frozenset[Scope] = ORDINARY
 
     def checked(self, value: Any) -> Any:
-        """The value to keep for a value that was given.
+        """A value in its own type, such as float for 1.
 
         Raises:
             ValueError: for a value of another type or out of bounds.
@@ -88,38 +83,40 @@ class Setting:
         if self.type is int:
             low, high = int(self.low), int(self.high)
             return check_integer(self.name, value, low, high, whole_floats=True)
-        return check_number(
-            self.name,
-            value,
-            self.allowed(),
-            low=self.low,
-            high=self.high,
-            above=self.above,
-            below=self.below,
-        )
+        if self.type is float:
+            return check_number(
+                self.name,
+                value,
+                self.allowed(),
+                low=self.low,
+                high=self.high,
+                above=self.above,
+                below=self.below,
+            )
+        return value
 
     def allowed(self) -> str:
-        """The allowed numbers in words; empty where the bounds don't say."""
+        """The allowed numbers in words; empty if no bounds say it."""
         if self.values or math.isinf(self.high):
             return self.values
         kind = "an integer" if self.type is int else "a number"
         return f"{kind} from {self.low:,.10g} to {self.high:,.10g}"
 
     def text(self) -> str:
-        """Its help and details, and the numbers that are allowed."""
+        """The help, the details and the allowed numbers, in sentences."""
         allowed = self.allowed()
         sentence = f"{allowed[0].upper()}{allowed[1:]}." if allowed else ""
         return " ".join(filter(None, [self.help, self.details, sentence]))
 
 
 def setting(default: Any, help: str, details: str = "", **about: Any) -> Any:
-    """A field of a dataclass that is a setting.
+    """Declares a setting as a field of a dataclass.
 
     Args:
-        default: value of a setting that isn't given.
-        help: a sentence.
-        details: further sentences.
-        **about: other attributes of `Setting`.
+        default: default of the field.
+        help: sentence for `--help`, tooltips and documents.
+        details: further sentences for documents.
+        **about: other attributes of `Setting`; name and type are those of the field.
     """
     about |= {"help": help, "details": details}
     return dataclasses.field(default=default, metadata=about)

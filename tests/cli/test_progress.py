@@ -1,4 +1,4 @@
-"""What a person sees of a run, and Ctrl-C."""
+"""The bar of a run, and Ctrl-C."""
 
 import os
 import pathlib

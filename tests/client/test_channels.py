@@ -1,4 +1,4 @@
-"""How a client reaches a server: retries, proxies and TLS."""
+"""Channels to a server: retries, proxies and TLS."""
 
 import contextlib
 import json

@@ -1,4 +1,4 @@
-"""What a client sends, and which pictures it reads."""
+"""Requests of a client, and the pictures that it reads."""
 
 import io
 import re

@@ -73,7 +73,7 @@ def _png(picture: np.ndarray) -> bytes:
 
 
 def _is_plain(data: bytes) -> bool:
-    """Whether a file is an opaque, upright 8-bit JPEG or PNG without a profile."""
+    """Returns whether a file is an opaque, upright 8-bit JPEG or PNG, in sRGB."""
     with contextlib.suppress(Exception), Image.open(io.BytesIO(data)) as image:
         return (
             image.format in ("JPEG", "PNG")

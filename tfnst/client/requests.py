@@ -124,7 +124,7 @@ def build_request(
 
 
 def _check_requested(settings: Iterable[str]) -> None:
-    """Raises ValueError for what isn't a setting of requests."""
+    """Raises ValueError for names that aren't settings of requests."""
     known = setting_names("requested")
     for name in settings:
         if name not in known:
@@ -150,7 +150,7 @@ def _check_servable(styles: list[StyleImage]) -> None:
 
 
 def _is_one_picture(styles: list[StyleImage]) -> bool:
-    """Whether there is a single style, without scale, mask or region."""
+    """Returns whether there is a single style, without scale, mask or region."""
     first, *others = styles
     return not others and first.scale == 1 and first.mask is first.region is None
 
