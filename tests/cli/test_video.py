@@ -76,7 +76,7 @@ def test_a_line_says_what_was_painted(films, run):
     code, printed, errors = run()
     assert (code, errors) == (0, "")
     assert printed.startswith("out.mp4: 8 frames of 48x36 pixels in ")
-    assert printed.endswith(" s, 1 of them the first of a shot\n")
+    assert printed.endswith(" s, 1 of them the first of a scene\n")
     assert run("--quiet")[:2] == (0, "")
 
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import dataclasses
 import json
 import logging
+import sys
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
 from tfnst.cli.options import Command, add_options
-from tfnst.cli.terminal import say
+from tfnst.cli.terminal import EXIT_INTERRUPTED, say
 
 if TYPE_CHECKING:
     from tfnst.transfer.results import TransferResult
@@ -55,6 +56,17 @@ class Reporting:
             click.echo(json.dumps(facts, allow_nan=False))
         elif line is not None and not self.quiet:
             click.echo(line)
+
+    def interrupted(self, facts: Mapping[str, Any], line: str) -> NoReturn:
+        """Prints the result of a command that was interrupted, and ends it.
+
+        Args:
+            facts: result so far as plain values that JSON can hold.
+            line: result so far in words, a notice.
+        """
+        self.notice(line)
+        self.tell(facts)
+        sys.exit(EXIT_INTERRUPTED)
 
 
 def reporting() -> Reporting:

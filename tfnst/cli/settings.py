@@ -21,6 +21,7 @@ from tfnst.config import (
     preset_settings,
     setting_names,
 )
+from tfnst.paths import NamedPath, named_paths
 
 DEFAULTS = StyleTransferConfig()
 # The file with the weights "imagenet", in Python, too; see
@@ -135,6 +136,13 @@ def read_config(options: dict[str, Any]) -> StyleTransferConfig:
         init_image = check_choice("init_image", init_image, names)
         config = config.replace(init_image=init_image)
     return config
+
+
+def setting_files(
+    options: dict[str, Any], config: StyleTransferConfig
+) -> list[NamedPath]:
+    """The files that settings are read from, each with the name of its option."""
+    return named_paths(("config", options["config"]), ("weights", config.weights))
 
 
 def read_settings(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +21,12 @@ from tfnst.cli.outputs import Outputs, output_options
 from tfnst.cli.pipes import through_pipes
 from tfnst.cli.repeating import PaintedPicture
 from tfnst.cli.reporting import facts_of_run, reporting, reporting_options
-from tfnst.cli.settings import DEFAULTS, read_settings, without_variables
+from tfnst.cli.settings import (
+    DEFAULTS,
+    read_settings,
+    setting_files,
+    without_variables,
+)
 from tfnst.cli.styles import style_arguments
 from tfnst.cli.terminal import EXIT_INTERRUPTED, fail, quiet_start
 from tfnst.paths import NamedPath, named_paths
@@ -108,11 +112,10 @@ def stylize(
             DEFAULTS if repeated is None else repeated.config(options["init_image"])
         )
         config, init_image = read_settings(options, others)
-        inputs = [
-            *named_paths(("content_image", content), ("from", painted)),
-            *named_paths(("init_image", init_image), ("config", options["config"])),
-            *named_paths(("weights", config.weights)),
-        ]
+        inputs = named_paths(
+            ("content_image", content), ("from", painted), ("init_image", init_image)
+        )
+        inputs += setting_files(options, config)
         _check_paths(inputs, style, outputs, checkpoints)
         outputs.check_pictures(bits=saving.bits, size=config.size)
         from tfnst.networks.weight_reading import reading_ahead
@@ -178,10 +181,10 @@ def _report(result: TransferResult, output: str) -> None:
     steps, seconds = len(result.losses), result.losses["seconds"][-1]
     report = reporting()
     shown = report.name_of(output)
+    facts = facts_of_run(result, output)
     if result.stop_reason == "callback":
-        report.notice(f"stopped after {steps} steps; the picture so far is {shown}")
-        report.tell(facts_of_run(result, output))
-        sys.exit(EXIT_INTERRUPTED)
+        line = f"stopped after {steps} steps; the picture so far is {shown}"
+        report.interrupted(facts, line)
     if result.stop_reason == "max_time":
         size = result.losses["size"][-1]
         report.notice(
@@ -191,7 +194,7 @@ def _report(result: TransferResult, output: str) -> None:
         f", cut by --{name.replace('_', '-')}," for name in result.shortened_by
     )
     report.tell(
-        facts_of_run(result, output),
+        facts,
         f"{shown}: {width}x{height} pixels, {steps} steps{cut} in {seconds:.0f} s "
         f"({result.backbone}, weights from {result.weights.source})",
     )

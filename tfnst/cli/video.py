@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import sys
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -17,9 +16,9 @@ from tfnst.cli.options import (
     grouped,
 )
 from tfnst.cli.reporting import reporting, reporting_options
-from tfnst.cli.settings import read_config
+from tfnst.cli.settings import read_config, setting_files
 from tfnst.cli.styles import style_arguments
-from tfnst.cli.terminal import EXIT_INTERRUPTED, quiet_start
+from tfnst.cli.terminal import quiet_start
 from tfnst.config import FRAME_STEPS, TEMPORAL_WEIGHT
 from tfnst.paths import check_outputs, named_paths
 from tfnst.processor import prefer_onednn
@@ -139,9 +138,7 @@ def video(
     frames so far, which --resume completes.
     """
     config = read_config(options)
-    inputs = named_paths(
-        ("film", film_path), ("config", options["config"]), ("weights", config.weights)
-    )
+    inputs = named_paths(("film", film_path)) + setting_files(options, config)
     check_outputs(inputs, [("output", output)])
     if preview:
         config = config.replace(size=min(config.size, _PREVIEW_SIZE))
@@ -169,12 +166,6 @@ def video(
 
 def _report(result: FilmResult) -> None:
     """Reports a film; ends the command if the film was interrupted."""
-    report = reporting()
-    if not result.complete:
-        kept = (
-            f"the {result.frames} frames so far are {result.output}; --resume continues"
-        )
-        report.notice(f"stopped; {kept if result.frames else 'no frame was finished'}")
     facts = {
         name: getattr(result, name)
         for name in (
@@ -189,12 +180,17 @@ def _report(result: FilmResult) -> None:
             "complete",
         )
     }
-    line = (
-        f"{result.output}: {result.frames} frames of {result.width}x{result.height} "
-        f"pixels in {result.seconds:.0f} s, {result.shots} of them the first of a shot"
-    )
-    report.tell(
-        facts | {"config": result.config.to_dict()}, line if result.complete else None
-    )
+    facts["config"] = result.config.to_dict()
+    report = reporting()
     if not result.complete:
-        sys.exit(EXIT_INTERRUPTED)
+        kept = "no frame was finished"
+        if result.frames:
+            kept = f"the {result.frames} frames so far are {result.output}; "
+            kept += "--resume continues"
+        report.interrupted(facts, f"stopped; {kept}")
+    report.tell(
+        facts,
+        f"{result.output}: {result.frames} frames of {result.width}x{result.height} "
+        f"pixels in {result.seconds:.0f} s, {result.shots} of them the first of a "
+        "scene",
+    )
