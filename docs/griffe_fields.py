@@ -7,7 +7,7 @@ from typing import Any
 
 import griffe
 
-from tfnst.config import StyleTransferConfig, all_settings
+from tfnst.config import StyleTransferConfig, list_settings
 
 
 class Fields(griffe.Extension):
@@ -19,7 +19,7 @@ class Fields(griffe.Extension):
             return
         text = inspect.cleandoc(StyleTransferConfig.__doc__ or "")
         cls.docstring = griffe.Docstring(text, parent=cls)
-        for setting in all_settings():
+        for setting in list_settings():
             cls.members[setting.name].value = repr(setting.default)
 
     def on_attribute_instance(self, *, attr: griffe.Attribute, **kwargs: Any) -> None:

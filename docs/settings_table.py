@@ -9,7 +9,7 @@ import pathlib
 import textwrap
 
 from tfnst.cli.settings import WEIGHTS_VARIABLE, option_of, variable_of
-from tfnst.config import PRESETS, all_settings
+from tfnst.config import PRESETS, list_settings
 from tfnst.setting import Setting
 
 PAGE = pathlib.Path(__file__).parent / "settings.md"
@@ -47,11 +47,11 @@ def page() -> str:
     """The text of the page."""
     rows = [
         f"| [`{each.name}`](#{each.name}) | {_shown(each.default)} | {each.help} |\n"
-        for each in all_settings()
+        for each in list_settings()
     ]
     sections = [
         f"\n## {each.name}\n\n{_facts(each)}\n\n{_wrapped(each.text())}\n"
-        for each in all_settings()
+        for each in list_settings()
     ]
     presets = [f"- `{name}`: {_changes(PRESETS[name])}\n" for name in PRESETS]
     return "".join([_HEAD, *rows, *sections, _FOOT, *presets])

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from tfnst import StyleTransferConfig
-from tfnst.config import all_settings, picture_settings, setting_names
+from tfnst.config import list_settings, picture_settings, setting_names
 from tfnst.setting import Scope
 
 
@@ -216,7 +216,7 @@ def test_replace_checks_names_and_values():
 
 def test_every_setting_has_a_help_text_and_a_description():
     flat = " ".join(StyleTransferConfig.__doc__.split())
-    for setting in all_settings():
+    for setting in list_settings():
         assert setting.help.endswith(".")
         assert not setting.details or setting.details.endswith(".")
         assert f" {setting.name}: {setting.text()} " in flat
@@ -226,7 +226,7 @@ def test_every_setting_has_a_help_text_and_a_description():
 
 
 def test_settings_say_which_values_they_take():
-    settings = {setting.name: setting for setting in all_settings()}
+    settings = {setting.name: setting for setting in list_settings()}
     assert [settings[name].type for name in ("steps", "style_weight", "weights")] == [
         int, float, str,
     ]  # fmt: skip
@@ -274,7 +274,7 @@ def test_settings_say_what_they_change():
     assert not requested & set(setting_names("traced"))
     assert requested <= set(setting_names("exported"))
     known = set(typing.get_args(Scope))
-    assert all(setting.scopes <= known for setting in all_settings())
+    assert all(setting.scopes <= known for setting in list_settings())
 
 
 def test_settings_that_change_the_picture():
@@ -292,7 +292,7 @@ def test_the_loop_is_traced_once_for_all_of_its_arguments():
 
 
 def test_defaults_are_among_the_choices():
-    for setting in all_settings():
+    for setting in list_settings():
         assert not setting.choices or setting.default in setting.choices
         assert setting.checked(setting.default) == setting.default
 

@@ -338,7 +338,7 @@ class StyleTransferConfig:
     )
 
     def __post_init__(self) -> None:
-        for each in all_settings():
+        for each in _SETTINGS:
             self._set(each.name, each.checked(getattr(self, each.name)))
         # The number of weights depends on another setting.
         for kind in ("content", "style"):
@@ -410,21 +410,19 @@ class StyleTransferConfig:
         object.__setattr__(self, name, value)
 
 
-@functools.cache
-def all_settings() -> tuple[Setting, ...]:
-    """All settings, in their order."""
-    return read_settings(StyleTransferConfig)
-
-
+_SETTINGS = read_settings(StyleTransferConfig)
 _DOC = inspect.cleandoc(StyleTransferConfig.__doc__ or "")
-StyleTransferConfig.__doc__ = f"{_DOC}\n\n{attributes_section(all_settings())}"
+StyleTransferConfig.__doc__ = f"{_DOC}\n\n{attributes_section(_SETTINGS)}"
+
+
+def list_settings(scope: Scope | None = None) -> list[Setting]:
+    """The settings in a scope, or all of them, in their order."""
+    return [each for each in _SETTINGS if scope is None or scope in each.scopes]
 
 
 def setting_names(scope: Scope | None = None) -> tuple[str, ...]:
     """The names of the settings in a scope, or of all of them, in their order."""
-    return tuple(
-        each.name for each in all_settings() if scope is None or scope in each.scopes
-    )
+    return tuple(each.name for each in list_settings(scope))
 
 
 def picture_settings(settings: dict[str, Any]) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from tfnst.cli.settings import (
     option_of,
     variable_of,
 )
-from tfnst.config import PRESETS, all_settings
+from tfnst.config import PRESETS, list_settings
 from tfnst.setting import Scope, Setting
 
 if TYPE_CHECKING:
@@ -71,23 +71,23 @@ def config_options(command: Command) -> Command:
             "--config",
             help="TOML file with settings; other options override it.",
         ),
-        *setting_options(),
+        *_setting_options(),
     )
 
 
 def request_options(command: Command) -> Command:
     """Adds an option for each setting that a request may carry."""
-    return _with_settings(command, *setting_options("requested", "the server's"))
+    return _with_settings(command, *_setting_options("requested", "the server's"))
 
 
 def export_options(command: Command) -> Command:
     """Adds an option for each setting that an exported model can have."""
-    return _with_settings(command, *setting_options("exported"))
+    return _with_settings(command, *_setting_options("exported"))
 
 
 def network_options(command: Command) -> Command:
     """Adds an option for each setting of the network that compares pictures."""
-    return _with_settings(command, *setting_options("network"))
+    return _with_settings(command, *_setting_options("network"))
 
 
 def _with_settings(command: Command, *options: Option) -> Command:
@@ -115,31 +115,23 @@ class SettingOption(click.Option):
         return super().get_error_hint(ctx)
 
 
-def setting_options(
-    scope: Scope | None = None, default_of: str | None = None
+def _setting_options(
+    scope: Scope | None = None, default: str | None = None
 ) -> list[Option]:
-    """One option for each setting.
+    """An option for each setting in a scope, with the setting's name and help.
 
     Args:
         scope: scope of the settings; None for all of them.
-        default_of: owner of the defaults, where they aren't known here.
+        default: description of the defaults in place of StyleTransferConfig's.
     """
-    return [
-        _setting_option(each, default_of)
-        for each in all_settings()
-        if scope is None or scope in each.scopes
-    ]
+    return [_setting_option(each, default) for each in list_settings(scope)]
 
 
-def _setting_option(setting: Setting, default_of: str | None) -> Option:
-    """The option with the name and the help of a setting.
-
-    The default is shown but not passed on: it is in StyleTransferConfig.
-    """
+def _setting_option(setting: Setting, default: str | None) -> Option:
     name = option_of(setting.name)
     help = re.sub(r"`(\w+)`", lambda match: option_of(match[1]), setting.help)
-    if default := default_of or _shown_default(setting.default):
-        help += f"  [default: {default}]"
+    if shown := default or _shown_default(setting.default):
+        help += f"  [default: {shown}]"
     if math.isfinite(setting.high - setting.low):
         help += f"  [{setting.low}<=x<={setting.high}]"
     switch = f"/--no-{name.removeprefix('--')}" if setting.type is bool else ""
@@ -148,6 +140,7 @@ def _setting_option(setting: Setting, default_of: str | None) -> Option:
         setting.name,
         cls=SettingOption,
         envvar=variable_of(setting.name),
+        # What isn't given isn't passed on: StyleTransferConfig has the default.
         default=None,
         help=help,
         **_value_of_option(setting),

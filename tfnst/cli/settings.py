@@ -17,7 +17,7 @@ from tfnst.checks import check_choice
 from tfnst.config import (
     INIT_IMAGES,
     StyleTransferConfig,
-    all_settings,
+    list_settings,
     preset_settings,
     setting_names,
 )
@@ -116,7 +116,7 @@ def find_settings(options: dict[str, Any]) -> dict[str, tuple[Any, Origin]]:
 
         origin = Origin("file", path)
         found |= {n: (value, origin) for n, value in read_config_file(path).items()}
-    several = [each.name for each in all_settings() if each.type is tuple]
+    several = [each.name for each in list_settings() if each.type is tuple]
     for name, value in chosen.items():
         if name in several:
             value = tuple(part.strip() for part in value.split(","))

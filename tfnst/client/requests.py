@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from tfnst.checks import argument_error, check_integer
 from tfnst.client.messages import FLOAT, INT32, STRING, add_input, messages
 from tfnst.client.pictures import encode_mask, encode_picture
-from tfnst.config import StyleTransferConfig, all_settings, setting_names
+from tfnst.config import StyleTransferConfig, list_settings, setting_names
 from tfnst.images.metadata import PictureInfo
 from tfnst.images.open_files import read_open_files
 from tfnst.images.style_images import StyleImage, relative_weights, style_images
@@ -115,7 +115,7 @@ def build_request(
     else:
         style, _ = encode_picture(styles[0].image, name="style_image")
         add_input(message, "style_bytes", STRING, style)
-    for setting in all_settings():
+    for setting in list_settings("requested"):
         if setting.name in sent:
             value = values[setting.name]
             value = value.encode() if setting.type is str else value

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import tensorflow as tf
 
 from tfnst.checks import argument_error
-from tfnst.config import StyleTransferConfig, all_settings
+from tfnst.config import StyleTransferConfig, list_settings
 from tfnst.engines.engine import Knobs
 from tfnst.export.checks import checked, finite_number, in_range
 from tfnst.limits import MIN_SIDE
@@ -83,10 +83,9 @@ def request_settings(
     default = config.to_dict() | config.loss_weights()
     highest = {"steps": limits.max_steps, "size": limits.max_size}
     integers, numbers = [], []
-    for each in all_settings():
-        # Clients send the weights that a style strength stands for.
-        if "requested" not in each.scopes or each.name == "style_strength":
-            continue
+    for each in list_settings("requested"):
+        if each.name == "style_strength":
+            continue  # Clients send the weights that it stands for.
         if each.type is int:
             bounds = int(each.low), highest.get(each.name, int(each.high))
             integers.append(Setting(each.name, tf.int32, default[each.name], bounds))

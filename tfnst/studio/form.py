@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from tfnst.config import StyleTransferConfig, all_settings
+from tfnst.config import StyleTransferConfig, list_settings
 from tfnst.setting import Setting
 
 # What visitors don't decide: files and devices of the machine that serves the page.
@@ -54,9 +54,8 @@ def fields(*, on_server: bool = False) -> tuple[Field, ...]:
     """
     return tuple(
         _field(setting)
-        for setting in all_settings()
+        for setting in list_settings("requested" if on_server else None)
         if setting.name not in HOST_SETTINGS
-        and ("requested" in setting.scopes or not on_server)
     )
 
 
