@@ -1,4 +1,4 @@
-"""Files that `tfnst stylize` can't write, and what is saved all the same."""
+"""Files that `tfnst stylize` can't write, and those it saves all the same."""
 
 import errno
 import os

@@ -1,4 +1,4 @@
-"""A client's deadlines, its end, the status of a model, and its arguments."""
+"""Clients: deadlines, closing, the status of a model, and arguments."""
 
 import json
 import signal
@@ -212,7 +212,7 @@ def test_states_are_those_of_tensorflow_serving():
 
 @pytest.fixture
 def clock(monkeypatch):
-    """The client's clock, which only goes on while it sleeps; and it waits long."""
+    """The client's clock, which only advances while it sleeps; calls may take long."""
     now = [0.0]
 
     def sleep(seconds):

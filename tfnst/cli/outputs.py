@@ -68,7 +68,7 @@ class Outputs:
     def check_paths(
         self, inputs: Iterable[NamedPath], checkpoint: str | None = None
     ) -> None:
-        """Checks that no file is written over that is read, and none written twice.
+        """Checks that no input is written over, and no file written twice.
 
         Args:
             inputs: files that the command reads.

@@ -13,8 +13,6 @@ from typing import Any
 from tfnst.cli.terminal import EXIT_INTERRUPTED
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
-# Seconds after the second signal for the main thread to end by itself.
-_GRACE = 2.0
 
 
 class StopSignals:
@@ -24,13 +22,17 @@ class StopSignals:
     picture is a single one that takes minutes. So a thread watches the signals as they
     come, and ends the process if it doesn't end by itself after the second.
 
+    Args:
+        grace: seconds after the second signal for the main thread to end by itself.
+
     Attributes:
         begun: whether there is anything to stop; until then, a signal aborts at once.
         stopping: whether a stop was requested.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, grace: float = 2.0) -> None:
         self.begun = self.stopping = False
+        self._grace = grace
         self._handlers: dict[int, Any] = {}
         self._left = threading.Event()
 
@@ -66,7 +68,7 @@ class StopSignals:
                 seen += number[0] in _SIGNALS
                 if seen == 1 and self.begun:
                     _tell(b"stopping after this step")
-                if seen > 1 and not self._left.wait(_GRACE):
+                if seen > 1 and not self._left.wait(self._grace):
                     _tell(b"ended at once, within a step")
                     os._exit(EXIT_INTERRUPTED)
 
