@@ -58,7 +58,8 @@ def info(file: str | None, of_settings: bool, **options: Any) -> None:
     prefer_onednn()
     with quiet_start():
         from tfnst.cli.report import facts, report
-    reporting().tell(facts(), report())
+    found = facts()
+    reporting().tell(found, report(found))
 
 
 def _tell_settings(options: dict[str, Any]) -> None:
