@@ -17,6 +17,7 @@ from tfnst.cli.options import (
     config_options,
     file_option,
     grouped,
+    number_option,
     saving_options,
 )
 from tfnst.cli.reporting import reporting, reporting_options
@@ -125,7 +126,7 @@ def picture_options(command: Command) -> Command:
             "--suffix",
             default=".png",
             metavar=".png|.jpg|...",
-            help="Format of the pictures.  [default: .png]",
+            help="Format of the pictures.",
         ),
     )
 
@@ -175,10 +176,9 @@ def worker_options(command: Command) -> Command:
     """Adds the options for the engine of a batch, received as `workers`."""
     return add_options(
         grouped(command, "workers", Workers),
-        click.option(
+        number_option(
             "--batch-size",
             type=click.IntRange(min=1),
-            metavar="N",
             help="Largest number of pictures of one size to paint together; by default "
             "what suits the device.",
         ),
@@ -186,32 +186,29 @@ def worker_options(command: Command) -> Command:
             "--engine",
             type=click.Choice(["local", "ray"]),
             default="local",
-            help="Paint in this process or on a Ray cluster.  [default: local]",
+            help="Paint in this process or on a Ray cluster.",
         ),
         click.option(
             "--address",
             metavar="HOST",
             help="Address of the Ray cluster; by default a local one is started.",
         ),
-        click.option(
+        number_option(
             "--workers",
             type=click.IntRange(min=1),
-            metavar="N",
             help="Largest number of Ray workers.",
         ),
-        click.option(
+        number_option(
             "--cpus",
             type=float,
-            default=1.0,
-            metavar="X",
-            help="CPUs per Ray worker.  [default: 1]",
+            default=1,
+            help="CPUs per Ray worker.",
         ),
-        click.option(
+        number_option(
             "--gpus",
             type=float,
-            default=0.0,
-            metavar="X",
-            help="GPUs per Ray worker.  [default: 0]",
+            default=0,
+            help="GPUs per Ray worker.",
         ),
     )
 

@@ -60,7 +60,9 @@ def main() -> None:
         fail("interrupted", EXIT_INTERRUPTED)
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    context_settings={"help_option_names": ["-h", "--help"], "show_default": True}
+)
 @click.version_option(__version__, prog_name="tfnst")
 def cli() -> None:
     """Paints pictures in the style of other pictures."""

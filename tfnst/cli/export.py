@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from tfnst.cli.options import export_options
+from tfnst.cli.options import export_options, number_option
 from tfnst.cli.reporting import reporting, reporting_options
 from tfnst.cli.settings import given, read_config
 from tfnst.cli.terminal import quiet_start
@@ -14,28 +14,20 @@ from tfnst.cli.terminal import quiet_start
 
 @click.command(short_help="Writes a model for TensorFlow Serving.")
 @click.argument("directory", type=click.Path())
-@click.option(
+@number_option(
     "--version",
-    type=int,
-    metavar="N",
     help="Number of the version; by default the next one.",
 )
-@click.option(
+@number_option(
     "--max-steps",
-    type=int,
-    metavar="N",
     help="Largest --steps of a request.  [default: 1000]",
 )
-@click.option(
+@number_option(
     "--max-size",
-    type=int,
-    metavar="N",
     help="Largest --size of a request.  [default: 2048]",
 )
-@click.option(
+@number_option(
     "--max-pixels",
-    type=int,
-    metavar="N",
     help="Largest number of pixels of a picture in a request.  [default: 33554432]",
 )
 @reporting_options

@@ -40,6 +40,13 @@ def file_option(*names: str, help: str, **settings: Any) -> Option:
     return click.option(*names, type=click.Path(), help=help, **settings)
 
 
+def number_option(*names: str, type: Any = int, **settings: Any) -> Option:
+    """An option for a number; type and settings are `click.option`'s."""
+    is_integer = type is int or isinstance(type, click.IntRange)
+    settings = {"metavar": "N" if is_integer else "X"} | settings
+    return click.option(*names, type=type, **settings)
+
+
 def grouped(command: Command, name: str, make: Callable[..., Any]) -> Command:
     """A command that receives some of its options as one argument.
 
@@ -130,10 +137,13 @@ def _setting_options(
 def _setting_option(setting: Setting, default: str | None) -> Option:
     name = option_of(setting.name)
     help = re.sub(r"`(\w+)`", lambda match: option_of(match[1]), setting.help)
+    facts = []
     if shown := default or _shown_default(setting.default):
-        help += f"  [default: {shown}]"
+        facts.append(f"default: {shown}")
     if math.isfinite(setting.high - setting.low):
-        help += f"  [{setting.low}<=x<={setting.high}]"
+        facts.append(f"{setting.low}<=x<={setting.high}")
+    if facts:
+        help += f"  [{'; '.join(facts)}]"
     switch = f"/--no-{name.removeprefix('--')}" if setting.type is bool else ""
     return click.option(
         f"{name}{switch}",
@@ -184,9 +194,9 @@ def cut_options(command: Command) -> Command:
         click.option(
             "--start",
             type=click.FloatRange(min=0),
-            default=0.0,
+            default=0,
             metavar="SECONDS",
-            help="Time in the film to begin at.  [default: 0]",
+            help="Time in the film to begin at.",
         ),
         click.option(
             "--end",
@@ -194,12 +204,11 @@ def cut_options(command: Command) -> Command:
             metavar="SECONDS",
             help="Time in the film to stop at; by default its end.",
         ),
-        click.option(
+        number_option(
             "--every",
             type=click.IntRange(min=1),
             default=1,
-            metavar="N",
-            help="Use only every N-th frame.  [default: 1]",
+            help="Use only every N-th frame.",
         ),
     )
 
@@ -219,7 +228,7 @@ def saving_options(command: Command) -> Command:
         "--bits",
         type=click.Choice(["8", "16"]),
         default="8",
-        help="Bits per channel; 16 only in PNG and TIFF.  [default: 8]",
+        help="Bits per channel; 16 only in PNG and TIFF.",
     )
     return add_options(grouped(command, "saving", _saving), bits, gps_option)
 

@@ -20,6 +20,7 @@ from tfnst.cli.options import (
     add_options,
     file_option,
     grouped,
+    number_option,
     output_option,
 )
 from tfnst.cli.terminal import EXIT_FAILED, extra_file, fail
@@ -199,22 +200,20 @@ def output_options(command: Command) -> Command:
             "--sheet",
             help="Also write a picture of content, style and result side by side.",
         ),
-        click.option(
+        number_option(
             "--save-every",
             type=click.IntRange(min=1),
-            metavar="N",
             help="Also write the picture after every N steps, as OUTPUT-STEP.suffix.",
         ),
         file_option(
             "--timelapse",
             help="Also write a timelapse of the run: .gif, .webp or .mp4.",
         ),
-        click.option(
+        number_option(
             "--timelapse-size",
             type=click.IntRange(32, 1024),
             default=512,
-            metavar="N",
-            help="Long side of the timelapse in pixels.  [default: 512]",
+            help="Long side of the timelapse in pixels.",
         ),
         file_option(
             "--plot",

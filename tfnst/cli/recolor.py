@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     default="luminance",
     help="Keep each pixel's hue and chroma (luminance), or the mean and covariance "
     "(transport) or the distribution (histogram) of all colours; none only goes with "
-    "--mask.  [default: luminance]",
+    "--mask.",
 )
 @file_option(
     "--mask",

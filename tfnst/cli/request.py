@@ -11,6 +11,7 @@ from tfnst.checks import one_line
 from tfnst.cli.options import (
     file_option,
     gps_option,
+    number_option,
     output_option,
     request_options,
 )
@@ -31,10 +32,8 @@ if TYPE_CHECKING:
 @style_arguments
 @output_option
 @click.option("--model", metavar="TEXT", help="Name of the model.  [default: tfnst]")
-@click.option(
+@number_option(
     "--version",
-    type=int,
-    metavar="N",
     help="Version of the model; by default the newest.",
 )
 @click.option(
@@ -51,16 +50,14 @@ if TYPE_CHECKING:
     help="PEM file with the client's certificate chain, for mutual TLS.",
 )
 @file_option("--client-key", help="PEM file with the key of --client-certificate.")
-@click.option(
+@number_option(
     "--timeout",
     type=float,
-    metavar="X",
     help="Time limit in seconds; by default it depends on --size and --steps.",
 )
-@click.option(
+@number_option(
     "--wait",
     type=click.FloatRange(0, 1e6, min_open=True),
-    metavar="X",
     help="Seconds to wait for a server that is starting; by default 0.",
 )
 @gps_option

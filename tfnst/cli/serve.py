@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from tfnst.cli.options import file_option
+from tfnst.cli.options import file_option, number_option
 from tfnst.cli.settings import given
 from tfnst.cli.terminal import EXIT_FAILED, fail, quiet_start
 
@@ -25,53 +25,40 @@ from tfnst.cli.terminal import EXIT_FAILED, fail, quiet_start
 @click.option(
     "--host", metavar="ADDRESS", help="Address to listen on.  [default: 127.0.0.1]"
 )
-@click.option(
+@number_option(
     "--port",
-    type=int,
-    metavar="N",
     help="Port for gRPC; 0 takes a free one.  [default: 8500]",
 )
-@click.option(
+@number_option(
     "--max-concurrent",
-    type=int,
-    metavar="N",
     help="Largest number of runs at a time.  [default: 1]",
 )
-@click.option(
+@number_option(
     "--max-queue",
-    type=int,
-    metavar="N",
     help="Largest number of waiting requests.  [default: 16]",
 )
-@click.option(
+@number_option(
     "--max-message-bytes",
-    type=int,
-    metavar="N",
     help="Largest size of a request in bytes.  [default: 67108864]",
 )
-@click.option(
+@number_option(
     "--max-pending-bytes",
-    type=int,
-    metavar="N",
     help="Largest total size in bytes of all requests that arrive, wait or run.  "
     "[default: 2147483648]",
 )
-@click.option(
+@number_option(
     "--max-memory",
     type=float,
-    metavar="X",
     help="Memory limit in GiB; requests that need more wait or are refused.",
 )
-@click.option(
+@number_option(
     "--poll-seconds",
     type=float,
-    metavar="X",
     help="Seconds between checks for new versions.  [default: 1]",
 )
-@click.option(
+@number_option(
     "--grace",
     type=float,
-    metavar="X",
     help="Seconds after which a stopping server cancels its requests; by default it "
     "completes them.",
 )
@@ -82,10 +69,8 @@ from tfnst.cli.terminal import EXIT_FAILED, fail, quiet_start
     help="PEM file with the authorities for clients' certificates; turns on mutual "
     "TLS.",
 )
-@click.option(
+@number_option(
     "--metrics-port",
-    type=int,
-    metavar="N",
     help="Port for Prometheus metrics; by default there are none.",
 )
 @file_option(

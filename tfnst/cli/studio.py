@@ -11,7 +11,13 @@ from typing import Any, TextIO
 
 import click
 
-from tfnst.cli.options import Command, add_options, config_options, grouped
+from tfnst.cli.options import (
+    Command,
+    add_options,
+    config_options,
+    grouped,
+    number_option,
+)
 from tfnst.cli.settings import option_of, read_config
 from tfnst.cli.terminal import quiet_start
 from tfnst.processor import prefer_onednn
@@ -29,7 +35,7 @@ def limit_options(command: Command) -> Command:
                 type=kind,
                 default=field.default,
                 metavar=metavar,
-                help=f"{field.metadata['help']}  [default: {field.default:g}]",
+                help=field.metadata["help"],
             )
         )
     return add_options(grouped(command, "limits", Limits), *options)
@@ -40,14 +46,12 @@ def limit_options(command: Command) -> Command:
     "--host",
     default="127.0.0.1",
     metavar="ADDRESS",
-    help="Address to listen on.  [default: 127.0.0.1]",
+    help="Address to listen on.",
 )
-@click.option(
+@number_option(
     "--port",
-    type=int,
     default=7860,
-    metavar="N",
-    help="Port to listen on.  [default: 7860]",
+    help="Port to listen on.",
 )
 @click.option(
     "--password",
@@ -60,7 +64,7 @@ def limit_options(command: Command) -> Command:
     type=click.Path(),
     default="painted",
     metavar="FOLDER",
-    help="Folder for the painted pictures.  [default: painted]",
+    help="Folder for the painted pictures.",
 )
 @click.option(
     "--server",

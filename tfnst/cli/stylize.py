@@ -15,6 +15,7 @@ from tfnst.cli.options import (
     config_options,
     file_option,
     grouped,
+    number_option,
     saving_options,
 )
 from tfnst.cli.outputs import Outputs, output_options
@@ -55,12 +56,11 @@ def checkpoint_options(command: Command) -> Command:
             "--checkpoint",
             help="File to keep the state of the run in, for --resume.",
         ),
-        click.option(
+        number_option(
             "--checkpoint-seconds",
             type=click.FloatRange(min=0),
-            default=60.0,
-            metavar="X",
-            help="Shortest time in seconds between two checkpoints.  [default: 60]",
+            default=60,
+            help="Shortest time in seconds between two checkpoints.",
         ),
         file_option(
             "--resume",

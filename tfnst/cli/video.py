@@ -14,6 +14,7 @@ from tfnst.cli.options import (
     cut_options,
     file_option,
     grouped,
+    number_option,
 )
 from tfnst.cli.reporting import reporting, reporting_options
 from tfnst.cli.settings import read_config, setting_files
@@ -51,41 +52,32 @@ def film_options(command: Command) -> Command:
     return add_options(
         grouped(command, "film", FilmOptions),
         cut_options,
-        click.option(
+        number_option(
             "--rate",
             type=float,
-            metavar="X",
-            help="Frames per second if IN is a folder or a pattern of pictures.  "
-            "[default: 24]",
+            help="Frames per second if IN is a folder or a pattern of pictures; by "
+            "default 24.",
         ),
-        click.option(
+        number_option(
             "--frame-steps",
             type=click.IntRange(1, 1000),
             default=FRAME_STEPS,
-            metavar="N",
-            help="Gradient steps for each frame but the first of a scene.  "
-            f"[default: {FRAME_STEPS}]",
+            help="Gradient steps for each frame but the first of a scene.",
         ),
-        click.option(
+        number_option(
             "--temporal-weight",
             type=float,
             default=TEMPORAL_WEIGHT,
-            metavar="X",
-            help="Weight of the loss that holds a frame to the previous ones.  "
-            f"[default: {TEMPORAL_WEIGHT:g}]",
+            help="Weight of the loss that holds a frame to the previous ones.",
         ),
-        click.option(
+        number_option(
             "--passes",
             type=click.IntRange(1, 20),
             default=1,
-            metavar="N",
-            help="Number of passes over the film: forward, backward and so on.  "
-            "[default: 1]",
+            help="Number of passes over the film: forward, backward and so on.",
         ),
-        click.option(
+        number_option(
             "--crf",
-            type=int,
-            metavar="N",
             help="Constant rate factor of the encoder; lower is better. By default 17 "
             "for MP4, 22 for WebM.",
         ),
