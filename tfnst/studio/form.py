@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from tfnst.checks import ArgumentError, argument_in
 from tfnst.config import StyleTransferConfig, list_settings
 from tfnst.setting import Setting
 
@@ -73,7 +74,7 @@ def show_values(
 
 def read_values(
     values: Mapping[str, Any], shown: Iterable[Field], host: StyleTransferConfig
-) -> tuple[StyleTransferConfig | None, dict[str, str]]:
+) -> tuple[StyleTransferConfig | None, dict[str, ValueError]]:
     """The settings that a filled form stands for.
 
     Args:
@@ -85,30 +86,23 @@ def read_values(
         (the settings, or None if they aren't right; what is wrong, by the name of the
         field that it is about, which is empty for what concerns several).
     """
+    known = {setting.name: setting for setting in list_settings()}
     settings: dict[str, Any] = {}
-    wrong: dict[str, str] = {}
+    wrong: dict[str, ValueError] = {}
     for field in shown:
         try:
             value = _read(values[field.name], field)
-            # Together with the host's settings, which are right by themselves.
-            if not field.name.endswith("_layer_weights"):
-                StyleTransferConfig(**{field.name: value} | _partner(field.name))
-            settings[field.name] = value
+            settings[field.name] = known[field.name].checked(value)
         except ValueError as error:
-            wrong[field.name] = str(error)
+            wrong[field.name] = error
     if wrong:
         return None, wrong
     try:
+        # Checks how settings go together, with the host's, too.
         return host.replace(**settings), {}
     except ValueError as error:
-        named = re.match(r"`(\w+)`", str(error))
-        name = named[1] if named and named[1] in settings else ""
-        return None, {name: str(error)}
-
-
-def _partner(name: str) -> dict[str, Any]:
-    """What keeps a setting from being refused for the sake of another one."""
-    return {"content_weight": 1.0} if name != "content_weight" else {"style_weight": 1}
+        name = argument_in(error)
+        return None, {name if name in settings else "": error}
 
 
 def _field(setting: Setting) -> Field:
@@ -157,7 +151,7 @@ def _read(value: Any, field: Field) -> Any:
     if value is None or value == "":
         if field.optional:
             return None
-        raise ValueError(f"`{field.name}` must not be empty. Received: nothing")
+        raise ArgumentError("empty", "nothing", argument=field.name, verb="must not be")
     if field.name.endswith(("layers", "layer_weights")):
         return tuple(part.strip() for part in str(value).split(","))
     if field.kind == "text":
