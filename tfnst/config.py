@@ -33,7 +33,7 @@ from tfnst.setting import (
     Scope,
     Setting,
     attributes_section,
-    read_settings,
+    settings_of,
     setting,
 )
 
@@ -415,7 +415,7 @@ class StyleTransferConfig:
         object.__setattr__(self, name, value)
 
 
-_SETTINGS = read_settings(StyleTransferConfig)
+_SETTINGS = settings_of(StyleTransferConfig)
 _DOC = inspect.cleandoc(StyleTransferConfig.__doc__ or "")
 StyleTransferConfig.__doc__ = f"{_DOC}\n\n{attributes_section(_SETTINGS)}"
 

@@ -122,24 +122,26 @@ def setting(default: Any, help: str, details: str = "", **about: Any) -> Any:
     return dataclasses.field(default=default, metadata=about)
 
 
-def read_settings(config: type) -> tuple[Setting, ...]:
+def settings_of(config: type) -> tuple[Setting, ...]:
     """The settings of a dataclass, in their order."""
     hints = typing.get_type_hints(config)
-    settings = []
-    for field in dataclasses.fields(config):
-        kinds = [hints[field.name]]
-        if isinstance(kinds[0], types.UnionType):
-            kinds = [*typing.get_args(kinds[0])]
-        settings.append(
-            Setting(
-                name=field.name,
-                type=typing.get_origin(kinds[0]) or kinds[0],
-                optional=type(None) in kinds,
-                default=field.default,
-                **field.metadata,
-            )
-        )
-    return tuple(settings)
+    return tuple(
+        _read_field(field, hints[field.name]) for field in dataclasses.fields(config)
+    )
+
+
+def _read_field(field: dataclasses.Field[Any], hint: Any) -> Setting:
+    """The setting of a field with an annotation such as `tuple[str, ...] | None`."""
+    kinds = [hint]
+    if isinstance(hint, types.UnionType):
+        kinds = list(typing.get_args(hint))
+    return Setting(
+        name=field.name,
+        type=typing.get_origin(kinds[0]) or kinds[0],
+        optional=types.NoneType in kinds,
+        default=field.default,
+        **field.metadata,
+    )
 
 
 def attributes_section(settings: Iterable[Setting]) -> str:
