@@ -33,8 +33,8 @@ from tfnst.setting import (
     Scope,
     Setting,
     attributes_section,
-    settings_of,
     setting,
+    settings_of,
 )
 
 BACKBONES = ("vgg19", "vgg16")
