@@ -58,7 +58,7 @@ PRESETS: dict[str, dict[str, Any]] = {
     "poster": {"size": 2048, "steps": 10, "initial_steps": 100},
 }
 
-# For films: gradient steps for each frame but the first of a scene, and the weight of
+# For videos: gradient steps for each frame but the first of a scene, and the weight of
 # the loss that holds it to the previous frames. With twice the steps, a large frame
 # takes half as long again and is no better.
 FRAME_STEPS = 4

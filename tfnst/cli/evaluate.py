@@ -18,14 +18,14 @@ if TYPE_CHECKING:
     from tfnst.video.evaluation import FilmEvaluation
 
 
-@click.command(short_help="Measures a painted picture or film.")
+@click.command(short_help="Measures a painted picture or video.")
 @click.argument("content", type=click.Path())
 @click.argument("style", type=click.Path())
 @click.argument("stylized", type=click.Path())
 @click.option(
     "--film",
     is_flag=True,
-    help="Take CONTENT and STYLIZED as films; also measure how steady STYLIZED is.",
+    help="Take CONTENT and STYLIZED as videos; also measure how steady STYLIZED is.",
 )
 @cut_options
 @json_option
@@ -47,15 +47,15 @@ def evaluate(
     if film:
         with quiet_start():
             from tfnst.video.evaluation import evaluate_video
-        of_film = evaluate_video(
+        of_video = evaluate_video(
             content, style, stylized, start=start, end=end, every=every, **network
         )
         lines = [
-            *_measures(of_film),
-            *_describe(of_film.pictures),
-            f"over {of_film.frames} frames",
+            *_measures(of_video),
+            *_describe(of_video.pictures),
+            f"over {of_video.frames} frames",
         ]
-        reporting().tell(of_film.to_dict(), "\n".join(lines))
+        reporting().tell(of_video.to_dict(), "\n".join(lines))
         return
     for name, given in (
         ("--start", start != 0),

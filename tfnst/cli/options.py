@@ -187,7 +187,7 @@ def output_option(command: Command) -> Command:
 
 
 def cut_options(command: Command) -> Command:
-    """Adds the options that select frames of a film."""
+    """Adds the options that select frames of a video."""
     return add_options(
         command,
         click.option(
@@ -195,13 +195,13 @@ def cut_options(command: Command) -> Command:
             type=click.FloatRange(min=0),
             default=0,
             metavar="SECONDS",
-            help="Time in the film to begin at.",
+            help="Time in the video to begin at.",
         ),
         click.option(
             "--end",
             type=float,
             metavar="SECONDS",
-            help="Time in the film to stop at; by default its end.",
+            help="Time in the video to stop at; by default its end.",
         ),
         number_option(
             "--every",

@@ -176,8 +176,8 @@ class BatchBars(_Progress):
         self._bar.refresh()
 
 
-class FilmBars(_Progress):
-    """The bars of a film, whose main one counts frames."""
+class VideoBars(_Progress):
+    """The bars of a video, whose main one counts frames."""
 
     def __init__(self) -> None:
         super().__init__(position=1)

@@ -137,7 +137,7 @@ def _logging_to(stream: TextIO) -> Iterator[None]:
     """Writes the studio's log to a stream, each line with its time."""
     handler = logging.StreamHandler(stream)
     handler.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
-    # Other loggers of tfnst would add several lines for each frame of a film.
+    # Other loggers of tfnst would add several lines for each frame of a video.
     logger = logging.getLogger("tfnst.studio")
     level = logger.level
     logger.addHandler(handler)

@@ -28,13 +28,13 @@ if TYPE_CHECKING:
     from tfnst.images.style_images import StyleImage
     from tfnst.video.video import FilmResult
 
-# Size in pixels and length of a film for --preview.
+# Size in pixels and length of a video for --preview.
 _PREVIEW_SIZE, _PREVIEW_SECONDS = 256, 2.0
 
 
 @dataclasses.dataclass(frozen=True)
-class FilmOptions:
-    """The options for films; the fields are arguments of `tfnst.stylize_video`."""
+class VideoOptions:
+    """The options for videos; the fields are arguments of `tfnst.stylize_video`."""
 
     start: float
     end: float | None
@@ -47,10 +47,10 @@ class FilmOptions:
     resume: bool
 
 
-def film_options(command: Command) -> Command:
-    """Adds the options for films, received as `film`."""
+def video_options(command: Command) -> Command:
+    """Adds the options for videos, received as `film`."""
     return add_options(
-        grouped(command, "film", FilmOptions),
+        grouped(command, "film", VideoOptions),
         cut_options,
         number_option(
             "--rate",
@@ -74,7 +74,7 @@ def film_options(command: Command) -> Command:
             "--passes",
             type=click.IntRange(1, 20),
             default=1,
-            help="Number of passes over the film: forward, backward and so on.",
+            help="Number of passes over the video: forward, backward and so on.",
         ),
         number_option(
             "--crf",
@@ -84,22 +84,22 @@ def film_options(command: Command) -> Command:
         click.option(
             "--resume",
             is_flag=True,
-            help="Continue a film that was interrupted.",
+            help="Continue a video that was interrupted.",
         ),
     )
 
 
-@click.command(short_help="Paints a film.")
+@click.command(short_help="Paints a video.")
 @click.argument("film_path", metavar="IN", type=click.Path())
 @style_arguments
 @file_option(
     "-o",
     "--output",
     required=True,
-    help="File for the film (.mp4, .webm, .gif or .webp), or a folder or a pattern "
+    help="File for the video (.mp4, .webm, .gif or .webp), or a folder or a pattern "
     "such as frames/%05d.png for its frames.",
 )
-@film_options
+@video_options
 @file_option(
     "--flow",
     metavar="DIR",
@@ -117,16 +117,16 @@ def video(
     film_path: str,
     style: list[StyleImage],
     output: str,
-    film: FilmOptions,
+    film: VideoOptions,
     flow: str | None,
     preview: bool,
     **options: Any,
 ) -> None:
-    """Paints the film IN in the style of STYLE, without flicker.
+    """Paints the video IN in the style of STYLE, without flicker.
 
-    IN is a film, an animated GIF or WebP, a folder of pictures or a pattern such as
+    IN is a video, an animated GIF or WebP, a folder of pictures or a pattern such as
     'frames/%04d.png'. Settings of steps and scales apply to the first frame of a scene;
-    --init-image FILE and --max-time don't apply to films. Ctrl-C leaves a film of the
+    --init-image FILE and --max-time don't apply to videos. Ctrl-C leaves a video of the
     frames so far, which --resume completes.
     """
     config = read_config(options)
@@ -140,10 +140,10 @@ def video(
         film = dataclasses.replace(film, end=last)
     prefer_onednn()
     with quiet_start():
-        from tfnst.cli.progress import FilmBars
+        from tfnst.cli.progress import VideoBars
         from tfnst.video.flow import FlowFiles
         from tfnst.video.video import stylize_video
-    with FilmBars() as bars:
+    with VideoBars() as bars:
         result = stylize_video(
             film_path,
             style,
@@ -157,7 +157,7 @@ def video(
 
 
 def _report(result: FilmResult) -> None:
-    """Reports a film; ends the command if the film was interrupted."""
+    """Reports a video; ends the command if the video was interrupted."""
     facts = {
         name: getattr(result, name)
         for name in (
