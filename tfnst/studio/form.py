@@ -1,4 +1,4 @@
-"""The settings as fields of a form, made from what `tfnst.config` says of each."""
+"""The settings as fields of a form, made from the definitions in `tfnst.config`."""
 
 from __future__ import annotations
 
@@ -13,28 +13,28 @@ from tfnst.checks import ArgumentError, argument_in
 from tfnst.config import StyleTransferConfig, list_settings
 from tfnst.setting import Setting
 
-# What visitors don't decide: files and devices of the machine that serves the page.
+# Settings that the host decides: files and devices of the machine with the page.
 HOST_SETTINGS = ("backbone", "weights", "device", "max_memory")
-# What everybody needs; the others are in a drawer.
+# Settings that everybody needs; the others are in a drawer.
 FRONT_SETTINGS = ("style_strength", "size", "preserve_color")
-# Widest range that a slider can still be aimed in.
+# Widest range in which a slider can still be set precisely.
 _WIDEST = 10.0
 
 
 @dataclasses.dataclass(frozen=True)
 class Field:
-    """A setting as a person sees it.
+    """A setting as a field of the form.
 
     Attributes:
-        name: of the setting.
-        label: its name in words.
-        help: what it does, in a sentence.
+        name: name of the setting.
+        label: name in words.
+        help: explanation in a sentence.
         kind: `"choice"`, `"switch"`, `"slider"`, `"integer"`, `"number"` or `"text"`.
-        choices: of a choice.
-        low: of a slider.
-        high: of a slider.
-        optional: whether it may be left empty; numbers that may are text, because
-            what holds numbers on a page can't be empty.
+        choices: choices, of that kind.
+        low: least value of a slider.
+        high: largest value of a slider.
+        optional: whether the field may be empty. Optional numbers are text, because a
+            number field can't be empty.
     """
 
     name: str
@@ -48,11 +48,12 @@ class Field:
 
 
 def fields(*, on_server: bool = False) -> tuple[Field, ...]:
-    """The fields of the form, in the order of the settings.
+    """Returns the fields of the form, in the order of the settings.
 
     Args:
         on_server: whether a server paints, which takes only some of the settings.
     """
+    names = setting_names(requested=True) if on_server else setting_names()
     return tuple(
         _field(setting)
         for setting in list_settings("requested" if on_server else None)
@@ -63,7 +64,7 @@ def fields(*, on_server: bool = False) -> tuple[Field, ...]:
 def show_values(
     config: StyleTransferConfig, shown: Iterable[Field]
 ) -> dict[str, str | float | None]:
-    """What the fields hold for these settings.
+    """Returns the values of the fields for these settings.
 
     Args:
         config: the settings.
@@ -75,16 +76,16 @@ def show_values(
 def read_values(
     values: Mapping[str, Any], shown: Iterable[Field], host: StyleTransferConfig
 ) -> tuple[StyleTransferConfig | None, dict[str, ValueError]]:
-    """The settings that a filled form stands for.
+    """Reads and checks a filled form.
 
     Args:
-        values: of the fields, by name.
+        values: field name -> value.
         shown: the fields.
-        host: the settings that aren't in the form.
+        host: settings that provide those without a field.
 
     Returns:
-        (the settings, or None if they aren't right; what is wrong, by the name of the
-        field that it is about, which is empty for what concerns several).
+        (the settings, or None if there are errors; field name -> error, with
+        an empty name if an error concerns several fields).
     """
     known = {setting.name: setting for setting in list_settings()}
     settings: dict[str, Any] = {}
@@ -145,7 +146,7 @@ def _show(value: Any, field: Field) -> str | float | None:
 
 
 def _read(value: Any, field: Field) -> Any:
-    """The value of a setting from that of its field."""
+    """Returns the value of a setting from that of its field."""
     if isinstance(value, str):
         value = value.strip()
     if value is None or value == "":
@@ -155,7 +156,7 @@ def _read(value: Any, field: Field) -> Any:
     if field.name.endswith(("layers", "layer_weights")):
         return tuple(part.strip() for part in str(value).split(","))
     if field.kind == "text":
-        # What is no number is refused by the setting's own check, or understood.
+        # Other text is refused by the setting's own check, or understood by it.
         with contextlib.suppress(ValueError):
             return float(value)
     return value
