@@ -53,7 +53,6 @@ def fields(*, on_server: bool = False) -> tuple[Field, ...]:
     Args:
         on_server: whether a server paints, which takes only some of the settings.
     """
-    names = setting_names(requested=True) if on_server else setting_names()
     return tuple(
         _field(setting)
         for setting in list_settings("requested" if on_server else None)
