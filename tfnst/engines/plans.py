@@ -13,8 +13,9 @@ import tensorflow as tf
 from tfnst.config import StyleTransferConfig
 from tfnst.engines.devices import device_kind
 from tfnst.engines.memory import GIB, resident_memory
-from tfnst.engines.tiles import Segment
-from tfnst.losses.statistics import StyleStatistic, build_statistics
+from tfnst.engines.tiles import NetworkSegment
+from tfnst.losses.statistics import style_loss_of_layer
+from tfnst.losses.style import StyleLoss
 from tfnst.networks.features import (
     layer_strides,
     picture_border,
@@ -46,7 +47,7 @@ _MASK = 2 * 4
 
 
 @dataclasses.dataclass(frozen=True)
-class Plan:
+class TilingPlan:
     """How to compute a step at one size.
 
     Attributes:
@@ -78,7 +79,7 @@ def build_plan(
     pictures: int = 1,
     regions: int = 0,
     resident: int | None = None,
-) -> Plan:
+) -> TilingPlan:
     """The cheapest way to compute a step within a limit.
 
     Args:
@@ -132,8 +133,8 @@ def memory_per_pixel(
         for each region; and `network` for each pixel of the largest of the picture and
         the styles, with a border of up to `border` pixels at each side.
     """
-    statistics = _statistics(extractor, config)
-    whole = _Part(extractor, statistics)
+    losses = _style_losses(extractor, config)
+    whole = _Part(extractor, losses)
     content = sum(whole.width(layer) for layer in config.content_layers)
     pictures = _WHOLE_PICTURES + build_optimizer(config.optimizer).history_images
     border = picture_border(extractor, seamless=config.seamless)
@@ -143,8 +144,8 @@ def memory_per_pixel(
         "network": whole.working,
         # What is added where a side isn't a multiple of the stride is less than that.
         "border": (border.before + border.behind + border.stride) / 2,
-        "region": _Part(extractor, statistics, 2).working
-        - _Part(extractor, statistics, 1).working
+        "region": _Part(extractor, losses, 2).working
+        - _Part(extractor, losses, 1).working
         + _MASK,
     }
 
@@ -158,13 +159,14 @@ def _compiles_for_amx(extractor: keras.Model, config: StyleTransferConfig) -> bo
     )
 
 
-def _statistics(
+def _style_losses(
     extractor: keras.Model, config: StyleTransferConfig
-) -> dict[str, StyleStatistic]:
+) -> dict[str, StyleLoss]:
     strides = layer_strides(extractor)
-    return build_statistics(
-        config.style_loss, {layer: strides[layer] for layer in config.style_layers}
-    )
+    return {
+        layer: style_loss_of_layer(config.style_loss, strides[layer])
+        for layer in config.style_layers
+    }
 
 
 def _plans(
@@ -172,10 +174,10 @@ def _plans(
     config: StyleTransferConfig,
     sides: np.ndarray,
     regions: int,
-) -> Iterator[Plan]:
+) -> Iterator[TilingPlan]:
     """All plans, the one without tiles first; `peak` is what they add."""
-    statistics = _statistics(extractor, config)
-    whole = _Part(extractor, statistics, regions)
+    losses = _style_losses(extractor, config)
+    whole = _Part(extractor, losses, regions)
     pixels = math.prod(map(int, sides[0]))
     # The network sees pictures with a border.
     border = picture_border(extractor, seamless=config.seamless)
@@ -188,7 +190,7 @@ def _plans(
     pair = build_optimizer(config.optimizer)
     pictures = _WHOLE_PICTURES + pair.history_images
     peak = kept + pixels * pictures * _PIXEL + larger * whole.working
-    yield Plan(None, None, None, peak, 1.0)
+    yield TilingPlan(None, None, None, peak, 1.0)
     if pair.elementwise:  # updated a strip at a time
         pictures = _TILED_PICTURES + pair.history_images
     else:  # in arrays, which become tensors for an update
@@ -199,7 +201,7 @@ def _plans(
             extractor,
             cut,
             sides,
-            statistics,
+            losses,
             regions,
             whole.flops,
             kept,
@@ -212,20 +214,20 @@ def _tiled_plans(
     extractor: keras.Model,
     cut: str | None,
     sides: np.ndarray,
-    statistics: dict[str, StyleStatistic],
+    losses: dict[str, StyleLoss],
     regions: int,
     flops: float,
     kept: float,
     margins: tuple[int, int],
     last_looks: float,
-) -> Iterator[Plan]:
+) -> Iterator[TilingPlan]:
     """The plans with one cut.
 
     Args:
         extractor: the feature extractor.
         cut: where it is cut; None for nowhere.
         sides: height and width of content and style with borders, int [1 + S, 2].
-        statistics: by style layer.
+        losses: style losses by layer.
         regions: number of regions.
         flops: arithmetic of the whole network for a position.
         kept: bytes held whatever the tiles are.
@@ -234,11 +236,11 @@ def _tiled_plans(
     """
     larger = int(max(math.prod(map(int, each)) for each in sides))
     models = split_feature_extractor(extractor, cut)
-    head = _Part(models[0], statistics, regions)
+    head = _Part(models[0], losses, regions)
     at_cut = 0.0
     tails: list[tuple[int | None, float, float]] = [(None, 0.0, 0.0)]
     if cut is not None:
-        tail = _Part(models[1], statistics, regions)
+        tail = _Part(models[1], losses, regions)
         positions = head.stride**2
         # The activations there and their gradient.
         at_cut = 2 * larger * head.width(cut) * head.itemsize
@@ -252,7 +254,9 @@ def _tiled_plans(
         cost *= last_looks if cut is None else _TWO_LOOKS
         for tail_side, tail_working, tail_cost in tails:
             peak = kept + at_cut + max(area * head.working, tail_working)
-            yield Plan(cut, head_side, tail_side, peak, (cost + tail_cost) / flops)
+            yield TilingPlan(
+                cut, head_side, tail_side, peak, (cost + tail_cost) / flops
+            )
 
 
 def _cuts(extractor: keras.Model) -> list[str]:
@@ -272,10 +276,10 @@ class _Part:
     def __init__(
         self,
         model: keras.Model,
-        statistics: dict[str, StyleStatistic],
+        losses: dict[str, StyleLoss],
         regions: int = 0,
     ) -> None:
-        segment = Segment.from_model(model)
+        segment = NetworkSegment.from_model(model)
         self.stride = segment.stride
         self._segment = segment
         self.itemsize = tf.as_dtype(model.outputs[0].dtype).size
@@ -302,9 +306,9 @@ class _Part:
         # Activations times the mask of each region, and gradients by these.
         self.working += regions * 2 * 4 * widest
         kept = sum(
-            statistics[layer].kept * width
+            losses[layer].kept * width
             for layer, width in self._widths.items()
-            if layer in statistics
+            if layer in losses
         )
         self.working += max(1, regions) * 4 * kept
 

@@ -11,7 +11,7 @@ import tensorflow as tf
 from tfnst.engines.engine import Knobs, TransferState
 from tfnst.engines.whole import WholeEngine
 from tfnst.losses.objective import Objective, Targets
-from tfnst.optimizers.optimizer import Optimizer
+from tfnst.optimizers.base import Optimizer
 
 # Most steps that one call takes; the history has a row for each.
 MAX_GROUP = 64
@@ -52,8 +52,10 @@ class ReplicatedEngine:
         @tf.function(autograph=False)
         def run_all(shares: Any, knobs: Knobs, steps: tf.Tensor) -> Any:
             return strategy.run(
-                lambda share: on_each(*share, knobs, steps, rows=MAX_GROUP),
-                args=(shares,),
+                lambda image, state, given: on_each(
+                    image, state, Targets(**given), knobs, steps, rows=MAX_GROUP
+                ),
+                args=shares,
             )
 
         self._run_all = run_all
@@ -148,8 +150,8 @@ class ReplicatedEngine:
         targets: Targets,
         indices: Iterable[int],
         count: int,
-    ) -> tuple[tf.Tensor, TransferState, Targets]:
-        """Image, state and targets of some pictures of a batch of `count`."""
+    ) -> tuple[tf.Tensor, TransferState, dict[str, Any]]:
+        """Image, state and given targets of some pictures of a batch of `count`."""
         wanted = [min(i, count - 1) for i in indices]
 
         def rows(tensor: Any, axis: int | None = 0) -> Any:
@@ -160,7 +162,7 @@ class ReplicatedEngine:
         return (
             rows(tf.convert_to_tensor(image)),
             tf.nest.map_structure(rows, state, self._axes),
-            tf.nest.map_structure(rows, targets),
+            tf.nest.map_structure(rows, targets.given()),
         )
 
     def _local(self, outputs: Any, replica: int) -> Any:
