@@ -87,6 +87,10 @@ class TransferState(NamedTuple):
     average: Any  # bias-corrected moving average of the pictures, [N, H, W, 3]
 
 
+# A TransferState, or one of an engine's own with more fields behind these.
+State: TypeAlias = Any
+
+
 class Engine(Protocol):
     """Paints one scale of a run: whole, in tiles, or spread over several devices.
 
@@ -124,7 +128,7 @@ class Engine(Protocol):
         content_image: tf.Tensor,
         sides: tf.Tensor,
         content_weight: tf.Tensor,
-    ) -> tuple[Canvas, TransferState, Any]:
+    ) -> tuple[Canvas, State, Any]:
         """Canvas, state and content targets at the start of a scale.
 
         Args:
@@ -142,11 +146,11 @@ class Engine(Protocol):
     def run(
         self,
         canvas: Canvas,
-        state: TransferState,
+        state: State,
         targets: Targets,
         knobs: Knobs,
         steps: tf.Tensor,
-    ) -> tuple[Canvas, TransferState, np.ndarray]:
+    ) -> tuple[Canvas, State, np.ndarray]:
         """Takes steps until there are `steps`, or the loss is no longer finite.
 
         An engine may take fewer at a time.
@@ -166,8 +170,8 @@ class Engine(Protocol):
         ...
 
     def go_back(
-        self, canvas: Canvas, good: Any, state: TransferState, step: int
-    ) -> tuple[Canvas, TransferState]:
+        self, canvas: Canvas, good: Any, state: State, step: int
+    ) -> tuple[Canvas, State]:
         """The canvas with an earlier picture, and a state without traces of a failure.
 
         Args:
@@ -181,10 +185,10 @@ class Engine(Protocol):
     def restore(
         self,
         canvas: Canvas,
-        state: TransferState,
+        state: State,
         image: np.ndarray,
         arrays: list[np.ndarray],
-    ) -> tuple[Canvas, TransferState]:
+    ) -> tuple[Canvas, State]:
         """Canvas and state of a checkpoint.
 
         Args:
@@ -199,7 +203,7 @@ class Engine(Protocol):
         ...
 
 
-def flatten_state(state: TransferState) -> list[np.ndarray]:
+def flatten_state(state: State) -> list[np.ndarray]:
     """The tensors of a state as arrays, in a fixed order."""
     tensors = tf.nest.flatten(state)
     return [np.asarray(tensor) for tensor in tensors if tensor is not None]

@@ -123,6 +123,8 @@ class ScaleEngines:
             cut=plan.cut,
             head_side=plan.head_side,
             tail_side=plan.tail_side,
+            strip=plan.strip,
+            sample_side=plan.sample_side,
         )
 
     @functools.cached_property

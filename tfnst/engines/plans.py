@@ -1,4 +1,4 @@
-"""How a step is cut into tiles so that it fits into memory."""
+"""Tiling plans: the tiles in which a step fits into memory."""
 
 from __future__ import annotations
 
@@ -27,6 +27,8 @@ from tfnst.processor import cpu_flags
 # Sides of tiles to choose from: pixels before the cut, positions behind it.
 _HEAD_SIDES = range(2048, 255, -128)
 _TAIL_SIDES = range(768, 63, -64)
+# Rows that are updated at once, and the side of the tiles of a sample, in pixels.
+STRIP, SAMPLE_SIDE = 256, 256
 # Measured with VGG19: a gradient pass holds each activation once, at least four times
 # the widest one, and five times that for what it is working on. TensorFlow itself grows
 # by this much when it first works.
@@ -48,14 +50,17 @@ _MASK = 2 * 4
 
 @dataclasses.dataclass(frozen=True)
 class TilingPlan:
-    """How to compute a step at one size.
+    """Tiles, if any, in which a step is computed at one size.
 
     Attributes:
-        cut: the layer that tiles are cut at; see `tfnst.engines.tiled.TiledEngine`.
+        cut: layer that the network is cut at; see `tfnst.engines.tiled.TiledEngine`,
+            also for the sides, the strip and the sample.
         head_side: side of the tiles before the cut; None for a step without tiles.
         tail_side: side of the tiles behind the cut; None for one tile.
-        peak: memory that the process holds at most, in bytes, as predicted.
+        peak: predicted peak of the memory of the process, in bytes.
         cost: arithmetic of a step, in units of that of a step without tiles.
+        strip: rows of a picture that are updated at once.
+        sample_side: side of the tiles of a sample, in pixels.
     """
 
     cut: str | None
@@ -63,10 +68,12 @@ class TilingPlan:
     tail_side: int | None
     peak: int
     cost: float
+    strip: int = STRIP
+    sample_side: int = SAMPLE_SIDE
 
     @property
     def tiled(self) -> bool:
-        """Whether the step is computed in tiles."""
+        """True if the step is computed in tiles."""
         return self.head_side is not None
 
 
@@ -84,10 +91,10 @@ def build_plan(
 
     Args:
         extractor: the feature extractor.
-        config: of the run.
+        config: settings of the run.
         sides: height and width of the content and of each style, int [1 + S, 2].
         limit: bytes that the process may hold, from `memory_limit`.
-        pictures: number painted together; several are never tiled.
+        pictures: number of pictures painted together; several are never tiled.
         regions: number of regions with styles of their own.
         resident: bytes that the process holds already; measured by default.
 
@@ -98,9 +105,11 @@ def build_plan(
     """
     resident = resident_memory(config.device) if resident is None else resident
     compiles = _compiles_for_amx(extractor, config)
+    losses = _style_losses(extractor, config)
+    additive = all(loss.additive for loss in losses.values())
     plans, fitting = [], []
     for plan in _plans(extractor, config, sides, regions):
-        if plan.tiled and pictures > 1:
+        if plan.tiled and (pictures > 1 or not additive):
             break
         peak = int(pictures * plan.peak + resident + _GROWTH)
         if compiles:
@@ -114,9 +123,10 @@ def build_plan(
         height, width = sides[0]
         least = min(plan.peak for plan in plans) / GIB
         error = MemoryError if config.max_memory is None else ValueError
+        loss = "" if additive else " and a `style_loss` that isn't `additive`"
         raise error(
             f"`max_memory` must be {math.ceil(least * 10) / 10:g} GiB or more for a "
-            f"picture of {width}x{height} pixels; choose a smaller `size`. "
+            f"picture of {width}x{height} pixels{loss}; choose a smaller `size`. "
             f"Received: {limit / GIB:.1f} GiB"
             + ("" if config.max_memory else ", most of what is free")
         )
@@ -126,7 +136,7 @@ def build_plan(
 def memory_per_pixel(
     extractor: keras.Model, config: StyleTransferConfig
 ) -> dict[str, float]:
-    """What a step without tiles holds, in bytes, for servers that plan ahead.
+    """Memory of a step without tiles, in bytes, for servers that plan ahead.
 
     Returns:
         `fixed` for any step; for each pixel of the picture, `picture`, and `region`
@@ -151,7 +161,7 @@ def memory_per_pixel(
 
 
 def _compiles_for_amx(extractor: keras.Model, config: StyleTransferConfig) -> bool:
-    """Whether this machine's processor is to compute with AMX, which has 16 bits."""
+    """True if oneDNN computes with AMX, which has 16 bits, on this processor."""
     return (
         tf.as_dtype(extractor.outputs[0].dtype).size == 2
         and device_kind(config.device) == "cpu"
@@ -175,7 +185,7 @@ def _plans(
     sides: np.ndarray,
     regions: int,
 ) -> Iterator[TilingPlan]:
-    """All plans, the one without tiles first; `peak` is what they add."""
+    """All plans, the one without tiles first; `peak` is the memory they add."""
     losses = _style_losses(extractor, config)
     whole = _Part(extractor, losses, regions)
     pixels = math.prod(map(int, sides[0]))
@@ -225,14 +235,14 @@ def _tiled_plans(
 
     Args:
         extractor: the feature extractor.
-        cut: where it is cut; None for nowhere.
+        cut: layer at which it is cut; None for no cut.
         sides: height and width of content and style with borders, int [1 + S, 2].
         losses: style losses by layer.
         regions: number of regions.
         flops: arithmetic of the whole network for a position.
-        kept: bytes held whatever the tiles are.
+        kept: bytes held with any tiles.
         margins: pixels before and behind, on both axes, that don't count.
-        last_looks: arithmetic of the looks that the last part takes at a tile.
+        last_looks: arithmetic of the last part's looks at a tile.
     """
     larger = int(max(math.prod(map(int, each)) for each in sides))
     models = split_feature_extractor(extractor, cut)
@@ -260,7 +270,7 @@ def _tiled_plans(
 
 
 def _cuts(extractor: keras.Model) -> list[str]:
-    """The pooling layers that have something before and behind them."""
+    """The pooling layers with layers before and behind them."""
     names = [layer.name for layer in extractor.layers]
     kinds = keras.layers.MaxPooling2D | keras.layers.AveragePooling2D
     return [
@@ -313,7 +323,7 @@ class _Part:
         self.working += max(1, regions) * 4 * kept
 
     def width(self, layer: str) -> float:
-        """Numbers in a layer's activation."""
+        """Number of values in a layer's activation."""
         return self._widths[layer]
 
     def tile(

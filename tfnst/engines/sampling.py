@@ -20,8 +20,8 @@ from tfnst.engines.tiled_segment import Seen, TiledSegment
 from tfnst.engines.tiles import Tile
 from tfnst.losses.terms import LossWeights
 
-# The sample: a dozen tiles of this side in pixels, but at most one in eight.
-_SAMPLES, _SPACING, SAMPLE_SIDE = 12, 8, 256
+# The sample: a dozen tiles, but at most one in eight.
+_SAMPLES, _SPACING = 12, 8
 
 
 class Carried(NamedTuple):
@@ -37,7 +37,7 @@ def sampled_step(
     weights: LossWeights,
     carried: Carried | None,
     *,
-    side: int = SAMPLE_SIDE,
+    side: int,
 ) -> tuple[tf.Tensor, tf.Tensor, np.ndarray, Carried]:
     """As `TiledSegment.losses_and_gradient`, without regions; the gradient is guessed.
 
@@ -66,7 +66,7 @@ def sampled_step(
 
 
 def sample_tiles(
-    segment: TiledSegment, array: np.ndarray, side: int = SAMPLE_SIDE
+    segment: TiledSegment, array: np.ndarray, side: int
 ) -> tuple[list[Tile], float]:
     """Tiles spread over a picture, and the ratio of its area to theirs."""
     tiles = segment.tiles(array, side // segment.input_stride)

@@ -33,7 +33,8 @@ import tensorflow as tf
 from tfnst.engines.engine import Knobs, TransferState, split_state
 from tfnst.engines.enlarging import enlarge_rows
 from tfnst.engines.pixel_terms import add_pixel_terms
-from tfnst.engines.sampling import SAMPLE_SIDE, Carried, pack_carried, sampled_step
+from tfnst.engines.plans import SAMPLE_SIDE, STRIP
+from tfnst.engines.sampling import Carried, pack_carried, sampled_step
 from tfnst.engines.tiled_segment import Seen, TiledContent, TiledSegment
 from tfnst.engines.tiles import NetworkSegment
 from tfnst.engines.whole import WholeEngine, gradient_unit
@@ -42,9 +43,6 @@ from tfnst.losses.terms import Losses, LossWeights
 from tfnst.networks.features import split_feature_extractor
 from tfnst.ops.resizing import resize_image
 from tfnst.optimizers.base import Optimizer
-
-# Rows of a picture that are updated at once.
-_STRIP = 256
 
 
 class TiledState(NamedTuple):
@@ -79,7 +77,7 @@ class TiledEngine:
         cut: str | None,
         head_side: int,
         tail_side: int | None = None,
-        strip: int = _STRIP,
+        strip: int = STRIP,
         sample_side: int = SAMPLE_SIDE,
     ) -> None:
         whole.objective.require_additive()
@@ -173,7 +171,7 @@ class TiledEngine:
         """As `Engine.run`."""
         history = []
         weights = knobs.relative_weights()
-        carried, plain = state.carried, TransferState(*state[:3])
+        carried, plain = state.carried, _plain(state)
         for _ in range(int(steps)):
             measured, gradient, carried = self.losses_and_gradient(
                 canvas, targets, weights, carried
@@ -188,7 +186,7 @@ class TiledEngine:
             if not finite:
                 break
             plain = self._update(canvas, measured, gradient, plain, knobs)
-        return canvas, TiledState(*plain, carried), np.stack(history)
+        return canvas, _in_tiles(plain)._replace(carried=carried), np.stack(history)
 
     def go_back(
         self, canvas: np.ndarray, good: Any, state: TiledState, step: int
@@ -208,11 +206,11 @@ class TiledEngine:
         arrays: list[np.ndarray],
     ) -> tuple[np.ndarray, TiledState]:
         """As `Engine.restore`."""
-        plain = TransferState(*state[:3])
-        own, carried = split_state(plain, arrays)
-        plain = tf.nest.pack_sequence_as(plain, own)
-        last = self._tail or self._head
-        return image, TiledState(*plain, pack_carried(last, carried))
+        plain = _plain(state)
+        own, rest = split_state(plain, arrays)
+        restored = _in_tiles(tf.nest.pack_sequence_as(plain, own))
+        carried = pack_carried(self._tail or self._head, rest)
+        return image, restored._replace(carried=carried)
 
     def losses_and_gradient(
         self,
@@ -309,7 +307,7 @@ class TiledEngine:
         """As `WholeEngine.init_state`, in arrays."""
         if not self.optimizer.elementwise:
             state = self._whole.init_state(tf.convert_to_tensor(image))
-            return TiledState(*tf.nest.map_structure(np.array, state))
+            return _in_tiles(tf.nest.map_structure(np.array, state))
         one = tf.zeros([len(image), 1, 1, 3])
 
         def enlarged(tensor: tf.Tensor) -> np.ndarray:
@@ -317,7 +315,7 @@ class TiledEngine:
             return np.array(np.broadcast_to(tensor, shape))
 
         state = tf.nest.map_structure(enlarged, self._whole.init_state(one))
-        return TiledState(*state._replace(average=image.copy()))
+        return _in_tiles(state._replace(average=image.copy()))
 
     def _update(
         self,
@@ -352,6 +350,15 @@ class TiledEngine:
         return tf.nest.map_structure(
             lambda old, new: old if old.ndim else new.numpy(), state, after
         )
+
+
+def _in_tiles(state: TransferState) -> TiledState:
+    """The state of tiles that carry nothing over."""
+    return TiledState(state.step, state.optimizer, state.average)
+
+
+def _plain(state: TiledState) -> TransferState:
+    return TransferState(state.step, state.optimizer, state.average)
 
 
 def _all_finite(array: np.ndarray) -> bool:

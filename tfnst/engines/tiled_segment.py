@@ -86,7 +86,7 @@ class TiledSegment:
 
     def see(self, array: np.ndarray, targets: Targets) -> Seen:
         """A picture [N, H, W, C], padded or as activations at the cut."""
-        regions, shares = self._on_grid(targets.regions), ()
+        shares: tuple[tf.Tensor, ...] = ()
         if targets.regions is not None:
             inside = self._objective.border.inside(np.asarray(targets.regions))
             shares = (region_shares(inside),)
@@ -94,7 +94,7 @@ class TiledSegment:
         layers = self._plain.content_layers
         return Seen(
             array,
-            regions,
+            self._on_grid(targets.regions),
             {layer: content.activations[layer] for layer in layers},
             {layer: targets.style[layer] for layer in self._plain.style_layers},
             shares,

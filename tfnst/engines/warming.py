@@ -31,6 +31,11 @@ class WarmedFunction:
         self._blank_arguments = blank_arguments
         self._thread: threading.Thread | None = None
 
+    @property
+    def traces(self) -> int:
+        """Number of traces of the function, 1 at most."""
+        return self._function.experimental_get_tracing_count()
+
     def warm_up(self, device: str) -> None:
         """Traces the function, and begins its first call; only the first time.
 

@@ -114,6 +114,18 @@ class WholeEngine:
             traced.structured_outputs,
         )
 
+    def run_steps(
+        self,
+        image: tf.Tensor | tf.Variable,
+        state: TransferState,
+        targets: Targets,
+        knobs: Knobs,
+        steps: tf.Tensor,
+    ) -> tuple[tf.Tensor, TransferState, tf.Tensor]:
+        """As `run`, without changing the picture that comes in."""
+        given = targets.given()
+        return self.loop(given)(image, state, given, knobs, steps)
+
     def loop(self, given: Collection[str]) -> WarmedFunction:
         """The compiled steps for one kind of targets.
 
@@ -211,8 +223,7 @@ class WholeEngine:
         steps: tf.Tensor,
     ) -> tuple[tf.Variable, TransferState, np.ndarray]:
         """As `Engine.run`."""
-        given = targets.given()
-        image, state, history = self.loop(given)(canvas, state, given, knobs, steps)
+        image, state, history = self.run_steps(canvas, state, targets, knobs, steps)
         canvas.assign(image)
         return canvas, state, history.numpy()
 
