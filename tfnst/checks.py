@@ -42,6 +42,23 @@ def check_choice(name: str, value: Any, choices: Sequence[str]) -> str:
     return value
 
 
+def check_choice_or_object(
+    name: str, value: Any, choices: Sequence[str], methods: Sequence[str]
+) -> Any:
+    """One of the choices, or an object of a user's own with these methods."""
+    own = not isinstance(value, str | type)
+    if own and all(callable(getattr(value, method, None)) for method in methods):
+        return value
+    if not isinstance(value, str) or value not in choices:
+        raise argument_error(
+            name,
+            f"one of {', '.join(map(repr, choices))}, or an object with the methods "
+            + " and ".join(f"`{method}`" for method in methods),
+            repr(value),
+        )
+    return value
+
+
 def check_truth(name: str, value: Any) -> bool:
     """True or False, which may be NumPy's."""
     if not _is_truth(value) or getattr(value, "shape", ()) != ():

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
 from tfnst.checks import (
     argument_error,
     check_choice,
+    check_choice_or_object,
     check_integer,
     check_layer_weights,
     check_layers,
@@ -107,7 +108,7 @@ def _setting(
         requested: whether a request to a server may set it.
         network: whether it says through which network pictures are compared.
     """
-    if choices:
+    if choices and check is None:
         check = partial(check_choice, choices=choices)
     return dataclasses.field(
         default=default,
@@ -160,7 +161,7 @@ class StyleTransferConfig:
         style_loss: what is compared with the style image: `"moments"`, the means and
             covariances of the activations; `"neighbors"`, also each activation with
             the one of the style that resembles it most; or `"gram"`, Gram matrices, as
-            in Gatys et al.
+            in Gatys et al. Or a `tfnst.losses.StyleLoss` of your own.
         style_layers: names of the Keras layers whose activations are compared with
             the style image's.
         style_layer_weights: one weight per style layer, or None to halve the weight
@@ -182,7 +183,7 @@ class StyleTransferConfig:
             first recolour the style image with the content's colours: their whole
             distribution, or their mean and covariance. `tfnst.ops.color_transfer` has
             the formulas.
-        optimizer: `"adam"` or `"lbfgs"`.
+        optimizer: `"adam"`, `"lbfgs"` or a `tfnst.optimizers.Optimizer` of your own.
         learning_rate: Adam's step size at the start of each scale, in units of the
             pixel range [0, 1]; it falls to a tenth by the end of the scale. For
             L-BFGS, the largest change of a pixel in the first trial step.
@@ -264,8 +265,16 @@ class StyleTransferConfig:
         "Share of the content's fine detail to add back at each scale, 0 to 1.",
         check=_SHARE,
     )
+    # Or an object of a user's own, as `optimizer`.
     style_loss: str = _setting(
-        "neighbors", "What is compared with the style.", choices=STYLE_LOSSES
+        "neighbors",
+        "What is compared with the style.",
+        check=partial(
+            check_choice_or_object,
+            choices=STYLE_LOSSES,
+            methods=("describe", "distance"),
+        ),
+        choices=STYLE_LOSSES,
     )
     style_layers: tuple[str, ...] = _setting(
         ("block1_conv1", "block2_conv1", "block3_conv1", "block4_conv1"),
@@ -315,7 +324,14 @@ class StyleTransferConfig:
         traced=False,
         requested=True,
     )
-    optimizer: str = _setting("adam", "Optimiser of the pixels.", choices=OPTIMIZERS)
+    optimizer: str = _setting(
+        "adam",
+        "Optimiser of the pixels.",
+        check=partial(
+            check_choice_or_object, choices=OPTIMIZERS, methods=("init", "update")
+        ),
+        choices=OPTIMIZERS,
+    )
     learning_rate: float = _setting(
         0.02,
         "Step size of the optimiser, in units of the pixel range.",
@@ -482,14 +498,47 @@ class StyleTransferConfig:
         return dataclasses.replace(self, **changes)
 
     def to_dict(self) -> dict[str, Any]:
-        """The settings as plain values that JSON can hold."""
-        return {
-            name: list(value) if isinstance(value, tuple) else value
-            for name, value in dataclasses.asdict(self).items()
-        }
+        """The settings as plain values that JSON can hold.
+
+        An object of a user's own is given by the name of its class.
+        """
+        return {name: _plain(getattr(self, name)) for name in setting_names()}
 
     def _set(self, name: str, value: Any) -> None:
         object.__setattr__(self, name, value)
+
+
+def _plain(value: Any) -> Any:
+    """A setting's value as JSON can hold it."""
+    if isinstance(value, tuple):
+        return list(value)
+    if value is None or isinstance(value, str | int | float):
+        return value
+    return f"{type(value).__module__}.{type(value).__qualname__}"
+
+
+def config_of_dict(
+    values: dict[str, Any], objects: Mapping[str, Any] | None = None
+) -> StyleTransferConfig:
+    """The settings that `StyleTransferConfig.to_dict` gave.
+
+    Args:
+        values: values from `to_dict`, perhaps of another version of tfnst.
+        objects: settings by name, for those that `values` has by the name of a class.
+
+    Raises:
+        ValueError: for a setting that is unknown or out of its range, such as a class
+            of which `objects` has no object.
+    """
+    objects = objects or {}
+    return StyleTransferConfig().replace(
+        **{
+            name: objects[name]
+            if name in objects and _plain(objects[name]) == value
+            else value
+            for name, value in values.items()
+        }
+    )
 
 
 def setting_names(**flags: bool) -> tuple[str, ...]:

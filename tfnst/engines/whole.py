@@ -126,6 +126,11 @@ class WholeEngine:
         given = targets.given()
         return self.loop(given)(image, state, given, knobs, steps)
 
+    @property
+    def traces(self) -> int:
+        """Number of traces of the steps: one for each kind of targets."""
+        return sum(loop.traces for loop in self._loops.values())
+
     def loop(self, given: Collection[str]) -> WarmedFunction:
         """The compiled steps for one kind of targets.
 
