@@ -10,7 +10,7 @@ import contextlib
 import math
 import operator
 import os
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from typing import Any
 
 _SECONDS = {"s": 1, "m": 60, "h": 3600}
@@ -45,17 +45,15 @@ def check_choice(name: str, value: Any, choices: Sequence[str]) -> str:
 def check_choice_or_object(
     name: str, value: Any, choices: Sequence[str], methods: Sequence[str]
 ) -> Any:
-    """One of the choices, or an object of a user's own with these methods."""
-    own = not isinstance(value, str | type)
+    """One of the choices, or a hashable object of a user's own with these methods."""
+    own = isinstance(value, Hashable) and not isinstance(value, str | type)
     if own and all(callable(getattr(value, method, None)) for method in methods):
         return value
     if not isinstance(value, str) or value not in choices:
-        raise argument_error(
-            name,
-            f"one of {', '.join(map(repr, choices))}, or an object with the methods "
-            + " and ".join(f"`{method}`" for method in methods),
-            repr(value),
-        )
+        named = ", ".join(map(repr, choices))
+        needed = " and ".join(f"`{method}`" for method in methods)
+        expected = f"one of {named}, or a hashable object with the methods {needed}"
+        raise argument_error(name, expected, repr(value))
     return value
 
 

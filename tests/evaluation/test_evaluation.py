@@ -59,7 +59,7 @@ def test_measures_of_ones_own(content_result):
     assert result.to_dict()["darker"] == result.own["darker"]
     assert "own" not in content_result.to_dict()
     for bad in ({"border": darker}, {"darker": 3}):
-        with pytest.raises(ValueError, match="^`own_measures` must be functions by na"):
+        with pytest.raises(ValueError, match=r"^`own_measures` must be functions by"):
             tfnst.evaluate(CONTENT, STYLE, CONTENT, **TINY, own_measures=bad)
 
 

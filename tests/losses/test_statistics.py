@@ -163,8 +163,8 @@ def test_what_is_no_style_loss_is_refused():
     for bad in (Mean, 3, object(), "mean", None):
         told = message(ValueError, TINY.replace, style_loss=bad)
         assert told.startswith(
-            "`style_loss` must be one of 'neighbors', 'moments', 'gram', or an object "
-            "with the methods `describe` and `distance`. Received: "
+            "`style_loss` must be one of 'neighbors', 'moments', 'gram', or a hashable "
+            "object with the methods `describe` and `distance`. Received: "
         )
 
 

@@ -88,8 +88,8 @@ def test_what_is_no_optimizer_is_refused():
     for bad in (SignDescent, 3, "sgd", None):
         told = message(ValueError, TINY.replace, optimizer=bad)
         assert told.startswith(
-            "`optimizer` must be one of 'adam', 'lbfgs', or an object with the methods "
-            "`init` and `update`. Received: "
+            "`optimizer` must be one of 'adam', 'lbfgs', or a hashable object with the "
+            "methods `init` and `update`. Received: "
         )
 
 
