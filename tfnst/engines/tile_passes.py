@@ -153,8 +153,7 @@ class TilePasses:
         Returns:
             (statistics, activations of the core at the cut by layer).
         """
-        seen = self._segment.model(view.seen)
-        counted = self._crop_all(seen, view.counted)
+        counted, at_cut = self._activations(view)
         losses = self._objective.style_losses
         statistics = Statistics(
             {
@@ -174,7 +173,7 @@ class TilePasses:
                 for layer in self.content_layers
             },
         )
-        return statistics, self._at_cut(seen, view)
+        return statistics, at_cut
 
     def _content(
         self, view: View
@@ -185,8 +184,7 @@ class TilePasses:
             (content activations by layer, their energies by layer, activations at the
             cut by layer).
         """
-        seen = self._segment.model(view.seen)
-        counted = self._crop_all(seen, view.counted)
+        counted, at_cut = self._activations(view)
         content = {layer: counted[layer] for layer in self.content_layers}
         energies = {
             layer: tf.reduce_sum(
@@ -194,7 +192,7 @@ class TilePasses:
             )
             for layer, activations in content.items()
         }
-        return content, energies, self._at_cut(seen, view)
+        return content, energies, at_cut
 
     def _describe(
         self, view: View, place: tf.Tensor
@@ -209,14 +207,15 @@ class TilePasses:
         Returns:
             (descriptions by layer, activations at the cut by layer).
         """
-        seen, strides = self._segment.model(view.seen), self._segment.strides
-        counted = self._crop_all(seen, view.counted)
-        described = {}
-        for layer in self.style_layers:
-            described[layer] = self._objective.style_losses[layer].describe(
+        counted, at_cut = self._activations(view)
+        losses, strides = self._objective.style_losses, self._segment.strides
+        described = {
+            layer: losses[layer].describe(
                 counted[layer], self._weights(view, layer), place // strides[layer]
             )
-        return described, self._at_cut(seen, view)
+            for layer in self.style_layers
+        }
+        return described, at_cut
 
     def _cotangents(
         self,
@@ -324,19 +323,16 @@ class TilePasses:
         )
         return content_loss, style_loss, gradient
 
-    def _crop_all(
-        self, seen: dict[str, tf.Tensor], part: tf.Tensor
-    ) -> dict[str, tf.Tensor]:
-        """The activations of a part of a tile, by layer."""
-        strides = self._segment.strides
-        return {layer: _crop(seen[layer], part, strides[layer]) for layer in seen}
-
-    def _at_cut(self, seen: dict[str, tf.Tensor], view: View) -> dict[str, tf.Tensor]:
-        """The activations of a tile's core at the cut, by layer."""
-        if not self._cut:
-            return {}
-        stride = self._segment.strides[self._cut]
-        return {self._cut: _crop(seen[self._cut], view.core, stride)}
+    def _activations(
+        self, view: View
+    ) -> tuple[dict[str, tf.Tensor], dict[str, tf.Tensor]]:
+        """The activations that count of a tile, and its core's at the cut, by layer."""
+        seen, strides = self._segment.model(view.seen), self._segment.strides
+        counted = {k: _crop(seen[k], view.counted, strides[k]) for k in seen}
+        if self._cut is None:
+            return counted, {}
+        at_cut = _crop(seen[self._cut], view.core, strides[self._cut])
+        return counted, {self._cut: at_cut}
 
     def _weights(self, view: View, layer: str) -> tf.Tensor | None:
         """The masks of the regions on a layer's grid, if there are regions."""

@@ -38,11 +38,10 @@ from tfnst.engines.sampling import Carried, pack_carried, sampled_step
 from tfnst.engines.tiled_segment import Seen, TiledContent, TiledSegment
 from tfnst.engines.tiles import NetworkSegment
 from tfnst.engines.whole import WholeEngine, gradient_unit
-from tfnst.losses.objective import Objective, Targets
+from tfnst.losses.objective import Targets
 from tfnst.losses.terms import Losses, LossWeights
 from tfnst.networks.features import split_feature_extractor
 from tfnst.ops.resizing import resize_image
-from tfnst.optimizers.base import Optimizer
 
 
 class TiledState(NamedTuple):
@@ -82,6 +81,9 @@ class TiledEngine:
     ) -> None:
         whole.objective.require_additive()
         self._whole = whole
+        self.objective = whole.objective
+        self.optimizer = whole.optimizer
+        self.ema_momentum = whole.ema_momentum
         self._strip = strip
         self._sample_side = sample_side
         models = split_feature_extractor(whole.feature_extractor, cut)
@@ -100,18 +102,6 @@ class TiledEngine:
                 side=tail_side,
                 input_stride=head.stride,
             )
-
-    @property
-    def objective(self) -> Objective:
-        return self._whole.objective
-
-    @property
-    def optimizer(self) -> Optimizer:
-        return self._whole.optimizer
-
-    @property
-    def ema_momentum(self) -> float:
-        return self._whole.ema_momentum
 
     def style_targets(
         self,
