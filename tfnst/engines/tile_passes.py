@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 import tensorflow as tf
 
+from tfnst.engines.compiling import compiled, output_spec
 from tfnst.engines.engine import MASKS_SPEC
 from tfnst.engines.tiles import NetworkSegment
 from tfnst.losses.distance import relative
@@ -54,6 +55,7 @@ class TilePasses:
         objective: the loss and its targets.
         segment: the part of the network.
         cut: the layer whose activations go to the next segment; None for the last one.
+        style_spec: shapes of the style targets by layer.
         masked: True for passes with the masks of regions or style images.
     """
 
@@ -83,40 +85,25 @@ class TilePasses:
         )
         self._style_spec = {layer: style_spec[layer] for layer in self.style_layers}
         self._at_cut_spec = {cut: self._activations_spec(cut)} if cut else {}
-        self.forward = tf.function(
-            self._forward,
-            autograph=False,
-            input_signature=[self._view_spec, self._style_spec],
-        )
-        self.describe = tf.function(
-            self._describe,
-            autograph=False,
-            input_signature=[self._view_spec, tf.TensorSpec([4], tf.int32)],
-        )
-        self.content = tf.function(
-            self._content, autograph=False, input_signature=[self._view_spec]
-        )
+        place = tf.TensorSpec([4], tf.int32)
+        self.describe = compiled(self._describe, self._view_spec, place)
+        self.content = compiled(self._content, self._view_spec)
+        self.forward = compiled(self._forward, self._view_spec, self._style_spec)
         self.cotangents = tf.function(self._cotangents, autograph=False)
         scalar, numbers = tf.TensorSpec([]), tf.TensorSpec([None])
-        self.both_passes = tf.function(
+        self.both_passes = compiled(
             self._both_passes,
-            autograph=False,
-            input_signature=[
-                self._view_spec,
-                (numbers,) if masked else (),
-                dict.fromkeys(self.content_layers, numbers),
-                self._style_spec,
-                LossWeights(scalar, scalar, scalar),
-            ],
+            self._view_spec,
+            (numbers,) if masked else (),
+            dict.fromkeys(self.content_layers, numbers),
+            self._style_spec,
+            LossWeights(scalar, scalar, scalar),
         )
 
     @functools.cached_property
     def statistics_spec(self) -> Statistics:
-        """The shapes of what `forward` finds, with None for N or K."""
-        statistics, _ = self.forward.get_concrete_function().structured_outputs
-        return tf.nest.map_structure(
-            lambda tensor: tf.TensorSpec(tensor.shape, tensor.dtype), statistics
-        )
+        """The shapes of the statistics, with None for N or K."""
+        return output_spec(self.forward)[0]
 
     @functools.cached_property
     def backward(self) -> Any:
@@ -129,13 +116,13 @@ class TilePasses:
         return self._compiled_backward(self._forward_and_backward)
 
     def _compiled_backward(self, function: Any) -> Any:
-        signature = [
+        return compiled(
+            function,
             self._view_spec,
             self._style_spec,
             self.statistics_spec,
             self._at_cut_spec,
-        ]
-        return tf.function(function, autograph=False, input_signature=signature)
+        )
 
     def _activations_spec(self, layer: str) -> tf.TensorSpec:
         output = self._segment.model.output[layer]

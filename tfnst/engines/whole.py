@@ -15,6 +15,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfnst.config import StyleTransferConfig
+from tfnst.engines.compiling import compiled, output_spec
 from tfnst.engines.engine import (
     KNOBS_SPEC,
     MASKS_SPEC,
@@ -31,8 +32,6 @@ from tfnst.networks.features import layer_strides
 from tfnst.ops.resizing import resize_image
 from tfnst.optimizers.adam import bias_correction
 from tfnst.optimizers.base import Optimizer
-
-_COUNT_SPEC, _SIDES_SPEC = tf.TensorSpec([], tf.int32), tf.TensorSpec([2], tf.int32)
 
 
 class WholeEngine:
@@ -69,36 +68,19 @@ class WholeEngine:
         self._step = tf.function(
             self.step, autograph=False, experimental_attributes={"_noinline": True}
         )
-        self.update = tf.function(
+        self.update = compiled(
             self._update,
-            autograph=False,
-            input_signature=[
-                PICTURES_SPEC,
-                Losses(*[tf.TensorSpec([None])] * 4),
-                PICTURES_SPEC,
-                self.state_spec,
-                KNOBS_SPEC,
-            ],
+            PICTURES_SPEC,
+            Losses(*[tf.TensorSpec([None])] * 4),
+            PICTURES_SPEC,
+            self.state_spec,
+            KNOBS_SPEC,
         )
-        self._enter = tf.function(
-            self.enter,
-            autograph=False,
-            input_signature=[
-                PICTURES_SPEC,
-                PICTURES_SPEC,
-                _SIDES_SPEC,
-                tf.TensorSpec([]),
-            ],
-        )
-        self._plain_targets = tf.function(
-            objective.style_targets,
-            autograph=False,
-            input_signature=[PICTURES_SPEC, _SIDES_SPEC],
-        )
-        self._masked_targets = tf.function(
-            objective.style_targets,
-            autograph=False,
-            input_signature=[PICTURES_SPEC, _SIDES_SPEC, MASKS_SPEC],
+        sides, scalar = tf.TensorSpec([2], tf.int32), tf.TensorSpec([])
+        self._enter = compiled(self.enter, PICTURES_SPEC, PICTURES_SPEC, sides, scalar)
+        self._plain_targets = compiled(objective.style_targets, PICTURES_SPEC, sides)
+        self._masked_targets = compiled(
+            objective.style_targets, PICTURES_SPEC, sides, MASKS_SPEC
         )
 
     @property
@@ -108,11 +90,7 @@ class WholeEngine:
     @functools.cached_property
     def style_spec(self) -> dict[str, Any]:
         """The shapes of `Targets.style`, with None for N."""
-        traced = self._plain_targets.get_concrete_function()
-        return tf.nest.map_structure(
-            lambda tensor: tf.TensorSpec(tensor.shape, tensor.dtype),
-            traced.structured_outputs,
-        )
+        return output_spec(self._plain_targets)
 
     def run_steps(
         self,
@@ -145,16 +123,13 @@ class WholeEngine:
                 "regions": MASKS_SPEC,
                 "temporal": (PICTURES_SPEC, MASKS_SPEC),
             }
-            steps = tf.function(
+            steps = compiled(
                 self._run_steps,
-                autograph=False,
-                input_signature=[
-                    PICTURES_SPEC,
-                    self.state_spec,
-                    {name: targets[name] for name in sorted(kind)},
-                    KNOBS_SPEC,
-                    _COUNT_SPEC,
-                ],
+                PICTURES_SPEC,
+                self.state_spec,
+                {name: targets[name] for name in kind},
+                KNOBS_SPEC,
+                tf.TensorSpec([], tf.int32),
             )
             blank_step = functools.partial(self.blank_step, kind)
             self._loops[kind] = WarmedFunction(steps, blank_step)
