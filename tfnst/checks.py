@@ -46,10 +46,10 @@ def check_choice_or_object(
     name: str, value: Any, choices: Sequence[str], methods: Sequence[str]
 ) -> Any:
     """One of the choices, or a hashable object of a user's own with these methods."""
-    own = isinstance(value, Hashable) and not isinstance(value, str | type)
-    if own and all(callable(getattr(value, method, None)) for method in methods):
-        return value
-    if not isinstance(value, str) or value not in choices:
+    if isinstance(value, str):
+        return check_choice(name, value, choices)
+    own = isinstance(value, Hashable) and not isinstance(value, type)
+    if not own or not all(callable(getattr(value, each, None)) for each in methods):
         named = ", ".join(map(repr, choices))
         needed = " and ".join(f"`{method}`" for method in methods)
         expected = f"one of {named}, or a hashable object with the methods {needed}"

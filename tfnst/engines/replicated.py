@@ -55,12 +55,12 @@ class ReplicatedEngine(WholeEngine):
         # No signature: each size has a trace of its own, with static shapes.
         @tf.function(autograph=False)
         def run_all(shares: Any, knobs: Knobs, steps: tf.Tensor) -> Any:
-            return strategy.run(
-                lambda image, state, given: on_each(
-                    image, state, Targets(**given), knobs, steps, rows=MAX_GROUP
-                ),
-                args=shares,
-            )
+            def run_one(share: Any) -> Any:
+                image, state, given = share
+                targets = Targets(**given)
+                return on_each(image, state, targets, knobs, steps, rows=MAX_GROUP)
+
+            return strategy.run(run_one, args=(shares,))
 
         self._run_all = run_all
 

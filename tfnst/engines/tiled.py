@@ -39,6 +39,7 @@ from tfnst.engines.tiled_segment import Seen, TiledContent, TiledSegment
 from tfnst.engines.tiles import NetworkSegment
 from tfnst.engines.whole import WholeEngine, gradient_unit
 from tfnst.losses.objective import Targets
+from tfnst.losses.style import require_additive
 from tfnst.losses.terms import Losses, LossWeights
 from tfnst.networks.features import split_feature_extractor
 from tfnst.ops.resizing import resize_image
@@ -79,7 +80,8 @@ class TiledEngine:
         strip: int = STRIP,
         sample_side: int = SAMPLE_SIDE,
     ) -> None:
-        whole.objective.require_additive()
+        for loss in whole.objective.style_losses.values():
+            require_additive(loss)
         self._whole = whole
         self.objective = whole.objective
         self.optimizer = whole.optimizer

@@ -81,6 +81,9 @@ class Objective:
         """The losses of pictures [N, H, W, 3] in [0, 1].
 
         The total includes the temporal loss as it is: its weights are in the targets.
+
+        Raises:
+            ValueError: for regions if a style loss isn't additive.
         """
         activations = self._activations(image)
         content = terms.content_loss(
@@ -112,18 +115,8 @@ class Objective:
         return {layer: activations[layer] for layer in self.content_layers}
 
     def see_regions(self, masks: tf.Tensor) -> tf.Tensor:
-        """`Targets.regions` of masks [K, H, W, 1] of a picture's size.
-
-        Raises:
-            ValueError: if a style loss isn't additive.
-        """
-        self.require_additive()
+        """`Targets.regions` of masks [K, H, W, 1] of a picture's size."""
         return self.border.pad(masks)
-
-    def require_additive(self) -> None:
-        """Raises ValueError if a style loss isn't a sum over positions."""
-        for loss in self.style_losses.values():
-            require_additive(loss)
 
     def style_targets(
         self, style_image: tf.Tensor, sides: tf.Tensor, mask: tf.Tensor | None = None
@@ -141,7 +134,6 @@ class Objective:
         style_image = resize_image(style_image, sides[0], sides[1])
         activations = self.feature_extractor(self.style_border.pad(style_image))
         if mask is not None:
-            self.require_additive()
             mask = self.style_border.pad(mask)
         targets = {}
         for layer, loss in self.style_losses.items():
@@ -159,8 +151,11 @@ class Objective:
         return {k: self.border.inside(seen[k], self._strides[k]) for k in seen}
 
     def _weights(self, layer: str, masks: tf.Tensor | None) -> tf.Tensor | None:
-        """Masks [K, H, W, 1] on a layer's grid."""
-        return None if masks is None else masks_at_stride(masks, self._strides[layer])
+        """Masks [K, H, W, 1] on the grid of a style layer."""
+        if masks is None:
+            return None
+        require_additive(self.style_losses[layer])
+        return masks_at_stride(masks, self._strides[layer])
 
     def style_loss(
         self, measured: Mapping[str, Any], targets: Mapping[str, Any]
