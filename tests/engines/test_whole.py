@@ -267,7 +267,9 @@ def test_enter_scale_resizes_all_there_is():
     wanted = loop.targets(expected, resizing.resize_image(STYLE, 27, 24))
     targets = Targets(content, style)
     for got, other in zip(
-        tf.nest.flatten(targets), tf.nest.flatten(wanted), strict=True
+        tf.nest.flatten(targets.given()),
+        tf.nest.flatten(wanted.given()),
+        strict=True,
     ):
         np.testing.assert_allclose(got, other, rtol=1e-3, atol=1e-3)
 

@@ -1,4 +1,4 @@
-"""The base class of style losses: how a layer of two pictures is compared."""
+"""The base class of style losses, which compare a layer of two pictures."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import tensorflow as tf
 
 
 class StyleLoss:
-    """How the activations of a style layer are compared with the style image's.
+    """Base class of losses of a style layer.
 
     A loss of one's own derives from this class and has two methods, `describe` and
     `distance`; an object of it is the setting `style_loss`. Methods are pure functions
