@@ -74,8 +74,8 @@ REFUSALS = {
     "float steps": "to be int32 but float is provided",
     "NaN": "`content_image` must hold finite numbers from 0 to 1. Received:] [nan nan]",
     "empty": "`content_image` must be one or more pictures of at least 16 pixels a ",
-    "no picture": "`style_bytes` must be an image file (PNG, JPEG, GIF, BMP or WebP). "
-    "Received: a file of 3 bytes, which is none of these]",
+    "no picture": "`style_bytes` must be an image file (PNG or JPEG). Received: "
+    "a file of 3 bytes, which is neither]",
 }
 
 
@@ -194,22 +194,6 @@ def claiming_jpeg(marker, **options):
     return changed(data, data.index(marker) + 5, struct.pack(">HH", HUGE, HUGE))
 
 
-def claiming_gif():
-    data, sides = encode(SMALL, "GIF"), struct.pack("<HH", HUGE, HUGE)
-    frame = data.index(b"\x2c", 13 + 3 * 256)
-    return changed(changed(data, 6, sides), frame + 5, sides)
-
-
-def claiming_bmp(width, height):
-    return changed(encode(SMALL, "BMP"), 18, struct.pack("<ii", width, height))
-
-
-def claiming_webp():
-    canvas = struct.pack("<I", HUGE - 1)[:3] * 2
-    extended = b"VP8X" + struct.pack("<I", 10) + b"\0" * 4 + canvas
-    return b"RIFF\0\1\0\0WEBP" + extended + encode(SMALL, "WEBP")[12:]
-
-
 def hidden_png(*chunks, more=b""):
     """A small picture whose file contains more than its pixels."""
     height, width, _ = SMALL.shape
@@ -220,24 +204,14 @@ def hidden_png(*chunks, more=b""):
 def hostile_files():
     """Files that must be refused, and files that may also be accepted."""
     large = Image.new("1", (10_000, 10_000))
-    frames = [Image.new("P", (140, 140), i % 256) for i in range(1000)]
     text = zlib.compress(b"a" * MANY_BYTES, 9)
     refused = {
         "PNG that claims": claiming_png(HUGE, HUGE),
         "PNG of 100 megapixels": encode(large, "PNG"),
         "JPEG that claims": claiming_jpeg(b"\xff\xc0"),
         "progressive JPEG that claims": claiming_jpeg(b"\xff\xc2", progressive=True),
-        "GIF that claims": claiming_gif(),
-        "GIF of 100 megapixels": encode(large.convert("P"), "GIF"),
-        "BMP that claims": claiming_bmp(HUGE, HUGE),
-        "BMP upside down": claiming_bmp(HUGE, -HUGE),
-        "BMP that overflows": claiming_bmp(2**16, 2**16),
-        "WebP that claims": claiming_webp(),
     }
     harmless = {
-        "GIF of 1,000 frames": encode(
-            frames[0], "GIF", save_all=True, append_images=frames[1:], disposal=2
-        ),
         "PNG with text": hidden_png(chunk(b"zTXt", b"Comment\0\0" + text)),
         "PNG with a profile": hidden_png(chunk(b"iCCP", b"x\0\0" + text)),
         "PNG with more rows": hidden_png(more=b"\0" * MANY_BYTES),

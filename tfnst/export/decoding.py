@@ -1,4 +1,4 @@
-"""Encoded image bytes -> picture and back, in core TensorFlow ops, for served graphs.
+"""PNG and JPEG files decoded and encoded in core TensorFlow ops, for served graphs.
 
 The counterpart of `tfnst.images` where there is no Python: in an exported signature.
 A file's header is read and checked before any pixel is decoded.
@@ -14,12 +14,8 @@ import tensorflow as tf
 from tfnst.export.image_headers import (
     UNKNOWN,
     Header,
-    cut,
-    find_chunk,
     find_kind,
     find_orientation,
-    little,
-    read_bytes,
     read_header,
 )
 from tfnst.limits import MIN_SIDE
@@ -28,28 +24,24 @@ _PNG_COMPRESSION = 1  # Six times as fast as the default, files 7% larger.
 
 
 def decode_picture(encoded: tf.Tensor, *, name: str, max_pixels: int) -> tf.Tensor:
-    """Decodes a PNG, JPEG, GIF, BMP or WebP file as it looks on a screen.
+    """Decodes a PNG or JPEG file as it looks on a screen.
 
-    The pixels are bit for bit what `tfnst.images.reading.load_image` returns. Alpha is
-    laid over white ::
+    The pixels are bit for bit those of `tfnst.images.reading.load_image`. Alpha is laid
+    over white ::
 
         rgb = alpha * rgb + (1 - alpha)
 
-    EXIF orientation is applied (malformed EXIF counts as upright), an animated GIF
-    gives its first frame, and a PNG with 16 bits per channel keeps all of them. It
-    differs from `load_image` where TensorFlow lacks an op: it ignores embedded ICC
-    profiles and orientations stored only in XMP, and it can't read TIFF, animated WebP
-    (which crashes TensorFlow 2.21), a GIF whose first frame doesn't fill it, or a BMP
-    that is compressed or doesn't have 8, 24 or 32 bits per pixel. TensorFlow releases
-    without WebP refuse WebP files.
+    Exif orientation is applied (malformed Exif counts as upright), and a PNG file of
+    16 bits per channel keeps all of them. Embedded ICC profiles and orientations stored
+    only in XMP are ignored.
 
     Args:
         encoded: bytes of an image file, scalar string. So that no file keeps a core
-            busy for long, one with more than 16,384 segments (JPEG) or chunks (PNG,
-            WebP) or 65,536 blocks (GIF) may be refused or lose its orientation, and a
-            JPEG file may have 64 scans and one more for each 16 KiB.
-        name: what error messages and the nodes of the graph call the input.
-        max_pixels: most pixels, height times width.
+            busy for long, one with more than 16,384 segments (JPEG) or chunks (PNG)
+            may be refused or lose its orientation, and a JPEG file may have 64 scans
+            and one more for each 16 KiB.
+        name: name of the input in error messages and in the nodes of the graph.
+        max_pixels: largest height times width.
 
     Returns:
         Tensor of shape [1, H, W, 3], dtype float32, range [0, 1].
@@ -61,10 +53,8 @@ def decode_picture(encoded: tf.Tensor, *, name: str, max_pixels: int) -> tf.Tens
     Reference:
         W3C, "Portable Network Graphics (PNG) Specification (Third Edition)", 5, 11.
         ITU-T T.81, "Digital compression and coding of continuous-tone still images",
-        B.1. CompuServe, "Graphics Interchange Format, Version 89a", 18-23. RFC 9649,
-        "WebP Image Format". Microsoft, "BITMAPINFOHEADER structure".
+        B.1.
     """
-    decoders = (_decode_png, _decode_jpeg, _decode_gif, _decode_bmp, _decode_webp)
     # An op's error names its node, so only that name can say which input is wrong.
     with tf.name_scope(re.sub("[^A-Za-z0-9]+", "_", name).strip("_") or "image"):
         encoded = tf.ensure_shape(encoded, [])
@@ -78,7 +68,7 @@ def decode_picture(encoded: tf.Tensor, *, name: str, max_pixels: int) -> tf.Tens
         with tf.control_dependencies([] if check is None else [check]):
             header = Header(*(tf.identity(field) for field in header))
         pixels = tf.switch_case(
-            kind, [lambda decode=decode: decode(header.encoded) for decode in decoders]
+            kind, [lambda: _decode_png(header), lambda: _decode_jpeg(header)]
         )
         pixels = _turn(pixels, find_orientation(header.exif))
         return tf.ensure_shape(pixels[tf.newaxis], [1, None, None, 3])
@@ -87,7 +77,7 @@ def decode_picture(encoded: tf.Tensor, *, name: str, max_pixels: int) -> tf.Tens
 def decode_timed(
     encoded: tf.Tensor, *, name: str, max_pixels: int
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """As `decode_picture`, which also takes the time.
+    """Decodes as `decode_picture`, and takes the time.
 
     Returns:
         (picture, seconds that decoding it took, float32 scalar).
@@ -126,12 +116,12 @@ def _refusal(
     """Why the file is refused, in one line; an empty string where it isn't."""
     width, height = header.width, header.height
     file = tf.strings.format("a file of {} bytes", [tf.strings.length(encoded)])
-    formats = "an image file (PNG, JPEG, GIF, BMP or WebP). Received: "
+    formats = "an image file (PNG or JPEG). Received: "
     sides = tf.strings.format("{} x {}", [width, height])
     too_small = f"an image at least {MIN_SIDE} pixels wide and {MIN_SIDE} high"
     reasons = [
         (tf.equal(encoded, ""), [formats, file, ", which is empty"]),
-        (tf.equal(kind, UNKNOWN), [formats, file, ", which is none of these"]),
+        (tf.equal(kind, UNKNOWN), [formats, file, ", which is neither"]),
         (
             tf.minimum(width, height) < 1,
             ["a whole image file. Received: ", file, ", which is cut off or damaged"],
@@ -156,52 +146,27 @@ def _refusal(
 # Decoders into float32 [H, W, 3]
 
 
-def _decode_png(encoded: tf.Tensor) -> tf.Tensor:
+def _decode_png(header: Header) -> tf.Tensor:
     """Asks for alpha only if the file has some.
 
     Otherwise the op makes it up, wrongly for files with 1 to 4 bits per pixel.
     """
 
     def decode(channels: int, dtype: tf.DType) -> tf.Tensor:
-        return _over_white(tf.io.decode_png(encoded, channels=channels, dtype=dtype))
+        pixels = tf.io.decode_png(header.encoded, channels=channels, dtype=dtype)
+        return _over_white(pixels)
 
-    depth, color_type = tf.unstack(read_bytes(encoded, 24, 2))
-    table = find_chunk(encoded, b"tRNS", 8, png=True, last=b"IDAT")
-    alpha = (color_type >= 4) | tf.not_equal(table, "")
     ways = [(3, tf.uint8), (4, tf.uint8), (3, tf.uint16), (4, tf.uint16)]
-    which = 2 * tf.cast(tf.equal(depth, 16), tf.int32) + tf.cast(alpha, tf.int32)
+    which = 2 * tf.cast(header.deep, tf.int32) + tf.cast(header.alpha, tf.int32)
     return tf.switch_case(which, [lambda way=way: decode(*way) for way in ways])
 
 
-def _decode_jpeg(encoded: tf.Tensor) -> tf.Tensor:
+def _decode_jpeg(header: Header) -> tf.Tensor:
     # Pillow uses this slow transform; decode_image's is up to 12/255 off.
-    pixels = tf.io.decode_jpeg(encoded, channels=3, dct_method="INTEGER_ACCURATE")
-    return _unit(pixels)
-
-
-def _decode_gif(encoded: tf.Tensor) -> tf.Tensor:
-    return _unit(tf.io.decode_image(encoded, channels=3, expand_animations=False))
-
-
-def _decode_bmp(encoded: tf.Tensor) -> tf.Tensor:
-    """The op returns palette indices as greys, so they are looked up here."""
-    pixels = tf.io.decode_bmp(encoded)
-    start, info = little(read_bytes(encoded, 10, 4)), little(read_bytes(encoded, 14, 4))
-    palette = cut(encoded, 14 + info, tf.clip_by_value(start - 14 - info, 0, 1024))
-    palette = tf.io.decode_raw(palette, tf.uint8, fixed_length=1024)
-    palette = tf.reshape(palette, [256, 4])[:, 2::-1]
-    return tf.cond(
-        tf.equal(tf.shape(pixels)[-1], 1),
-        lambda: tf.gather(_unit(palette), tf.cast(pixels[..., 0], tf.int32)),
-        lambda: _unit(pixels[..., :3]),
+    pixels = tf.io.decode_jpeg(
+        header.encoded, channels=3, dct_method="INTEGER_ACCURATE"
     )
-
-
-def _decode_webp(encoded: tf.Tensor) -> tf.Tensor:
-    # Not DecodeWebP: an older server couldn't load a graph that contains this op.
-    # The op refuses 4 channels for files without alpha, and 3 for files with alpha.
-    pixels = tf.io.decode_image(encoded, channels=0, expand_animations=False)
-    return _over_white(pixels)
+    return _unit(pixels)
 
 
 # Pixels
