@@ -94,12 +94,7 @@ class Objective:
         masks = None
         if targets.regions is not None:
             masks = self.border.inside(targets.regions)
-        measured = {
-            layer: loss.measure(
-                activations[layer], targets.style[layer], self._weights(layer, masks)
-            )
-            for layer, loss in self.style_losses.items()
-        }
+        measured = self.measure_style(activations, targets.style, masks)
         style = self.style_loss(measured, targets.style)
         if masks is not None:
             style = weigh_regions(style, masks)
@@ -144,6 +139,27 @@ class Objective:
                 described = loss.describe(activations[layer], weights)
             targets[layer] = loss.target(described)
         return targets
+
+    def measure_style(
+        self,
+        activations: Mapping[str, tf.Tensor],
+        targets: Mapping[str, Any],
+        masks: tf.Tensor | None = None,
+    ) -> dict[str, Any]:
+        """The statistics that the style loss is computed from, by layer.
+
+        Args:
+            activations: activations by layer, [N, h, w, C].
+            targets: as `Targets.style`.
+            masks: masks of K regions of a single picture, with its border where that
+                counts, [K, H, W, 1].
+        """
+        return {
+            layer: loss.measure(
+                activations[layer], targets[layer], self._weights(layer, masks)
+            )
+            for layer, loss in self.style_losses.items()
+        }
 
     def _activations(self, pictures: tf.Tensor) -> dict[str, tf.Tensor]:
         """The activations that count of pictures [N, H, W, 3], by layer."""

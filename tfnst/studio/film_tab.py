@@ -18,7 +18,7 @@ from tfnst.studio.controls import Controls
 from tfnst.studio.events import AS_SENT, QUICK, SHOW_ERROR, Updates, path_of
 from tfnst.studio.history import FILM_SUFFIXES
 from tfnst.studio.inputs import Filled
-from tfnst.studio.jobs import BusyError, Job, in_words
+from tfnst.studio.jobs import BusyError, Job
 from tfnst.studio.orders import Film
 from tfnst.studio.paint_tab import PaintTab
 from tfnst.studio.studio import Studio, in_labels
@@ -286,5 +286,5 @@ def _read_options(values: Mapping[str, Any]) -> Film:
 def _in_words(error: BaseException, path: str) -> str:
     """What an error says, without what the server calls the file."""
     film = pathlib.Path(path)
-    text = in_words(error).replace(repr(path), film.name).replace(path, film.name)
-    return in_labels(text, _LABELS)
+    text = in_labels(error, _LABELS)
+    return text.replace(repr(path), film.name).replace(path, film.name)

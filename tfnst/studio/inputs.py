@@ -5,12 +5,12 @@ from __future__ import annotations
 import dataclasses
 import functools
 import pathlib
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import gradio as gr
 
+from tfnst.checks import argument_in
 from tfnst.config import PRESETS, StyleTransferConfig, preset_settings
 from tfnst.images.style_images import ROTATIONS
 from tfnst.limits import MAX_SCALE, MIN_SCALE
@@ -217,11 +217,9 @@ class Inputs:
 
     def place_error(self, error: ValueError) -> Updates:
         """What `errors` say about an order that was refused."""
-        text = str(error)
-        named = re.match(r"`(\w+)`", text)
-        name = named[1] if named and named[1] in self.wrong else ""
+        place = self.wrong.get(argument_in(error) or "", self.wrong[""])
         labels = {field.name: field.label for field in self._studio.fields}
-        return {self.wrong[name]: panels.error(in_labels(text, labels))}
+        return {place: panels.error(in_labels(error, labels))}
 
     def show(
         self, entry: Entry, history: History, *, pictures: bool = True, **changes: Any

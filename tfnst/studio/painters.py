@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tfnst.checks import ArgumentError, rename_argument
 from tfnst.client import ServingError, StylizeClient
 from tfnst.config import StyleTransferConfig, setting_names
 from tfnst.images import manifest
@@ -162,8 +163,9 @@ class ServerPainter:
         self._target = target
         try:
             StylizeClient(target).close()
-        except ValueError as error:
-            raise ValueError(str(error).replace("`target`", "`server`")) from error
+        except ArgumentError as error:
+            rename_argument(error, "server")
+            raise
 
     def prepare(self) -> None:
         """Looks whether the server is there.
@@ -227,12 +229,9 @@ def _facts_of(
     order: Order, settings: dict[str, Any], target: str, version: int
 ) -> dict[str, Any]:
     """The manifest of a picture that a server has painted."""
-    sources = [
-        manifest.describe_source(style.image, name="style_image")
-        for style in order.styles
-    ]
+    sources = [manifest.describe_source(style.image) for style in order.styles]
     return manifest.build_manifest(
-        content_image=manifest.describe_source(order.content, name="content_image"),
+        content_image=manifest.describe_source(order.content),
         style_image=describe_style(list(order.styles), sources),
         settings=settings,
         server=target,

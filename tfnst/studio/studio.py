@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from tfnst.checks import argument, refusal_in
 from tfnst.config import StyleTransferConfig
 from tfnst.images.decoding import open_image
 from tfnst.images.formats import READ_SUFFIXES
@@ -250,7 +251,7 @@ class Studio:
         """The settings in a filled form, or what is wrong with them, by field."""
         config, wrong = form.read_values(values, self.fields, self.config)
         labels = {field.name: field.label for field in self.fields}
-        return config, {name: in_labels(text, labels) for name, text in wrong.items()}
+        return config, {name: in_labels(each, labels) for name, each in wrong.items()}
 
     def order(
         self,
@@ -274,8 +275,12 @@ class Studio:
         Raises:
             ValueError: when the host's limits don't allow it.
         """
-        source = PictureSource("picture", os.path.basename(content))
-        with open(content, "rb") as file, open_image(file, source) as image:
+        source = PictureSource(os.path.basename(content))
+        with (
+            argument("picture"),
+            open(content, "rb") as file,
+            open_image(file, source) as image,
+        ):
             self.limits.check(config, (image.height, image.width))
         return Order(
             content=history.keep_source(content),
@@ -432,9 +437,17 @@ def is_hidden_from_browsers(path: str | os.PathLike[str]) -> bool:
     return False
 
 
-def in_labels(text: str, labels: Mapping[str, str]) -> str:
-    """An error with the labels of fields in place of the names of arguments."""
-    return re.sub(r"`(\w+)`", lambda m: labels.get(m[1], m[1].replace("_", " ")), text)
+def in_labels(error: BaseException, labels: Mapping[str, str]) -> str:
+    """What an error says, with the labels of fields in place of arguments' names."""
+
+    def label(name: str) -> str:
+        return labels.get(name, name.replace("_", " "))
+
+    text, refusal = in_words(error), refusal_in(error)
+    if refusal is not None and refusal.argument is not None:
+        text = refusal.describe(label(refusal.argument))
+    # It may mention other arguments, too.
+    return re.sub(r"`(\w+)`", lambda mentioned: label(mentioned[1]), text)
 
 
 def _what_is_wrong(file: pathlib.Path) -> str | None:
@@ -445,8 +458,8 @@ def _what_is_wrong(file: pathlib.Path) -> str | None:
         del data
         load_image(file, name="picture")
     except (ValueError, OSError, MemoryError) as error:
-        text = in_words(error).replace(repr(str(file)), file.name)
-        return in_labels(text, {"picture": "The picture"})
+        text = in_labels(error, {"picture": "The picture"})
+        return text.replace(repr(str(file)), file.name)
     return None
 
 
