@@ -5,12 +5,14 @@ from __future__ import annotations
 import dataclasses
 import functools
 import inspect
+from collections.abc import Mapping
 from typing import Any
 
 from tfnst.checks import (
     ArgumentError,
     argument_error,
     check_choice,
+    check_choice_or_object,
     check_layer_weights,
     check_layers,
     check_number,
@@ -164,7 +166,13 @@ class StyleTransferConfig:
         "Loss that compares the picture with the style.",
         '`"moments"` compares means and covariances of the activations; '
         '`"neighbors"` also each activation with the most similar one of the style; '
-        '`"gram"` compares Gram matrices, as in Gatys et al.',
+        '`"gram"` compares Gram matrices, as in Gatys et al. It may also be a '
+        "`tfnst.losses.StyleLoss` of your own.",
+        check=functools.partial(
+            check_choice_or_object,
+            choices=STYLE_LOSSES,
+            methods=("describe", "distance"),
+        ),
         choices=STYLE_LOSSES,
         scopes=TRACED,
     )
@@ -221,7 +229,14 @@ class StyleTransferConfig:
         scopes=REQUESTED,
     )
     optimizer: str = setting(
-        "adam", "Optimiser of the pixels.", choices=OPTIMIZERS, scopes=TRACED
+        "adam",
+        "Optimiser of the pixels.",
+        "It may also be a `tfnst.optimizers.Optimizer` of your own.",
+        check=functools.partial(
+            check_choice_or_object, choices=OPTIMIZERS, methods=("init", "update")
+        ),
+        choices=OPTIMIZERS,
+        scopes=TRACED,
     )
     learning_rate: float = setting(
         0.02,
@@ -405,11 +420,11 @@ class StyleTransferConfig:
         return dataclasses.replace(self, **changes)
 
     def to_dict(self) -> dict[str, Any]:
-        """The settings as plain values that JSON can hold."""
-        return {
-            name: list(value) if isinstance(value, tuple) else value
-            for name, value in dataclasses.asdict(self).items()
-        }
+        """The settings as plain values that JSON can hold.
+
+        An object of a user's own is given by the name of its class.
+        """
+        return {name: _plain(getattr(self, name)) for name in setting_names()}
 
     def _set(self, name: str, value: Any) -> None:
         object.__setattr__(self, name, value)
@@ -428,6 +443,39 @@ def list_settings(scope: Scope | None = None) -> list[Setting]:
 def setting_names(scope: Scope | None = None) -> tuple[str, ...]:
     """The names of the settings in a scope, or of all of them, in their order."""
     return tuple(each.name for each in list_settings(scope))
+
+
+def _plain(value: Any) -> Any:
+    """A setting's value as JSON can hold it."""
+    if isinstance(value, tuple):
+        return list(value)
+    if value is None or isinstance(value, str | int | float):
+        return value
+    return f"{type(value).__module__}.{type(value).__qualname__}"
+
+
+def config_of_dict(
+    values: dict[str, Any], objects: Mapping[str, Any] | None = None
+) -> StyleTransferConfig:
+    """The settings that `StyleTransferConfig.to_dict` gave.
+
+    Args:
+        values: values from `to_dict`, perhaps of another version of tfnst.
+        objects: settings by name, for those that `values` has by the name of a class.
+
+    Raises:
+        ValueError: for a setting that is unknown or out of its range, such as a class
+            of which `objects` has no object.
+    """
+    objects = objects or {}
+    return StyleTransferConfig().replace(
+        **{
+            name: objects[name]
+            if name in objects and _plain(objects[name]) == value
+            else value
+            for name, value in values.items()
+        }
+    )
 
 
 def picture_settings(settings: dict[str, Any]) -> dict[str, Any]:

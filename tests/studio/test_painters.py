@@ -95,11 +95,11 @@ def test_a_rehearsal_traces_what_runs_use(history, pictures):
     painter.prepare()
     engine, _ = load_engine(config)
     painter.rehearse()
-    traced = engine.run_steps.experimental_get_tracing_count()
+    traced = engine.traces
     assert traced > 0
     job = make_job(history, make_order(history, *pictures, config=config))
     painter.paint(job, job.order, Limits())
-    assert engine.run_steps.experimental_get_tracing_count() == traced
+    assert engine.traces == traced
 
 
 def test_a_picture_has_as_many_bits_as_were_ordered(history, pictures):

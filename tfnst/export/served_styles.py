@@ -128,11 +128,11 @@ class DecodedStyles(NamedTuple):
             tf.range(tf.shape(sides)[0]),
             fn_output_signature=tf.nest.map_structure(
                 lambda spec: tf.TensorSpec(spec.shape[1:]),
-                painter.objective.style_spec(),
+                painter.style_spec,
             ),
             parallel_iterations=1,
         )
-        return blend_targets(painter.objective.statistics, each, shares)
+        return blend_targets(painter.objective.style_losses, each, shares)
 
     def color_moments(self, shares: tf.Tensor) -> Moments:
         """The moments of the colours of each region's styles.

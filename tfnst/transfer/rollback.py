@@ -21,7 +21,7 @@ def copy_of_start(engine: Engine, canvas: Canvas, state: TransferState) -> Any:
         canvas: [N, H, W, 3], which changes as the run goes on.
         state: before the first step.
     """
-    if engine.ema_momentum or engine.optimizer.last_good(state.optimizer) is not None:
+    if engine.ema_momentum or engine.optimizer.best(state.optimizer) is not None:
         return None
     return canvas.copy() if isinstance(canvas, np.ndarray) else tf.identity(canvas)
 
@@ -47,7 +47,7 @@ def roll_back(
     Returns:
         (canvas, state).
     """
-    good = engine.optimizer.last_good(state.optimizer)
+    good = engine.optimizer.best(state.optimizer)
     if good is None:
         good = state.average if start is None else start
     return engine.go_back(canvas, good, state, step)

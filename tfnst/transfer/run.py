@@ -268,7 +268,7 @@ class Run:
             tf.constant(level.sides),
             self._knobs.content_weight,
         )
-        regions: tuple[tf.Tensor, ...] = ()
+        regions = None
         if self._division is not None:
             masks = resize_mask(self._division.masks, *level.sides)
             regions = engine.objective.see_regions(masks)
@@ -297,11 +297,11 @@ class Run:
 
     def _hold(
         self, engine: Engine, canvas: Canvas, state: TransferState, level: Level
-    ) -> tuple[Canvas, TransferState, tuple[Any, ...]]:
+    ) -> tuple[Canvas, TransferState, tuple[Any, Any] | None]:
         """Has a frame begin as those before, where it can; also `Targets.temporal`."""
         earlier = self._earlier
         if earlier is None:
-            return canvas, state, ()
+            return canvas, state, None
         picture, first = (
             resize_image(self._finishing.prepare(each), *level.sides)
             for each in (earlier.picture, earlier.first)
