@@ -93,7 +93,7 @@ class StylizeClient:
         _check_target(target)
         if timeout is not None:
             _check_seconds("timeout", timeout)
-        check_integer("max_attempts", max_attempts, 1, _ATTEMPTS)
+        max_attempts = check_integer("max_attempts", max_attempts, 1, _ATTEMPTS)
         _check_seconds("retry_seconds", retry_seconds)
         self.target = target
         self._model = ModelChoice(model, version, version_label)
