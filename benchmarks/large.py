@@ -113,11 +113,11 @@ def run(
     height = round(width / ASPECT)
     clock = time.process_time if processor else time.perf_counter
     cores = len(os.sched_getaffinity(0)) if processor else 1
-    found: list[plans.Plan] = []
+    found: list[plans.TilingPlan] = []
     times: list[float] = []
     build_plan = plans.build_plan
 
-    def spy(*arguments: Any, **settings: Any) -> plans.Plan:
+    def spy(*arguments: Any, **settings: Any) -> plans.TilingPlan:
         found.append(build_plan(*arguments, **settings))
         return found[-1]
 

@@ -552,12 +552,14 @@ def test_bad_settings_are_named(tmp_path, settings, message):
 
 
 def test_settings_say_whether_they_are_exported_and_requested():
-    assert {*requests.REFUSALS, "device"} == set(setting_names(exported=False))
+    assert {*requests.REFUSALS, "device"} == (
+        set(setting_names()) - set(setting_names("exported"))
+    )
     limits = requests.RequestLimits(max_steps=9, max_size=64, max_pixels=10**6)
     sent = {setting.name for setting in requests.request_settings(TINY, limits)}
     # `preserve_color` is an input of one signature; the weights follow from the other.
     assert sent | {"preserve_color", "style_strength"} == set(
-        setting_names(requested=True)
+        setting_names("requested")
     )
 
 

@@ -5,8 +5,8 @@ import pytest
 import tensorflow as tf
 
 import tfnst
-from tests.helpers import TINY, paint_in_tiles, picture
-from tfnst.engines import loading, tiled
+from tests.helpers import TINY, forget_engines, paint_in_tiles, picture
+from tfnst.engines import loading, tiled, warming
 from tfnst.engines.engine import TransferState
 from tfnst.engines.whole import WholeEngine
 from tfnst.transfer.recovery import Recovery
@@ -31,7 +31,7 @@ def limits():
 
     Both are variables, so that each engine is traced once.
     """
-    loading.forget_engines()
+    forget_engines()
     rate = tf.Variable(np.inf, dtype=tf.float32)
     first = tf.Variable(3)
     real = WholeEngine._update
@@ -46,7 +46,7 @@ def limits():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(WholeEngine, "_update", update)
         yield rate, first
-    loading.forget_engines()
+    forget_engines()
 
 
 @pytest.fixture
@@ -131,17 +131,23 @@ def test_a_first_step_has_nothing_to_go_back_to(poison):
 )
 def test_tiles_go_back_too(monkeypatch, kind):
     paint_in_tiles(monkeypatch)
-    long_steps = []
+    long_steps, rates = [], []
     real = tiled.TiledEngine.losses_and_gradient
+    real_run = tiled.TiledEngine.run
 
-    def poisoned(self, image, targets, knobs, carried=()):
-        measured, gradient, carried = real(self, image, targets, knobs, carried)
-        if knobs.learning_rate > 0.01 and image.shape[2] == 48:
+    def run(self, canvas, state, targets, knobs, steps):
+        rates.append(knobs.learning_rate)
+        return real_run(self, canvas, state, targets, knobs, steps)
+
+    def poisoned(self, image, targets, weights, carried=None):
+        measured, gradient, carried = real(self, image, targets, weights, carried)
+        if rates[-1] > 0.01 and image.shape[2] == 48:
             long_steps.append(image)
             if len(long_steps) > 3:
                 gradient = gradient * np.float32("nan")
         return measured, gradient, carried
 
+    monkeypatch.setattr(tiled.TiledEngine, "run", run)
     monkeypatch.setattr(tiled.TiledEngine, "losses_and_gradient", poisoned)
     with pytest.warns(UserWarning, match=MESSAGE) as told:
         result = tfnst.stylize(CONTENT, STYLE, config=RUNS[kind])
@@ -224,15 +230,15 @@ def test_no_less_is_tried_than_four_times(monkeypatch):
 
     monkeypatch.setattr(WholeEngine, "_losses", losses)
     # Its step is blank, and not of the run.
-    monkeypatch.setattr(WholeEngine, "warm_up", lambda *_: None)
-    loading.forget_engines()
+    monkeypatch.setattr(warming.WarmedFunction, "warm_up", lambda *_: None)
+    forget_engines()
     config = TINY.replace(ema_momentum=0, init_image="content", learning_rate=0.016)
     with (
         pytest.warns(UserWarning, match="at step 2 of 12") as told,
         pytest.raises(tfnst.NonFiniteLossError, match="at step ") as caught,
     ):
         tfnst.stylize(CONTENT, STYLE, config=config)
-    loading.forget_engines()
+    forget_engines()
     assert len(told) == 1
     # The start is good each time, the step from it is not.
     wanted = [0.016 * 0.5**k for k in range(5) for _ in range(2)]

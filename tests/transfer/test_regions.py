@@ -6,8 +6,14 @@ import tensorflow as tf
 
 import tfnst
 from tests.cli.helpers import TINY_OPTIONS, run_here
-from tests.helpers import TINY, assert_alike, assert_same_losses, picture
-from tfnst.engines import loading, plans
+from tests.helpers import (
+    TINY,
+    assert_alike,
+    assert_same_losses,
+    paint_in_tiles,
+    picture,
+)
+from tfnst.engines import loading
 from tfnst.images.manifest import describe_source, read_manifest
 from tfnst.losses import gram_matrices
 from tfnst.transfer.run import Run
@@ -124,8 +130,7 @@ def test_a_strip_too_thin_for_the_deepest_layer_is_painted(
         style_loss=style_loss, style_layers=("block1_conv1", "block4_conv1")
     )
     if tiled:
-        plan = plans.Plan("block2_pool", 24, 12, 0, 1.0)
-        monkeypatch.setattr(plans, "build_plan", lambda *_, **__: plan)
+        paint_in_tiles(monkeypatch, cut="block2_pool", tail_side=12)
     result = tfnst.stylize(CONTENT, part, config=config)
     style = result.losses["style"]
     assert 0 < style[5] < style[0]

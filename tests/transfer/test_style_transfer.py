@@ -7,9 +7,15 @@ import tensorflow as tf
 from PIL import Image
 
 import tfnst
-from tests.helpers import TINY, assert_alike, picture
+from tests.helpers import (
+    TINY,
+    assert_alike,
+    forget_engines,
+    paint_in_tiles,
+    picture,
+)
 from tests.image_files import encode, noise
-from tfnst.engines import engine, loading, plans, whole
+from tfnst.engines import engine, loading, whole
 from tfnst.losses import objective
 from tfnst.ops import pyramid, resizing
 
@@ -125,7 +131,7 @@ def test_runtime_settings_share_one_trace():
         CONTENT, STYLE, config=base, steps=2, size=64, style_weight=3, learning_rate=0.1
     )
     loop, _ = loading.load_engine(base)
-    assert loop.run_steps.experimental_get_tracing_count() == 1
+    assert loop.traces == 1
 
 
 @pytest.mark.parametrize(
@@ -158,8 +164,7 @@ def test_only_the_ratios_of_the_weights_change_the_picture(
     optimizer, tiled, monkeypatch
 ):
     if tiled:
-        plan = plans.Plan("block1_pool", 24, 12, 0, 1.0)
-        monkeypatch.setattr(plans, "build_plan", lambda *_, **__: plan)
+        paint_in_tiles(monkeypatch, tail_side=12)
     config = TINY.replace(optimizer=optimizer, steps=2, initial_steps=2)
     wanted = tfnst.stylize(CONTENT, STYLE, config=config)
     for factor in (1e-28, 1e-8, 1e-6, 3, 1e24):
@@ -350,7 +355,7 @@ def test_a_loss_that_is_not_finite_stops_and_keeps_the_last_good_picture(monkeyp
         callback_steps=1,
         callback=lambda p: seen.append((p.step, p.snapshot.average.numpy()[0])),
     )
-    loading.forget_engines()
+    forget_engines()
     assert len(kept.losses) == 9
     assert kept.array.shape == (36, 48, 3)
     assert np.isfinite(kept.array).all()

@@ -15,7 +15,6 @@ from tests.helpers import (
 )
 from tests.video.moving_photos import frame, panned, photo, with_square
 from tests.video.test_coherence import Pan, no_motion
-from tfnst.engines import plans
 from tfnst.video.coherence import reliability, warp
 from tfnst.video.painting import FilmEngines, FilmPainter
 
@@ -300,13 +299,7 @@ def few_steps(**settings):
 
 def test_in_tiles(monkeypatch):
     losses, whole = few_steps()
-    used = []
-
-    def build_plan(*arguments, **options):
-        used.append(arguments)
-        return plans.Plan("block1_pool", 24, 9, 0, 1.0)
-
-    monkeypatch.setattr(plans, "build_plan", build_plan)
+    used = paint_in_tiles(monkeypatch)
     losses_in_tiles, tiled = few_steps()
     assert used
     assert_same_losses(losses, losses_in_tiles)

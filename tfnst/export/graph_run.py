@@ -54,7 +54,7 @@ def paint(
         image, state, content = engine.enter(
             state.average, content_image, sides, knobs.content_weight
         )
-        regions: tuple[tf.Tensor, ...] = ()
+        regions = None
         if masks is not None:
             small = resize_mask(masks, *tf.unstack(sides))
             regions = engine.objective.see_regions(small)

@@ -9,10 +9,10 @@ from typing import NamedTuple
 import tensorflow as tf
 
 from tfnst.checks import argument_error
-from tfnst.config import COLOR_MODES, StyleTransferConfig
+from tfnst.config import COLOR_MODES, StyleTransferConfig, list_settings
 from tfnst.engines.engine import Knobs
 from tfnst.export.checks import checked, finite_number, in_range
-from tfnst.limits import MAX_SEED, MIN_SIDE, MIN_SIZE
+from tfnst.limits import MIN_SIDE
 from tfnst.ops import pyramid
 
 # Reasons for settings that aren't exported. `device` has none: it is for building the
@@ -80,22 +80,18 @@ def request_settings(
         config: their defaults.
         limits: their bounds.
     """
-    default = {**config.to_dict(), **config.loss_weights()}
-    integers = {
-        "steps": (1, limits.max_steps),
-        "size": (MIN_SIZE, limits.max_size),
-        "seed": (0, MAX_SEED),
-    }
-    numbers = (
-        "content_weight",
-        "style_weight",
-        "total_variation_weight",
-        "learning_rate",
-    )
-    return (
-        *(Setting(name, tf.int32, default[name], b) for name, b in integers.items()),
-        *(Setting(name, tf.float32, default[name]) for name in numbers),
-    )
+    default = config.to_dict() | config.loss_weights()
+    highest = {"steps": limits.max_steps, "size": limits.max_size}
+    integers, numbers = [], []
+    for each in list_settings("requested"):
+        if each.name == "style_strength":
+            continue  # Clients send the weights that it stands for.
+        if each.type is int:
+            bounds = int(each.low), highest.get(each.name, int(each.high))
+            integers.append(Setting(each.name, tf.int32, default[each.name], bounds))
+        elif each.type is float:
+            numbers.append(Setting(each.name, tf.float32, default[each.name]))
+    return *integers, *numbers
 
 
 def check_exportable(config: StyleTransferConfig) -> None:

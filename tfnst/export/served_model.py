@@ -62,7 +62,6 @@ class ServedStyleTransfer(tf.Module):
         self.config = config
         self.limits = limits
         self._engine, self.backbone = load_engine(config, exported=True)
-        self._engine_of_regions, _ = load_engine(config, regions=True, exported=True)
         # Held as variables: as constants they would come near the 2 GB that a
         # protocol buffer may have.
         self._variables = [v.value for v in self._engine.feature_extractor.variables]
@@ -285,7 +284,7 @@ class ServedStyleTransfer(tf.Module):
             # `tfnst.stylize` does.
             stylized, measured = tf.cond(
                 has_regions,
-                lambda: run(self._engine_of_regions, masks),
+                lambda: run(self._engine, masks),
                 lambda: run(self._engine, None),
             )
         stylized = checked(

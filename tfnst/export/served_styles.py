@@ -150,10 +150,10 @@ class BlendedStyles(NamedTuple):
             return tf.nest.map_structure(lambda tensor: tensor[0], targets)
 
         spec = tf.nest.map_structure(
-            lambda spec: tf.TensorSpec(spec.shape[1:]), engine.objective.style_spec()
+            lambda spec: tf.TensorSpec(spec.shape[1:]), engine.style_spec
         )
         return blend_targets(
-            engine.objective.statistics, self._of_each(one, spec), shares
+            engine.objective.style_losses, self._of_each(one, spec), shares
         )
 
     def color_moments(self, shares: tf.Tensor | None) -> Moments:

@@ -7,13 +7,13 @@ import io
 import json
 import os
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from tfnst.checks import ArgumentError, argument, argument_error
-from tfnst.config import StyleTransferConfig
+from tfnst.config import StyleTransferConfig, config_of_dict
 from tfnst.files import read_file, show_path, write_file
 from tfnst.images.manifest import without_names
 from tfnst.networks.backbones import Backbone
@@ -57,13 +57,17 @@ class Checkpoint:
     scale_steps: list[int] = dataclasses.field(default_factory=list)
     shortened_by: list[str] = dataclasses.field(default_factory=list)
 
-    def config(self) -> StyleTransferConfig:
+    def config(self, objects: Mapping[str, Any] | None = None) -> StyleTransferConfig:
         """The settings of the run.
 
+        Args:
+            objects: settings by name, for those that are objects of a user's own.
+
         Raises:
-            ValueError: for settings that this version of tfnst doesn't have.
+            ValueError: for settings that this version of tfnst doesn't have, and
+                objects that `objects` doesn't have.
         """
-        return StyleTransferConfig().replace(**self.settings)
+        return config_of_dict(self.settings, objects)
 
 
 _ARRAYS = ("losses", "image")
@@ -110,8 +114,14 @@ def save_checkpoint(checkpoint: Checkpoint, path: str | os.PathLike[str]) -> Non
         write_file(path, data.getbuffer())
 
 
-def load_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
+def load_checkpoint(
+    path: str | os.PathLike[str], objects: Mapping[str, Any] | None = None
+) -> Checkpoint:
     """Reads a file that `save_checkpoint` wrote.
+
+    Args:
+        path: path of the file.
+        objects: as for `Checkpoint.config`.
 
     Raises:
         OSError: if the file can't be read.
@@ -141,7 +151,7 @@ def load_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
             "resume", "a checkpoint of tfnst", show_path(path)
         ) from error
     try:
-        checkpoint.config()
+        checkpoint.config(objects)
     except ValueError as error:
         raise argument_error(
             "resume",
@@ -215,14 +225,15 @@ def check_same_run(checkpoint: Checkpoint, run: dict[str, Any]) -> None:
         ValueError: if it belongs to another one; the message says what differs.
     """
     # A run that was short of time may be given more.
-    settings = checkpoint.config().replace(max_time=run["settings"]["max_time"])
+    settings = StyleTransferConfig().to_dict() | checkpoint.settings
+    settings["max_time"] = run["settings"]["max_time"]
     # The picture that it started from lives on in the checkpoint, so it needn't be
     # given again.
     sources = dict(checkpoint.sources)
     if run["sources"]["init_image"] is None:
         sources["init_image"] = None
     for name, then in (
-        ("settings", settings.to_dict()),
+        ("settings", settings),
         ("sources", sources),
         ("backbone", checkpoint.backbone),
         ("weights", checkpoint.weights),

@@ -124,7 +124,7 @@ class Recovery:
                 canvas, state, checkpoint.image, checkpoint.state
             )
         self._start = None
-        kept = engine.optimizer.last_good(state.optimizer)
+        kept = engine.optimizer.best(state.optimizer)
         if not engine.ema_momentum and kept is None:
             self._start = (
                 canvas.copy() if isinstance(canvas, np.ndarray) else tf.identity(canvas)
@@ -169,7 +169,7 @@ class Recovery:
                 stacklevel=2,
             )
         self.rollbacks += 1
-        good = engine.optimizer.last_good(state.optimizer)
+        good = engine.optimizer.best(state.optimizer)
         if good is None:
             good = state.average if self._start is None else self._start
         return engine.go_back(canvas, good, state, done)

@@ -102,7 +102,7 @@ def stylize(
         to fine, Adam by default, averaged output.
     """
     if resume is not None and config is None:
-        config = load_checkpoint(resume).config()
+        config = load_checkpoint(resume, settings).config(settings)
     config = build_config(config, preset, settings)
     content_image, style_image, init_image = read_open_files(
         content_image, style_image, init_image
@@ -187,7 +187,7 @@ class StyleTransfer:
             if path is not None:
                 with argument(name):
                     check_path(path)
-        resumed = None if resume is None else load_checkpoint(resume)
+        resumed = None if resume is None else load_checkpoint(resume, vars(self.config))
         if resumed is not None and init_image is None:
             # The picture that it started from lives on in the checkpoint.
             config, given = self.config, None

@@ -197,7 +197,7 @@ class Style:
             speaking = {k: tf.repeat(v, counts) for k, v in self._speaking.items()}
             stacked = tf.nest.map_structure(lambda *p: tf.concat(p, axis=0), *each)
             self._targets[key] = blend_targets(
-                engine.objective.statistics, stacked, shares, speaking
+                engine.objective.style_losses, stacked, shares, speaking
             )
         return self._targets[key]
 
