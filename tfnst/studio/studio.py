@@ -37,6 +37,7 @@ from tfnst.studio.limits import Limits
 from tfnst.studio.orders import Film, Order
 from tfnst.studio.painters import Loading, LocalPainter, ServerPainter
 from tfnst.studio.previews import PREVIEW_SIZE, encode_preview
+from tfnst.video.frame_range import FrameRange
 from tfnst.video.frames import FilmInfo
 from tfnst.video.reading import open_film
 
@@ -314,13 +315,10 @@ class Studio:
                 it.
             BusyError: when too many files are being read.
         """
-        # It loads TensorFlow, which painting needs anyway.
-        from tfnst.video.video import count_frames
-
         with self._place(), open_film(path) as reader:
             info = reader.info
         self.limits.check(config, (info.height, info.width))
-        frames = count_frames(info, start=film.start, end=film.end, every=film.every)
+        frames = FrameRange(film.start, film.end, film.every).count(info)
         self.limits.check_frames(frames or 0)
         return Order(
             content=history.keep_source(path),
