@@ -6,8 +6,6 @@ from typing import Any
 
 import tensorflow as tf
 
-from tfnst.checks import argument_error
-
 
 class StyleLoss:
     """Base class of losses of a style layer.
@@ -105,9 +103,8 @@ def require_additive(loss: StyleLoss) -> None:
     """
     if not loss.additive:
         kind = type(loss)
-        raise argument_error(
-            "style_loss",
-            "`additive` for masks, regions, tiles and exports; see "
-            "`tfnst.losses.StyleLoss`",
-            f"{kind.__module__}.{kind.__qualname__}",
+        raise ValueError(
+            "`style_loss` must be `additive` for masks, regions, tiles and exports; "
+            "see `tfnst.losses.StyleLoss`. "
+            f"Received: {kind.__module__}.{kind.__qualname__}"
         )
