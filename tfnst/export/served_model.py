@@ -280,8 +280,7 @@ class ServedStyleTransfer(tf.Module):
         if has_regions is None:
             stylized, measured = run(self._engine, None)
         else:
-            # Without regions, the engine that has none is faster and does what
-            # `tfnst.stylize` does.
+            # Without masks it is faster, and does what `tfnst.stylize` does.
             stylized, measured = tf.cond(
                 has_regions,
                 lambda: run(self._engine, masks),
