@@ -102,10 +102,6 @@ def argument(name: str) -> Iterator[None]:
         raise
 
 
-def argument_error(argument: str, expected: str, received: str) -> ArgumentError:
-    return ArgumentError(expected, received, argument=argument)
-
-
 def one_line(error: BaseException) -> str:
     """An error's message in one line, or its class where the message is empty."""
     return " ".join(str(error).split()) or type(error).__name__
@@ -139,7 +135,7 @@ def check_choice_or_object(
         named = ", ".join(map(repr, choices))
         needed = " and ".join(f"`{method}`" for method in methods)
         expected = f"one of {named}, or a hashable object with the methods {needed}"
-        raise argument_error(argument, expected, repr(value))
+        raise ArgumentError(expected, repr(value), argument=argument)
     return value
 
 

@@ -10,7 +10,6 @@ from typing import Any
 
 from tfnst.checks import (
     ArgumentError,
-    argument_error,
     check_choice,
     check_choice_or_object,
     check_layer_weights,
@@ -73,7 +72,7 @@ def _check_loss_weight(name: str, value: Any) -> float:
     """A weight whose products with losses float32 can hold."""
     weight = check_number(name, value, _LOSS_WEIGHTS_ALLOWED, low=0, high=MAX_WEIGHT)
     if 0 < weight < MIN_WEIGHT:
-        raise argument_error(name, _LOSS_WEIGHTS_ALLOWED, repr(value))
+        raise ArgumentError(_LOSS_WEIGHTS_ALLOWED, repr(value), argument=name)
     return weight
 
 
@@ -514,6 +513,6 @@ def build_config(
         ValueError: for a preset or a setting that is unknown or out of its range.
     """
     if config is not None and not isinstance(config, StyleTransferConfig):
-        raise argument_error("config", "a StyleTransferConfig", repr(config))
+        raise ArgumentError("a StyleTransferConfig", repr(config), argument="config")
     before = {} if preset is None else preset_settings(preset)
     return (config or StyleTransferConfig()).replace(**before | settings)

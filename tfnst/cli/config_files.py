@@ -6,7 +6,7 @@ import os
 import sys
 from typing import Any
 
-from tfnst.checks import argument, argument_error, one_line
+from tfnst.checks import ArgumentError, argument, one_line
 from tfnst.config import StyleTransferConfig
 from tfnst.files import decode_text, read_file, show_path
 
@@ -37,7 +37,7 @@ def read_config_file(path: str | os.PathLike[str]) -> dict[str, Any]:
         settings = tomllib.loads(decode_text(data))
     except (tomllib.TOMLDecodeError, UnicodeError) as error:
         received = f"{show_path(path)}, {one_line(error)}"
-        raise argument_error("config", "a TOML file", received) from error
+        raise ArgumentError("a TOML file", received, argument="config") from error
     # A bad setting is an error even if an option overrides it.
     StyleTransferConfig().replace(**settings)
     return settings

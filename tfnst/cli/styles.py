@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tfnst.checks import ArgumentError, argument_error
+from tfnst.checks import ArgumentError
 from tfnst.cli.options import Command, add_options, file_option, grouped
 from tfnst.cli.reporting import reporting
 
@@ -145,27 +145,27 @@ def _read_labels(
     if label_colors is not None:
         colors = [color.strip() for color in label_colors.split(",")]
         if len(colors) > count:
-            raise argument_error(
-                "label_colors",
+            raise ArgumentError(
                 "at most one colour for each style",
                 f"{len(colors)} for {count}",
+                argument="label_colors",
             )
     labels = read_label_map(
         label_map, None if colors is None else [c for c in colors if c != REST]
     )
     if len(labels) > count:
-        raise argument_error(
-            "label_map",
+        raise ArgumentError(
             f"a picture with at most as many colours as styles ({count}), not counting "
             "black, unless `label_colors` says which of them count",
             f"{len(labels)}: {', '.join(label.color for label in labels)}",
+            argument="label_map",
         )
     if len(labels) < count and 1 - sum(label.share for label in labels) < MIN_SHARE:
-        raise argument_error(
-            "label_map",
+        raise ArgumentError(
             f"a picture with a colour for each of the {count} styles, or with black "
             "for those that have none",
             f"{len(labels)}: {', '.join(label.color for label in labels)}",
+            argument="label_map",
         )
     found = iter(labels)
     regions = [None if color == REST else next(found) for color in colors or ()]
@@ -198,7 +198,9 @@ def _read_rotations(text: str) -> int:
     try:
         return int(text)
     except ValueError:
-        raise argument_error("style_rotations", "1, 2, 4 or 8", repr(text)) from None
+        raise ArgumentError(
+            "1, 2, 4 or 8", repr(text), argument="style_rotations"
+        ) from None
 
 
 def _split_names(text: str) -> list[str]:

@@ -8,7 +8,7 @@ from typing import Any
 
 import grpc
 
-from tfnst.checks import argument_error
+from tfnst.checks import ArgumentError
 
 # Environment variables in which gRPC finds a proxy, and the hosts to reach without it.
 _PROXY_VARIABLES = ("grpc_proxy", "https_proxy", "http_proxy")
@@ -75,10 +75,12 @@ def open_channel(
     """
     if (client_certificate is None) != (client_key is None):
         received = repr((client_certificate, client_key))
-        raise argument_error("client_certificate", "given with `client_key`", received)
+        raise ArgumentError(
+            "given with `client_key`", received, argument="client_certificate"
+        )
     if client_key is not None and root_certificates is None:
-        raise argument_error(
-            "root_certificates", "given with `client_certificate`", "None"
+        raise ArgumentError(
+            "given with `client_certificate`", "None", argument="root_certificates"
         )
     if root_certificates is None:
         return grpc.insecure_channel(target, options)
@@ -110,5 +112,5 @@ def _read_pem(name: str, path: _Path | None) -> bytes | None:
     with open(path, "rb") as file:
         data = file.read()
     if b"-----BEGIN " not in data:
-        raise argument_error(name, "a PEM file", repr(os.fspath(path)))
+        raise ArgumentError("a PEM file", repr(os.fspath(path)), argument=name)
     return data

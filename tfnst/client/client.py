@@ -16,7 +16,7 @@ from typing import Any
 
 import grpc
 
-from tfnst.checks import argument_error, check_integer
+from tfnst.checks import ArgumentError, check_integer
 from tfnst.client.channels import channel_options, open_channel, proxy_variable
 from tfnst.client.errors import (
     DeadlineError,
@@ -267,10 +267,10 @@ def _check_target(value: Any) -> None:
         # gRPC would keep only 16 bits, and dial another port.
         if port.isdecimal() and not 1 <= int(port) <= _MAX_PORT:
             expected = f"HOST:PORT, with a port from 1 to {_MAX_PORT}"
-            raise argument_error("target", expected, repr(value))
+            raise ArgumentError(expected, repr(value), argument="target")
         if has_port or value.startswith(schemes):
             return
-    raise argument_error("target", "HOST:PORT", repr(value))
+    raise ArgumentError("HOST:PORT", repr(value), argument="target")
 
 
 def _check_seconds(name: str, value: Any) -> None:
@@ -279,4 +279,6 @@ def _check_seconds(name: str, value: Any) -> None:
         or not isinstance(value, int | float)
         or not 0 < value < math.inf
     ):
-        raise argument_error(name, "a finite number of seconds above 0", repr(value))
+        raise ArgumentError(
+            "a finite number of seconds above 0", repr(value), argument=name
+        )

@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
-from tfnst.checks import argument, argument_error, check_integer
+from tfnst.checks import ArgumentError, argument, check_integer
 from tfnst.client.messages import FLOAT, INT32, STRING, add_input, messages
 from tfnst.client.pictures import encode_mask, encode_picture
 from tfnst.config import StyleTransferConfig, list_settings, setting_names
@@ -36,8 +36,10 @@ class ModelChoice:
         _check_text("model", self.model)
         if self.version is not None:
             if self.version_label is not None:
-                raise argument_error(
-                    "version", "left out with `version_label`", repr(self.version)
+                raise ArgumentError(
+                    "left out with `version_label`",
+                    repr(self.version),
+                    argument="version",
                 )
             check_integer("version", self.version, 0, 2**63 - 1)
         if self.version_label is not None:
@@ -131,23 +133,23 @@ def _check_requested(settings: Iterable[str]) -> None:
     for name in settings:
         if name not in known:
             expected = f"a setting that requests have: {', '.join(known)}"
-            raise argument_error("settings", expected, repr(name))
+            raise ArgumentError(expected, repr(name), argument="settings")
 
 
 def _check_servable(styles: list[StyleImage]) -> None:
     """Raises ValueError for fields of styles that no signature has an input for."""
     for style in styles:
         if style.layers is not None:
-            raise argument_error(
-                "layers",
+            raise ArgumentError(
                 "None for a server, at which each style speaks for all layers",
                 repr(style.layers),
+                argument="layers",
             )
         if style.rotations != 1:
-            raise argument_error(
-                "rotations",
+            raise ArgumentError(
                 "1 for a server, which sees styles as they are",
                 repr(style.rotations),
+                argument="rotations",
             )
 
 
@@ -179,4 +181,4 @@ def _seconds_for(steps: int, size: int) -> float:
 
 def _check_text(name: str, value: Any) -> None:
     if not isinstance(value, str) or not value:
-        raise argument_error(name, "a non-empty string", repr(value))
+        raise ArgumentError("a non-empty string", repr(value), argument=name)

@@ -15,7 +15,6 @@ import tensorflow as tf
 from tfnst.checks import (
     ArgumentError,
     argument,
-    argument_error,
     check_choice,
     check_integer,
     check_layers,
@@ -312,8 +311,10 @@ def _check_own(measures: Mapping[str, Measure]) -> Mapping[str, Measure]:
     """Checks that they are functions with names of their own."""
     taken = [field.name for field in dataclasses.fields(Evaluation)]
     if any(name in taken or not callable(each) for name, each in measures.items()):
-        raise argument_error(
-            "own_measures", "functions by names that aren't taken", repr(measures)
+        raise ArgumentError(
+            "functions by names that aren't taken",
+            repr(measures),
+            argument="own_measures",
         )
     return measures
 

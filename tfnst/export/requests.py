@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from tfnst.checks import argument_error
+from tfnst.checks import ArgumentError
 from tfnst.config import COLOR_MODES, StyleTransferConfig, list_settings
 from tfnst.engines.engine import Knobs
 from tfnst.export.checks import checked, finite_number, in_range
@@ -39,7 +39,7 @@ class RequestLimits:
     max_pixels: int
 
 
-class Setting(NamedTuple):
+class ScalarInput(NamedTuple):
     """A setting that a request may send, a scalar.
 
     Attributes:
@@ -73,7 +73,7 @@ class RequestSettings(NamedTuple):
 
 def request_settings(
     config: StyleTransferConfig, limits: RequestLimits
-) -> tuple[Setting, ...]:
+) -> tuple[ScalarInput, ...]:
     """The settings that a request may send, in the order of the signatures.
 
     Args:
@@ -88,9 +88,11 @@ def request_settings(
             continue  # Clients send the weights that it stands for.
         if each.type is int:
             bounds = int(each.low), highest.get(each.name, int(each.high))
-            integers.append(Setting(each.name, tf.int32, default[each.name], bounds))
+            integers.append(
+                ScalarInput(each.name, tf.int32, default[each.name], bounds)
+            )
         elif each.type is float:
-            numbers.append(Setting(each.name, tf.float32, default[each.name]))
+            numbers.append(ScalarInput(each.name, tf.float32, default[each.name]))
     return *integers, *numbers
 
 
@@ -101,22 +103,24 @@ def check_exportable(config: StyleTransferConfig) -> None:
         ValueError: if it can't; the message names the setting and the reason.
     """
     if config.init_image == "given":
-        raise argument_error(
-            "init_image",
+        raise ArgumentError(
             "'content', 'style' or 'noise' for an export: requests have no picture to "
             "start from",
             repr(config.init_image),
+            argument="init_image",
         )
     for name, reason in REFUSALS.items():
         value = getattr(config, name)
         if value is not None:
-            raise argument_error(name, f"None for an export: {reason}", repr(value))
+            raise ArgumentError(
+                f"None for an export: {reason}", repr(value), argument=name
+            )
 
 
 def check_settings(
     values: Mapping[str, tf.Tensor],
     *,
-    settings: tuple[Setting, ...],
+    settings: tuple[ScalarInput, ...],
     count: tf.Tensor | int,
     max_size: int,
 ) -> RequestSettings:

@@ -16,7 +16,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from tfnst.checks import argument, argument_error, check_integer
+from tfnst.checks import ArgumentError, argument, check_integer
 from tfnst.config import StyleTransferConfig, build_config
 from tfnst.eager import eagerly
 from tfnst.export.requests import RequestLimits
@@ -156,8 +156,8 @@ def _choose_version(base: pathlib.Path, version: int | None) -> int:
     if version is None:
         return max(taken, default=0) + 1
     if version in taken:
-        raise argument_error(
-            "version", f"one that {str(base)!r} doesn't hold yet", str(version)
+        raise ArgumentError(
+            f"one that {str(base)!r} doesn't hold yet", str(version), argument="version"
         )
     return version
 

@@ -13,7 +13,7 @@ from tfnst.export.checks import checked
 from tfnst.export.requests import (
     RequestLimits,
     RequestSettings,
-    Setting,
+    ScalarInput,
     build_scales,
     check_color_mode,
     check_exportable,
@@ -80,7 +80,7 @@ class ServedStyleTransfer(tf.Module):
         }
 
     @property
-    def settings(self) -> tuple[Setting, ...]:
+    def settings(self) -> tuple[ScalarInput, ...]:
         """The settings that a request may send."""
         return request_settings(self.config, self.limits)
 

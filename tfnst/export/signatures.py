@@ -27,7 +27,7 @@ from typing import Any, NamedTuple
 
 import tensorflow as tf
 
-from tfnst.export.requests import Setting
+from tfnst.export.requests import ScalarInput
 from tfnst.export.served_model import ServedStyleTransfer
 
 SIGNATURES = ("serving_default", "stylize", "blend")
@@ -52,7 +52,7 @@ class Input(NamedTuple):
 
 
 def signature_inputs(
-    settings: Sequence[Setting], *, preserve_color: str
+    settings: Sequence[ScalarInput], *, preserve_color: str
 ) -> dict[str, tuple[Input, ...]]:
     """The inputs of each signature.
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from tfnst.checks import ArgumentError, argument, argument_error
+from tfnst.checks import ArgumentError, argument
 from tfnst.config import StyleTransferConfig, config_of_dict
 from tfnst.files import read_file, show_path, write_file
 from tfnst.images.manifest import without_names
@@ -147,16 +147,16 @@ def load_checkpoint(
     except MemoryError:
         raise
     except Exception as error:  # For a damaged archive, zipfile may raise anything.
-        raise argument_error(
-            "resume", "a checkpoint of tfnst", show_path(path)
+        raise ArgumentError(
+            "a checkpoint of tfnst", show_path(path), argument="resume"
         ) from error
     try:
         checkpoint.config(objects)
     except ValueError as error:
-        raise argument_error(
-            "resume",
+        raise ArgumentError(
             f"a checkpoint of tfnst {__version__}",
             f"{show_path(path)}, whose settings are others: {error}",
+            argument="resume",
         ) from error
     return checkpoint
 

@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 from PIL import Image
 
-from tfnst.checks import argument, argument_error, check_choice
+from tfnst.checks import ArgumentError, argument, check_choice
 from tfnst.config import COLOR_MODES
 from tfnst.eager import eagerly
 from tfnst.images import notebooks, writing
@@ -94,10 +94,10 @@ def recolor(
     """
     check_choice("preserve_color", preserve_color, COLOR_MODES)
     if preserve_color == "none" and mask is None:
-        raise argument_error(
-            "preserve_color",
+        raise ArgumentError(
             "'luminance', 'transport' or 'histogram' where there is no `mask`",
             "'none'",
+            argument="preserve_color",
         )
     painted_image, content_image, mask = read_open_files(
         painted_image, content_image, mask
@@ -155,10 +155,10 @@ def _check_shape(content: np.ndarray, height: int, width: int) -> None:
         (width, height * columns / rows),
     ):
         if abs(side - expected) > max(1, _SHAPE_TOLERANCE * side):
-            raise argument_error(
-                "content_image",
+            raise ArgumentError(
                 f"the photo that was painted, in the shape of {width}x{height}",
                 f"a picture of {columns}x{rows} pixels",
+                argument="content_image",
             )
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from tfnst.checks import argument, argument_error, check_number
+from tfnst.checks import ArgumentError, argument, check_number
 from tfnst.engines.engine import Canvas, Engine, TransferState, flatten_state
 from tfnst.files import show_path, warn_unwritten, write_file
 from tfnst.transfer.checkpoint import (
@@ -57,10 +57,10 @@ class Recovery:
             with argument("checkpoint"):
                 write_file(path, None)
             if not is_replaceable(path):
-                raise argument_error(
-                    "checkpoint",
+                raise ArgumentError(
                     "a new file or a checkpoint of tfnst",
                     f"{show_path(path)}, which is something else",
+                    argument="checkpoint",
                 )
         self._path = path
         self._seconds = seconds

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from tfnst.checks import ArgumentError, argument, argument_error
+from tfnst.checks import ArgumentError, argument
 from tfnst.config import StyleTransferConfig
 from tfnst.engines.engine import Engine
 from tfnst.images.reading import load_mask
@@ -79,10 +79,10 @@ class Style:
     ) -> None:
         for part in parts:
             if unknown := set(part.layers or ()).difference(style_layers):
-                raise argument_error(
-                    "layers",
+                raise ArgumentError(
                     f"among the style layers {', '.join(style_layers)}",
                     ", ".join(sorted(unknown)),
+                    argument="layers",
                 )
         keys = self._region_keys()
         for key in dict.fromkeys(keys):
@@ -90,10 +90,10 @@ class Style:
             for layer in style_layers:
                 if not any(part.speaks_for(layer) for part in there):
                     where = "" if key is None else " in one of the regions"
-                    raise argument_error(
-                        "layers",
+                    raise ArgumentError(
                         f"chosen so that some style speaks for each style layer{where}",
                         f"none for {layer}",
+                        argument="layers",
                     )
 
     def _region_keys(self) -> list[Any]:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from tfnst.checks import argument, argument_error, check_integer, check_number
+from tfnst.checks import ArgumentError, argument, check_integer, check_number
 from tfnst.config import (
     FRAME_STEPS,
     TEMPORAL_WEIGHT,
@@ -281,16 +281,18 @@ class FilmPainter:
                 "x".join(map(str, shape[1::-1]))
                 for shape in (self._past[-1].painted.shape, frame.picture.shape)
             )
-            raise argument_error(
-                "picture", f"of the shape of those before, {wanted}", f"{given} pixels"
+            raise ArgumentError(
+                f"of the shape of those before, {wanted}",
+                f"{given} pixels",
+                argument="picture",
             )
         if painted is not None and (
             painted.shape != frame.picture.shape or painted.dtype != np.uint8
         ):
-            raise argument_error(
-                "painted",
+            raise ArgumentError(
                 f"uint8 of the painted film's shape, {frame.picture.shape}",
                 f"{painted.dtype} of the shape {painted.shape}",
+                argument="painted",
             )
         relation = None
         if self._traces is not None:
@@ -414,18 +416,22 @@ def _with_scales(content: Content, scales: Sequence[Scale], steps: int) -> Conte
 def check_film_config(config: StyleTransferConfig) -> None:
     """Raises ValueError for settings of a picture that a film can't have."""
     if config.init_image == "given":
-        raise argument_error(
-            "init_image", "'content', 'style' or 'noise' for a film", "a picture"
+        raise ArgumentError(
+            "'content', 'style' or 'noise' for a film",
+            "a picture",
+            argument="init_image",
         )
     if config.seamless:
-        raise argument_error(
-            "seamless", "False for a film, where things move out of sight", "True"
+        raise ArgumentError(
+            "False for a film, where things move out of sight",
+            "True",
+            argument="seamless",
         )
     if config.max_time is not None:
-        raise argument_error(
-            "max_time",
+        raise ArgumentError(
             "None for a film, which can be stopped at any time and resumed",
             f"{config.max_time:g}",
+            argument="max_time",
         )
 
 
