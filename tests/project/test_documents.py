@@ -88,6 +88,18 @@ def test_errors_are_in_the_code():
         assert phrase in source, phrase
 
 
+def test_files_in_the_architecture_exist():
+    text = (ROOT / "docs" / "architecture.md").read_text()
+    named = set(re.findall(r"\b[a-z_]+/[a-z_/]+\.py\b", text))
+    assert len(named) > 30
+    places = (ROOT / "tfnst", ROOT)
+    missing = {n for n in named if not any((place / n).exists() for place in places)}
+    assert not missing
+    for package, files in re.findall(r"^\| `([a-z]+/)` \|.*\| ([^|]*)\|$", text, re.M):
+        for file in re.findall(r"`(\w+\.py)`", files):
+            assert (ROOT / "tfnst" / package / file).exists()
+
+
 def test_the_errors_of_clients_are_listed():
     page = (ROOT / "docs" / "errors.md").read_text(encoding="utf-8")
     listed = re.findall(r"^\| `(\w+Error)`.*? \| `(\w+)`(?:, `(\w+)`)? \|", page, re.M)

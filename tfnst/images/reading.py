@@ -168,8 +168,8 @@ def read_described(
             colours, info = read_file(file, shown)
         rgb = colours[np.newaxis]
     else:
-        description = describe_source(source, file_name=file_name)
         rgb, info = _read(source, shown)
+        description = describe_source(source, file_name=file_name)
     return *_fill(source, rgb, info), description
 
 
