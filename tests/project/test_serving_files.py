@@ -52,6 +52,7 @@ def test_models_config():
     assert model.base_path.startswith("/")
     assert model.model_platform == "tensorflow"
     assert model.model_version_policy.specific.versions == [1]
+    # A label's version has to stay loaded, however many are exported after it.
     assert dict(model.version_labels) == {"stable": 1}
 
 
@@ -63,6 +64,9 @@ def test_the_readmes_pieces_of_models_config():
     policy = re.search(r"specific \{[^}]*\}", README).group()
     text_format.Merge(f"model_version_policy {{ {policy} }}", config)
     assert config.model_version_policy.specific.versions == [1, 2]
+    policy = re.search(r"latest \{[^}]*\}", README).group()
+    text_format.Merge(f"model_version_policy {{ {policy} }}", config)
+    assert config.model_version_policy.latest.num_versions == 2
 
 
 def test_monitoring_config():

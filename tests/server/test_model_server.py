@@ -203,6 +203,16 @@ class TestOperation:
             ModelServer(base, **options)
         assert str(caught.value).startswith(text)
 
+    @pytest.mark.parametrize("name", ["model_config_file", "admin_token_file"])
+    def test_removed_arguments(self, base, name):
+        with pytest.raises(ValueError, match="TensorFlow Serving; see") as caught:
+            ModelServer(base, **{name: "file"})
+        assert str(caught.value).startswith(f"`{name}` was removed: this server has")
+
+    def test_unknown_arguments(self, base):
+        with pytest.raises(TypeError, match="no argument 'colour'"):
+            ModelServer(base, colour="red")
+
     def test_no_directory(self, tmp_path):
         with pytest.raises(ValueError, match="`directory` must be a directory"):
             ModelServer(tmp_path / "none")
@@ -258,11 +268,6 @@ class TestSignals:
     )
     def test_running_requests_are_finished(self, process, number, tmp_path):
         process, caller, log = process
-        # Hanging up has it read its configuration.
-        process.send_signal(signal.SIGHUP)
-        refusal = "stays as it is: `model_config_file` must be given to be read again"
-        assert until(lambda: refusal in log.read_text())
-
         call = self.start_run(caller, tmp_path / "gate")
         process.send_signal(number)
         assert until(lambda: "finishing requests" in log.read_text())

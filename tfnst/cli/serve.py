@@ -12,13 +12,10 @@ from tfnst.cli.settings import given
 from tfnst.cli.terminal import EXIT_FAILED, fail, quiet_start
 
 
-@click.command(short_help="Serves models as TensorFlow Serving does.")
-@click.argument("directory", type=click.Path(), required=False)
+@click.command(short_help="Serves a model as TensorFlow Serving does.")
+# Not required, so that a removed option is refused first.
+@click.argument("directory", metavar="DIRECTORY", type=click.Path(), required=False)
 @click.option("--name", metavar="TEXT", help="Name of the model in requests.")
-@file_option(
-    "--model-config-file",
-    help="Instead of DIRECTORY: models and labels, as for TensorFlow Serving.",
-)
 @click.option("--host", metavar="ADDRESS", help="Address to listen on.")
 @click.option("--port", type=int, metavar="N", help="Port for gRPC; 0 for any.")
 @click.option(
@@ -54,23 +51,20 @@ from tfnst.cli.terminal import EXIT_FAILED, fail, quiet_start
 @file_option("--private-key", help="For TLS.")
 @file_option("--client-ca", help="For mutual TLS.")
 @click.option("--metrics-port", type=int, metavar="N", help="Port for Prometheus.")
-@file_option(
-    "--admin-token-file",
-    help="The token with which clients may change what is served; by default none may.",
-)
 @click.option(
     "--reflection/--no-reflection",
     default=None,
     help="Whether clients may ask for descriptions of the services.",
 )
 @click.option(
-    "--check", is_flag=True, help="Only load the models, run their warm-up, and leave."
+    "--check", is_flag=True, help="Only load the model, run its warm-up, and leave."
 )
-def serve(directory: str | None, check: bool, **options: Any) -> None:
-    """Serves the SavedModels in DIRECTORY as TensorFlow Serving does.
+@file_option("--model-config-file", help="Removed.", hidden=True)
+@file_option("--admin-token-file", help="Removed.", hidden=True)
+def serve(directory: Any, check: bool, **options: Any) -> None:
+    """Serves the newest SavedModel in DIRECTORY as TensorFlow Serving does.
 
-    Ctrl-C or SIGTERM stops it once the requests it has accepted are answered. SIGHUP
-    has it read --model-config-file again.
+    Ctrl-C or SIGTERM stops it once the requests it has accepted are answered.
     """
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     with quiet_start():
@@ -81,4 +75,4 @@ def serve(directory: str | None, check: bool, **options: Any) -> None:
         return
     chosen.pop("grace", None)
     if not server.ModelServer(directory, **chosen).check():
-        fail("not every model can be served; the lines above say why", EXIT_FAILED)
+        fail("the model can't be served; the lines above say why", EXIT_FAILED)

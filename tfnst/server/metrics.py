@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from tensorflow_serving.apis import get_model_status_pb2
 
-from tfnst.server.models import Models
 from tfnst.server.runs import Intake, RunLimit
+from tfnst.server.versions import Versions
 
 if TYPE_CHECKING:
     from tfnst.server.calls import Call
@@ -25,7 +25,7 @@ class Metrics:
     """Counts requests, and reports runs, the queue and the versions when scraped.
 
     Args:
-        models: the served models.
+        versions: the model's versions.
         limit: the queue of runs.
         intake: the bytes of the requests.
 
@@ -33,7 +33,7 @@ class Metrics:
         ImportError: when prometheus-client is missing.
     """
 
-    def __init__(self, models: Models, limit: RunLimit, intake: Intake) -> None:
+    def __init__(self, versions: Versions, limit: RunLimit, intake: Intake) -> None:
         try:
             import prometheus_client
         except ImportError as error:
@@ -41,7 +41,7 @@ class Metrics:
                 "metrics need prometheus-client: pip install prometheus-client"
             ) from error
         self._client = prometheus_client
-        self._models = models
+        self._versions = versions
         # Not the default registry: a process may have several servers.
         self._registry = prometheus_client.CollectorRegistry()
         self._requests = prometheus_client.Counter(
@@ -110,11 +110,11 @@ class Metrics:
             "How often a version of a model couldn't be loaded.",
             labels=["model"],
         )
-        for versions in self._models:
-            for version in versions.states():
-                state = _State.Name(version.state)
-                states.add_metric([versions.name, str(version.number), state], 1)
-            failures.add_metric([versions.name], versions.load_failures)
+        model = self._versions.name
+        for version in self._versions.states():
+            state = _State.Name(version.state)
+            states.add_metric([model, str(version.number), state], 1)
+        failures.add_metric([model], self._versions.load_failures)
         yield from (states, failures)
 
     def observe(self, call: Call, code: str, seconds: float) -> None:
