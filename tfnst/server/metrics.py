@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import ssl
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -16,8 +14,6 @@ if TYPE_CHECKING:
     from tfnst.server.calls import Call
 
 _State = get_model_status_pb2.ModelVersionStatus.State
-_HTTP_SECONDS = 10.0
-_STREAM_ERRORS = (asyncio.TimeoutError, asyncio.LimitOverrunError)
 _BUCKETS = (0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 60, 120, 300, 600, 1800, 3600)
 
 
@@ -136,43 +132,29 @@ class Metrics:
         if call.decode_seconds is not None:
             self._decode_seconds.labels(*run).observe(call.decode_seconds)
 
-    async def start(self, host: str, port: int, tls: ssl.SSLContext | None) -> int:
-        """Starts listening in the event loop; returns the port.
+    def start(self, host: str, port: int, **tls: Any) -> int:
+        """Starts to answer scrapes; returns the port.
+
+        Args:
+            host: address to listen on.
+            port: port for HTTP; 0 chooses a free one.
+            **tls: options of `prometheus_client.start_http_server` for TLS.
 
         Raises:
             OSError: when the port is taken.
         """
-        # Not prometheus-client's server, in which each idle connection keeps a thread.
-        self._server = await asyncio.start_server(self._respond, host, port, ssl=tls)
-        number: int = self._server.sockets[0].getsockname()[1]
+        self._server, self._thread = self._client.start_http_server(
+            port, host, self._registry, **tls
+        )
+        if tls:
+            # In the thread of its connection: a client that doesn't finish the
+            # handshake would keep others from being answered, and this from stopping.
+            self._server.socket.do_handshake_on_connect = False
+        number: int = self._server.server_port
         return number
 
-    async def stop(self) -> None:
+    def stop(self) -> None:
         """Stops listening."""
-        self._server.close()
-        await self._server.wait_closed()
-
-    async def _respond(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
-    ) -> None:
-        """Answers the first request of a connection, and closes it."""
-        try:
-            head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), _HTTP_SECONDS)
-            method, path, *_ = head.split(maxsplit=2)
-            found = method == b"GET" and path.split(b"?")[0] == b"/metrics"
-            body = self._client.generate_latest(self._registry) if found else b""
-            writer.write(
-                b"HTTP/1.1 %s\r\nContent-Type: %s\r\nContent-Length: %d\r\n"
-                b"Connection: close\r\n\r\n"
-                % (
-                    b"200 OK" if found else b"404 Not Found",
-                    self._client.CONTENT_TYPE_LATEST.encode(),
-                    len(body),
-                )
-                + body
-            )
-            await asyncio.wait_for(writer.drain(), _HTTP_SECONDS)
-        except (OSError, ValueError, EOFError, *_STREAM_ERRORS):
-            pass  # Not HTTP, too long, too slow, or gone.
-        finally:
-            writer.close()
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()

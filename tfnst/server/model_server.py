@@ -88,8 +88,8 @@ class ModelServer:
         max_queue: maximum number of waiting requests; any more get RESOURCE_EXHAUSTED.
             Default 16.
         poll_seconds: seconds between checks for new versions. Default 1.
-        certificate: PEM file with the server's certificate chain; turns on TLS. When it
-            changes, new connections use the new one.
+        certificate: PEM file with the server's certificate chain; turns on TLS. A new
+            one needs a new server.
         private_key: PEM file with the key of `certificate`.
         client_ca: PEM file with the authorities for clients' certificates; turns on
             mutual TLS.
@@ -213,8 +213,8 @@ class ModelServer:
         )
         self.port = self._listen()
         if self._metrics and self.metrics_port is not None:
-            self.metrics_port = await self._metrics.start(
-                self._host, self.metrics_port, self._certificates.tls_context()
+            self.metrics_port = self._metrics.start(
+                self._host, self.metrics_port, **self._certificates.http_options()
             )
         await self._server.start()
 
@@ -268,6 +268,8 @@ class ModelServer:
             grace: seconds after which requests are cancelled; None for never.
         """
         event_loop.run(self._stop(_FOREVER if grace is None else grace))
+        if self._metrics:
+            self._metrics.stop()
         self._versions.stop()
 
     async def _stop(self, grace: float) -> None:
@@ -277,8 +279,6 @@ class ModelServer:
         await self._calls.finish()
         await stopping
         self._calls.close()
-        if self._metrics:
-            await self._metrics.stop()
 
     def __enter__(self) -> ModelServer:
         self.start()
