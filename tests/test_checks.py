@@ -1,14 +1,20 @@
 """Checks of arguments: what they return, and what their errors say."""
 
+import errno
 import math
 import pathlib
+import pickle
 import re
 from functools import partial
 
 import numpy as np
 import pytest
 
+from tests.helpers import message
 from tfnst.checks import (
+    ArgumentError,
+    argument,
+    attach_refusal,
     check_choice,
     check_integer,
     check_layer_weights,
@@ -16,6 +22,8 @@ from tfnst.checks import (
     check_number,
     check_seconds,
     check_text,
+    refusal_in,
+    rename_argument,
 )
 
 WHOLE = partial(check_integer, low=0, whole_floats=True)
@@ -90,6 +98,59 @@ def test_returns_plain_values(check, value, expected):
 )
 def test_names_what_is_wrong(check, expected, values):
     for value in values:
-        message = re.escape(f"`x` must be {expected}. Received: {value!r}")
-        with pytest.raises(ValueError, match=f"^{message}$"):
+        text = re.escape(f"`x` must be {expected}. Received: {value!r}")
+        with pytest.raises(ArgumentError, match=f"^{text}$"):
             check("x", value)
+
+
+def read_nothing():
+    raise ArgumentError("a picture", "nothing", verb="must have")
+
+
+def open_missing():
+    refusal = ArgumentError("a file", "'a.png', which does not exist")
+    error = attach_refusal(FileNotFoundError(), refusal)
+    error.errno = errno.ENOENT
+    raise error
+
+
+@pytest.mark.parametrize(
+    ("fail", "kind", "said"),
+    [
+        (read_nothing, ArgumentError, "must have a picture. Received: nothing"),
+        (
+            open_missing,
+            FileNotFoundError,
+            "must be a file. Received: 'a.png', which does not exist",
+        ),
+    ],
+)
+def test_errors_get_the_name_that_the_innermost_caller_knows(fail, kind, said):
+    assert message(kind, fail) == f"The value {said}"
+    with pytest.raises(kind) as caught, argument("outer"), argument("inner"):
+        fail()
+    assert str(caught.value) == f"`inner` {said}"
+    refusal = refusal_in(caught.value)
+    assert refusal.argument == "inner"
+    assert f"{refusal.verb} {refusal.expected}. Received: {refusal.received}" == said
+    assert refusal.describe("It") == f"It {said}"
+    rename_argument(caught.value, "renamed")
+    assert str(caught.value) == f"`renamed` {said}"
+
+
+@pytest.mark.parametrize("fail", [read_nothing, open_missing])
+def test_errors_can_be_sent_to_another_process(fail):
+    with pytest.raises((ValueError, OSError)) as caught, argument("x"):
+        fail()
+    sent = pickle.loads(pickle.dumps(caught.value))
+    assert type(sent) is type(caught.value)
+    assert str(sent) == str(caught.value)
+    assert refusal_in(sent).argument == "x"
+
+
+def test_other_errors_stay_as_they_are():
+    with pytest.raises(ValueError, match=r"^other$") as caught, argument("x"):
+        raise ValueError("other")
+    assert refusal_in(caught.value) is None
+    rename_argument(caught.value, "y")
+    assert str(caught.value) == "other"

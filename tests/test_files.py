@@ -8,7 +8,12 @@ import threading
 import pytest
 
 from tests.helpers import message
-from tfnst.files import is_machine_error, replaced_file, write_file
+from tfnst import files
+from tfnst.checks import argument
+from tfnst.files import is_machine_error, replaced_file
+
+# Whoever writes a file says which argument its path is.
+write_file = argument("output")(files.write_file)
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="devices and pipes of POSIX")
 
@@ -28,9 +33,9 @@ def test_a_pipe_is_written_into(tmp_path, linked):
     if linked:
         path = tmp_path / "link"
         path.symlink_to(pipe)
-    write_file(path, None, name="output")  # Doesn't wait for a reader.
+    write_file(path, None)  # Doesn't wait for a reader.
     thread, received = read_in_thread(pipe)
-    write_file(path, b"painted", name="output")
+    write_file(path, b"painted")
     thread.join(300)
     assert received == [b"painted"]
     assert pipe.is_fifo()
@@ -42,8 +47,8 @@ def test_a_device_is_written_into(tmp_path):
     try:
         link = tmp_path / "out.png"
         link.symlink_to(os.ttyname(theirs))
-        write_file(link, None, name="output")
-        write_file(link, b"painted", name="output")
+        write_file(link, None)
+        write_file(link, b"painted")
         assert os.read(ours, 100) == b"painted"
         assert link.is_symlink()
         assert os.listdir(tmp_path) == ["out.png"]
@@ -55,7 +60,7 @@ def test_a_device_is_written_into(tmp_path):
 def test_an_open_file_without_a_name_is_written_into(tmp_path):
     with open(tmp_path / "x", "w+b") as file:
         os.unlink(tmp_path / "x")
-        write_file(f"/proc/self/fd/{file.fileno()}", b"painted", name="output")
+        write_file(f"/proc/self/fd/{file.fileno()}", b"painted")
         assert file.read() == b"painted"
     assert os.listdir(tmp_path) == []
 
@@ -65,7 +70,7 @@ def test_a_socket_is_refused(tmp_path, monkeypatch):
     with socket.socket(socket.AF_UNIX) as here:
         here.bind("socket")
         for data in (None, b"painted"):
-            assert message(OSError, write_file, "socket", data, name="output") == (
+            assert message(OSError, write_file, "socket", data) == (
                 "`output` must be a file that can be written. "
                 "Received: 'socket', which is no file"
             )
@@ -80,7 +85,7 @@ def test_what_is_full_is_the_machines_fault(tmp_path, monkeypatch):
     os.mkfifo(pipe)
     monkeypatch.setattr("builtins.open", fail)
     with pytest.raises(OSError, match="`output` must be a file") as caught:
-        write_file(pipe, b"painted", name="output")
+        write_file(pipe, b"painted")
     assert str(caught.value).endswith(f"{str(pipe)!r}, but the disk is full")
     assert is_machine_error(caught.value)
     assert not is_machine_error(FileNotFoundError(errno.ENOENT, ""))
@@ -89,7 +94,7 @@ def test_what_is_full_is_the_machines_fault(tmp_path, monkeypatch):
 
 def test_a_replaced_file_is_whole_or_stays(tmp_path):
     path = tmp_path / "file"
-    with replaced_file(path, name="output") as hidden:
+    with replaced_file(path) as hidden:
         assert os.path.dirname(hidden) == str(tmp_path)
         with open(hidden, "wb") as file:
             file.write(b"first")
@@ -98,7 +103,7 @@ def test_a_replaced_file_is_whole_or_stays(tmp_path):
     path.chmod(0o640)
 
     def fail():
-        with replaced_file(path, name="output") as hidden:
+        with replaced_file(path) as hidden:
             with open(hidden, "wb") as file:
                 file.write(b"half")
             raise KeyError
@@ -106,7 +111,7 @@ def test_a_replaced_file_is_whole_or_stays(tmp_path):
     with pytest.raises(KeyError):
         fail()
     assert path.read_bytes() == b"first"
-    with replaced_file(path, name="output") as hidden, open(hidden, "wb") as file:
+    with replaced_file(path) as hidden, open(hidden, "wb") as file:
         file.write(b"second")
     assert path.read_bytes() == b"second"
     assert path.stat().st_mode & 0o777 == 0o640
@@ -115,7 +120,7 @@ def test_a_replaced_file_is_whole_or_stays(tmp_path):
 
 def test_a_replaced_file_must_be_in_a_folder_and_no_device(tmp_path):
     def enter(path):
-        with replaced_file(path, name="output"):
+        with argument("output"), replaced_file(path):
             raise AssertionError
 
     said = message(FileNotFoundError, enter, tmp_path / "no" / "file")
@@ -141,11 +146,11 @@ def test_where_nothing_can_be_renamed_files_are_written_in_place(
     monkeypatch.setattr("os.replace", refuse(code))
     path = tmp_path / "out.png"
     for data in (b"first and long", b"second"):
-        write_file(path, None, name="output")
-        write_file(path, data, name="output")
+        write_file(path, None)
+        write_file(path, data)
         assert path.read_bytes() == data
     number = path.stat().st_ino
-    with replaced_file(path, name="output") as hidden, open(hidden, "wb") as file:
+    with replaced_file(path) as hidden, open(hidden, "wb") as file:
         file.write(b"third")
     assert path.read_bytes() == b"third"
     assert path.stat().st_ino == number
@@ -158,7 +163,7 @@ def test_a_disk_that_is_full_when_files_are_renamed_costs_no_older_file(
     path = tmp_path / "out.png"
     path.write_bytes(b"older")
     monkeypatch.setattr("os.replace", refuse(errno.ENOSPC))
-    said = message(OSError, write_file, path, b"newer", name="output")
+    said = message(OSError, write_file, path, b"newer")
     assert said.endswith("but the disk is full")
     assert path.read_bytes() == b"older"
     assert os.listdir(tmp_path) == ["out.png"]
@@ -167,7 +172,7 @@ def test_a_disk_that_is_full_when_files_are_renamed_costs_no_older_file(
 def test_no_half_of_a_new_file_is_left(tmp_path, monkeypatch):
     monkeypatch.setattr("os.replace", refuse(errno.EPERM))
     monkeypatch.setattr("shutil.copyfileobj", refuse(errno.ENOSPC))
-    said = message(OSError, write_file, tmp_path / "out.png", b"new", name="output")
+    said = message(OSError, write_file, tmp_path / "out.png", b"new")
     assert said.startswith("`output` must be a path in a folder that can be written to")
     assert said.endswith("but the disk is full")
     assert os.listdir(tmp_path) == []
@@ -181,7 +186,7 @@ def test_permissions_and_syncing_are_done_where_they_can_be(
     path = tmp_path / "out.png"
     path.write_bytes(b"older")
     monkeypatch.setattr(function, refuse(code))
-    write_file(path, b"newer", name="output")
+    write_file(path, b"newer")
     assert path.read_bytes() == b"newer"
     assert os.listdir(tmp_path) == ["out.png"]
 
@@ -190,7 +195,7 @@ def test_a_disk_that_fails_to_sync_is_no_matter_of_support(tmp_path, monkeypatch
     path = tmp_path / "out.png"
     path.write_bytes(b"older")
     monkeypatch.setattr("os.fsync", refuse(errno.EIO))
-    message(OSError, write_file, path, b"newer", name="output")
+    message(OSError, write_file, path, b"newer")
     assert path.read_bytes() == b"older"
 
 
@@ -210,12 +215,12 @@ def test_a_file_may_be_writable_where_its_folder_is_not(tmp_path, monkeypatch):
 
     monkeypatch.setattr("builtins.open", open_old)
     monkeypatch.setattr("os.replace", refuse(errno.EROFS))
-    write_file(path, None, name="output")
+    write_file(path, None)
     assert path.read_bytes() == b"older"
-    write_file(path, b"newer", name="output")
+    write_file(path, b"newer")
     assert path.read_bytes() == b"newer"
     new = folder / "new.png"
-    said = message(OSError, write_file, new, None, name="output")
+    said = message(OSError, write_file, new, None)
     assert said.startswith("`output` must be a path in a folder that can be written to")
     assert os.listdir(folder) == ["out.png"]
     assert os.listdir(temporary) == []
@@ -230,9 +235,9 @@ def test_a_name_that_the_folder_refuses_is_refused_at_once(tmp_path, monkeypatch
         return opened(file, *rest, **more)
 
     monkeypatch.setattr("builtins.open", open_plain)
-    said = message(OSError, write_file, tmp_path / "12:30.png", None, name="output")
+    said = message(OSError, write_file, tmp_path / "12:30.png", None)
     assert said.endswith("Invalid argument")
     long = tmp_path / ("ä" * 120 + ".png")
-    write_file(long, None, name="output")
-    write_file(long, b"painted", name="output")
+    write_file(long, None)
+    write_file(long, b"painted")
     assert os.listdir(tmp_path) == [long.name]

@@ -67,14 +67,18 @@ def test_names_are_compared_as_the_file_system_does(folder, monkeypatch):
     ignored = os.path.exists("IN")
     if not ignored:
         check_outputs([], outputs)
-    exists = os.path.exists
+    exists, samefile = os.path.exists, os.path.samefile
 
     def without_case(path):
         start, name = os.path.split(path)
         there = os.listdir(start) if exists(start) else []
         return name.lower() in map(str.lower, there)
 
+    def same_without_case(one, other):
+        return one.lower() == other.lower() or samefile(one, other)
+
     monkeypatch.setattr(paths.os.path, "exists", without_case)
+    monkeypatch.setattr(paths.os.path, "samefile", same_without_case)
     for start in ("", "new/folder/"):
         outputs = [("a", start + "in.png"), ("b", start + "IN.png")]
         with pytest.raises(ValueError, match="`b` must be a file other than `a`"):

@@ -1,7 +1,7 @@
-"""Checks of arguments, and how their errors read: "`name` must be X. Received: Y".
+"""Errors about arguments, and checks that raise them.
 
-Each check takes the argument's name and value and returns the value to use, in the type
-that it says; it raises ValueError for anything else.
+Each check takes an argument's name and value, and returns the value to use, in the type
+that its signature says. It raises ArgumentError for anything else.
 """
 
 from __future__ import annotations
@@ -10,18 +10,101 @@ import contextlib
 import math
 import operator
 import os
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import Any, TypeVar
 
 _SECONDS = {"s": 1, "m": 60, "h": 3600}
 
 
-def argument_error(name: str, expected: str, received: str) -> ValueError:
-    return ValueError(f"`{name}` must be {expected}. Received: {received}")
+class ArgumentError(ValueError):
+    """An argument that can't be used ::
+
+        `argument` must be EXPECTED. Received: RECEIVED
+
+    Functions that don't know their caller's name for a value raise it without one; the
+    function that users call fills it in, by the context manager `argument`.
+
+    Args:
+        expected: description of the values that can be used.
+        received: description of the value.
+        argument: name of the argument; None until it is known.
+        verb: words before `expected`. Default `"must be"`.
+    """
+
+    def __init__(
+        self,
+        expected: str,
+        received: str,
+        *,
+        argument: str | None = None,
+        verb: str = "must be",
+    ) -> None:
+        super().__init__(expected, received)
+        self.argument = argument
+        self.expected = expected
+        self.received = received
+        self.verb = verb
+
+    def __str__(self) -> str:
+        return self.describe(f"`{self.argument}`" if self.argument else "The value")
+
+    def describe(self, subject: str) -> str:
+        """The sentence, with another subject than the argument's name."""
+        return f"{subject} {self.verb} {self.expected}. Received: {self.received}"
+
+
+_AnyError = TypeVar("_AnyError", bound=Exception)
+
+
+def attach_refusal(error: _AnyError, refusal: ArgumentError) -> _AnyError:
+    """Attaches an ArgumentError, the refusal, to an error of another class.
+
+    So a missing file stays a FileNotFoundError, and has the words and the fields of an
+    error about an argument.
+    """
+    vars(error)["refusal"] = refusal
+    error.args = (str(refusal),)
+    return error
+
+
+def refusal_in(error: BaseException) -> ArgumentError | None:
+    """The ArgumentError that an error is, or that is attached to it; else None."""
+    return error if isinstance(error, ArgumentError) else vars(error).get("refusal")
+
+
+def argument_in(error: BaseException) -> str | None:
+    """Name of the argument that an error is about; None if it has none."""
+    refusal = refusal_in(error)
+    return None if refusal is None else refusal.argument
+
+
+def rename_argument(error: Exception, name: str) -> None:
+    """Gives another name to the argument that an error is about."""
+    refusal = refusal_in(error)
+    if refusal is not None:
+        refusal.argument = name
+        if refusal is not error:
+            attach_refusal(error, refusal)
+
+
+@contextlib.contextmanager
+def argument(name: str) -> Iterator[None]:
+    """Names the argument in errors of the block that don't name one yet."""
+    try:
+        yield
+    except Exception as error:
+        refusal = refusal_in(error)
+        if refusal is not None and refusal.argument is None:
+            rename_argument(error, name)
+        raise
+
+
+def argument_error(argument: str, expected: str, received: str) -> ArgumentError:
+    return ArgumentError(expected, received, argument=argument)
 
 
 def one_line(error: BaseException) -> str:
-    """An error's message in one line, or else its class."""
+    """An error's message in one line, or its class where the message is empty."""
     return " ".join(str(error).split()) or type(error).__name__
 
 
@@ -30,27 +113,27 @@ def show_type(value: Any) -> str:
 
 
 def _is_truth(value: Any) -> bool:
-    """Whether a value is True or False, perhaps NumPy's, which counts as a number."""
+    """Returns whether a value is True or False, which may be NumPy's."""
     return isinstance(value, bool) or str(getattr(value, "dtype", "")) == "bool"
 
 
-def check_choice(name: str, value: Any, choices: Sequence[str]) -> str:
+def check_choice(argument: str, value: Any, choices: Sequence[str]) -> str:
     """One of the choices."""
     if not isinstance(value, str) or value not in choices:
         expected = f"one of {', '.join(map(repr, choices))}"
-        raise argument_error(name, expected, repr(value))
+        raise argument_error(argument, expected, repr(value))
     return value
 
 
-def check_truth(name: str, value: Any) -> bool:
+def check_truth(argument: str, value: Any) -> bool:
     """True or False, which may be NumPy's."""
     if not _is_truth(value) or getattr(value, "shape", ()) != ():
-        raise argument_error(name, "True or False", repr(value))
+        raise argument_error(argument, "True or False", repr(value))
     return bool(value)
 
 
 def check_integer(
-    name: str,
+    argument: str,
     value: Any,
     low: int,
     high: int | None = None,
@@ -60,11 +143,11 @@ def check_integer(
     """An integer from `low` to `high`, or any from `low` up where `high` is None.
 
     Args:
-        name: of the argument.
+        argument: name of the argument.
         value: an integer, which may be NumPy's. True and False are not integers.
-        low: the smallest allowed.
-        high: the largest allowed.
-        whole_floats: whether 7.0 counts as 7.
+        low: smallest value allowed.
+        high: largest value allowed.
+        whole_floats: True if 7.0 counts as 7.
     """
     number = None
     if not _is_truth(value) and not isinstance(value, str):
@@ -82,12 +165,12 @@ def check_integer(
             if high is None
             else f"an integer from {low} to {high}"
         )
-        raise argument_error(name, expected, repr(value))
+        raise argument_error(argument, expected, repr(value))
     return number
 
 
 def check_number(
-    name: str,
+    argument: str,
     value: Any,
     expected: str,
     *,
@@ -99,13 +182,13 @@ def check_number(
     """A finite number within bounds.
 
     Args:
-        name: of the argument.
+        argument: name of the argument.
         value: a number, which may be NumPy's. True and False are not numbers.
-        expected: the bounds in words, for the error.
-        low: the smallest allowed.
-        high: the largest allowed.
-        above: what it must be greater than.
-        below: what it must be less than.
+        expected: bounds in words, for the error.
+        low: smallest value allowed.
+        high: largest value allowed.
+        above: bound that the value must exceed.
+        below: bound that the value must stay under.
     """
     try:
         number = float(value)
@@ -118,11 +201,11 @@ def check_number(
         or not low <= number <= high
         or not above < number < below
     ):
-        raise argument_error(name, expected, repr(value))
+        raise argument_error(argument, expected, repr(value))
     return number
 
 
-def check_seconds(name: str, value: Any) -> float:
+def check_seconds(argument: str, value: Any) -> float:
     """Seconds above 0, from a number or from a text such as '90', '90s', '5m', '1h'."""
     number, factor = value, 1
     if isinstance(value, str) and value[-1:] in _SECONDS:
@@ -133,18 +216,18 @@ def check_seconds(name: str, value: Any) -> float:
         seconds = math.nan
     if isinstance(value, bool) or not 0 < seconds < math.inf:
         expected = "a number of seconds above 0, or text such as '90s', '5m' or '1h'"
-        raise argument_error(name, expected, repr(value))
+        raise argument_error(argument, expected, repr(value))
     return seconds
 
 
-def check_text(name: str, value: Any) -> str:
+def check_text(argument: str, value: Any) -> str:
     """A name or a path, as text."""
     if not isinstance(value, str | os.PathLike) or not os.fspath(value):
-        raise argument_error(name, "a name or a path", repr(value))
+        raise argument_error(argument, "a name or a path", repr(value))
     return os.fspath(value)
 
 
-def check_layers(name: str, value: Any) -> tuple[str, ...]:
+def check_layers(argument: str, value: Any) -> tuple[str, ...]:
     """One or more different layer names; a single one may be given as text."""
     try:
         layers = (value,) if isinstance(value, str) else tuple(value)
@@ -156,11 +239,11 @@ def check_layers(name: str, value: Any) -> tuple[str, ...]:
         or len(set(layers)) != len(layers)
     ):
         expected = "one or more different layer names"
-        raise argument_error(name, expected, repr(value))
+        raise argument_error(argument, expected, repr(value))
     return layers
 
 
-def check_layer_weights(name: str, value: Any, count: int) -> tuple[float, ...]:
+def check_layer_weights(argument: str, value: Any, count: int) -> tuple[float, ...]:
     """One finite number for each of `count` layers, each 0 or more and not all 0."""
     try:
         numbers = tuple(float(weight) for weight in value)
@@ -174,5 +257,5 @@ def check_layer_weights(name: str, value: Any, count: int) -> tuple[float, ...]:
         expected = (
             f"one finite number per layer ({count}), each 0 or more and not all 0"
         )
-        raise argument_error(name, expected, repr(value))
+        raise argument_error(argument, expected, repr(value))
     return numbers

@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any
 
 from tfnst.checks import (
+    ArgumentError,
     argument_error,
     check_choice,
     check_integer,
@@ -430,9 +431,11 @@ class StyleTransferConfig:
                 self._set(name, check_layer_weights(name, weights, len(layers)))
         style_weight = self.loss_weights()["style_weight"]
         if not self.content_weight and style_weight < MIN_WEIGHT:
-            raise ValueError(
-                "`content_weight` and `style_weight` can't both be 0: nothing would "
-                f"be left to paint. Received: {self.content_weight} and {style_weight}"
+            raise ArgumentError(
+                "both be 0: nothing would be left to paint",
+                f"{self.content_weight} and {style_weight}",
+                argument="content_weight",
+                verb="and `style_weight` can't",
             )
 
     @classmethod
@@ -475,9 +478,11 @@ class StyleTransferConfig:
         known = setting_names()
         for name in changes:
             if name not in known:
-                raise ValueError(
-                    f"`{name}` is not a setting; choose from {', '.join(known)}. "
-                    f"Received: {name}={changes[name]!r}"
+                raise ArgumentError(
+                    f"a setting; choose from {', '.join(known)}",
+                    f"{name}={changes[name]!r}",
+                    argument=name,
+                    verb="is not",
                 )
         return dataclasses.replace(self, **changes)
 

@@ -1,4 +1,4 @@
-"""Running TensorFlow's operations at once, wherever a function is called from."""
+"""Eager execution of a function, wherever it is called from."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ _R = TypeVar("_R")
 
 
 def eagerly(function: Callable[_P, _R]) -> Callable[_P, _R]:
-    """Has a function run eagerly, also if it is called while a graph is built.
+    """Makes a function run eagerly, even if it is called while a graph is built.
 
-    That is in a `tf.Graph`, or while a `tf.function` is traced, in whose calls it then
-    has no part.
+    That may be in a `tf.Graph`, or while a `tf.function` is traced; the function is
+    then no part of the graph.
 
     Raises:
-        RuntimeError: by the function, in a process without eager execution.
+        RuntimeError: when the function is called in a process without eager execution.
     """
 
     def run_here(*args: _P.args, **kwargs: _P.kwargs) -> _R:

@@ -14,7 +14,7 @@ import warnings
 from collections.abc import Iterator
 from typing import Any, BinaryIO
 
-from tfnst.checks import argument_error, one_line, show_type
+from tfnst.checks import ArgumentError, attach_refusal, one_line, show_type
 
 _REASONS = {
     errno.ENOENT: "which does not exist",
@@ -22,7 +22,7 @@ _REASONS = {
     errno.EACCES: "but permission was denied",
     errno.ENOSPC: "but the disk is full",
 }
-# Errors that are nobody's input: what was asked for was right, and the machine failed.
+# Errors of the machine: what was asked for was right.
 _MACHINE_ERRORS = (
     *(errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EPIPE),
     *(errno.ENOMEM, errno.EMFILE, errno.ENFILE),
@@ -30,48 +30,43 @@ _MACHINE_ERRORS = (
 
 
 class UnwrittenWarning(UserWarning):
-    """Something beside the painted picture could not be written; the run goes on."""
+    """A file beside the painted picture could not be written; the run goes on."""
 
 
-def check_path(path: Any, name: str) -> None:
+def check_path(path: Any) -> None:
     """Checks that a value is a path; numbers would be taken for open files.
-
-    Args:
-        path: the value.
-        name: what errors call it.
 
     Raises:
         ValueError: when it isn't text or a path.
     """
     if not isinstance(path, str | os.PathLike) or not os.fspath(path):
         shown = repr(path) if isinstance(path, str) else show_type(path)
-        raise argument_error(name, "a path", shown)
+        raise ArgumentError("a path", shown)
 
 
-def read_file(path: str | os.PathLike[str], *, name: str) -> bytes:
+def read_file(path: str | os.PathLike[str]) -> bytes:
     """The bytes of a file.
 
     Args:
         path: path of the file.
-        name: what errors call the path.
 
     Raises:
         OSError: when the file can't be read; `FileNotFoundError` and the like.
         ValueError: when `path` can't be a path.
     """
-    check_path(path, name)
+    check_path(path)
     try:
         with open(path, "rb") as file:
             return file.read()
     except OSError as error:
         expected = "a file that can be read"
-        raise os_error(error, name, expected, show_path(path)) from error
+        raise os_error(error, expected, show_path(path)) from error
     except ValueError as error:  # A null byte.
-        raise argument_error(name, "the path of a file", show_path(path)) from error
+        raise ArgumentError("the path of a file", show_path(path)) from error
 
 
 def decode_text(data: bytes) -> str:
-    """The text of a file that people edit, which may begin with a byte order mark.
+    """Decodes a file that people edit, which may begin with a byte order mark.
 
     Raises:
         UnicodeError: when it is neither UTF-8 nor, with such a mark, UTF-16.
@@ -80,60 +75,56 @@ def decode_text(data: bytes) -> str:
     return data.decode("utf-16" if data.startswith(marks) else "utf-8-sig")
 
 
-def write_file(
-    path: str | os.PathLike[str], data: bytes | memoryview | None, *, name: str
-) -> None:
+def write_file(path: str | os.PathLike[str], data: bytes | memoryview | None) -> None:
     """Writes a file, whole or not at all, as `replaced_file` does.
 
     A device or a pipe is written into instead, as it can't be replaced.
 
     Args:
         path: path of the file.
-        data: the bytes to write; None only tests whether the file could be written.
-        name: what errors call the path.
+        data: bytes to write; None only tests whether the file could be written.
 
     Raises:
         OSError: when the file can't be written; `FileNotFoundError` and the like.
         ValueError: when `path` can't be a path.
     """
-    check_path(path, name)
+    check_path(path)
     if _leads_elsewhere(path):
-        _write_into(path, data, name)
+        _write_into(path, data)
     elif data is None:
-        target = _find_target(path, name)
+        target = _find_target(path)
         # Some file systems refuse colons and the like. The name itself isn't tried:
         # programs that wait for the file would find it.
         ending = os.path.basename(target)[-50:]
-        hidden = _make_hidden(path, target, name, ending)
+        hidden = _make_hidden(path, target, ending)
         with contextlib.suppress(OSError):
             os.unlink(hidden)
     else:
-        with replaced_file(path, name=name) as hidden, open(hidden, "wb") as file:
+        with replaced_file(path) as hidden, open(hidden, "wb") as file:
             file.write(data)
 
 
 @contextlib.contextmanager
-def replaced_file(path: str | os.PathLike[str], *, name: str) -> Iterator[str]:
+def replaced_file(path: str | os.PathLike[str]) -> Iterator[str]:
     """Gives the path of a hidden file to write, which replaces `path` in the end.
 
     If anything fails or interrupts the block, an older file at `path` stays as it was,
-    and the hidden one is removed. The hidden file is in the same folder and renamed,
-    which happens at once or not at all. Where the system refuses that, as for a file
-    that is a mount point of a container, it is copied into `path`.
+    and the hidden one is removed. The hidden file is in the same folder, and is renamed
+    in one indivisible step. Where the system refuses that, as for a file that is a
+    mount point of a container, its content is copied into `path`.
 
     Args:
-        path: path of the file; not of a device or a pipe.
-        name: what errors call the path.
+        path: path of a file, but not of a device or a pipe.
 
     Raises:
         OSError: when the file can't be written; `FileNotFoundError` and the like.
         ValueError: when `path` can't be a path.
     """
-    check_path(path, name)
+    check_path(path)
     if _leads_elsewhere(path):
-        raise argument_error(name, "a regular file", show_path(path))
-    target = _find_target(path, name)
-    hidden = _make_hidden(path, target, name)
+        raise ArgumentError("a regular file", show_path(path))
+    target = _find_target(path)
+    hidden = _make_hidden(path, target)
     try:
         yield hidden
         with open(hidden, "rb+") as file:
@@ -141,26 +132,23 @@ def replaced_file(path: str | os.PathLike[str], *, name: str) -> Iterator[str]:
         _put_in_place(hidden, target)
     except OSError as error:
         if error.filename not in (hidden, target, None):
-            raise  # Of another file that the block reads.
-        raise _folder_error(error, name, "can be written to", path, target) from error
+            raise  # It is about another file, which the block reads.
+        raise _folder_error(error, "can be written to", path, target) from error
     finally:
         with contextlib.suppress(OSError):
             os.unlink(hidden)
 
 
-def _make_hidden(
-    path: str | os.PathLike[str], target: str, name: str, ending: str = ""
-) -> str:
-    """Makes the empty file that is to replace another one: its path.
+def _make_hidden(path: str | os.PathLike[str], target: str, ending: str = "") -> str:
+    """Makes the empty file that is to replace another one, and returns its path.
 
     Args:
-        path: of the file to replace, as it was given.
-        target: the real path of that file.
-        name: what errors call the path.
-        ending: what the new file's name ends with, but for its suffix.
+        path: path of the file to replace, as it was given.
+        target: real path of that file.
+        ending: end of the new file's name, before its suffix.
 
     Raises:
-        OSError: when none can be made.
+        OSError: when it can't be made.
     """
     # Not with tempfile: its files are private, and the umask, which says what
     # permissions this one should get, can only be read by changing it for every thread.
@@ -177,11 +165,11 @@ def _make_hidden(
                 handle, hidden = tempfile.mkstemp(prefix="tfnst-")
                 os.close(handle)
                 return hidden
-        raise _folder_error(error, name, "can be written to", path, target) from error
+        raise _folder_error(error, "can be written to", path, target) from error
 
 
 def _flush(file: BinaryIO) -> None:
-    """Has a file's bytes reach the disk, where the file system can do that."""
+    """Writes a file's bytes through to the disk, if the file system can do that."""
     file.flush()
     try:
         os.fsync(file.fileno())
@@ -191,7 +179,7 @@ def _flush(file: BinaryIO) -> None:
 
 
 def _put_in_place(hidden: str, target: str) -> None:
-    """Has a file replace another one, whose permissions it gets where it can."""
+    """Replaces a file by another one, which takes over its permissions if possible."""
     if os.path.exists(target):
         with contextlib.suppress(OSError):
             os.chmod(hidden, stat.S_IMODE(os.stat(target).st_mode))
@@ -204,7 +192,7 @@ def _put_in_place(hidden: str, target: str) -> None:
 
 
 def _copy_into(source: str, target: str) -> None:
-    """Copies a file into another one, which may exist; no half of a new one is left."""
+    """Copies a file's content; if that fails, no half of a new file is left."""
     is_new = not os.path.exists(target)
     try:
         with open(source, "rb") as read, open(target, "wb") as written:
@@ -217,19 +205,16 @@ def _copy_into(source: str, target: str) -> None:
         raise
 
 
-def _folder_error(
-    error: OSError, name: str, wanted: str, path: Any, target: str
-) -> OSError:
-    """What is wrong with the folder of `target`, which `path` leads to."""
+def _folder_error(error: OSError, wanted: str, path: Any, target: str) -> OSError:
+    """The error for a path whose folder is missing or can't be written to."""
     shown = f"{show_path(path)} in the folder {show_path(os.path.dirname(target))}"
-    return os_error(error, name, f"a path in a folder that {wanted}", shown)
+    return os_error(error, f"a path in a folder that {wanted}", shown)
 
 
 def _leads_elsewhere(path: str | os.PathLike[str]) -> bool:
-    """Whether what is at a path is no file in a folder, which a new one could replace.
+    """Returns whether a path leads to a device, a pipe or an unlinked file.
 
-    That is a device, a pipe, or an open file that has lost its name; `/dev/stdout` can
-    be any of them.
+    None of them can be replaced by a new file; `/dev/stdout` can be any of them.
     """
     try:
         there = os.stat(path)
@@ -243,10 +228,8 @@ def _leads_elsewhere(path: str | os.PathLike[str]) -> bool:
         return True
 
 
-def _write_into(
-    path: str | os.PathLike[str], data: bytes | memoryview | None, name: str
-) -> None:
-    """Writes to what `_leads_elsewhere`, without replacing it."""
+def _write_into(path: str | os.PathLike[str], data: bytes | memoryview | None) -> None:
+    """Writes into a device, a pipe or an unlinked file."""
     try:
         kind = stat.S_IFMT(os.stat(path).st_mode)
         if kind in (stat.S_IFBLK, stat.S_IFSOCK):  # A disk would be destroyed.
@@ -258,21 +241,21 @@ def _write_into(
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
     except OSError as error:
         expected = "a file that can be written"
-        raise os_error(error, name, expected, show_path(path)) from error
+        raise os_error(error, expected, show_path(path)) from error
 
 
-def _find_target(path: str | os.PathLike[str], name: str) -> str:
-    """The real path to write to."""
+def _find_target(path: str | os.PathLike[str]) -> str:
+    """The real path of the file to write, once it is known that it can be written."""
     shown = show_path(path)
     try:
         # Follow symbolic links, as open() does, so that a link stays a link.
         target = os.path.realpath(os.fsdecode(path))
     except ValueError as error:  # A null byte.
-        raise argument_error(name, "the path of a file", shown) from error
+        raise ArgumentError("the path of a file", shown) from error
     try:
         os.stat(os.path.join(os.path.dirname(target), ""))
     except OSError as error:
-        raise _folder_error(error, name, "exists", path, target) from error
+        raise _folder_error(error, "exists", path, target) from error
     try:
         if stat.S_ISDIR(os.stat(target).st_mode):
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
@@ -283,39 +266,38 @@ def _find_target(path: str | os.PathLike[str], name: str) -> str:
     except FileNotFoundError:
         pass
     except OSError as error:
-        raise os_error(error, name, "a file that can be written", shown) from error
+        raise os_error(error, "a file that can be written", shown) from error
     return target
 
 
 def warn_unwritten(what: str, error: BaseException) -> None:
-    """Warns that something beside the painted picture could not be written.
+    """Warns that a file beside the painted picture could not be written.
 
     Args:
-        what: it is, in words.
-        error: that it failed with.
+        what: the file in words, such as `"The plot"`.
+        error: the reason.
     """
     said = f"{what} was not written: {one_line(error)}"
     warnings.warn(said, UnwrittenWarning, stacklevel=3)
 
 
 def is_machine_error(error: BaseException) -> bool:
-    """Whether an error says that the machine failed, as when its disk is full."""
+    """Returns whether the machine failed, as when its disk is full."""
     return isinstance(error, OSError) and error.errno in _MACHINE_ERRORS
 
 
-def os_error(error: OSError, name: str, expected: str, shown: str) -> OSError:
-    """The same error (class and errno) with a message that names the argument."""
+def os_error(error: OSError, expected: str, shown: str) -> OSError:
+    """The same error (class and errno), worded for an argument that is a path."""
     code = error.errno or errno.EIO
     reason = _REASONS.get(code) or error.strerror or "but the system gave no reason"
-    renamed = type(OSError(code, ""))(
-        str(argument_error(name, expected, f"{shown}, {reason}"))
-    )
+    refusal = ArgumentError(expected, f"{shown}, {reason}")
+    same = attach_refusal(type(OSError(code, ""))(), refusal)
     # Set afterwards: as an argument, errno would put "[Errno 2]" before the message.
-    renamed.errno = error.errno
-    return renamed
+    same.errno = error.errno
+    return same
 
 
 def show_path(path: Any) -> str:
-    """How errors show a path: quoted, and cut in the middle if it is very long."""
+    """A path for errors: quoted, and cut in the middle if it is very long."""
     text = repr(os.fspath(path))
     return text if len(text) <= 200 else f"{text[:100]}...{text[-90:]}"

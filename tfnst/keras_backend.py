@@ -1,4 +1,4 @@
-"""Which of its backends Keras will use, asked before it is loaded."""
+"""Keras' backend, checked before Keras is loaded."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import sys
 def require_tensorflow() -> None:
     """Checks that Keras runs on TensorFlow.
 
-    With another backend Keras can't even be imported where that isn't installed, and
-    its error says nothing of what would help.
+    With a backend that isn't installed, Keras can't even be imported, and its error
+    doesn't say what would help.
 
     Raises:
         ImportError: for another backend.

@@ -15,7 +15,7 @@ def lazy_names(
 
     Args:
         package: its `__name__`.
-        modules: for each name that it offers the module that defines it.
+        modules: defining module of each name that the package offers.
 
     Returns:
         (`__getattr__`, `__dir__`).

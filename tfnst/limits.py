@@ -1,4 +1,4 @@
-"""The bounds of what tfnst accepts, each stated once."""
+"""Bounds of the values and pictures that tfnst accepts, each stated once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The machine's processor, and which of TensorFlow's kernels it gets."""
+"""The machine's processor, and the TensorFlow kernels that it is given."""
 
 from __future__ import annotations
 
@@ -33,31 +33,31 @@ def cpu_flags() -> tuple[str, ...] | None:
 
 
 def instructions() -> list[str] | None:
-    """Those of `INSTRUCTIONS` that the CPU has; None if its features can't be read."""
+    """The `INSTRUCTIONS` that the CPU has; None if its features can't be read."""
     flags = cpu_flags()
     return None if flags is None else [name for name in INSTRUCTIONS if name in flags]
 
 
 def is_x86() -> bool:
-    """Whether the CPU is Intel's, AMD's or one like theirs."""
+    """Returns whether the CPU is an x86: Intel's, AMD's or one like theirs."""
     return platform.machine() in ("x86_64", "AMD64")
 
 
 def prefer_onednn() -> None:
-    """Has TensorFlow, which must not be loaded yet, compute by oneDNN.
+    """Makes TensorFlow, which must not be loaded yet, compute by oneDNN.
 
-    By default it does so on CPUs with instructions for neural networks only. But with
-    AVX2 alone a step takes four fifths of the time, too, with the layers of
-    `tfnst.networks.layers.fastest_layers`. The variable's value stays if it has one.
+    By default it does so only on CPUs with instructions for neural networks. But with
+    AVX2 alone, too, a step takes four fifths of the time with the layers of
+    `tfnst.networks.layers.fastest_layers`. A value that the variable has already stays.
     """
     if is_x86() and "avx2" in (cpu_flags() or ()):
         os.environ.setdefault(ONEDNN_VARIABLE, "1")
 
 
 def uses_onednn() -> bool:
-    """Whether TensorFlow computes by oneDNN on the CPU, and by Eigen otherwise.
+    """Returns whether TensorFlow computes by oneDNN on the CPU, or else by Eigen.
 
-    TensorFlow decides so by the processor, or by `ONEDNN_VARIABLE`.
+    TensorFlow decides that by the processor, or by `ONEDNN_VARIABLE`.
     """
     # TensorFlow has no public name for it; its own tests ask here.
     from tensorflow.python.util import _pywrap_util_port

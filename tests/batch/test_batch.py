@@ -574,7 +574,7 @@ def test_folders_stand_for_their_pictures(files):
     expected = ["IMG_0001.HEIC", *(f"{name}.png" for name in names)]
     assert [path.name for path in found] == expected
     (files / "empty").mkdir()
-    with pytest.raises(ValueError, match="`contents` must be pictures or folders of"):
+    with pytest.raises(ValueError, match="must be pictures or folders of"):
         find_pictures([files / "empty"])
 
 
@@ -617,7 +617,7 @@ def test_nothing_that_is_read_is_written_over(files, command):
     for arguments, expected in (
         (
             ("photos", "-o", "photos"),
-            "`output` must be a folder other than that of the contents. "
+            "`output` must be a folder other than those of the pictures. "
             "Received: 'photos'",
         ),
         (

@@ -94,7 +94,7 @@ def test_pictures_at_urls_are_read_and_written(bucket, tmp_path):
     items = tfnst.stylize_batch(*arguments, config=TINY)
     assert [item.status for item in items] == ["painted", "painted", "failed"]
     assert "`content_image` must be a file that can be read" in items[2].error
-    data = storage.read_file(items[1].output, name="output")
+    data = storage.read_file(items[1].output)
     manifest = read_manifest(data)
     assert manifest["content_image"]["name"] == "b.png"
     assert manifest["style_image"]["name"] == "style.png"

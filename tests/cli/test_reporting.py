@@ -86,8 +86,8 @@ def test_verbose_says_what_is_loaded_how_and_how_long(pictures, monkeypatch, cap
     assert code == 0
     assert out.startswith("out.png: 48x36 pixels, 12 steps in ")
     expected = [
-        r"read style\.png \(style_image\): 40x50 pixels",
-        r"read content\.png \(content_image\): 80x60 pixels",
+        r"read style\.png: 40x50 pixels",
+        r"read content\.png: 80x60 pixels",
         r"painting on \w+ in float32",
         r"34x26 pixels are painted whole; this takes up to \d\.\d of \d+\.\d GiB of .*",
         r"scale 1 of 2, 34 pixels: 6 steps in \d+\.\d s, total loss [\d.]+",

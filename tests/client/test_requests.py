@@ -190,7 +190,7 @@ def test_reads_everything_else_and_sends_png(server, client, source):
 @pytest.mark.parametrize("format", ["PNG", "JPEG"])
 def test_the_server_sees_plain_files_as_load_image_does(mode, format):
     encoded = encode(to_pil(CONTENT).convert(mode), format)
-    assert encode_picture(encoded, name="content_image")[0] == encoded
+    assert encode_picture(encoded)[0] == encoded
     if format == "PNG":
         seen = tf.io.decode_image(encoded, channels=3, expand_animations=False)
     else:

@@ -165,6 +165,6 @@ def test_the_map_of_a_region_is_known(tmp_path):
 
 def test_requests_carry_a_region_as_a_mask():
     red, _ = read_label_map(stripes(RED, BLUE))
-    with Image.open(io.BytesIO(encode_mask(red, name="region"))) as image:
+    with Image.open(io.BytesIO(encode_mask(red))) as image:
         grey = np.asarray(image.convert("L"))
     np.testing.assert_array_equal(grey, red.mask * 255)

@@ -8,7 +8,15 @@ from PIL import Image
 
 from tests.helpers import message
 from tests.image_files import encode, noise, unit
-from tfnst.images.reading import load_image, load_mask, load_one_image, read_picture
+from tfnst.checks import argument
+from tfnst.images.manifest import describe_source
+from tfnst.images.reading import (
+    load_image,
+    load_mask,
+    load_one_image,
+    read_described,
+    read_picture,
+)
 
 FILE = "an image file (PNG, JPEG, WebP, TIFF, ...)"
 
@@ -39,18 +47,18 @@ def test_every_source_gives_the_same_pixels(tmp_path):
 def test_several_pictures_are_refused_where_one_is_needed():
     batch = np.zeros((2, 16, 16, 3), np.float32)
     for load in (load_one_image, load_mask, read_picture):
-        text = message(ValueError, load, batch, name="content_image")
+        text = message(ValueError, argument("content_image")(load), batch)
         assert text == ("`content_image` must be one picture. Received: a batch of 2")
     image = unit(noise(18, 24, 3))[np.newaxis]
-    np.testing.assert_array_equal(load_one_image(image, name="image"), image)
+    np.testing.assert_array_equal(load_one_image(image), image)
 
 
 def test_masks_are_grey_and_not_black():
     array = noise(18, 24, 3)
     expected = unit(array).mean(axis=-1, keepdims=True)[np.newaxis]
-    np.testing.assert_array_equal(load_mask(array, name="mask"), expected)
-    assert message(ValueError, load_mask, array * 0, name="mask") == (
-        "`mask` must have something white in it, to show where it applies. "
+    np.testing.assert_array_equal(load_mask(array), expected)
+    assert message(ValueError, load_mask, array * 0) == (
+        "The value must have something white in it, to show where it applies. "
         "Received: a black picture"
     )
 
@@ -96,3 +104,20 @@ def test_bad_sources(source, expected, received):
     kind = FileNotFoundError if "does not exist" in received else ValueError
     text = message(kind, load_image, source, name="content_image")
     assert text == f"`content_image` must be {expected}. Received: {received}"
+
+
+def test_a_picture_is_read_and_described_in_one_go(tmp_path):
+    array = noise(18, 24, 4)
+    data = encode(array)
+    path = tmp_path / "image.png"
+    path.write_bytes(data)
+    for source in (path, data, io.BytesIO(data), Image.fromarray(array), array):
+        expected = describe_source(source)
+        rgb, info, described = read_described(source)
+        assert described == expected
+        again, same = read_picture(path)
+        np.testing.assert_array_equal(rgb, again)
+        np.testing.assert_array_equal(info.alpha, same.alpha)
+    assert read_described(data, file_name="a.png")[2]["name"] == "a.png"
+    said = message(FileNotFoundError, read_described, tmp_path / "no.png")
+    assert said.startswith("The value must be a file that can be read. Received: ")

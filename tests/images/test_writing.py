@@ -13,6 +13,7 @@ from PIL import Image
 
 from tests.helpers import ROOT, message
 from tests.image_files import encode, noise, smooth, unit
+from tfnst.checks import argument
 from tfnst.images.formats import FORMATS, SUFFIXES
 from tfnst.images.reading import load_image
 from tfnst.images.writing import check_output_path, save_image, to_pil
@@ -50,8 +51,8 @@ def test_to_pil_rounds_and_clips():
     ],
 )
 def test_to_pil_refuses(array):
-    assert message(ValueError, to_pil, array, name="stylized_image") == (
-        "`stylized_image` must be a float array of shape [1, H, W, 3] or [H, W, 3]. "
+    assert message(ValueError, to_pil, array) == (
+        "`image` must be a float array of shape [1, H, W, 3] or [H, W, 3]. "
         f"Received: {array.dtype} array of shape {list(array.shape)}"
     )
 
@@ -156,7 +157,8 @@ def test_unwritable_folder(tmp_path, monkeypatch):
         f"{str(path)!r} in the folder {str(tmp_path)!r}, but permission was denied"
     )
     name = "output_image"
-    assert message(PermissionError, check_output_path, path, name=name) == expected
+    check = argument(name)(check_output_path)
+    assert message(PermissionError, check, path) == expected
     assert message(PermissionError, save_image, smooth(), path, name=name) == expected
 
 
@@ -168,7 +170,8 @@ def test_read_only_file_is_not_replaced(tmp_path, monkeypatch):
         "`output` must be a file that can be written. "
         f"Received: {str(path)!r}, but permission was denied"
     )
-    assert message(PermissionError, check_output_path, path) == expected
+    check = argument("output")(check_output_path)
+    assert message(PermissionError, check, path) == expected
     assert message(PermissionError, save_image, smooth(), path) == expected
     assert path.read_bytes() == b"older"
 
@@ -199,9 +202,10 @@ def test_bad_output_paths(tmp_path, monkeypatch):
             "'folder.png', which is a folder",
         ),
     ]
+    check = argument("output")(check_output_path)
     for kind, path, expected, received in cases:
         text = f"`output` must be {expected}. Received: {received}"
-        assert message(kind, check_output_path, path) == text
+        assert message(kind, check, path) == text
         assert message(kind, save_image, smooth(), path) == text
     with open("file", "w"):
         pass

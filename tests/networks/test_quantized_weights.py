@@ -98,7 +98,7 @@ def test_reads_kernels_by_their_tables(torch, arrays, tmp_path):
         assert kernel[1, 2, 0, 3] == table[numbers[3, 0, 1, 2]]
         np.testing.assert_array_equal(kernel, table[numbers].transpose(2, 3, 1, 0))
         np.testing.assert_array_equal(bias, arrays[f"{layer}_b"])
-    some, found = weight_files.read_convolutions(path, "`path`", ["block2_conv1"])
+    some, found = weight_files.read_convolutions(path, ["block2_conv1"])
     assert found == list(read)
     assert list(some) == ["block2_conv1"]
     np.testing.assert_array_equal(some["block2_conv1"][0], read["block2_conv1"][0])

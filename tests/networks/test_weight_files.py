@@ -98,9 +98,7 @@ def test_reads_only_the_layers_asked_for(home, kind):
             "numbered": lambda _, i, part: f"layers/conv2d_{i}/vars/{part}",
         }[kind]
         path = write_hdf5(home / "w.h5", pattern, layers)
-    read, found = weight_files.read_convolutions(
-        path, "`path`", ["block1_conv2", "block3_conv1"]
-    )
+    read, found = weight_files.read_convolutions(path, ["block1_conv2", "block3_conv1"])
     assert_same(read, {"block1_conv2": layers["block1_conv2"]})
     assert found == list(layers)
     # Not even what isn't a weight matters behind the last layer.

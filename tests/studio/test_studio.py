@@ -69,11 +69,9 @@ def test_what_browsers_do_not_show_is_handed_out_as_jpeg(open_studio, tmp_path):
     hidden.write_bytes(heif(smooth(64, 96), quarter_turns=1))
     assert not is_hidden_from_browsers(shown)
     assert is_hidden_from_browsers(str(hidden))
-    assert (
-        pathlib.Path(studio.hand_out_picture(shown)).read_bytes() == shown.read_bytes()
-    )
+    assert pathlib.Path(studio.copy_picture(shown)).read_bytes() == shown.read_bytes()
     assert studio.check_picture(str(hidden)) is None
-    copy = pathlib.Path(studio.hand_out_picture(hidden))
+    copy = pathlib.Path(studio.copy_picture(hidden))
     assert copy.name == "hidden.jpg"
     with Image.open(copy) as image:
         assert image.format == "JPEG"
@@ -85,7 +83,7 @@ def test_films_are_handed_out_as_they_are(open_studio, tmp_path):
     """MP4 files begin as HEIF files do."""
     film = tmp_path / "film.mp4"
     film.write_bytes(bytes(3) + b" ftypisom" + bytes(20))
-    copy = pathlib.Path(open_studio().hand_out(film))
+    copy = pathlib.Path(open_studio().copy_file(film))
     assert (copy.name, copy.read_bytes()) == ("film.mp4", film.read_bytes())
 
 
@@ -200,7 +198,7 @@ def test_pages_show_small_copies(tmp_path):
 def test_closing_removes_temporary_files(open_studio, tmp_path):
     studio = open_studio()
     (path,) = make_pictures(tmp_path, "a.png")
-    copy = studio.hand_out(path)
+    copy = studio.copy_file(path)
     assert pathlib.Path(copy).read_bytes() == path.read_bytes()
     studio.close()
     assert not studio.folder.exists()

@@ -43,7 +43,7 @@ def test_the_sum_of_what_is_handed_in_is_limited(headers, status):
 def test_refusals_say_what_is_allowed():
     assert answer(content_length="99999999") == (
         413,
-        b"At most 1 MiB may be handed in at once.",
+        b"An upload may have at most 1 MiB.",
     )
 
 

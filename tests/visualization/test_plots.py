@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 import tfnst
+from tfnst.checks import argument
 from tfnst.visualization import plots
 
 
@@ -64,6 +65,6 @@ def test_what_is_wrong_is_one_line(result, tmp_path, monkeypatch):
         tfnst.plot_losses(result, tmp_path / "losses.gif")
     monkeypatch.setattr(plots.importlib.util, "find_spec", lambda name: None)
     message = re.escape("`plot` needs Matplotlib: pip install 'tfnst[plot]'. ")
-    with pytest.raises(ImportError, match=f"^{message}"):
-        plots.check_plot_path(tmp_path / "losses.png", name="plot")
+    with pytest.raises(ImportError, match=f"^{message}"), argument("plot"):
+        plots.check_plot_path(tmp_path / "losses.png")
     assert not list(tmp_path.iterdir())

@@ -11,6 +11,7 @@ from typing import Any
 from tfnst.batch import storage
 from tfnst.batch.items import PAINTED, SKIPPED, BatchItem
 from tfnst.batch.sources import fetch
+from tfnst.checks import argument
 from tfnst.images import writing
 from tfnst.images.formats import check_suffix
 from tfnst.visualization.contact_sheet import LARGEST, Cell, contact_sheet
@@ -24,10 +25,11 @@ def check_contact_sheet(path: str | os.PathLike[str]) -> None:
     Raises:
         ValueError, OSError: as when it is written.
     """
-    if storage.is_url(path):
-        check_suffix(path, _NAME)
-    else:
-        writing.check_output_path(path, name=_NAME)
+    with argument(_NAME):
+        if storage.is_url(path):
+            check_suffix(path)
+        else:
+            writing.check_output_path(path)
 
 
 def write_contact_sheet(
@@ -61,7 +63,7 @@ def write_contact_sheet(
 def _cell(label: str, source: str | os.PathLike[str] | None) -> Cell:
     if source is None:
         return Cell(label)
-    return Cell(label, functools.partial(fetch, source, name="image"))
+    return Cell(label, functools.partial(fetch, source))
 
 
 def _name(source: Any) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from tfnst.batch.sources import show_source
+from tfnst.checks import one_line
 from tfnst.transfer.results import TransferResult
 
 PAINTED, SKIPPED, FAILED, LEFT = "painted", "skipped", "failed", "left"
@@ -52,10 +53,9 @@ class BatchItem:
 
 def mark_failed(item: BatchItem, error: Exception) -> None:
     """Notes in an item that it failed, and why."""
-    reason = " ".join(str(error).split())
-    if not reason:
-        reason = "out of memory" if isinstance(error, MemoryError) else repr(error)
-    item.status, item.error = FAILED, reason
+    silent = "out of memory" if isinstance(error, MemoryError) else repr(error)
+    item.status = FAILED
+    item.error = one_line(error) if str(error).strip() else silent
 
 
 def count_done(items: Sequence[BatchItem]) -> int:

@@ -8,7 +8,7 @@ from typing import Any
 from tfnst.batch import storage
 from tfnst.batch.items import BatchItem
 from tfnst.batch.sources import fetch
-from tfnst.checks import argument_error
+from tfnst.checks import argument, argument_error
 from tfnst.config import StyleTransferConfig, picture_settings
 from tfnst.images.manifest import describe_source, read_manifest, without_names
 from tfnst.images.style_images import describe_style, style_images
@@ -33,7 +33,8 @@ def find_painted(item: BatchItem, config: StyleTransferConfig) -> dict[str, Any]
     """
     if item.output is None or not storage.is_file(item.output):
         return None
-    manifest = read_manifest(storage.read_file(item.output, name="output"))
+    with argument("output"):
+        manifest = read_manifest(storage.read_file(item.output))
     if manifest is None:
         raise argument_error(
             "output",
@@ -46,11 +47,11 @@ def find_painted(item: BatchItem, config: StyleTransferConfig) -> dict[str, Any]
         return None
     if _essence(settings) != _essence(config.to_dict()):
         return None
-    name = "content_image"
-    content = describe_source(fetch(item.content_image, name=name), name=name)
+    with argument("content_image"):
+        content = describe_source(fetch(item.content_image))
     parts = style_images(item.style_image)
-    name = "style_image"
-    styles = [describe_source(fetch(p.image, name=name), name=name) for p in parts]
+    with argument("style_image"):
+        styles = [describe_source(fetch(part.image)) for part in parts]
     if any(source["sha256"] is None for source in (content, *styles)):
         return None
     same = all(

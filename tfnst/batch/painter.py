@@ -13,6 +13,7 @@ from tfnst.batch.items import PAINTED, SKIPPED, BatchItem, count_done, mark_fail
 from tfnst.batch.painted import find_painted
 from tfnst.batch.progress import BatchCallback, BatchProgress
 from tfnst.batch.sources import fetch, show_source
+from tfnst.checks import argument
 from tfnst.config import StyleTransferConfig
 from tfnst.engines import devices, memory, plans
 from tfnst.engines.loading import load_engine
@@ -153,8 +154,10 @@ class BatchPainter:
             return None
         try:
             style = self._load_style(item.style_image)
+            with argument("content_image"):
+                content = fetch(item.content_image)
             return load_job(
-                fetch(item.content_image, name="content_image"),
+                content,
                 style,
                 self._config,
                 file_name=storage.url_file_name(item.content_image),
@@ -166,9 +169,10 @@ class BatchPainter:
     def _check_output(self, item: BatchItem) -> None:
         """Checks that a picture can be written, before it is painted."""
         if item.output is not None and not storage.is_url(item.output):
-            writing.check_output_path(
-                item.output, bits=self._saving.bits, size=self._config.size
-            )
+            with argument("output"):
+                writing.check_output_path(
+                    item.output, bits=self._saving.bits, size=self._config.size
+                )
 
     def _load_style(self, source: Any) -> Style:
         key = show_source(source) if storage.is_path(source) else id(source)
@@ -176,8 +180,10 @@ class BatchPainter:
             if len(self._styles) == _STYLES:
                 self._styles.pop(next(iter(self._styles)))
             try:
+                with argument("style_image"):
+                    style_image = fetch(source)
                 self._styles[key] = load_style(
-                    fetch(source, name="style_image"),
+                    style_image,
                     self._config,
                     file_name=storage.url_file_name(source),
                 )
@@ -270,8 +276,8 @@ class BatchPainter:
             return
 
         def write() -> None:
-            with storage.LocalCopy(output) as path:
-                result.write(path, saving, name="output")
+            with argument("output"), storage.LocalCopy(output) as path:
+                result.write(path, saving)
 
         def ended(error: Exception | None) -> None:
             if error is None:

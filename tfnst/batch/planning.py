@@ -11,7 +11,13 @@ from typing import Any
 from tfnst.batch import storage
 from tfnst.batch.items import BatchItem
 from tfnst.batch.sources import show_source
-from tfnst.checks import argument_error, check_choice, show_type
+from tfnst.checks import (
+    ArgumentError,
+    argument,
+    argument_error,
+    check_choice,
+    show_type,
+)
 from tfnst.files import check_path
 from tfnst.images.formats import SUFFIXES
 from tfnst.images.open_files import read_open_files
@@ -49,13 +55,15 @@ def plan_items(
         if single or not isinstance(pictures, Iterable):
             raise argument_error(name, "a list of pictures", show_type(pictures))
     if output is not None:
-        check_path(output, "output")
+        with argument("output"):
+            check_path(output)
     # They may be iterators.
     held = read_open_files(list(contents), list(styles))
     contents, styles = (list(pictures) for pictures in held)
     for name, pictures in (("contents", contents), ("styles", styles)):
         if not pictures:
-            raise ValueError(f"`{name}` must hold one picture or more. Received: none")
+            expected = "one picture or more"
+            raise ArgumentError(expected, "none", argument=name, verb="must hold")
     check_choice("suffix", suffix, SUFFIXES)
     (saving or SaveOptions()).check_format(suffix)
     if pairs:

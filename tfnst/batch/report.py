@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from tfnst.batch import storage
 from tfnst.batch.items import FAILED, LEFT, PAINTED, SKIPPED, BatchItem
-from tfnst.checks import argument_error
+from tfnst.checks import argument, argument_error
 from tfnst.files import show_path, write_file
 
 
@@ -32,7 +32,8 @@ def check_report(path: str | os.PathLike[str]) -> None:
     """
     if not storage.is_file(path):
         return
-    data = storage.read_file(path, name="report")
+    with argument("report"):
+        data = storage.read_file(path)
     try:
         known = not data or "items" in json.loads(data)
     except (ValueError, TypeError):
@@ -54,4 +55,5 @@ def write_report(items: Sequence[BatchItem], path: str | os.PathLike[str]) -> No
         OSError: when the file can't be written.
     """
     document = count(items) | {"items": [item.to_dict() for item in items]}
-    write_file(path, json.dumps(document, indent=1).encode(), name="report")
+    with argument("report"):
+        write_file(path, json.dumps(document, indent=1).encode())

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from tfnst.batch import storage
-from tfnst.checks import argument_error, one_line, show_type
+from tfnst.checks import ArgumentError, argument, argument_error, one_line, show_type
 from tfnst.files import decode_text, show_path
 from tfnst.images.formats import READ_SUFFIXES
 
@@ -22,7 +22,6 @@ _DELIMITERS = ",;\t"
 def find_pictures(
     paths: Iterable[str | os.PathLike[str]],
     *,
-    name: str = "contents",
     apart_from: str | os.PathLike[str] | None = None,
 ) -> list[str | os.PathLike[str]]:
     """Replaces each folder among the paths with the pictures in it.
@@ -31,7 +30,6 @@ def find_pictures(
         paths: paths or URLs of files, which are kept as they are, and of folders. A
             folder's pictures are the files with the suffix of a picture, sorted by
             name; hidden files and folders within it are left out.
-        name: what errors call them. Default `"contents"`.
         apart_from: the folder of the painted pictures, which may not be among them:
             the next batch would paint what this one has painted.
 
@@ -47,12 +45,11 @@ def find_pictures(
             continue
         if apart_from is not None and storage.is_same_folder(path, apart_from):
             raise argument_error(
-                "output", f"a folder other than that of the {name}", repr(str(path))
+                "output", "a folder other than those of the pictures", repr(str(path))
             )
         pictures = [file for file in files if _is_picture(storage.file_name(file))]
         if not pictures:
-            raise argument_error(
-                name,
+            raise ArgumentError(
                 f"pictures or folders of pictures ({', '.join(READ_SUFFIXES)})",
                 f"{str(path)!r}, a folder without pictures",
             )
@@ -79,7 +76,8 @@ def read_pairs(
     expected = "a CSV file whose first line names the columns content and style"
     shown = show_path(path)
     try:
-        text = decode_text(storage.read_file(path, name="pairs"))
+        with argument("pairs"):
+            text = decode_text(storage.read_file(path))
         rows = list(_read_rows(text))
     except (UnicodeError, csv.Error) as error:
         received = f"{shown}: {one_line(error)}"
@@ -115,18 +113,17 @@ def _read_rows(text: str) -> Iterator[tuple[int, list[str]]]:
             yield reader.line_num, row
 
 
-def fetch(source: Any, *, name: str) -> Any:
+def fetch(source: Any) -> Any:
     """Replaces a URL with the bytes there; any other picture stays as it is.
 
     Args:
         source: a picture as `stylize` takes it, or a URL.
-        name: what errors call it.
 
     Raises:
         OSError: when nothing can be read there.
         ValueError: for a URL that nothing here can open.
     """
-    return storage.read_file(source, name=name) if storage.is_url(source) else source
+    return storage.read_file(source) if storage.is_url(source) else source
 
 
 def show_source(source: Any) -> str:

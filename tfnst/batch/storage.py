@@ -10,7 +10,7 @@ import tempfile
 from typing import Any, TypeGuard
 
 from tfnst import files
-from tfnst.checks import argument_error, one_line
+from tfnst.checks import ArgumentError, one_line
 from tfnst.files import os_error, show_path
 
 
@@ -96,25 +96,24 @@ def is_file(path: str | os.PathLike[str]) -> bool:
     return system.exists(inner)
 
 
-def read_file(path: str | os.PathLike[str], *, name: str) -> bytes:
+def read_file(path: str | os.PathLike[str]) -> bytes:
     """The bytes of a file.
 
     Args:
         path: path or URL of the file.
-        name: what errors call the path.
 
     Raises:
         OSError: when it can't be read; `FileNotFoundError` and the like.
         ValueError: for a URL that nothing here can open.
     """
     if not is_url(path):
-        return files.read_file(path, name=name)
+        return files.read_file(path)
     try:
         system, inner = _open_url(path)
         return system.cat_file(inner)
     except OSError as error:
         expected = "a file that can be read"
-        raise os_error(error, name, expected, show_path(path)) from error
+        raise os_error(error, expected, show_path(path)) from error
 
 
 def write_url(url: str, data: bytes) -> None:
@@ -160,11 +159,11 @@ def _open_url(url: str) -> tuple[Any, str]:
     expected = "a URL that can be opened"
     if importlib.util.find_spec("fsspec") is None:
         reason = "which needs fsspec: pip install 'tfnst[ray]'"
-        raise argument_error("path", expected, f"{url!r}, {reason}")
+        raise ArgumentError(expected, f"{url!r}, {reason}")
     import fsspec
 
     try:
         return fsspec.core.url_to_fs(url)
     except (ValueError, ImportError) as error:
         received = f"{url!r}: {one_line(error)}"
-        raise argument_error("path", expected, received) from error
+        raise ArgumentError(expected, received) from error

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from tfnst.checks import argument
 from tfnst.cli.options import (
     Command,
     add_options,
@@ -68,8 +69,10 @@ class Pictures:
         contents: Sequence[Any]
         styles: Sequence[Any]
         if self.pairs is None:
-            contents = find_pictures(self.contents, apart_from=self.output)
-            styles = find_pictures(self.styles, name="styles", apart_from=self.output)
+            with argument("contents"):
+                contents = find_pictures(self.contents, apart_from=self.output)
+            with argument("styles"):
+                styles = find_pictures(self.styles, apart_from=self.output)
         elif self.contents or self.styles:
             raise click.UsageError("--pairs replaces CONTENT and --style")
         else:

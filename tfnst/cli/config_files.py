@@ -6,7 +6,7 @@ import os
 import sys
 from typing import Any
 
-from tfnst.checks import argument_error, one_line
+from tfnst.checks import argument, argument_error, one_line
 from tfnst.config import StyleTransferConfig
 from tfnst.files import decode_text, read_file, show_path
 
@@ -31,7 +31,8 @@ def read_config_file(path: str | os.PathLike[str]) -> dict[str, Any]:
         ValueError: when it isn't TOML, or a setting in it is unknown or out of its
             range.
     """
-    data = read_file(path, name="config")
+    with argument("config"):
+        data = read_file(path)
     try:
         settings = tomllib.loads(decode_text(data))
     except (tomllib.TOMLDecodeError, UnicodeError) as error:

@@ -9,6 +9,7 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
+from tfnst.checks import argument
 from tfnst.cli.options import config_options
 from tfnst.cli.reporting import json_option, reporting
 from tfnst.cli.settings import (
@@ -51,7 +52,8 @@ def info(file: str | None, of_settings: bool, **options: Any) -> None:
     if file is not None:
         from tfnst.images.manifest import read_painted
 
-        manifest = read_painted(file, "file")
+        with argument("file"):
+            manifest = read_painted(file)
         reporting().tell(manifest, json.dumps(manifest, indent=2))
         return
     prefer_onednn()

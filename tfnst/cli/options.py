@@ -12,7 +12,7 @@ import click
 
 from tfnst.cli.settings import (
     from_variable,
-    name_variables,
+    name_variable,
     option_of,
     variable_of,
 )
@@ -99,8 +99,7 @@ def _with_settings(command: Command, *options: Option) -> Command:
         try:
             return command(**arguments)
         except (ValueError, OSError, MemoryError) as error:
-            if len(error.args) == 1 and isinstance(error.args[0], str):
-                error.args = (name_variables(error.args[0]),)
+            name_variable(error)
             raise
 
     return add_options(with_variables, *options)

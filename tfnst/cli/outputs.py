@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from tfnst.checks import one_line
+from tfnst.checks import argument, one_line
 from tfnst.cli.options import (
     Command,
     add_options,
@@ -113,13 +113,16 @@ class Outputs:
         """
         from tfnst.images import writing
 
-        writing.check_output_path(self.output, name="output", bits=bits, size=size)
+        with argument("output"):
+            writing.check_output_path(self.output, bits=bits, size=size)
         if self.save_every is not None:
             # No run takes more steps than these digits can count.
             longest = self.path_of_step(0, 100 * MAX_STEPS)
-            writing.check_output_path(longest, name="save_every")
+            with argument("save_every"):
+                writing.check_output_path(longest)
         if self.sheet is not None:
-            writing.check_output_path(self.sheet, name="sheet")
+            with argument("sheet"):
+                writing.check_output_path(self.sheet)
 
     def check_records(self) -> None:
         """Checks that the film and the plot can be written.
@@ -130,9 +133,11 @@ class Outputs:
         from tfnst.visualization import film, plots
 
         if self.timelapse is not None:
-            film.check_film_path(self.timelapse, name="timelapse")
+            with argument("timelapse"):
+                film.check_film_path(self.timelapse)
         if self.plot is not None:
-            plots.check_plot_path(self.plot, name="plot")
+            with argument("plot"):
+                plots.check_plot_path(self.plot)
 
     def save_picture(self, result: TransferResult, saving: SaveOptions) -> None:
         """Writes the painted picture.
@@ -141,7 +146,8 @@ class Outputs:
         and the command ends.
         """
         try:
-            result.write(self.output, saving, name="output")
+            with argument("output"):
+                result.write(self.output, saving)
             self.saved = True
         except (OSError, ValueError) as error:
             message = one_line(error)

@@ -12,6 +12,7 @@ import tempfile
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from tfnst.checks import ArgumentError
 from tfnst.cli.options import Command
 from tfnst.cli.reporting import STANDARD_OUTPUT, reporting
 from tfnst.cli.terminal import EXIT_FAILED, fail
@@ -73,13 +74,14 @@ def _check_pipe(outputs: Outputs) -> None:
         ValueError: when that is a terminal, or pictures on the way are asked for.
     """
     if os.isatty(1):
-        raise ValueError(
-            "`output` must be a file, or - before a pipe. Received: '-' on a terminal"
+        raise ArgumentError(
+            "a file, or - before a pipe", "'-' on a terminal", argument="output"
         )
     if outputs.save_every is not None:
-        raise ValueError(
-            "`save_every` must be left out when the picture goes to standard output. "
-            f"Received: {outputs.save_every}"
+        raise ArgumentError(
+            "left out when the picture goes to standard output",
+            str(outputs.save_every),
+            argument="save_every",
         )
 
 

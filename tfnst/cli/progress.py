@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from tqdm import tqdm
 
-from tfnst.checks import one_line
+from tfnst.checks import argument, one_line
 from tfnst.cli.outputs import Outputs
 from tfnst.cli.reporting import reporting
 from tfnst.cli.signals import StopSignals
@@ -121,8 +121,8 @@ class RunProgress:
         self._bar.update(progress)
         if self._outputs.save_every and progress.step % self._outputs.save_every == 0:
             path = self._outputs.path_of_step(progress.step, progress.steps)
-            with extra_file("a picture on the way"):
-                progress.write(path, self._saving, name="save_every")
+            with extra_file("a picture on the way"), argument("save_every"):
+                progress.write(path, self._saving)
         if self._signals.stopping:
             progress.stop()
 

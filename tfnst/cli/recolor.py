@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from tfnst.checks import argument
 from tfnst.cli.options import (
     SettingOption,
     file_option,
@@ -60,13 +61,15 @@ def recolor(
         ("painted_image", painted), ("content_image", content), ("mask", mask)
     )
     check_outputs(inputs, [("output", output)])
-    writing.check_output_path(output, name="output", bits=saving.bits)
+    with argument("output"):
+        writing.check_output_path(output, bits=saving.bits)
     with quiet_start():
         from tfnst.transfer import recoloring
     result = recoloring.recolor(
         painted, content, preserve_color=preserve_color, mask=mask
     )
-    result.write(output, saving, name="output")
+    with argument("output"):
+        result.write(output, saving)
     height, width = result.array.shape[:2]
     reporting().tell(
         {

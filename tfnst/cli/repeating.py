@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 from typing import TYPE_CHECKING, Any
 
+from tfnst.checks import ArgumentError, argument
 from tfnst.cli.settings import DEFAULTS
 from tfnst.cli.terminal import say
 from tfnst.config import StyleTransferConfig, setting_names
@@ -36,7 +37,8 @@ class PaintedPicture:
         """
         from tfnst.images.manifest import read_painted
 
-        return cls(path, read_painted(path, "from"))
+        with argument("from"):
+            return cls(path, read_painted(path))
 
     def config(self, init_image: str | None) -> StyleTransferConfig:
         """The settings that the picture was painted with, as far as they are repeated.
@@ -49,15 +51,17 @@ class PaintedPicture:
         """
         settings = self.manifest["settings"]
         if not isinstance(settings, dict):
-            raise ValueError(
-                "`from` must be a picture whose settings are known. "
-                f"Received: settings of type {type(settings).__name__}"
+            raise ArgumentError(
+                "a picture whose settings are known",
+                f"settings of type {type(settings).__name__}",
+                argument="from",
             )
         if settings.get("init_image") == "given":
             if init_image is None:
-                raise ValueError(
-                    "`init_image` must be given: the picture was started from one. "
-                    "Received: None"
+                raise ArgumentError(
+                    "given: the picture was started from one",
+                    "None",
+                    argument="init_image",
                 )
             settings = settings | {"init_image": "content"}
         machine = setting_names(machine=True)
@@ -71,11 +75,9 @@ class PaintedPicture:
 
         # A file that can't be read is reported by the run.
         with contextlib.suppress(OSError, ValueError):
-            sources = [
-                describe_source(part.image, name="style_image") for part in style
-            ]
+            sources = [describe_source(part.image) for part in style]
             for name, now in (
-                ("content", describe_source(content, name="content_image")),
+                ("content", describe_source(content)),
                 ("style", describe_style(style, sources)),
             ):
                 then = self.manifest.get(f"{name}_image")

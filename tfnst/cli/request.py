@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tfnst.checks import one_line
+from tfnst.checks import argument, one_line
 from tfnst.cli.options import (
     file_option,
     gps_option,
@@ -15,7 +15,7 @@ from tfnst.cli.options import (
     request_options,
 )
 from tfnst.cli.reporting import reporting, reporting_options
-from tfnst.cli.settings import given, name_variables
+from tfnst.cli.settings import given
 from tfnst.cli.styles import style_arguments
 from tfnst.cli.terminal import EXIT_BAD_INPUT, EXIT_FAILED, fail, quiet_start
 from tfnst.config import setting_names
@@ -77,7 +77,8 @@ def request(
 
     inputs = [*named_paths(("content_image", content)), *style_paths(style)]
     check_outputs(inputs, [("output", output)])
-    writing.check_output_path(output, name="output")
+    with argument("output"):
+        writing.check_output_path(output)
     with quiet_start():
         from tfnst.client.client import ServingError, StylizeClient
     try:
@@ -88,10 +89,7 @@ def request(
             response = client.stylize(content, style, **settings)
     except ServingError as error:
         bad_input = isinstance(error, ValueError)
-        fail(
-            name_variables(one_line(error)),
-            EXIT_BAD_INPUT if bad_input else EXIT_FAILED,
-        )
+        fail(one_line(error), EXIT_BAD_INPUT if bad_input else EXIT_FAILED)
     response.save(output, name="output", keep_gps=keep_gps)
     width, height = response.image.size
     reporting().tell(

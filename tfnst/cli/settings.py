@@ -7,13 +7,12 @@ overrides a preset, which overrides the defaults.
 from __future__ import annotations
 
 import dataclasses
-import re
 from typing import Any
 
 import click
 from click.core import ParameterSource
 
-from tfnst.checks import check_choice
+from tfnst.checks import argument_in, check_choice, rename_argument
 from tfnst.config import (
     INIT_IMAGES,
     StyleTransferConfig,
@@ -82,15 +81,11 @@ def without_variables(options: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def name_variables(text: str) -> str:
-    """An error that calls each setting from a variable by the name of the variable."""
-
-    def renamed(match: re.Match[str]) -> str:
-        name = match[1]
-        known = name in setting_names() and from_variable(name)
-        return f"`{variable_of(name)}`" if known else match[0]
-
-    return re.sub(r"`(\w+)`", renamed, text)
+def name_variable(error: Exception) -> None:
+    """Names the variable in an error about a setting that comes from one."""
+    setting = argument_in(error)
+    if setting in setting_names() and from_variable(setting):
+        rename_argument(error, variable_of(setting) or setting)
 
 
 def find_settings(options: dict[str, Any]) -> dict[str, tuple[Any, Origin]]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tfnst.checks import argument_error
+from tfnst.checks import ArgumentError, argument_error
 from tfnst.cli.options import Command, add_options, file_option, grouped
 from tfnst.cli.reporting import reporting
 
@@ -185,9 +185,10 @@ def _tell_labels(regions: Sequence[LabelRegion | None], paths: list[str]) -> Non
 def _one_per_style(name: str, given: tuple[str, ...], count: int) -> list[str | None]:
     """A value or None for each style; the last ones may be left out."""
     if len(given) > count:
-        raise ValueError(
-            f"`{name}` must be given at most once for each style. "
-            f"Received: {len(given)} for {count}"
+        raise ArgumentError(
+            "given at most once for each style",
+            f"{len(given)} for {count}",
+            argument=name,
         )
     values = [None if value == REST else value for value in given]
     return values + [None] * (count - len(values))

@@ -20,12 +20,11 @@ from tfnst.images.metadata import PictureInfo
 _ORIENTATION_TAG = 0x0112
 
 
-def encode_picture(source: Any, *, name: str) -> tuple[bytes, PictureInfo]:
+def encode_picture(source: Any) -> tuple[bytes, PictureInfo]:
     """Encodes a content or style picture as an image file.
 
     Args:
         source: as for `tfnst.images.reading.read_picture`; hidden pixels are filled.
-        name: what errors call the source.
 
     Returns:
         (the file, what else the source holds, for the painted picture).
@@ -33,21 +32,20 @@ def encode_picture(source: Any, *, name: str) -> tuple[bytes, PictureInfo]:
     Raises:
         ValueError, OSError: as `read_picture`.
     """
-    picture, info = reading.read_picture(source, name=name)
+    picture, info = reading.read_picture(source)
     return _plain_file(source, picture) or _png(picture), info
 
 
-def encode_mask(source: Any, *, name: str) -> bytes:
+def encode_mask(source: Any) -> bytes:
     """Encodes a mask as an image file; the server takes the mean of its channels.
 
     Args:
         source: as for `tfnst.images.reading.load_one_image`.
-        name: what errors call the source.
 
     Raises:
         ValueError, OSError: as `load_one_image`.
     """
-    mask = reading.load_one_image(source, name=name)
+    mask = reading.load_one_image(source)
     return _plain_file(source, mask) or _png(mask)
 
 

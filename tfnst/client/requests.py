@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from tfnst.checks import argument_error, check_integer
+from tfnst.checks import argument, argument_error, check_integer
 from tfnst.client.messages import FLOAT, INT32, STRING, add_input, messages
 from tfnst.client.pictures import encode_mask, encode_picture
 from tfnst.config import StyleTransferConfig
@@ -111,7 +111,8 @@ def build_request(
             given.setdefault(name, config.loss_weights()[name])
     content_image, style_image = read_open_files(content_image, style_image)
     message = messages["PredictRequest"](model_spec=model.spec())
-    content, info = encode_picture(content_image, name="content_image")
+    with argument("content_image"):
+        content, info = encode_picture(content_image)
     add_input(message, "content_bytes", STRING, content)
     styles = style_images(style_image)
     _check_servable(styles)
@@ -119,7 +120,8 @@ def build_request(
         message.model_spec.signature_name = "blend"
         _add_styles(message, styles)
     else:
-        style, _ = encode_picture(styles[0].image, name="style_image")
+        with argument("style_image"):
+            style, _ = encode_picture(styles[0].image)
         add_input(message, "style_bytes", STRING, style)
     for name, value in given.items():
         value = value.encode() if isinstance(value, str) else value
@@ -152,13 +154,15 @@ def _is_one_picture(styles: list[StyleImage]) -> bool:
 
 def _add_styles(message: Any, styles: list[StyleImage]) -> None:
     """Adds the inputs of the signature `blend` that describe the styles."""
-    files = [encode_picture(style.image, name="style_image")[0] for style in styles]
+    with argument("style_image"):
+        files = [encode_picture(style.image)[0] for style in styles]
     add_input(message, "style_bytes", STRING, files)
     add_input(message, "style_weights", FLOAT, relative_weights(styles))
     add_input(message, "style_scales", FLOAT, [style.scale for style in styles])
     for name in ("mask", "region"):
         masks = [getattr(style, name) for style in styles]
-        files = [b"" if m is None else encode_mask(m, name=name) for m in masks]
+        with argument(name):
+            files = [b"" if mask is None else encode_mask(mask) for mask in masks]
         add_input(message, f"{name}_bytes", STRING, files)
 
 

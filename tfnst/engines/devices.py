@@ -8,6 +8,7 @@ import os
 
 import tensorflow as tf
 
+from tfnst.checks import ArgumentError
 from tfnst.processor import cpu_flags
 
 # Environment variables that name a TPU on another machine.
@@ -31,10 +32,8 @@ def device_kind(device: str = "auto") -> str:
     if device == "auto":
         return found[0]
     if device not in found:
-        raise ValueError(
-            f"`device` must be one that TensorFlow finds here, {' or '.join(found)}, "
-            f"or auto. Received: {device!r}"
-        )
+        expected = f"one that TensorFlow finds here, {' or '.join(found)}, or auto"
+        raise ArgumentError(expected, repr(device), argument="device")
     return device
 
 

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple, Protocol, TypeAlias
 import numpy as np
 import tensorflow as tf
 
+from tfnst.checks import ArgumentError
 from tfnst.config import StyleTransferConfig
 from tfnst.losses.objective import Objective, Targets
 from tfnst.optimizers.optimizer import Optimizer
@@ -215,8 +216,7 @@ def split_state(
     wanted = [tuple(each.shape) for each in tf.nest.flatten(like)]
     own, carried = arrays[: len(wanted)], arrays[len(wanted) :]
     if wanted != [array.shape for array in own]:
-        raise ValueError(
-            "`resume` must be a checkpoint of the same run. Received: one with other "
-            "shapes"
+        raise ArgumentError(
+            "a checkpoint of the same run", "one with other shapes", argument="resume"
         )
     return own, carried

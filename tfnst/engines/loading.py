@@ -13,6 +13,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from tfnst.checks import ArgumentError
 from tfnst.config import StyleTransferConfig, setting_names
 from tfnst.engines import devices, memory, plans
 from tfnst.engines.engine import Engine
@@ -87,8 +88,8 @@ class ScaleEngines:
             pictures > 1 or isinstance(strategy, tf.distribute.TPUStrategy)
         ):
             if regions:
-                raise ValueError(
-                    f"`region` must be None on this device. Received: {config.device!r}"
+                raise ArgumentError(
+                    "None on this device", repr(config.device), argument="region"
                 )
             self._replicated = load_replicated_engine(config, strategy)
 

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 import psutil
 import tensorflow as tf
 
+from tfnst.checks import ArgumentError, attach_refusal
 from tfnst.engines.devices import device_kind
 
 GIB = 2**30
@@ -28,10 +29,14 @@ def memory_errors(size: int) -> Iterator[None]:
     try:
         yield
     except tf.errors.ResourceExhaustedError as error:
-        raise MemoryError(
-            "`size` is too large for this machine's memory; choose a smaller one, "
-            f"or set `max_memory` to paint in tiles. Received: {size}"
-        ) from error
+        refusal = ArgumentError(
+            "too large for this machine's memory; choose a smaller one, or set "
+            "`max_memory` to paint in tiles",
+            str(size),
+            argument="size",
+            verb="is",
+        )
+        raise attach_refusal(MemoryError(), refusal) from error
 
 
 def memory_limit(max_memory: float | None, device: str = "auto") -> float:

@@ -10,6 +10,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from tfnst.checks import ArgumentError, attach_refusal
 from tfnst.config import StyleTransferConfig
 from tfnst.engines.devices import device_kind
 from tfnst.engines.memory import GIB, resident_memory
@@ -112,13 +113,16 @@ def build_plan(
     if not fitting:
         height, width = sides[0]
         least = min(plan.peak for plan in plans) / GIB
-        error = MemoryError if config.max_memory is None else ValueError
-        raise error(
-            f"`max_memory` must be {math.ceil(least * 10) / 10:g} GiB or more for a "
-            f"picture of {width}x{height} pixels; choose a smaller `size`. "
-            f"Received: {limit / GIB:.1f} GiB"
-            + ("" if config.max_memory else ", most of what is free")
+        refusal = ArgumentError(
+            f"{math.ceil(least * 10) / 10:g} GiB or more for a picture of "
+            f"{width}x{height} pixels; choose a smaller `size`",
+            f"{limit / GIB:.1f} GiB"
+            + ("" if config.max_memory else ", most of what is free"),
+            argument="max_memory",
         )
+        if config.max_memory is None:
+            raise attach_refusal(MemoryError(), refusal)
+        raise refusal
     return min(fitting, key=lambda plan: (plan.cost, plan.peak))
 
 

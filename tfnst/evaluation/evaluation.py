@@ -1,4 +1,4 @@
-"""evaluate(): how well a stylized picture shows the style and keeps the content."""
+"""Evaluation of a stylized picture: how well it shows style and content."""
 
 from __future__ import annotations
 
@@ -12,7 +12,13 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfnst.checks import argument_error, check_choice, check_integer, check_layers
+from tfnst.checks import (
+    ArgumentError,
+    argument,
+    check_choice,
+    check_integer,
+    check_layers,
+)
 from tfnst.config import BACKBONES, StyleTransferConfig
 from tfnst.eager import eagerly
 from tfnst.evaluation import measures
@@ -32,7 +38,7 @@ from tfnst.ops import color_spaces, resizing
 LAYERS = ("block1_conv2", "block2_conv2", "block3_conv3", "block4_conv3")
 RESOLUTIONS = (256, 128)
 
-# How much the shapes of two sizes of the same picture may differ, by rounding.
+# Relative difference that rounding may make between shapes of the same picture.
 _SHAPE_TOLERANCE = 0.05
 
 
@@ -43,7 +49,7 @@ def _measure(help: str) -> Any:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Evaluation:
-    """How well a picture shows a style and keeps a content; see `evaluate`.
+    """Measures of a stylized picture; see `evaluate`.
 
     Attributes:
         style_gram: distance of the Gram matrices from the style's.
@@ -53,7 +59,7 @@ class Evaluation:
         color_swd: distance of the colours' distribution from the style's.
         high_frequency: grain, relative to the style's.
         clipped: share of black and blown-out pixels, minus the originals' own.
-        border: how much the picture's border stands out.
+        border: contrast of the picture's border with the rest.
         layers: layers whose activations were compared.
         resolutions: long sides in pixels at which they were compared.
         backbone: the network used, `"vgg19"` or `"vgg16"`.
@@ -74,7 +80,7 @@ class Evaluation:
     weights: WeightsInfo
 
     def to_dict(self) -> dict[str, Any]:
-        """All values in types that JSON can hold."""
+        """The values, in types that JSON can hold."""
         plain = dataclasses.asdict(self)
         return {k: list(v) if isinstance(v, tuple) else v for k, v in plain.items()}
 
@@ -171,14 +177,12 @@ def evaluate(
         Gram: Gatys et al., arXiv 1508.06576. Sliced Wasserstein: Heitz et al., arXiv
         2006.07229. Self-similarity: Kolkin et al., arXiv 1904.12785.
     """
-    content, style, stylized = (
-        reading.load_one_image(picture, name=name)
-        for picture, name in (
-            (content_image, "content_image"),
-            (style_image, "style_image"),
-            (stylized_image, "stylized_image"),
-        )
-    )
+    with argument("content_image"):
+        content = reading.load_one_image(content_image)
+    with argument("style_image"):
+        style = reading.load_one_image(style_image)
+    with argument("stylized_image"):
+        stylized = reading.load_one_image(stylized_image)
     _check_shape(content, stylized)
     sizes = _check_resolutions(resolutions, stylized)
     seed = check_integer("seed", seed, 0, MAX_SEED)
@@ -240,7 +244,7 @@ def _compare(
 def _find_artefacts(
     content: np.ndarray, style: np.ndarray, stylized: np.ndarray
 ) -> dict[str, float]:
-    """The measures of what the network doesn't see, at the picture's own size."""
+    """The measures that need no network, at the picture's own size."""
     # Enlarging a picture would make it smoother than it is.
     size = min(max(picture.shape[1:3]) for picture in (style, stylized))
     rough, own = (
@@ -266,14 +270,25 @@ def _sides(picture: np.ndarray, long_side: int) -> tuple[int, int]:
     return max(1, round(height * ratio)), max(1, round(width * ratio))
 
 
+def have_one_shape(sides: tuple[int, ...], others: tuple[int, ...]) -> bool:
+    """Returns whether two pictures have one shape, but for rounding.
+
+    Args:
+        sides: height and width of the first picture.
+        others: height and width of the second picture.
+    """
+    ratio = others[1] / others[0] * sides[0] / sides[1]
+    return 1 / (1 + _SHAPE_TOLERANCE) <= ratio <= 1 + _SHAPE_TOLERANCE
+
+
 def _check_shape(content: np.ndarray, stylized: np.ndarray) -> None:
-    wanted, given = (p.shape[2] / p.shape[1] for p in (content, stylized))
-    if not 1 / (1 + _SHAPE_TOLERANCE) <= given / wanted <= 1 + _SHAPE_TOLERANCE:
-        height, width = content.shape[1:3]
-        raise ValueError(
-            "`stylized_image` must have the content image's shape, "
-            f"{width}:{height}, at any size. "
-            f"Received: a picture of {stylized.shape[2]}x{stylized.shape[1]} pixels"
+    height, width = content.shape[1:3]
+    if not have_one_shape((height, width), stylized.shape[1:3]):
+        raise ArgumentError(
+            f"the content image's shape, {width}:{height}, at any size",
+            f"a picture of {stylized.shape[2]}x{stylized.shape[1]} pixels",
+            argument="stylized_image",
+            verb="must have",
         )
 
 
@@ -291,7 +306,7 @@ def _check_resolutions(
         or not all(MIN_SIDE <= number <= MAX_SIZE for number in numbers)
     ):
         expected = f"integers from {MIN_SIDE} to {MAX_SIZE}"
-        raise argument_error("resolutions", expected, repr(resolutions))
+        raise ArgumentError(expected, repr(resolutions), argument="resolutions")
     own = max(stylized.shape[1:3])
     return tuple(number for number in numbers if number <= own) or (own,)
 
@@ -308,11 +323,11 @@ def _check_short_sides(
         side = min(_sides(picture, size))
         if side < least:
             height, width = picture.shape[1:3]
-            raise argument_error(
-                name,
+            raise ArgumentError(
                 f"a picture whose short side has {least} pixels or more at every "
                 "resolution",
                 f"a picture of {width}x{height} pixels, which has {side} at {size}",
+                argument=name,
             )
 
 
@@ -339,9 +354,9 @@ def _load_extractor(
     changes, or an environment variable that names another, loads anew.
 
     Args:
-        weights: from `find_weights`.
+        weights: source of the weights, from `find_weights`.
         layers: layers to extract; None for those of `LAYERS` that the weights have.
-        seed: of random weights.
+        seed: seed of random weights.
     """
     order = vgg.layer_names(weights.backbone)
     if layers is None:
@@ -350,8 +365,8 @@ def _load_extractor(
         )
         layers = tuple(layer for layer in LAYERS if layer in held)
         if not layers:
-            raise ValueError(
-                f"`weights` must reach to {LAYERS[0]}. Received: {weights.path!r}"
+            raise ArgumentError(
+                LAYERS[0], repr(weights.path), argument="weights", verb="must reach to"
             )
     loaded = load_backbone(
         weights.backbone,

@@ -23,7 +23,8 @@ _STRIPS = 5  # Along each edge, for `border_contrast`.
 def gram_distance(activations: tf.Tensor, target: tf.Tensor) -> tf.Tensor:
     """Distance of two Gram matrices, relative to the second one.
 
-    `|G - A| / |A|` in the Frobenius norm, with `tfnst.losses.gram.gram_matrix`.
+    `|G - A| / |A|` in the Frobenius norm, for matrices of
+    `tfnst.losses.gram_matrices.gram_matrix`.
 
     Args:
         activations: [1, H, W, C], any range.
@@ -53,7 +54,7 @@ def sliced_wasserstein_distance(
     quantiles: int = 256,
     seed: int = 0,
 ) -> tf.Tensor:
-    """How far the values would have to move to be distributed like the target.
+    """Distance that the values would have to move to be distributed like the target.
 
     This is the Wasserstein-2 distance of two distributions of C-vectors along random
     directions d_k, where it is a distance of sorted numbers ::
@@ -121,7 +122,7 @@ def cosine_distance(activations: tf.Tensor, target: tf.Tensor) -> tf.Tensor:
 
     Args:
         activations: [1, H, W, C].
-        target: of the same shape.
+        target: tensor of the same shape.
 
     Returns:
         Scalar from 0 to 2; at most 1 if no activation is negative.
@@ -137,7 +138,7 @@ def cosine_distance(activations: tf.Tensor, target: tf.Tensor) -> tf.Tensor:
 def self_similarity_distance(
     activations: tf.Tensor, target: tf.Tensor, *, grid: int = 32
 ) -> tf.Tensor:
-    """Whether places resemble each other as they do in the target.
+    """Difference in how much places resemble each other, from the target.
 
     With D_pq the cosine distance of the activations at two places p and q, and E_pq
     the same in the target, each column is normalised to sum to 1 ::
@@ -151,7 +152,7 @@ def self_similarity_distance(
 
     Args:
         activations: [1, H, W, C].
-        target: of the same shape.
+        target: tensor of the same shape.
         grid: most cells along the long side. Default 32.
 
     Returns:
@@ -200,7 +201,7 @@ def clipped_share(image: tf.Tensor) -> tf.Tensor:
 
 
 def border_contrast(image: tf.Tensor) -> tf.Tensor:
-    """How much the outermost strip stands out, compared with strips further inside.
+    """Contrast of the outermost strip with the next, relative to strips further inside.
 
     Five strips lie along each edge, each 3% of the short side wide (at least 2
     pixels). A strip is described by the mean and standard deviation of its three

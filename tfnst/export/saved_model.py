@@ -15,7 +15,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from tfnst.checks import argument_error, check_integer
+from tfnst.checks import argument, argument_error, check_integer
 from tfnst.config import StyleTransferConfig, build_config
 from tfnst.eager import eagerly
 from tfnst.export.requests import RequestLimits
@@ -81,7 +81,8 @@ def export_saved_model(
         max_size=check_integer("max_size", max_size, config.size, MAX_SIZE),
         max_pixels=check_integer("max_pixels", max_pixels, MIN_SIDE**2, MAX_PIXELS),
     )
-    check_path(directory, "directory")
+    with argument("directory"):
+        check_path(directory)
     began = time.perf_counter()
     base = pathlib.Path(directory)
     target = base / str(_choose_version(base, version))

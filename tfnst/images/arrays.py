@@ -1,4 +1,4 @@
-"""Arrays of pixels: checking them and scaling them to [0, 1]."""
+"""Arrays of pixels: checks, and conversion from integers to [0, 1] and back."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ import numpy as np
 
 from tfnst.images.source import PictureSource
 
-_ROUNDING = 1e-6  # How far resizing in float32 may stray outside [0, 1].
+_ROUNDING = 1e-6  # Resizing in float32 may stray outside [0, 1] by this.
 
 
 def show_array(array: np.ndarray) -> str:
-    """How errors describe an array."""
+    """Description of an array for errors."""
     return f"{array.dtype} array of shape {list(array.shape)}"
 
 
@@ -40,7 +40,7 @@ def read_array(
 
     Args:
         value: uint8, uint16 or float, as `tfnst.load_image` describes it.
-        source: what errors call it, and its size limits.
+        source: description for errors, and size limits.
 
     Returns:
         (colours [N, H, W, 3], alpha [N, H, W] or None), float32 in [0, 1].
@@ -74,7 +74,7 @@ def read_array(
                 f"{source.shown} with values from {low:g} to {high:g}",
             )
         array = np.clip(array, 0, 1)
-    array = scale(array)
+    array = to_floats(array)
     channels = array.shape[-1]
     colour = array[..., : 1 if channels < 3 else 3]
     rgb = np.broadcast_to(colour, (*colour.shape[:-1], 3))
@@ -97,7 +97,17 @@ def finite_range(array: np.ndarray, source: PictureSource) -> tuple[float, float
     return low, high
 
 
-def scale(array: np.ndarray) -> np.ndarray:
+def to_floats(array: np.ndarray) -> np.ndarray:
     """float32 in [0, 1] from uint8, uint16, or float that is in [0, 1] already."""
     top = {"u": 255 if array.dtype.itemsize == 1 else 65535}.get(array.dtype.kind, 1)
     return array.astype(np.float32) / np.float32(top)
+
+
+def to_integers(array: np.ndarray, bits: int = 8) -> np.ndarray:
+    """uint8 or uint16 from float in [0, 1], rounded and clipped ::
+
+    floor((2^bits - 1) * clip(array, 0, 1) + 1 / 2)
+    """
+    top = 2**bits - 1
+    levels = np.floor(np.clip(array, 0, 1) * top + 0.5)
+    return levels.astype(np.uint8 if bits == 8 else np.uint16)

@@ -43,7 +43,7 @@ def convert_image(image: Image.Image, profile: bytes) -> Image.Image:
 
     Args:
         image: picture of mode RGB, CMYK or L.
-        profile: its ICC profile.
+        profile: ICC profile of the picture.
 
     Returns:
         The picture in sRGB; unchanged if the profile is broken, which is common, or is
@@ -96,7 +96,7 @@ def convert_array(rgb: np.ndarray, profile: bytes) -> np.ndarray | None:
             return None
         if space == b"GRAY":
             grey = _apply_curve(tags[b"kTRC"], rgb[..., :1])
-            return np.repeat(_encode(grey), 3, axis=-1)
+            return np.repeat(srgb_from_linear(grey), 3, axis=-1)
         if space != b"RGB ":
             return None
         linear = [
@@ -107,11 +107,11 @@ def convert_array(rgb: np.ndarray, profile: bytes) -> np.ndarray | None:
     except (KeyError, ValueError, IndexError, struct.error):
         return None
     matrix = (_XYZ_TO_SRGB @ np.transpose(colorants)).astype(np.float32)
-    return _encode(np.stack(linear, axis=-1) @ matrix.T)
+    return srgb_from_linear(np.stack(linear, axis=-1) @ matrix.T)
 
 
 def _is_srgb(profile: bytes) -> bool:
-    """Whether it is the profile that tfnst writes into every picture."""
+    """Returns whether a profile is the one that tfnst writes into every picture."""
     own = srgb_profile()
     return own is not None and profile[_HEADER_BYTES:] == own[_HEADER_BYTES:]
 
@@ -164,9 +164,11 @@ def _apply_curve(tag: bytes, values: np.ndarray) -> np.ndarray:
     return np.where(values >= d, power, c * values + f).astype(np.float32)
 
 
-def _encode(linear: np.ndarray) -> np.ndarray:
-    """sRGB values of linear light."""
+def srgb_from_linear(linear: np.ndarray) -> np.ndarray:
+    """sRGB values, float32 in [0, 1], of linear light, which is clipped to [0, 1].
+
+    `tfnst.ops.color_spaces` has the same curve for tensors.
+    """
     linear = np.clip(np.nan_to_num(linear), 0, 1)
-    power = np.float32(1.055) * linear ** np.float32(1 / 2.4) - np.float32(0.055)
-    low = linear * np.float32(12.92)
-    return np.where(linear <= 0.0031308, low, power).astype(np.float32)
+    power = 1.055 * linear ** (1 / 2.4) - 0.055
+    return np.where(linear <= 0.0031308, 12.92 * linear, power).astype(np.float32)

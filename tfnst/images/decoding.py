@@ -14,16 +14,15 @@ import numpy as np
 from PIL import Image, ImageFile, TiffImagePlugin, UnidentifiedImageError
 
 from tfnst.checks import one_line
-from tfnst.files import show_path
 from tfnst.images import heif, jpeg_segments, png_chunks, sixteen_bit
-from tfnst.images.arrays import scale
+from tfnst.images.arrays import to_floats
 from tfnst.images.color_profiles import convert_array, convert_image
 from tfnst.images.deep_grey import is_deep_grey, mend_byte_order, read_deep_grey
 from tfnst.images.metadata import PictureInfo, read_info
 from tfnst.images.source import PictureSource
 
 _IMAGE_FILE = "an image file (PNG, JPEG, WebP, TIFF, ...)"
-# What Pillow opens, but decodes with Ghostscript, or not at all.
+# Formats that Pillow opens, but decodes with Ghostscript, or not at all.
 _NOT_DECODED = {"BUFR": "BUFR", "EPS": "PostScript", "GRIB": "GRIB", "HDF5": "HDF5"}
 # Pillow's words.
 _CLOSED = "Operation on closed image"
@@ -42,17 +41,19 @@ _logger = logging.getLogger(__name__)
 _open_lock = threading.Lock()
 
 
-def read_path(path: Any, source: PictureSource) -> tuple[np.ndarray, PictureInfo]:
-    """Reads the image file at a path; see `read_pil`."""
-    source = source.shown_as(show_path(path))
+def open_path(path: Any, source: PictureSource) -> BinaryIO:
+    """Opens the image file at a path.
+
+    Raises:
+        OSError: when it can't be opened.
+        ValueError: when `path` can't be a path.
+    """
     try:
-        file = open(path, "rb")  # noqa: SIM115 (closed below)
+        return open(path, "rb")
     except OSError as error:
         raise source.os_error(error) from error
     except ValueError as error:  # A null byte, or half of a surrogate pair.
         raise source.error("the path of an image file") from error
-    with file:
-        return read_file(file, source)
 
 
 def read_bytes(value: Any, source: PictureSource) -> bytes:
@@ -85,8 +86,8 @@ def open_image(file: BinaryIO, source: PictureSource) -> ImageFile.ImageFile:
     """Opens an image file with Pillow; nothing is decoded yet.
 
     Args:
-        file: to read from.
-        source: what errors call it, and the most pixels to accept.
+        file: image file in binary mode.
+        source: description for errors, and size limits.
 
     Raises:
         ValueError: when Pillow can't open it, or it has too many pixels.
@@ -100,7 +101,7 @@ def _without_damage(
     file: BinaryIO,
     source: PictureSource,
 ) -> Any:
-    """Reads a file, if need be without what is damaged beside the picture."""
+    """Reads a file, if need be without the damaged parts beside its picture."""
     try:
         return read(file, source)
     except ValueError:
@@ -167,7 +168,7 @@ def _unreadable(error: Exception, file: BinaryIO, source: PictureSource) -> Exce
 
 
 def _ask_plug_ins(file: BinaryIO, start: bytes) -> str:
-    """Asks the plug-ins that know a file's start what they have against it."""
+    """The objection of the plug-in that knows a file's start; empty if none does."""
     for factory, accepts in list(Image.OPEN.values()):
         known: bool | str = False
         with contextlib.suppress(Exception):  # Of few bytes.
@@ -192,12 +193,13 @@ def read_pil(
 
     Args:
         image: the image.
-        source: what errors call it, and its size limits.
-        decode_deep: decodes the image's file if it has more than 8 bits a channel, into
-            uint16 [H, W, 3] or [H, W, 4]; None for an image without a file.
+        source: description for errors, and size limits.
+        decode_deep: function that decodes the image's file, if that has more than 8
+            bits a channel, into uint16 [H, W, 3] or [H, W, 4]; None for an image
+            without a file.
 
     Returns:
-        (colours float32 [H, W, 3] in [0, 1], the rest).
+        (colours float32 [H, W, 3] in [0, 1], everything else).
 
     Raises:
         ValueError: when it is too large, too narrow or damaged.
@@ -250,17 +252,17 @@ def _read_colours(image: Image.Image) -> tuple[np.ndarray, np.ndarray | None]:
     alpha = None
     if image.has_transparency_data and image.mode != "CMYK":
         image = image.convert("LA" if grey else "RGBA")
-        alpha = scale(np.asarray(image.getchannel("A")))
+        alpha = to_floats(np.asarray(image.getchannel("A")))
         image.info.pop("transparency", None)
     if image.mode != "CMYK":
         image = _in_mode(image, "L" if grey else "RGB")
     if profile:
         image = convert_image(image, profile)
-    return scale(np.asarray(_in_mode(image, "RGB"))), alpha
+    return to_floats(np.asarray(_in_mode(image, "RGB"))), alpha
 
 
 def _in_mode(image: Image.Image, mode: str) -> Image.Image:
-    """An image in a mode of Pillow; itself where `convert` would copy it."""
+    """The image in one of Pillow's modes; not a copy if it is in that mode already."""
     return image if image.mode == mode else image.convert(mode)
 
 
@@ -275,28 +277,30 @@ def _read_deep_colours(
     """
     colours, alpha = deep[..., :3], None
     if deep.shape[2] == 4:
-        alpha = scale(deep[..., 3])
+        alpha = to_floats(deep[..., 3])
     elif isinstance(hidden := image.info.get("transparency"), tuple):
         alpha = (colours != np.array(hidden)).any(axis=-1).astype(np.float32)
-    rgb = scale(colours)
+    rgb = to_floats(colours)
     profile = image.info.get("icc_profile")
     if profile:
         converted = convert_array(rgb, profile)
         if converted is None:
             # LittleCMS has to convert by tables in several dimensions, with 8 bits.
-            converted = scale(np.asarray(convert_image(image.convert("RGB"), profile)))
+            converted = to_floats(
+                np.asarray(convert_image(image.convert("RGB"), profile))
+            )
         rgb = converted
     return rgb, alpha
 
 
 def _has_lost_its_file(image: Image.Image) -> bool:
-    """Tells whether a PIL image isn't decoded yet, and its file is closed."""
+    """Returns whether a PIL image isn't decoded yet, and its file is closed."""
     file = getattr(image, "fp", None)
     return bool(getattr(image, "tile", ())) and (file is None or file.closed)
 
 
 def _has_deep_planes(image: Image.Image) -> bool:
-    """Whether it is an unpacked TIFF file of 16 bits, one channel after another."""
+    """Returns whether a TIFF file holds 16 bits, uncompressed, channel by channel."""
     return (
         isinstance(image, TiffImagePlugin.TiffImageFile)
         and len(image.getbands()) > 1

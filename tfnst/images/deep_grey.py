@@ -23,14 +23,14 @@ _IN_THE_MACHINES_ORDER = {
 
 
 def is_deep_grey(image: Image.Image) -> bool:
-    """Tells whether a PIL image has one channel that `read_deep_grey` reads."""
+    """Returns whether a PIL image has one channel that `read_deep_grey` reads."""
     if isinstance(image, TiffImagePlugin.TiffImageFile) and image.mode == "L":
         return _first(image, _SAMPLE_FORMAT, _UNSIGNED) == _SIGNED
     return image.mode == "F" or image.mode.startswith("I")
 
 
 def mend_byte_order(image: ImageFile.ImageFile) -> None:
-    """Has the values of a compressed TIFF file, once it is loaded, in the right order.
+    """Makes Pillow load the values of a compressed TIFF file in the right byte order.
 
     Args:
         image: the file, opened but not loaded.
@@ -43,12 +43,12 @@ def mend_byte_order(image: ImageFile.ImageFile) -> None:
 def read_deep_grey(
     image: Image.Image, source: PictureSource
 ) -> tuple[np.ndarray, np.ndarray | None]:
-    """Colours [H, W, 3] and alpha [H, W] of such an image.
+    """Colours [H, W, 3] and alpha [H, W] of a grey image with more than 8 bits.
 
     Args:
-        image: loaded already. For a TIFF file, its tags say which value is white; else
-            that is 65535, or 1 in mode F.
-        source: what errors call it.
+        image: image that is loaded already. The tags of a TIFF file say which value is
+            white; otherwise that is 65535, or 1 in mode F.
+        source: description for errors.
 
     Raises:
         ValueError: for values out of this range.
@@ -87,7 +87,7 @@ def read_deep_grey(
 def _tiff_integers(
     image: TiffImagePlugin.TiffImageFile, grey: np.ndarray
 ) -> tuple[np.ndarray, int]:
-    """A TIFF file's values as its tags mean them, and the highest that they allow."""
+    """A TIFF file's values as its tags define them, and the highest possible value."""
     bits = _first(image, _BITS_PER_SAMPLE, 1)
     if _first(image, _SAMPLE_FORMAT, _UNSIGNED) == _SIGNED:
         return grey.view(np.int8) if bits == 8 else grey, 2 ** (bits - 1) - 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from tfnst.checks import argument_error, show_type
+from tfnst.checks import ArgumentError, show_type
 from tfnst.files import show_path
 
 # Pillow's names.
@@ -22,7 +22,7 @@ SUFFIXES = tuple(FORMATS)
 READ_SUFFIXES = (*SUFFIXES, ".heic", ".heif")
 
 
-def check_suffix(path: Any, name: str, suffixes: tuple[str, ...] = SUFFIXES) -> str:
+def check_suffix(path: Any, suffixes: tuple[str, ...] = SUFFIXES) -> str:
     """The path's suffix in lower case, once it is one of `suffixes`.
 
     Raises:
@@ -30,8 +30,8 @@ def check_suffix(path: Any, name: str, suffixes: tuple[str, ...] = SUFFIXES) -> 
     """
     expected = f"a path that ends in {', '.join(suffixes[:-1])} or {suffixes[-1]}"
     if not isinstance(path, str | os.PathLike):
-        raise argument_error(name, expected, show_type(path))
+        raise ArgumentError(expected, show_type(path))
     suffix = os.path.splitext(os.fsdecode(path))[1].lower()
     if suffix not in suffixes:
-        raise argument_error(name, expected, show_path(path))
+        raise ArgumentError(expected, show_path(path))
     return suffix

@@ -16,12 +16,12 @@ _MODES = {
 
 
 def may_be_heif(start: bytes) -> bool:
-    """Tells whether a file that begins like this may be one; films and AVIF do, too."""
+    """Returns whether a file may be HEIF by its start, which videos and AVIF share."""
     return start[4:8] == b"ftyp"
 
 
 def teach_pillow() -> None:
-    """Has Pillow read HEIF files from now on."""
+    """Makes Pillow read HEIF files from now on."""
     import pi_heif  # Not before one comes: most pictures do without it.
 
     pi_heif.register_heif_opener()

@@ -1,4 +1,4 @@
-"""The segments of JPEG files, of which those beside the picture may be damaged."""
+"""Segments of JPEG files; those beside the picture may be damaged."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def without_damaged(data: bytes) -> bytes | None:
     """A JPEG file without the segments beside its picture that Pillow refuses.
 
     Args:
-        data: of a file in which Pillow finds something wrong.
+        data: bytes of a file in which Pillow finds something wrong.
 
     Returns:
         The new file; None if nothing would be left out.
@@ -38,7 +38,7 @@ def without_damaged(data: bytes) -> bytes | None:
 
 
 def _is_readable(segment: bytes) -> bool:
-    """Tells whether Pillow reads a segment in a file that is otherwise whole."""
+    """Returns whether Pillow reads a segment in a file that is otherwise whole."""
     file = io.BytesIO(_START + segment + _smallest()[len(_START) :])
     try:
         JpegImagePlugin.JpegImageFile(file)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageColor, ImageFilter
 
-from tfnst.checks import argument_error
+from tfnst.checks import ArgumentError, argument
 from tfnst.images.reading import read_picture
 from tfnst.images.writing import to_pil
 
@@ -21,13 +21,13 @@ Color = tuple[int, int, int]
 _TOLERANCE = 8
 # Labels differ by more than this in some channel; the rest is noise beside them.
 _SPACING = 24
-# What covers less of the map is no label: a speck, or what JPEG made of an edge.
+# A colour that covers less of the map is no label: a speck, or JPEG noise at an edge.
 MIN_SHARE = 0.005
 # Edges may be soft; if less of the map than this has a flat colour, it is a photo.
 _MIN_FLAT = 0.75
 # The longest side at which a map is looked at: masks are averaged later anyway.
 _MAX_SIDE = 2048
-# Pixels between two labels get what most of the pixels around them have.
+# Pixels between two labels get the label of most pixels in this window around them.
 _EDGE_WINDOW = 5
 _BLACK: Color = (0, 0, 0)
 # Hues from here on count as red, as do those up to 15 degrees.
@@ -40,7 +40,7 @@ class LabelRegion:
     """The part of a label map that has one colour: a mask.
 
     Attributes:
-        color: such as `"#ff0000"`.
+        color: colour in the form `"#ff0000"`.
         mask: float32 [H, W], 1 where the map has the colour, else 0.
         source: the map, as it was given.
     """
@@ -51,11 +51,11 @@ class LabelRegion:
 
     @property
     def share(self) -> float:
-        """The share of the map that it covers."""
+        """Share of the map that the region covers."""
         return float(self.mask.mean())
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
-        """The mask, for whatever reads a picture."""
+        """The mask as an array, which every reader of pictures takes."""
         return np.array(self.mask, dtype=dtype)
 
 
@@ -73,16 +73,16 @@ def label_regions(
         ]
 
     Black and transparent pixels belong to no region. The pixels of a soft edge get the
-    colour that is nearest to theirs, or where that would draw a line of a third colour
-    between two others, what most pixels around them have. Colours that cover less than
-    0.5 % of the map are no labels, unless `colors` names them.
+    nearest colour; where that would draw a line of a third colour between two others,
+    they get the colour of most pixels around them. Colours that cover less than 0.5 %
+    of the map are no labels, unless `colors` names them.
 
     Args:
         label_map: any picture that `tfnst.load_image` takes.
-        colors: those that are labels, by name or as `"#ff0000"`; anything else belongs
-            to no region. By default all in the map but black, in the order of their
-            hue: red, yellow, green, cyan, blue, magenta; of one hue the lightest first,
-            and greys after all colours.
+        colors: colours of the labels, by name or as `"#ff0000"`; everything else
+            belongs to no region. By default all colours in the map but black, by hue:
+            red, yellow, green, cyan, blue, magenta; of one hue the lightest first, and
+            greys after all colours.
 
     Returns:
         For each colour, written as `"#ff0000"`, a mask float32 [H, W] for the `region`
@@ -105,7 +105,8 @@ def read_label_map(
         ValueError, OSError: as `label_regions`.
     """
     named = None if colors is None else [_parse_color(color) for color in colors]
-    rgb, info = read_picture(source, name="label_map")
+    with argument("label_map"):
+        rgb, info = read_picture(source)
     # No smoother way to shrink it would leave its colours as they are.
     step = -(-max(rgb.shape[1:3]) // _MAX_SIDE)
     pixels = np.asarray(to_pil(rgb[:, ::step, ::step]))
@@ -117,12 +118,16 @@ def read_label_map(
         labels = sorted((c for c in flat if not _is_near(c, _BLACK)), key=_place)
         if not labels:
             expected = "a picture with flat colours besides black"
-            raise argument_error("label_map", expected, "a black or transparent one")
+            raise ArgumentError(
+                expected, "a black or transparent one", argument="label_map"
+            )
     else:
         labels = [_find_color(color, flat, pixels[visible]) for color in named]
         if len(set(labels)) < len(labels):
             expected = "different colours"
-            raise argument_error("label_colors", expected, repr(list(colors or ())))
+            raise ArgumentError(
+                expected, repr(list(colors or ())), argument="label_colors"
+            )
     others = [color for color in flat if color not in labels]
     index = _nearest(pixels, labels + others)
     index[~visible] = len(labels)
@@ -137,10 +142,10 @@ def _flat_colors(pixels: np.ndarray, visible: np.ndarray) -> list[Color]:
 
     Args:
         pixels: uint8 [H, W, 3].
-        visible: bool [H, W], the pixels that count.
+        visible: bool [H, W], True for the pixels that count.
 
     Raises:
-        ValueError: if most of the map has none of them.
+        ValueError: if no colours cover most of the map.
     """
     image = Image.fromarray(pixels)
     low, high = (
@@ -165,16 +170,16 @@ def _flat_colors(pixels: np.ndarray, visible: np.ndarray) -> list[Color]:
         covered |= _away(pixels, each) <= _TOLERANCE
     share = covered[visible].mean() if visible.any() else 1
     if share < _MIN_FLAT:
-        raise argument_error(
-            "label_map",
+        raise ArgumentError(
             "a picture of a few flat colours",
             f"one of which they cover {share:.0%}, like a photo",
+            argument="label_map",
         )
     return chosen
 
 
 def _nearest(pixels: np.ndarray, colors: list[Color]) -> np.ndarray:
-    """Which of the colours each pixel has, or is next to: int [H, W]."""
+    """Index of the colour that each pixel has, or is next to: int [H, W]."""
     best = np.full(pixels.shape[:2], np.inf, np.float32)
     index = np.zeros(pixels.shape[:2], np.uint8)
     for i, color in enumerate(colors):
@@ -190,10 +195,10 @@ def _nearest(pixels: np.ndarray, colors: list[Color]) -> np.ndarray:
 
 
 def _find_color(color: Color, flat: list[Color], pixels: np.ndarray) -> Color:
-    """The colour of the map that a named one stands for.
+    """The colour of the map that a named colour stands for.
 
     Raises:
-        ValueError: if the map has none like it.
+        ValueError: if the map has no such colour.
     """
     for other in flat:
         if _is_near(color, other):
@@ -202,7 +207,7 @@ def _find_color(color: Color, flat: list[Color], pixels: np.ndarray) -> Color:
         return color
     has = ", ".join(map(_hex, sorted(flat, key=_place))) or "none"
     expected = f"colours of the map, which has {has}"
-    raise argument_error("label_colors", expected, _hex(color))
+    raise ArgumentError(expected, _hex(color), argument="label_colors")
 
 
 def _parse_color(text: Any) -> Color:
@@ -216,11 +221,11 @@ def _parse_color(text: Any) -> Color:
         if len(color) == 3:  # There are colours with alpha.
             return color
     expected = "colours such as '#ff0000' or 'red'"
-    raise argument_error("label_colors", expected, repr(text))
+    raise ArgumentError(expected, repr(text), argument="label_colors")
 
 
 def _place(color: Color) -> tuple[float, ...]:
-    """What colours are sorted by: hue, then lightness; greys come last."""
+    """Key for sorting colours: by hue, then by lightness; greys come last."""
     red, green, blue = (channel / 255 for channel in color)
     hue, saturation, value = colorsys.rgb_to_hsv(red, green, blue)
     lightness = max(red, green, blue) + min(red, green, blue)
@@ -235,12 +240,12 @@ def _is_near(one: Color, other: Color) -> bool:
 
 
 def _away(pixels: np.ndarray, color: Color) -> np.ndarray:
-    """How far pixels uint8 [..., 3] are from a colour, in the farthest channel."""
+    """Distance of pixels, uint8 [..., 3], from a colour in the farthest channel."""
     return np.abs(pixels.astype(np.int16) - np.array(color, np.int16)).max(axis=-1)
 
 
 def _packed(pixels: np.ndarray) -> np.ndarray:
-    """Colours uint8 [..., 3] as numbers, int32 [...]."""
+    """Colours, uint8 [..., 3], packed into one number each, int32 [...]."""
     red, green, blue = np.moveaxis(pixels.astype(np.int32), -1, 0)
     return red << 16 | green << 8 | blue
 

@@ -1,4 +1,4 @@
-"""The manifest of a picture: what it was painted from, with what settings and versions.
+"""The manifest of a picture: its sources, its settings, and the versions of packages.
 
 It is stored inside the picture's file, so that a picture can say how it was made, and
 so that a batch knows which of its pictures it has painted already.
@@ -12,14 +12,14 @@ import importlib.metadata
 import io
 import json
 import os
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from PIL import Image, PngImagePlugin, TiffImagePlugin
 
-from tfnst.checks import argument_error, show_type
-from tfnst.files import os_error, read_file, show_path
-from tfnst.images.decoding import read_pil
+from tfnst.checks import ArgumentError, show_type
+from tfnst.files import read_file, show_path
+from tfnst.images.decoding import open_path, read_pil
 from tfnst.images.metadata import EXIF_IFD
 from tfnst.images.source import PictureSource
 from tfnst.version import __version__
@@ -37,13 +37,12 @@ MAX_BYTES = 32_000
 
 
 def describe_source(
-    source: Any, *, name: str = "image", file_name: str | None = None
+    source: Any, *, file_name: str | None = None
 ) -> dict[str, str | None]:
     """Identifies a picture by the name of its file and its SHA-256.
 
     Args:
         source: as for `tfnst.images.reading.load_image`.
-        name: what errors call the source. Default `"image"`.
         file_name: name of the file that the bytes in `source` come from. By default
             the last part of a path, and None for anything else.
 
@@ -56,55 +55,65 @@ def describe_source(
         OSError: when a file can't be read.
         ValueError: for a PIL image that isn't whole, and for what is no picture.
     """
-    digest, shown = hashlib.sha256(), PictureSource(name, show_type(source))
+    shown = PictureSource(show_type(source))
     if isinstance(source, str | os.PathLike):
-        if file_name is None:
-            file_name = os.path.basename(os.fsdecode(source))
-        _add_file(digest, source, name)
-    elif isinstance(source, bytes | bytearray | memoryview):
-        digest.update(source)
-    elif isinstance(source, Image.Image):
+        shown = shown.shown_as(show_path(source))
+        with open_path(source, shown) as file:
+            name = file_name or os.path.basename(os.fsdecode(source))
+            return describe_file(file, shown, file_name=name)
+    if isinstance(source, bytes | bytearray | memoryview):
+        return _description(hashlib.sha256(source), file_name)
+    if isinstance(source, Image.Image):
         rgb, info = read_pil(source, shown.shown_as(f"PIL image {source.mode}"))
-        for array in (rgb, info.alpha):
-            _add_array(digest, array)
-    elif hasattr(source, "read"):
+        return describe_arrays(rgb, info.alpha, file_name=file_name)
+    if hasattr(source, "read"):
         return {"name": file_name, "sha256": None}
-    elif hasattr(source, "__array__"):
-        if np.asarray(source).dtype.hasobject:
-            raise shown.kind_error()
-        _add_array(digest, source)
-    else:
-        raise shown.kind_error()
-    return {"name": file_name, "sha256": digest.hexdigest()}
+    if hasattr(source, "__array__") and not np.asarray(source).dtype.hasobject:
+        return describe_arrays(source, file_name=file_name)
+    raise shown.kind_error()
 
 
-def _add_file(digest: Any, path: str | os.PathLike[str], name: str) -> None:
-    """Adds the bytes of a file to a digest; `name` is what errors call the path."""
+def describe_file(
+    file: BinaryIO, source: PictureSource, *, file_name: str | None
+) -> dict[str, str | None]:
+    """Identifies an open file, as `describe_source`; it is read to its end.
+
+    Raises:
+        OSError: when it can't be read.
+    """
+    digest = hashlib.sha256()
     try:
-        with open(path, "rb") as file:
-            while chunk := file.read(1 << 20):
-                digest.update(chunk)
+        while chunk := file.read(1 << 20):
+            digest.update(chunk)
     except OSError as error:
-        expected = "a file that can be read"
-        raise os_error(error, name, expected, show_path(path)) from error
-    except ValueError as error:  # A null byte.
-        raise argument_error(name, "the path of a file", show_path(path)) from error
+        raise source.os_error(error) from error
+    return _description(digest, file_name)
 
 
-def _add_array(digest: Any, array: Any) -> None:
-    """Adds the values of an array or tensor to a digest; nothing for None."""
-    if array is not None:
-        array = np.ascontiguousarray(array)
-        digest.update(f"{array.dtype} {array.shape}".encode())
-        digest.update(array.view(np.uint8).reshape(-1).data)
+def describe_arrays(
+    *arrays: Any, file_name: str | None = None
+) -> dict[str, str | None]:
+    """Identifies arrays or tensors by their values; None adds nothing."""
+    digest = hashlib.sha256()
+    for array in arrays:
+        if array is not None:
+            array = np.ascontiguousarray(array)
+            digest.update(f"{array.dtype} {array.shape}".encode())
+            digest.update(array.view(np.uint8).reshape(-1).data)
+    return _description(digest, file_name)
+
+
+def _description(digest: Any, file_name: str | None) -> dict[str, str | None]:
+    return {"name": file_name, "sha256": digest.hexdigest()}
 
 
 def without_names(source: Any) -> Any:
     """The description of a picture, or of each in a list, without file names.
 
     Args:
-        source: from `describe_source` or `tfnst.images.style_images.describe_style`;
-            anything else, as a strange manifest may hold, is returned as it is.
+        source: description from `describe_source` or
+            `tfnst.images.style_images.describe_style`; anything else, as a strange
+            manifest may hold, is returned as it is.
     """
     if isinstance(source, list):
         return [without_names(each) for each in source]
@@ -130,10 +139,10 @@ def build_manifest(
     """Builds the manifest of a run.
 
     Args:
-        settings: the run's settings, from `StyleTransferConfig.to_dict`.
-        content_image: from `describe_source`.
-        style_image: from `tfnst.images.style_images.describe_style`.
-        **facts: anything else worth recording, as plain values that JSON can hold.
+        settings: settings of the run, from `StyleTransferConfig.to_dict`.
+        content_image: description from `describe_source`.
+        style_image: description from `tfnst.images.style_images.describe_style`.
+        **facts: other facts worth recording, as plain values that JSON can hold.
     """
     versions = {"tfnst": __version__}
     for package in _PACKAGES:
@@ -154,9 +163,9 @@ def add_manifest(
     """Adds a manifest to the Exif tags of a picture's file.
 
     Args:
-        manifest: from `build_manifest`.
+        manifest: manifest from `build_manifest`.
         format: Pillow's name of the file format: PNG, JPEG, WEBP or TIFF.
-        exif: the tags to change, from `tfnst.images.metadata.build_exif`. The manifest
+        exif: tags to change, from `tfnst.images.metadata.build_exif`. The manifest
             replaces the comment, or in TIFF the description.
 
     Returns:
@@ -169,7 +178,7 @@ def add_manifest(
     text = json.dumps(manifest)
     if len(text) > MAX_BYTES:
         expected = f"at most {MAX_BYTES} bytes of JSON"
-        raise argument_error("manifest", expected, f"{len(text)} bytes")
+        raise ArgumentError(expected, f"{len(text)} bytes", argument="manifest")
     exif[_SOFTWARE] = f"tfnst {__version__}"
     if format == "PNG":
         return text
@@ -182,19 +191,18 @@ def add_manifest(
 
 
 def read_manifest(
-    source: str | os.PathLike[str] | bytes, *, name: str = "path"
+    source: str | os.PathLike[str] | bytes,
 ) -> dict[str, Any] | None:
     """The manifest in a picture's file; None for a picture without one.
 
     Args:
-        source: the file's path, or its bytes.
-        name: what errors call the path. Default `"path"`.
+        source: path or bytes of the file.
 
     Raises:
         OSError: when the file can't be read; `FileNotFoundError` and the like.
         ValueError: when `source` can't be a path.
     """
-    data = source if isinstance(source, bytes) else read_file(source, name=name)
+    data = source if isinstance(source, bytes) else read_file(source)
     # A file that makes Pillow raise, whatever the error, holds no manifest.
     with contextlib.suppress(Exception), Image.open(io.BytesIO(data)) as image:
         text: str | bytes
@@ -211,12 +219,11 @@ def read_manifest(
     return None
 
 
-def find_manifest(source: Any, *, name: str = "image") -> dict[str, Any] | None:
-    """The manifest of a picture, if it comes as a file with one; None otherwise.
+def find_manifest(source: Any) -> dict[str, Any] | None:
+    """The manifest of a picture that is a file with one; None for any other picture.
 
     Args:
         source: as for `tfnst.images.reading.load_image`.
-        name: what errors call it. Default `"image"`.
 
     Raises:
         ValueError, OSError: as `read_manifest`.
@@ -224,7 +231,7 @@ def find_manifest(source: Any, *, name: str = "image") -> dict[str, Any] | None:
     if isinstance(source, bytearray | memoryview):
         source = bytes(source)
     if isinstance(source, str | os.PathLike | bytes):
-        return read_manifest(source, name=name)
+        return read_manifest(source)
     return None
 
 
@@ -232,7 +239,7 @@ def without_manifest(exif: dict[int, Any]) -> dict[int, Any]:
     """The Exif tags of a painted picture, without those that hold its manifest.
 
     Args:
-        exif: from `tfnst.images.metadata.read_info`.
+        exif: tags from `tfnst.images.metadata.read_info`.
     """
     kept = dict(exif)
     if str(kept.get(_DESCRIPTION, "")).startswith("{"):
@@ -245,20 +252,16 @@ def without_manifest(exif: dict[int, Any]) -> dict[int, Any]:
     return kept
 
 
-def read_painted(path: str | os.PathLike[str], name: str) -> dict[str, Any]:
-    """The manifest in the file of a picture that must have one.
-
-    Args:
-        path: path of the file.
-        name: what errors call the path.
+def read_painted(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """The manifest in the file of a picture that tfnst has painted.
 
     Raises:
         OSError: when the file can't be read; `FileNotFoundError` and the like.
         ValueError: when it holds no manifest.
     """
-    manifest = read_manifest(path, name=name)
+    manifest = read_manifest(path)
     if manifest is None:
         expected = "a picture that tfnst has painted"
         received = f"{show_path(path)}, which holds no manifest"
-        raise argument_error(name, expected, received)
+        raise ArgumentError(expected, received)
     return manifest

@@ -1,4 +1,4 @@
-"""What a picture takes along from file to file: alpha, Exif and resolution."""
+"""Metadata that a picture takes along from file to file: alpha, Exif, resolution."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _MAX_VALUE_BYTES = 16_000
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class PictureInfo:
-    """What a picture's file holds besides its colours.
+    """Alpha and metadata of a picture's file.
 
     Attributes:
         alpha: float32 [H, W] in [0, 1], upright; None if everything is opaque.
@@ -47,10 +47,11 @@ class PictureInfo:
 
 
 def read_info(image: Image.Image, alpha: np.ndarray | None) -> PictureInfo:
-    """What a PIL image holds besides its colours.
+    """Reads the metadata of a PIL image.
 
     Args:
-        image: the image, already loaded. Broken entries in its Exif data are left out.
+        image: image that is loaded already. Broken entries in its Exif data are left
+            out.
         alpha: as in PictureInfo; dropped if it is 1 everywhere.
     """
     if alpha is not None and alpha.min() == 1:
@@ -86,11 +87,11 @@ def build_exif(
     """The Exif tags of a picture painted from a photo.
 
     Args:
-        info: what the photo's file held.
+        info: alpha and metadata of the photo.
         width: width of the painted picture in pixels.
         height: height of the painted picture in pixels.
-        keep_gps: whether to say where the photo was taken.
-        with_dpi: whether to add the resolution.
+        keep_gps: True to say where the photo was taken.
+        with_dpi: True to add the resolution.
     """
     exif = dict(info.exif)
     if not keep_gps:
@@ -120,7 +121,7 @@ def encode_exif(exif: dict[int, Any]) -> bytes:
 
 
 def _writable(tags: dict[int, Any], pointer: int | None) -> dict[int, Any]:
-    """The tags that can be written; what is read from broken data often can't."""
+    """The tags that can be written, which those from broken data often can't."""
     kept: dict[int, Any] = {}
     for tag, value in tags.items():
         with contextlib.suppress(Exception):

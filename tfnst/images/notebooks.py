@@ -1,4 +1,4 @@
-"""How pictures look in a notebook."""
+"""Pictures for notebooks."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ import io
 
 from PIL import Image
 
-# Longest side of what a notebook keeps; its file shouldn't grow by many megabytes.
+# Longest side of a picture in a notebook, whose file shouldn't grow by megabytes.
 MAX_SIZE = 1024
 
 
 def encode_preview(image: Image.Image, format: str, *, size: int = MAX_SIZE) -> bytes:
-    """The bytes of a picture for a notebook.
+    """Encodes a picture for a notebook.
 
     Args:
-        image: of mode RGB.
-        format: Pillow's name of it.
+        image: image of mode RGB.
+        format: Pillow's name of the file format.
         size: longest side in pixels, to which larger pictures are shrunk. Default 1024.
     """
     if max(image.size) > size:
@@ -32,7 +32,7 @@ def html_figure(image: Image.Image, caption: str, *, size: int = MAX_SIZE) -> st
     """A picture with a line below it, as HTML that needs no other file.
 
     Args:
-        image: of mode RGB.
+        image: image of mode RGB.
         caption: plain text.
         size: longest side in pixels, as for `encode_preview`. Default 1024.
     """

@@ -14,7 +14,7 @@ def read_open_files(*sources: Any) -> tuple[Any, ...]:
 
     Args:
         *sources: pictures as `tfnst.stylize` takes them, styles, and lists of either.
-            A file may be among them more than once; it is read once.
+            A file that is given more than once is read once.
     """
     read: dict[int, Any] = {}
 
@@ -35,7 +35,7 @@ def read_open_files(*sources: Any) -> tuple[Any, ...]:
 
 
 def _read(file: Any) -> Any:
-    """The bytes of a file; the file if it fails, as `load_image` says what is wrong."""
+    """The bytes of a file; the file if that fails, for `load_image` to say why."""
     with contextlib.suppress(OSError, ValueError):
         data = file.read()
         if isinstance(data, bytes) and data:

@@ -1,4 +1,4 @@
-"""The chunks of PNG files, of which those beside the picture are often damaged."""
+"""Chunks of PNG files; those beside the picture are often damaged."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _MAX_CHUNKS, _MAX_BYTES = 32, 1 << 20
 
 
 def split(data: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """The kind of each chunk, and all its bytes; what is cut off comes as it is."""
+    """The kind and all bytes of each chunk; a last one may be cut off."""
     start = len(START)
     while start < len(data):
         end = start + 12 + int.from_bytes(data[start : start + 4], "big")
@@ -36,11 +36,11 @@ def build(kind: bytes, content: bytes) -> bytes:
 def without_damaged(data: bytes) -> bytes | None:
     """A PNG file without the chunks beside its picture that Pillow refuses.
 
-    Such chunks, by the rule that PNG has for them, hold texts, times, resolutions and
-    the like, and a decoder may go on without any of them.
+    Such chunks, which PNG calls ancillary, hold texts, times, resolutions and the like;
+    a decoder may ignore any of them.
 
     Args:
-        data: of a file in which Pillow finds something wrong.
+        data: bytes of a file in which Pillow finds something wrong.
 
     Returns:
         The new file; None if nothing would be left out.
@@ -60,7 +60,7 @@ def without_damaged(data: bytes) -> bytes | None:
 
 
 def _is_readable(head: bytes, chunk: bytes) -> bool:
-    """Tells whether Pillow reads a chunk in a file that has only its head besides."""
+    """Returns whether Pillow reads a chunk in a file that has only a head besides."""
     file = io.BytesIO(START + head + chunk + build(b"IDAT", b""))
     try:
         PngImagePlugin.PngImageFile(file)

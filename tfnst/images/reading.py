@@ -1,4 +1,4 @@
-"""Reading pictures of any kind into arrays, float32 RGB NHWC in [0, 1]."""
+"""Reading pictures from any source into arrays, float32 RGB NHWC in [0, 1]."""
 
 from __future__ import annotations
 
@@ -11,17 +11,19 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from tfnst.checks import argument_error, show_type
+from tfnst.checks import ArgumentError, argument, show_type
+from tfnst.files import show_path
 from tfnst.images.arrays import read_array
-from tfnst.images.decoding import read_bytes, read_file, read_path, read_pil
+from tfnst.images.decoding import open_path, read_bytes, read_file, read_pil
+from tfnst.images.manifest import describe_arrays, describe_file, describe_source
 from tfnst.images.metadata import PictureInfo
 from tfnst.images.source import PictureSource
 from tfnst.images.transparency import fill_hidden, over_white
 from tfnst.limits import MAX_PIXELS, MIN_SHARE, MIN_SIDE
 
-# What a mask must have; an exported model says so too, from its graph.
 _logger = logging.getLogger(__name__)
 
+# What a mask must have; an exported model says so too, from its graph.
 MASK_EXPECTATION = "something white in it, to show where it applies"
 
 
@@ -38,14 +40,14 @@ def load_image(
 
         rgb = alpha * rgb + (1 - alpha)
 
-    Whatever Pillow opens is read, and HEIF (.heic). The EXIF orientation is applied,
-    and an embedded ICC profile is converted to sRGB. What is damaged in a file beside
-    the picture, such as a profile or a text, is ignored. Of an animated file, the first
-    frame is read. PNG, TIFF and HEIF files with more than 8 bits a channel keep them,
-    with two exceptions that are read with 8: files whose colours are multiplied by
-    alpha, and profiles that are more than curves and a matrix. Which value is white in
-    a grey TIFF file follows from its tags. Colours in PIL images have 8 bits, as Pillow
-    holds no more.
+    All formats that Pillow opens are read, and HEIF (.heic). The EXIF orientation is
+    applied, and colours with an embedded ICC profile are converted to sRGB. Damaged
+    parts of a file beside the picture, such as a profile or a text, are ignored. Of an
+    animated file, the first frame is read. PNG, TIFF and HEIF files with more than 8
+    bits a channel keep them, with two exceptions that are read with 8: files whose
+    colours are multiplied by alpha, and profiles that are more than curves and a
+    matrix. The tags of a grey TIFF file say which value is white. Colours in PIL images
+    have 8 bits, as Pillow holds no more.
 
     Args:
         source: path, bytes of an image file, file object opened in binary mode (read
@@ -53,11 +55,10 @@ def load_image(
             in [0, 255], uint16 in [0, 65535] or float in [0, 1], of shape [H, W],
             [H, W, C] or [N, H, W, C], where C is 1 (grey), 2 (grey and alpha), 3
             (RGB) or 4 (RGBA).
-        name: what errors call the source. Default `"image"`.
-        max_pixels: the most pixels (height times width) to accept, checked before
-            any are decoded. Default 89,478,485.
-        min_side: the fewest pixels that the short side may have, 1 or more.
-            Default 16.
+        name: name of the source in errors. Default `"image"`.
+        max_pixels: most pixels (height times width) to accept, checked before any are
+            decoded. Default 89,478,485.
+        min_side: fewest pixels that the short side may have, 1 or more. Default 16.
 
     Returns:
         A new array, shape [N, H, W, 3], dtype float32, range [0, 1]. N is 1 for
@@ -67,18 +68,23 @@ def load_image(
         ValueError: when the source isn't a whole image within the limits.
         OSError: when the file can't be read; `FileNotFoundError` and the like.
     """
-    rgb, info = _read(
-        source, PictureSource(name, show_type(source), max_pixels, min_side)
-    )
+    with argument(name):
+        return read_flattened(source, max_pixels=max_pixels, min_side=min_side)
+
+
+def read_flattened(
+    source: Any, *, max_pixels: int = MAX_PIXELS, min_side: int = MIN_SIDE
+) -> np.ndarray:
+    """As `load_image`, but leaves it to the caller to name the argument in errors."""
+    rgb, info = _read(source, PictureSource(show_type(source), max_pixels, min_side))
     return rgb if info.alpha is None else over_white(rgb, info.alpha)
 
 
-def load_one_image(source: Any, *, name: str) -> np.ndarray:
-    """As `load_image`, but refuses a batch of several images.
+def load_one_image(source: Any) -> np.ndarray:
+    """As `read_flattened`, but refuses a batch of several images.
 
     Args:
         source: as for `load_image`, but a single image.
-        name: what errors call the source.
 
     Returns:
         A new array, shape [1, H, W, 3], dtype float32, range [0, 1].
@@ -86,15 +92,14 @@ def load_one_image(source: Any, *, name: str) -> np.ndarray:
     Raises:
         ValueError, OSError: as `load_image`.
     """
-    return _only_one(load_image(source, name=name), name)
+    return _only_one(read_flattened(source))
 
 
-def load_mask(source: Any, *, name: str) -> np.ndarray:
+def load_mask(source: Any) -> np.ndarray:
     """Reads a mask from a grey picture, or the mean of a coloured one's channels.
 
     Args:
         source: as for `load_image`, but a single picture.
-        name: what errors call the source.
 
     Returns:
         float32 [1, H, W, 1] in [0, 1].
@@ -103,22 +108,16 @@ def load_mask(source: Any, *, name: str) -> np.ndarray:
         ValueError: as `load_image`, and for a mask that is black.
         OSError: when the file can't be read.
     """
-    mask = load_one_image(source, name=name).mean(axis=-1, keepdims=True)
+    mask = load_one_image(source).mean(axis=-1, keepdims=True)
     if mask.mean() < MIN_SHARE:
-        raise ValueError(
-            f"`{name}` must have {MASK_EXPECTATION}. Received: a black picture"
-        )
+        raise ArgumentError(MASK_EXPECTATION, "a black picture", verb="must have")
     return mask
 
 
 def read_picture(
-    source: Any,
-    *,
-    name: str = "image",
-    max_pixels: int = MAX_PIXELS,
-    min_side: int = MIN_SIDE,
+    source: Any, *, max_pixels: int = MAX_PIXELS, min_side: int = MIN_SIDE
 ) -> tuple[np.ndarray, PictureInfo]:
-    """Reads a picture to paint, and what its file holds besides the colours.
+    """Reads a picture to paint, with the alpha and metadata of its file.
 
     Unlike `load_image`, it gives hidden pixels the colours of the visible ones near
     them (see `tfnst.images.transparency.fill_hidden`), and returns alpha separately,
@@ -126,9 +125,8 @@ def read_picture(
 
     Args:
         source: as for `load_image`, but a single picture.
-        name: what errors call the source. Default `"image"`.
-        max_pixels: the most pixels to accept. Default 89,478,485.
-        min_side: the fewest pixels that the short side may have. Default 16.
+        max_pixels: most pixels to accept. Default 89,478,485.
+        min_side: fewest pixels that the short side may have. Default 16.
 
     Returns:
         A new array, [1, H, W, 3], float32 in [0, 1]; and the PictureInfo.
@@ -137,13 +135,52 @@ def read_picture(
         ValueError: as `load_image`, and for an array of several pictures.
         OSError: when the file can't be read; `FileNotFoundError` and the like.
     """
-    rgb, info = _read(
-        source, PictureSource(name, show_type(source), max_pixels, min_side)
-    )
-    _only_one(rgb, name)
+    rgb, info = _read(source, PictureSource(show_type(source), max_pixels, min_side))
+    return _fill(source, rgb, info)
+
+
+def read_described(
+    source: Any, *, file_name: str | None = None
+) -> tuple[np.ndarray, PictureInfo, dict[str, str | None]]:
+    """As `read_picture`, with a description of the source for a manifest.
+
+    A file is opened only once, and a PIL image decoded only once.
+
+    Args:
+        source: as for `read_picture`.
+        file_name: as for `tfnst.images.manifest.describe_source`.
+
+    Returns:
+        (colours, PictureInfo, description as from `describe_source`).
+
+    Raises:
+        ValueError, OSError: as `read_picture`.
+    """
+    shown = PictureSource(show_type(source))
+    if isinstance(source, Image.Image):
+        rgb, info = _read(source, shown)
+        description = describe_arrays(rgb[0], info.alpha, file_name=file_name)
+    elif isinstance(source, str | os.PathLike):
+        shown = shown.shown_as(show_path(source))
+        with open_path(source, shown) as file:
+            name = file_name or os.path.basename(os.fsdecode(source))
+            description = describe_file(file, shown, file_name=name)
+            colours, info = read_file(file, shown)
+        rgb = colours[np.newaxis]
+    else:
+        description = describe_source(source, file_name=file_name)
+        rgb, info = _read(source, shown)
+    return *_fill(source, rgb, info), description
+
+
+def _fill(
+    source: Any, rgb: np.ndarray, info: PictureInfo
+) -> tuple[np.ndarray, PictureInfo]:
+    """A single picture whose hidden pixels have the colours of those near them."""
+    _only_one(rgb)
     height, width = rgb.shape[1:3]
     shown = os.fspath(source) if isinstance(source, str | os.PathLike) else "a picture"
-    _logger.info("read %s (%s): %dx%d pixels", shown, name, width, height)
+    _logger.info("read %s: %dx%d pixels", shown, width, height)
     if info.alpha is not None:
         # An array's alpha has as many axes as its colours: [1, H, W].
         alpha = info.alpha.reshape(rgb.shape[1:3])
@@ -152,23 +189,25 @@ def read_picture(
     return rgb, info
 
 
-def _only_one(pictures: np.ndarray, name: str) -> np.ndarray:
-    """The batch [1, H, W, 3] as it is.
+def _only_one(pictures: np.ndarray) -> np.ndarray:
+    """Returns a batch of one picture, [1, H, W, 3], unchanged.
 
     Raises:
         ValueError: for a batch of any other size.
     """
     if len(pictures) != 1:
-        raise argument_error(name, "one picture", f"a batch of {len(pictures)}")
+        raise ArgumentError("one picture", f"a batch of {len(pictures)}")
     return pictures
 
 
 def _read(value: Any, source: PictureSource) -> tuple[np.ndarray, PictureInfo]:
-    """Colours [N, H, W, 3], hidden ones included, and the rest."""
+    """Colours [N, H, W, 3], hidden ones included, and everything else."""
     if isinstance(value, Image.Image):
         rgb, info = read_pil(value, source.shown_as(f"PIL image of mode {value.mode}"))
     elif isinstance(value, str | os.PathLike):
-        rgb, info = read_path(value, source)
+        source = source.shown_as(show_path(value))
+        with open_path(value, source) as file:
+            rgb, info = read_file(file, source)
     elif isinstance(value, bytes | bytearray | memoryview) or hasattr(value, "read"):
         data = read_bytes(value, source)
         if not data and hasattr(value, "read"):

@@ -1,11 +1,11 @@
-"""How a picture is saved: its bits, its quality, and what its file may reveal."""
+"""Options for saving a picture: bits, quality, and the place in its file."""
 
 from __future__ import annotations
 
 import dataclasses
 import numbers
 
-from tfnst.checks import argument_error, check_integer
+from tfnst.checks import ArgumentError, check_integer
 from tfnst.images.formats import FORMATS
 
 _FORMATS_OF_16_BITS = ("PNG", "TIFF")
@@ -16,9 +16,9 @@ class SaveOptions:
     """Options for saving a picture, checked when they are made.
 
     Attributes:
-        bits: 8 or 16 a channel; 16 for PNG and TIFF.
+        bits: bits a channel, 8 or 16; 16 for PNG and TIFF.
         quality: quality of JPEG (at full colour resolution) and WebP, 1 to 100.
-        keep_gps: whether the Exif data may say where the photo was taken.
+        keep_gps: True if the Exif data may say where the photo was taken.
 
     Raises:
         ValueError: for any other number of bits or quality.
@@ -31,7 +31,7 @@ class SaveOptions:
     def __post_init__(self) -> None:
         integer = isinstance(self.bits, numbers.Integral)
         if not integer or self.bits not in (8, 16):
-            raise argument_error("bits", "8 or 16", repr(self.bits))
+            raise ArgumentError("8 or 16", repr(self.bits), argument="bits")
         check_integer("quality", self.quality, 1, 100)
 
     def check_format(self, suffix: str) -> None:
@@ -45,4 +45,4 @@ class SaveOptions:
         """
         if self.bits == 16 and FORMATS[suffix] not in _FORMATS_OF_16_BITS:
             expected = f"8 in a {suffix} file (PNG and TIFF hold 16)"
-            raise argument_error("bits", expected, repr(self.bits))
+            raise ArgumentError(expected, repr(self.bits), argument="bits")

@@ -34,8 +34,8 @@ def decode(
     """Decodes a file with 16 bits a channel.
 
     Args:
-        image: the file, opened but not decoded. It gets decoded too, with 8 bits.
-        open_again: opens the file a second time.
+        image: the file, opened but not decoded. It is decoded, too, with 8 bits.
+        open_again: function that opens the file a second time.
 
     Returns:
         uint16 [H, W, 3] or [H, W, 4]; None for all other files, which are not decoded,
@@ -63,11 +63,11 @@ def decode(
 
 
 def change_raw_modes(tiles: list[Any], changes: dict[str, str]) -> list[Any]:
-    """A file's tiles, which aren't decoded yet, told to be in other raw modes.
+    """A file's tiles, not decoded yet, to be decoded in other raw modes.
 
     Args:
-        tiles: the attribute `tile` of the opened file.
-        changes: new raw modes by those that they are to replace.
+        tiles: attribute `tile` of the opened file.
+        changes: new raw modes by the old ones.
 
     Returns:
         New tiles; none if any is in yet another mode.
@@ -151,7 +151,7 @@ def encode_tiff(
     Args:
         array: uint8 or uint16, [H, W, 3] or [H, W, 4]; the fourth channel is alpha.
         tags: tags that describe the picture; directories as dictionaries.
-        icc_profile: the picture's ICC profile.
+        icc_profile: ICC profile of the picture.
         dpi: pixels per inch, horizontal and vertical.
     """
     height, width, channels = array.shape

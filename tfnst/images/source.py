@@ -1,26 +1,24 @@
-"""A picture that is being read: what errors call it, and how large it may be."""
+"""Description and size limits of a picture that is being read."""
 
 from __future__ import annotations
 
 import dataclasses
 
-from tfnst.checks import argument_error, check_integer
+from tfnst.checks import ArgumentError, check_integer
 from tfnst.files import os_error
 from tfnst.limits import MAX_PIXELS, MIN_SIDE
 
 
 @dataclasses.dataclass(frozen=True)
 class PictureSource:
-    """What errors about a picture need to know, and the sizes that are allowed.
+    """Description of a picture for errors, and the sizes that it may have.
 
     Attributes:
-        name: the argument that the picture was passed as.
-        shown: the picture itself, as errors describe it.
-        max_pixels: the most pixels (height times width) it may have.
-        min_side: the fewest pixels its short side may have.
+        shown: description of the picture.
+        max_pixels: most pixels (height times width) that it may have.
+        min_side: fewest pixels that its short side may have.
     """
 
-    name: str
     shown: str
     max_pixels: int = MAX_PIXELS
     min_side: int = MIN_SIDE
@@ -30,29 +28,27 @@ class PictureSource:
         check_integer("min_side", self.min_side, 1)
 
     def shown_as(self, shown: str) -> PictureSource:
-        """The same source, described in other words."""
+        """The same source with another description."""
         return dataclasses.replace(self, shown=shown)
 
-    def error(self, expected: str, received: str | None = None) -> ValueError:
+    def error(self, expected: str, received: str | None = None) -> ArgumentError:
         """The error to raise for this picture.
 
         Args:
-            expected: what it must be.
-            received: what it is; `shown` by default.
+            expected: description of the pictures that can be used.
+            received: description of this one; `shown` by default.
         """
-        return argument_error(
-            self.name, expected, self.shown if received is None else received
-        )
+        return ArgumentError(expected, self.shown if received is None else received)
 
-    def kind_error(self) -> ValueError:
-        """The error to raise for what is no picture of any kind."""
+    def kind_error(self) -> ArgumentError:
+        """The error to raise for a value that is no picture of any kind."""
         return self.error("a path, the bytes of an image file, a PIL image or an array")
 
     def os_error(self, error: OSError) -> OSError:
         """The same error (class and errno), worded for this picture."""
-        return os_error(error, self.name, "a file that can be read", self.shown)
+        return os_error(error, "a file that can be read", self.shown)
 
-    def size_error(self, pixels: int | str) -> ValueError:
+    def size_error(self, pixels: int | str) -> ArgumentError:
         """The error to raise for a picture with too many pixels."""
         return self.error(
             f"an image of at most {self.max_pixels} pixels",

@@ -6,14 +6,20 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
-from tfnst.checks import argument_error, check_integer, check_layers, check_number
+from tfnst.checks import (
+    ArgumentError,
+    argument,
+    check_integer,
+    check_layers,
+    check_number,
+)
 from tfnst.images.label_maps import LabelRegion
 from tfnst.images.manifest import describe_source
 from tfnst.limits import MAX_SCALE, MAX_WEIGHT, MIN_SCALE, MIN_WEIGHT
 from tfnst.paths import NamedPath, named_paths
 
-# In how many ways a style image may be seen: as it is; turned by 90 degrees, too; in
-# all quarter turns; and these also mirrored.
+# Numbers of rotations in which a style image may be seen: as it is; turned by 90
+# degrees, too; in all quarter turns; and these also mirrored.
 ROTATIONS = (1, 2, 4, 8)
 
 
@@ -23,7 +29,7 @@ class StyleImage:
 
     Attributes:
         image: any picture that `tfnst.stylize` takes.
-        weight: its share of the style, relative to the other weights, 1e-6 to 1e6.
+        weight: share of the style, relative to the other weights, 1e-6 to 1e6.
         scale: factor by which the setting `style_scale` is multiplied for this
             picture, 0.1 to 4.
         mask: grey picture, stretched over `image`: the style is taken from where it
@@ -32,17 +38,17 @@ class StyleImage:
             where it is white. Styles without a region share what the others leave; if
             all have one, the rest of the content image stays as it is.
             `tfnst.label_regions` makes regions of a coloured picture.
-        layers: those of the setting `style_layers` that the picture speaks for; a
-            single one may be given by its name. In the others, the other pictures share
-            its weight. None for all.
-        rotations: in how many ways the picture is seen: 1, as it is; 2, also turned by
-            90 degrees; 4, in all quarter turns; 8, these also mirrored. Strokes that
-            run in one direction in the style may then run in others. All count alike,
-            together as much as the picture.
+        layers: style layers, among those of the setting `style_layers`, in which the
+            picture counts; a single one may be given by its name. In the other layers,
+            the other pictures share its weight. None for all.
+        rotations: number of rotations in which the picture is seen: 1, as it is; 2,
+            also turned by 90 degrees; 4, in all quarter turns; 8, these also mirrored.
+            Strokes that run in one direction in the style may then run in others. All
+            rotations count alike, and together as much as the picture.
 
     Raises:
         ValueError: for a weight, scale or number of rotations out of its range, and for
-            names that aren't layers'.
+            `layers` that aren't different names.
     """
 
     image: Any
@@ -69,11 +75,13 @@ class StyleImage:
             object.__setattr__(self, "layers", layers)
         rotations = check_integer("rotations", self.rotations, 1, ROTATIONS[-1])
         if rotations not in ROTATIONS:
-            raise argument_error("rotations", "1, 2, 4 or 8", repr(self.rotations))
+            raise ArgumentError(
+                "1, 2, 4 or 8", repr(self.rotations), argument="rotations"
+            )
         object.__setattr__(self, "rotations", rotations)
 
     def speaks_for(self, layer: str) -> bool:
-        """Whether the picture counts in a style layer."""
+        """Returns whether the picture counts in a style layer."""
         return self.layers is None or layer in self.layers
 
 
@@ -89,7 +97,9 @@ def style_images(style_image: Any) -> list[StyleImage]:
     several = isinstance(style_image, list | tuple)
     given = style_image if several else [style_image]
     if not given:
-        raise argument_error("style_image", "one picture or more", "an empty list")
+        raise ArgumentError(
+            "one picture or more", "an empty list", argument="style_image"
+        )
     return [
         each if isinstance(each, StyleImage) else StyleImage(image=each)
         for each in given
@@ -97,10 +107,10 @@ def style_images(style_image: Any) -> list[StyleImage]:
 
 
 def style_paths(parts: list[StyleImage]) -> list[NamedPath]:
-    """The files of a style and its masks, each with the name that errors call it.
+    """The files of a style and its masks, each with the name of its argument.
 
     Args:
-        parts: from `style_images`.
+        parts: pictures of the style, from `style_images`.
     """
     return [
         path
@@ -114,8 +124,8 @@ def style_paths(parts: list[StyleImage]) -> list[NamedPath]:
 def relative_weights(parts: list[StyleImage]) -> list[float]:
     """The weights of a style's pictures, as numbers from 1e-30 to 1e30.
 
-    They are as given where all of these are; otherwise relative to the largest. So
-    float32 holds them, and their sum.
+    If one is out of this range, all are divided by the largest. So float32 can hold
+    them and their sum.
     """
     weights = [part.weight for part in parts]
     if min(weights) >= MIN_WEIGHT and max(weights) <= MAX_WEIGHT:
@@ -129,20 +139,20 @@ def describe_style(
     """Describes a style for a manifest.
 
     Args:
-        parts: from `style_images`.
-        sources: description of each part's image, from
+        parts: pictures of the style, from `style_images`.
+        sources: description of each picture, from
             `tfnst.images.manifest.describe_source`.
 
     Returns:
-        For a single picture its source, with its `scale` unless that is 1; for several
-        a list, each with its `weight` and `scale`. The sources of masks are added under
-        `mask` and `region`; for a region of a label map that is the map, with the
-        region's `color`. `layers` are added unless they are None, and `rotations`
-        unless that is 1.
+        For a single picture its description, with its `scale` unless that is 1; for
+        several a list, each with its `weight` and `scale`. Descriptions of masks are
+        added under `mask` and `region`; a region of a label map is described by the map
+        and the region's `color`. `layers` are added unless they are None, and
+        `rotations` unless that is 1.
 
     Raises:
         OSError: when the file of a mask can't be read.
-        ValueError: for a mask that is no whole PIL image.
+        ValueError: for a mask that is a damaged PIL image.
     """
     described: list[dict[str, Any]] = [
         source
@@ -165,7 +175,7 @@ def describe_style(
 
 
 def _region_file(region: Any) -> tuple[str, Any]:
-    """What a region is read from, with the name that errors call it."""
+    """The source of a region, after the name of its argument."""
     if isinstance(region, LabelRegion):
         return "label_map", region.source
     return "region", region
@@ -174,6 +184,7 @@ def _region_file(region: Any) -> tuple[str, Any]:
 def _describe_mask(mask: Any, name: str) -> dict[str, str | None]:
     """Describes a mask for a manifest."""
     if isinstance(mask, LabelRegion):
-        source = describe_source(mask.source, name="label_map")
-        return source | {"color": mask.color}
-    return describe_source(mask, name=name)
+        with argument("label_map"):
+            return describe_source(mask.source) | {"color": mask.color}
+    with argument(name):
+        return describe_source(mask)

@@ -1,4 +1,4 @@
-"""Transparent pictures: what to paint where nothing is seen, and resizing alpha."""
+"""Transparent pictures: laid over white, filled where hidden, and alpha resized."""
 
 from __future__ import annotations
 
@@ -22,15 +22,24 @@ def over_white(rgb: np.ndarray, alpha: np.ndarray) -> np.ndarray:
     return rgb * alpha[..., np.newaxis] + (1 - alpha[..., np.newaxis])
 
 
+def on_white(image: Image.Image) -> Image.Image:
+    """A PIL image in RGB, laid over white by Pillow, which rounds to 8 bits."""
+    if not image.has_transparency_data:
+        return image.convert("RGB")
+    with_alpha = image.convert("RGBA")
+    white = Image.new("RGBA", with_alpha.size, "white")
+    return Image.alpha_composite(white, with_alpha).convert("RGB")
+
+
 def fill_hidden(rgb: np.ndarray, alpha: np.ndarray) -> np.ndarray:
     """Gives hidden pixels the colours of the visible ones near them.
 
-    Otherwise the network would see whatever is hidden there. White would be no better:
-    it would add edges and a colour that the picture doesn't have. So holes are filled
-    by an image pyramid (pull and push): the visible colours are averaged to coarser
-    and coarser grids until all holes are closed, and each hole takes what it lacks
-    from the next coarser grid. The result is smooth, takes time linear in the number
-    of pixels, and needs no blur radius.
+    Otherwise the network would see the hidden colours. White would be no better: it
+    would add edges and a colour that the picture doesn't have. So holes are filled by
+    an image pyramid (pull and push): the visible colours are averaged to coarser and
+    coarser grids until all holes are closed, and each hole is filled from the next
+    coarser grid. The result is smooth, takes time linear in the number of pixels, and
+    needs no blur radius.
 
     Args:
         rgb: [H, W, 3] in [0, 1].
@@ -79,7 +88,7 @@ def _halve(array: np.ndarray) -> np.ndarray:
 
 
 def _double(array: np.ndarray, axis: int) -> np.ndarray:
-    """Twice as many values along an axis, interpolated linearly."""
+    """Doubles the number of values along an axis by linear interpolation."""
     array = np.moveaxis(array, axis, 0)
     before = np.concatenate([array[:1], array[:-1]])
     after = np.concatenate([array[1:], array[-1:]])

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 from PIL import Image, PngImagePlugin
 
-from tfnst.checks import argument_error, show_type
+from tfnst.checks import ArgumentError, argument, show_type
 from tfnst.files import show_path, write_file
 from tfnst.images import sixteen_bit
-from tfnst.images.arrays import finite_range, show_array, to_array
+from tfnst.images.arrays import finite_range, show_array, to_array, to_integers
 from tfnst.images.color_profiles import srgb_profile
 from tfnst.images.formats import FORMATS, check_suffix
 from tfnst.images.manifest import PNG_KEYWORD, add_manifest
@@ -23,15 +23,15 @@ from tfnst.images.save_options import SaveOptions
 from tfnst.images.source import PictureSource
 from tfnst.images.transparency import over_white, resize_alpha
 
-# Longest side of a WebP file.
 _logger = logging.getLogger(__name__)
 
+# Longest side of a WebP file.
 MAX_WEBP_SIZE = 16_383
-# The most that fits into a segment of a JPEG file.
+# The most bytes that fit into a segment of a JPEG file.
 _MAX_EXIF_BYTES = 65_533
 
 
-def to_pil(image: Any, *, name: str = "image") -> Image.Image:
+def to_pil(image: Any) -> Image.Image:
     """Turns an array into a PIL image with 8 bits a channel ::
 
         floor(255 * clip(image, 0, 1) + 1 / 2)
@@ -39,7 +39,6 @@ def to_pil(image: Any, *, name: str = "image") -> Image.Image:
     Args:
         image: array or tensor of shape [1, H, W, 3] or [H, W, 3], float, range
             [0, 1]; finite values outside are clipped.
-        name: what errors call the image. Default `"image"`.
 
     Returns:
         PIL image of mode RGB.
@@ -47,7 +46,7 @@ def to_pil(image: Any, *, name: str = "image") -> Image.Image:
     Raises:
         ValueError: for any other shape or dtype, and for NaN or infinity.
     """
-    return Image.fromarray(_to_levels(_to_colours(image, name), 8))
+    return Image.fromarray(to_integers(_to_colours(image)))
 
 
 def save_image(
@@ -70,21 +69,22 @@ def save_image(
     Args:
         image: array as for `to_pil`, or PIL image, which is saved as `load_image`
             sees it: opaque sRGB, upright.
-        path: ends in .png, .jpg, .jpeg, .webp, .tif or .tiff, which chooses the
-            format.
-        name: what errors call the path. Default `"output"`.
+        path: path that ends in .png, .jpg, .jpeg, .webp, .tif or .tiff, which chooses
+            the format.
+        name: name of the path in errors. Default `"output"`.
         quality: quality of JPEG (at full colour resolution) and WebP, 1 to 100.
             Default 95.
-        bits: 8 or 16 a channel; 16 for PNG and TIFF. Default 8.
-        info: what else to write, from `tfnst.images.reading.read_picture`: alpha,
+        bits: bits a channel, 8 or 16; 16 for PNG and TIFF. Default 8.
+        info: metadata to write, too, from `tfnst.images.reading.read_picture`: alpha,
             resized to the image (JPEG has none, so there the image is laid over
             white), resolution, and Exif data. If the Exif data and the manifest don't
             both fit into a JPEG file, the Exif data is left out. None by default.
-        keep_gps: whether the Exif data may say where the photo was taken. False by
+        keep_gps: True if the Exif data may say where the photo was taken. False by
             default: people show their paintings around, and seldom remember that
             there is an address in them.
-        manifest: how the picture was made; see `tfnst.images.manifest`. In JPEG and
-            WebP it replaces Exif's comment, in TIFF the description. None by default.
+        manifest: description of how the picture was made; see
+            `tfnst.images.manifest`. In JPEG and WebP it replaces Exif's comment, in
+            TIFF the description. None by default.
 
     Raises:
         ValueError: for any other suffix, quality or number of bits, for an image that
@@ -92,7 +92,8 @@ def save_image(
         OSError: when the file can't be written; `FileNotFoundError` and the like.
     """
     options = SaveOptions(bits=bits, quality=quality, keep_gps=keep_gps)
-    write_picture(image, path, options, name=name, info=info, manifest=manifest)
+    with argument(name):
+        write_picture(image, path, options, info=info, manifest=manifest)
 
 
 def write_picture(
@@ -100,7 +101,6 @@ def write_picture(
     path: str | os.PathLike[str],
     options: SaveOptions,
     *,
-    name: str = "output",
     info: PictureInfo | None = None,
     manifest: dict[str, Any] | None = None,
 ) -> None:
@@ -109,13 +109,13 @@ def write_picture(
     Raises:
         ValueError, OSError: as `save_image`.
     """
-    suffix = check_suffix(path, name)
+    suffix = check_suffix(path)
     options.check_format(suffix)
     if isinstance(image, Image.Image):
         pixels = max(1, image.width * image.height)
         colours = load_image(image, max_pixels=pixels, min_side=1)[0]
     else:
-        colours = _to_colours(image, "image")
+        colours = _to_colours(image)
     format, info = FORMATS[suffix], info or PictureInfo()
     height, width = colours.shape[:2]
     if info.alpha is not None:
@@ -124,24 +124,20 @@ def write_picture(
             colours = over_white(np.clip(colours, 0, 1), alpha)
         else:
             colours = np.concatenate([colours, alpha[..., np.newaxis]], axis=-1)
-    levels = _to_levels(colours, options.bits)
+    levels = to_integers(colours, options.bits)
 
     exif, text = _describe(format, info, (height, width), options.keep_gps, manifest)
     try:
         data = _encode(format, levels, exif, text, info.dpi, options.quality)
     except (OSError, ValueError) as error:  # WebP, for one, ends at 16,383 pixels.
         expected = f"in a format that holds {width} x {height} pixels"
-        raise argument_error(name, expected, show_path(path)) from error
-    write_file(path, data, name=name)
+        raise ArgumentError(expected, show_path(path)) from error
+    write_file(path, data)
     _logger.info("wrote %s: %dx%d pixels, %d bytes", path, width, height, len(data))
 
 
 def check_output_path(
-    path: str | os.PathLike[str],
-    *,
-    name: str = "output",
-    bits: int = 8,
-    size: int = 0,
+    path: str | os.PathLike[str], *, bits: int = 8, size: int = 0
 ) -> None:
     """Checks that `save_image` could write to a path, before the work starts.
 
@@ -149,7 +145,6 @@ def check_output_path(
 
     Args:
         path: as for `save_image`.
-        name: what errors call the path. Default `"output"`.
         bits: as for `save_image`.
         size: long side of the picture in pixels.
 
@@ -158,27 +153,26 @@ def check_output_path(
             the size.
         OSError: when the file could not be written; `FileNotFoundError` and the like.
     """
-    suffix = check_suffix(path, name)
+    suffix = check_suffix(path)
     SaveOptions(bits=bits).check_format(suffix)
-    check_longest(suffix, size, name=name, shown=show_path(path))
-    write_file(path, None, name=name)
+    check_longest(suffix, size, shown=show_path(path))
+    write_file(path, None)
 
 
-def check_longest(suffix: str, size: int, *, name: str, shown: str) -> None:
+def check_longest(suffix: str, size: int, *, shown: str) -> None:
     """Checks that a format can hold a picture with this long side.
 
     Args:
-        suffix: of the file.
+        suffix: suffix of the file.
         size: long side of the picture in pixels.
-        name: what errors call the path.
-        shown: how errors show it.
+        shown: description of the file for the error.
 
     Raises:
         ValueError: for WebP and a picture of more than 16,383 pixels.
     """
     if FORMATS[suffix] == "WEBP" and size > MAX_WEBP_SIZE:
         expected = f"in a format that holds {size} pixels a side"
-        raise argument_error(name, expected, shown)
+        raise ArgumentError(expected, shown)
 
 
 def _describe(
@@ -214,7 +208,7 @@ def _encode(
     dpi: tuple[float, float] | None,
     quality: int,
 ) -> bytes:
-    """The bytes of a file with the values uint8 or uint16 [H, W, 3 or 4]."""
+    """Encodes the values uint8 or uint16 [H, W, 3 or 4] as an image file."""
     options: dict[str, Any] = {"icc_profile": srgb_profile()}
     if dpi is not None and format != "WEBP":
         options["dpi"] = dpi
@@ -236,25 +230,25 @@ def _encode(
     return encoded.getvalue()
 
 
-def _to_colours(image: Any, name: str) -> np.ndarray:
+@argument("image")
+def _to_colours(image: Any) -> np.ndarray:
     """float [H, W, 3] from an array or tensor.
 
     Raises:
         ValueError: for any other shape or dtype, and for NaN or infinity.
     """
-    source = PictureSource(name, show_type(image))
-    array = to_array(image, source)
-    source = source.shown_as(show_array(array))
-    shape = array.shape[1:] if array.ndim == 4 and len(array) == 1 else array.shape
-    if array.dtype.kind != "f" or len(shape) != 3 or shape[2] != 3 or not array.size:
-        raise source.error("a float array of shape [1, H, W, 3] or [H, W, 3]")
-    finite_range(array, source)
+    with argument("image"):
+        source = PictureSource(show_type(image))
+        array = to_array(image, source)
+        source = source.shown_as(show_array(array))
+        shape = array.shape[1:] if array.ndim == 4 and len(array) == 1 else array.shape
+        if (
+            array.dtype.kind != "f"
+            or len(shape) != 3
+            or shape[2] != 3
+            or not array.size
+        ):
+            raise source.error("a float array of shape [1, H, W, 3] or [H, W, 3]")
+        finite_range(array, source)
     # At least float32: float16 would lose the half before the floor.
     return array.reshape(shape).astype(np.promote_types(array.dtype, np.float32))
-
-
-def _to_levels(array: np.ndarray, bits: int) -> np.ndarray:
-    """uint8 or uint16 from float in [0, 1], rounded."""
-    top = 2**bits - 1
-    levels = np.floor(np.clip(array, 0, 1) * top + 0.5)
-    return levels.astype(np.uint8 if bits == 8 else np.uint16)

@@ -10,11 +10,11 @@ import time
 import keras
 import numpy as np
 
-from tfnst.checks import check_choice
+from tfnst.checks import ArgumentError, check_choice, check_integer
 from tfnst.config import POOLINGS
 from tfnst.networks.vgg import build_vgg, check_layer, kernel_shapes, layer_names
 from tfnst.networks.weight_reading import read_backbone
-from tfnst.networks.weight_sources import WeightsInfo, label_of
+from tfnst.networks.weight_sources import WeightsInfo, argument_of
 
 _logger = logging.getLogger(__name__)
 
@@ -28,7 +28,7 @@ class Backbone:
             float32 [N, H, W, 3], to the activation of its last layer. It isn't
             trainable.
         name: `"vgg19"` or `"vgg16"`.
-        weights: where its weights come from.
+        weights: source of its weights.
     """
 
     model: keras.Model
@@ -58,7 +58,7 @@ def load_backbone(
             environment variable `TFNST_WEIGHTS`; Keras' cache; Keras' download; or, for
             VGG19, the same weights in 8 bits from the package index.
         pooling: `"max"`, as VGG was trained, or `"average"`.
-        last_layer: the last layer to build, or None for all of them.
+        last_layer: name of the last layer to build, or None for all layers.
         seed: seed of random weights, 0 or more. A seed gives the same weights on every
             machine.
 
@@ -72,8 +72,7 @@ def load_backbone(
     """
     check_layer(name, last_layer)
     check_choice("pooling", pooling, POOLINGS)
-    if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
-        raise ValueError(f"`seed` must be an integer, 0 or more. Received: {seed!r}")
+    seed = check_integer("seed", seed, 0)
 
     began = time.perf_counter()
     names = layer_names(name)
@@ -99,7 +98,9 @@ def _check_activations(model: keras.Model, info: WeightsInfo) -> None:
     ramp = np.linspace(-120, 130, 32 * 32 * 3, dtype=np.float32).reshape(1, 32, 32, 3)
     activations = np.asarray(keras.ops.convert_to_numpy(model(ramp)))
     if not np.isfinite(activations).all() or not activations.any():
-        raise ValueError(
-            f"{label_of(info)} must give finite activations, not all of them 0, at "
-            f"{model.layers[-1].name}. Received: {info.path!r}"
+        raise ArgumentError(
+            f"finite activations, not all of them 0, at {model.layers[-1].name}",
+            repr(info.path),
+            argument=argument_of(info),
+            verb="must give",
         )

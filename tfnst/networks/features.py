@@ -74,9 +74,9 @@ def build_feature_extractor(
         backbone: a chain of layers on preprocessed pixels, as built by
             `tfnst.networks.backbones`, starting with a convolution.
         layers: names of the layers whose activations to return.
-        precision: what the layers compute in and what their activations are,
+        precision: type in which the layers compute and of their activations,
             `"float32"` or `"bfloat16"`. Pictures are float32 either way.
-        kinds: the classes that layers get, by those of the backbone's; see
+        kinds: classes of the layers, by the classes of the backbone's layers; see
             `tfnst.networks.layers`.
 
     Returns:
@@ -116,7 +116,7 @@ def layer_strides(extractor: keras.Model) -> dict[str, int]:
 
 
 def layer_reach(extractor: keras.Model) -> tuple[int, int]:
-    """How many positions of the input the features see beyond their own.
+    """Number of positions of the input that the features see beyond their own.
 
     Args:
         extractor: a chain of 3 x 3 convolutions and poolings.
@@ -143,8 +143,8 @@ def picture_border(extractor: keras.Model, *, seamless: bool = False) -> Border:
     """The border through which an extractor sees pictures.
 
     Args:
-        extractor: from `build_feature_extractor`.
-        seamless: whether the pictures continue at their opposite edges.
+        extractor: model from `build_feature_extractor`.
+        seamless: True if the pictures continue at their opposite edges.
     """
     stride = max(layer_strides(extractor).values())
     if not seamless:
@@ -158,7 +158,7 @@ def split_feature_extractor(
     """Splits a feature extractor in two: the second model continues the first.
 
     Args:
-        extractor: from `build_feature_extractor`; its layers are shared.
+        extractor: model from `build_feature_extractor`; its layers are shared.
         cut: name of the first model's last layer, or None for no cut.
 
     Returns:
@@ -193,9 +193,9 @@ def rebuild_layer(
 
     Args:
         layer: a convolution or pooling layer with its weights.
-        precision: what it should compute in, `"float32"` or `"bfloat16"`.
+        precision: type in which it computes, `"float32"` or `"bfloat16"`.
         kinds: as for `build_feature_extractor`.
-        padded: whether its input is already padded; the copy then doesn't pad.
+        padded: True if its input is already padded; the copy then doesn't pad.
     """
     settings = {**layer.get_config(), "dtype": precision}
     if padded:

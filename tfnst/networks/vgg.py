@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tfnst.checks import check_choice
+from tfnst.checks import ArgumentError, check_choice
 
 if TYPE_CHECKING:
     import keras
@@ -44,7 +44,7 @@ def layer_names(name: str) -> tuple[str, ...]:
 
 
 def deepest_layer(layers: Sequence[str], *, order: Sequence[str]) -> str:
-    """Whichever of `layers` comes last in `order`.
+    """The layer that comes last in `order`.
 
     Args:
         layers: names of layers, at least one.
@@ -55,9 +55,11 @@ def deepest_layer(layers: Sequence[str], *, order: Sequence[str]) -> str:
     """
     for layer in layers:
         if layer not in order:
-            raise ValueError(
-                f"`content_layers` and `style_layers` must be layers of the backbone: "
-                f"{', '.join(order)}. Received: {layer!r}"
+            raise ArgumentError(
+                f"layers of the backbone: {', '.join(order)}",
+                repr(layer),
+                argument="content_layers",
+                verb="and `style_layers` must be",
             )
     return max(layers, key=list(order).index)
 
@@ -66,9 +68,10 @@ def check_layer(name: str, last_layer: str | None) -> None:
     """Raises ValueError if `last_layer` is neither None nor a layer of the backbone."""
     names = layer_names(name)
     if last_layer is not None and last_layer not in names:
-        raise ValueError(
-            f"`last_layer` must be None or a layer of {name}: {', '.join(names)}. "
-            f"Received: {last_layer!r}"
+        raise ArgumentError(
+            f"None or a layer of {name}: {', '.join(names)}",
+            repr(last_layer),
+            argument="last_layer",
         )
 
 
@@ -107,9 +110,9 @@ def build_vgg(
     """Builds a network whose weights are all 0.
 
     Args:
-        name: the model's name.
-        names: the names of its layers, in order.
-        shapes: the kernel shapes of its convolutions; its other layers are pooling.
+        name: name of the model.
+        names: names of its layers, in order.
+        shapes: kernel shapes of its convolutions; its other layers are pooling.
         pooling: `"max"` or `"average"`.
     """
     import keras  # which brings TensorFlow; all else here needs neither

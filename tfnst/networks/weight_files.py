@@ -12,6 +12,7 @@ from typing import Any
 import h5py
 import numpy as np
 
+from tfnst.checks import ArgumentError, argument, attach_refusal, one_line
 from tfnst.files import write_file
 from tfnst.images.formats import check_suffix
 from tfnst.networks.quantized_weights import is_quantized, read_quantized
@@ -38,7 +39,8 @@ def read_weights(path: str | os.PathLike) -> Arrays:
         ValueError: if the file has another format or is damaged.
         OSError: if it can't be opened.
     """
-    arrays, _ = read_convolutions(os.fspath(path), "`path`")
+    with argument("path"):
+        arrays, _ = read_convolutions(os.fspath(path))
     return arrays
 
 
@@ -55,20 +57,22 @@ def save_weights(
 
     Args:
         weights: a file that `read_weights` reads, with all convolutions of VGG19.
-        path: of the file to write, which ends in .h5 or .hdf5.
-        name: what errors call the path.
+        path: path of the file to write, which ends in .h5 or .hdf5.
+        name: name of the path in errors.
 
     Raises:
         ValueError: for another suffix, or a file that isn't as above.
         OSError: if a file can't be read or written.
     """
-    check_suffix(path, name, (".h5", ".hdf5"))
-    check_outputs([("weights", weights)], [(name, path)])
-    write_file(path, None, name=name)
-    source, label = os.fspath(weights), "`weights`"
-    arrays, found = read_convolutions(source, label)
-    shapes = kernel_shapes(layer_names("vgg19"))
-    check_arrays(arrays, shapes, found, name="vgg19", path=source, label=label)
+    with argument(name):
+        check_suffix(path, (".h5", ".hdf5"))
+        check_outputs([("weights", weights)], [(name, path)])
+        write_file(path, None)
+    with argument("weights"):
+        source = os.fspath(weights)
+        arrays, found = read_convolutions(source)
+        shapes = kernel_shapes(layer_names("vgg19"))
+        check_arrays(arrays, shapes, found, backbone="vgg19", path=source)
     data = io.BytesIO()
     with h5py.File(data, "w") as file:
         file.attrs["layer_names"] = [layer.encode() for layer in arrays]
@@ -77,34 +81,34 @@ def save_weights(
             names = [f"{layer}/{part}:0" for part in ("kernel", "bias")]
             group.attrs["weight_names"] = [each.encode() for each in names]
             group[names[0]], group[names[1]] = kernel, bias
-    write_file(path, data.getbuffer(), name=name)
+    with argument(name):
+        write_file(path, data.getbuffer())
 
 
-def check_file(path: str, label: str) -> None:
-    """Raises OSError if there is no file; `label` is what errors call it."""
+def check_file(path: str) -> None:
+    """Raises OSError if there is no file."""
     if os.path.isdir(path):
-        raise IsADirectoryError(
-            f"{label} must be a file, not a folder. Received: {path!r}"
-        )
+        refusal = ArgumentError("a file, not a folder", repr(path))
+        raise attach_refusal(IsADirectoryError(), refusal)
     if not os.path.exists(path):
-        raise FileNotFoundError(f"{label} must be an existing file. Received: {path!r}")
+        refusal = ArgumentError("an existing file", repr(path))
+        raise attach_refusal(FileNotFoundError(), refusal)
 
 
 def read_convolutions(
-    path: str, label: str, layers: Collection[str] | None = None
+    path: str, layers: Collection[str] | None = None
 ) -> tuple[Arrays, list[str]]:
-    """Does the work of `read_weights`, for some of the layers.
+    """As `read_weights`, for some of the layers.
 
     Args:
-        path: of the file.
-        label: what errors call the file.
+        path: path of the file.
         layers: the layers to read; None for all. Those that the file lacks are left
             out.
 
     Returns:
         (as `read_weights`, the names of all convolutions in the file).
     """
-    check_file(path, label)
+    check_file(path)
     with open(path, "rb"):
         pass  # if it can't be opened, the system's error says why
     try:
@@ -119,17 +123,16 @@ def read_convolutions(
         else:
             raise ValueError("it is neither, or is cut short")
     except Exception as error:  # h5py and zipfile may raise anything for a damaged file
-        raise ValueError(
-            f"{label} must be a weight file in HDF5 or NPZ: "
-            f"{' '.join(str(error).split())}. Received: {path!r}"
-        ) from error
+        expected = f"a weight file in HDF5 or NPZ: {one_line(error)}"
+        raise ArgumentError(expected, repr(path)) from error
     if not found:
-        raise ValueError(
-            f"{label} must hold VGG's convolutions, with names such as block1_conv1. "
-            f"Received: {path!r}"
+        raise ArgumentError(
+            "VGG's convolutions, with names such as block1_conv1",
+            repr(path),
+            verb="must hold",
         )
     arrays = {
-        layer: _pair(layer, its, path, label)
+        layer: _pair(layer, its, path)
         for layer, its in found.items()
         if layers is None or layer in layers
     }
@@ -137,7 +140,7 @@ def read_convolutions(
 
 
 def _read_npz(path: str, layers: Collection[str] | None) -> dict[str, list[np.ndarray]]:
-    """The arrays of each convolution, by its name; none of those not asked for."""
+    """The arrays of each convolution in an NPZ file, as `_read_hdf5` gives them."""
     found: dict[str, list[np.ndarray]] = {}
     with np.load(path, allow_pickle=False) as file:
         for key in file.files:
@@ -151,7 +154,10 @@ def _read_npz(path: str, layers: Collection[str] | None) -> dict[str, list[np.nd
 def _read_hdf5(
     path: str, layers: Collection[str] | None
 ) -> dict[str, list[np.ndarray]]:
-    """The arrays of each convolution, by its name; none of those not asked for."""
+    """The arrays of each convolution in an HDF5 file, by its name.
+
+    Layers that aren't asked for have none.
+    """
     named: dict[str, list[h5py.Dataset]] = {}
     numbered: dict[int, list[h5py.Dataset]] = {}
 
@@ -183,7 +189,7 @@ def _read_hdf5(
 
 
 def _pair(
-    layer: str, arrays: list[np.ndarray], path: str, label: str
+    layer: str, arrays: list[np.ndarray], path: str
 ) -> tuple[np.ndarray, np.ndarray]:
     """Kernel and bias of a layer, in float32."""
     kernels = [array for array in arrays if array.ndim > 1]
@@ -191,9 +197,10 @@ def _pair(
     floats = all(array.dtype.kind == "f" for array in arrays)
     if len(kernels) != 1 or len(biases) != 1 or not floats:
         kinds = ", ".join(f"{array.dtype}{list(array.shape)}" for array in arrays)
-        raise ValueError(
-            f"{label} must hold one kernel and one bias of floats for {layer}. "
-            f"Received: {kinds} in {path!r}"
+        raise ArgumentError(
+            f"one kernel and one bias of floats for {layer}",
+            f"{kinds} in {path!r}",
+            verb="must hold",
         )
     with np.errstate(over="ignore"):  # check_arrays finds infinities
         kernel, bias = (
@@ -207,9 +214,8 @@ def check_arrays(
     shapes: Shapes,
     found: Collection[str],
     *,
-    name: str,
+    backbone: str,
     path: str,
-    label: str,
 ) -> None:
     """Raises ValueError if arrays aren't the weights of a backbone.
 
@@ -217,25 +223,25 @@ def check_arrays(
         arrays: from `read_convolutions`.
         shapes: the backbone's kernel shapes, from `tfnst.networks.vgg.kernel_shapes`.
         found: the names of all convolutions in the file.
-        name: the backbone.
-        path: the file's path.
-        label: what errors call the file.
+        backbone: name of the backbone.
+        path: path of the file.
     """
     missing = [layer for layer in shapes if layer not in arrays]
     if any(layer.endswith("conv4") for layer in found):
         looks_like = "vgg19"
     else:
         deep = any(layer > "block4" for layer in found)
-        looks_like = "vgg16" if deep else name
-    if missing or looks_like != name:
+        looks_like = "vgg16" if deep else backbone
+    if missing or looks_like != backbone:
         problem = f"; it lacks {', '.join(missing)}" if missing else ""
-        if looks_like != name:
+        if looks_like != backbone:
             problem += (
                 f"; its layers are {looks_like}'s: set `backbone` to {looks_like!r}"
             )
-        raise ValueError(
-            f"{label} must hold the convolutions of {name} up to {[*shapes][-1]}"
-            f"{problem}. Received: {path!r}"
+        raise ArgumentError(
+            f"the convolutions of {backbone} up to {[*shapes][-1]}{problem}",
+            repr(path),
+            verb="must hold",
         )
     for layer, kernel_shape in shapes.items():
         for array, shape in zip(
@@ -243,12 +249,12 @@ def check_arrays(
         ):
             what = f"{'kernel' if array.ndim > 1 else 'bias'} of {layer}"
             if array.shape != shape:
-                raise ValueError(
-                    f"{label} must hold a {what} of shape {shape}. "
-                    f"Received: {array.shape} in {path!r}"
+                raise ArgumentError(
+                    f"a {what} of shape {shape}",
+                    f"{array.shape} in {path!r}",
+                    verb="must hold",
                 )
             if not np.isfinite(array).all():
-                raise ValueError(
-                    f"{label} must hold finite numbers; the {what} doesn't. "
-                    f"Received: {path!r}"
+                raise ArgumentError(
+                    f"finite numbers; the {what} doesn't", repr(path), verb="must hold"
                 )

@@ -1,4 +1,4 @@
-"""Reading a backbone's weights: found, read and checked, also ahead of time.
+"""Reading a backbone's weights, also ahead of time.
 
 A command knows its settings seconds before TensorFlow is imported. The weights need
 NumPy alone, so a thread can read them meanwhile.
@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from concurrent import futures
 from typing import NamedTuple
 
+from tfnst.checks import argument
 from tfnst.config import StyleTransferConfig
 from tfnst.networks.vgg import (
     Arrays,
@@ -26,13 +27,13 @@ from tfnst.networks.weight_files import check_arrays, read_convolutions
 from tfnst.networks.weight_sources import (
     WEIGHTS_VARIABLE,
     WeightsInfo,
-    label_of,
+    argument_of,
     locate_weights,
 )
 
 
 class _Wanted(NamedTuple):
-    """What is read; `file` is what `"imagenet"` stands for."""
+    """A request for weights; `file` is the file that `"imagenet"` stands for."""
 
     name: str
     weights: str | os.PathLike | None
@@ -40,7 +41,7 @@ class _Wanted(NamedTuple):
     layers: tuple[str, ...]
 
 
-# What a thread of `reading_ahead` reads, until it is asked for.
+# Weights that a thread of `reading_ahead` reads, until they are asked for.
 _ahead: dict[_Wanted, futures.Future[tuple[WeightsInfo, Arrays]]] = {}
 
 
@@ -51,20 +52,20 @@ def read_backbone(
     *,
     seed: int = 0,
 ) -> tuple[WeightsInfo, Arrays]:
-    """The weights of the first layers of a backbone, and where they come from.
+    """The weights of the first layers of a backbone, with their source.
 
     Args:
-        name: the backbone.
+        name: name of the backbone.
         weights: as for `tfnst.networks.load_backbone`.
-        layers: the names of its first layers.
-        seed: of random weights.
+        layers: names of its first layers.
+        seed: seed of random weights.
 
     Raises:
         ValueError, OSError: as `tfnst.networks.load_backbone`.
     """
     begun = _ahead.pop(_wanted(name, weights, layers), None) if _ahead else None
     if begun is not None:
-        # What went wrong there goes wrong again here, unless a download helps.
+        # An error there is raised again here, unless a download helps.
         with contextlib.suppress(Exception):
             return begun.result()
     if weights is not None:
@@ -77,13 +78,13 @@ def read_backbone(
 
 @contextlib.contextmanager
 def reading_ahead(config: StyleTransferConfig) -> Iterator[None]:
-    """Within it, a thread reads the weights that a run will ask for.
+    """Context in which a thread reads the weights that a run will ask for.
 
     They are kept until `read_backbone` is called for them or the context ends. Nothing
     is downloaded, and no error is raised before `read_backbone` raises it.
 
     Args:
-        config: of the run.
+        config: settings of the run.
     """
     order = layer_names(config.backbone)
     try:
@@ -111,9 +112,9 @@ def _read(
     info = locate_weights(name, weights, download=download)
     shapes = kernel_shapes(layers)
     assert info.path is not None  # only random numbers have none
-    label = label_of(info)
-    arrays, found = read_convolutions(info.path, label, shapes)
-    check_arrays(arrays, shapes, found, name=name, path=info.path, label=label)
+    with argument(argument_of(info)):
+        arrays, found = read_convolutions(info.path, shapes)
+        check_arrays(arrays, shapes, found, backbone=name, path=info.path)
     return info, arrays
 
 

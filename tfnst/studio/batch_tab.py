@@ -11,7 +11,7 @@ from tfnst.checks import argument_error
 from tfnst.studio import panels
 from tfnst.studio.events import Updates
 from tfnst.studio.history import History
-from tfnst.studio.inputs import Filled, Inputs
+from tfnst.studio.inputs import FormValues, Inputs
 from tfnst.studio.run_queue import QueuedRun
 from tfnst.studio.run_tab import Data, RunTab, gallery
 from tfnst.studio.studio import Studio
@@ -54,10 +54,12 @@ class BatchTab(RunTab):
         )
         self.connect([self.photos], [self.gallery, self.download])
 
-    def read_form(self, data: Data) -> tuple[Filled | None, Updates]:
+    def read_form(self, data: Data) -> tuple[FormValues | None, Updates]:
         return self.inputs.read(data, photo=False)
 
-    def tasks(self, data: Data, filled: Filled, history: History) -> tuple[Task, ...]:
+    def tasks(
+        self, data: Data, filled: FormValues, history: History
+    ) -> tuple[Task, ...]:
         photos = [photo["path"] for photo in data[self.photos] or []]
         if not photos:
             raise ValueError("Choose photos first.")
@@ -81,7 +83,7 @@ class BatchTab(RunTab):
             for photo in photos
         )
 
-    def begun(self, data: Data, filled: Filled) -> Updates:
+    def begun(self, data: Data, filled: FormValues) -> Updates:
         return {
             self.gallery: gr.update(value=[], visible=False),
             self.download: gr.update(visible=False),
@@ -99,7 +101,7 @@ class BatchTab(RunTab):
         }
         if not run.results:
             return updates
-        packed = self.studio.passing_folder() / "painted.zip"
+        packed = self.studio.temporary_folder() / "painted.zip"
         # The pictures are compressed already.
         with zipfile.ZipFile(packed, "w", zipfile.ZIP_STORED) as file:
             for _, entry in run.results:

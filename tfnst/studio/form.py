@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from functools import partial
 from typing import Any
 
-from tfnst.checks import check_text
+from tfnst.checks import ArgumentError, argument_in, check_text
 from tfnst.config import StyleTransferConfig, setting_names
 
 # Settings that the host decides: files and devices of the machine with the page.
@@ -75,7 +75,7 @@ def show_values(
 
 def read_values(
     values: Mapping[str, Any], shown: Iterable[Field], host: StyleTransferConfig
-) -> tuple[StyleTransferConfig | None, dict[str, str]]:
+) -> tuple[StyleTransferConfig | None, dict[str, ValueError]]:
     """Reads and checks a filled form.
 
     Args:
@@ -84,11 +84,11 @@ def read_values(
         host: settings that provide those without a field.
 
     Returns:
-        (the settings, or None if there are errors; field name -> error message, with
+        (the settings, or None if there are errors; field name -> error, with
         an empty name if an error concerns several fields).
     """
     settings: dict[str, Any] = {}
-    wrong: dict[str, str] = {}
+    wrong: dict[str, ValueError] = {}
     for field in shown:
         try:
             value = _read(values[field.name], field)
@@ -97,15 +97,14 @@ def read_values(
                 StyleTransferConfig(**{field.name: value} | _partner(field.name))
             settings[field.name] = value
         except ValueError as error:
-            wrong[field.name] = str(error)
+            wrong[field.name] = error
     if wrong:
         return None, wrong
     try:
         return host.replace(**settings), {}
     except ValueError as error:
-        named = re.match(r"`(\w+)`", str(error))
-        name = named[1] if named and named[1] in settings else ""
-        return None, {name: str(error)}
+        name = argument_in(error)
+        return None, {name if name in settings else "": error}
 
 
 def _partner(name: str) -> dict[str, Any]:
@@ -165,7 +164,7 @@ def _read(value: Any, field: Field) -> Any:
     if value is None or value == "":
         if field.optional:
             return None
-        raise ValueError(f"`{field.name}` must not be empty. Received: nothing")
+        raise ArgumentError("empty", "nothing", argument=field.name, verb="must not be")
     if field.name.endswith(("layers", "layer_weights")):
         return tuple(part.strip() for part in str(value).split(","))
     if field.kind == "text":

@@ -11,7 +11,7 @@ from tfnst.config import COLOR_MODES
 from tfnst.studio import panels
 from tfnst.studio.events import AS_SENT, QUICK, Updates
 from tfnst.studio.history import History
-from tfnst.studio.inputs import Filled
+from tfnst.studio.inputs import FormValues
 from tfnst.studio.paint_tab import PaintTab
 from tfnst.studio.run_queue import QueuedRun
 from tfnst.studio.run_tab import Data, RunTab, gallery
@@ -73,10 +73,12 @@ class GridTab(RunTab):
             **QUICK,
         ).success(paint.paint, paint.read, paint.written, **AS_SENT)
 
-    def read_form(self, data: Data) -> tuple[Filled | None, Updates]:
+    def read_form(self, data: Data) -> tuple[FormValues | None, Updates]:
         return self.inputs.read(data, styles=_KINDS[data[self.kind]] != "styles")
 
-    def tasks(self, data: Data, filled: Filled, history: History) -> tuple[Task, ...]:
+    def tasks(
+        self, data: Data, filled: FormValues, history: History
+    ) -> tuple[Task, ...]:
         changes = self._changes(data[self.kind], filled)
         if not changes:
             raise ValueError("There are no styles to choose from.")
@@ -93,7 +95,7 @@ class GridTab(RunTab):
             )
         return tuple(tasks)
 
-    def begun(self, data: Data, filled: Filled) -> Updates:
+    def begun(self, data: Data, filled: FormValues) -> Updates:
         changes = self._changes(data[self.kind], filled)
         return {self.gallery: [], self.changes: changes}
 
@@ -104,7 +106,7 @@ class GridTab(RunTab):
         said = panels.all_errors(run) + panels.notice("Choose one to paint it large.")
         return {self.panel: "", self.said: said} | self.painted(run)
 
-    def _changes(self, kind: str, filled: Filled) -> list[tuple[str, str, Any]]:
+    def _changes(self, kind: str, filled: FormValues) -> list[tuple[str, str, Any]]:
         """The variations as tuples (label, name of the setting, its value)."""
         name = _KINDS[kind]
         if name == "style_strength":

@@ -24,12 +24,15 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from tfnst.checks import argument
 from tfnst.config import StyleTransferConfig, setting_names
 from tfnst.files import os_error, show_path
+from tfnst.images.arrays import to_integers
 from tfnst.images.formats import SUFFIXES
 from tfnst.images.manifest import read_manifest
 from tfnst.images.reading import read_picture
 from tfnst.images.style_images import StyleImage
+from tfnst.images.transparency import on_white
 from tfnst.images.writing import save_image
 from tfnst.studio.tasks import Task
 
@@ -121,7 +124,8 @@ class History:
             probe.unlink()
         except OSError as error:
             expected = "a folder that can be written to"
-            raise os_error(error, "output", expected, show_path(folder)) from error
+            with argument("output"):
+                raise os_error(error, expected, show_path(folder)) from error
 
     def entries(self) -> list[Entry]:
         """Returns the pictures with a manifest, newest first."""
@@ -191,7 +195,7 @@ class History:
         """Writes a mask, float [H, W] in [0, 1], to the sources; None stays None."""
         if mask is None:
             return None
-        levels = np.floor(np.clip(mask, 0, 1) * 255 + 0.5).astype(np.uint8)
+        levels = to_integers(mask)
         encoded = io.BytesIO()
         Image.fromarray(levels).save(encoded, "PNG")
         return self._keep(encoded.getvalue(), "mask.png")
@@ -239,7 +243,7 @@ class History:
             with Image.open(entry.path) as image:
                 image.draft("RGB", (_THUMBNAIL_SIZE, _THUMBNAIL_SIZE))
                 image.thumbnail((_THUMBNAIL_SIZE, _THUMBNAIL_SIZE))
-                small = _over_white(image)
+                small = on_white(image)
             hidden = path.with_suffix(f".{threading.get_ident()}.tmp")
             small.save(hidden, "JPEG", quality=85)
             os.replace(hidden, path)
@@ -265,7 +269,8 @@ class History:
         if entry.path.suffix == suffix:
             shutil.copyfile(entry.path, path)
         else:
-            pixels, info = read_picture(entry.path, name="picture", min_side=1)
+            with argument("picture"):
+                pixels, info = read_picture(entry.path, min_side=1)
             bits = entry.bits if suffix in _DEEP_SUFFIXES else 8
             save_image(pixels, path, bits=bits, info=info, manifest=entry.manifest)
         return path
@@ -387,12 +392,3 @@ def _hashes(manifest: dict[str, Any]) -> set[str]:
         for each in described
         if isinstance(each, dict) and _SHA256.fullmatch(str(each.get("sha256")))
     }
-
-
-def _over_white(image: Image.Image) -> Image.Image:
-    """A picture in RGB, its transparent parts on white."""
-    if not image.has_transparency_data:
-        return image.convert("RGB")
-    with_alpha = image.convert("RGBA")
-    white = Image.new("RGBA", with_alpha.size, "white")
-    return Image.alpha_composite(white, with_alpha).convert("RGB")

@@ -6,15 +6,13 @@ import dataclasses
 import functools
 import itertools
 import pathlib
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import gradio as gr
 
+from tfnst.checks import argument_in
 from tfnst.config import PRESETS, StyleTransferConfig, preset_settings
-from tfnst.images.style_images import ROTATIONS, StyleImage
-from tfnst.limits import MAX_SCALE, MIN_SCALE
 from tfnst.studio import form, masks, panels
 from tfnst.studio.events import AS_SENT, QUICK, Updates, path_of
 from tfnst.studio.form import Field
@@ -26,49 +24,13 @@ from tfnst.studio.studio import (
     in_labels,
     is_hidden_from_browsers,
 )
+from tfnst.studio.style_slot import StyleSlot, picture_input, place_for_errors
 
 _STYLES = len(masks.BRUSHES)
-_PICTURE_HEIGHT = 220
-# The labels of `ROTATIONS`.
-_SEEN = (
-    "as it is",
-    "also turned by 90 degrees",
-    "in all quarter turns",
-    "in all quarter turns, also mirrored",
-)
-
-
-@dataclasses.dataclass
-class Slot:
-    """The components of one style."""
-
-    group: gr.Column
-    image: gr.Image
-    weight: gr.Slider
-    scale: gr.Slider
-    rotations: gr.Dropdown
-    layers: gr.Textbox
-    mask: MaskEditor
-    wrong: gr.HTML
-
-    @property
-    def read(self) -> list[Any]:
-        """The components whose values are read."""
-        return [*self.about, self.mask.painted]
-
-    @property
-    def about(self) -> list[Any]:
-        """The picture and its options."""
-        return [self.image, self.weight, self.scale, self.rotations, self.layers]
-
-    @property
-    def place(self) -> list[Any]:
-        """The picture, and the state of its mask editor: open or not."""
-        return [self.image, self.mask.opened]
 
 
 @dataclasses.dataclass(frozen=True)
-class Filled:
+class FormValues:
     """The values of a form without errors."""
 
     content: str
@@ -88,12 +50,14 @@ class Inputs:
         self._studio = studio
         with gr.Row():
             with gr.Column(min_width=260):
-                self.content = _picture_input("Photo", "photo")
-                self.content_wrong = _place_for_errors("photo")
+                self.content = picture_input("Photo", "photo")
+                self.content_wrong = place_for_errors("photo")
                 photos = _samples(studio, studio.photos, "Sample photos")
             with gr.Column(min_width=260):
-                self.slots = [self._slot(index) for index in range(_STYLES)]
-                self.style_wrong = _place_for_errors("style")
+                self.slots = [
+                    StyleSlot(studio, number + 1) for number in range(_STYLES)
+                ]
+                self.style_wrong = place_for_errors("style")
                 styles = _samples(studio, studio.styles, "Sample styles")
                 with gr.Row():
                     self.more = gr.Button("Add a style", size="sm", min_width=110)
@@ -110,7 +74,11 @@ class Inputs:
         if styles is not None:
             styles.select(
                 self._take_style,
-                [self.count, *(each for s in self.slots for each in s.place)],
+                [
+                    self.count,
+                    *(slot.image for slot in self.slots),
+                    *(slot.mask.opened for slot in self.slots),
+                ],
                 [*self.shown_styles, self.style_wrong, *(s.wrong for s in self.slots)],
                 **AS_SENT,
             )
@@ -130,7 +98,8 @@ class Inputs:
         """The components whose values `read` takes."""
         return {
             *(self.content, self.count, self.regions.painted),
-            *(component for slot in self.slots for component in slot.read),
+            *(component for slot in self.slots for component in slot.filled_in),
+            *(slot.mask.painted for slot in self.slots),
             *(*self.settings.values(), self.bits),
         }
 
@@ -146,10 +115,7 @@ class Inputs:
         slots = [
             component
             for slot in self.slots
-            for component in (
-                *(slot.group, *slot.about),
-                *slot.mask.shown,
-            )
+            for component in (slot.group, *slot.filled_in, *slot.mask.shown)
         ]
         return [
             *(self.content, self.count, self.fewer, self.more),
@@ -170,7 +136,7 @@ class Inputs:
 
     def read(
         self, data: Mapping[Any, Any], *, styles: bool = True, photo: bool = True
-    ) -> tuple[Filled | None, Updates]:
+    ) -> tuple[FormValues | None, Updates]:
         """Reads and checks the form.
 
         Args:
@@ -190,22 +156,11 @@ class Inputs:
             said[self.content_wrong] = panels.error(wrong)
         given, regions = [], self.regions.read(data, data[self.count])
         for slot, region in zip(self.slots[: data[self.count]], regions, strict=False):
-            path = path_of(data[slot.image])
-            if not path:
-                continue
-            said[slot.wrong] = panels.error(self._studio.check_picture(path))
-            (mask,) = slot.mask.read(data, 1)
-            given.append(
-                StyleInput(
-                    image=pathlib.Path(path),
-                    weight=data[slot.weight] or 1.0,
-                    scale=data[slot.scale] or 1.0,
-                    rotations=data[slot.rotations],
-                    layers=data[slot.layers] or "",
-                    mask=mask,
-                    region=region,
-                )
-            )
+            style = slot.read(data, region)
+            if style is not None:
+                wrong = self._studio.check_picture(str(style.image))
+                said[slot.wrong] = panels.error(wrong)
+                given.append(style)
         if styles and not given:
             said[self.style_wrong] = panels.error("Choose a style first.")
         values = {name: data[field] for name, field in self.settings.items()}
@@ -214,15 +169,13 @@ class Inputs:
             said[self.wrong[name]] = panels.error(text)
         if any(said.values()) or config is None:
             return None, said
-        return Filled(content or "", given, config, int(data[self.bits])), said
+        return FormValues(content or "", given, config, int(data[self.bits])), said
 
     def place_error(self, error: ValueError) -> Updates:
         """Returns the changes of `errors` for a refused task."""
-        text = str(error)
-        named = re.match(r"`(\w+)`", text)
-        name = named[1] if named and named[1] in self.wrong else ""
+        place = self.wrong.get(argument_in(error) or "", self.wrong[""])
         labels = {field.name: field.label for field in self._studio.fields}
-        return {self.wrong[name]: panels.error(in_labels(text, labels))}
+        return {place: panels.error(in_labels(error, labels))}
 
     def show(
         self, entry: Entry, history: History, *, pictures: bool = True, **changes: Any
@@ -246,24 +199,10 @@ class Inputs:
         content = history.content(entry)
         styles = history.styles(entry)[:_STYLES]
         if content is not None:
-            updates[self.content] = self._studio.hand_out_picture(content)
+            updates[self.content] = self._studio.copy_picture(content)
         updates |= self._show_count(max(1, len(styles)))
         for slot, style in itertools.zip_longest(self.slots, styles):
-            if style is None:
-                updates |= {slot.image: None} | slot.mask.clear()
-                style = StyleImage(image="")  # Only its defaults are shown.
-            else:
-                image = self._studio.hand_out_picture(style.image)
-                updates |= {slot.image: image} | slot.mask.show(
-                    style.image, [style.mask]
-                )
-            weight = gr.update(value=style.weight, visible=len(styles) > 1)
-            updates |= {
-                slot.weight: weight,
-                slot.scale: style.scale,
-                slot.rotations: style.rotations,
-                slot.layers: ", ".join(style.layers or ()),
-            }
+            updates |= slot.show(style, several=len(styles) > 1)
         if content is not None:
             updates |= self.regions.show(content, [style.region for style in styles])
         return updates
@@ -272,12 +211,8 @@ class Inputs:
         """Returns the changes of `shown_styles` for a single style."""
         updates = self._show_count(1)
         for slot in self.slots:
-            updates |= {slot.image: None} | slot.mask.clear()
-        return updates | self._show_style(self.slots[0], path, opened=True)
-
-    def _show_style(self, slot: Slot, path: pathlib.Path, *, opened: bool) -> Updates:
-        shown = slot.mask.begin(path, opened)
-        return {slot.image: self._studio.hand_out_picture(path)} | shown
+            updates |= slot.clear()
+        return updates | self.slots[0].show_picture(path, opened=True)
 
     def show_settings(self, config: StyleTransferConfig) -> Updates:
         """Returns the changes of the fields for these settings."""
@@ -287,19 +222,19 @@ class Inputs:
     def _take_photo(self, chosen: gr.SelectData, opened: bool) -> Updates:
         photo = self._studio.photos[chosen.index]
         return {
-            self.content: self._studio.hand_out_picture(photo),
+            self.content: self._studio.copy_picture(photo),
             self.content_wrong: "",
         } | self.regions.begin(photo, opened)
 
     def _take_style(self, chosen: gr.SelectData, count: int, *places: Any) -> Updates:
         """Puts a sample into the first empty place, a new one, or the last one."""
-        images, opened = places[::2], places[1::2]
+        images, opened = places[:_STYLES], places[_STYLES:]
         empty = [index for index in range(count) if not images[index]]
         index = empty[0] if empty else min(count, _STYLES - 1)
         updates = self._show_count(max(count, index + 1))
         slot = self.slots[index]
         path = self._studio.styles[chosen.index]
-        updates |= self._show_style(slot, path, opened=opened[index])
+        updates |= slot.show_picture(path, opened=opened[index])
         return updates | {slot.wrong: "", self.style_wrong: ""}
 
     def _adding(self, change: int) -> Any:
@@ -307,7 +242,7 @@ class Inputs:
             count = min(max(count + change, 1), _STYLES)
             updates = self._show_count(count)
             for slot in self.slots[count:]:
-                updates |= {slot.image: None} | slot.mask.clear()
+                updates |= slot.clear()
             return updates
 
         return change_count
@@ -332,62 +267,8 @@ class Inputs:
         said = self._studio.check_picture(path) if path else None
         updates: Updates = {wrong: panels.error(said)}
         if path and not said and is_hidden_from_browsers(path):
-            updates[picture] = self._studio.hand_out_picture(pathlib.Path(path))
+            updates[picture] = self._studio.copy_picture(pathlib.Path(path))
         return updates
-
-    def _slot(self, index: int) -> Slot:
-        number = index + 1
-        with gr.Column(visible=index == 0) as group:
-            image = _picture_input(f"Style {number}", f"style-{number}")
-            weight = gr.Slider(
-                0.1,
-                10,
-                value=1,
-                step=0.1,
-                label=f"Weight of style {number}",
-                visible=False,
-                elem_id=f"weight-{number}",
-            )
-            scale = gr.Slider(
-                MIN_SCALE,
-                MAX_SCALE,
-                value=1,
-                step=0.05,
-                label=f"Scale of style {number}",
-                elem_id=f"scale-{number}",
-            )
-            # Servers support neither.
-            with gr.Accordion(
-                f"Strokes of style {number}",
-                open=False,
-                visible=self._studio.server is None,
-            ):
-                rotations = gr.Dropdown(
-                    list(zip(_SEEN, ROTATIONS, strict=True)),
-                    value=1,
-                    label=f"Style {number} is seen",
-                    info="Turned, its strokes may run in other directions, too.",
-                    elem_id=f"rotations-{number}",
-                )
-                layers = gr.Textbox(
-                    label=f"Layers of style {number}",
-                    info="Style layers for which this picture counts; empty for all. "
-                    "Early ones hold fine strokes, late ones forms.",
-                    placeholder="block1_conv1, block2_conv1",
-                    elem_id=f"layers-{number}",
-                )
-            wrong = _place_for_errors(f"style-{number}")
-            mask = MaskEditor(
-                self._studio,
-                image,
-                title=f"Which part of style {number} counts",
-                about="Paint over the part of the picture that is to count as the "
-                "style. Without paint, all of it counts.",
-                label=f"Mask over style {number}",
-                name=f"style-{number}-mask",
-                brushes=1,
-            )
-        return Slot(group, image, weight, scale, rotations, layers, mask, wrong)
 
     def _front(self) -> None:
         """Lays out the settings that everybody needs, and the presets."""
@@ -463,7 +344,7 @@ class Inputs:
         self.settings[field.name] = component
 
     def _error_of(self, name: str) -> None:
-        self.wrong[name] = _place_for_errors(f"setting-{name.replace('_', '-')}")
+        self.wrong[name] = place_for_errors(f"setting-{name.replace('_', '-')}")
 
     def _brushes(self) -> None:
         """Lays out the editor in which regions are painted."""
@@ -500,24 +381,6 @@ class Inputs:
 
 def _layers_of(*values: dict[str, Any] | None) -> list[Any]:
     return [None if value is None else value["layers"] for value in values]
-
-
-def _place_for_errors(name: str) -> gr.HTML:
-    """A place for error messages, which takes no room while there are none."""
-    return gr.HTML(elem_id=f"{name}-wrong", elem_classes="said")
-
-
-def _picture_input(label: str, name: str) -> gr.Image:
-    """A component that takes a picture by drop, paste, camera or file."""
-    return gr.Image(
-        label=label,
-        type="filepath",
-        sources=["upload", "clipboard", "webcam"],
-        height=_PICTURE_HEIGHT,
-        buttons=[],
-        alt_text=label,
-        elem_id=name,
-    )
 
 
 def _samples(

@@ -9,7 +9,7 @@ import gradio as gr
 from tfnst.studio import panels, run_queue
 from tfnst.studio.events import QUICK, Updates
 from tfnst.studio.history import History
-from tfnst.studio.inputs import Filled, Inputs
+from tfnst.studio.inputs import FormValues, Inputs
 from tfnst.studio.run_queue import QueuedRun
 from tfnst.studio.run_tab import Data, RunTab
 from tfnst.studio.studio import Studio, jpeg_copy
@@ -58,7 +58,9 @@ class PaintTab(RunTab):
             self.download = gr.DownloadButton("Download", elem_id="download")
         self.entry = gr.State("")
 
-    def tasks(self, data: Data, filled: Filled, history: History) -> tuple[Task, ...]:
+    def tasks(
+        self, data: Data, filled: FormValues, history: History
+    ) -> tuple[Task, ...]:
         task = self.studio.picture_task(
             history, filled.content, filled.styles, filled.config, bits=filled.bits
         )
@@ -69,7 +71,7 @@ class PaintTab(RunTab):
             return self.inputs.place_error(error)
         return super().refused(data, error)
 
-    def begun(self, data: Data, filled: Filled) -> Updates:
+    def begun(self, data: Data, filled: FormValues) -> Updates:
         return {self.after: gr.update(visible=False), self.comparison: ""}
 
     def finished(self, data: Data, run: QueuedRun) -> Updates:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tfnst.checks import ArgumentError, rename_argument
 from tfnst.client import ServingError, StylizeClient
 from tfnst.config import StyleTransferConfig, setting_names
 from tfnst.images import manifest
@@ -175,8 +176,9 @@ class ServerPainter:
         self._connect = connect
         try:
             connect(target).close()
-        except ValueError as error:
-            raise ValueError(str(error).replace("`target`", "`server`")) from error
+        except ArgumentError as error:
+            rename_argument(error, "server")
+            raise
 
     def prepare(self) -> None:
         """Waits for the server.
@@ -240,12 +242,9 @@ def _manifest(
     task: Task, settings: dict[str, Any], target: str, version: int
 ) -> dict[str, Any]:
     """The manifest of a picture painted by a server."""
-    sources = [
-        manifest.describe_source(style.image, name="style_image")
-        for style in task.styles
-    ]
+    sources = [manifest.describe_source(style.image) for style in task.styles]
     return manifest.build_manifest(
-        content_image=manifest.describe_source(task.content, name="content_image"),
+        content_image=manifest.describe_source(task.content),
         style_image=describe_style(list(task.styles), sources),
         settings=settings,
         server=target,

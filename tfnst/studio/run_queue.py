@@ -302,7 +302,7 @@ class RunQueue:
                 if run.paused is not None:
                     video = run.paused.end(keep=not leave)
                     run.outcomes += [] if video is None else [video]
-                self._settle(run)
+                self._forget_sources(run)
                 run.state = LEFT if leave else STOPPED
                 _log.info("%s: %s while it waited", run.key, run.state)
 
@@ -331,7 +331,7 @@ class RunQueue:
         painting = [] if self._painting is None else [self._painting]
         return [*painting, *self._waiting]
 
-    def _settle(self, run: QueuedRun) -> None:
+    def _forget_sources(self, run: QueuedRun) -> None:
         """Removes the copied sources of an ended run that no picture needs.
 
         A video can't be repeated from the page, so its sources go, too. If the disk
@@ -412,7 +412,7 @@ class RunQueue:
                 # Others may be painted although this one couldn't.
                 self._enter(run)
         if not again:
-            self._settle(run)
+            self._forget_sources(run)
             if run.abandoned:
                 run.state = LEFT
             elif run.stopping:

@@ -11,7 +11,7 @@ import gradio as gr
 from tfnst.studio import panels
 from tfnst.studio.events import AS_SENT, QUICK, SHOW_ERROR, Updates, visitor_key
 from tfnst.studio.history import History
-from tfnst.studio.inputs import Filled, Inputs
+from tfnst.studio.inputs import FormValues, Inputs
 from tfnst.studio.run_queue import BusyError, QueuedRun, explain
 from tfnst.studio.studio import Studio
 from tfnst.studio.tasks import Task
@@ -110,11 +110,13 @@ class RunTab:
         """Returns the history that a visitor sees."""
         return self.studio.history(visitor_key(visitor, request))
 
-    def read_form(self, data: Data) -> tuple[Filled | None, Updates]:
+    def read_form(self, data: Data) -> tuple[FormValues | None, Updates]:
         """Reads the form; see `Inputs.read`."""
         return self.inputs.read(data)
 
-    def tasks(self, data: Data, filled: Filled, history: History) -> tuple[Task, ...]:
+    def tasks(
+        self, data: Data, filled: FormValues, history: History
+    ) -> tuple[Task, ...]:
         """Returns the tasks of the run.
 
         Args:
@@ -131,7 +133,7 @@ class RunTab:
         """Returns the changes when a run is refused."""
         return {self.said: panels.error(explain(error))}
 
-    def begun(self, data: Data, filled: Filled) -> Updates:
+    def begun(self, data: Data, filled: FormValues) -> Updates:
         """Returns the changes when a run is in the queue."""
         return {}
 
@@ -175,7 +177,7 @@ class RunTab:
         }
         yield buttons | await asyncio.to_thread(self.finished, data, run)
 
-    def _submit(self, data: Data, filled: Filled, request: gr.Request) -> QueuedRun:
+    def _submit(self, data: Data, filled: FormValues, request: gr.Request) -> QueuedRun:
         visitor = visitor_key(data[self.visitor], request)
         session = str(request.session_hash)
         history = self.studio.history(visitor)

@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from tfnst.checks import argument, refusal_in
 from tfnst.config import StyleTransferConfig
 from tfnst.images.decoding import open_image
 from tfnst.images.formats import READ_SUFFIXES
@@ -50,7 +51,7 @@ _AT_ONCE = 2
 # these would keep others waiting.
 _SCAN = re.compile(rb"\xff\xda\x00(?:\x08\x01|\x0a\x02|\x0c\x03|\x0e\x04)")
 _MOST_SCANS = 200
-_PASSING_SECONDS = 600.0
+_TEMPORARY_SECONDS = 600.0
 _DAY = 24 * 3600.0
 
 _log = logging.getLogger(__name__)
@@ -246,7 +247,7 @@ class Studio:
         """Returns the settings in a filled form, or None, and errors by field."""
         config, wrong = form.read_values(values, self.fields, self.config)
         labels = {field.name: field.label for field in self.fields}
-        return config, {name: in_labels(text, labels) for name, text in wrong.items()}
+        return config, {name: in_labels(each, labels) for name, each in wrong.items()}
 
     def picture_task(
         self,
@@ -270,8 +271,12 @@ class Studio:
         Raises:
             ValueError: when the host's limits don't allow it.
         """
-        source = PictureSource("picture", os.path.basename(content))
-        with open(content, "rb") as file, open_image(file, source) as image:
+        source = PictureSource(os.path.basename(content))
+        with (
+            argument("picture"),
+            open(content, "rb") as file,
+            open_image(file, source) as image,
+        ):
             self.limits.check(config, (image.height, image.width))
         return Task(
             content=history.keep_source(content),
@@ -358,15 +363,15 @@ class Studio:
             small.write_bytes(jpeg_copy(path, _SAMPLE_SIZE))
         return str(small)
 
-    def hand_out(self, path: pathlib.Path) -> str:
+    def copy_file(self, path: pathlib.Path) -> str:
         """Copies a file for the page; returns the path of the copy."""
-        return str(shutil.copyfile(path, self.passing_folder() / path.name))
+        return str(shutil.copyfile(path, self.temporary_folder() / path.name))
 
-    def hand_out_picture(self, path: pathlib.Path) -> str:
+    def copy_picture(self, path: pathlib.Path) -> str:
         """Copies a picture for the page, in a format that browsers show."""
         if not is_hidden_from_browsers(path):
-            return self.hand_out(path)
-        copy = self.passing_folder() / f"{path.stem}.jpg"
+            return self.copy_file(path)
+        copy = self.temporary_folder() / f"{path.stem}.jpg"
         with self.reading():
             picture, info = read_picture(path, min_side=1)
             save_image(picture, copy, info=info)
@@ -374,17 +379,17 @@ class Studio:
 
     def download(self, history: History, entry: Entry, suffix: str) -> str:
         """Copies a painted picture in the format of a suffix; returns the path."""
-        return str(history.convert(entry, self.passing_folder(), suffix))
+        return str(history.convert(entry, self.temporary_folder(), suffix))
 
-    def passing_folder(self) -> pathlib.Path:
+    def temporary_folder(self) -> pathlib.Path:
         """Makes a folder for a file that the page copies immediately."""
-        passing = self.folder / "passing"
-        passing.mkdir(exist_ok=True)
-        for old in passing.iterdir():
+        temporary = self.folder / "temporary"
+        temporary.mkdir(exist_ok=True)
+        for old in temporary.iterdir():
             with contextlib.suppress(OSError):
-                if time.time() - old.stat().st_mtime > _PASSING_SECONDS:
+                if time.time() - old.stat().st_mtime > _TEMPORARY_SECONDS:
                     shutil.rmtree(old)
-        folder = passing / secrets.token_urlsafe(16)
+        folder = temporary / secrets.token_urlsafe(16)
         folder.mkdir()
         return folder
 
@@ -426,9 +431,17 @@ def is_hidden_from_browsers(path: str | os.PathLike[str]) -> bool:
     return False
 
 
-def in_labels(text: str, labels: Mapping[str, str]) -> str:
-    """Replaces the names of arguments in an error by the labels of fields."""
-    return re.sub(r"`(\w+)`", lambda m: labels.get(m[1], m[1].replace("_", " ")), text)
+def in_labels(error: BaseException, labels: Mapping[str, str]) -> str:
+    """An error's message, with the labels of fields instead of arguments' names."""
+
+    def label(name: str) -> str:
+        return labels.get(name, name.replace("_", " "))
+
+    text, refusal = explain(error), refusal_in(error)
+    if refusal is not None and refusal.argument is not None:
+        text = refusal.describe(label(refusal.argument))
+    # It may mention other arguments, too.
+    return re.sub(r"`(\w+)`", lambda mentioned: label(mentioned[1]), text)
 
 
 def _picture_error(file: pathlib.Path) -> str | None:
@@ -439,8 +452,8 @@ def _picture_error(file: pathlib.Path) -> str | None:
         del data
         load_image(file, name="picture")
     except (ValueError, OSError, MemoryError) as error:
-        text = explain(error).replace(repr(str(file)), file.name)
-        return in_labels(text, {"picture": "The picture"})
+        text = in_labels(error, {"picture": "The picture"})
+        return text.replace(repr(str(file)), file.name)
     return None
 
 

@@ -49,5 +49,5 @@ class UploadLimit:
         if b"transfer-encoding" in headers:
             return 411, "The length must be stated."
         if int(headers.get(b"content-length", 0)) > self._most:
-            return 413, f"At most {self._most >> 20} MiB may be handed in at once."
+            return 413, f"An upload may have at most {self._most >> 20} MiB."
         return None

@@ -15,8 +15,8 @@ from tfnst.checks import argument_error, check_integer, check_number
 from tfnst.studio import panels
 from tfnst.studio.events import AS_SENT, QUICK, Updates, path_of
 from tfnst.studio.history import VIDEO_SUFFIXES, History
-from tfnst.studio.inputs import Filled, Inputs
-from tfnst.studio.run_queue import BusyError, QueuedRun, explain
+from tfnst.studio.inputs import FormValues, Inputs
+from tfnst.studio.run_queue import BusyError, QueuedRun
 from tfnst.studio.run_tab import Data, RunTab
 from tfnst.studio.studio import Studio, in_labels
 from tfnst.studio.tasks import Task, VideoOptions
@@ -26,8 +26,8 @@ _LABELS = {
     "start": "Begin at second",
     "end": "End at second",
     "every": "Paint each N-th frame",
-    "frame_steps": "Steps for a frame that follows others",
-    "temporal_weight": "How firmly frames are held to those before",
+    "frame_steps": "Steps for later frames",
+    "temporal_weight": "Temporal weight",
     "film": "The video",
 }
 
@@ -138,10 +138,12 @@ class VideoTab(RunTab):
             elem_id="videos",
         )
 
-    def read_form(self, data: Data) -> tuple[Filled | None, Updates]:
+    def read_form(self, data: Data) -> tuple[FormValues | None, Updates]:
         return self.inputs.read(data, photo=False)
 
-    def tasks(self, data: Data, filled: Filled, history: History) -> tuple[Task, ...]:
+    def tasks(
+        self, data: Data, filled: FormValues, history: History
+    ) -> tuple[Task, ...]:
         path = path_of(data[self.video])
         if path is None:
             raise ValueError("Choose a video first.")
@@ -158,8 +160,8 @@ class VideoTab(RunTab):
     def refused(self, data: Data, error: Exception) -> Updates:
         return {self.said: panels.error(_in_words(error, path_of(data[self.video])))}
 
-    def begun(self, data: Data, filled: Filled) -> Updates:
-        return dict.fromkeys(self.shown, gr.update(visible=False))
+    def begun(self, data: Data, filled: FormValues) -> Updates:
+        return self._hide()
 
     def finished(self, data: Data, run: QueuedRun) -> Updates:
         text = panels.status(run, 0, loading=False)
@@ -172,14 +174,18 @@ class VideoTab(RunTab):
         return updates | self._play(run.video) | {self.choice: listed}
 
     def _play(self, video: pathlib.Path) -> Updates:
-        copy = self.studio.hand_out(video)
-        return dict.fromkeys(self.shown, gr.update(value=copy, visible=True))
+        copy = self.studio.copy_file(video)
+        return {each: gr.update(value=copy, visible=True) for each in self.shown}
+
+    def _hide(self) -> Updates:
+        # Not one update for both: Gradio changes those that it is given.
+        return {each: gr.update(visible=False) for each in self.shown}
 
     def _show(self, name: str, visitor: str, request: gr.Request) -> Updates:
         for path in self.history(visitor, request).videos():
             if path.name == name:
                 return self._play(path)
-        return dict.fromkeys(self.shown, gr.update(visible=False))
+        return self._hide()
 
     def _look(self, sent: dict[str, Any] | None) -> str:
         """Describes an uploaded video, with its first frame."""
@@ -236,8 +242,8 @@ def _read_options(values: Mapping[str, Any]) -> VideoOptions:
 
 def _in_words(error: BaseException, path: str | None) -> str:
     """An error's message, with the name of the video instead of its path."""
-    text = explain(error)
-    if path is not None:
-        name = pathlib.Path(path).name
-        text = text.replace(repr(path), name).replace(path, name)
-    return in_labels(text, _LABELS)
+    text = in_labels(error, _LABELS)
+    if path is None:
+        return text
+    name = pathlib.Path(path).name
+    return text.replace(repr(path), name).replace(path, name)

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from tfnst.checks import argument_error, check_number
+from tfnst.checks import ArgumentError, argument, argument_error, check_number
 from tfnst.config import StyleTransferConfig
 from tfnst.files import read_file, show_path, warn_unwritten, write_file
 from tfnst.images.manifest import without_names
@@ -86,7 +86,8 @@ class CheckpointKeeper:
     def __init__(self, path: str | os.PathLike[str], seconds: float) -> None:
         expected = "a finite number, 0 or more"
         seconds = check_number("checkpoint_seconds", seconds, expected, low=0)
-        write_file(path, None, name="checkpoint")
+        with argument("checkpoint"):
+            write_file(path, None)
         if not _may_be_replaced(path):
             raise argument_error(
                 "checkpoint",
@@ -150,7 +151,8 @@ def save_checkpoint(checkpoint: Checkpoint, path: str | os.PathLike[str]) -> Non
         for name, array in arrays.items():
             with archive.open(f"{name}.npy", "w", force_zip64=True) as file:
                 np.lib.format.write_array(file, np.asarray(array), allow_pickle=False)
-    write_file(path, data.getbuffer(), name="checkpoint")
+    with argument("checkpoint"):
+        write_file(path, data.getbuffer())
 
 
 def load_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
@@ -161,7 +163,8 @@ def load_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
         ValueError: if it isn't a checkpoint, or one of another version with other
             settings.
     """
-    data = read_file(path, name="resume")
+    with argument("resume"):
+        data = read_file(path)
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             header = json.loads(archive.read(_HEADER))
@@ -270,9 +273,10 @@ def check_same_run(checkpoint: Checkpoint, run: dict[str, Any]) -> None:
     ):
         if run[what] != then:
             shown = "pictures" if what == "sources" else what
-            raise ValueError(
-                "`resume` must be a checkpoint of the same run. "
-                f"Received: one with other {shown}, {_difference(run[what], then)}"
+            raise ArgumentError(
+                "a checkpoint of the same run",
+                f"one with other {shown}, {_difference(run[what], then)}",
+                argument="resume",
             )
 
 
@@ -296,9 +300,8 @@ def check_fits(
         or not checkpoint.scale_step <= checkpoint.losses.shape[1] <= steps
         or len(checkpoint.scale_steps) not in (0, checkpoint.scale + 1)
     ):
-        raise ValueError(
-            "`resume` must be a checkpoint of the same run. Received: one with other "
-            "shapes"
+        raise ArgumentError(
+            "a checkpoint of the same run", "one with other shapes", argument="resume"
         )
 
 

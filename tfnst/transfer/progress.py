@@ -10,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 from PIL import Image
 
+from tfnst.checks import ArgumentError
 from tfnst.config import StyleTransferConfig
 from tfnst.images.metadata import PictureInfo
 from tfnst.images.writing import to_pil
@@ -102,9 +103,10 @@ def as_one_callback(callback: Callback | Iterable[Callback] | None) -> Callback 
         return callback
     each = tuple(callback) if isinstance(callback, Iterable) else (callback,)
     if not all(map(callable, each)):
-        raise ValueError(
-            "`callback` must be a function, or a list of functions, of a "
-            f"TransferProgress. Received: {callback!r}"
+        raise ArgumentError(
+            "a function, or a list of functions, of a TransferProgress",
+            repr(callback),
+            argument="callback",
         )
 
     def call(progress: TransferProgress) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 from PIL import Image
 
-from tfnst.checks import argument_error, check_choice
+from tfnst.checks import argument, argument_error, check_choice
 from tfnst.config import COLOR_MODES
 from tfnst.eager import eagerly
 from tfnst.images import notebooks, writing
@@ -104,7 +104,9 @@ def recolor(
         painted_image, content_image, mask
     )
     painted, info, manifest, source = _read_painted(painted_image)
-    content = read_picture(content_image, name="content_image")[0]
+    with argument("content_image"):
+        content = read_picture(content_image)[0]
+        content_source = describe_source(content_image)
     height, width = painted.shape[1:3]
     if preserve_color == "luminance" or mask is not None:
         _check_shape(content, height, width)
@@ -113,12 +115,13 @@ def recolor(
     done: dict[str, Any] = {
         "preserve_color": preserve_color,
         "painted_image": source,
-        "content_image": describe_source(content_image, name="content_image"),
+        "content_image": content_source,
     }
     if mask is not None:
-        weights = resize_mask(load_mask(mask, name="mask"), height, width)
+        with argument("mask"):
+            weights = resize_mask(load_mask(mask), height, width)
+            done["mask"] = describe_source(mask)
         picture = photo + weights * (picture - photo)
-        done["mask"] = describe_source(mask, name="mask")
     if manifest is not None:
         before = manifest.get("recolored")
         steps = before if isinstance(before, list) else []
@@ -126,19 +129,20 @@ def recolor(
     return RecolorResult(np.asarray(picture)[0], manifest, info)
 
 
+@argument("painted_image")
 def _read_painted(
     source: Any,
 ) -> tuple[np.ndarray, PictureInfo, dict[str, Any] | None, dict[str, str | None]]:
     """A painted picture, [1, H, W, 3], with its info, manifest and description."""
     if isinstance(source, TransferResult):
-        described = describe_source(source.array, name="painted_image")
+        described = describe_source(source.array)
         return source.array[np.newaxis], source.info, source.manifest, described
-    rgb, info = read_picture(source, name="painted_image")
-    manifest = find_manifest(source, name="painted_image")
+    rgb, info = read_picture(source)
+    manifest = find_manifest(source)
     if manifest is not None:
         # Else a file of another format would hold it twice.
         info = dataclasses.replace(info, exif=without_manifest(info.exif))
-    return rgb, info, manifest, describe_source(source, name="painted_image")
+    return rgb, info, manifest, describe_source(source)
 
 
 def _check_shape(content: np.ndarray, height: int, width: int) -> None:

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import tensorflow as tf
 
+from tfnst.checks import ArgumentError
 from tfnst.config import StyleTransferConfig
 from tfnst.engines.devices import choose_precision, device_kind, placement
 from tfnst.engines.engine import (
@@ -184,10 +185,10 @@ class Run:
         if not any(style.has_regions for style in self._styles):
             return None
         if len(self._styles) > 1:
-            raise ValueError(
-                "`region` must be None where several pictures are painted together; "
-                "paint one at a time. "
-                f"Received: {len(self._styles)} pictures with regions"
+            raise ArgumentError(
+                "None where several pictures are painted together; paint one at a time",
+                f"{len(self._styles)} pictures with regions",
+                argument="region",
             )
         return self._styles[0].divide(*self._levels[-1].sides)
 

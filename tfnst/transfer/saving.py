@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from tfnst.checks import argument
 from tfnst.images.metadata import PictureInfo
 from tfnst.images.save_options import SaveOptions
 from tfnst.images.writing import write_picture
@@ -45,19 +46,14 @@ class SavedPicture(abc.ABC):
             ValueError, OSError: as `tfnst.save_image`.
         """
         options = SaveOptions(bits=bits, quality=quality, keep_gps=keep_gps)
-        self.write(path, options, name=name)
+        with argument(name):
+            self.write(path, options)
 
-    def write(
-        self,
-        path: str | os.PathLike[str],
-        options: SaveOptions,
-        *,
-        name: str = "path",
-    ) -> None:
+    def write(self, path: str | os.PathLike[str], options: SaveOptions) -> None:
         """As `save`, with options that have been checked.
 
         Raises:
             ValueError, OSError: as `tfnst.save_image`.
         """
         array, info, manifest = self._for_file()
-        write_picture(array, path, options, name=name, info=info, manifest=manifest)
+        write_picture(array, path, options, info=info, manifest=manifest)

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from tfnst.checks import check_integer
+from tfnst.checks import ArgumentError, argument, check_integer
 from tfnst.config import INIT_IMAGES, StyleTransferConfig, build_config
 from tfnst.eager import eagerly
 from tfnst.engines.memory import memory_errors
@@ -187,7 +187,8 @@ class StyleTransfer:
         """
         for name, path in (("checkpoint", checkpoint), ("resume", resume)):
             if path is not None:
-                check_path(path, name)
+                with argument(name):
+                    check_path(path)
         there = None if resume is None else load_checkpoint(resume)
         if there is not None and init_image is None:
             # The checkpoint holds what became of the picture that it started from.
@@ -225,13 +226,9 @@ def load_style(
         file_name: as for `tfnst.images.manifest.describe_source`.
     """
     parts = style_images(style_image)
-    pictures = [
-        reading.read_picture(part.image, name="style_image")[0] for part in parts
-    ]
-    sources = [
-        describe_source(part.image, name="style_image", file_name=file_name)
-        for part in parts
-    ]
+    with argument("style_image"):
+        pictures = [reading.read_picture(part.image)[0] for part in parts]
+        sources = [describe_source(part.image, file_name=file_name) for part in parts]
     with memory_errors(config.size):
         return Style(parts, pictures, describe_style(parts, sources), config)
 
@@ -251,13 +248,14 @@ def load_job(
         config: the settings.
         file_name: as for `tfnst.images.manifest.describe_source`.
     """
-    content, info = reading.read_picture(content_image, name="content_image")
+    with argument("content_image"):
+        content, info = reading.read_picture(content_image)
+        source = describe_source(content_image, file_name=file_name)
     levels = find_levels(content, style, config)
     with memory_errors(config.size):
         content = resize_image(content, *levels[-1].sides)
         if config.seamless:
             content = make_seamless(content)
-    source = describe_source(content_image, name="content_image", file_name=file_name)
     return Job(content, style, levels, source, info)
 
 
@@ -271,12 +269,14 @@ def _start_from(
     if config.init_image != "given":
         return config, None
     if init_image is None or named:
-        raise ValueError(
-            "`init_image` must be a picture when the setting is 'given'. "
-            f"Received: {init_image!r}"
+        raise ArgumentError(
+            "a picture when the setting is 'given'",
+            repr(init_image),
+            argument="init_image",
         )
-    picture = reading.read_picture(init_image, name="init_image")[0]
-    return config, Given(picture, describe_source(init_image, name="init_image"))
+    with argument("init_image"):
+        picture = reading.read_picture(init_image)[0]
+        return config, Given(picture, describe_source(init_image))
 
 
 def find_levels(
@@ -295,8 +295,10 @@ def find_levels(
         key=lambda pair: max(pair[1]) / min(pair[1]),
     )
     smallest = math.ceil(MIN_SIDE * max(height, width) / min(height, width))
-    raise ValueError(
-        f"`{name}` is too narrow for size={config.size}: its short side would have "
-        f"fewer than {MIN_SIDE} pixels; use a size of {smallest} or more. "
-        f"Received: a picture of {width}x{height} pixels"
+    raise ArgumentError(
+        f"too narrow for size={config.size}: its short side would have fewer than "
+        f"{MIN_SIDE} pixels; use a size of {smallest} or more",
+        f"a picture of {width}x{height} pixels",
+        argument=name,
+        verb="is",
     )

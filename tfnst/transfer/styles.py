@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from tfnst.checks import argument_error
+from tfnst.checks import argument, argument_error
 from tfnst.config import StyleTransferConfig
 from tfnst.engines.engine import Engine
 from tfnst.images.reading import load_mask
@@ -58,13 +58,10 @@ class Style:
         self._first_layer = min(config.style_layers)
         self._targets: dict[Any, dict[str, Any]] = {}
         self._colors: Moments | None = None  # of each picture, once they are known
-        masks, self._regions = (
-            [
-                None if mask is None else load_mask(mask, name=name)
-                for mask in (getattr(part, name) for part in parts)
-            ]
-            for name in ("mask", "region")
-        )
+        with argument("mask"):
+            masks = [_load_mask(part.mask) for part in parts]
+        with argument("region"):
+            self._regions = [_load_mask(part.region) for part in parts]
         self._check_layers(parts, config.style_layers)
         self.pictures, self._masks = [], []
         for picture, mask, scale in zip(pictures, masks, self._scales, strict=True):
@@ -222,6 +219,10 @@ class Style:
         if turn % 2:
             sides = sides[::-1]
         return engine.style_targets(_turned(picture, turn), tf.constant(sides), mask)
+
+
+def _load_mask(mask: Any) -> np.ndarray | None:
+    return None if mask is None else load_mask(mask)
 
 
 def _turned(picture: tf.Tensor, turn: int) -> tf.Tensor:

@@ -12,11 +12,11 @@ from fractions import Fraction
 import numpy as np
 from PIL import Image
 
-from tfnst.checks import argument_error
+from tfnst.checks import ArgumentError
 from tfnst.files import os_error, show_path
 from tfnst.images.decoding import open_image
 from tfnst.images.source import PictureSource
-from tfnst.video.colors import over_white
+from tfnst.images.transparency import on_white
 from tfnst.video.frames import DamagedFrameError, FilmInfo, Shot, check_frame_size
 
 _MILLISECOND = Fraction(1, 1000)
@@ -48,21 +48,20 @@ class Animation:
 
     Args:
         path: of the file.
-        name: what errors call the path.
 
     Raises:
         OSError: when the file can't be read.
         ValueError: when it isn't animated, or its frames are too large or narrow.
     """
 
-    def __init__(self, path: str | os.PathLike[str], *, name: str) -> None:
+    def __init__(self, path: str | os.PathLike[str]) -> None:
         self.damaged = 0
         shown = show_path(path)
-        self._source = PictureSource(name, shown)
+        self._source = PictureSource(shown)
         try:
             self._file = open(path, "rb")  # noqa: SIM115 (closed by `close`)
         except OSError as error:
-            raise os_error(error, name, "a film that can be read", shown) from error
+            raise os_error(error, "a film that can be read", shown) from error
         try:
             self._image = open_image(self._file, self._source)
         except BaseException:
@@ -70,7 +69,7 @@ class Animation:
             raise
         try:
             width, height = self._image.size
-            check_frame_size(name, shown, width, height)
+            check_frame_size(shown, width, height)
             try:
                 frames = getattr(self._image, "n_frames", 1)
                 animated = getattr(self._image, "is_animated", False)
@@ -80,7 +79,7 @@ class Animation:
             if not animated:
                 expected = "a film, an animated picture or a folder of pictures"
                 received = f"{shown}, which is a single picture"
-                raise argument_error(name, expected, received)
+                raise ArgumentError(expected, received)
             self.info = FilmInfo(
                 width=width,
                 height=height,
@@ -135,6 +134,6 @@ class Animation:
 def _flattened(image: Image.Image) -> np.ndarray:
     """The frame that is loaded, with what is transparent laid over white."""
     try:
-        return over_white(np.asarray(image.convert("RGBA")))
+        return np.array(on_white(image))
     except _DAMAGE as error:
         raise DamagedFrameError from error

@@ -8,7 +8,7 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-from tfnst.checks import argument_error
+from tfnst.checks import ArgumentError, attach_refusal
 from tfnst.files import os_error, show_path
 
 # FFmpeg's demuxers that read one file. Others open whatever files a playlist names.
@@ -24,12 +24,11 @@ _READING = {"format_whitelist": ",".join(_DEMUXERS), "protocol_whitelist": "file
 _MOST_SECONDS = 60.0
 
 
-def import_av(name: str, path: str | os.PathLike[str]) -> Any:
+def import_av(path: str | os.PathLike[str]) -> Any:
     """The module `av`.
 
     Args:
-        name: of the argument that needs it.
-        path: which that argument is.
+        path: path of the film that needs it.
 
     Raises:
         ImportError: when PyAV isn't installed.
@@ -37,10 +36,9 @@ def import_av(name: str, path: str | os.PathLike[str]) -> Any:
     try:
         return importlib.import_module("av")
     except ImportError as error:
-        raise ImportError(
-            f"`{name}` needs PyAV: pip install 'tfnst[video]'. "
-            f"Received: {show_path(path)}"
-        ) from error
+        expected = "PyAV: pip install 'tfnst[video]'"
+        refusal = ArgumentError(expected, show_path(path), verb="needs")
+        raise attach_refusal(ImportError(), refusal) from error
 
 
 def open_input(path: str | os.PathLike[str]) -> Any:
@@ -83,18 +81,17 @@ def describe(error: Exception) -> str:
     return " ".join(text.split())
 
 
-def film_error(name: str, expected: str, shown: str, error: Exception) -> Exception:
+def film_error(expected: str, shown: str, error: Exception) -> Exception:
     """The error to raise when FFmpeg could not open or read a film.
 
     Args:
-        name: of the argument.
-        expected: what it must be.
+        expected: description of the films that can be read.
         shown: the film, as errors show it.
         error: FFmpeg's.
     """
     if isinstance(error, OSError):
-        return os_error(error, name, expected, shown)
+        return os_error(error, expected, shown)
     reason = f"which FFmpeg refuses: {describe(error)}"
     if getattr(error, "errno", None) == errno.EINVAL:  # A playlist, or text.
         reason = "which is not a film in a single file"
-    return argument_error(name, expected, f"{shown}, {reason}")
+    return ArgumentError(expected, f"{shown}, {reason}")

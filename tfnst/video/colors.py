@@ -11,6 +11,10 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from tfnst.images.arrays import to_integers
+from tfnst.images.color_profiles import srgb_from_linear
+from tfnst.images.transparency import on_white
+
 # Numbers of ITU-T H.273.
 BT709, UNSPECIFIED = 1, 2
 _BT601 = 6
@@ -84,14 +88,7 @@ def to_picture(
     if not any(part.is_alpha for part in frame.format.components):
         return picture
     alpha = _convert(frame, "rgba")[..., 3:]
-    return over_white(np.concatenate([picture, alpha], axis=-1))
-
-
-def over_white(rgba: np.ndarray) -> np.ndarray:
-    """uint8 sRGB [H, W, 3] of uint8 [H, W, 4] over white."""
-    image = Image.fromarray(rgba, "RGBA")
-    white = Image.new("RGBA", image.size, "white")
-    return np.array(Image.alpha_composite(white, image).convert("RGB"))
+    return np.array(on_white(Image.fromarray(np.concatenate([picture, alpha], -1))))
 
 
 def _opaque(frame: Any, primaries: int, transfer: int) -> np.ndarray:
@@ -158,13 +155,9 @@ def _compress(light: np.ndarray) -> np.ndarray:
 
 def _to_levels(light: np.ndarray, gamma: float | None = None) -> np.ndarray:
     """uint8 values of linear light, by a power or sRGB's curve."""
-    light = np.clip(light, 0, 1)
-    if gamma is not None:
-        values = light ** (1 / gamma)
-    else:
-        power = 1.055 * light ** (1 / 2.4) - 0.055
-        values = np.where(light <= 0.0031308, 12.92 * light, power)
-    return np.floor(255 * values + 0.5).astype(np.uint8)
+    if gamma is None:
+        return to_integers(srgb_from_linear(light))
+    return to_integers(np.clip(light, 0, 1) ** (1 / gamma))
 
 
 def to_bt709(picture: np.ndarray) -> Any:

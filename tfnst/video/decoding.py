@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from tfnst.checks import argument_error
+from tfnst.checks import ArgumentError
 from tfnst.files import show_path
 from tfnst.limits import MAX_PIXELS
 from tfnst.video.av_library import film_error, import_av, open_input
@@ -48,7 +48,6 @@ class DecodedFilm:
 
     Args:
         path: of the file.
-        name: what errors call the path.
 
     Raises:
         ImportError: when PyAV isn't installed.
@@ -56,9 +55,9 @@ class DecodedFilm:
         ValueError: when it isn't a film, or its frames are too large or narrow.
     """
 
-    def __init__(self, path: str | os.PathLike[str], *, name: str) -> None:
-        self._av = import_av(name, path)
-        self._path, self._name, self._shown = path, name, show_path(path)
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self._av = import_av(path)
+        self._path, self._shown = path, show_path(path)
         self.damaged = 0
         self._container = self._open()
         try:
@@ -100,7 +99,7 @@ class DecodedFilm:
         try:
             return open_input(self._path)
         except (self._av.error.FFmpegError, OSError, ValueError) as error:
-            raise film_error(self._name, expected, self._shown, error) from error
+            raise film_error(expected, self._shown, error) from error
 
     def _find_stream(self) -> Any:
         """The first stream of moving pictures, or of a single one if there is none."""
@@ -114,11 +113,11 @@ class DecodedFilm:
             if videos:
                 expected = "a film with a codec that FFmpeg decodes"
                 received = self._shown
-            raise argument_error(self._name, expected, received)
+            raise ArgumentError(expected, received)
         stream = next((each for each in known if not self._is_still(each)), known[0])
         context = stream.codec_context
         if context.width and context.height:
-            check_frame_size(self._name, self._shown, context.width, context.height)
+            check_frame_size(self._shown, context.width, context.height)
         # Threads that each decode a frame lose some where one is damaged.
         stream.thread_type = "SLICE"
         context.options = {"max_pixels": str(MAX_PIXELS)}
@@ -140,8 +139,7 @@ class DecodedFilm:
         stream, container = self._stream, self._container
         first = next(self._raw_frames(), None)
         if first is None:
-            raise argument_error(
-                self._name,
+            raise ArgumentError(
                 "a film with frames that can be decoded",
                 f"{self._shown}, in which there is none",
             )
@@ -150,7 +148,7 @@ class DecodedFilm:
         self._square = _square_size(
             first.width, first.height, Fraction(ratio) if ratio else None
         )
-        check_frame_size(self._name, self._shown, *self._square)
+        check_frame_size(self._shown, *self._square)
         sides = np.zeros((self._square[1], self._square[0], 0), np.uint8)
         height, width = self._turn(sides).shape[:2]
         self._origin = self._time_of(first) or Fraction(0)

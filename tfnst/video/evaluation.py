@@ -13,7 +13,7 @@ import numpy as np
 from tfnst.checks import argument_error, check_integer
 from tfnst.config import StyleTransferConfig
 from tfnst.eager import eagerly
-from tfnst.evaluation.evaluation import Evaluation, evaluate
+from tfnst.evaluation.evaluation import Evaluation, evaluate, have_one_shape
 from tfnst.files import show_path
 from tfnst.video.coherence import (
     find_still,
@@ -27,8 +27,6 @@ from tfnst.video.reading import open_film
 
 # Frames whose style and content are measured.
 _SAMPLES = 5
-# How much the shapes of two sizes of the same frame may differ, by rounding.
-_SHAPE_TOLERANCE = 0.05
 # A film has parts that stand still from this share of its pixels on.
 _LEAST_STILL = 0.001
 
@@ -181,8 +179,8 @@ def _pairs(
         open_film(stylized_film, name="stylized_film") as target,
     ):
         info, painted = source.info, target.info
-        ratio = painted.width / painted.height * info.height / info.width
-        if not 1 / (1 + _SHAPE_TOLERANCE) <= ratio <= 1 + _SHAPE_TOLERANCE:
+        sides, painted_sides = ((each.height, each.width) for each in (info, painted))
+        if not have_one_shape(sides, painted_sides):
             raise argument_error(
                 "stylized_film",
                 f"of the shape of the film, {info.width}:{info.height}, at any size",

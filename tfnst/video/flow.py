@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from tfnst.checks import argument_error
+from tfnst.checks import ArgumentError, argument, argument_error, attach_refusal
 from tfnst.files import read_file, show_path
 from tfnst.video.frames import Frame
 
@@ -25,10 +25,13 @@ def import_opencv() -> Any:
     try:
         return importlib.import_module("cv2")
     except ImportError as error:
-        raise ImportError(
-            "`flow` needs OpenCV: pip install 'tfnst[video]'. Received: nothing else "
-            "that finds the motion"
-        ) from error
+        refusal = ArgumentError(
+            "OpenCV: pip install 'tfnst[video]'",
+            "nothing else that finds the motion",
+            argument="flow",
+            verb="needs",
+        )
+        raise attach_refusal(ImportError(), refusal) from error
 
 
 class OpticalFlow(Protocol):
@@ -94,7 +97,8 @@ class FlowFiles:
         """As `OpticalFlow.__call__`."""
         name = f"flow_{first.number}_{second.number}.flo"
         path = os.path.join(self.folder, name)
-        flow = parse_flo(read_file(path, name="flow"), path)
+        with argument("flow"):
+            flow = parse_flo(read_file(path), path)
         return scale_flow(flow, *first.picture.shape[:2])
 
 

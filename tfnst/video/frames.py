@@ -9,7 +9,7 @@ from fractions import Fraction
 
 import numpy as np
 
-from tfnst.checks import argument_error
+from tfnst.checks import ArgumentError
 from tfnst.limits import MAX_PIXELS, MIN_SIDE
 
 # A longer step in the times of pictures or sound, in seconds, is an error in the file.
@@ -104,11 +104,10 @@ class Shot:
     read: Callable[[], np.ndarray]
 
 
-def check_frame_size(name: str, shown: str, width: int, height: int) -> None:
+def check_frame_size(shown: str, width: int, height: int) -> None:
     """Checks the size of a film's frames.
 
     Args:
-        name: of the argument.
         shown: the film, as errors show it.
         width: of the frames.
         height: of the frames.
@@ -119,7 +118,7 @@ def check_frame_size(name: str, shown: str, width: int, height: int) -> None:
     received = f"{shown}, whose frames are {width} wide and {height} high"
     if width * height > MAX_PIXELS:
         expected = f"a film of at most {MAX_PIXELS} pixels a frame"
-        raise argument_error(name, expected, received)
+        raise ArgumentError(expected, received)
     if min(width, height) < MIN_SIDE:
         expected = f"a film at least {MIN_SIDE} pixels wide and {MIN_SIDE} high"
-        raise argument_error(name, expected, received)
+        raise ArgumentError(expected, received)

@@ -164,9 +164,7 @@ def write_animation(path: str, segments: Segments, count: int, *, suffix: str) -
             output.mux_one(packet)
 
 
-def write_pictures(
-    path: str, segments: Segments, count: int, *, suffix: str, name: str
-) -> None:
+def write_pictures(path: str, segments: Segments, count: int, *, suffix: str) -> None:
     """Writes each frame of lossless segments as a picture file, numbered from 1.
 
     Args:
@@ -174,7 +172,6 @@ def write_pictures(
         segments: gives them by number.
         count: how many there are.
         suffix: `.png` or `.jpg`.
-        name: what errors call the path.
     """
     folder, last = os.path.split(path)
     number = 0
@@ -188,7 +185,7 @@ def write_pictures(
                 image.save(data, "PNG")
             else:
                 image.save(data, "JPEG", quality=_QUALITY, subsampling=0)
-            write_file(os.path.join(folder, written), data.getvalue(), name=name)
+            write_file(os.path.join(folder, written), data.getvalue())
 
 
 def _ticks(segment: Segment, base: Fraction) -> list[int]:

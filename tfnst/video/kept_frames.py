@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image, PngImagePlugin
 
+from tfnst.checks import argument
 from tfnst.files import write_file
 from tfnst.video.frames import Frame
 
@@ -102,7 +103,8 @@ class KeptFrames:
             info.add_text(name, text)
         data = io.BytesIO()
         Image.fromarray(picture).save(data, "PNG", compress_level=1, pnginfo=info)
-        write_file(self.path(kind, number), data.getbuffer(), name="output")
+        with argument("output"):
+            write_file(self.path(kind, number), data.getbuffer())
 
     def _read(self, kind: str, number: int) -> np.ndarray:
         with Image.open(self.path(kind, number)) as image:

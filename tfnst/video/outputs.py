@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from tfnst.checks import argument_error
+from tfnst.checks import ArgumentError, argument
 from tfnst.files import check_path, os_error, show_path, write_file
 from tfnst.paths import check_outputs
 from tfnst.video.picture_files import NUMBER
@@ -18,12 +18,12 @@ _EXPECTED = (
 )
 
 
-def film_kind(path: str | os.PathLike[str], *, name: str = "output") -> str:
+@argument("output")
+def film_kind(path: str | os.PathLike[str]) -> str:
     """What kind of film a path asks for.
 
     Args:
         path: of a film that is to be written.
-        name: what errors call it. Default `"output"`.
 
     Returns:
         `.mp4`, `.webm`, `.gif` or `.webp`; or, for a folder or a pattern of picture
@@ -32,7 +32,7 @@ def film_kind(path: str | os.PathLike[str], *, name: str = "output") -> str:
     Raises:
         ValueError: for any other path.
     """
-    check_path(path, name)
+    check_path(path)
     text = os.fsdecode(os.fspath(path))
     if os.path.isdir(text):
         return ".png"
@@ -45,7 +45,7 @@ def film_kind(path: str | os.PathLike[str], *, name: str = "output") -> str:
         return suffix
     elif not suffix:
         return ".png"
-    raise argument_error(name, _EXPECTED, show_path(path))
+    raise ArgumentError(_EXPECTED, show_path(path))
 
 
 def frame_pattern(path: str | os.PathLike[str]) -> str:
@@ -56,18 +56,15 @@ def frame_pattern(path: str | os.PathLike[str]) -> str:
     return os.path.join(text, _FRAME_NAME)
 
 
+@argument("output")
 def check_film_output(
-    path: str | os.PathLike[str],
-    *,
-    film: str | os.PathLike[str] | None = None,
-    name: str = "output",
+    path: str | os.PathLike[str], *, film: str | os.PathLike[str] | None = None
 ) -> str:
     """Checks that a film could be written to a path, before the work starts.
 
     Args:
         path: of the film.
         film: that is read, and must stay as it is.
-        name: what errors call the path. Default `"output"`.
 
     Returns:
         The kind, as `film_kind`.
@@ -76,13 +73,13 @@ def check_film_output(
         ValueError: when the path asks for no film, or for the one that is read.
         OSError: when nothing can be written there.
     """
-    kind = film_kind(path, name=name)
+    kind = film_kind(path)
     if kind in SUFFIXES:
         if film is not None:
-            check_outputs([("film", film)], [(name, path)])
+            check_outputs([("film", film)], [("output", path)])
         if os.path.exists(path) and not os.path.isfile(path):
-            raise argument_error(name, "a regular file", show_path(path))
-        write_file(path, None, name=name)
+            raise ArgumentError("a regular file", show_path(path))
+        write_file(path, None)
         return kind
     folder = os.path.dirname(frame_pattern(path)) or "."
     if film is not None:
@@ -93,9 +90,7 @@ def check_film_output(
         else:
             apart = False
         if not apart and os.path.realpath(source) == os.path.realpath(folder):
-            raise argument_error(
-                name, "a folder other than that of `film`", show_path(path)
-            )
+            raise ArgumentError("a folder other than that of `film`", show_path(path))
     # The folder is made if that it is in exists.
     parent = folder if os.path.isdir(folder) else os.path.dirname(folder) or "."
     try:
@@ -104,5 +99,5 @@ def check_film_output(
             raise PermissionError(13, os.strerror(13))
     except OSError as error:
         expected = "in a folder that can be written to"
-        raise os_error(error, name, expected, show_path(path)) from error
+        raise os_error(error, expected, show_path(path)) from error
     return kind

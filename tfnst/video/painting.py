@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from tfnst.checks import argument_error, check_integer, check_number
+from tfnst.checks import argument, argument_error, check_integer, check_number
 from tfnst.config import (
     FRAME_STEPS,
     TEMPORAL_WEIGHT,
@@ -19,6 +19,7 @@ from tfnst.config import (
 )
 from tfnst.eager import eagerly
 from tfnst.engines.memory import memory_errors
+from tfnst.images.arrays import to_integers
 from tfnst.images.metadata import PictureInfo
 from tfnst.images.reading import read_picture
 from tfnst.ops.pyramid import Level
@@ -244,7 +245,8 @@ class FilmPainter:
 
     def _prepare(self, picture: Any) -> tuple[np.ndarray, tuple[Level, ...]]:
         """A frame [1, H, W, 3] in [0, 1] at the size of the film, and its scales."""
-        content, _ = read_picture(picture, name="picture")
+        with argument("picture"):
+            content, _ = read_picture(picture)
         levels = find_levels(content, self._style, self.config)
         with memory_errors(self.config.size):
             return np.asarray(resize_image(content, *levels[-1].sides)), levels
@@ -343,5 +345,4 @@ def check_film_config(config: StyleTransferConfig) -> None:
 
 def _levels_of(picture: np.ndarray) -> np.ndarray:
     """A picture [1, H, W, 3] or [H, W, 3] in [0, 1] as uint8 [H, W, 3]."""
-    picture = picture.reshape(picture.shape[-3:])
-    return (np.clip(picture, 0, 1) * 255 + 0.5).astype(np.uint8)
+    return to_integers(picture.reshape(picture.shape[-3:]))

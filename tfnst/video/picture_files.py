@@ -12,10 +12,11 @@ from fractions import Fraction
 
 import numpy as np
 
-from tfnst.checks import argument_error
+from tfnst.checks import ArgumentError
 from tfnst.files import os_error, show_path
+from tfnst.images.arrays import to_integers
 from tfnst.images.decoding import open_image
-from tfnst.images.reading import load_image
+from tfnst.images.reading import read_flattened
 from tfnst.images.source import PictureSource
 from tfnst.video.frames import DamagedFrameError, FilmInfo, Shot, check_frame_size
 
@@ -31,19 +32,15 @@ class PictureFiles:
         path: a folder; or a path with `*`, `?` or `[...]`, or with a number such as
             `%04d`, in its last part.
         rate: frames per second.
-        name: what errors call the path.
 
     Raises:
         OSError: when the folder can't be read.
         ValueError: when there are no pictures, or of different sizes.
     """
 
-    def __init__(
-        self, path: str | os.PathLike[str], *, rate: Fraction, name: str
-    ) -> None:
+    def __init__(self, path: str | os.PathLike[str], *, rate: Fraction) -> None:
         self.damaged = 0
-        self._name = name
-        self._paths = _find_pictures(path, name)
+        self._paths = _find_pictures(path)
         self._step = 1 / rate
         width, height = self._check_sizes()
         self.info = FilmInfo(
@@ -77,12 +74,12 @@ class PictureFiles:
 
     def _read(self, path: str) -> np.ndarray:
         try:
-            picture = load_image(path, name=self._name)[0]
+            picture = read_flattened(path)[0]
         except (ValueError, OSError) as error:
             raise DamagedFrameError from error
         if picture.shape[:2] != (self.info.height, self.info.width):
             raise DamagedFrameError
-        return np.floor(255 * picture + 0.5).astype(np.uint8)
+        return to_integers(picture)
 
     def _check_sizes(self) -> tuple[int, int]:
         """The common width and height. Only the files' headers are read.
@@ -96,18 +93,17 @@ class PictureFiles:
                 continue
             if first is None:
                 first = size
-                check_frame_size(self._name, show_path(path), *size)
+                check_frame_size(show_path(path), *size)
                 shown_first = show_path(path)
             if size != first:
-                raise argument_error(
-                    self._name,
+                raise ArgumentError(
                     "pictures of one size",
                     f"{shown_first} of {first[0]} x {first[1]} pixels and "
                     f"{show_path(path)} of {size[0]} x {size[1]}",
                 )
         if first is None:
             received = f"{show_path(self._paths[0])}, which can't be read as one"
-            raise argument_error(self._name, "pictures", received)
+            raise ArgumentError("pictures", received)
         return first
 
 
@@ -121,7 +117,7 @@ def is_pattern(path: str | os.PathLike[str]) -> bool:
 def _upright_size(path: str) -> tuple[int, int] | None:
     """Width and height of a picture as it is shown; None if it can't be read."""
     # However large: what is too large gets an error of its own.
-    source = PictureSource("film", show_path(path), max_pixels=sys.maxsize)
+    source = PictureSource(show_path(path), max_pixels=sys.maxsize)
     try:
         with open(path, "rb") as file, open_image(file, source) as image:
             width, height = image.size
@@ -131,7 +127,7 @@ def _upright_size(path: str) -> tuple[int, int] | None:
     return (height, width) if turned else (width, height)
 
 
-def _find_pictures(path: str | os.PathLike[str], name: str) -> list[str]:
+def _find_pictures(path: str | os.PathLike[str]) -> list[str]:
     """The files in natural order: 2 comes before 10.
 
     Raises:
@@ -157,10 +153,10 @@ def _find_pictures(path: str | os.PathLike[str], name: str) -> list[str]:
                 each for each in glob.glob(text) if each.lower().endswith(SUFFIXES)
             ]
     except OSError as error:
-        raise os_error(error, name, "a folder that can be read", shown) from error
+        raise os_error(error, "a folder that can be read", shown) from error
     found = [each for each in found if os.path.isfile(each)]
     if not found:
-        raise argument_error(name, expected, f"{shown}, where there are none")
+        raise ArgumentError(expected, f"{shown}, where there are none")
     return sorted(found, key=_natural)
 
 

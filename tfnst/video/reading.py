@@ -10,7 +10,13 @@ from typing import Protocol
 
 import numpy as np
 
-from tfnst.checks import argument_error, check_integer, check_number
+from tfnst.checks import (
+    ArgumentError,
+    argument,
+    argument_error,
+    check_integer,
+    check_number,
+)
 from tfnst.files import check_path, show_path
 from tfnst.video.animations import Animation, is_animation
 from tfnst.video.decoding import DecodedFilm
@@ -60,8 +66,8 @@ class FilmReader:
     film. Memory doesn't depend on the film's length.
     """
 
-    def __init__(self, source: FilmSource, *, name: str, shown: str) -> None:
-        self._source, self._name, self._shown = source, name, shown
+    def __init__(self, source: FilmSource, *, argument: str, shown: str) -> None:
+        self._source, self._argument, self._shown = source, argument, shown
 
     @property
     def info(self) -> FilmInfo:
@@ -117,7 +123,12 @@ class FilmReader:
             last = _seconds(end)
         check_integer("every", every, 1)
         check_integer("skip", skip, 0)
-        return self._choose(first, last, every, skip)
+        return self._named(self._choose(first, last, every, skip))
+
+    def _named(self, frames: Iterator[Frame]) -> Iterator[Frame]:
+        """The frames; errors on the way say whose argument the film is."""
+        with argument(self._argument):
+            yield from frames
 
     def _choose(
         self, start: Fraction, end: Fraction | None, every: int, skip: int
@@ -166,8 +177,7 @@ class FilmReader:
 
     def _fail_empty(self, start: Fraction, finish: Fraction, damaged: int) -> None:
         if damaged:
-            raise argument_error(
-                self._name,
+            raise ArgumentError(
                 "a film with frames that can be decoded",
                 f"{self._shown}, in which {damaged} can't be",
             )
@@ -194,10 +204,10 @@ class FilmReader:
             )
         if faults:
             warnings.warn(
-                f"`{self._name}` is damaged: {self._shown}: {'; '.join(faults)}; "
+                f"`{self._argument}` is damaged: {self._shown}: {'; '.join(faults)}; "
                 f"{counted} frames could be read",
                 DamagedFilmWarning,
-                stacklevel=3,
+                stacklevel=4,
             )
 
 
@@ -236,7 +246,13 @@ def open_film(
             pixels or narrower sides than `tfnst.limits` allows; or for a rate that
             isn't one, or that is given for a film with its own.
     """
-    check_path(path, name)
+    with argument(name):
+        source = _open(path, rate)
+    return FilmReader(source, argument=name, shown=show_path(path))
+
+
+def _open(path: str | os.PathLike[str], rate: float | Fraction | None) -> FilmSource:
+    check_path(path)
     shown = show_path(path)
     frequency = None
     if rate is not None:
@@ -245,19 +261,13 @@ def open_film(
         # 29.97 and the like become fractions with small numbers.
         frequency = Fraction(rate if isinstance(rate, Fraction) else number)
         frequency = frequency.limit_denominator(1001)
-    source: FilmSource
     text = os.fspath(path)
     if "\0" in os.fsdecode(text):
-        raise argument_error(name, "the path of a film", shown)
+        raise ArgumentError("the path of a film", shown)
     if os.path.isdir(text) or (not os.path.exists(text) and is_pattern(text)):
-        source = PictureFiles(text, rate=frequency or Fraction(DEFAULT_RATE), name=name)
-        return FilmReader(source, name=name, shown=shown)
+        return PictureFiles(text, rate=frequency or Fraction(DEFAULT_RATE))
     if rate is not None:
         raise argument_error(
             "rate", "left out for a film that has its own", f"{rate!r} for {shown}"
         )
-    if is_animation(text):
-        source = Animation(text, name=name)
-    else:
-        source = DecodedFilm(text, name=name)
-    return FilmReader(source, name=name, shown=shown)
+    return Animation(text) if is_animation(text) else DecodedFilm(text)

@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from tfnst.checks import argument_error, check_integer
+from tfnst.checks import argument, argument_error, check_integer
 from tfnst.files import (
     is_machine_error,
     os_error,
@@ -265,6 +265,7 @@ class FilmParts:
         """Presence of sound that is ready."""
         return os.path.exists(self._path(_SOUND))
 
+    @argument("output")
     def add_sound(
         self,
         film: str | os.PathLike[str],
@@ -297,15 +298,15 @@ class FilmParts:
             (os.path.basename(track.path), str(track.first), *track[2:])
             for track in writer.write(self._folder)
         ]
-        write_file(self._path(_SOUND), json.dumps(tracks).encode(), name="output")
+        write_file(self._path(_SOUND), json.dumps(tracks).encode())
 
+    @argument("output")
     def finish(
         self,
         output: str | os.PathLike[str],
         *,
         complete: bool = True,
         metadata: Mapping[str, str] | None = None,
-        name: str = "output",
     ) -> None:
         """Writes the film, whole or not at all.
 
@@ -315,28 +316,27 @@ class FilmParts:
                 removed; otherwise it stays, and the run can be continued. Default
                 True.
             metadata: texts for MP4 and WebM files, such as `comment`.
-            name: what errors call `output`. Default `"output"`.
 
         Raises:
             ValueError: when there are no frames, or `output` is of another kind.
             OSError: when it can't be written.
         """
-        if film_kind(output, name=name) != self._kind:
+        if film_kind(output) != self._kind:
             raise argument_error(
-                name, f"a film of the kind {self._kind}", show_path(output)
+                "output", f"a film of the kind {self._kind}", show_path(output)
             )
         if not self.frames:
-            raise argument_error(name, "a film of 1 frame or more", "no frames")
+            raise argument_error("output", "a film of 1 frame or more", "no frames")
         count = -(-self.frames // self._size)
         for number in range(self._full, count):
             self._encode(number, self._tail_path(number))
         if self._kind in (".png", ".jpg"):
             pattern = frame_pattern(output)
-            with _named_errors(name, output):
+            with _folder_errors(output):
                 os.makedirs(os.path.dirname(pattern) or ".", exist_ok=True)
-            write_pictures(pattern, self._segment, count, suffix=self._kind, name=name)
+            write_pictures(pattern, self._segment, count, suffix=self._kind)
         else:
-            with replaced_file(output, name=name) as path:
+            with replaced_file(output) as path:
                 if self._format.is_lossless:
                     write_animation(path, self._segment, count, suffix=self._kind)
                 else:
@@ -381,20 +381,22 @@ class FilmParts:
     def _segment_path(self, number: int, suffix: str) -> str:
         return self._path(f"segment-{number:06}{suffix}")
 
+    @argument("resume")
     def _lock_folder(self) -> FolderLock:
         """Makes the folder if it is missing, and keeps other processes out of it."""
-        with _named_errors("resume", self._folder):
+        with _folder_errors(self._folder):
             os.makedirs(self._folder, exist_ok=True)
         self._check_files()
         try:
-            with _named_errors("resume", self._folder):
+            with _folder_errors(self._folder):
                 return FolderLock(self._folder)
         except FolderInUseError as error:
             raise folder_in_use(self._folder) from error
 
+    @argument("resume")
     def _check_files(self) -> list[str]:
         """The names of the files in the folder, which must be a film's parts."""
-        with _named_errors("resume", self._folder):
+        with _folder_errors(self._folder):
             files = sorted(os.listdir(self._folder))
         strange = [file for file in files if not _OWN_FILES.fullmatch(file)]
         if _RUN not in files:
@@ -404,12 +406,13 @@ class FilmParts:
             raise argument_error("resume", "a folder with parts of a film", other)
         return files
 
+    @argument("resume")
     def _check_run(self, run: str) -> None:
         """Checks that the folder is this run's, or makes it so."""
         if _RUN not in self._check_files():
-            write_file(self._path(_RUN), run.encode(), name="resume")
+            write_file(self._path(_RUN), run.encode())
             return
-        data = read_file(self._path(_RUN), name="resume")
+        data = read_file(self._path(_RUN))
         try:
             before = json.loads(data)
         except ValueError:
@@ -499,21 +502,23 @@ class FilmParts:
             if not wanted:
                 os.unlink(self._path(file))
 
+    @argument("output")
     def _finish_segment(self) -> None:
         """Encodes a full segment, and removes the PNG files that it makes needless."""
         times = [[str(x) for x in pair] for pair in self._read_times(self._full)]
         path = self._segment_path(self._full, ".json")
-        write_file(path, json.dumps(times).encode(), name="output")
+        write_file(path, json.dumps(times).encode())
         self._encode(self._full, self._segment_path(self._full, ".mkv"))
         before = max(0, self._full * self._size - self._keep)
         self._full, self._loose = self._full + 1, 0
         for number in range(before, self.frames - self._keep):
             self._kept.remove("frame", number)
 
+    @argument("output")
     def _encode(self, number: int, path: str) -> None:
         """Encodes a segment from PNG files, with the frames that there are."""
         first, times = number * self._size, self._read_times(number)
-        with replaced_file(path, name="output") as hidden:
+        with replaced_file(path) as hidden:
             encode_segment(
                 hidden,
                 (self._kept.read(first + i).picture for i in range(len(times))),
@@ -524,13 +529,14 @@ class FilmParts:
                 time_base=self._time_base,
             )
 
+    @argument("resume")
     def _read_times(self, number: int) -> list[tuple[Fraction, Fraction]]:
         """Times and durations of a segment's frames."""
         if number >= self._full:
             first = number * self._size
             last = min(first + self._size, self.frames)
             return [self._kept.times(i) for i in range(first, last)]
-        data = read_file(self._segment_path(number, ".json"), name="resume")
+        data = read_file(self._segment_path(number, ".json"))
         return [(Fraction(time), Fraction(length)) for time, length in json.loads(data)]
 
     def _segment(self, number: int) -> Segment:
@@ -546,11 +552,12 @@ class FilmParts:
             tuple(length for _, length in frames),
         )
 
+    @argument("resume")
     def _read_tracks(self) -> list[Track]:
         """The sound that is ready."""
         if not self.has_sound:
             return []
-        data = read_file(self._path(_SOUND), name="resume")
+        data = read_file(self._path(_SOUND))
         return [
             Track(self._path(file), Fraction(first), *rest)
             for file, first, *rest in json.loads(data)
@@ -580,10 +587,10 @@ def _differences(before: Any, now: dict[str, Any]) -> str:
 
 
 @contextlib.contextmanager
-def _named_errors(name: str, path: str | os.PathLike[str]) -> Iterator[None]:
+def _folder_errors(path: str | os.PathLike[str]) -> Iterator[None]:
     """Words errors of making or reading a folder."""
     try:
         yield
     except OSError as error:
         expected = "a folder that can be written to"
-        raise os_error(error, name, expected, show_path(path)) from error
+        raise os_error(error, expected, show_path(path)) from error

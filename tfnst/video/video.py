@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from tfnst.checks import argument_error, check_integer, check_number
+from tfnst.checks import argument, argument_error, check_integer, check_number
 from tfnst.config import (
     FRAME_STEPS,
     TEMPORAL_WEIGHT,
@@ -245,7 +245,8 @@ def stylize_video(
 
 def parts_folder(output: str | os.PathLike[str]) -> str:
     """Where a film is kept until it is complete."""
-    check_path(output, "output")
+    with argument("output"):
+        check_path(output)
     return os.path.normpath(os.fspath(output)).replace("%", "") + PARTS_SUFFIX
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from tfnst.checks import check_integer
+from tfnst.checks import ArgumentError, argument, attach_refusal, check_integer
 from tfnst.files import write_file
 from tfnst.images.formats import check_suffix
 from tfnst.transfer.progress import TransferProgress
@@ -86,13 +86,15 @@ class Film:
             ImportError: when PyAV is needed and missing.
             OSError: when the file can't be written; `FileNotFoundError` and the like.
         """
-        suffix = _check_format(path, name)
+        with argument(name):
+            suffix = _check_format(path)
         frames, durations = self._time_frames(last_image)
         if suffix == ".mp4":
             data = _encode_mp4(frames, durations)
         else:
             data = _encode_animation(frames, durations, suffix)
-        write_file(path, data, name=name)
+        with argument(name):
+            write_file(path, data)
 
     def _time_frames(
         self, last_image: Image.Image | None
@@ -120,24 +122,25 @@ class Film:
         return images, durations
 
 
-def check_film_path(path: str | os.PathLike[str], *, name: str = "path") -> None:
+def check_film_path(path: str | os.PathLike[str]) -> None:
     """Checks that `Film.save` could write to a path, before the work starts.
 
     Raises:
         ValueError, ImportError, OSError: as `Film.save`.
     """
-    _check_format(path, name)
-    write_file(path, None, name=name)
+    _check_format(path)
+    write_file(path, None)
 
 
-def _check_format(path: Any, name: str) -> str:
+def _check_format(path: Any) -> str:
     """The path's suffix, once it can be written here."""
-    suffix = check_suffix(path, name, SUFFIXES)
+    suffix = check_suffix(path, SUFFIXES)
     if suffix == ".mp4" and importlib.util.find_spec("av") is None:
-        raise ImportError(
-            f"`{name}` must be a .gif or .webp file unless PyAV is installed: "
-            f"pip install 'tfnst[film]'. Received: {os.fspath(path)!r}"
+        expected = (
+            "a .gif or .webp file unless PyAV is installed: pip install 'tfnst[film]'"
         )
+        refusal = ArgumentError(expected, repr(os.fspath(path)))
+        raise attach_refusal(ImportError(), refusal)
     return suffix
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tfnst.checks import ArgumentError, argument, attach_refusal
 from tfnst.files import write_file
 from tfnst.images.formats import check_suffix
 from tfnst.transfer.results import TransferResult
@@ -50,8 +51,9 @@ def plot_losses(
         ImportError: when Matplotlib is missing, which is in the extra `plot`.
         OSError: when the file can't be written; `FileNotFoundError` and the like.
     """
-    suffix = None if path is None else check_suffix(path, name, SUFFIXES)
-    _check_matplotlib(path, name)
+    with argument(name):
+        suffix = None if path is None else check_suffix(path, SUFFIXES)
+        _check_matplotlib(path)
     # Not pyplot, which has global state and may open windows.
     from matplotlib.figure import Figure
 
@@ -78,26 +80,27 @@ def plot_losses(
             ".svg": {"Date": None},
         }
         figure.savefig(data, format=suffix[1:], dpi=120, metadata=metadata.get(suffix))
-        write_file(path, data.getvalue(), name=name)
+        with argument(name):
+            write_file(path, data.getvalue())
     return figure
 
 
-def check_plot_path(path: str | os.PathLike[str], *, name: str = "path") -> None:
+def check_plot_path(path: str | os.PathLike[str]) -> None:
     """Checks that `plot_losses` could write to a path, before the work starts.
 
     Raises:
         ValueError, ImportError, OSError: as `plot_losses`.
     """
-    check_suffix(path, name, SUFFIXES)
-    _check_matplotlib(path, name)
-    write_file(path, None, name=name)
+    check_suffix(path, SUFFIXES)
+    _check_matplotlib(path)
+    write_file(path, None)
 
 
-def _check_matplotlib(path: Any, name: str) -> None:
+def _check_matplotlib(path: Any) -> None:
     if importlib.util.find_spec("matplotlib") is None:
-        raise ImportError(
-            f"`{name}` needs Matplotlib: pip install 'tfnst[plot]'. Received: {path!r}"
-        )
+        expected = "Matplotlib: pip install 'tfnst[plot]'"
+        refusal = ArgumentError(expected, repr(path), verb="needs")
+        raise attach_refusal(ImportError(), refusal)
 
 
 def _mark_scales(axes: Axes, losses: np.ndarray) -> None:

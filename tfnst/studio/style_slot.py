@@ -1,0 +1,165 @@
+"""The part of the form with one style: its picture, options and mask."""
+
+from __future__ import annotations
+
+import pathlib
+from collections.abc import Mapping
+from typing import Any
+
+import gradio as gr
+import numpy as np
+
+from tfnst.images.style_images import ROTATIONS, StyleImage
+from tfnst.limits import MAX_SCALE, MIN_SCALE
+from tfnst.studio.events import Updates, path_of
+from tfnst.studio.mask_editor import MaskEditor
+from tfnst.studio.studio import Studio, StyleInput
+
+_PICTURE_HEIGHT = 220
+# The labels of `ROTATIONS`.
+_SEEN = (
+    "as it is",
+    "also turned by 90 degrees",
+    "in all quarter turns",
+    "in all quarter turns, also mirrored",
+)
+
+
+class StyleSlot:
+    """The components of one style.
+
+    Args:
+        studio: the studio, which checks and copies pictures.
+        number: number of the style, from 1.
+    """
+
+    def __init__(self, studio: Studio, number: int) -> None:
+        self._studio = studio
+        with gr.Column(visible=number == 1) as self.group:
+            self.image = picture_input(f"Style {number}", f"style-{number}")
+            self.weight = gr.Slider(
+                0.1,
+                10,
+                value=1,
+                step=0.1,
+                label=f"Weight of style {number}",
+                visible=False,
+                elem_id=f"weight-{number}",
+            )
+            self.scale = gr.Slider(
+                MIN_SCALE,
+                MAX_SCALE,
+                value=1,
+                step=0.05,
+                label=f"Scale of style {number}",
+                elem_id=f"scale-{number}",
+            )
+            # Servers support neither.
+            with gr.Accordion(
+                f"Strokes of style {number}", open=False, visible=studio.server is None
+            ):
+                self.rotations = gr.Dropdown(
+                    list(zip(_SEEN, ROTATIONS, strict=True)),
+                    value=1,
+                    label=f"Style {number} is seen",
+                    info="Turned, its strokes may run in other directions, too.",
+                    elem_id=f"rotations-{number}",
+                )
+                self.layers = gr.Textbox(
+                    label=f"Layers of style {number}",
+                    info="Style layers for which this picture counts; empty for all. "
+                    "Early ones hold fine strokes, late ones forms.",
+                    placeholder="block1_conv1, block2_conv1",
+                    elem_id=f"layers-{number}",
+                )
+            self.wrong = place_for_errors(f"style-{number}")
+            self.mask = MaskEditor(
+                studio,
+                self.image,
+                title=f"Which part of style {number} counts",
+                about="Paint over the part of the picture that is to count as the "
+                "style. Without paint, all of it counts.",
+                label=f"Mask over style {number}",
+                name=f"style-{number}-mask",
+                brushes=1,
+            )
+
+    @property
+    def filled_in(self) -> list[Any]:
+        """The picture and its options."""
+        return [self.image, self.weight, self.scale, self.rotations, self.layers]
+
+    def read(
+        self, data: Mapping[Any, Any], region: np.ndarray | None
+    ) -> StyleInput | None:
+        """Returns the style; None without a picture.
+
+        Args:
+            data: the values of the page, as they were sent.
+            region: the region of the style.
+        """
+        path = path_of(data[self.image])
+        if not path:
+            return None
+        (mask,) = self.mask.read(data, 1)
+        return StyleInput(
+            image=pathlib.Path(path),
+            weight=data[self.weight] or 1.0,
+            scale=data[self.scale] or 1.0,
+            rotations=data[self.rotations],
+            layers=data[self.layers] or "",
+            mask=mask,
+            region=region,
+        )
+
+    def show(self, style: StyleImage | None, *, several: bool) -> Updates:
+        """Returns the changes for a style of a painted picture; None for no style.
+
+        Args:
+            style: the style, whose image and mask are paths.
+            several: whether there are other styles, so that the weight matters.
+        """
+        if style is None:
+            updates = self.clear()
+            style = StyleImage(image="")  # Only its defaults are shown.
+        else:
+            image = self._studio.copy_picture(style.image)
+            updates = {self.image: image} | self.mask.show(style.image, [style.mask])
+        return updates | {
+            self.weight: gr.update(value=style.weight, visible=several),
+            self.scale: style.scale,
+            self.rotations: style.rotations,
+            self.layers: ", ".join(style.layers or ()),
+        }
+
+    def show_picture(self, path: pathlib.Path, *, opened: bool) -> Updates:
+        """Returns the changes for another picture.
+
+        Args:
+            path: path of the picture.
+            opened: whether the mask editor is open.
+        """
+        image = self._studio.copy_picture(path)
+        return {self.image: image} | self.mask.begin(path, opened)
+
+    def clear(self) -> Updates:
+        """Returns the changes for no picture."""
+        return {self.image: None} | self.mask.clear()
+
+
+def place_for_errors(name: str) -> gr.HTML:
+    """A place for error messages, which takes no room while there are none."""
+    return gr.HTML(elem_id=f"{name}-wrong", elem_classes="said")
+
+
+def picture_input(label: str, name: str) -> gr.Image:
+    """A component that takes a picture by drop, paste, camera or file."""
+    return gr.Image(
+        label=label,
+        type="filepath",
+        sources=["upload", "clipboard", "webcam"],
+        height=_PICTURE_HEIGHT,
+        buttons=[],
+        alt_text=label,
+        elem_id=name,
+    )
