@@ -47,14 +47,14 @@ from tfnst.cli.terminal import EXIT_FAILED, fail, quiet_start
     metavar="X",
     help="Seconds that running requests are given when the server stops.",
 )
-@file_option("--certificate", help="For TLS.")
-@file_option("--private-key", help="For TLS.")
-@file_option("--client-ca", help="For mutual TLS.")
+@file_option("--certificate", help="The server's certificate chain; turns on TLS.")
+@file_option("--private-key", help="The key of --certificate.")
+@file_option("--client-ca", help="The authorities for clients; turns on mutual TLS.")
 @click.option("--metrics-port", type=int, metavar="N", help="Port for Prometheus.")
 @click.option(
     "--reflection/--no-reflection",
     default=None,
-    help="Whether clients may ask for descriptions of the services.",
+    help="Describe the services to clients that ask; by default it does.",
 )
 @click.option(
     "--check", is_flag=True, help="Only load the model, run its warm-up, and leave."

@@ -71,7 +71,7 @@ _logger = logging.getLogger("tfnst.server")
 
 
 class ModelServer:
-    """Serves a model over gRPC, its newest version, in this process.
+    """Serves the newest version of a model over gRPC, in this process.
 
     Requests that the model refuses, or that no version can answer, get the codes and
     texts of TensorFlow Serving. When a call's deadline passes or its client leaves, its
@@ -88,8 +88,8 @@ class ModelServer:
         max_queue: maximum number of waiting requests; any more get RESOURCE_EXHAUSTED.
             Default 16.
         poll_seconds: seconds between checks for new versions. Default 1.
-        certificate: PEM file with the server's certificate chain; turns on TLS. A new
-            one needs a new server.
+        certificate: PEM file with the server's certificate chain; turns on TLS. It is
+            read once, by `start`.
         private_key: PEM file with the key of `certificate`.
         client_ca: PEM file with the authorities for clients' certificates; turns on
             mutual TLS.

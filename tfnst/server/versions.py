@@ -190,9 +190,8 @@ class Versions:
         return version if version and version.state == AVAILABLE else None
 
     def _newest(self) -> Version | None:
-        return self._available(
-            max((n for n in self._versions if self._available(n)), default=-1)
-        )
+        available = filter(self._available, self._versions)
+        return self._versions.get(max(available, default=-1))
 
     def _watch(self) -> None:
         while not self._stopping.is_set():
@@ -232,7 +231,7 @@ class Versions:
         version = self._versions.get(number)
         if version is None:
             return True
-        # It was unloaded and is wanted again; or it failed, perhaps because it was
+        # It was unloaded and is the newest again; or it failed, perhaps because it was
         # still being copied, and its files have changed.
         if version.state != END or time.monotonic() < version.retry_time:
             return False
