@@ -103,7 +103,7 @@ class Metrics:
         )
         failures = CounterMetricFamily(
             "tfnst_load_failures",
-            "How often a version of a model couldn't be loaded.",
+            "Failed loads of versions of a model.",
             labels=["model"],
         )
         model = self._versions.name

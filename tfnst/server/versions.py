@@ -119,7 +119,7 @@ class Versions:
         return self.available()
 
     def states(self) -> list[Version]:
-        """Copies of the known versions, oldest first, without their servables."""
+        """Returns copies of the known versions, oldest first, without servables."""
         with self._condition:
             return [
                 dataclasses.replace(version, servable=None)
