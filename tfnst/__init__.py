@@ -29,11 +29,11 @@ if TYPE_CHECKING:
     from tfnst.video.evaluation import FilmEvaluation, evaluate_video
     from tfnst.video.painting import FilmPainter
     from tfnst.video.video import FilmProgress, FilmResult, stylize_video
-    from tfnst.visualization.film import Film
     from tfnst.visualization.live_display import LiveDisplay
     from tfnst.visualization.plots import plot_losses
     from tfnst.visualization.progress_bar import ProgressBar
     from tfnst.visualization.tensorboard import TensorBoardCallback
+    from tfnst.visualization.timelapse import Film, Timelapse
 
 __all__ = [
     "BatchItem",
@@ -52,6 +52,7 @@ __all__ = [
     "StyleTransfer",
     "StyleTransferConfig",
     "TensorBoardCallback",
+    "Timelapse",
     "TransferProgress",
     "TransferResult",
     "__version__",
@@ -72,7 +73,7 @@ _MODULES = {
     "BatchItem": "tfnst.batch.items",
     "BatchProgress": "tfnst.batch.progress",
     "Evaluation": "tfnst.evaluation.evaluation",
-    "Film": "tfnst.visualization.film",
+    "Film": "tfnst.visualization.timelapse",
     "FilmEvaluation": "tfnst.video.evaluation",
     "FilmPainter": "tfnst.video.painting",
     "FilmProgress": "tfnst.video.video",
@@ -85,6 +86,7 @@ _MODULES = {
     "StyleTransfer": "tfnst.transfer.style_transfer",
     "StyleTransferConfig": "tfnst.config",
     "TensorBoardCallback": "tfnst.visualization.tensorboard",
+    "Timelapse": "tfnst.visualization.timelapse",
     "TransferProgress": "tfnst.transfer.progress",
     "TransferResult": "tfnst.transfer.results",
     "evaluate": "tfnst.evaluation.evaluation",

@@ -24,6 +24,9 @@ class ArgumentError(ValueError):
     Functions that don't know their caller's name for a value raise it without one; the
     function that users call fills it in, by the context manager `argument`.
 
+    Functions of tensors (losses, optimisers) raise ValueError itself: in a user's
+    `tf.function`, AutoGraph passes on only classes that it knows.
+
     Args:
         expected: description of the values that can be used.
         received: description of the value.
@@ -121,14 +124,14 @@ def check_choice(argument: str, value: Any, choices: Sequence[str]) -> str:
     """One of the choices."""
     if not isinstance(value, str) or value not in choices:
         expected = f"one of {', '.join(map(repr, choices))}"
-        raise argument_error(argument, expected, repr(value))
+        raise ArgumentError(expected, repr(value), argument=argument)
     return value
 
 
 def check_truth(argument: str, value: Any) -> bool:
     """True or False, which may be NumPy's."""
     if not _is_truth(value) or getattr(value, "shape", ()) != ():
-        raise argument_error(argument, "True or False", repr(value))
+        raise ArgumentError("True or False", repr(value), argument=argument)
     return bool(value)
 
 
@@ -165,7 +168,7 @@ def check_integer(
             if high is None
             else f"an integer from {low} to {high}"
         )
-        raise argument_error(argument, expected, repr(value))
+        raise ArgumentError(expected, repr(value), argument=argument)
     return number
 
 
@@ -201,7 +204,7 @@ def check_number(
         or not low <= number <= high
         or not above < number < below
     ):
-        raise argument_error(argument, expected, repr(value))
+        raise ArgumentError(expected, repr(value), argument=argument)
     return number
 
 
@@ -216,14 +219,14 @@ def check_seconds(argument: str, value: Any) -> float:
         seconds = math.nan
     if isinstance(value, bool) or not 0 < seconds < math.inf:
         expected = "a number of seconds above 0, or text such as '90s', '5m' or '1h'"
-        raise argument_error(argument, expected, repr(value))
+        raise ArgumentError(expected, repr(value), argument=argument)
     return seconds
 
 
 def check_text(argument: str, value: Any) -> str:
     """A name or a path, as text."""
     if not isinstance(value, str | os.PathLike) or not os.fspath(value):
-        raise argument_error(argument, "a name or a path", repr(value))
+        raise ArgumentError("a name or a path", repr(value), argument=argument)
     return os.fspath(value)
 
 
@@ -239,7 +242,7 @@ def check_layers(argument: str, value: Any) -> tuple[str, ...]:
         or len(set(layers)) != len(layers)
     ):
         expected = "one or more different layer names"
-        raise argument_error(argument, expected, repr(value))
+        raise ArgumentError(expected, repr(value), argument=argument)
     return layers
 
 
@@ -257,5 +260,5 @@ def check_layer_weights(argument: str, value: Any, count: int) -> tuple[float, .
         expected = (
             f"one finite number per layer ({count}), each 0 or more and not all 0"
         )
-        raise argument_error(argument, expected, repr(value))
+        raise ArgumentError(expected, repr(value), argument=argument)
     return numbers

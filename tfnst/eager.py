@@ -9,6 +9,8 @@ from typing import ParamSpec, TypeVar
 
 import tensorflow as tf
 
+from tfnst.checks import ArgumentError
+
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
 
@@ -37,9 +39,13 @@ def eagerly(function: Callable[_P, _R]) -> Callable[_P, _R]:
     def run(*args: _P.args, **kwargs: _P.kwargs) -> _R:
         if tf.executing_eagerly():
             return function(*args, **kwargs)
-        # In a thread, because each has graphs of its own, and a new one none. In
-        # `tf.init_scope`, gradients aren't recorded.
+        # In a thread: graphs belong to threads, and a new one has none. Not in
+        # `tf.init_scope`, where gradients aren't recorded.
         with concurrent.futures.ThreadPoolExecutor(1) as thread:
-            return thread.submit(run_here, *args, **kwargs).result()
+            try:
+                return thread.submit(run_here, *args, **kwargs).result()
+            except ArgumentError as error:
+                # AutoGraph passes on only classes that it knows.
+                raise ValueError(str(error)) from error
 
     return run

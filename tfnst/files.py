@@ -150,8 +150,8 @@ def _make_hidden(path: str | os.PathLike[str], target: str, ending: str = "") ->
     Raises:
         OSError: when it can't be made.
     """
-    # Not with tempfile: its files are private, and the umask, which says what
-    # permissions this one should get, can only be read by changing it for every thread.
+    # Not with tempfile: its files are private, and the umask, which determines the
+    # permissions of this one, can only be read by changing it for every thread.
     hidden = f".tfnst-{secrets.token_hex(8)}{ending}.tmp"
     hidden = os.path.join(os.path.dirname(target), hidden)
     try:

@@ -7,10 +7,10 @@ import os
 import pathlib
 import platform
 
-# The environment variable that says whether TensorFlow computes by oneDNN: 0 or 1.
+# Environment variable that turns oneDNN in TensorFlow on or off: 1 or 0.
 ONEDNN_VARIABLE = "TF_ENABLE_ONEDNN_OPTS"
 
-# The instructions that convolutions and matrix products use, and what each gives.
+# Instructions that convolutions and matrix products use, with their benefits.
 INSTRUCTIONS = {
     "avx2": "8 floats at once",
     "fma": "multiply and add in one",

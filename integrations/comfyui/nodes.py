@@ -240,7 +240,7 @@ class Settings:
         defaults = StyleTransferConfig()
         config, wrong = form.read_values(values, self._fields(), defaults)
         if config is None:
-            raise ValueError("; ".join(wrong.values()))
+            raise ValueError("; ".join(map(str, wrong.values())))
         changed = {
             name: getattr(config, name)
             for name in values

@@ -13,19 +13,28 @@ import tfnst
 from tests import processes
 from tests.cli.helpers import TINY_OPTIONS, run_here
 from tests.helpers import TINY, assert_alike, assert_same_losses, picture
-from tfnst.batch import painter
+from tfnst.batch.painter import BatchPainter, paint_jobs
 from tfnst.batch.planning import plan_items
 from tfnst.batch.sources import find_pictures, read_pairs
 from tfnst.engines import whole
-from tfnst.images import reading
+from tfnst.engines.memory import GIB, resident_memory
 from tfnst.images.manifest import read_manifest
 from tfnst.networks.vgg import kernel_shapes, layer_names, random_arrays
-from tfnst.transfer import run, saving
+from tfnst.transfer import run
+from tfnst.transfer.results import TransferResult
+from tfnst.transfer.style_transfer import load_job
 
 STYLES = [picture(50, 40, seed=2), picture(44, 60, seed=3)]
 CONTENTS = [picture(60, 80, seed=1), picture(80, 60, seed=4), picture(60, 80, seed=5)]
 # Convolutions of a batch may be summed in another order, which many steps magnify.
 FEW = TINY.replace(steps=2, initial_steps=2)
+
+
+def paint_batch(contents, styles, output=None, *, pairs=False, config=TINY, **options):
+    """Paints a batch with options of BatchPainter."""
+    items = plan_items(contents, styles, output, pairs=pairs)
+    BatchPainter(config, **options).paint(items)
+    return items
 
 
 @pytest.mark.parametrize(
@@ -53,23 +62,18 @@ def test_a_batch_gives_what_each_alone_gives(optimizer, batch_size):
         assert item.result.manifest == alone.manifest
 
 
-def test_styles_of_a_batch_painted_together_may_differ(monkeypatch):
+def test_styles_of_a_batch_painted_together_may_differ():
     sizes = []
-    real = run.Run.__init__
 
-    def counted(self, config, jobs, *args, **kwargs):
+    def counted(config, jobs, callback):
         sizes.append(len(jobs))
-        real(self, config, jobs, *args, **kwargs)
+        return paint_jobs(config, jobs, callback)
 
-    monkeypatch.setattr(run.Run, "__init__", counted)
-    items = tfnst.stylize_batch(
-        CONTENTS[:2], STYLES, pairs=True, config=FEW.replace(size=40), batch_size=2
-    )
+    together = {"pairs": True, "batch_size": 2, "paint": counted}
+    paint_batch(CONTENTS[:2], STYLES, config=FEW.replace(size=40), **together)
     assert sizes == [1, 1]  # of different shapes
     sizes.clear()
-    items = tfnst.stylize_batch(
-        CONTENTS[::2], STYLES, pairs=True, config=FEW, batch_size=2
-    )
+    items = paint_batch(CONTENTS[::2], STYLES, config=FEW, **together)
     assert sizes == [2]
     for item, content, style in zip(items, CONTENTS[::2], STYLES, strict=True):
         alone = tfnst.stylize(content, style, config=FEW)
@@ -212,33 +216,27 @@ def test_a_loss_that_is_not_finite_fails_its_own_picture_only(monkeypatch):
     assert "no longer finite" in items[1].error
 
 
-def test_memory_that_is_too_small_for_all_together_paints_fewer(monkeypatch):
+def test_memory_that_is_too_small_for_all_together_paints_fewer():
     sizes = []
-    real = run.Run.paint
 
-    def paint(self):
-        sizes.append(len(self._styles))
-        if len(self._styles) > 1:
+    def paint(config, jobs, callback):
+        sizes.append(len(jobs))
+        if len(jobs) > 1:
             raise MemoryError("too many")
-        return real(self)
+        return paint_jobs(config, jobs, callback)
 
-    monkeypatch.setattr(run.Run, "paint", paint)
-    contents = [CONTENTS[0]] * 3
-    items = tfnst.stylize_batch(contents, STYLES[:1], config=TINY, batch_size=3)
+    items = paint_batch([CONTENTS[0]] * 3, STYLES[:1], batch_size=3, paint=paint)
     assert [item.status for item in items] == ["painted"] * 3
     assert sizes == [3, 1, 2, 1, 1]
 
 
-def test_a_picture_that_is_too_large_to_load_stops_no_other(monkeypatch):
-    real = reading.read_picture
-
-    def read_picture(source, **options):
+def test_a_picture_that_is_too_large_to_load_stops_no_other():
+    def load(source, *rest, **options):
         if source is CONTENTS[1]:
             raise MemoryError
-        return real(source, **options)
+        return load_job(source, *rest, **options)
 
-    monkeypatch.setattr(reading, "read_picture", read_picture)
-    items = tfnst.stylize_batch(CONTENTS, STYLES[:1], config=TINY)
+    items = paint_batch(CONTENTS, STYLES[:1], load=load)
     assert [item.status for item in items] == ["painted", "failed", "painted"]
     assert items[1].error == "out of memory"
 
@@ -264,16 +262,13 @@ def test_open_files_are_painted_in_every_style(files):
         np.testing.assert_array_equal(item.result.array, alone.array)
 
 
-def test_a_picture_that_its_format_cannot_hold_stops_no_other(tmp_path, monkeypatch):
-    real = saving.write_picture
-
-    def write_picture(array, path, *rest, **options):
+def test_a_picture_that_its_format_cannot_hold_stops_no_other(tmp_path):
+    def write(result, path, *rest, **options):
         if path.name == "0002_0001.png":
             raise ValueError("`output` must be in a format that holds it")
-        real(array, path, *rest, **options)
+        result.write(path, *rest, **options)
 
-    monkeypatch.setattr(saving, "write_picture", write_picture)
-    items = tfnst.stylize_batch(CONTENTS, STYLES[:1], tmp_path, config=TINY)
+    items = paint_batch(CONTENTS, STYLES[:1], tmp_path, write=write)
     assert [item.status for item in items] == ["painted", "failed", "painted"]
 
 
@@ -303,7 +298,7 @@ def test_a_painter_that_was_stopped_paints_the_rest():
             stops.pop()
             progress.stop()
 
-    stopping = painter.BatchPainter(TINY, batch_size=1, callback=watch)
+    stopping = BatchPainter(TINY, batch_size=1, callback=watch)
     stopping.paint(items)
     assert [item.status for item in items] == ["painted", "left"]
     rest = plan_items([CONTENTS[0]] * 2, STYLES[:1], None)
@@ -313,13 +308,14 @@ def test_a_painter_that_was_stopped_paints_the_rest():
 
 @pytest.mark.parametrize("batch_size", [1, 2])
 @pytest.mark.parametrize("kind", [ValueError, OSError, MemoryError])
-def test_an_error_of_a_callback_is_no_picture_s_fault(
-    files, monkeypatch, kind, batch_size
-):
+def test_an_error_of_a_callback_is_no_picture_s_fault(files, kind, batch_size):
     error = kind("`callback` has a bug")
+    broken = []
 
-    def paint(self):
-        raise ValueError("it can't be painted")
+    def paint(*arguments):
+        if broken:
+            raise ValueError("it can't be painted")
+        return paint_jobs(*arguments)
 
     def fail(progress):
         if progress.done == batch_size and progress.run is not None:
@@ -327,7 +323,7 @@ def test_an_error_of_a_callback_is_no_picture_s_fault(
 
     contents = [CONTENTS[0]] * 2 * batch_size
     items = plan_items(contents, STYLES[:1], files / "out")
-    failing = painter.BatchPainter(TINY, batch_size=batch_size, callback=fail)
+    failing = BatchPainter(TINY, batch_size=batch_size, callback=fail, paint=paint)
     with pytest.raises(kind) as caught:
         failing.paint(items)
     assert caught.value is error
@@ -337,34 +333,34 @@ def test_an_error_of_a_callback_is_no_picture_s_fault(
     # What was painted before is written.
     assert len(list((files / "out").iterdir())) == batch_size
     # Afterwards a picture's fault is one again.
-    monkeypatch.setattr(run.Run, "paint", paint)
+    broken.append(True)
     items = plan_items([CONTENTS[0]], STYLES[:1], None)
     failing.paint(items)
     assert items[0].error == "it can't be painted"
 
 
 class Watched:
-    """Notes what a batch does: the names of pictures loaded, painted and written."""
+    """Notes what a batch does: the names of pictures loaded, painted and written.
 
-    def __init__(self, monkeypatch):
+    Attributes:
+        options: arguments of BatchPainter.
+    """
+
+    def __init__(self):
         self.events = []
         self.threads = set()
-        self._patch(monkeypatch, painter, "load_job", "load", lambda c, *_: c.stem)
-        self._patch(monkeypatch, run.Run, "paint", "paint", self._painted)
-        self._patch(
-            monkeypatch,
-            saving,
-            "write_picture",
-            "write",
-            lambda _, path, *__: path.stem,
-        )
+        self.options = {
+            "load": self._noted("load", load_job, lambda content, *_: content.stem),
+            "paint": self._noted("paint", paint_jobs, self._painted),
+            "write": self._noted(
+                "write", TransferResult.write, lambda _, path, *__: path.stem
+            ),
+        }
 
-    def _painted(self, its_run):
-        return its_run._sources[0]["name"].removesuffix(".png")
+    def _painted(self, config, jobs, callback):
+        return jobs[0].source["name"].removesuffix(".png")
 
-    def _patch(self, monkeypatch, owner, name, event, name_of):
-        real = getattr(owner, name)
-
+    def _noted(self, event, real, name_of):
         def noted(*args, **kwargs):
             self.events.append((f"{event} begins", name_of(*args)))
             self.threads.add((event, threading.current_thread().name))
@@ -372,17 +368,15 @@ class Watched:
             self.events.append((f"{event} ends", name_of(*args)))
             return result
 
-        monkeypatch.setattr(owner, name, noted)
+        return noted
 
     def happened(self, event, picture):
         return (event, picture) in self.events
 
 
-def test_the_next_picture_is_loaded_and_the_last_one_written_meanwhile(
-    files, monkeypatch
-):
+def test_the_next_picture_is_loaded_and_the_last_one_written_meanwhile(files):
     tfnst.save_image(CONTENTS[1], files / "photo1.png")
-    watched = Watched(monkeypatch)
+    watched = Watched()
 
     def wait_for(event, picture):
         deadline = time.monotonic() + 300
@@ -403,9 +397,9 @@ def test_the_next_picture_is_loaded_and_the_last_one_written_meanwhile(
             # One batch ahead, and no more.
             assert not watched.happened("paint begins", "photo2")
 
-    items = tfnst.stylize_batch(
+    items = paint_batch(
         paths(files, "photo", range(3)), paths(files, "style", (0,)), files / "out",
-        config=TINY, callback=watch,
+        callback=watch, **watched.options,
     )  # fmt: skip
     assert [item.status for item in items] == ["painted"] * 3
     assert {event for event, thread in watched.threads if thread == "MainThread"} == {
@@ -418,12 +412,13 @@ def test_the_next_picture_is_loaded_and_the_last_one_written_meanwhile(
     assert sum(not running for _, running in reports) == 4
 
 
-def test_without_memory_for_it_nothing_is_done_meanwhile(files, monkeypatch):
-    monkeypatch.setattr(painter, "_READING", 2**60)
-    watched = Watched(monkeypatch)
-    tfnst.stylize_batch(
+def test_without_memory_for_it_nothing_is_done_meanwhile(files):
+    watched = Watched()
+    # Enough to paint, and too little to read a picture that may be large.
+    config = TINY.replace(max_memory=resident_memory() / GIB + 1)
+    paint_batch(
         paths(files, "photo", (0, 2)), paths(files, "style", (0, 1)), files / "out",
-        config=TINY,
+        config=config, **watched.options,
     )  # fmt: skip
     order = [event for event, _ in watched.events]
     once = [
@@ -440,21 +435,19 @@ def test_without_memory_for_it_nothing_is_done_meanwhile(files, monkeypatch):
 
 
 @pytest.mark.parametrize("batch_size", [1, 2])
-def test_a_full_disk_ends_a_batch(files, monkeypatch, batch_size):
-    real = saving.write_picture
+def test_a_full_disk_ends_a_batch(files, batch_size):
     wanted = ["photo0_style0", "photo2_style0", "photo0_style1", "photo2_style1"]
 
-    def write_picture(array, path, *rest, **options):
+    def write(result, path, *rest, **options):
         if path.stem == wanted[1]:
             raise OSError(errno.ENOSPC, "`output` must be on a disk with space")
-        real(array, path, *rest, **options)
+        result.write(path, *rest, **options)
 
-    monkeypatch.setattr(saving, "write_picture", write_picture)
     items = plan_items(
         paths(files, "photo", (0, 2)), paths(files, "style", (0, 1)), files / "out"
     )
     with pytest.raises(OSError, match="a disk with space") as caught:
-        painter.BatchPainter(TINY, batch_size=batch_size).paint(items)
+        BatchPainter(TINY, batch_size=batch_size, write=write).paint(items)
     assert caught.value.errno == errno.ENOSPC
     statuses = [item.status for item in items]
     assert statuses[:2] == ["painted", "left"]
@@ -463,29 +456,24 @@ def test_a_full_disk_ends_a_batch(files, monkeypatch, batch_size):
     assert written == {item.output.stem for item in items if item.status == "painted"}
 
 
-def test_an_error_that_ends_a_batch_leaves_no_picture_unwritten(files, monkeypatch):
-    real = run.Run.paint
+def test_an_error_that_ends_a_batch_leaves_no_picture_unwritten(files):
     painted = []
 
-    def paint(self):
+    def paint(*arguments):
         if painted:
             raise KeyboardInterrupt
-        painted.append(self)
-        return real(self)
+        painted.append(True)
+        return paint_jobs(*arguments)
 
-    real_write = saving.write_picture
-
-    def write_picture(*args, **options):
+    def write(result, *arguments, **options):
         time.sleep(0.2)
-        real_write(*args, **options)
+        result.write(*arguments, **options)
 
-    monkeypatch.setattr(run.Run, "paint", paint)
-    monkeypatch.setattr(saving, "write_picture", write_picture)
     items = plan_items(
         paths(files, "photo", (0, 2)), paths(files, "style", (0,)), files / "out"
     )
     with pytest.raises(KeyboardInterrupt):
-        painter.BatchPainter(TINY).paint(items)
+        BatchPainter(TINY, paint=paint, write=write).paint(items)
     assert [item.status for item in items] == ["painted", "left"]
     assert tfnst.load_image(items[0].output).shape == (1, 36, 48, 3)
     assert [path.name for path in (files / "out").iterdir()] == ["photo0_style0.png"]

@@ -108,7 +108,7 @@ def test_a_url_that_nothing_opens_fails_its_picture():
         ["nosuch://bucket/a.png"], [picture(40, 52)], config=TINY
     )
     assert items[0].status == "failed"
-    assert "`path` must be a URL that can be opened" in items[0].error
+    assert "`content_image` must be a URL that can be opened" in items[0].error
 
 
 @pytest.mark.parametrize(

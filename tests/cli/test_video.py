@@ -221,8 +221,8 @@ def test_ctrl_c_leaves_a_film_that_can_be_completed(films, run, passes, monkeypa
     code, _, errors = run(*more)
     assert (code, errors) == (
         2,
-        "tfnst: error: `resume` must be true to go on with the film in "
-        "'out.mp4.parts'; remove that folder to begin anew. Received: False\n",
+        "tfnst: error: `resume` must be True to continue the unfinished film in "
+        "'out.mp4.parts'; or remove that folder to start over. Received: False\n",
     )
     code, printed, errors = run("--resume", "--json", *more)
     assert (code, errors) == (0, "")

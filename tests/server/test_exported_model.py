@@ -191,7 +191,7 @@ def test_metrics_say_how_long_files_take_to_decode(server, ask):
 
 def test_files_that_are_no_pictures_are_not_counted(server, ask):
     before = decode_metrics(server, "serving_default")
-    with pytest.raises(grpc.RpcError, match="none of these"):
+    with pytest.raises(grpc.RpcError, match="which is neither"):
         ask("serving_default", content_bytes=b"no picture", style_bytes=SMALL)
     assert decode_metrics(server, "serving_default") == before
 

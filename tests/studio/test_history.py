@@ -53,11 +53,11 @@ def test_other_programs_may_add_and_remove_pictures(history, task):
 
 def test_what_is_older_than_a_time_goes_if_it_was_painted_here(history, task):
     old, new = add_picture(history, task), add_picture(history, task)
-    film = history.new_path(dataclasses.replace(task, suffix=".mp4"))
+    video = history.new_path(dataclasses.replace(task, suffix=".mp4"))
     mine = [history.folder / "holiday.mp4", history.folder / "mine.png"]
-    for path in (film, *mine):
+    for path in (video, *mine):
         path.write_bytes(new.path.read_bytes())
-    for path in (old.path, film, *mine):
+    for path in (old.path, video, *mine):
         os.utime(path, (1e9, 1e9))
     history.delete_older(2e9 - 1e9 + 1)
     left = {each.name for each in history.folder.iterdir() if each.is_file()}

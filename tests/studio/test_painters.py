@@ -101,7 +101,7 @@ def test_a_rehearsal_traces_what_runs_use(history, pictures):
     assert engine.run_steps.experimental_get_tracing_count() == traced
 
 
-def test_a_picture_has_as_many_bits_as_were_ordered(history, pictures):
+def test_a_picture_has_as_many_bits_as_its_task_asks_for(history, pictures):
     task = dataclasses.replace(make_task(history, *pictures), bits=16)
     run = make_run(history, task)
     entry = LocalPainter(TINY).paint(run, run.task, Limits())
@@ -111,7 +111,7 @@ def test_a_picture_has_as_many_bits_as_were_ordered(history, pictures):
     assert difference.max() <= 1.01 / 2**17
 
 
-def test_a_job_that_stops_keeps_the_picture_so_far(history, pictures):
+def test_a_run_that_stops_keeps_the_picture_so_far(history, pictures):
     config = TINY.replace(steps=10_000)
     steps = []
 

@@ -43,7 +43,7 @@ def queue(painter):
     queue.close(300)
 
 
-def test_a_job_is_painted_and_kept(queue, painter, history, task):
+def test_a_run_is_painted_and_kept(queue, painter, history, task):
     run = make_run(history, task())
     queue.submit(run)
     wait_for(lambda: run.state == run_queue.PAINTING)
@@ -95,7 +95,7 @@ def test_everybodys_first_run_comes_before_anybodys_second(
     ]
 
 
-def test_a_job_of_several_pictures_takes_a_turn_for_each(queue, painter, history, task):
+def test_a_run_of_several_pictures_takes_a_turn_for_each(queue, painter, history, task):
     several = make_run(history, tuple(map(task, "abc")), visitor="several")
     queue.submit(several)
     wait_for(lambda: several.state == run_queue.PAINTING)
@@ -148,7 +148,7 @@ def test_a_waiting_job_ends_at_once_and_leaves_nothing(queue, painter, history, 
     wait_for(lambda: not painting.task.content.exists())
 
 
-def test_a_closed_page_ends_its_jobs_only(queue, painter, history, task):
+def test_a_closed_page_ends_its_runs_only(queue, painter, history, task):
     mine = make_run(history, task(), session="mine")
     kept = make_run(history, task(), session="mine", keep=True)
     yours = make_run(history, task(), session="yours")

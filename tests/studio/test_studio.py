@@ -79,15 +79,15 @@ def test_what_browsers_do_not_show_is_handed_out_as_jpeg(open_studio, tmp_path):
     np.testing.assert_allclose(load_image(copy)[0], turned, atol=0.05)
 
 
-def test_films_are_handed_out_as_they_are(open_studio, tmp_path):
+def test_videos_are_handed_out_as_they_are(open_studio, tmp_path):
     """MP4 files begin as HEIF files do."""
-    film = tmp_path / "film.mp4"
-    film.write_bytes(bytes(3) + b" ftypisom" + bytes(20))
-    copy = pathlib.Path(open_studio().copy_file(film))
-    assert (copy.name, copy.read_bytes()) == ("film.mp4", film.read_bytes())
+    video = tmp_path / "video.mp4"
+    video.write_bytes(bytes(3) + b" ftypisom" + bytes(20))
+    copy = pathlib.Path(open_studio().copy_file(video))
+    assert (copy.name, copy.read_bytes()) == ("video.mp4", video.read_bytes())
 
 
-def test_photos_that_only_tfnst_can_open_may_be_ordered(open_studio, tmp_path):
+def test_photos_that_only_tfnst_can_open_may_be_painted(open_studio, tmp_path):
     studio = open_studio()
     history = studio.history("someone")
     style, content = make_pictures(tmp_path, "style.png", "content.png")
@@ -99,7 +99,7 @@ def test_photos_that_only_tfnst_can_open_may_be_ordered(open_studio, tmp_path):
     assert load_image(task.content).shape == load_image(style).shape
 
 
-def test_an_order_keeps_what_it_is_painted_from(open_studio, tmp_path):
+def test_a_task_keeps_what_it_is_painted_from(open_studio, tmp_path):
     studio = open_studio()
     content, style = make_pictures(tmp_path, "content.png", "style.png")
     region = np.zeros((5, 5), np.float32)
@@ -124,7 +124,7 @@ def test_an_order_keeps_what_it_is_painted_from(open_studio, tmp_path):
     assert all(history.folder in path.parents for path in task.files)
 
 
-def test_the_hosts_limits_hold_for_orders(open_studio, tmp_path):
+def test_the_hosts_limits_hold_for_tasks(open_studio, tmp_path):
     studio = open_studio(limits=Limits(max_megapixels=0.001))
     content, style = make_pictures(tmp_path, "content.png", "style.png")
     with pytest.raises(ValueError, match=r"the host allows 0\.001 megapixels"):

@@ -6,9 +6,8 @@ import numpy as np
 
 from tests.video.films import RATE, moving
 from tfnst.video.frames import Frame
-from tfnst.video.kept_frames import FrameState
+from tfnst.video.parts import FilmParts, FrameState
 from tfnst.video.reading import open_film
-from tfnst.video.segments import FilmParts
 
 
 def frames(count, height=32, width=48, start=0):
@@ -19,15 +18,15 @@ def frames(count, height=32, width=48, start=0):
     ]
 
 
-def parts(folder, kind=".mp4", **options):
+def parts(folder, suffix=".mp4", **options):
     options = {
         "rate": RATE,
         "time_base": 1 / RATE,
         "description": {"steps": 5},
-        "segment_frames": 6,
+        "chunk_frames": 6,
         **options,
     }
-    return FilmParts(folder, kind=kind, **options)
+    return FilmParts(folder, suffix=suffix, **options)
 
 
 def output(tmp_path, kind):
@@ -50,22 +49,31 @@ def repainted(frame, number):
     return dataclasses.replace(frame, picture=frame.picture + np.uint8(9 * number))
 
 
+def append(film, frame, source=None, scenes=()):
+    """Adds a frame, whose state is its source; the frame itself by default."""
+    source = frame.picture if source is None else source
+    film.append(frame, source, FrameState(source, scenes))
+
+
+def last_pictures(film, count):
+    """The pictures of the last frames that are kept."""
+    return [film.kept.picture("frame", number) for number in film.last_numbers(count)]
+
+
 def add(film, wanted, count):
     """Adds so many frames over all passes; whether there are more."""
     while count:
+        left = wanted[film.frames_done :]
         if film.pass_number:
             left = [
-                dataclasses.replace(frame, picture=source)
-                for frame, source in film.next_frames()
+                dataclasses.replace(
+                    film.kept.frame(number), picture=film.kept.picture("source", number)
+                )
+                for number in film.numbers_left()
             ]
-        else:
-            left = wanted[film.frames_done :]
         for frame in left[:count]:
-            film.append(
-                repainted(frame, film.pass_number),
-                FrameState(frame.picture, (frame.number,)),
-                frame.picture,
-            )
+            again = repainted(frame, film.pass_number)
+            append(film, again, frame.picture, (frame.number,))
         count -= len(left[:count])
         if len(left) <= count and not film.end_pass():
             return False

@@ -12,7 +12,6 @@ from tests.helpers import message, picture
 from tests.video.films import write_film
 from tests.video.moving_photos import frame, panned, photo
 from tests.video.test_coherence import Pan, no_motion
-from tfnst.video import evaluation
 from tfnst.video.evaluation import Steadiness, evaluate_video
 from tfnst.video.reading import open_film
 
@@ -34,7 +33,7 @@ def test_what_moves_with_the_film_is_steady():
         assert result[2:] == (None, 0)
 
 
-def test_flicker_is_measured_in_levels():
+def test_flicker_is_measured_in_8_bit_values():
     pictures = panned(5)
     flat = [np.full_like(pictures[0], 100 + 6 * i) for i in range(5)]
     result = measure(pictures, flat, Pan(), gap=3)
@@ -82,7 +81,7 @@ def test_drift_is_where_nothing_moves():
         painted[i][..., 0] += i
         painted[i][:, 48:] += np.uint8(40 * i)
     result = measure(source, painted, no_motion)
-    # One channel of three by three levels.
+    # One channel of three by three.
     assert result.drift == pytest.approx(1)
     assert 0.65 < result.still < 0.76
 
@@ -99,20 +98,12 @@ def films(tmp_path, monkeypatch):
     return tmp_path
 
 
-@pytest.fixture
-def sample(monkeypatch):
-    """Has few frames looked at for what is the mean over some."""
-    monkeypatch.setattr(evaluation, "_SAMPLES", 1)
-
-
-@pytest.mark.usefixtures("sample")
 def test_films(films):
-    same = evaluate_video("in.mp4", STYLE, "in.mp4", weights=None, flow=Pan())
+    few = {"weights": None, "samples": 1, "flow": Pan()}
+    same = evaluate_video("in.mp4", STYLE, "in.mp4", **few)
     assert same.warping_error < 4  # The encoder's.
     assert (same.frames, same.gap, same.drift) == (8, 5, None)
-    painted = tfnst.evaluate_video(
-        "in.mp4", STYLE, "painted.mp4", weights=None, flow=Pan()
-    )
+    painted = tfnst.evaluate_video("in.mp4", STYLE, "painted.mp4", **few)
     assert painted.warping_error < 4
     assert painted.pictures.content_cosine > same.pictures.content_cosine
     assert same.pictures.content_cosine == pytest.approx(0, abs=1e-6)
@@ -121,10 +112,11 @@ def test_films(films):
 @pytest.mark.parametrize(
     "chosen", [(0, 7), pytest.param((0, 2, 4, 5, 7), marks=pytest.mark.slow)]
 )
-def test_frames_are_the_means_of_some(films, monkeypatch, chosen):
-    assert evaluation._SAMPLES == 5
-    monkeypatch.setattr(evaluation, "_SAMPLES", len(chosen))
-    found = evaluate_video("in.mp4", STYLE, "painted.mp4", weights=None)
+@pytest.mark.usefixtures("films")
+def test_frames_are_the_means_of_some(chosen):
+    found = evaluate_video(
+        "in.mp4", STYLE, "painted.mp4", weights=None, samples=len(chosen)
+    )
     with open_film("in.mp4") as source, open_film("painted.mp4") as painted:
         rows = [
             tfnst.evaluate(one.picture, STYLE, other.picture, weights=None)
@@ -136,7 +128,6 @@ def test_frames_are_the_means_of_some(films, monkeypatch, chosen):
         assert getattr(found.pictures, name) == pytest.approx(mean, rel=1e-4), name
 
 
-@pytest.mark.usefixtures("sample")
 def test_a_painted_film_of_another_size_and_a_part(films):
     large = [
         np.asarray(Image.fromarray(each).resize((96, 72), Image.BICUBIC))
@@ -144,7 +135,7 @@ def test_a_painted_film_of_another_size_and_a_part(films):
     ]
     write_film(films / "large.mp4", large)
     cut = {"start": 0.08, "end": 0.28, "every": 2}
-    found = evaluate_video("in.mp4", STYLE, "large.mp4", weights=None, **cut)
+    found = evaluate_video("in.mp4", STYLE, "large.mp4", weights=None, samples=1, **cut)
     assert (found.frames, found.warping_error_gap) == (3, None)
     assert found.pictures.content_cosine < 0.02
 
@@ -165,28 +156,32 @@ def test_films_that_do_not_fit(films):
         "`stylized_film` must be a film of 2 frames or more. "
     )
     assert wrong("in.mp4", "in.mp4", gap=1).startswith("`gap` must be an integer, 2 ")
+    assert wrong("in.mp4", "in.mp4", samples=0).startswith("`samples` must be ")
     assert wrong("in.mp4", "no.mp4", kind=FileNotFoundError).startswith(
         "`stylized_film` must be "
     )
 
 
-@pytest.mark.usefixtures("sample")
 def test_the_command(films, monkeypatch, capsys):
-    arguments = ("evaluate", "--film", "in.mp4", "style.png", "painted.mp4")
-    options = ("--weights", "none")
+    def run(painted, *options):
+        arguments = ("evaluate", "--film", "in.mp4", "style.png", painted)
+        code, printed, errors = run_here(
+            monkeypatch, capsys, films, *arguments, "--weights", "none", *options
+        )
+        assert (code, errors) == (0, "")
+        return printed
+
     wanted = evaluate_video("in.mp4", "style.png", "painted.mp4", weights=None)
-    code, printed, errors = run_here(monkeypatch, capsys, films, *arguments, *options)
-    assert (code, errors) == (0, "")
+    printed = run("painted.mp4")
     for name in ("warping_error", "warping_error_gap"):
         assert f"{name:24}{getattr(wanted, name):9.4f}   levels" in printed
     assert f"{'drift':24}        -   levels" in printed
     gram = wanted.pictures.style_gram
     assert f"{'style_gram':24}{gram:9.4f}   " in printed
     assert "8 frames" in printed
-    code, printed, errors = run_here(
-        monkeypatch, capsys, films, *arguments, *options, "--json", "--every", "1"
-    )
-    assert (code, errors) == (0, "")
+    write_film(films / "brief.mp4", panned(2))
+    wanted = evaluate_video("in.mp4", "style.png", "brief.mp4", weights=None)
+    printed = run("brief.mp4", "--json", "--every", "1")
     assert json.loads(printed) == json.loads(json.dumps(wanted.to_dict()))
 
 

@@ -1,5 +1,6 @@
 """Films whose painter is killed, and several processes that want one film."""
 
+import contextlib
 import errno
 import json
 import os
@@ -12,24 +13,24 @@ import numpy as np
 import pytest
 
 from tests.helpers import message
-from tests.video.film_parts import add, frames, parts, repainted
-from tfnst.video import folder_lock, kept_frames
-from tfnst.video.folder_lock import is_locked
-from tfnst.video.segments import FrameState
+from tests.video.film_parts import add, append, frames, parts, repainted
+from tfnst.video.folder_lock import FolderLock, is_locked
+from tfnst.video.kept_frames import KeptFrames
 
 HOLDER = """
 import sys
 from fractions import Fraction
+from tests.video.film_parts import append
 from tests.video.films import moving
 from tfnst.video.frames import Frame
-from tfnst.video.segments import FilmParts
+from tfnst.video.parts import FilmParts
 
 step = Fraction(1, 25)
 film = FilmParts(
-    sys.argv[1], kind=".mp4", rate=1 / step, time_base=step,
-    description={"steps": 5}, segment_frames=6,
+    sys.argv[1], suffix=".mp4", rate=1 / step, time_base=step,
+    description={"steps": 5}, chunk_frames=6,
 )
-film.append(Frame(0, 0 * step, step, moving(1)[0]))
+append(film, Frame(0, 0 * step, step, moving(1)[0]))
 print("ready", flush=True)
 sys.stdin.read()
 """
@@ -60,50 +61,69 @@ def test_one_process_at_a_time(tmp_path):
     assert not is_locked(str(folder))
 
 
-def test_where_there_are_no_locks(tmp_path, monkeypatch):
-    monkeypatch.setattr(folder_lock, "fcntl", None)
-    first, second = parts(tmp_path / "parts"), parts(tmp_path / "parts")
-    assert not is_locked(str(tmp_path / "parts"))
-    for film in (first, second):
-        film.close()
-    assert not (tmp_path / "parts").exists()
+def test_where_there_are_no_locks(tmp_path):
+    first, second = (FolderLock(str(tmp_path), locks=None) for _ in range(2))
+    assert not is_locked(str(tmp_path))
+    for lock in (first, second):
+        lock.close()
+    assert not list(tmp_path.iterdir())
 
 
-def test_file_systems_without_locks(tmp_path, monkeypatch):
+class NoLocks:
+    """The module `fcntl` on a file system without locks."""
+
+    LOCK_EX, LOCK_NB = 2, 4
+
+    @staticmethod
     def flock(file, operation):
         raise OSError(errno.ENOTSUP, "not here")
 
-    monkeypatch.setattr(folder_lock.fcntl, "flock", flock)
-    with parts(tmp_path / "parts") as first, parts(tmp_path / "parts") as second:
-        assert first.frames_done == second.frames_done == 0
+
+def test_file_systems_without_locks(tmp_path):
+    first, second = (FolderLock(str(tmp_path), locks=NoLocks) for _ in range(2))
+    for lock in (first, second):
+        lock.close()
+
+
+@contextlib.contextmanager
+def killed_after(monkeypatch, count):
+    """Lets so many files be replaced or removed, and then none, as after a kill.
+
+    The list that it gives is empty if there weren't so many.
+    """
+    kills = []
+
+    def stopping(real):
+        def call(*arguments):
+            nonlocal count
+            count -= 1
+            if count < 0:
+                kills.append(True)
+                raise KeyboardInterrupt
+            return real(*arguments)
+
+        return call
+
+    with monkeypatch.context() as context:
+        for name in ("unlink", "replace"):
+            context.setattr(os, name, stopping(getattr(os, name)))
+        with contextlib.suppress(KeyboardInterrupt):
+            yield kills
 
 
 @pytest.mark.parametrize("count", [3, 15])
 def test_a_kill_while_the_folder_is_removed(tmp_path, monkeypatch, count):
     """What is left of a film that is complete isn't taken for the film."""
-    folder, unlink = tmp_path / "parts", os.unlink
+    folder = tmp_path / "parts"
     for stop in range(1, 100):
         film = parts(folder, keep=2)
         for frame in frames(count):
-            film.append(frame, FrameState(frame.picture, (0,)))
-        left = stop
-
-        def stopping(path):
-            nonlocal left
-            left -= 1
-            if left < 0:
-                raise KeyboardInterrupt
-            unlink(path)
-
-        with monkeypatch.context() as context:
-            context.setattr(os, "unlink", stopping)
-            try:
-                film._remove()
-            except KeyboardInterrupt:
-                film._lock.close()
-            else:
-                film._lock.close()
-                break
+            append(film, frame)
+        with killed_after(monkeypatch, stop) as kills:
+            film._folder.close(remove=True)
+        film._folder.close(remove=False)
+        if not kills:
+            break
         with parts(folder, keep=2) as film:
             assert film.frames_done == 0
         assert not folder.exists()
@@ -115,53 +135,34 @@ def test_passes_go_on_after_every_kill(tmp_path, monkeypatch):
     """Killed at each of the files that is written or removed in turn."""
     wanted, folder = frames(3), tmp_path / "parts"
     options = {"keep": 2, "passes": 3}
-    real = {os: os.unlink, kept_frames: kept_frames.write_file}
     results = set()
-    for stop in range(100):
-        left = stop
-
-        def stopping(real):
-            def call(*arguments, **more):
-                nonlocal left
-                left -= 1
-                if left < 0:
-                    raise KeyboardInterrupt
-                return real(*arguments, **more)
-
-            return call
-
+    for stop in range(200):
         film = parts(folder, **options)
-        with monkeypatch.context() as context:
-            context.setattr(os, "unlink", stopping(real[os]))
-            context.setattr(kept_frames, "write_file", stopping(real[kept_frames]))
-            try:
-                add(film, wanted, 9)
-            except KeyboardInterrupt:
-                killed = True
-            else:
-                killed = False
-            film._lock.close()
+        with killed_after(monkeypatch, stop) as kills:
+            add(film, wanted, 9)
+        film._folder.close(remove=False)
         # What was done is there, and of the frames as well.
         with parts(folder, **options) as film:
             done = film.pass_number * 3 + film.frames_done
-            assert killed or done == 9
+            assert kills or done == 9
             state = film.last_state()
             if film.frames_done:
                 number = film.number(film.frames_done - 1)
-                assert state.past == (number,)
-                np.testing.assert_array_equal(state.picture, wanted[number].picture)
+                assert state.scenes == (number,)
+                np.testing.assert_array_equal(state.traces, wanted[number].picture)
+            kept = KeptFrames(str(folder))
             for number in range(film.frames):
                 again = number in [film.number(i) for i in range(film.frames_done)]
                 turn = film.pass_number - (not again)
-                found, like = film._kept.read(number), repainted(wanted[number], turn)
+                found, like = kept.frame(number), repainted(wanted[number], turn)
                 np.testing.assert_array_equal(found.picture, like.picture)
             add(film, wanted, 9 - done)
             film.finish(tmp_path / "out.mp4")
         results.add((tmp_path / "out.mp4").read_bytes())
         assert len(results) == 1
-        if not killed:
+        if not kills:
             break
-    assert stop > 20
+    assert stop > 40
 
 
 # Imports little, so that it is killed while it paints.
@@ -169,22 +170,23 @@ PAINTER = """
 import signal
 import sys
 from fractions import Fraction
+from tests.video.film_parts import append, last_pictures
 from tests.video.films import moving
 from tfnst.video.frames import Frame
-from tfnst.video.segments import FilmParts
+from tfnst.video.parts import FilmParts
 
-folder, path, kind, stop = sys.argv[1:]
+folder, path, suffix, stop = sys.argv[1:]
 step, pictures = Fraction(1, 25), moving(24)
 print("ready", flush=True)
 film = FilmParts(
-    folder, kind=kind, rate=1 / step, time_base=step, description={"steps": 5},
-    segment_frames=4, keep=3,
+    folder, suffix=suffix, rate=1 / step, time_base=step, description={"steps": 5},
+    chunk_frames=4, keep=3,
 )
 end = min(24, film.frames_done + int(stop))
 for i in range(film.frames_done, end):
     if i:
-        assert (film.last_pictures(1)[0] == pictures[i - 1]).all()
-    film.append(Frame(i, i * step, step, pictures[i]))
+        assert (last_pictures(film, 1)[0] == pictures[i - 1]).all()
+    append(film, Frame(i, i * step, step, pictures[i]))
     print(i, flush=True)
 if end < 24:
     signal.pause()
@@ -196,9 +198,9 @@ film.finish(path)
     ("kind", "kills"), [(".mp4", 3), pytest.param(".webp", 10, marks=pytest.mark.slow)]
 )
 def test_kills_and_the_same_film(tmp_path, kind, kills):
-    whole = parts(tmp_path / "whole", kind, segment_frames=4, keep=3)
+    whole = parts(tmp_path / "whole", kind, chunk_frames=4, keep=3)
     for frame in frames(24):
-        whole.append(frame)
+        append(whole, frame)
     whole.finish(tmp_path / f"whole{kind}")
     folder, path = tmp_path / "parts", tmp_path / f"out{kind}"
     command = [sys.executable, "-c", PAINTER, str(folder), str(path), kind]
@@ -213,7 +215,7 @@ def test_kills_and_the_same_film(tmp_path, kind, kills):
                 assert painter.stdout.readline()
             time.sleep(rng.uniform(0, 0.02))
             painter.kill()
-        with parts(folder, kind, segment_frames=4, keep=3) as film:
+        with parts(folder, kind, chunk_frames=4, keep=3) as film:
             progress.append(film.frames_done)
         assert kill % 3 <= progress[-1] - progress[-2] <= 2
     subprocess.run([*command, "24"], check=True, stdout=subprocess.DEVNULL)
@@ -221,41 +223,40 @@ def test_kills_and_the_same_film(tmp_path, kind, kills):
     assert not folder.exists()
 
 
-def test_every_state_that_a_kill_can_leave(tmp_path):
-    """A kill leaves a prefix of the file operations; each is continued."""
+def test_every_state_that_a_kill_can_leave(tmp_path, monkeypatch):
+    """Killed at each of the files that the last frame of a chunk writes or removes."""
     folder, wanted = tmp_path / "parts", frames(9)
-    whole = parts(tmp_path / "whole", segment_frames=4, keep=2)
+    whole = parts(tmp_path / "whole", chunk_frames=4, keep=2)
     for frame in wanted:
-        whole.append(frame)
+        append(whole, frame)
     whole.finish(tmp_path / "whole.mp4")
-    for stage in ("hidden", "png", "json", "segment"):
-        film = parts(folder, segment_frames=4, keep=2)
+    found = set()
+    for stop in range(100):
+        film = parts(folder, chunk_frames=4, keep=2)
         for frame in wanted[:3]:
-            film.append(frame)
-        if stage == "hidden":
-            (folder / f".tfnst-{'0' * 16}.tmp").write_bytes(b"half")
-            (folder / "tail-000000.mkv").write_bytes(b"half")
-        else:
-            # As `append`, but stopped before the segment is encoded, or after.
-            film._size = 5
-            film.append(wanted[3])
-        if stage == "json":
+            append(film, frame)
+        with killed_after(monkeypatch, stop) as kills:
+            append(film, wanted[3])
+        film._folder.close(remove=False)
+        left = {path.name for path in folder.iterdir()}
+        (folder / f".tfnst-{'0' * 16}.tmp").write_bytes(b"half")
+        (folder / "tail-000000.mkv").write_bytes(b"half")
+        if "segment-000000.mkv" not in left and "segment-000000.json" in left:
             (folder / "segment-000000.json").write_text(json.dumps([["0", "1"]]))
-        if stage == "segment":
-            film._size = 4
-            images = {p.name: p.read_bytes() for p in folder.glob("frame-*.png")}
-            film._finish_segment()
-            for name, data in images.items():
-                (folder / name).write_bytes(data)
-        film.close()
-        film = parts(folder, segment_frames=4, keep=2)
-        assert film.frames_done == (3 if stage == "hidden" else 4)
+        film = parts(folder, chunk_frames=4, keep=2)
+        added = "frame-00000003.png" in left
+        assert film.frames_done == (4 if added else 3)
         assert not list(folder.glob(".tfnst*"))
         pictures = sorted(p.name for p in folder.glob("frame-*.png"))
-        assert len(pictures) == (3 if stage == "hidden" else 2)
+        assert len(pictures) == (2 if added else 3)
+        found.add((added, *sorted(name for name in left if "segment" in name)))
         for frame in wanted[film.frames_done :]:
-            film.append(frame)
+            append(film, frame)
         film.finish(tmp_path / "out.mp4")
         assert (tmp_path / "out.mp4").read_bytes() == (
             tmp_path / "whole.mp4"
         ).read_bytes()
+        if not kills:
+            break
+    # Before the frame, with it, with the times of the chunk, and with the chunk.
+    assert len(found) == 4

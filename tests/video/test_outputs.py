@@ -1,4 +1,4 @@
-"""Films of every kind, with their frames' times."""
+"""Films in every format, with their frames' times."""
 
 import os
 from fractions import Fraction
@@ -8,10 +8,10 @@ import pytest
 from PIL import Image
 
 from tests.helpers import message
-from tests.video.film_parts import frames, output, parts, read
+from tests.video.film_parts import append, frames, output, parts, read
 from tests.video.films import moving
 from tfnst.video.frames import Frame
-from tfnst.video.outputs import check_film_output, film_kind
+from tfnst.video.outputs import check_film_output, film_suffix
 from tfnst.video.reading import open_film
 
 KINDS = (".mp4", ".webm", ".gif", ".webp", ".png", ".jpg")
@@ -29,8 +29,8 @@ def test_films_of_every_kind(tmp_path, kind, sides):
     film = parts(tmp_path / "parts", kind)
     wanted = frames(15, *sides)
     for frame in wanted:
-        film.append(frame)
-    assert (film.frames_done, film.end) == (15, Fraction(15, 25))
+        append(film, frame)
+    assert film.frames_done == 15
     film.finish(path)
     assert not (tmp_path / "parts").exists()
     found = read(shown)
@@ -57,7 +57,7 @@ def test_films_of_every_kind(tmp_path, kind, sides):
 def test_mp4_files_say_what_their_colours_are(tmp_path):
     for kind in (".mp4", ".webm"):
         film = parts(tmp_path / "parts", kind)
-        film.append(frames(1)[0])
+        append(film, frames(1)[0])
         film.finish(tmp_path / f"out{kind}", metadata={"comment": "painted"})
         with open_film(tmp_path / f"out{kind}") as reader:
             info = reader.info
@@ -77,11 +77,11 @@ TIMES = [0, 33, 34, 90, 290, 291, 500, 1700, 1710, 1720, 1730, 1731, 3000]
 @pytest.mark.parametrize("kind", [".mp4", ".webm", ".webp"])
 def test_times_that_vary_are_kept(tmp_path, kind):
     base = Fraction(1, 1000)
-    film = parts(tmp_path / "parts", kind, time_base=base, segment_frames=3)
+    film = parts(tmp_path / "parts", kind, time_base=base, chunk_frames=3)
     ends = [*TIMES[1:], 3050]
     for i, picture in enumerate(moving(len(TIMES))):
         start, length = TIMES[i] * base, (ends[i] - TIMES[i]) * base
-        film.append(Frame(i, 7 + start, length, picture))
+        append(film, Frame(i, 7 + start, length, picture))
     film.finish(tmp_path / f"out{kind}")
     found = read(tmp_path / f"out{kind}")
     if kind == ".webp":
@@ -101,11 +101,11 @@ def test_times_that_vary_are_kept(tmp_path, kind):
 @pytest.mark.parametrize("kind", [".mp4", ".webm"])
 def test_times_between_ticks_stay_apart(tmp_path, kind):
     base = Fraction(1, 100)
-    film = parts(tmp_path / "parts", kind, time_base=base, segment_frames=3)
+    film = parts(tmp_path / "parts", kind, time_base=base, chunk_frames=3)
     for i, picture in enumerate(moving(8)):
         start = (i + Fraction(1, 2)) * base if i else Fraction(0)
         length = (i + Fraction(3, 2)) * base - start
-        film.append(Frame(i, start, length, picture))
+        append(film, Frame(i, start, length, picture))
     film.finish(tmp_path / f"out{kind}")
     times = [frame.time for frame in read(tmp_path / f"out{kind}")]
     assert times == [i * base for i in (0, 2, 3, 4, 5, 6, 7, 8)]
@@ -115,7 +115,7 @@ def test_ntsc_times_are_exact_in_mp4(tmp_path):
     base = Fraction(1001, 30000)
     film = parts(tmp_path / "parts", rate=1 / base, time_base=base)
     for i, picture in enumerate(moving(20)):
-        film.append(Frame(i, i * base, base, picture))
+        append(film, Frame(i, i * base, base, picture))
     film.finish(tmp_path / "out.mp4")
     found = read(tmp_path / "out.mp4")
     assert [frame.time for frame in found] == [i * base for i in range(20)]
@@ -126,7 +126,7 @@ def test_ntsc_times_are_exact_in_mp4(tmp_path):
 def test_gif_times_do_not_drift(tmp_path):
     film = parts(tmp_path / "parts", ".gif", time_base=Fraction(1, 30))
     for i, picture in enumerate(moving(31)):
-        film.append(Frame(i, Fraction(i, 30), Fraction(1, 30), picture))
+        append(film, Frame(i, Fraction(i, 30), Fraction(1, 30), picture))
     film.finish(tmp_path / "out.gif")
     found = read(tmp_path / "out.gif")
     assert [frame.time for frame in found] == [
@@ -146,9 +146,9 @@ def test_what_paths_ask_for(tmp_path):
         ("frames/%05d.jpeg", ".jpg"),
         ("frames/%d.png", ".png"),
     ]:
-        assert film_kind(path) == kind
+        assert film_suffix(path) == kind
     for path in ("a.avi", "a.png", "a%d.mp4", "a%d.tif"):
-        said = message(ValueError, film_kind, path)
+        said = message(ValueError, film_suffix, path)
         assert said.startswith("`output` must be a path that ends in .mp4, .webm, .gif")
 
 

@@ -6,9 +6,10 @@ import av
 import numpy as np
 import pytest
 
-from tests.video.film_parts import parts
+from tests.video.film_parts import append, parts
 from tests.video.films import RATE, moving, packets, samples, sine, write_film
 from tfnst.files import UnwrittenWarning
+from tfnst.video.frame_range import FrameRange
 from tfnst.video.frames import DamagedFilmWarning
 from tfnst.video.reading import open_film
 
@@ -19,12 +20,12 @@ def painted(tmp_path, film, kind, **options):
     with open_film(film) as reader:
         info = reader.info
         made = parts(tmp_path / "parts", kind, rate=info.rate, time_base=info.time_base)
-        for frame in reader.frames(**options):
-            if made.needs_sound:
+        for frame in reader.frames(FrameRange(**options)):
+            if made.sound.is_missing:
                 start, end = frame.time, options.get("end")
                 end = None if end is None else Fraction(str(end))
-                made.add_sound(film, origin=info.origin, start=start, end=end)
-            made.append(frame)
+                made.sound.write(film, origin=info.origin, start=start, end=end)
+            append(made, frame)
         made.finish(path)
     return path
 

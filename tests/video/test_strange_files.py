@@ -10,14 +10,14 @@ from PIL import Image
 
 from tests.helpers import message
 from tests.video.films import RATE, blocks, moving, write_film
+from tfnst.video.frame_range import FrameRange
 from tfnst.video.frames import DamagedFilmWarning
 from tfnst.video.reading import open_film
-from tfnst.video.video import count_frames
 
 
 def read(path, **options):
     with open_film(path) as reader:
-        return list(reader.frames(**options))
+        return list(reader.frames(FrameRange(**options)))
 
 
 def packed(stream, pictures, first=0, format="yuv420p"):
@@ -154,7 +154,7 @@ def test_films_that_do_not_begin_at_zero(tmp_path, suffix):
     assert len(frames) == 6
     assert info.duration == pytest.approx(6 / 25, abs=0.002)
     assert frames[-1].time + frames[-1].duration == pytest.approx(6 / 25, abs=0.002)
-    assert count_frames(info, start=0, end=None, every=1) == 6
+    assert FrameRange().count(info) == 6
     assert len(read(path, start=0.1)) == 3
 
 
@@ -180,7 +180,7 @@ def test_a_frame_in_years(tmp_path):
     path.write_bytes(data)
     with open_film(path) as reader:
         assert reader.info.rate == 25
-        frames = reader.frames(end=0.12)
+        frames = reader.frames(FrameRange(end=0.12))
         assert [frame.time for frame in frames] == [i / RATE for i in range(3)]
 
 
@@ -211,7 +211,7 @@ def test_what_is_transparent_is_white(tmp_path, suffix, codec, format, options):
     np.testing.assert_allclose(found, wanted, atol=12)
     with open_film(path) as reader:
         for start in (0, 0.08, 0.04):
-            again = list(reader.frames(start=start))
+            again = list(reader.frames(FrameRange(start)))
             assert [x.time for x in again] == [x.time for x in frames[-len(again) :]]
             np.testing.assert_array_equal(again[-1].picture, frames[-1].picture)
 

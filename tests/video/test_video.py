@@ -344,8 +344,8 @@ def test_other_runs_are_not_continued(folder):
         text = again(**changes)
         assert text.startswith("`resume` must be a run with the same settings. "), text
     assert again(resume=False) == (
-        "`resume` must be true to go on with the film in 'out.mp4.parts'; remove "
-        "that folder to begin anew. Received: False"
+        "`resume` must be True to continue the unfinished film in 'out.mp4.parts'; or "
+        "remove that folder to start over. Received: False"
     )
     assert sorted(os.listdir("out.mp4.parts")) == left
 
@@ -494,7 +494,7 @@ def _frames_kept(folder):
     for path in folder.glob("out.mp4.parts/frame-*.png"):
         number = int(path.stem.split("-")[1])
         with contextlib.suppress(FileNotFoundError):  # It was encoded meanwhile.
-            again += kept.pass_number(number)
+            again += kept.pass_number("frame", number)
             last = max(last, number + 1)
     return last + again
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import re
+import sys
 import xml.etree.ElementTree as ElementTree
 
 import numpy as np
@@ -63,7 +64,7 @@ def test_plots_are_written(result, tmp_path):
 def test_what_is_wrong_is_one_line(result, tmp_path, monkeypatch):
     with pytest.raises(ValueError, match=r"^`path` must be .*\.png, \.svg or \.pdf"):
         tfnst.plot_losses(result, tmp_path / "losses.gif")
-    monkeypatch.setattr(plots.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
     message = re.escape("`plot` needs Matplotlib: pip install 'tfnst[plot]'. ")
     with pytest.raises(ImportError, match=f"^{message}"), argument("plot"):
         plots.check_plot_path(tmp_path / "losses.png")

@@ -46,27 +46,28 @@ def stylize_batch(
         output: folder for the painted pictures, created if it doesn't exist. They are
             called `CONTENT_STYLE.png` after the names of the files; pictures that
             aren't files are numbered from 1. None keeps the pictures in memory.
-        pairs: paint the first content in the first style, the second in the second
-            and so on, instead of every content in every style.
-        suffix: suffix of the files, which chooses their format. Default `".png"`.
-        batch_size: the most pictures of the same size to paint together, 1 or more;
-            None for a number that suits the device. Memory may allow fewer.
-        bits: 8 or 16 a channel; 16 for PNG and TIFF. Default 8. A picture that is in
-            the folder already is not written again for this, nor for `keep_gps`.
+        pairs: paints the first content in the first style, the second in the second
+            and so on, instead of every content in every style. Default False.
+        suffix: suffix of the files, which determines their format. Default `".png"`.
+        batch_size: largest number of pictures of the same size to paint together, 1 or
+            more; None for a number that suits the device, the default. Memory may allow
+            fewer.
+        bits: bits per channel, 8 or 16; 16 for PNG and TIFF. Default 8. A picture that
+            is in the folder already is not written again for this, nor for `keep_gps`.
         keep_gps: whether the files may say where the photos were taken. Default False.
         config: the settings; StyleTransferConfig() by default.
         preset: as for `tfnst.stylize`.
-        callback: called with a BatchProgress during each run and between runs. It may
-            call `progress.stop()`. An error that it raises ends the batch.
-        **settings: fields of StyleTransferConfig; they override `config` and `preset`.
+        callback: function called with a BatchProgress during each run and between
+            runs. It may call `progress.stop()`. An error that it raises ends the batch.
+        **settings: fields of StyleTransferConfig that override `config` and `preset`.
 
     Returns:
         One BatchItem for each picture, ordered by style and then by content.
 
     Raises:
         ValueError: for bad settings, or two pictures with the same name.
-        OSError: when there are no weights to be had, or the folder can't be made.
-        Exception: that the callback raises, as it is.
+        OSError: when no weights can be found, or the folder can't be made.
+        Exception: any error that the callback raises, as it is.
     """
     config = build_config(config, preset, settings)
     if config.init_image == "given":

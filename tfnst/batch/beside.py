@@ -1,4 +1,4 @@
-"""What is done beside painting: the next pictures are loaded, the last ones written."""
+"""Threads beside painting, which load the next pictures and write the last ones."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ _Result = TypeVar("_Result")
 
 
 class Ahead(Generic[_Item, _Result]):
-    """A function's results for some items, in order, a few of them computed ahead.
+    """Computes results for items, in order, a few of them ahead.
 
     A context, which ends without the results that nobody has asked for.
 
     Args:
-        function: of an item. It is never called twice at a time.
-        items: in the order in which results are asked for.
-        most: how many results to compute ahead, 1 or more.
+        function: function of an item. It is never called twice at a time.
+        items: items, in the order in which results are asked for.
+        most: largest number of results to compute ahead, 1 or more.
     """
 
     def __init__(
@@ -41,16 +41,16 @@ class Ahead(Generic[_Item, _Result]):
         self._thread.shutdown(cancel_futures=True)
 
     def start(self) -> None:
-        """Has a thread compute the next results while this one does something else."""
+        """Starts to compute the next results in a thread."""
         while self._left and len(self._ahead) < self._most:
             item = self._left.popleft()
             self._ahead.append(self._thread.submit(self._function, item))
 
     def next(self) -> _Result:
-        """The result for the next item.
+        """Returns the result for the next item.
 
         Raises:
-            Exception: that the function raised for this item.
+            Exception: any error that the function raised for this item.
         """
         if self._ahead:
             return self._ahead.popleft().result()
@@ -58,7 +58,7 @@ class Ahead(Generic[_Item, _Result]):
 
 
 class Behind:
-    """Calls functions one after the other in a thread, and says what became of each.
+    """Calls functions one after the other in a thread, and reports how each ended.
 
     A context, which ends when all of them have ended.
     """
@@ -79,16 +79,17 @@ class Behind:
     def submit(
         self, function: Callable[[], Any], ended: Callable[[Exception | None], None]
     ) -> None:
-        """Has the thread call a function.
+        """Calls a function in the thread.
 
         Args:
-            function: to call.
-            ended: called by `settle`, in its thread, with what the function raised.
+            function: function to call.
+            ended: function that `settle` calls, in its thread, with the function's
+                error or None.
         """
         self._waiting.append((self._thread.submit(function), ended))
 
     def settle(self, *, wait: bool = True) -> None:
-        """Says what became of the functions that have ended.
+        """Reports the functions that have ended.
 
         Args:
             wait: whether to wait for all of them.

@@ -23,7 +23,7 @@ def check_contact_sheet(path: str | os.PathLike[str]) -> None:
     """Checks that a sheet can be written, before anything is painted.
 
     Raises:
-        ValueError, OSError: as when it is written.
+        ValueError, OSError: as `write_contact_sheet`.
     """
     with argument(_NAME):
         if storage.is_url(path):
@@ -38,10 +38,10 @@ def write_contact_sheet(
     """Writes a sheet of each content, followed by its pictures in their styles.
 
     Args:
-        items: painted or not, from files into files; those that have no picture leave
-            an empty cell, whose label says why.
+        items: items of the batch, from files into files; those that have no picture
+            leave an empty cell, whose label says why.
         path: path or URL of the sheet.
-        size: long side of the painted pictures. None on the sheet is larger.
+        size: long side of the painted pictures; those on the sheet are no larger.
 
     Raises:
         ValueError, OSError: as `tfnst.save_image`.
@@ -61,11 +61,10 @@ def write_contact_sheet(
 
 
 def _cell(label: str, source: str | os.PathLike[str] | None) -> Cell:
-    if source is None:
-        return Cell(label)
-    return Cell(label, functools.partial(fetch, source))
+    load = functools.partial(fetch, source)
+    return Cell(label, None if source is None else load)
 
 
 def _name(source: Any) -> str:
-    """The name of a file without its suffix."""
+    """Returns the name of a file without its suffix."""
     return pathlib.PurePath(storage.file_name(source)).stem

@@ -1,4 +1,4 @@
-"""The pictures of a batch, and what becomes of them."""
+"""Pictures of a batch, with their status."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ class BatchItem:
     """One picture of a batch.
 
     Attributes:
-        content_image: what to paint, as `stylize` takes it.
-        style_image: the style to paint it in, as `stylize` takes it.
-        output: where to write the picture; None to keep it in `result`.
+        content_image: picture to paint, as for `tfnst.stylize`.
+        style_image: style to paint it in, as for `tfnst.stylize`.
+        output: path of the painted picture; None to keep it in `result`.
         status: `"left"` until the batch is done with it; then `"painted"`, once it is
-            written where it is to be, `"skipped"` if it had been painted before, or
+            written to `output`, `"skipped"` if it had been painted before, or
             `"failed"`.
-        error: why it failed, in one line.
-        seconds: how long it took to paint; pictures painted together share the time
+        error: reason of the failure, in one line; None if there is none.
+        seconds: seconds that painting took; pictures painted together share the time
             evenly.
         result: the painted picture, if there is no `output`.
     """
@@ -40,7 +40,7 @@ class BatchItem:
     result: TransferResult | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        """Everything but the picture, as plain values that JSON can hold."""
+        """Returns everything but the picture, as plain values for JSON."""
         return {
             "content_image": show_source(self.content_image),
             "style_image": show_source(self.style_image),
@@ -52,12 +52,12 @@ class BatchItem:
 
 
 def mark_failed(item: BatchItem, error: Exception) -> None:
-    """Notes in an item that it failed, and why."""
+    """Marks an item as failed, with the reason."""
     silent = "out of memory" if isinstance(error, MemoryError) else repr(error)
     item.status = FAILED
     item.error = one_line(error) if str(error).strip() else silent
 
 
 def count_done(items: Sequence[BatchItem]) -> int:
-    """The number of items that are painted, skipped or failed."""
+    """Counts the items that are painted, skipped or failed."""
     return sum(item.status != LEFT for item in items)

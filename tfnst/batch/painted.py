@@ -1,4 +1,4 @@
-"""What a batch has painted before, going by the manifests in its files."""
+"""Pictures that a batch has painted before, found by the manifests in its files."""
 
 from __future__ import annotations
 
@@ -15,17 +15,18 @@ from tfnst.images.style_images import describe_style, style_images
 
 
 def find_painted(item: BatchItem, config: StyleTransferConfig) -> dict[str, Any] | None:
-    """The manifest in the item's file, if painting it would give the same picture.
+    """Reads the manifest in an item's file, if it needn't be painted again.
 
-    It would if it was painted, to the end, from the same pictures with the same
+    That is so if it was painted, to the end, from the same pictures with the same
     settings, and through the same network, which isn't compared here.
 
     Args:
-        item: the item.
-        config: the settings of the batch.
+        item: item of the batch.
+        config: settings of the batch.
 
     Returns:
-        None where there is no file, or one with another picture of tfnst's.
+        The manifest; None where there is no file, or one with another picture that
+        tfnst has painted.
 
     Raises:
         ValueError: for a file that tfnst has not painted, and that would be lost.
@@ -65,5 +66,5 @@ def find_painted(item: BatchItem, config: StyleTransferConfig) -> dict[str, Any]
 
 
 def _essence(settings: dict[str, Any]) -> dict[str, Any]:
-    """The settings that change the picture (by more than rounding), as in JSON."""
+    """Selects the settings that change the picture (by more than rounding)."""
     return json.loads(json.dumps(picture_settings(settings)))

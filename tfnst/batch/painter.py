@@ -1,10 +1,10 @@
-"""Painting a batch: what is loaded once, what is painted together, what may fail."""
+"""Painting a batch: styles are loaded once, pictures of one size painted together."""
 
 from __future__ import annotations
 
 import errno
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeGuard
 
 from tfnst.batch import storage
@@ -21,7 +21,7 @@ from tfnst.images import writing
 from tfnst.images.manifest import network_of
 from tfnst.images.save_options import SaveOptions
 from tfnst.limits import MAX_PIXELS
-from tfnst.transfer.progress import TransferProgress
+from tfnst.transfer.progress import Callback, TransferProgress
 from tfnst.transfer.results import NonFiniteLossError, TransferResult
 from tfnst.transfer.run import Job, Run
 from tfnst.transfer.style_transfer import load_job, load_style
@@ -31,28 +31,38 @@ from tfnst.transfer.styles import Style
 _PICTURES_PER_ACCELERATOR = 4
 # Pictures that may wait for others of their size, in batches.
 _WAITING_BATCHES = 4
-# Styles that are kept in memory.
+# Number of styles that are kept in memory.
 _STYLES = 4
-# What may be wrong with a single picture of a batch.
+# Errors that concern a single picture of a batch.
 _ITS_FAULT = (ValueError, OSError, MemoryError)
 # Errors that would stop every other picture of the batch too.
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
-# Bytes that reading takes of the largest picture, or of a third as large a one with
-# alpha, and that writing takes for each pixel; both measured.
+# Bytes that reading the largest picture takes, or one with alpha a third as large, and
+# that writing takes for each pixel; both measured.
 _READING, _WRITING = 30 * MAX_PIXELS, 40
+
+
+def paint_jobs(
+    config: StyleTransferConfig, jobs: list[Job], callback: Callback
+) -> list[TransferResult]:
+    """Paints pictures together."""
+    return Run(config, jobs, callback=callback).paint()
 
 
 class BatchPainter:
     """Paints the items of batches, and keeps styles from one to the next.
 
-    While pictures are painted, those of the next batch are loaded and those of the last
-    one written, if there is memory for it.
+    While pictures are painted, the next ones are loaded and the last ones written, if
+    there is memory for it.
 
     Args:
         config: the settings.
         batch_size: as for `tfnst.stylize_batch`.
-        saving: how to save the pictures; SaveOptions() by default.
+        saving: options for saving the pictures; SaveOptions() by default.
         callback: as for `tfnst.stylize_batch`.
+        load: function that loads a picture, as `load_job`.
+        paint: function that paints pictures together, as `paint_jobs`.
+        write: function that writes a result to a path, as `TransferResult.write`.
     """
 
     def __init__(
@@ -62,9 +72,13 @@ class BatchPainter:
         batch_size: int | None = None,
         saving: SaveOptions | None = None,
         callback: BatchCallback | None = None,
+        load: Callable[..., Job] = load_job,
+        paint: Callable[..., list[TransferResult]] = paint_jobs,
+        write: Callable[..., None] = TransferResult.write,
     ) -> None:
         self._config = config
         self._callback = callback
+        self._load_job, self._paint_jobs, self._write = load, paint, write
         self._extractor: Any = None
         strategy = devices.choose_strategy(config.device)
         replicas = 1 if strategy is None else strategy.num_replicas_in_sync
@@ -73,25 +87,27 @@ class BatchPainter:
             batch_size = replicas * (1 if on_cpu else _PICTURES_PER_ACCELERATOR)
         self._batch_size = batch_size
         self._saving = saving or SaveOptions()
-        # By path, URL or identity; errors too, so that no bad style is read twice.
+        # By path, URL or identity; errors, too, so that no bad style is read twice.
         self._styles: dict[str | int, Style | ValueError | OSError] = {}
-        self._items: Sequence[BatchItem] = []
-        self._stopped = False
-        self._calling_back = False
-        self._full: OSError | None = None  # The error of a disk that is full.
+        # State of a call of `paint`: its items, whether the callback has stopped it or
+        # is running, the error of a full disk, and what threads do meanwhile.
+        self._items: Sequence[BatchItem]
+        self._stopped: bool
+        self._calling_back: bool
+        self._full: OSError | None
         self._ahead: Ahead[BatchItem, Job | Exception | None]
         self._behind: Behind
 
     def paint(self, items: Sequence[BatchItem]) -> None:
-        """Paints items, and notes in each what became of it.
+        """Paints items, and sets the status of each.
 
         Args:
-            items: from `tfnst.batch.planning.plan_items`.
+            items: items of `tfnst.batch.planning.plan_items`.
 
         Raises:
-            OSError: when there are no weights to be had, when a folder can't be made,
-                and when the disk is full.
-            Exception: that the callback raises.
+            OSError: when no weights can be found, when a folder can't be made, and when
+                the disk is full.
+            Exception: any error that the callback raises.
         """
         self._items = items
         self._stopped = self._calling_back = False
@@ -112,7 +128,7 @@ class BatchPainter:
             self._report([], None)
 
     def _batches(self) -> Iterator[list[tuple[BatchItem, Job]]]:
-        """The items that are painted together, with their jobs."""
+        """Yields items that are painted together, with their jobs."""
         # By the sizes of their scales.
         waiting: dict[Any, list[tuple[BatchItem, Job]]] = {}
         for item in self._items:
@@ -135,16 +151,18 @@ class BatchPainter:
         yield from waiting.values()
 
     def _load(self, item: BatchItem) -> Job | Exception | None:
-        """The job of an item; what is wrong with it; None if it is painted already.
+        """Loads an item: its job, its error, or None if it is painted already.
 
-        It may run in another thread, and leaves the item as it is.
+        May be called in another thread, and leaves the item as it is.
         """
         try:
             painted = find_painted(item, self._config)
             if painted is None:
                 self._check_output(item)
         except _ITS_FAULT as error:
-            return _own_fault(error)
+            if _is_full(error):
+                raise
+            return error
         # Not in a try: without a network no picture can be painted, so an error here
         # isn't this item's fault, and ends the batch.
         engine, backbone = load_engine(self._config)
@@ -156,7 +174,7 @@ class BatchPainter:
             style = self._load_style(item.style_image)
             with argument("content_image"):
                 content = fetch(item.content_image)
-            return load_job(
+            return self._load_job(
                 content,
                 style,
                 self._config,
@@ -208,14 +226,14 @@ class BatchPainter:
         items, jobs = [item for item, _ in batch], [job for _, job in batch]
         started = time.perf_counter()
         try:
-            run = Run(self._config, jobs, callback=lambda p: self._report(items, p))
-            del jobs
-            results = run.paint()
+            results = self._paint_jobs(
+                self._config, jobs, lambda progress: self._report(items, progress)
+            )
         except _ITS_FAULT as error:
             if self._calling_back:
                 raise  # The callback's error is no picture's fault.
             if len(batch) > 1 and isinstance(error, NonFiniteLossError | MemoryError):
-                # One of them may be at fault, or just their number.
+                # The cause may be one of them, or just their number.
                 self._split(batch)
                 return
             for item in items:
@@ -237,7 +255,7 @@ class BatchPainter:
                 self._paint(half)
 
     def _memory_left(self, batch: list[tuple[BatchItem, Job]]) -> float:
-        """Bytes that are left while they are painted together; -1 if they don't fit."""
+        """Estimates the memory left while they are painted; -1 if they don't fit."""
         limit = memory.memory_limit(self._config.max_memory, self._config.device)
         try:
             plan = plans.build_plan(
@@ -252,7 +270,7 @@ class BatchPainter:
         return limit - plan.peak
 
     def _report(self, items: list[BatchItem], run: TransferProgress | None) -> None:
-        """Calls back, and stops if the callback says so, or the disk is full."""
+        """Calls back, and stops if the callback asks for it, or the disk is full."""
         self._behind.settle(wait=False)
         if self._full is not None and run is not None:
             run.stop()
@@ -269,7 +287,7 @@ class BatchPainter:
                 run.stop()
 
     def _keep(self, item: BatchItem, result: TransferResult) -> None:
-        """Has a painted picture written, or keeps it in its item."""
+        """Writes a painted picture in a thread, or keeps it in its item."""
         output, saving = item.output, self._saving
         if output is None:
             item.result, item.status = result, PAINTED
@@ -277,7 +295,7 @@ class BatchPainter:
 
         def write() -> None:
             with argument("output"), storage.LocalCopy(output) as path:
-                result.write(path, saving)
+                self._write(result, path, saving)
 
         def ended(error: Exception | None) -> None:
             if error is None:
@@ -292,13 +310,6 @@ class BatchPainter:
         self._behind.submit(write, ended)
 
 
-def _own_fault(error: Exception) -> Exception:
-    """The error, if it is its picture's own fault; otherwise it is raised."""
-    if _is_full(error):
-        raise error
-    return error
-
-
 def _is_full(error: Exception) -> TypeGuard[OSError]:
-    """Whether an error would stop every other picture of the batch, too."""
+    """Returns whether an error would stop every other picture of the batch, too."""
     return isinstance(error, OSError) and error.errno in _FULL

@@ -1,4 +1,4 @@
-"""Planning a batch: which picture is painted in which style, and its file's name."""
+"""Planning a batch: pairs of content and style, and the names of their files."""
 
 from __future__ import annotations
 
@@ -35,63 +35,35 @@ def plan_items(
     suffix: str = ".png",
     saving: SaveOptions | None = None,
 ) -> list[BatchItem]:
-    """The items of a batch: for each style every content, or pairs of them.
+    """Makes the items of a batch: for each style every content, or pairs of them.
 
     Args:
         contents: the pictures to paint; each as for `tfnst.stylize`.
         styles: the styles to paint them in; each as for `tfnst.stylize`.
         output: folder or URL of the painted pictures; None to keep them in memory.
-        pairs: pair the first content with the first style, and so on.
-        suffix: suffix of the files, which chooses their format.
-        saving: how they will be saved; SaveOptions() by default.
+        pairs: pairs the first content with the first style, and so on.
+        suffix: suffix of the files, which determines their format.
+        saving: options for saving the pictures; SaveOptions() by default.
 
     Raises:
         ValueError: for an empty list, pairs of lists of different lengths, a bad
             suffix, two pictures with the same name, or one that would replace another
             that is painted.
     """
-    for name, pictures in (("contents", contents), ("styles", styles)):
-        single = isinstance(pictures, str | bytes | os.PathLike)
-        if single or not isinstance(pictures, Iterable):
-            raise argument_error(name, "a list of pictures", show_type(pictures))
+    contents, styles = _read_lists(contents, styles)
     if output is not None:
         with argument("output"):
             check_path(output)
-    # They may be iterators.
-    held = read_open_files(list(contents), list(styles))
-    contents, styles = (list(pictures) for pictures in held)
-    for name, pictures in (("contents", contents), ("styles", styles)):
-        if not pictures:
-            expected = "one picture or more"
-            raise ArgumentError(expected, "none", argument=name, verb="must hold")
     check_choice("suffix", suffix, SUFFIXES)
     (saving or SaveOptions()).check_format(suffix)
-    if pairs:
-        if len(contents) != len(styles):
-            raise argument_error(
-                "styles",
-                "as many as `contents` to be paired with them",
-                f"{len(styles)} styles and {len(contents)} contents",
-            )
-        indices = [(i, i) for i in range(len(contents))]
-    else:
-        indices = [(i, j) for j in range(len(styles)) for i in range(len(contents))]
     items = []
-    planned: dict[str, str] = {}
-    for i, j in indices:
+    for i, j in _indices(len(contents), len(styles), pairs):
         path = None
         if output is not None:
             stem = f"{_file_stem(contents[i], i + 1)}_{_file_stem(styles[j], j + 1)}"
             path = storage.join(output, stem + suffix)
-            item = f"{show_source(contents[i])} in {show_source(styles[j])}"
-            if stem in planned:
-                raise ValueError(
-                    "`contents` and `styles` must have different names. "
-                    f"Received: {planned[stem]}, and {item}, which would both be "
-                    f"written to {path}"
-                )
-            planned[stem] = item
         items.append(BatchItem(contents[i], styles[j], path))
+    _check_names(items)
     check_outputs(
         [
             *named_paths(*(("contents", content) for content in contents)),
@@ -102,15 +74,61 @@ def plan_items(
     return items
 
 
+def _read_lists(
+    contents: Iterable[Any], styles: Iterable[Any]
+) -> tuple[list[Any], list[Any]]:
+    """Checks that both are lists of pictures, and reads those that are open files."""
+    for name, pictures in (("contents", contents), ("styles", styles)):
+        single = isinstance(pictures, str | bytes | os.PathLike)
+        if single or not isinstance(pictures, Iterable):
+            raise argument_error(name, "a list of pictures", show_type(pictures))
+    # They may be iterators.
+    lists = read_open_files(list(contents), list(styles))
+    for name, pictures in zip(("contents", "styles"), lists, strict=True):
+        if not pictures:
+            expected = "one picture or more"
+            raise ArgumentError(expected, "none", argument=name, verb="must hold")
+    return lists[0], lists[1]
+
+
+def _indices(contents: int, styles: int, pairs: bool) -> list[tuple[int, int]]:
+    """Indices of the content and the style of each item."""
+    if not pairs:
+        return [(i, j) for j in range(styles) for i in range(contents)]
+    if contents != styles:
+        raise argument_error(
+            "styles",
+            "as many as `contents` to be paired with them",
+            f"{styles} styles and {contents} contents",
+        )
+    return [(i, i) for i in range(contents)]
+
+
+def _check_names(items: list[BatchItem]) -> None:
+    """Checks that no two items would be written to one path."""
+    planned: dict[str | pathlib.Path, str] = {}
+    for item in items:
+        if item.output is None:
+            continue
+        shown = f"{show_source(item.content_image)} in {show_source(item.style_image)}"
+        if item.output in planned:
+            raise ValueError(
+                "`contents` and `styles` must have different names. "
+                f"Received: {planned[item.output]}, and {shown}, which would both be "
+                f"written to {item.output}"
+            )
+        planned[item.output] = shown
+
+
 def _style_paths(style_image: Any) -> list[NamedPath]:
-    """The files of a style; an empty blend, which will fail, has none."""
+    """Finds the files of a style; an empty blend, which will fail, has none."""
     with contextlib.suppress(ValueError):
         return style_paths(style_images(style_image))
     return []
 
 
 def _file_stem(source: Any, number: int) -> str:
-    """What to call a picture in file names: after its own file, or by number."""
+    """Returns the name of a picture in file names: that of its file, or its number."""
     if storage.is_path(source):
         return pathlib.PurePath(storage.file_name(source)).stem
     return f"{number:04}"

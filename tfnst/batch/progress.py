@@ -1,4 +1,4 @@
-"""How far a batch is."""
+"""Progress of a batch."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from tfnst.transfer.progress import TransferProgress
 
 @dataclasses.dataclass
 class BatchProgress:
-    """How far a batch is; passed to the callback.
+    """Progress of a batch; passed to the callback.
 
     Attributes:
         done: number of pictures that are painted and written, skipped, or failed.
         total: number of pictures in the batch.
-        items: the pictures that are being painted.
-        run: how far these are; None between two runs.
+        items: pictures that are being painted.
+        run: progress of their run; None between two runs.
         stopped: whether the callback has asked the batch to stop.
     """
 

@@ -38,7 +38,7 @@ def paint_items(
     saving: SaveOptions | None = None,
     callback: BatchCallback | None = None,
 ) -> None:
-    """Paints the items of a batch on a Ray cluster, and notes what became of each.
+    """Paints the items of a batch on a Ray cluster, and sets the status of each.
 
     Each worker is a process with its own network, which paints one picture after the
     other. If a worker dies, another one gets the picture it was painting; pictures
@@ -46,16 +46,16 @@ def paint_items(
     several machines, put them in a shared folder or at URLs that fsspec can open.
 
     Args:
-        items: from `tfnst.batch.planning.plan_items`, with an `output`.
-        config: the settings.
+        items: items of `tfnst.batch.planning.plan_items`, with an `output`.
+        config: settings of the batch.
         address: address of the cluster, such as `"auto"` or `"ray://host:10001"`; None
             starts one on this machine, which ends with the batch.
-        workers: the most workers at a time; None for as many as the cluster has room
-            for.
-        cpus: CPUs of each worker, which may be a fraction.
-        gpus: GPUs of each worker, which may be a fraction.
-        saving: how to save the pictures; SaveOptions() by default.
-        callback: called with a BatchProgress as pictures are done.
+        workers: largest number of workers at a time; None for as many as the cluster
+            has room for.
+        cpus: number of CPUs for each worker, which may be a fraction.
+        gpus: number of GPUs for each worker, which may be a fraction.
+        saving: options for saving the pictures; SaveOptions() by default.
+        callback: function called with a BatchProgress as pictures are done.
 
     Raises:
         ValueError: for pictures without a path, or bad numbers.
@@ -82,7 +82,7 @@ def paint_items(
 
 @contextlib.contextmanager
 def _cluster(address: str | None) -> Iterator[Mapping[str, float]]:
-    """Connects to a cluster, and gives its resources: how many CPUs and GPUs it has."""
+    """Connects to a cluster, and gives its resources: its numbers of CPUs and GPUs."""
     try:
         import ray
         import ray.data
@@ -114,13 +114,13 @@ def _paint_rows(
     gpus: float,
     arguments: dict[str, Any],
 ) -> Iterable[dict[str, Any]]:
-    """Paints rows in workers, and gives what became of each as it is done.
+    """Paints rows in workers, and yields a report of each as it is done.
 
     Args:
-        rows: from `_row`.
-        workers: the most workers at a time.
-        cpus: CPUs of each worker.
-        gpus: GPUs of each worker.
+        rows: items, from `_row`.
+        workers: largest number of workers at a time.
+        cpus: number of CPUs for each worker.
+        gpus: number of GPUs for each worker.
         arguments: arguments of `_Worker`.
     """
     import ray.data
@@ -159,7 +159,7 @@ def _check(
 
 
 def _room(resources: Mapping[str, float], cpus: float, gpus: float) -> int:
-    """The number of workers that a cluster has room for, but at least 1."""
+    """Returns the number of workers that a cluster has room for, at least 1."""
     rooms = [
         resources.get(name, 0) / each
         for name, each in (("CPU", cpus), ("GPU", gpus))
@@ -169,7 +169,7 @@ def _room(resources: Mapping[str, float], cpus: float, gpus: float) -> int:
 
 
 def _row(index: int, item: BatchItem) -> dict[str, Any]:
-    """An item as plain values, for a worker."""
+    """Converts an item to plain values, for a worker."""
     assert item.output is not None  # `_check` has seen to that.
     return {
         "index": index,
@@ -180,7 +180,7 @@ def _row(index: int, item: BatchItem) -> dict[str, Any]:
 
 
 def _portable(config: StyleTransferConfig) -> dict[str, Any]:
-    """The settings as plain values, for a process that runs in another folder."""
+    """Converts settings to plain values, for a process that runs in another folder."""
     settings = config.to_dict()
     if config.weights is not None and os.path.exists(config.weights):
         settings["weights"] = os.path.abspath(config.weights)
@@ -192,7 +192,7 @@ def _follow(
     items: Sequence[BatchItem],
     callback: BatchCallback | None,
 ) -> bool:
-    """Notes what the workers report; returns whether the callback stopped the batch."""
+    """Copies reports of workers to items; returns whether the callback stopped."""
     for row in rows:
         item = items[row["index"]]
         item.status, item.seconds = row["status"], row["seconds"]

@@ -1,4 +1,4 @@
-"""The report of a batch: what became of each picture, as JSON."""
+"""JSON report of a batch."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tfnst.files import show_path, write_file
 
 
 def count(items: Sequence[BatchItem]) -> dict[str, int]:
-    """The number of items of each status."""
+    """Counts the items of each status."""
     return {
         status: sum(item.status == status for item in items)
         for status in (PAINTED, SKIPPED, FAILED, LEFT)
@@ -45,10 +45,10 @@ def check_report(path: str | os.PathLike[str]) -> None:
 
 
 def write_report(items: Sequence[BatchItem], path: str | os.PathLike[str]) -> None:
-    """Writes what became of each picture as JSON, whole or not at all.
+    """Writes the JSON report of a batch, whole or not at all.
 
     Args:
-        items: the items of the batch.
+        items: items of the batch.
         path: path of the file.
 
     Raises:

@@ -1,4 +1,4 @@
-"""The pictures that a batch is given: found in folders and tables, and fetched."""
+"""Source pictures of a batch: found in folders and tables, and fetched."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ def find_pictures(
         paths: paths or URLs of files, which are kept as they are, and of folders. A
             folder's pictures are the files with the suffix of a picture, sorted by
             name; hidden files and folders within it are left out.
-        apart_from: the folder of the painted pictures, which may not be among them:
+        apart_from: folder of the painted pictures, which may not be among the paths:
             the next batch would paint what this one has painted.
 
     Raises:
-        ValueError: for a folder without pictures, and for that of the painted ones.
+        ValueError: for a folder without pictures, and for `apart_from`.
         OSError: when a folder can't be read.
     """
     found: list[str | os.PathLike[str]] = []
@@ -60,7 +60,7 @@ def find_pictures(
 def read_pairs(
     path: str | os.PathLike[str],
 ) -> tuple[list[str | pathlib.Path], list[str | pathlib.Path]]:
-    """The contents and styles in a CSV file with the columns `content` and `style`.
+    """Reads contents and styles from a CSV file, in columns `content` and `style`.
 
     Its columns are separated by commas, semicolons or tabs. Capitals in their names,
     spaces around values, and rows without any values make no difference.
@@ -104,7 +104,7 @@ def read_pairs(
 
 
 def _read_rows(text: str) -> Iterator[tuple[int, list[str]]]:
-    """The rows of a table that have any values, each with the number of its line."""
+    """Yields the rows of a table that have any values, each with its line's number."""
     delimiter = max(_DELIMITERS, key=text.lstrip().partition("\n")[0].count)
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
     for row in reader:
@@ -127,7 +127,7 @@ def fetch(source: Any) -> Any:
 
 
 def show_source(source: Any) -> str:
-    """How reports and errors show a picture: its path or URL, or its type."""
+    """Names a picture for reports and errors: by path or URL, or by type."""
     return os.fsdecode(source) if storage.is_path(source) else show_type(source)
 
 

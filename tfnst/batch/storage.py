@@ -1,4 +1,4 @@
-"""Files at paths and URLs, which batches read from and write to."""
+"""Files at paths and URLs."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from tfnst.files import os_error, show_path
 
 
 def is_url(path: Any) -> TypeGuard[str]:
-    """Whether a picture or path is a URL, such as `s3://bucket/photo.jpg`."""
+    """Returns whether a picture or path is a URL, such as `s3://bucket/photo.jpg`."""
     return isinstance(path, str) and "://" in path
 
 
 def is_path(source: Any) -> TypeGuard[str | os.PathLike[str]]:
-    """Whether a picture is given by its path or URL."""
+    """Returns whether a picture is given by its path or URL."""
     return isinstance(source, str | os.PathLike)
 
 
 def join(folder: str | os.PathLike[str], name: str) -> str | pathlib.Path:
-    """The path or URL of a file in a folder.
+    """Returns the path or URL of a file in a folder.
 
     Args:
         folder: path or URL of the folder.
@@ -37,22 +37,22 @@ def join(folder: str | os.PathLike[str], name: str) -> str | pathlib.Path:
 
 
 def file_name(path: str | os.PathLike[str]) -> str:
-    """The last part of a path or URL."""
+    """Returns the last part of a path or URL."""
     return posixpath.basename(path) if is_url(path) else pathlib.Path(path).name
 
 
 def url_file_name(source: Any) -> str | None:
-    """The last part of a picture's URL; None for any other picture."""
+    """Returns the last part of a picture's URL; None for any other picture."""
     return file_name(source) if is_url(source) else None
 
 
 def absolute(path: str | os.PathLike[str]) -> str:
-    """The path or URL, for a process that runs in another folder."""
+    """Returns a path or URL for a process that runs in another folder."""
     return path if is_url(path) else os.path.abspath(path)
 
 
 def list_folder(path: str | os.PathLike[str]) -> list[str | pathlib.Path] | None:
-    """The files in a folder, sorted by name; None if it isn't a folder.
+    """Lists the files in a folder, sorted by name; None if it isn't a folder.
 
     Raises:
         OSError: when the folder can't be read.
@@ -68,7 +68,7 @@ def list_folder(path: str | os.PathLike[str]) -> list[str | pathlib.Path] | None
 
 
 def is_same_folder(one: str | os.PathLike[str], other: str | os.PathLike[str]) -> bool:
-    """Whether two paths or URLs name the same folder."""
+    """Returns whether two paths or URLs name the same folder."""
     if is_url(one) or is_url(other):
         return str(one).rstrip("/") == str(other).rstrip("/")
     return os.path.isdir(other) and os.path.samefile(one, other)
@@ -84,12 +84,12 @@ def make_folder(path: str | os.PathLike[str]) -> None:
 
 
 def parent(path: str | os.PathLike[str]) -> str | pathlib.Path:
-    """The folder of a file."""
+    """Returns the folder of a file."""
     return posixpath.dirname(path) if is_url(path) else pathlib.Path(path).parent
 
 
 def is_file(path: str | os.PathLike[str]) -> bool:
-    """Whether there is a file, which can be read: no device, no pipe, no folder."""
+    """Returns whether there is a file; a device, a pipe or a folder is none."""
     if not is_url(path):
         return os.path.isfile(path)
     system, inner = _open_url(path)
@@ -97,7 +97,7 @@ def is_file(path: str | os.PathLike[str]) -> bool:
 
 
 def read_file(path: str | os.PathLike[str]) -> bytes:
-    """The bytes of a file.
+    """Reads the bytes of a file.
 
     Args:
         path: path or URL of the file.
@@ -129,10 +129,9 @@ def write_url(url: str, data: bytes) -> None:
 
 
 class LocalCopy:
-    """A context that gives a local path to write to, for a path or URL.
+    """Context with a local path to write to, for a path or URL.
 
-    If it is a URL, the file at the local path is uploaded there when the context ends
-    without an error.
+    The file is uploaded to a URL when the context ends without an error.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
@@ -155,7 +154,7 @@ class LocalCopy:
 
 
 def _open_url(url: str) -> tuple[Any, str]:
-    """fsspec's file system for a URL, and the path within it."""
+    """Returns fsspec's file system for a URL, and the path within it."""
     expected = "a URL that can be opened"
     if importlib.util.find_spec("fsspec") is None:
         reason = "which needs fsspec: pip install 'tfnst[ray]'"

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from tfnst.images.save_options import SaveOptions
     from tfnst.images.style_images import StyleImage
     from tfnst.transfer.results import TransferResult
-    from tfnst.visualization.film import Film
+    from tfnst.visualization.timelapse import Timelapse
 
 
 @dataclasses.dataclass
@@ -50,13 +50,13 @@ class Outputs:
     saved: bool = dataclasses.field(default=False, init=False)
 
     @functools.cached_property
-    def film(self) -> Film | None:
+    def film(self) -> Timelapse | None:
         """The film that `--timelapse` asks for, which is a callback of the run."""
         if self.timelapse is None:
             return None
-        from tfnst.visualization.film import Film
+        from tfnst.visualization.timelapse import Timelapse
 
-        return Film(size=self.timelapse_size)
+        return Timelapse(size=self.timelapse_size)
 
     def path_of_step(self, step: int, steps: int) -> pathlib.Path:
         """OUTPUT-STEP.suffix, with leading zeros so that names sort by step."""
@@ -130,11 +130,11 @@ class Outputs:
         Raises:
             ValueError, ImportError, OSError: as when they are written.
         """
-        from tfnst.visualization import film, plots
+        from tfnst.visualization import plots, timelapse
 
         if self.timelapse is not None:
             with argument("timelapse"):
-                film.check_film_path(self.timelapse)
+                timelapse.check_timelapse_path(self.timelapse)
         if self.plot is not None:
             with argument("plot"):
                 plots.check_plot_path(self.plot)

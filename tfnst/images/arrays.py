@@ -109,5 +109,5 @@ def to_integers(array: np.ndarray, bits: int = 8) -> np.ndarray:
     floor((2^bits - 1) * clip(array, 0, 1) + 1 / 2)
     """
     top = 2**bits - 1
-    levels = np.floor(np.clip(array, 0, 1) * top + 0.5)
-    return levels.astype(np.uint8 if bits == 8 else np.uint16)
+    values = np.floor(np.clip(array, 0, 1) * top + 0.5)
+    return values.astype(np.uint8 if bits == 8 else np.uint16)

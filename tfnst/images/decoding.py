@@ -24,7 +24,7 @@ from tfnst.images.source import PictureSource
 _IMAGE_FILE = "an image file (PNG, JPEG, WebP, TIFF, ...)"
 # Formats that Pillow opens, but decodes with Ghostscript, or not at all.
 _NOT_DECODED = {"BUFR": "BUFR", "EPS": "PostScript", "GRIB": "GRIB", "HDF5": "HDF5"}
-# Pillow's words.
+# Pillow's message.
 _CLOSED = "Operation on closed image"
 _ORIENTATION_TAG = 0x0112
 _BITS_PER_SAMPLE = 258

@@ -8,7 +8,7 @@ from typing import Any
 from tfnst.checks import ArgumentError, show_type
 from tfnst.files import show_path
 
-# Pillow's names.
+# Pillow's names of the formats.
 FORMATS = {
     ".png": "PNG",
     ".jpg": "JPEG",
@@ -18,7 +18,7 @@ FORMATS = {
     ".tiff": "TIFF",
 }
 SUFFIXES = tuple(FORMATS)
-# What folders of pictures are searched for.
+# Suffixes that folders of pictures are searched for.
 READ_SUFFIXES = (*SUFFIXES, ".heic", ".heif")
 
 

@@ -8,7 +8,7 @@ import io
 from PIL import Image, JpegImagePlugin
 
 _START, _SCAN = b"\xff\xd8", b"\xff\xda"
-# Of applications, from APP0 to APP15, and comments.
+# Markers of the segments of applications, APP0 to APP15, and of comments.
 _BESIDE = (*range(0xE0, 0xF0), 0xFE)
 _MAX_SEGMENTS = 1000
 

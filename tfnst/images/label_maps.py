@@ -25,12 +25,12 @@ _SPACING = 24
 MIN_SHARE = 0.005
 # Edges may be soft; if less of the map than this has a flat colour, it is a photo.
 _MIN_FLAT = 0.75
-# The longest side at which a map is looked at: masks are averaged later anyway.
+# Longest side to which a map is thinned out: masks are averaged later anyway.
 _MAX_SIDE = 2048
 # Pixels between two labels get the label of most pixels in this window around them.
 _EDGE_WINDOW = 5
 _BLACK: Color = (0, 0, 0)
-# Hues from here on count as red, as do those up to 15 degrees.
+# Hues from here on count as red, as do hues up to 15 degrees.
 _FIRST_HUE = 345 / 360
 _GREY_SATURATION = 0.1
 
@@ -107,7 +107,7 @@ def read_label_map(
     named = None if colors is None else [_parse_color(color) for color in colors]
     with argument("label_map"):
         rgb, info = read_picture(source)
-    # No smoother way to shrink it would leave its colours as they are.
+    # A smoother way of shrinking would change the colours.
     step = -(-max(rgb.shape[1:3]) // _MAX_SIDE)
     pixels = np.asarray(to_pil(rgb[:, ::step, ::step]))
     visible = np.full(pixels.shape[:2], True)
@@ -190,7 +190,7 @@ def _nearest(pixels: np.ndarray, colors: list[Color]) -> np.ndarray:
     # Between red and blue there is purple, which may be a label as well.
     common = Image.fromarray(index).filter(ImageFilter.ModeFilter(_EDGE_WINDOW))
     edge = best > 3 * _TOLERANCE**2
-    # Not a view: what is transparent is marked in it.
+    # Not a view: transparent pixels are marked in it.
     return np.where(edge, np.asarray(common), index).astype(np.int16)
 
 

@@ -32,7 +32,7 @@ _USER_COMMENT = 0x9286
 # Exif: eight bytes that name the comment's encoding. The JSON is plain ASCII.
 _ASCII = b"ASCII\0\0\0"
 _PACKAGES = ("tensorflow", "keras", "numpy", "pillow")
-# More than any settings need, and half of what JPEG's Exif segment holds.
+# More than any settings need, and half the size of JPEG's Exif segment.
 MAX_BYTES = 32_000
 
 
@@ -64,7 +64,7 @@ def describe_source(
     if isinstance(source, bytes | bytearray | memoryview):
         return _description(hashlib.sha256(source), file_name)
     if isinstance(source, Image.Image):
-        rgb, info = read_pil(source, shown.shown_as(f"PIL image {source.mode}"))
+        rgb, info = read_pil(source, shown.shown_as(f"PIL image of mode {source.mode}"))
         return describe_arrays(rgb, info.alpha, file_name=file_name)
     if hasattr(source, "read"):
         return {"name": file_name, "sha256": None}

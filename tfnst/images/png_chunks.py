@@ -10,9 +10,9 @@ from collections.abc import Iterator
 from PIL import PngImagePlugin
 
 START = b"\x89PNG\r\n\x1a\n"
-# Frames of an animation, which can be told from damage only in their order.
+# Frames of an animation, which can be checked only in their order.
 _FRAMES = (b"fcTL", b"fdAT")
-# Pillow bounds each compressed text, and this all of them.
+# Bounds of all texts together; Pillow has one for each compressed text.
 _MAX_CHUNKS, _MAX_BYTES = 32, 1 << 20
 
 

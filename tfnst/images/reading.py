@@ -23,7 +23,7 @@ from tfnst.limits import MAX_PIXELS, MIN_SHARE, MIN_SIDE
 
 _logger = logging.getLogger(__name__)
 
-# What a mask must have; an exported model says so too, from its graph.
+# Property of every mask; an exported model says so, too, from its graph.
 MASK_EXPECTATION = "something white in it, to show where it applies"
 
 

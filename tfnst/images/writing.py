@@ -112,8 +112,8 @@ def write_picture(
     suffix = check_suffix(path)
     options.check_format(suffix)
     if isinstance(image, Image.Image):
-        pixels = max(1, image.width * image.height)
-        colours = load_image(image, max_pixels=pixels, min_side=1)[0]
+        count = max(1, image.width * image.height)
+        colours = load_image(image, max_pixels=count, min_side=1)[0]
     else:
         colours = _to_colours(image)
     format, info = FORMATS[suffix], info or PictureInfo()
@@ -124,11 +124,11 @@ def write_picture(
             colours = over_white(np.clip(colours, 0, 1), alpha)
         else:
             colours = np.concatenate([colours, alpha[..., np.newaxis]], axis=-1)
-    levels = to_integers(colours, options.bits)
+    pixels = to_integers(colours, options.bits)
 
     exif, text = _describe(format, info, (height, width), options.keep_gps, manifest)
     try:
-        data = _encode(format, levels, exif, text, info.dpi, options.quality)
+        data = _encode(format, pixels, exif, text, info.dpi, options.quality)
     except (OSError, ValueError) as error:  # WebP, for one, ends at 16,383 pixels.
         expected = f"in a format that holds {width} x {height} pixels"
         raise ArgumentError(expected, show_path(path)) from error
@@ -202,7 +202,7 @@ def _describe(
 
 def _encode(
     format: str,
-    levels: np.ndarray,
+    pixels: np.ndarray,
     exif: dict[int, Any],
     text: str | None,
     dpi: tuple[float, float] | None,
@@ -213,20 +213,20 @@ def _encode(
     if dpi is not None and format != "WEBP":
         options["dpi"] = dpi
     if format == "TIFF":
-        return sixteen_bit.encode_tiff(levels, tags=exif, **options)
+        return sixteen_bit.encode_tiff(pixels, tags=exif, **options)
     if exif:
         options["exif"] = encode_exif(exif)
     if format == "PNG" and text is not None:
         options["pnginfo"] = PngImagePlugin.PngInfo()
         options["pnginfo"].add_itxt(PNG_KEYWORD, text)
-    if levels.dtype == np.uint16:
-        return sixteen_bit.encode_png(levels, **options)
+    if pixels.dtype == np.uint16:
+        return sixteen_bit.encode_png(pixels, **options)
     if format != "PNG":
         options["quality"] = quality
     if format == "JPEG":
         options["subsampling"] = 0
     encoded = io.BytesIO()
-    Image.fromarray(levels).save(encoded, format, **options)
+    Image.fromarray(pixels).save(encoded, format, **options)
     return encoded.getvalue()
 
 

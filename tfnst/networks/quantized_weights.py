@@ -26,7 +26,7 @@ from tfnst.networks.vgg import Arrays, kernel_shapes, layer_names
 
 _MAGIC_NUMBER = 0x1950A86A20F9469CFC6C
 _PROTOCOL = 1001
-# What the dtypes of tensors are called, and NumPy's names for them.
+# PyTorch's names of dtypes, and NumPy's.
 _STORAGES = {"ByteStorage": "u1", "FloatStorage": "<f4"}
 # No tensor of VGG19 has more numbers.
 _MOST_NUMBERS = 3 * 3 * 512 * 512

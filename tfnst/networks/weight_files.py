@@ -102,8 +102,8 @@ def read_convolutions(
 
     Args:
         path: path of the file.
-        layers: the layers to read; None for all. Those that the file lacks are left
-            out.
+        layers: names of the layers to read; None for all. Layers that the file lacks
+            are left out.
 
     Returns:
         (as `read_weights`, the names of all convolutions in the file).
@@ -220,7 +220,7 @@ def check_arrays(
     """Raises ValueError if arrays aren't the weights of a backbone.
 
     Args:
-        arrays: from `read_convolutions`.
+        arrays: arrays by layer, from `read_convolutions`.
         shapes: the backbone's kernel shapes, from `tfnst.networks.vgg.kernel_shapes`.
         found: the names of all convolutions in the file.
         backbone: name of the backbone.

@@ -24,7 +24,7 @@ from tfnst.networks import package_index
 from tfnst.networks.vgg import VGG_BLOCKS
 from tfnst.networks.weight_files import check_file
 
-# An environment variable: the path of the file to use for "imagenet".
+# Environment variable with the path of the file to use for "imagenet".
 WEIGHTS_VARIABLE = "TFNST_WEIGHTS"
 
 PROBE_SECONDS = 4  # after which a server that doesn't answer counts as unreachable

@@ -37,6 +37,7 @@ from tfnst.studio.painters import Loading, LocalPainter, ServerPainter
 from tfnst.studio.previews import PREVIEW_SIZE, encode_preview
 from tfnst.studio.run_queue import BusyError, QueuedRun, RunQueue, explain
 from tfnst.studio.tasks import Task, VideoOptions
+from tfnst.video.frame_range import FrameRange
 from tfnst.video.frames import FilmInfo
 from tfnst.video.reading import open_film
 
@@ -310,15 +311,10 @@ class Studio:
                 limits don't allow it.
             BusyError: when too many files are being read.
         """
-        # It loads TensorFlow, which painting needs anyway.
-        from tfnst.video.video import count_frames
-
         with self.reading(), open_film(path) as reader:
             info = reader.info
         self.limits.check(config, (info.height, info.width))
-        frames = count_frames(
-            info, start=options.start, end=options.end, every=options.every
-        )
+        frames = FrameRange(options.start, options.end, options.every).count(info)
         self.limits.check_frames(frames or 0)
         return Task(
             content=history.keep_source(path),

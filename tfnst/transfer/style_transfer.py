@@ -72,7 +72,7 @@ def stylize(
             settings that override those of `config`.
         callback: called with a TransferProgress about twice a second and after the
             last step; it may call `progress.stop()`. For several callbacks, such as a
-            `tfnst.Film` and a function, pass a list.
+            `tfnst.Timelapse` and a function, pass a list.
         callback_steps: also call back after each multiple of this number of steps; 1
             or more.
         checkpoint: file in which to keep the state of the run, so that it can be

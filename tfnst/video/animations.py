@@ -12,12 +12,16 @@ from fractions import Fraction
 import numpy as np
 from PIL import Image
 
-from tfnst.checks import ArgumentError
 from tfnst.files import os_error, show_path
 from tfnst.images.decoding import open_image
 from tfnst.images.source import PictureSource
 from tfnst.images.transparency import on_white
-from tfnst.video.frames import DamagedFrameError, FilmInfo, Shot, check_frame_size
+from tfnst.video.frames import (
+    DamagedFrameError,
+    FilmInfo,
+    SourceFrame,
+    check_frame_size,
+)
 
 _MILLISECOND = Fraction(1, 1000)
 # Browsers show frames that ask for 10 ms or less for 100 ms.
@@ -30,7 +34,7 @@ _DAMAGE = (
 
 
 def is_animation(path: str | os.PathLike[str]) -> bool:
-    """Recognizes files that Pillow reads by how they begin, whatever their names."""
+    """Returns whether Pillow reads a file, by its first bytes, whatever its name."""
     if not os.path.isfile(path):  # A pipe would lose what is read.
         return False
     with contextlib.suppress(OSError), open(path, "rb") as file:
@@ -47,7 +51,7 @@ class Animation:
     """An animated picture.
 
     Args:
-        path: of the file.
+        path: path of the file.
 
     Raises:
         OSError: when the file can't be read.
@@ -64,46 +68,41 @@ class Animation:
             raise os_error(error, "a film that can be read", shown) from error
         try:
             self._image = open_image(self._file, self._source)
+            check_frame_size(shown, *self._image.size)
+            self.info = self._inspect()
         except BaseException:
             self._file.close()
             raise
+
+    def _inspect(self) -> FilmInfo:
+        """Finds the film's properties."""
         try:
-            width, height = self._image.size
-            check_frame_size(shown, width, height)
-            try:
-                frames = getattr(self._image, "n_frames", 1)
-                animated = getattr(self._image, "is_animated", False)
-                self._image.load()  # WebP's durations come with the frames.
-            except _DAMAGE:  # The file ends early.
-                frames, animated = None, True
-            if not animated:
-                expected = "a film, an animated picture or a folder of pictures"
-                received = f"{shown}, which is a single picture"
-                raise ArgumentError(expected, received)
-            self.info = FilmInfo(
-                width=width,
-                height=height,
-                rate=1 / (self._duration() * _MILLISECOND),
-                time_base=_MILLISECOND,
-                duration=None,
-                frames=frames,
-            )
-        except BaseException:
-            self.close()
-            raise
+            frames = getattr(self._image, "n_frames", 1)
+            animated = getattr(self._image, "is_animated", False)
+            self._image.load()  # WebP's durations come with the frames.
+        except _DAMAGE:  # The file ends early.
+            frames, animated = None, True
+        if not animated:
+            expected = "a film, an animated picture or a folder of pictures"
+            received = f"{self._source.shown}, which is a single picture"
+            raise self._source.error(expected, received)
+        width, height = self._image.size
+        return FilmInfo(
+            width=width,
+            height=height,
+            rate=1 / (self._duration() * _MILLISECOND),
+            time_base=_MILLISECOND,
+            duration=None,
+            frames=frames,
+        )
 
     def close(self) -> None:
         """Closes the file."""
         self._image.close()
         self._file.close()
 
-    @property
-    def expected_end(self) -> Fraction | None:
-        """When the film should end: nothing in the file says so."""
-        return None
-
-    def shots(self, start: Fraction) -> Iterator[Shot]:
-        """All frames in order, as each is drawn over the one before.
+    def frames(self, start: Fraction) -> Iterator[SourceFrame]:
+        """Yields all frames in order, as each is drawn over the one before.
 
         Args:
             start: ignored.
@@ -122,17 +121,18 @@ class Animation:
                     self.damaged += 1
                 return
             duration = self._duration() * _MILLISECOND
-            yield Shot(time, duration, functools.partial(_flattened, self._image))
+            read = functools.partial(_flattened, self._image)
+            yield SourceFrame(time, duration, read)
             time, number = time + duration, number + 1
 
     def _duration(self) -> Fraction:
-        """Milliseconds of the frame that is loaded."""
+        """Duration of the frame that is loaded, in milliseconds."""
         shown = Fraction(self._image.info.get("duration") or 0)
         return shown if shown > _SHORTEST else Fraction(_USUAL)
 
 
 def _flattened(image: Image.Image) -> np.ndarray:
-    """The frame that is loaded, with what is transparent laid over white."""
+    """Lays the frame that is loaded over white where it is transparent."""
     try:
         return np.array(on_white(image))
     except _DAMAGE as error:

@@ -25,7 +25,7 @@ _MOST_SECONDS = 60.0
 
 
 def import_av(path: str | os.PathLike[str]) -> Any:
-    """The module `av`.
+    """Imports the module `av`.
 
     Args:
         path: path of the film that needs it.
@@ -65,9 +65,9 @@ def open_output(
     """Opens a file to be written by PyAV, without dates and random numbers in it.
 
     Args:
-        path: of the file.
+        path: path of the file.
         format: FFmpeg's name of the muxer.
-        options: of the muxer.
+        options: options of the muxer.
     """
     import av
 
@@ -76,18 +76,18 @@ def open_output(
 
 
 def describe(error: Exception) -> str:
-    """What FFmpeg says is wrong, on one line."""
+    """Returns the message of an error of FFmpeg, on one line."""
     text = getattr(error, "strerror", None) or str(error) or type(error).__name__
     return " ".join(text.split())
 
 
 def film_error(expected: str, shown: str, error: Exception) -> Exception:
-    """The error to raise when FFmpeg could not open or read a film.
+    """Words the error to raise when FFmpeg could not open or read a film.
 
     Args:
         expected: description of the films that can be read.
         shown: the film, as errors show it.
-        error: FFmpeg's.
+        error: error of FFmpeg.
     """
     if isinstance(error, OSError):
         return os_error(error, expected, shown)

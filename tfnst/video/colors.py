@@ -1,6 +1,6 @@
 """Colours of films: decoded frames to sRGB pictures, and pictures to BT.709 frames.
 
-Values of standard films (BT.709 and BT.601 transfer) are shown as sRGB values, as
+Values of standard films (BT.709 and BT.601 transfer) are taken for sRGB values, as
 players do: a film that is read and written keeps its values.
 """
 
@@ -49,21 +49,21 @@ _TO_BT709 = {
         np.float32,
     ),
 }
-# Luminance of HDR's diffuse white in cd/m^2 (Rec. ITU-R BT.2408), and of its peaks.
+# Luminance of HDR's diffuse white (Rec. ITU-R BT.2408) and of its peaks, in cd/m^2.
 _WHITE, _PEAK = 203.0, 1000.0
-# Up to here, relative to diffuse white, HDR is shown as it is; above, it is compressed.
+# Light, relative to diffuse white, above which HDR is compressed.
 _KNEE = 0.6
 
 
 def is_rgb(frame: Any) -> bool:
-    """Whether a frame has no YUV matrix."""
+    """Returns whether a frame has no YUV matrix."""
     return bool(frame.format.is_rgb) or frame.format.name.startswith(("gbr", "pal8"))
 
 
 def to_picture(
     frame: Any, *, primaries: int = UNSPECIFIED, transfer: int = UNSPECIFIED
 ) -> np.ndarray:
-    """uint8 sRGB [H, W, 3] of a decoded frame, over white where it is transparent.
+    """Converts a decoded frame to uint8 sRGB [H, W, 3], over white if transparent.
 
     A film that doesn't name its matrix has BT.709's if it is wider than 1,279 pixels
     or higher than 576, and BT.601's otherwise, as in most players. Wider primaries
@@ -72,8 +72,8 @@ def to_picture(
     diffuse white becomes 231 and 1,000 cd/m^2 white.
 
     Args:
-        frame: from PyAV.
-        primaries: their number in ITU-T H.273. Unspecified by default.
+        frame: a frame of PyAV.
+        primaries: number of the primaries in ITU-T H.273. Unspecified by default.
         transfer: number of the transfer characteristic. Unspecified by default.
     """
     if not is_rgb(frame):
@@ -92,21 +92,21 @@ def to_picture(
 
 
 def _opaque(frame: Any, primaries: int, transfer: int) -> np.ndarray:
-    """uint8 sRGB [H, W, 3] of a frame whose matrix and range are known."""
+    """Converts a frame whose matrix and range are known to uint8 sRGB [H, W, 3]."""
     if transfer in (_PQ, _HLG):
         primaries = _BT2020 if primaries in (0, UNSPECIFIED) else primaries
         rgb = _convert(frame, "rgb48le").astype(np.float32) / 65535
         light = _to_bt709(_hdr_light(rgb, transfer), primaries)
-        return _to_levels(_compress(light))
+        return _encode_light(_compress(light))
     rgb = _convert(frame, "rgb24")
     if primaries not in _TO_BT709:
         return np.ascontiguousarray(rgb)
     light = (np.arange(256, dtype=np.float32) / 255) ** 2.4
-    return _to_levels(_to_bt709(light[rgb], primaries), 2.4)
+    return _encode_light(_to_bt709(light[rgb], primaries), 2.4)
 
 
 def _convert(frame: Any, format: str) -> np.ndarray:
-    """The values of a frame in an RGB format."""
+    """Converts a frame to an array in an RGB format."""
     converted = frame.reformat(
         format=format,
         # Not every PyAV looks at the frame for it.
@@ -118,13 +118,13 @@ def _convert(frame: Any, format: str) -> np.ndarray:
 
 
 def _to_bt709(light: np.ndarray, primaries: int) -> np.ndarray:
-    """Linear light in BT.709's primaries; what they can't show is below 0."""
+    """Converts linear light to BT.709's primaries; colours beyond are below 0."""
     matrix = _TO_BT709.get(primaries)
     return light if matrix is None else light @ matrix.T
 
 
 def _hdr_light(rgb: np.ndarray, transfer: int) -> np.ndarray:
-    """Linear light from values in [0, 1], where diffuse white is 1."""
+    """Converts values in [0, 1] to linear light, where diffuse white is 1."""
     if transfer == _PQ:  # SMPTE ST 2084.
         root = rgb ** (1 / 78.84375)
         low = np.maximum(root - 0.8359375, 0) / (18.8515625 - 18.6875 * root)
@@ -138,7 +138,7 @@ def _hdr_light(rgb: np.ndarray, transfer: int) -> np.ndarray:
 
 
 def _compress(light: np.ndarray) -> np.ndarray:
-    """Light in [0, 1], with hue kept: the largest channel follows a smooth curve ::
+    """Compresses light into [0, 1] with its hue. The largest channel x becomes y ::
 
         y = x                                   up to the knee k
         y = k + (1 - k) t (1 + t / p^2) / (1 + t)   where t = (x - k) / (1 - k)
@@ -153,15 +153,15 @@ def _compress(light: np.ndarray) -> np.ndarray:
     return light * (shown / largest)
 
 
-def _to_levels(light: np.ndarray, gamma: float | None = None) -> np.ndarray:
-    """uint8 values of linear light, by a power or sRGB's curve."""
+def _encode_light(light: np.ndarray, gamma: float | None = None) -> np.ndarray:
+    """Converts linear light to uint8 values, by a power or else by sRGB's curve."""
     if gamma is None:
         return to_integers(srgb_from_linear(light))
     return to_integers(np.clip(light, 0, 1) ** (1 / gamma))
 
 
 def to_bt709(picture: np.ndarray) -> Any:
-    """A frame in limited range BT.709, 4:2:0.
+    """Converts a picture to a frame in limited range BT.709, 4:2:0.
 
     Args:
         picture: uint8 sRGB [H, W, 3].
@@ -179,7 +179,7 @@ def to_bt709(picture: np.ndarray) -> Any:
 
 
 def rgb_frame(picture: np.ndarray) -> Any:
-    """A frame of the format rgb24 with the values of uint8 [H, W, 3]."""
+    """Converts uint8 [H, W, 3] to a frame of the format rgb24."""
     import av
 
     return av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")

@@ -22,7 +22,7 @@ from tfnst.video.frames import (
     LONGEST_STEP,
     DamagedFrameError,
     FilmInfo,
-    Shot,
+    SourceFrame,
     check_frame_size,
     fit_time_base,
 )
@@ -34,12 +34,12 @@ _COVER = 0x400
 _ALPHA_DECODERS = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
 # Formats whose durations are the times at which films end.
 _ENDS_BY_CLOCK = ("matroska,webm", "flv")
-# How far before a frame to look for one that can be decoded alone, in seconds, when
-# the file's index leads to a later one.
+# Seconds before a frame at which to look for one that can be decoded alone, when the
+# file's index leads to a later one.
 _STEPS_BACK = (0, 10, 60)
-# The first frames of a film may be damaged; after so many, something else is wrong.
+# Damaged packets in a row after which reading ends: the first ones may be damaged.
 _MAX_DAMAGED_PACKETS = 1000
-# So many packets may give no frame, as those before the place where a file was cut.
+# Packets without frames after which reading ends: a file that was cut begins with some.
 _MAX_EMPTY_PACKETS = 20_000
 
 
@@ -47,7 +47,7 @@ class DecodedFilm:
     """A film in a file that FFmpeg reads.
 
     Args:
-        path: of the file.
+        path: path of the file.
 
     Raises:
         ImportError: when PyAV isn't installed.
@@ -71,28 +71,19 @@ class DecodedFilm:
         """Closes the file."""
         self._container.close()
 
-    def shots(self, start: Fraction) -> Iterator[Shot]:
-        """Frames in order, from one at or before a time if there is such a one.
-
-        Args:
-            start: seconds.
-        """
+    def frames(self, start: Fraction) -> Iterator[SourceFrame]:
+        """Yields frames in order, from a key frame at or before a time in seconds."""
         for back in (*_STEPS_BACK, None):
             goal = Fraction(-1) if back is None else start - back
             self._rewind(goal)
             self.damaged = 0
-            shots = self._decode()
-            first = next(shots, None)
+            frames = self._decode()
+            first = next(frames, None)
             if goal < 0 or (first is not None and first.time <= start):
                 break
         if first is not None:
             yield first
-            yield from shots
-
-    @property
-    def expected_end(self) -> Fraction | None:
-        """When the film should end, in seconds, as far as its file says."""
-        return self.info.duration
+            yield from frames
 
     def _open(self) -> Any:
         expected = "a film that can be read"
@@ -102,7 +93,7 @@ class DecodedFilm:
             raise film_error(expected, self._shown, error) from error
 
     def _find_stream(self) -> Any:
-        """The first stream of moving pictures, or of a single one if there is none."""
+        """Finds the first stream of moving pictures, or else of a single picture."""
         streams, expected = self._container.streams, "a film with pictures"
         # The picture on an album's cover is no film.
         videos = [each for each in streams.video if not _is_cover(each)]
@@ -130,12 +121,12 @@ class DecodedFilm:
         return stream
 
     def _is_still(self, stream: Any) -> bool:
-        """Recognizes streams of one frame, such as a thumbnail."""
+        """Returns whether a stream has one frame, such as a thumbnail."""
         length, rate = self._length_of(stream), stream.average_rate
         return stream.frames == 1 or bool(length and rate and length * rate <= 1)
 
     def _inspect(self) -> FilmInfo:
-        """What is known of the film; its first frame is decoded for that."""
+        """Finds the film's properties, for which its first frame is decoded."""
         stream, container = self._stream, self._container
         first = next(self._raw_frames(), None)
         if first is None:
@@ -172,11 +163,11 @@ class DecodedFilm:
         )
 
     def _tag(self, frame: Any, name: str) -> int:
-        """A number of H.273 that belongs to a frame; PyAV 17 has it in decoders."""
+        """Returns a number of H.273 for a frame; PyAV 17 has it in decoders."""
         return int(getattr(frame, name, getattr(self._stream.codec_context, name)))
 
     def _read_duration(self) -> Fraction | None:
-        """Seconds of pictures, or None where the file only has sound's or a guess."""
+        """Reads the pictures' length; None where only sound's or a guess is stated."""
         length = self._length_of(self._stream)
         if length is None and not self._container.streams.audio:
             length = Fraction(self._container.duration or 0, self._av.time_base)
@@ -186,7 +177,7 @@ class DecodedFilm:
         return length or None
 
     def _length_of(self, stream: Any) -> Fraction | None:
-        """Seconds that a file says of a stream."""
+        """Reads the length of a stream in seconds, if the file states it."""
         if stream.duration and stream.time_base:
             return stream.duration * Fraction(stream.time_base)
         with contextlib.suppress(ValueError):  # Matroska: "00:00:05.280000000".
@@ -209,7 +200,7 @@ class DecodedFilm:
         self._stream = self._find_stream()
 
     def _raw_frames(self) -> Iterator[Any]:
-        """Frames as PyAV decodes them; damaged ones are counted and left out."""
+        """Yields frames as decoded by PyAV; damaged ones are counted and left out."""
         error_type, in_a_row, empty = self._av.error.FFmpegError, 0, 0
         packets = self._container.demux(self._stream)
         while in_a_row <= _MAX_DAMAGED_PACKETS and empty <= _MAX_EMPTY_PACKETS:
@@ -231,11 +222,11 @@ class DecodedFilm:
     def _decode_packet(self, packet: Any) -> list[Any]:
         if self._decoder is None:
             return packet.decode()
-        # An empty packet, the last one, has the others come out.
+        # An empty packet, the last one, makes the decoder give its last frames.
         return self._decoder.decode(packet if packet.size else None)
 
     def _whole_frames(self) -> Iterator[Any]:
-        """Frames without the combs of interlaced ones."""
+        """Yields frames without the combs of interlaced ones."""
         graph, kind = None, None
         for frame in self._raw_frames():
             if graph is not None and kind != _kind(frame):
@@ -251,14 +242,14 @@ class DecodedFilm:
             yield from self._filtered(graph, None)
 
     def _filtered(self, graph: Any, frame: Any) -> Iterator[Any]:
-        """Frames that come out of a graph of filters when one is put in."""
+        """Puts a frame into a graph of filters, and yields those that come out."""
         graph.push(frame)
         with contextlib.suppress(self._av.error.BlockingIOError, EOFError):
             while True:
                 yield graph.pull()
 
-    def _decode(self) -> Iterator[Shot]:
-        """Each frame with its time."""
+    def _decode(self) -> Iterator[SourceFrame]:
+        """Yields each frame with its time."""
         tick, last = fit_time_base(self.info.time_base), None
         step = max(1 / self._rate, tick)
         # MP4 files hold durations in 31 bits.
@@ -280,16 +271,16 @@ class DecodedFilm:
             duration = Fraction(ticks) * Fraction(base) if ticks and base else step
             if duration > longest:
                 duration = step
-            yield Shot(time, duration, functools.partial(self._read, frame))
+            yield SourceFrame(time, duration, functools.partial(self._read, frame))
 
     def _time_of(self, frame: Any) -> Fraction | None:
-        """Seconds from the beginning of the file."""
+        """Returns the time of a frame, in seconds from the beginning of the file."""
         if frame.pts is None or not frame.time_base:
             return None
         return frame.pts * Fraction(frame.time_base)
 
     def _read(self, frame: Any) -> np.ndarray:
-        """The picture, upright, in square pixels."""
+        """Converts a frame to a picture, upright, in square pixels."""
         try:
             picture = to_picture(
                 frame,
@@ -311,12 +302,12 @@ def _is_cover(stream: Any) -> bool:
 
 
 def _kind(frame: Any) -> tuple[Any, ...]:
-    """Properties of frames that a graph of filters is made for."""
+    """Returns the properties of frames that a graph of filters depends on."""
     return frame.width, frame.height, frame.format.name
 
 
 def _deinterlacer(frame: Any, time_base: Fraction) -> Any:
-    """A graph that deinterlaces frames like one; others pass unchanged."""
+    """Makes a graph that deinterlaces frames like one; others pass unchanged."""
     from av.filter import Graph
 
     graph = Graph()
@@ -334,12 +325,12 @@ def _deinterlacer(frame: Any, time_base: Fraction) -> Any:
 
 
 def _known(code: int) -> int | None:
-    """A number of H.273, or None for those that say nothing."""
+    """Returns a number of H.273, or None for those that say nothing."""
     return None if int(code) in (0, UNSPECIFIED) else int(code)
 
 
 def _square_size(width: int, height: int, ratio: Fraction | None) -> tuple[int, int]:
-    """Width and height in square pixels; the side that is too short grows."""
+    """Returns width and height in square pixels; the side that is too short grows."""
     if ratio is None or ratio <= 0:
         return width, height
     if ratio > 1:
@@ -348,7 +339,7 @@ def _square_size(width: int, height: int, ratio: Fraction | None) -> tuple[int, 
 
 
 def _display_turns(frame: Any) -> tuple[bool, int]:
-    """How to set a frame upright: whether to mirror it, and then quarter turns.
+    """Finds how a frame is set upright: whether mirrored, and then quarter turns.
 
     The display matrix [a b u; c d v; x y w] maps each point (p, q) of the frame, as a
     row, to the point that shows it; p goes right, q down. Quarter turns are

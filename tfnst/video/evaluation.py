@@ -1,9 +1,10 @@
-"""evaluate_video(): how steady a painted film is, and how well it is painted."""
+"""evaluate_video(): measures of a painted film's steadiness and quality."""
 
 from __future__ import annotations
 
 import collections
 import dataclasses
+import functools
 import os
 from collections.abc import Iterator
 from typing import Any, NamedTuple
@@ -22,32 +23,33 @@ from tfnst.video.coherence import (
     warp,
 )
 from tfnst.video.flow import DISFlow, OpticalFlow, check_flow, import_opencv
+from tfnst.video.frame_range import FrameRange
 from tfnst.video.frames import Frame
 from tfnst.video.reading import open_film
 
-# Frames whose style and content are measured.
-_SAMPLES = 5
-# A film has parts that stand still from this share of its pixels on.
+# Least share of the pixels that must stand still for a drift to be measured.
 _LEAST_STILL = 0.001
 
 
 def _measure(help: str) -> Any:
-    """A dataclass field; the command shows `help` beside the number."""
+    """Makes a dataclass field; the command shows `help` beside the number."""
     return dataclasses.field(metadata={"help": help})
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class FilmEvaluation:
-    """How steady a painted film is, and how well it is painted; see `evaluate_video`.
+    """Measures of a painted film's steadiness and quality; see `evaluate_video`.
 
     Attributes:
-        warping_error: between neighbours, in 8-bit levels; None if nothing matches.
-        warping_error_gap: alike, between frames that lie `gap` apart; also None if
-            the film isn't that long.
-        drift: of what stands still in the film, in levels; None if nothing does.
+        warping_error: warping error between neighbours, from 0 to 255; None if nothing
+            matches.
+        warping_error_gap: warping error between frames that lie `gap` apart; also None
+            if the film isn't that long.
+        drift: drift of the parts that stand still in the film, from 0 to 255; None if
+            there are none.
         still: share of the pixels that stand still.
-        frames: that were compared.
-        gap: number of frames.
+        frames: number of frames that were compared.
+        gap: distance of the frames for `warping_error_gap`.
         pictures: means of the measures of single frames.
     """
 
@@ -60,7 +62,7 @@ class FilmEvaluation:
     pictures: Evaluation
 
     def to_dict(self) -> dict[str, Any]:
-        """All values in types that JSON can hold, those of `pictures` among them."""
+        """Returns all values in types for JSON, those of `pictures` among them."""
         own = {
             field.name: getattr(self, field.name)
             for field in dataclasses.fields(self)
@@ -69,7 +71,7 @@ class FilmEvaluation:
         return own | self.pictures.to_dict()
 
     def measures(self) -> dict[str, str]:
-        """The names of the film's own measures, each with a note on good values."""
+        """Returns the film's own measures, each with a note on good values."""
         return {
             field.name: field.metadata["help"].format(gap=self.gap)
             for field in dataclasses.fields(self)
@@ -87,6 +89,7 @@ def evaluate_video(
     end: float | None = None,
     every: int = 1,
     gap: int = 5,
+    samples: int = 5,
     flow: OpticalFlow | None = None,
     backbone: str = StyleTransferConfig.backbone,
     weights: str | os.PathLike[str] | None = StyleTransferConfig.weights,
@@ -96,26 +99,29 @@ def evaluate_video(
 
     - warping_error: root mean square of the difference between a painted frame and the
       one before, moved by the optical flow of the film that was painted, over the
-      pixels that this flow can be relied on for: those that are seen in both.
-    - warping_error_gap: the same for frames that lie `gap` apart: it shows what creeps.
+      pixels where this flow is reliable: those that are seen in both.
+    - warping_error_gap: the same for frames that lie `gap` apart, which shows slow
+      changes.
     - drift: mean absolute difference between the first and the last painted frame,
       over the pixels and channels where the film stands still throughout.
-    - The others are the means of `tfnst.evaluate` over up to five frames, evenly
-      spread over the film.
+    - The others are the means of `tfnst.evaluate` over some frames, evenly spread over
+      the film.
 
-    All are in levels of 8 bits, 0 to 255, but for those of `tfnst.evaluate`. A film
-    that isn't painted at all is the steadiest, so both kinds of numbers count.
+    All are in 8-bit values, 0 to 255, but for those of `tfnst.evaluate`. A film that
+    isn't painted at all is the steadiest, so both kinds of numbers count.
 
     Args:
-        film: that was painted, as for `tfnst.stylize_video`.
-        style_image: the painting.
-        stylized_film: the painted film, by any program. Its frames are those of the
-            film, one by one, at any size; there may be fewer.
+        film: path of the film that was painted, as for `tfnst.stylize_video`.
+        style_image: as for `tfnst.stylize`.
+        stylized_film: path of the painted film, by any program. Its frames are those of
+            the film, one by one, at any size; there may be fewer.
         start: as for `tfnst.stylize_video`, if the film was painted with it.
-        end: alike.
-        every: alike.
-        gap: frames between those that are compared, 2 or more. Default 5.
-        flow: finds the motion in the film, as for `tfnst.stylize_video`.
+        end: as `start`.
+        every: as `start`.
+        gap: distance of frames to compare besides neighbours, 2 or more. Default 5.
+        samples: number of frames, at most, that `tfnst.evaluate` measures, 1 or more.
+            Default 5.
+        flow: optical flow of the film, as for `tfnst.stylize_video`.
         backbone: as for `tfnst.evaluate`.
         weights: as for `tfnst.evaluate`.
         seed: as for `tfnst.evaluate`.
@@ -135,15 +141,18 @@ def evaluate_video(
     steadiness = Steadiness(
         check_integer("gap", gap, 2), DISFlow() if flow is None else flow
     )
-    cut = {"start": start, "end": end, "every": every}
-    for source, painted in _pairs(film, stylized_film, cut):
+    samples = check_integer("samples", samples, 1)
+    pairs = functools.partial(
+        _pairs, film, stylized_film, FrameRange(start, end, every)
+    )
+    for source, painted in pairs():
         steadiness.add(source, painted)
     frames = steadiness.frames
     if frames < 2:
         raise argument_error(
             "stylized_film", "a film of 2 frames or more", show_path(stylized_film)
         )
-    chosen = {round(x) for x in np.linspace(0, frames - 1, min(_SAMPLES, frames))}
+    chosen = {round(x) for x in np.linspace(0, frames - 1, min(samples, frames))}
     rows = [
         evaluate(
             source.picture,
@@ -153,7 +162,7 @@ def evaluate_video(
             weights=weights,
             seed=seed,
         )
-        for source, painted in _pairs(film, stylized_film, cut)
+        for source, painted in pairs()
         if source.number in chosen
     ]
     means: dict[str, Any] = {
@@ -171,9 +180,9 @@ def evaluate_video(
 def _pairs(
     film: str | os.PathLike[str],
     stylized_film: str | os.PathLike[str],
-    cut: dict[str, Any],
+    range: FrameRange,
 ) -> Iterator[tuple[Frame, np.ndarray]]:
-    """The frames of both films, those of the first at the size of the second."""
+    """Yields the frames of both films, those of the first at the second's size."""
     with (
         open_film(film) as source,
         open_film(stylized_film, name="stylized_film") as target,
@@ -186,7 +195,7 @@ def _pairs(
                 f"of the shape of the film, {info.width}:{info.height}, at any size",
                 f"a film of {painted.width}x{painted.height} pixels",
             )
-        frames = source.frames(**cut)
+        frames = source.frames(range)
         for count, each in enumerate(target):
             frame = next(frames, None)
             if frame is None:
@@ -208,7 +217,7 @@ def _resize(picture: np.ndarray, height: int, width: int) -> np.ndarray:
 
 
 class SteadinessResult(NamedTuple):
-    """As in `FilmEvaluation`."""
+    """Measures of steadiness, as in `FilmEvaluation`."""
 
     warping_error: float | None
     warping_error_gap: float | None
@@ -217,11 +226,11 @@ class SteadinessResult(NamedTuple):
 
 
 class Steadiness:
-    """The measures of a film's steadiness, frame by frame.
+    """Measures a film's steadiness, frame by frame.
 
     Args:
-        gap: frames between those that are compared besides neighbours.
-        flow: finds the motion in the film that was painted.
+        gap: distance of frames to compare besides neighbours.
+        flow: optical flow of the film that was painted.
     """
 
     def __init__(self, gap: int, flow: OpticalFlow) -> None:
@@ -229,14 +238,14 @@ class Steadiness:
         self._last: collections.deque[tuple[Frame, np.ndarray]]
         self._last = collections.deque(maxlen=gap)
         self._gap = gap
-        # Sums of squares, and how many.
+        # Sums of squares, and numbers of squares.
         self._near, self._far = np.zeros(2), np.zeros(2)
         self._first: tuple[Frame, np.ndarray] | None = None
         self._still: np.ndarray | None = None
         self.frames = 0
 
     def add(self, source: Frame, painted: np.ndarray) -> None:
-        """Takes a frame, and the same painted, uint8 [H, W, 3] both."""
+        """Adds a frame and its painting, both uint8 [H, W, 3]."""
         if self._first is None:
             self._first = source, painted
             self._still = np.ones(painted.shape[:2], bool)
@@ -255,7 +264,7 @@ class Steadiness:
         earlier: tuple[Frame, np.ndarray],
         sums: np.ndarray,
     ) -> np.ndarray:
-        """Adds the squares of a pair of frames; returns its flow."""
+        """Adds the squared differences of a pair of frames; returns its flow."""
         before, painted_before = earlier
         there = check_flow(self._flow(source, before), painted)
         back = check_flow(self._flow(before, source), painted)
@@ -267,7 +276,7 @@ class Steadiness:
         return there
 
     def result(self) -> SteadinessResult:
-        """The measures of the frames so far, one or more."""
+        """Returns the measures of the frames so far, one or more."""
         assert self._first is not None
         assert self._still is not None
         near, far = (
@@ -276,6 +285,6 @@ class Steadiness:
         )
         still, drift = float(self._still.mean()), None
         if still >= _LEAST_STILL and self.frames > 1:
-            levels = np.abs(self._last[-1][1].astype(int) - self._first[1])
-            drift = float(levels[self._still].mean())
+            change = np.abs(self._last[-1][1].astype(int) - self._first[1])
+            drift = float(change[self._still].mean())
         return SteadinessResult(near, far, drift, still)

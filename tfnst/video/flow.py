@@ -1,4 +1,4 @@
-"""Optical flow: where each part of a frame was, or will be, in another one."""
+"""Optical flow: the motion between two frames, for each pixel."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _FLO = b"PIEH"
 
 
 def import_opencv() -> Any:
-    """The module `cv2`.
+    """Imports the module `cv2`.
 
     Raises:
         ImportError: when OpenCV isn't installed.
@@ -35,17 +35,17 @@ def import_opencv() -> Any:
 
 
 class OpticalFlow(Protocol):
-    """Finds the motion between two frames of a film.
+    """Function that finds the motion between two frames of a film.
 
-    Whatever can be called so may be passed to `tfnst.stylize_video` as `flow`.
+    Any such function may be passed to `tfnst.stylize_video` as `flow`.
     """
 
     def __call__(self, first: Frame, second: Frame) -> np.ndarray:
-        """For each pixel of `first`, how far away its match in `second` is.
+        """Finds for each pixel of `first` the distance to its match in `second`.
 
         Args:
             first: a frame, at the size of the painted film.
-            second: one that is shown near it, before or after, of the same size.
+            second: a frame near it, before or after, of the same size.
 
         Returns:
             float32 [H, W, 2]: pixels to the right and down.
@@ -54,7 +54,7 @@ class OpticalFlow(Protocol):
 
 
 class DISFlow:
-    """Dense inverse search, as OpenCV has it: quick, on the CPU, without any weights.
+    """Dense inverse search by OpenCV: quick, on the CPU, without any weights.
 
     Reference:
         Kroeger, Timofte, Dai, Van Gool, "Fast Optical Flow using Dense Inverse
@@ -81,11 +81,12 @@ class FlowFiles:
     four before it. Flow of another size than the painted film's is scaled to it.
 
     Args:
-        folder: where the files are; also an attribute.
+        folder: folder with the files; also an attribute.
 
     Raises:
         OSError: when called, if a file can't be read.
-        ValueError: if `folder` isn't one; when called, if a file isn't a .flo file.
+        ValueError: if there is no such folder; when called, if a file is of another
+            format.
     """
 
     def __init__(self, folder: str | os.PathLike[str]) -> None:
@@ -103,7 +104,7 @@ class FlowFiles:
 
 
 def parse_flo(data: bytes, path: str) -> np.ndarray:
-    """The flow in the bytes of a .flo file, float32 [H, W, 2].
+    """Reads the flow in the bytes of a .flo file, float32 [H, W, 2].
 
     Reference:
         https://vision.middlebury.edu/flow/code/flow-code/README.txt
@@ -121,7 +122,7 @@ def parse_flo(data: bytes, path: str) -> np.ndarray:
 
 
 def scale_flow(flow: np.ndarray, height: int, width: int) -> np.ndarray:
-    """Flow at another size, in pixels of that size."""
+    """Resizes flow, which is then in pixels of the new size."""
     if flow.shape[:2] == (height, width):
         return flow
     cv2 = import_opencv()
@@ -130,7 +131,7 @@ def scale_flow(flow: np.ndarray, height: int, width: int) -> np.ndarray:
 
 
 def check_flow(flow: Any, picture: np.ndarray) -> np.ndarray:
-    """What an `OpticalFlow` has given for a picture, or ValueError."""
+    """Checks the result of an `OpticalFlow` for a picture."""
     flow = np.asarray(flow, np.float32)
     shape = (*picture.shape[:2], 2)
     if flow.shape != shape or not np.isfinite(flow).all():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 from types import ModuleType
-from typing import IO
+from typing import IO, Any
 
 fcntl: ModuleType | None
 try:
@@ -14,12 +14,12 @@ except ImportError:  # On Windows.
     fcntl = None
 
 LOCK = "lock"
-# What file systems without such locks say, some network folders among them.
+# Errors of file systems without such locks, some network folders among them.
 _UNKNOWN = (errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL)
 
 
 class FolderInUseError(Exception):
-    """Another process holds the lock."""
+    """Raised when another process holds the lock."""
 
 
 class FolderLock:
@@ -30,20 +30,21 @@ class FolderLock:
 
     Args:
         folder: path of a folder that exists. The lock is a file in it.
+        locks: the module `fcntl`, or None where there is none.
 
     Raises:
         FolderInUseError: when another process, or another lock in this one, has it.
         OSError: when the file can't be made.
     """
 
-    def __init__(self, folder: str) -> None:
+    def __init__(self, folder: str, *, locks: Any = fcntl) -> None:
         self._file: IO[bytes] | None = None
-        if fcntl is None:
+        if locks is None:
             return
         path = os.path.join(folder, LOCK)
         file = open(path, "ab")  # noqa: SIM115 - it stays open.
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            locks.flock(file, locks.LOCK_EX | locks.LOCK_NB)
         except BlockingIOError as error:
             file.close()
             raise FolderInUseError(folder) from error
@@ -65,7 +66,7 @@ class FolderLock:
 
 
 def is_locked(folder: str) -> bool:
-    """Whether another process has the lock on a folder."""
+    """Returns whether another process has the lock on a folder."""
     if not os.path.exists(os.path.join(folder, LOCK)):
         return False
     try:

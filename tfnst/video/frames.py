@@ -1,4 +1,4 @@
-"""A frame of a film, and what is known of a film as a whole."""
+"""Frames of a film, and its properties."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ _FINEST = 1_000_000
 
 
 class DamagedFilmWarning(UserWarning):
-    """Part of a film could not be read; the rest is used."""
+    """Warning of a film of which a part could not be read; the rest is used."""
 
 
 class DamagedFrameError(Exception):
-    """A frame can't be decoded. Readers leave it out and count it."""
+    """Raised when a frame can't be decoded. Readers leave it out and count it."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Frame:
     """A frame of a film.
 
     Attributes:
-        number: of the frame among those that are read, from 0.
+        number: number of the frame among those that are read, from 0.
         time: seconds from the beginning of the film to that of the frame.
         duration: seconds until the next frame that is read, or until the film ends.
         picture: uint8 sRGB [H, W, 3], upright, in square pixels.
@@ -45,18 +45,18 @@ class Frame:
 
 @dataclasses.dataclass(frozen=True)
 class FilmInfo:
-    """What is known of a film before its frames are read.
+    """Properties of a film that are known before its frames are read.
 
     Attributes:
-        width: of the upright frames, in square pixels.
-        height: of the upright frames, in square pixels.
+        width: width of the upright frames, in square pixels.
+        height: height of the upright frames, in square pixels.
         rate: frames per second, on average.
         time_base: seconds of which the times of frames are multiples.
-        duration: seconds, or None if the file doesn't say.
-        frames: how many there are, or None if the file doesn't say.
+        duration: length in seconds, or None if the file doesn't say.
+        frames: number of frames, or None if the file doesn't say.
         origin: the film's beginning on the file's own clock, in seconds.
         has_sound: whether there is sound.
-        title: of the film, or None.
+        title: title of the film, or None.
         color_range: `"limited"`, `"full"`, or None if the file doesn't say.
         matrix: number of the YUV matrix in ITU-T H.273, or None.
         primaries: number of the primaries in H.273, or None.
@@ -79,24 +79,24 @@ class FilmInfo:
 
 
 def fit_time_base(base: Fraction) -> Fraction:
-    """A fraction of a second that files can hold, equal to `base` where possible."""
+    """Returns a unit of time that files can hold, equal to `base` where possible."""
     ticks = Fraction(1, base.denominator)
     return ticks if 1 / ticks <= _FINEST else Fraction(1, _FINEST)
 
 
 def to_ticks(time: Fraction, base: Fraction) -> int:
-    """A time as a multiple of a time base; times a tick apart stay apart."""
+    """Rounds a time to a multiple of a time base; times a tick apart stay apart."""
     return math.floor(time / base + Fraction(1, 2))
 
 
 @dataclasses.dataclass(frozen=True)
-class Shot:
-    """A frame that can be decoded at once, before the next one is asked for.
+class SourceFrame:
+    """A frame of a source, whose picture can be read until the next one is asked for.
 
     Attributes:
         time: seconds from the beginning of the film.
-        duration: seconds, as far as the file says.
-        read: gives the picture, or raises DamagedFrameError.
+        duration: length in seconds, as far as the file says.
+        read: function that gives the picture, or raises DamagedFrameError.
     """
 
     time: Fraction
@@ -109,8 +109,8 @@ def check_frame_size(shown: str, width: int, height: int) -> None:
 
     Args:
         shown: the film, as errors show it.
-        width: of the frames.
-        height: of the frames.
+        width: width of the frames.
+        height: height of the frames.
 
     Raises:
         ValueError: when they have too many pixels or are too narrow.

@@ -1,4 +1,4 @@
-"""Where a painted film goes: what kind of film a path asks for, and checks of it."""
+"""Paths of painted films: the format that a path asks for, and checks."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ _EXPECTED = (
 
 
 @argument("output")
-def film_kind(path: str | os.PathLike[str]) -> str:
-    """What kind of film a path asks for.
+def film_suffix(path: str | os.PathLike[str]) -> str:
+    """Finds the format that a path asks for.
 
     Args:
-        path: of a film that is to be written.
+        path: path of a film that is to be written.
 
     Returns:
-        `.mp4`, `.webm`, `.gif` or `.webp`; or, for a folder or a pattern of picture
-        files, `.png` or `.jpg`.
+        The suffix: `.mp4`, `.webm`, `.gif` or `.webp`; or, for a folder or a pattern of
+        picture files, `.png` or `.jpg`.
 
     Raises:
         ValueError: for any other path.
@@ -49,7 +49,7 @@ def film_kind(path: str | os.PathLike[str]) -> str:
 
 
 def frame_pattern(path: str | os.PathLike[str]) -> str:
-    """The pattern of the files of a film that is a folder or a pattern."""
+    """Returns the pattern of a film's picture files; for a folder, the usual one."""
     text = os.fspath(path)
     if NUMBER.search(os.path.basename(text)):
         return text
@@ -63,35 +63,28 @@ def check_film_output(
     """Checks that a film could be written to a path, before the work starts.
 
     Args:
-        path: of the film.
-        film: that is read, and must stay as it is.
+        path: path of the film.
+        film: path of the film that is read, and must stay as it is.
 
     Returns:
-        The kind, as `film_kind`.
+        The suffix, as `film_suffix`.
 
     Raises:
         ValueError: when the path asks for no film, or for the one that is read.
         OSError: when nothing can be written there.
     """
-    kind = film_kind(path)
-    if kind in SUFFIXES:
+    suffix = film_suffix(path)
+    if suffix in SUFFIXES:
         if film is not None:
             check_outputs([("film", film)], [("output", path)])
         if os.path.exists(path) and not os.path.isfile(path):
             raise ArgumentError("a regular file", show_path(path))
         write_file(path, None)
-        return kind
+        return suffix
     folder = os.path.dirname(frame_pattern(path)) or "."
-    if film is not None:
-        source = os.fspath(film)
-        if not os.path.isdir(source):
-            source = os.path.dirname(source) or "."
-            apart = os.path.isfile(film)
-        else:
-            apart = False
-        if not apart and os.path.realpath(source) == os.path.realpath(folder):
-            raise ArgumentError("a folder other than that of `film`", show_path(path))
-    # The folder is made if that it is in exists.
+    if film is not None and _reads_from(film, folder):
+        raise ArgumentError("a folder other than that of `film`", show_path(path))
+    # The folder is made if its parent exists.
     parent = folder if os.path.isdir(folder) else os.path.dirname(folder) or "."
     try:
         os.stat(os.path.join(parent, ""))
@@ -100,4 +93,12 @@ def check_film_output(
     except OSError as error:
         expected = "in a folder that can be written to"
         raise os_error(error, expected, show_path(path)) from error
-    return kind
+    return suffix
+
+
+def _reads_from(film: str | os.PathLike[str], folder: str) -> bool:
+    """Returns whether a film consists of picture files in a folder."""
+    if os.path.isfile(film):
+        return False
+    source = film if os.path.isdir(film) else os.path.dirname(film) or "."
+    return os.path.realpath(source) == os.path.realpath(folder)

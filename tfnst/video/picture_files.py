@@ -1,4 +1,4 @@
-"""Films that are a picture file for each frame: a folder or a pattern of names."""
+"""Films with a picture file for each frame: a folder or a pattern of names."""
 
 from __future__ import annotations
 
@@ -18,7 +18,12 @@ from tfnst.images.arrays import to_integers
 from tfnst.images.decoding import open_image
 from tfnst.images.reading import read_flattened
 from tfnst.images.source import PictureSource
-from tfnst.video.frames import DamagedFrameError, FilmInfo, Shot, check_frame_size
+from tfnst.video.frames import (
+    DamagedFrameError,
+    FilmInfo,
+    SourceFrame,
+    check_frame_size,
+)
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp")
 # A number in printf's way, as FFmpeg takes it: %d, %04d.
@@ -53,24 +58,15 @@ class PictureFiles:
         )
 
     def close(self) -> None:
-        """Nothing is open."""
+        """Does nothing, as no file is open."""
 
-    @property
-    def expected_end(self) -> Fraction | None:
-        """None, as each missing frame is counted by itself."""
-        return None
-
-    def shots(self, start: Fraction) -> Iterator[Shot]:
-        """The pictures from a time on.
-
-        Args:
-            start: seconds.
-        """
+    def frames(self, start: Fraction) -> Iterator[SourceFrame]:
+        """Yields the pictures from a time on, in seconds."""
         self.damaged = 0
         first = min(max(0, int(start / self._step)), len(self._paths))
         for number in range(first, len(self._paths)):
             read = functools.partial(self._read, self._paths[number])
-            yield Shot(number * self._step, self._step, read)
+            yield SourceFrame(number * self._step, self._step, read)
 
     def _read(self, path: str) -> np.ndarray:
         try:
@@ -82,7 +78,7 @@ class PictureFiles:
         return to_integers(picture)
 
     def _check_sizes(self) -> tuple[int, int]:
-        """The common width and height. Only the files' headers are read.
+        """Finds the common width and height. Only the files' headers are read.
 
         Before the first frame is painted, not when the odd one comes hours later.
         """
@@ -108,14 +104,14 @@ class PictureFiles:
 
 
 def is_pattern(path: str | os.PathLike[str]) -> bool:
-    """Whether a path that doesn't exist stands for several files."""
+    """Returns whether a path that doesn't exist stands for several files."""
     text = os.fspath(path)
     name = os.path.basename(text)
     return NUMBER.search(name) is not None or glob.has_magic(text)
 
 
 def _upright_size(path: str) -> tuple[int, int] | None:
-    """Width and height of a picture as it is shown; None if it can't be read."""
+    """Reads the width and height of a picture as it is shown, if it can be read."""
     # However large: what is too large gets an error of its own.
     source = PictureSource(show_path(path), max_pixels=sys.maxsize)
     try:
@@ -128,7 +124,7 @@ def _upright_size(path: str) -> tuple[int, int] | None:
 
 
 def _find_pictures(path: str | os.PathLike[str]) -> list[str]:
-    """The files in natural order: 2 comes before 10.
+    """Finds the files of a folder or a pattern, in natural order: 2 before 10.
 
     Raises:
         ValueError: when there are none.
@@ -161,7 +157,7 @@ def _find_pictures(path: str | os.PathLike[str]) -> list[str]:
 
 
 def _match_numbers(path: str) -> list[str]:
-    """The files whose names have a number where the path has `%04d` or the like."""
+    """Finds files whose names have a number where the path has `%04d` or the like."""
     folder, last = os.path.split(path)
     number = NUMBER.search(last)
     assert number is not None
@@ -176,7 +172,7 @@ def _match_numbers(path: str) -> list[str]:
 
 
 def _natural(path: str) -> list[tuple[bool, int | str]]:
-    """A key that sorts numbers by value and text between them by letters."""
+    """Returns a key that sorts numbers by value and text between them by letters."""
     parts = re.split(r"(\d+)", path)
     # Numbers and text alternate; the flag keeps them apart all the same.
     key: list[tuple[bool, int | str]] = [

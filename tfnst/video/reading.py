@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import warnings
 from collections.abc import Iterator
 from fractions import Fraction
 from typing import Protocol
-
-import numpy as np
 
 from tfnst.checks import (
     ArgumentError,
@@ -20,30 +19,31 @@ from tfnst.checks import (
 from tfnst.files import check_path, show_path
 from tfnst.video.animations import Animation, is_animation
 from tfnst.video.decoding import DecodedFilm
+from tfnst.video.frame_range import FrameRange, exact_seconds
 from tfnst.video.frames import (
     DamagedFilmWarning,
     DamagedFrameError,
     FilmInfo,
     Frame,
-    Shot,
+    SourceFrame,
 )
 from tfnst.video.picture_files import PictureFiles, is_pattern
 
 # Frames per second of a folder of pictures.
 DEFAULT_RATE = 24
 MAX_RATE = 1000
-# A film that ends this many seconds earlier than its file says is damaged. If it is
-# less, or less than twice its longest frame, the last frame is shown until then: WebM
-# files don't say for how long.
+# Seconds that may be missing at a film's end, unless twice its longest frame is longer:
+# the last frame is then shown until the end, as WebM files don't say for how long. A
+# film that lacks more is damaged.
 _MISSING = Fraction(1, 2)
 
 
 class FilmSource(Protocol):
-    """What frames come from: a film, an animation, picture files.
+    """Source of frames: a film in one file, an animation, picture files.
 
     Attributes:
-        damaged: frames, or pieces of file, that could not be decoded since `shots`
-            was called.
+        damaged: number of frames, or pieces of file, that could not be decoded since
+            `frames` was called.
     """
 
     damaged: int
@@ -51,10 +51,7 @@ class FilmSource(Protocol):
     @property
     def info(self) -> FilmInfo: ...
 
-    @property
-    def expected_end(self) -> Fraction | None: ...
-
-    def shots(self, start: Fraction) -> Iterator[Shot]: ...
+    def frames(self, start: Fraction) -> Iterator[SourceFrame]: ...
 
     def close(self) -> None: ...
 
@@ -71,7 +68,7 @@ class FilmReader:
 
     @property
     def info(self) -> FilmInfo:
-        """What is known of the film."""
+        """Properties of the film."""
         return self._source.info
 
     def __enter__(self) -> FilmReader:
@@ -85,83 +82,68 @@ class FilmReader:
         self._source.close()
 
     def __iter__(self) -> Iterator[Frame]:
-        """All frames."""
+        """Yields all frames."""
         return self.frames()
 
     def frames(
-        self,
-        *,
-        start: float | Fraction = 0,
-        end: float | Fraction | None = None,
-        every: int = 1,
-        skip: int = 0,
+        self, range: FrameRange | None = None, *, skip: int = 0
     ) -> Iterator[Frame]:
-        """Frames from one time to another.
+        """Yields the frames in a range.
 
         Frames that can't be decoded are left out, and the one before is shown for
         longer. When that happened, or the film ended early, a DamagedFilmWarning at
         the end says so.
 
         Args:
-            start: seconds from the beginning; the first frame is at this time or the
-                next one after it. Default 0.
-            end: seconds; the last frame is before this time. To the end by default.
-            every: takes each N-th frame, from the first. Default 1.
-            skip: leaves out so many of the frames that the other arguments choose;
-                the numbers of the others stay as they are. This is quicker than not
-                to use them. Default 0.
+            range: range of the frames; all by default.
+            skip: number of frames of the range to leave out; the numbers of the others
+                stay as they are. This is quicker than reading them. Default 0.
 
         Raises:
             ValueError: when an argument is out of its range, or no frame is in this
-                range of times.
+                range.
             OSError: when the file can't be read.
         """
-        check_number("start", start, "0 or more seconds", low=0)
-        first, last = _seconds(start), None
-        if end is not None:
-            check_number("end", end, "seconds after `start`", above=float(first))
-            last = _seconds(end)
-        check_integer("every", every, 1)
         check_integer("skip", skip, 0)
-        return self._named(self._choose(first, last, every, skip))
+        return self._named(self._choose(range or FrameRange(), skip))
 
     def _named(self, frames: Iterator[Frame]) -> Iterator[Frame]:
-        """The frames; errors on the way say whose argument the film is."""
+        """Yields frames; errors on the way name the film's argument."""
         with argument(self._argument):
             yield from frames
 
-    def _choose(
-        self, start: Fraction, end: Fraction | None, every: int, skip: int
-    ) -> Iterator[Frame]:
-        """The frames, each once it is known when the next one begins."""
+    def _choose(self, range: FrameRange, skip: int) -> Iterator[Frame]:
+        """Yields the frames of a range, each once the time of the next one is known."""
+        start = exact_seconds(range.start)
+        end = None if range.end is None else exact_seconds(range.end)
         counted = unread = 0
-        held: tuple[int, Fraction, np.ndarray] | None = None
+        held: Frame | None = None
         finish = longest = Fraction(0)
         stopped = False
-        for shot in self._source.shots(start):
-            if end is not None and shot.time >= end:
-                finish, stopped = shot.time, True
+        for frame in self._source.frames(start):
+            if end is not None and frame.time >= end:
+                finish, stopped = frame.time, True
                 break
-            longest = max(longest, shot.time + shot.duration - finish)
-            finish = shot.time + shot.duration
-            if shot.time < start:
+            longest = max(longest, frame.time + frame.duration - finish)
+            finish = frame.time + frame.duration
+            if frame.time < start:
                 continue
             counted += 1
-            if (counted - 1) % every:
+            if (counted - 1) % range.every:
                 continue
-            number = (counted - 1) // every
+            number = (counted - 1) // range.every
             if number < skip:
                 continue
             try:
-                picture = shot.read()
+                picture = frame.read()
             except DamagedFrameError:
                 # It isn't counted, like those that the decoder left out.
                 counted, unread = counted - 1, unread + 1
                 continue
             if held is not None:
-                yield Frame(held[0], held[1], shot.time - held[1], held[2])
-            held = number, shot.time, picture
-        expected = self._source.expected_end
+                yield dataclasses.replace(held, duration=frame.time - held.time)
+            held = Frame(number, frame.time, frame.duration, picture)
+        expected = self.info.duration
         missing = Fraction(0)
         if expected is not None and not stopped:
             missing = expected - finish
@@ -170,12 +152,13 @@ class FilmReader:
         if held is not None:
             if end is not None:
                 finish = min(finish, end)
-            yield Frame(held[0], held[1], finish - held[1], held[2])
+            yield dataclasses.replace(held, duration=finish - held.time)
         if not counted:
             self._fail_empty(start, finish, self._source.damaged + unread)
         self._warn(self._source.damaged + unread, counted, finish, missing)
 
     def _fail_empty(self, start: Fraction, finish: Fraction, damaged: int) -> None:
+        """Raises ValueError for a range without frames."""
         if damaged:
             raise ArgumentError(
                 "a film with frames that can be decoded",
@@ -211,13 +194,6 @@ class FilmReader:
             )
 
 
-def _seconds(value: float | Fraction) -> Fraction:
-    """Seconds as they were meant: 0.1 is a tenth, which no float is."""
-    if isinstance(value, Fraction):
-        return value
-    return Fraction(float(value)).limit_denominator(1_000_000)
-
-
 def open_film(
     path: str | os.PathLike[str],
     *,
@@ -227,13 +203,13 @@ def open_film(
     """Opens a film to read its frames.
 
     Args:
-        path: of a film in one file that FFmpeg reads, such as MP4, MOV, WebM or AVI,
-            for which PyAV is needed (the extra `video`); of an animated GIF, WebP or
-            PNG file; of a folder of pictures, in natural order of their names; or a
+        path: path of a film in one file that FFmpeg reads, such as MP4, MOV, WebM or
+            AVI, for which PyAV is needed (the extra `video`); of an animated GIF, WebP
+            or PNG file; of a folder of pictures, in natural order of their names; or a
             pattern for such files, `frames/*.png` or `frames/%04d.png`. Files that
             name others, such as playlists, are refused.
-        rate: frames per second of a folder or pattern, above 0 and up to 1000;
-            anything else knows its own. Default 24.
+        rate: frames per second of a folder or pattern, above 0 and up to 1000. Other
+            films have their own. Default 24.
         name: what errors call the path. Default `"film"`.
 
     Returns:
@@ -243,8 +219,8 @@ def open_film(
         ImportError: when PyAV is needed and missing.
         OSError: when the file can't be read; `FileNotFoundError` and the like.
         ValueError: when it isn't a film, has no pictures, or its frames have more
-            pixels or narrower sides than `tfnst.limits` allows; or for a rate that
-            isn't one, or that is given for a film with its own.
+            pixels or narrower sides than `tfnst.limits` allows; or for a rate that is
+            out of its range, or that is given for a film with its own.
     """
     with argument(name):
         source = _open(path, rate)

@@ -1,12 +1,14 @@
 """The sound of a film, made ready before its first frame is painted.
 
-Each track becomes a file of its own, of the painted film's kind: what that can't hold
+Each track becomes a file of its own, in the painted film's format: what that can't hold
 shows here, and not when everything is painted. In the end, packets are only copied.
 """
 
 from __future__ import annotations
 
 import contextlib
+import functools
+import json
 import os
 from collections.abc import Iterator
 from fractions import Fraction
@@ -14,19 +16,26 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tfnst.files import is_machine_error, show_path, warn_unwritten
+from tfnst.checks import argument
+from tfnst.files import (
+    is_machine_error,
+    read_file,
+    show_path,
+    warn_unwritten,
+    write_file,
+)
 from tfnst.video.av_library import describe, open_input, open_output
 from tfnst.video.encoding import VideoFormat
 from tfnst.video.frames import LONGEST_STEP
 
 # Sound that begins with the film may have packets that only prime its decoder.
 _PRIMING = Fraction(1, 10)
-# Times that go back by less than this are nudged where packets are copied; a step in
-# those of samples that is longer is filled with silence.
+# Seconds by which times of copied packets may go back, which are then nudged, and of a
+# gap between samples that isn't filled with silence.
 _STEP = Fraction(1, 10)
 _BIT_RATE = 192_000
 _RATE = 48_000
-# What encoders take: planar and interleaved floating-point samples.
+# Formats of samples that encoders take: planar and interleaved floats.
 _SAMPLES = {"aac": "fltp", "libopus": "flt"}
 _AAC_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
 
@@ -47,79 +56,117 @@ class Track(NamedTuple):
     metadata: dict[str, str]
 
 
-class TrackWriter:
-    """Writes the sound tracks of a part of a film to files.
+class SoundTracks:
+    """Sound of a film that is being painted, in a folder.
 
     Args:
-        film: path of the film.
-        format: the painted film's.
-        suffix: the painted film's.
-        origin: the film's beginning on its file's own clock, in seconds.
-        start: seconds from the film's beginning to that of the part.
-        end: seconds from the film's beginning to the part's end; None for all.
+        folder: path of a folder that exists.
+        format: format of the painted film.
     """
 
-    def __init__(
+    # File that lists the tracks, and patterns of all files' names.
+    LIST = "sound.json"
+    FILES = r"sound\.json|sound-\d+\.(mp4|webm)"
+
+    def __init__(self, folder: str, format: VideoFormat) -> None:
+        self._folder, self._format = folder, format
+        self._list = os.path.join(folder, self.LIST)
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether the tracks have been written."""
+        return os.path.exists(self._list)
+
+    @property
+    def is_missing(self) -> bool:
+        """Whether the painted film can have sound, and the tracks aren't written."""
+        return self._format.sound_encoder is not None and not self.is_ready
+
+    @argument("output")
+    def write(
         self,
         film: str | os.PathLike[str],
         *,
-        format: VideoFormat,
-        suffix: str,
         origin: Fraction,
         start: Fraction,
-        end: Fraction | None,
+        end: Fraction | None = None,
     ) -> None:
-        self._film, self._format, self._suffix = film, format, suffix
-        self._zero = origin + start
-        self._earliest = Fraction(0) if start else -_PRIMING
-        self._length = None if end is None else end - start
-
-    def write(self, folder: str) -> list[Track]:
-        """Writes each track to a file in a folder.
+        """Writes the tracks of a part of a film, and the list of them last.
 
         Tracks are copied if the painted film can hold them as they are, and encoded
         otherwise. Empty ones are left out; so are those that can't be kept, with an
         UnwrittenWarning.
 
+        Args:
+            film: path of the film that is painted.
+            origin: the film's beginning on its file's own clock, in seconds.
+            start: time of the part's first frame, in seconds from the film's beginning.
+            end: end of the part in seconds from the film's beginning; None for all.
+
         Raises:
             OSError: when the disk is full.
         """
-        with open_input(self._film) as film:
-            codecs = [_codec(stream) for stream in film.streams.audio]
+        earliest = Fraction(0) if start else -_PRIMING
+        part = _Part(origin + start, earliest, None if end is None else end - start)
+        with open_input(film) as opened:
+            codecs = [_codec(stream) for stream in opened.streams.audio]
         tracks = [
-            self._write_track(number, codec, folder)
+            self._write_track(film, number, codec, part)
             for number, codec in enumerate(codecs)
         ]
-        return [track for track in tracks if track is not None]
+        rows = [
+            (os.path.basename(track.path), str(track.first), *track[2:])
+            for track in tracks
+            if track is not None
+        ]
+        write_file(self._list, json.dumps(rows).encode())
 
-    def _write_track(self, number: int, codec: str | None, folder: str) -> Track | None:
+    @argument("resume")
+    def read(self) -> list[Track]:
+        """Lists the tracks that are ready."""
+        if not self.is_ready:
+            return []
+        return [
+            Track(os.path.join(self._folder, file), Fraction(first), *rest)
+            for file, first, *rest in json.loads(read_file(self._list))
+        ]
+
+    def _write_track(
+        self,
+        film: str | os.PathLike[str],
+        number: int,
+        codec: str | None,
+        part: _Part,
+    ) -> Track | None:
         import av
 
-        path = os.path.join(folder, f"sound-{number}{self._suffix}")
         failure = "nothing decodes it"
-        ways = [] if codec is None else [self._encoded]
+        ways: list[Any] = []
+        if codec is not None:
+            encoder = self._format.sound_encoder
+            ways.append(functools.partial(_encoded, encoder=encoder))
         if codec in self._format.sounds:
-            ways.insert(0, self._copied)
+            ways.insert(0, _copied)
         for way in ways:
             try:
-                return self._try(number, path, way)
+                return self._try(film, number, way, part)
             except (av.error.FFmpegError, ValueError) as error:
                 if is_machine_error(error):
                     raise
                 failure = describe(error)
-        shown = f"Sound track {number + 1} of {show_path(self._film)}"
+        shown = f"Sound track {number + 1} of {show_path(film)}"
         warn_unwritten(shown, ValueError(failure))
         return None
 
-    def _try(self, number: int, path: str, way: Any) -> Track | None:
-        """Writes a track in one way; None if there is nothing in it."""
-        first = None
-        with (
-            open_input(self._film) as film,
-            open_output(path, self._suffix[1:]) as output,
-        ):
-            stream = film.streams.audio[number]
-            for packet in way(film, stream, output):
+    def _try(
+        self, film: str | os.PathLike[str], number: int, way: Any, part: _Part
+    ) -> Track | None:
+        """Writes a track in one way; returns None if there is nothing in it."""
+        suffix, first = self._format.suffix, None
+        path = os.path.join(self._folder, f"sound-{number}{suffix}")
+        with open_input(film) as opened, open_output(path, suffix[1:]) as output:
+            stream = opened.streams.audio[number]
+            for packet in way(opened, stream, output, part):
                 if first is None:
                     first = packet.pts * Fraction(packet.time_base)
                 output.mux_one(packet)
@@ -128,84 +175,103 @@ class TrackWriter:
             flags = getattr(stream.disposition, "value", stream.disposition)
         return None if first is None else Track(path, first, flags, texts)
 
-    def _copied(self, film: Any, stream: Any, output: Any) -> Iterator[Any]:
-        """Packets as they are, with times that rise.
 
-        Raises:
-            ValueError: when a copy would not play.
-        """
-        target = output.add_stream_from_template(stream)
-        base, last = Fraction(stream.time_base), None
-        kind = None
-        for packet, frames in _decoded(film, stream):
-            for frame in frames:
-                kind = kind or _kind(frame)
-                if kind != _kind(frame):
-                    raise ValueError("it changes midway")
-            if packet.pts is None or not packet.size:
-                continue
-            time = packet.pts * base - self._zero
-            if self._length is not None and time >= self._length:
-                return
-            if time < self._earliest:
-                continue
-            packet.pts -= round(self._zero / base)
-            if last is not None and packet.pts <= last:
-                if (last - packet.pts) * base > _STEP:
-                    raise ValueError("its times go back")
-                packet.pts = last + 1
-            elif last is not None and (packet.pts - last) * base > LONGEST_STEP:
-                raise ValueError("its times jump")
-            packet.dts = last = packet.pts
-            packet.stream = target
-            yield packet
+class _Part(NamedTuple):
+    """Part of a film's sound.
 
-    def _encoded(self, film: Any, stream: Any, output: Any) -> Iterator[Any]:
-        """Packets of an encoder that painted films can hold."""
-        encoder, context = self._format.sound_encoder, stream.codec_context
-        assert encoder is not None
-        rate = context.sample_rate
-        if encoder != "aac" or rate not in _AAC_RATES:
-            rate = _RATE
-        layout = "mono" if context.layout.nb_channels == 1 else "stereo"
-        target = output.add_stream(encoder, rate=rate)
-        target.layout, target.bit_rate = layout, _BIT_RATE
-        target.codec_context.format = _SAMPLES[encoder]
-        position = 0
-        for values in self._samples(_resampled(film, stream, layout, rate), rate):
-            frame = _sound_frame(values, layout, rate)
-            frame.pts, frame.time_base = position, Fraction(1, rate)
-            position += frame.samples
-            yield from target.encode(frame)
-        if position:
-            yield from target.encode()
+    Attributes:
+        zero: the part's beginning on the clock of the film's file, in seconds.
+        earliest: least time of a packet from then on, in seconds.
+        length: length of the part in seconds; None for all.
+    """
 
-    def _samples(self, frames: Iterator[Any], rate: int) -> Iterator[np.ndarray]:
-        """Samples [channels, N] from the part's start to its end, without gaps."""
-        position, silence_left = 0, LONGEST_STEP * rate
-        end = None if self._length is None else round(self._length * rate)
+    zero: Fraction
+    earliest: Fraction
+    length: Fraction | None
+
+
+def _copied(film: Any, stream: Any, output: Any, part: _Part) -> Iterator[Any]:
+    """Yields packets as they are, with times that rise.
+
+    Raises:
+        ValueError: when a copy would not play.
+    """
+    target = output.add_stream_from_template(stream)
+    base, last = Fraction(stream.time_base), None
+    kind = None
+    for packet, frames in _decoded(film, stream):
         for frame in frames:
-            if frame.pts is None:
-                continue
-            values = frame.to_ndarray()
-            begin = frame.pts * Fraction(frame.time_base) - self._zero
-            gap = round(begin * rate) - position
-            if end is not None:
-                gap = min(gap, end - position)
-            if position == 0 and gap < 0:
-                values = values[:, -gap:]
-            if (_STEP * rate if position else 0) < gap <= silence_left:
-                position, silence_left = position + gap, silence_left - gap
-                for done in range(0, gap, rate):
-                    silent = min(rate, gap - done)
-                    yield np.zeros((len(values), silent), values.dtype)
-            if end is not None:
-                values = values[:, : end - position]
-            if values.shape[1]:
-                yield values
-                position += values.shape[1]
-            if position == end:
-                return
+            kind = kind or _kind(frame)
+            if kind != _kind(frame):
+                raise ValueError("it changes midway")
+        if packet.pts is None or not packet.size:
+            continue
+        time = packet.pts * base - part.zero
+        if part.length is not None and time >= part.length:
+            return
+        if time < part.earliest:
+            continue
+        packet.pts -= round(part.zero / base)
+        if last is not None and packet.pts <= last:
+            if (last - packet.pts) * base > _STEP:
+                raise ValueError("its times go back")
+            packet.pts = last + 1
+        elif last is not None and (packet.pts - last) * base > LONGEST_STEP:
+            raise ValueError("its times jump")
+        packet.dts = last = packet.pts
+        packet.stream = target
+        yield packet
+
+
+def _encoded(
+    film: Any, stream: Any, output: Any, part: _Part, *, encoder: str | None
+) -> Iterator[Any]:
+    """Yields packets of one of FFmpeg's encoders."""
+    assert encoder is not None
+    context = stream.codec_context
+    rate = context.sample_rate
+    if encoder != "aac" or rate not in _AAC_RATES:
+        rate = _RATE
+    layout = "mono" if context.layout.nb_channels == 1 else "stereo"
+    target = output.add_stream(encoder, rate=rate)
+    target.layout, target.bit_rate = layout, _BIT_RATE
+    target.codec_context.format = _SAMPLES[encoder]
+    position = 0
+    for values in _samples(_resampled(film, stream, layout, rate), part, rate):
+        frame = _sound_frame(values, layout, rate)
+        frame.pts, frame.time_base = position, Fraction(1, rate)
+        position += frame.samples
+        yield from target.encode(frame)
+    if position:
+        yield from target.encode()
+
+
+def _samples(frames: Iterator[Any], part: _Part, rate: int) -> Iterator[np.ndarray]:
+    """Yields samples [channels, N] from the part's start to its end, without gaps."""
+    position, silence_left = 0, LONGEST_STEP * rate
+    end = None if part.length is None else round(part.length * rate)
+    for frame in frames:
+        if frame.pts is None:
+            continue
+        values = frame.to_ndarray()
+        begin = frame.pts * Fraction(frame.time_base) - part.zero
+        gap = round(begin * rate) - position
+        if end is not None:
+            gap = min(gap, end - position)
+        if position == 0 and gap < 0:
+            values = values[:, -gap:]
+        if (_STEP * rate if position else 0) < gap <= silence_left:
+            position, silence_left = position + gap, silence_left - gap
+            for done in range(0, gap, rate):
+                silent = min(rate, gap - done)
+                yield np.zeros((len(values), silent), values.dtype)
+        if end is not None:
+            values = values[:, : end - position]
+        if values.shape[1]:
+            yield values
+            position += values.shape[1]
+        if position == end:
+            return
 
 
 def add_track(
@@ -214,10 +280,10 @@ def add_track(
     """Adds a track to the painted film.
 
     Args:
-        track: that is ready.
+        track: a track that is ready.
         output: PyAV's container, before its first packet.
-        files: which the track's file joins.
-        end: seconds at which sound ends.
+        files: stack that closes the track's file.
+        end: end of the sound in seconds.
 
     Returns:
         The packets, to be written to the container.
@@ -245,7 +311,7 @@ def add_track(
 
 
 def _texts(metadata: dict[str, str]) -> dict[str, str]:
-    """A track's language and title; MP4 files call the title a name or a handler."""
+    """Reads a track's language and title; MP4 files name a title, or a handler."""
     title = metadata.get("title", metadata.get("name"))
     texts = {
         "language": metadata.get("language"),
@@ -256,7 +322,7 @@ def _texts(metadata: dict[str, str]) -> dict[str, str]:
 
 
 def _codec(stream: Any) -> str | None:
-    """FFmpeg's name of a stream's codec, or None if nothing decodes it."""
+    """Returns FFmpeg's name of a stream's codec, or None if nothing decodes it."""
     if stream.codec_context is None:
         return None
     codec = stream.codec_context.codec
@@ -265,12 +331,12 @@ def _codec(stream: Any) -> str | None:
 
 
 def _kind(frame: Any) -> tuple[Any, ...]:
-    """Properties of samples that a stream's header states, or a resampler is for."""
+    """Properties that a stream's header states, and that a resampler is made for."""
     return frame.sample_rate, frame.layout.name, frame.format.name
 
 
 def _decoded(film: Any, stream: Any) -> Iterator[tuple[Any, list[Any]]]:
-    """Packets with their frames, up to the file's end or to where it is damaged.
+    """Yields packets with their frames, up to the file's end or to its damage.
 
     Damaged packets have none.
     """
@@ -292,7 +358,7 @@ def _decoded(film: Any, stream: Any) -> Iterator[tuple[Any, list[Any]]]:
 
 
 def _resampled(film: Any, stream: Any, layout: str, rate: int) -> Iterator[Any]:
-    """Decoded sound with other channels and another rate, as planar floats."""
+    """Yields decoded sound in another layout and rate, as planar floats."""
     import av
 
     resampler: Any = None
@@ -310,7 +376,7 @@ def _resampled(film: Any, stream: Any, layout: str, rate: int) -> Iterator[Any]:
 
 
 def _sound_frame(values: np.ndarray, layout: str, rate: int) -> Any:
-    """A frame of planar floats [channels, N]."""
+    """Makes a frame of planar floats [channels, N]."""
     import av
 
     frame = av.AudioFrame.from_ndarray(

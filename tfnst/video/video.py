@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import math
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -13,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from tfnst.checks import argument, argument_error, check_integer, check_number
+from tfnst.checks import argument, argument_error, check_integer
 from tfnst.config import (
     FRAME_STEPS,
     TEMPORAL_WEIGHT,
@@ -30,12 +29,13 @@ from tfnst.version import __version__
 from tfnst.video.coherence import DISTANCES, Traces
 from tfnst.video.flow import FlowFiles, OpticalFlow
 from tfnst.video.folder_lock import is_locked
-from tfnst.video.frames import FilmInfo, Frame
-from tfnst.video.kept_frames import FrameState
+from tfnst.video.frame_range import FrameRange
+from tfnst.video.frames import Frame
 from tfnst.video.outputs import check_film_output
-from tfnst.video.painting import FilmPainter, check_film_config
+from tfnst.video.painting import FilmPainter, PaintedFrame, check_film_config
+from tfnst.video.parts import FilmParts, FrameState
+from tfnst.video.parts_folder import folder_in_use
 from tfnst.video.reading import FilmReader, open_film
-from tfnst.video.segments import FilmParts, folder_in_use
 
 PARTS_SUFFIX = ".parts"
 MAX_PASSES = 20
@@ -43,15 +43,17 @@ MAX_PASSES = 20
 
 @dataclasses.dataclass
 class FilmProgress:
-    """How far a film is; passed to the callback.
+    """Progress of a film; passed to the callback.
 
     Attributes:
-        frames_done: frames that are painted; several passes count each time.
-        frames: frames in all, alike, or None if the film doesn't say.
-        seconds: since the work began.
-        run: how far the frame is that is being painted; None after a frame.
+        frames_done: number of painted frames, counted in each pass.
+        frames: number of frames in all, counted in each pass; None if the film doesn't
+            say.
+        seconds: seconds since the work began.
+        run: progress of the frame that is being painted; None after a frame.
         picture: the frame that has just been painted, uint8 [H, W, 3]; None within
             one.
+        stopped: whether the callback has asked for the film to end.
     """
 
     frames_done: int
@@ -62,7 +64,7 @@ class FilmProgress:
     stopped: bool = dataclasses.field(default=False, init=False)
 
     def stop(self) -> None:
-        """Asks for the film to end before the next frame."""
+        """Ends the film before the next frame."""
         self.stopped = True
 
 
@@ -71,21 +73,20 @@ FilmCallback = Callable[[FilmProgress], None]
 
 @dataclasses.dataclass(frozen=True)
 class FilmResult:
-    """What became of a film.
+    """Outcome of `stylize_video`.
 
     Attributes:
         output: path of the painted film.
-        frames: in it.
-        painted: frames that were painted now, not before a break; several passes
-            count each time.
-        shots: how many of these began anew, the first frame among them.
+        frames: number of frames in it.
+        painted: number of frames that were painted by this call, counted in each pass.
+        shots: number of these that begin a scene, the first frame among them.
         still: mean share of the pixels of the others that stood still.
-        steps: gradient steps taken now.
-        seconds: that it took.
+        steps: number of gradient steps that this call has taken.
+        seconds: seconds that this call has taken.
         complete: whether the film was painted to its end.
-        width: of its frames.
-        height: of its frames.
-        config: the settings.
+        width: width of its frames.
+        height: height of its frames.
+        config: settings of the film.
     """
 
     output: str
@@ -127,36 +128,36 @@ def stylize_video(
     See `tfnst.FilmPainter` for how frames are held to each other. Sound is kept, and
     frame times, rotation and shape are kept.
 
-    What is painted lies in a folder beside the film, `OUTPUT.parts`, until the film is
+    Painted frames lie in a folder beside the film, `OUTPUT.parts`, until the film is
     complete. After a break of any kind, `resume=True` goes on from there, and gives
     the frames that the film would have had without it, bit for bit on the same
     machine.
 
     Args:
-        film: what to paint: a path of a file that FFmpeg reads, of an animated GIF,
-            WebP or PNG, of a folder of pictures, or a pattern such as
+        film: path of the film to paint: of a file that FFmpeg reads, of an animated
+            GIF, WebP or PNG, of a folder of pictures, or a pattern such as
             `frames/%04d.png`.
         style_image: as for `tfnst.stylize`.
-        output: where to write: `.mp4`, `.webm`, `.gif` or `.webp`, a folder for
-            pictures, or a pattern for them.
-        start: seconds from which to paint. Default 0.
-        end: seconds up to which to paint; to the end by default.
+        output: path of the painted film: `.mp4`, `.webm`, `.gif` or `.webp`, a folder
+            for pictures, or a pattern for them.
+        start: time in seconds from which to paint. Default 0.
+        end: time in seconds up to which to paint; to the end by default.
         every: paints each N-th frame, 1 or more. Default 1.
         rate: frames per second of a folder or pattern of pictures. 24 by default.
         frame_steps: as for `tfnst.FilmPainter`.
         temporal_weight: as for `tfnst.FilmPainter`.
-        passes: how many times the film is painted, 1 to 20, from its beginning and
-            from its end in turn. Each time, frames start from what they were and from
-            the one painted before them. Until the last pass ends, the disk holds each
-            frame twice, without loss. Default 1.
+        passes: number of times that the film is painted, 1 to 20, from its beginning
+            and from its end in turn. Each time, frames start from what they were and
+            from the one painted before them. Until the last pass ends, the disk holds
+            each frame twice, without loss. Default 1.
         flow: as for `tfnst.FilmPainter`.
         crf: quality of MP4 (0 to 51) and WebM (0 to 63), the lower the better. 17 and
             22 by default.
         resume: goes on with a film that wasn't finished. If there is none, it begins.
         config: as for `tfnst.FilmPainter`.
         preset: as for `tfnst.stylize`.
-        callback: called with a FilmProgress after each frame and about twice a second
-            within one; it may call `progress.stop()`.
+        callback: function called with a FilmProgress after each frame and about twice
+            a second within one; it may call `progress.stop()`.
         **settings: fields of StyleTransferConfig that override `config` and `preset`.
 
     Returns:
@@ -172,23 +173,13 @@ def stylize_video(
     """
     config = build_config(config, preset, settings)
     check_film_config(config)
-    start = check_number("start", start, expected="seconds, 0 or more", low=0)
-    if end is not None:
-        end = check_number("end", end, expected="seconds after `start`", above=start)
-    every = check_integer("every", every, 1)
+    range = FrameRange(start, end, every)
     passes = check_integer("passes", passes, 1, MAX_PASSES)
-    kind = check_film_output(output, film=film)
+    suffix = check_film_output(output, film=film)
     check_outputs(style_paths(style_images(style_image)), [("output", output)])
     folder = parts_folder(output)
-    if os.path.lexists(folder) and not resume:
-        if is_locked(folder):
-            raise folder_in_use(folder)
-        raise argument_error(
-            "resume",
-            f"true to go on with the film in {show_path(folder)}; remove that folder "
-            "to begin anew",
-            "False",
-        )
+    if not resume:
+        _check_no_parts(folder)
     painter = FilmPainter(
         style_image,
         frame_steps=frame_steps,
@@ -196,18 +187,17 @@ def stylize_video(
         flow=flow,
         config=config,
     )
-    cut: dict[str, Any] = {"start": start, "end": end, "every": every}
     with (
         open_film(film, rate=rate) as reader,
         FilmParts(
             folder,
-            kind=kind,
-            rate=reader.info.rate / every,
+            suffix=suffix,
+            rate=reader.info.rate / range.every,
             time_base=reader.info.time_base,
             description={
                 "film": _identity(film),
                 "style_image": painter.style_source,
-                **cut,
+                **vars(range),
                 "rate": rate,
                 "frame_steps": frame_steps,
                 "temporal_weight": temporal_weight,
@@ -220,63 +210,92 @@ def stylize_video(
             passes=passes,
         ) as parts,
     ):
-        if reader.info.has_sound and parts.needs_sound:
-            first = next(reader.frames(**cut))
-            last: float | Fraction | None = end
-            if last is None and reader.info.duration is not None:
-                # Some films are longer than their files say.
-                last = 2 * reader.info.duration + 60
-            parts.add_sound(
-                film,
-                origin=reader.info.origin,
-                start=first.time,
-                end=None if last is None else Fraction(last),
-            )
-        work = _Work(reader, painter, parts, callback, cut, passes)
-        work.paint()
-        complete = not work.stopped
+        if reader.info.has_sound and parts.sound.is_missing:
+            _keep_sound(film, reader, range, parts)
+        run = _FilmRun(reader, range, painter, parts, passes, callback)
+        run.paint()
+        complete = not run.stopped
         if complete or parts.frames:
             texts = {"comment": json.dumps({"tfnst": __version__, **config.to_dict()})}
             if reader.info.title is not None:
                 texts["title"] = reader.info.title
             parts.finish(output, complete=complete, metadata=texts)
-        return work.result(os.fspath(output), complete, config)
+        return run.result(os.fspath(output), config)
 
 
 def parts_folder(output: str | os.PathLike[str]) -> str:
-    """Where a film is kept until it is complete."""
+    """Returns the folder in which a film is kept until it is complete."""
     with argument("output"):
         check_path(output)
     return os.path.normpath(os.fspath(output)).replace("%", "") + PARTS_SUFFIX
 
 
-class _Work:
-    """The painting of a film's frames, one after the other.
+def _check_no_parts(folder: str) -> None:
+    """Raises ValueError for a film that is unfinished, or that is being painted."""
+    if not os.path.lexists(folder):
+        return
+    if is_locked(folder):
+        raise folder_in_use(folder)
+    raise argument_error(
+        "resume",
+        f"True to continue the unfinished film in {show_path(folder)}; or remove that "
+        "folder to start over",
+        "False",
+    )
+
+
+def _keep_sound(
+    film: str | os.PathLike[str],
+    reader: FilmReader,
+    range: FrameRange,
+    parts: FilmParts,
+) -> None:
+    """Makes the sound of a film ready."""
+    first = next(reader.frames(range))
+    last: float | Fraction | None = range.end
+    if last is None and reader.info.duration is not None:
+        # Some films are longer than their files say.
+        last = 2 * reader.info.duration + 60
+    parts.sound.write(
+        film,
+        origin=reader.info.origin,
+        start=first.time,
+        end=None if last is None else Fraction(last),
+    )
+
+
+class _FilmRun:
+    """Paints a film's frames, one after the other.
 
     Args:
         reader: the film.
-        painter: paints its frames.
-        parts: where they are kept.
+        range: range of its frames.
+        painter: painter of the frames.
+        parts: frames that are painted.
+        passes: number of passes over the film.
         callback: as for `stylize_video`.
-        cut: `start`, `end` and `every`.
-        passes: over the film.
+
+    Attributes:
+        stopped: whether the callback has stopped the film.
     """
 
     def __init__(
         self,
         reader: FilmReader,
+        range: FrameRange,
         painter: FilmPainter,
         parts: FilmParts,
-        callback: FilmCallback | None,
-        cut: dict[str, Any],
         passes: int,
+        callback: FilmCallback | None,
     ) -> None:
-        self._reader, self._painter, self._parts = reader, painter, parts
-        self._callback, self._cut = callback, cut
+        self._reader, self._range = reader, range
+        self._painter, self._parts = painter, parts
+        self._passes, self._callback = passes, callback
         self._began = time.perf_counter()
-        self._frames = count_frames(reader.info, **cut)
-        self._passes = passes
-        self._shots = self._begun = self._painted = self._steps = 0
+        self._frames = range.count(reader.info)
+        # Numbers of painted frames, of those that begin a scene, in all passes and in
+        # the first one, and of steps.
+        self._painted = self._begun = self._scenes = self._steps = 0
         self._still = 0.0
         self._shape = (0, 0)
         self.stopped = False
@@ -294,77 +313,89 @@ class _Work:
             if self.stopped and painted.result is not None and painted.result.stopped:
                 # A frame that was cut short is painted again when the film goes on.
                 return
-            past, traces = self._painter.past, self._painter.traces
-            assert traces is not None
-            self._parts.append(
-                dataclasses.replace(frame, picture=painted.picture),
-                FrameState(np.dstack(traces), tuple(each.shot for each in past)),
-                past[-1].frame.picture if self._passes > 1 else None,
-            )
-            self._painted += 1
-            self._begun += painted.cut
-            self._shots += painted.cut and earlier is None
-            self._still += painted.still
-            if painted.result is not None:
-                self._steps += len(painted.result.losses)
-            self._shape = painted.picture.shape[:2]
-            self._tell(None, painted.picture)
+            self._keep(frame, painted)
+            self._count(painted, earlier is None)
+            self._call_back(None, painted.picture)
             if self.stopped:
                 return
 
-    def result(
-        self, output: str, complete: bool, config: StyleTransferConfig
-    ) -> FilmResult:
-        """What became of it."""
+    def _keep(self, frame: Frame, painted: PaintedFrame) -> None:
+        past, traces = self._painter.past, self._painter.traces
+        assert traces is not None
+        self._parts.append(
+            dataclasses.replace(frame, picture=painted.picture),
+            past[-1].frame.picture,
+            FrameState(np.dstack(traces), tuple(each.shot for each in past)),
+        )
+
+    def _count(self, painted: PaintedFrame, is_first_pass: bool) -> None:
+        self._painted += 1
+        self._begun += painted.cut
+        self._scenes += painted.cut and is_first_pass
+        self._still += painted.still
+        if painted.result is not None:
+            self._steps += len(painted.result.losses)
+        self._shape = painted.picture.shape[:2]
+
+    def result(self, output: str, config: StyleTransferConfig) -> FilmResult:
+        """Returns the outcome, for a film that was written to `output`."""
         going_on = self._painted - self._begun
         height, width = self._shape
         return FilmResult(
             output=output,
             frames=self._parts.frames,
             painted=self._painted,
-            shots=self._shots,
+            shots=self._scenes,
             still=self._still / going_on if going_on else 0.0,
             steps=self._steps,
             seconds=time.perf_counter() - self._began,
-            complete=complete,
+            complete=not self.stopped,
             width=width,
             height=height,
             config=config,
         )
 
     def _frames_left(self) -> Iterator[tuple[Frame, np.ndarray | None]]:
-        """The frames of the pass, after its last painted ones have been remembered.
+        """Gives the frames of the pass that aren't painted yet.
 
-        Each comes with what the pass before has painted.
+        Before the first one, the painter is given the last ones that are painted.
+
+        Returns:
+            Each frame, with what the pass before has painted.
         """
         parts, state = self._parts, self._parts.last_state()
-        shots = () if state is None else state.past
-        first = parts.frames_done - len(shots)
+        kept, scenes = parts.kept, () if state is None else state.scenes
+        first, last = parts.frames_done - len(scenes), parts.last_numbers(len(scenes))
         self._painter.begin_pass(parts.number(first), backward=parts.backward)
         frames: Iterator[tuple[Frame, np.ndarray | None]]
         if parts.pass_number:
-            before = parts.last_sources(len(shots))
-            frames = (
-                (dataclasses.replace(frame, picture=source), frame.picture)
-                for frame, source in parts.next_frames()
-            )
+            before = [kept.picture("source", number) for number in last]
+            frames = map(self._frame_again, parts.numbers_left())
         else:
-            read = self._reader.frames(**self._cut, skip=first)
-            before = [next(read).picture for _ in shots]
+            read = self._reader.frames(self._range, skip=first)
+            before = [next(read).picture for _ in last]
             frames = ((frame, None) for frame in read)
         if state is not None:
-            painted, remembered = parts.last_pictures(len(shots)), state.picture
-            traces = Traces(remembered[..., :3], remembered[..., 3])
-            self._painter.resume(before, painted, shots, traces)
-            self._shape = remembered.shape[:2]
+            painted = [kept.picture("frame", number) for number in last]
+            traces = Traces(state.traces[..., :3], state.traces[..., 3])
+            self._painter.resume(before, painted, scenes, traces)
+            self._shape = state.traces.shape[:2]
         return frames
 
+    def _frame_again(self, number: int) -> tuple[Frame, np.ndarray]:
+        """Reads a frame, and what the pass before has painted."""
+        kept = self._parts.kept
+        frame, source = kept.frame(number), kept.picture("source", number)
+        return dataclasses.replace(frame, picture=source), frame.picture
+
     def _within(self, run: TransferProgress) -> None:
-        self._tell(run, None)
+        self._call_back(run, None)
         if self.stopped:
             run.stop()
 
-    def _tell(self, run: TransferProgress | None, picture: np.ndarray | None) -> None:
+    def _call_back(
+        self, run: TransferProgress | None, picture: np.ndarray | None
+    ) -> None:
         if self._callback is None:
             return
         parts, frames = self._parts, self._frames
@@ -381,20 +412,6 @@ class _Work:
         self.stopped |= progress.stopped
 
 
-def count_frames(
-    info: FilmInfo, *, start: float, end: float | None, every: int
-) -> int | None:
-    """About how many frames will be painted, if the film says how long it is."""
-    whole = info.duration
-    if whole is None and info.frames is not None:
-        whole = Fraction(info.frames) / info.rate
-    if whole is None and end is None:
-        return None
-    last = min(float(x) for x in (whole, end) if x is not None)
-    frames = math.ceil(round(max(0.0, last - start) * float(info.rate), 3))
-    return -(-frames // every)
-
-
 def _identity(film: str | os.PathLike[str]) -> list[Any]:
     """Name, size and time of change of a film, by which a resumed run knows it."""
     status = os.stat(film) if os.path.exists(film) else None
@@ -405,7 +422,7 @@ def _identity(film: str | os.PathLike[str]) -> list[Any]:
 
 
 def _describe_flow(flow: OpticalFlow) -> str:
-    """What a resumed run must find the motion by, too."""
+    """Describes a flow, by which a resumed run knows it."""
     if isinstance(flow, FlowFiles):
         return f"files in {os.path.abspath(flow.folder)}"
     return type(flow).__name__

@@ -16,19 +16,20 @@ from tfnst.visualization.sheet import BACKGROUND, MARGIN
 
 _INK = (70, 66, 60)
 _FONT_SIZE, _LABEL_HEIGHT = 13, 20
-# Sides of thumbnails, and the most pixels of a sheet unless that needs smaller ones.
+# Long sides of thumbnails, and the most pixels of a sheet with larger ones than the
+# smallest.
 LARGEST, _SMALLEST = 320, 16
 _SHEET_PIXELS = 40_000_000
 
 
 @dataclasses.dataclass(frozen=True)
 class Cell:
-    """A picture of a contact sheet.
+    """A cell of a contact sheet.
 
     Attributes:
-        label: what is written below it.
-        load: gives the picture, as `tfnst.load_image` takes it; None for a cell that
-            stays empty, as do those of pictures that can't be read.
+        label: text below the picture.
+        load: function that gives the picture, as for `tfnst.load_image`; None for a
+            cell that stays empty, as do those of pictures that can't be read.
     """
 
     label: str
@@ -38,19 +39,19 @@ class Cell:
 def contact_sheet(
     groups: Sequence[Sequence[Cell]], *, largest: int = LARGEST
 ) -> Image.Image:
-    """Shows groups of pictures, each beginning at the same columns, on one sheet.
+    """Makes a sheet with groups of pictures, each in the same number of columns.
 
     The sheet is about as many pictures wide as high. At most one picture is in memory
     at full size; the thumbnails are the smaller the more there are.
 
     Args:
-        groups: one or more, each of one cell or more.
-        largest: the most pixels that a thumbnail's long side may have. Default 320.
+        groups: groups, one or more, each of one cell or more.
+        largest: largest long side of a thumbnail in pixels. Default 320.
 
     Returns:
         PIL image of mode RGB.
     """
-    # Where each cell goes: (row, column).
+    # Place of each cell: (row, column).
     longest = max(map(len, groups))
     across = math.ceil(math.sqrt(longest * len(groups)))
     width = min(longest, across)
@@ -64,7 +65,7 @@ def contact_sheet(
     side = _side(len(cells), largest)
     thumbnails = [_thumbnail(cell, side) for cell in cells]
     across, down = (1 + max(place[axis] for place in places) for axis in (1, 0))
-    # All as wide and as high as the largest of them.
+    # All cells are as wide and as high as the largest thumbnail.
     column = max((t.width for t in thumbnails if t is not None), default=side)
     row = max((t.height for t in thumbnails if t is not None), default=side)
     row += _LABEL_HEIGHT
@@ -89,7 +90,7 @@ def contact_sheet(
 
 
 def _side(count: int, largest: int) -> int:
-    """The longest side of so many thumbnails."""
+    """Returns the long side that so many thumbnails may have."""
     for side in range(largest, _SMALLEST, -1):
         cell = (side + MARGIN) * (side + MARGIN + _LABEL_HEIGHT)
         if count * cell <= _SHEET_PIXELS:
@@ -98,7 +99,7 @@ def _side(count: int, largest: int) -> int:
 
 
 def _thumbnail(cell: Cell, side: int) -> Image.Image | None:
-    """The picture of a cell, at most `side` long; None if there is none."""
+    """Makes the thumbnail of a cell, at most `side` long; None for an empty one."""
     if cell.load is None:
         return None
     with contextlib.suppress(OSError, ValueError):
@@ -109,7 +110,7 @@ def _thumbnail(cell: Cell, side: int) -> Image.Image | None:
 
 
 def _shortened(text: str, font: Any, width: int) -> str:
-    """As much of a text as fits, with dots for the rest."""
+    """Shortens a text to a width in pixels, with dots for the rest."""
     if font.getlength(text) <= width:
         return text
     while text and font.getlength(text + "...") > width:

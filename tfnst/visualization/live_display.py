@@ -1,4 +1,4 @@
-"""The picture in a notebook while it is being painted."""
+"""A picture in a notebook, shown while it is being painted."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class LiveDisplay:
 
     Args:
         size: longest side of the shown picture in pixels, 32 to 1024. Default 512.
-        seconds: least time between two pictures, 0 or more. Default 1.
+        seconds: least time between two pictures in seconds, 0 or more. Default 1.
 
     Raises:
         ValueError: when `size` or `seconds` is out of its range.

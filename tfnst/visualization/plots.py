@@ -32,15 +32,15 @@ def plot_losses(
     *,
     name: str = "path",
 ) -> Figure:
-    """Plots what each weighted loss adds to the total loss at every step.
+    """Plots the weighted losses, which sum up to the total loss, at every step.
 
     The axis of the losses is logarithmic. A vertical line marks where each scale of the
     pyramid begins, labelled with its size.
 
     Args:
-        result: from `tfnst.stylize`.
-        path: path of the file to write, which ends in `.png`, `.svg` or `.pdf`; None
-            doesn't write a file.
+        result: result of `tfnst.stylize`.
+        path: path of the file to write, which ends in `.png`, `.svg` or `.pdf`; no file
+            by default.
         name: what errors call the path. Default `"path"`.
 
     Returns:
@@ -48,7 +48,7 @@ def plot_losses(
 
     Raises:
         ValueError: for any other suffix.
-        ImportError: when Matplotlib is missing, which is in the extra `plot`.
+        ImportError: without Matplotlib, which is in the extra `plot`.
         OSError: when the file can't be written; `FileNotFoundError` and the like.
     """
     with argument(name):

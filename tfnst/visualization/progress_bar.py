@@ -1,4 +1,4 @@
-"""A bar that shows how far a run is."""
+"""A progress bar for runs."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class ProgressBar:
     It can be used again for the next run, which gets a bar of its own.
 
     Args:
-        **settings: of `tqdm.auto.tqdm`.
+        **settings: arguments of `tqdm.auto.tqdm`.
     """
 
     def __init__(self, **settings: Any) -> None:
@@ -28,11 +28,11 @@ class ProgressBar:
             "bar_format": "{percentage:3.0f}%|{bar:12}| {elapsed}<{remaining}  {desc}"
         } | settings
         self._bar: tqdm | None = None
-        # When the bar was last updated, and at which step.
+        # Time and step of the last update.
         self._last = (0.0, 0)
 
     def __call__(self, progress: TransferProgress) -> None:
-        """Shows how far the run is; the bar is closed at its end."""
+        """Updates the bar, and closes it at the end of the run."""
         if progress.step <= self._last[1]:  # Another run has begun.
             self.close()
         if self._bar is None:

@@ -17,13 +17,13 @@ BACKGROUND = (250, 248, 244)
 def comparison_sheet(
     content_image: Any, style_image: Any, stylized_image: Any
 ) -> Image.Image:
-    """Shows content above style on the left, and the full-size result on the right.
+    """Makes a sheet with content above style, and the full-size result beside them.
 
     Args:
         content_image: as for `tfnst.load_image`.
-        style_image: as `content_image`, or a blend as for `tfnst.stylize`, whose
+        style_image: as for `tfnst.load_image`; or a blend as for `tfnst.stylize`, whose
             pictures are shown in a row.
-        stylized_image: as `content_image`.
+        stylized_image: as for `tfnst.load_image`.
 
     Returns:
         PIL image of mode RGB.
@@ -52,7 +52,7 @@ def comparison_sheet(
 
 
 def _style_row(style_image: Any) -> Image.Image:
-    """The pictures of a style in a row, all as high as the lowest of them."""
+    """Lays out a style's pictures in a row, all as high as the lowest of them."""
     pictures = [
         to_pil(load_image(part.image, name="style_image"))
         for part in style_images(style_image)

@@ -1,4 +1,4 @@
-"""What happens in a run, for TensorBoard."""
+"""Logs of runs for TensorBoard."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _LOSSES = ("content", "style", "total_variation", "total")
 
 
 class TensorBoardCallback:
-    """Writes the losses, the learning rate, pictures and settings for TensorBoard.
+    """Writes losses, learning rate, pictures and settings of a run for TensorBoard.
 
     Use one for each run, as a callback of `tfnst.stylize`::
 
@@ -42,8 +42,8 @@ class TensorBoardCallback:
 
     Args:
         log_dir: folder of the run, made if it is missing.
-        image_steps: steps between two pictures, at least; the last step has one in any
-            case. Default 10.
+        image_steps: least number of steps between two pictures; the last step has one
+            in any case. Default 10.
         image_size: longest side of the pictures in pixels, to which larger ones are
             shrunk. Default 512.
 
@@ -71,7 +71,7 @@ class TensorBoardCallback:
         self._next_image = 0
 
     def __call__(self, progress: TransferProgress) -> None:
-        """Writes what is known after a step."""
+        """Writes the losses, and perhaps the picture, of a step."""
         # The operations that write have no kernels on accelerators.
         with tf.device("CPU:0"):
             if self._writer is None:
@@ -101,7 +101,7 @@ class TensorBoardCallback:
 
 
 def _flat(value: Any) -> bool | int | float | str:
-    """A setting as a value of a kind that hyperparameters can have."""
+    """Converts a setting to a type that hyperparameters can have."""
     if isinstance(value, list | tuple):
         return ", ".join(map(str, value))
     return value if isinstance(value, bool | int | float | str) else str(value)

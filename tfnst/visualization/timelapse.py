@@ -1,10 +1,11 @@
-"""A film of a run: how the picture develops, as a GIF, WebP or MP4 file."""
+"""A timelapse of a run: how the picture develops, as a GIF, WebP or MP4 file."""
 
 from __future__ import annotations
 
 import importlib.util
 import io
 import os
+import warnings
 from typing import Any
 
 import numpy as np
@@ -14,32 +15,33 @@ from tfnst.checks import ArgumentError, argument, attach_refusal, check_integer
 from tfnst.files import write_file
 from tfnst.images.formats import check_suffix
 from tfnst.transfer.progress import TransferProgress
+from tfnst.video.palettes import common_palette
 
 SUFFIXES = (".gif", ".webp", ".mp4")
 MAX_SIZE = 1024
 _FRAMES_PER_SECOND = 12
-# How long the last frame is held.
+# Duration of the last frame.
 _HOLD_SECONDS = 2.0
 
 
-class Film:
+class Timelapse:
     """Collects frames of a run, evenly spaced by the work done.
 
     Use it as a callback of `tfnst.stylize`::
 
-        film = tfnst.Film()
-        result = tfnst.stylize("photo.jpg", "painting.jpg", callback=film)
-        film.save("film.mp4", last_image=result.image)
+        timelapse = tfnst.Timelapse()
+        result = tfnst.stylize("photo.jpg", "painting.jpg", callback=timelapse)
+        timelapse.save("timelapse.mp4", last_image=result.image)
 
     A run calls back about twice a second; a short run gives fewer frames, and each is
-    shown for longer. If it is used for another run, the film begins anew. Frames are
-    stored at the size of the film, so a film takes at most
-    `3 * frames * size^2` bytes, however long the run.
+    shown for longer. If it is used for another run, the timelapse begins anew. Frames
+    are stored at this size, so they take at most `3 * frames * size^2` bytes, however
+    long the run.
 
     Args:
-        size: longest side of the film in pixels, 32 to 1024; frames are shrunk to it,
+        size: longest side of the frames in pixels, 32 to 1024; they are shrunk to it,
             never enlarged. Default 512.
-        frames: the most frames, 2 to 1000; a second shows 12. Default 72.
+        frames: largest number of frames, 2 to 1000; a second shows 12. Default 72.
 
     Raises:
         ValueError: when `size` or `frames` is out of its range.
@@ -48,7 +50,7 @@ class Film:
     def __init__(self, *, size: int = 512, frames: int = 72) -> None:
         self._size = check_integer("size", size, 32, MAX_SIZE)
         self._count = check_integer("frames", frames, 2, 1000)
-        # Each frame with its number, by the share of the work done.
+        # Each frame with its number, which follows from the share of the work done.
         self._frames: list[tuple[int, Image.Image]] = []
         self._step = 0
 
@@ -72,17 +74,17 @@ class Film:
         last_image: Image.Image | None = None,
         name: str = "path",
     ) -> None:
-        """Writes the film, whole or not at all.
+        """Writes the timelapse, whole or not at all.
 
         Args:
             path: path of the file, which ends in `.gif`, `.webp` or `.mp4`. An MP4 file
                 needs PyAV, which is in the extra `film`, and has even sides.
-            last_image: picture to end the film with, as the result of a run that was
-                stopped is newer than the last frame. The last frame by default.
+            last_image: picture to end with, as the result of a run that was stopped is
+                newer than the last frame. The last frame by default.
             name: what errors call the path. Default `"path"`.
 
         Raises:
-            ValueError: for any other suffix, or a film without frames.
+            ValueError: for any other suffix, or a timelapse without frames.
             ImportError: when PyAV is needed and missing.
             OSError: when the file can't be written; `FileNotFoundError` and the like.
         """
@@ -99,7 +101,7 @@ class Film:
     def _time_frames(
         self, last_image: Image.Image | None
     ) -> tuple[list[Image.Image], list[int]]:
-        """Frames of equal size, and how long to show each, in twelfths of a second."""
+        """Gives frames of equal size, and their durations in twelfths of a second."""
         numbers = [number for number, _ in self._frames]
         images = [image for _, image in self._frames]
         if last_image is not None:
@@ -107,7 +109,9 @@ class Film:
             images[-1:] = [last_image.convert("RGB")]
         if not images:
             expected = "a callback of a run before it is saved"
-            raise ValueError(f"`Film` must have been {expected}. Received: no frames")
+            raise ValueError(
+                f"`Timelapse` must have been {expected}. Received: no frames"
+            )
         width, height = images[-1].size
         scale = min(1.0, self._size / max(width, height))
         sides = (max(2, round(width * scale)), max(2, round(height * scale)))
@@ -122,18 +126,27 @@ class Film:
         return images, durations
 
 
-def check_film_path(path: str | os.PathLike[str]) -> None:
-    """Checks that `Film.save` could write to a path, before the work starts.
+class Film(Timelapse):
+    """Former name of `Timelapse`."""
+
+    def __init__(self, *, size: int = 512, frames: int = 72) -> None:
+        message = "`tfnst.Film` is deprecated; use `tfnst.Timelapse` instead"
+        warnings.warn(message, DeprecationWarning, stacklevel=2)
+        super().__init__(size=size, frames=frames)
+
+
+def check_timelapse_path(path: str | os.PathLike[str]) -> None:
+    """Checks that `Timelapse.save` could write to a path, before the work starts.
 
     Raises:
-        ValueError, ImportError, OSError: as `Film.save`.
+        ValueError, ImportError, OSError: as `Timelapse.save`.
     """
     _check_format(path)
     write_file(path, None)
 
 
 def _check_format(path: Any) -> str:
-    """The path's suffix, once it can be written here."""
+    """Returns the suffix of a path, if this format can be written."""
     suffix = check_suffix(path, SUFFIXES)
     if suffix == ".mp4" and importlib.util.find_spec("av") is None:
         expected = (
@@ -147,11 +160,12 @@ def _check_format(path: Any) -> str:
 def _encode_animation(
     frames: list[Image.Image], durations: list[int], suffix: str
 ) -> bytes:
-    """A GIF or WebP file that repeats for ever."""
+    """Encodes a GIF or WebP file that repeats for ever."""
     settings: dict[str, Any] = {"quality": 85, "method": 3}
     if suffix == ".gif":
-        # A separate palette for each frame would flicker.
-        palette = _common_palette(frames)
+        # The palette is mostly for the last frame.
+        sampled = [frames[i] for i in np.linspace(0, len(frames) - 1, 5).astype(int)]
+        palette = common_palette([*sampled, *[frames[-1]] * 3])
         frames = [frame.quantize(palette=palette) for frame in frames]
         settings = {"disposal": 1}
     data = io.BytesIO()
@@ -167,18 +181,8 @@ def _encode_animation(
     return data.getvalue()
 
 
-def _common_palette(frames: list[Image.Image]) -> Image.Image:
-    """A palette image with 256 colours for all frames, mostly for the last one."""
-    chosen = [frames[i] for i in np.linspace(0, len(frames) - 1, 5).astype(int)]
-    width, height = frames[0].size
-    sample = Image.new("RGB", (4 * width, 2 * height))
-    for i, frame in enumerate([*chosen, *[frames[-1]] * 3]):
-        sample.paste(frame, (i % 4 * width, i // 4 * height))
-    return sample.quantize(256)
-
-
 def _encode_mp4(frames: list[Image.Image], durations: list[int]) -> bytes:
-    """An MP4 file in H.264."""
+    """Encodes an MP4 file in H.264."""
     import av
 
     # Chroma has half the resolution, so sides must be even.

@@ -1,0 +1,143 @@
+"""The tabs that paint, with a stand-in for Gradio: no browser, no server."""
+
+import asyncio
+import sys
+import types
+
+import pytest
+
+from tests.helpers import TINY
+from tests.studio.helpers import PretendPainter, make_pictures
+from tfnst.studio.limits import Limits
+from tfnst.studio.run_queue import RunQueue
+from tfnst.studio.studio import Studio
+
+
+class Component:
+    """A component, whose events connect nothing; also what connecting returns."""
+
+    def __init__(self, *values, **options):
+        self.options = options
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        pass
+
+    def __getattr__(self, event):
+        return lambda *_, **__: Component()
+
+
+class StandIn(types.ModuleType):
+    """Gradio, of which each name is a component."""
+
+    def __getattr__(self, name):
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return Component
+
+    @staticmethod
+    def update(**changes):
+        return changes
+
+
+def forget_the_page():
+    """Has the modules that import Gradio imported again."""
+    for name, module in list(sys.modules.items()):
+        if name.startswith("tfnst.studio.") and hasattr(module, "gr"):
+            del sys.modules[name]
+
+
+@pytest.fixture
+def painter():
+    return PretendPainter()
+
+
+@pytest.fixture
+def studio(tmp_path, painter, monkeypatch):
+    monkeypatch.setitem(sys.modules, "gradio", StandIn("gradio"))
+    forget_the_page()
+    studio = Studio(str(tmp_path / "painted"), config=TINY, limits=Limits(max_batch=2))
+    studio.queue = RunQueue(painter, studio.limits)
+    studio.queue.start()
+    yield studio
+    studio.close()
+    forget_the_page()
+
+
+@pytest.fixture
+def tab(studio):
+    from tfnst.studio.paint_tab import PaintTab
+
+    return PaintTab(studio, Component())
+
+
+@pytest.fixture
+def filled(studio, tab, tmp_path):
+    """The values of a form with a photo and a style."""
+    photo, style = make_pictures(tmp_path, "photo.png", "style.png")
+    data = dict.fromkeys(tab.read)
+    data |= {
+        field: field.options.get("value") for field in tab.inputs.settings.values()
+    }
+    data |= {
+        tab.inputs.content: {"path": str(photo)},
+        tab.inputs.slots[0].image: {"path": str(style)},
+        tab.inputs.slots[0].rotations: 1,
+        tab.inputs.count: 1,
+        tab.inputs.bits: "8",
+        tab.suffix: ".png",
+    }
+    return data
+
+
+def updates_of(tab, data):
+    """What the page is told from the press of the button to the end of the run."""
+
+    async def follow():
+        request = types.SimpleNamespace(session_hash="a session")
+        return [updates async for updates in tab.paint(data, request)]
+
+    return asyncio.run(follow())
+
+
+def test_what_is_missing_is_said_beside_it(tab, filled):
+    (updates,) = updates_of(tab, filled | {tab.inputs.content: None})
+    assert "Choose a photo first." in updates[tab.inputs.content_wrong]
+    assert updates[tab.inputs.slots[0].wrong] == ""
+
+
+def test_a_picture_is_painted(studio, painter, tab, filled):
+    painter.go.release()
+    begun, *_, ended = updates_of(tab, filled)
+    assert begun[tab.start] == {"interactive": False}
+    assert begun[tab.comparison] == ""
+    assert ended[tab.start] == {"interactive": True}
+    assert "Painting" in ended[tab.comparison]
+    (entry,) = studio.history("").entries()
+    assert ended[tab.entry] == entry.name
+
+
+def test_a_refusal_stands_beside_its_setting(tab, filled):
+    filled[tab.inputs.settings["size"]] = 16_000
+    (updates,) = updates_of(tab, filled)
+    assert "the host allows 16 megapixels" in updates[tab.inputs.wrong["size"]]
+
+
+def test_many_photos_are_painted(studio, painter, tab, filled):
+    from tfnst.studio.batch_tab import BatchTab
+
+    batch = BatchTab(studio, tab.visitor, tab.inputs)
+    data = dict.fromkeys(batch.read) | filled
+    (updates,) = updates_of(batch, data)
+    assert "Choose photos first." in updates[batch.said]
+    photo = data[tab.inputs.content]
+    (updates,) = updates_of(batch, data | {batch.photos: 3 * [photo]})
+    assert "at most 2, as the host allows" in updates[batch.said]
+    for _ in range(2):
+        painter.go.release()
+    *_, ended = updates_of(batch, data | {batch.photos: 2 * [photo]})
+    assert "2 of 2 pictures are painted" in ended[batch.said]
+    assert len(ended[batch.gallery]["value"]) == 2
+    assert ended[batch.download]["visible"]
