@@ -1,5 +1,5 @@
 #!/bin/sh
-# Measures tfnst on a GPU, in under ten minutes after the installation.
+# Measures tfnst on a GPU, in less than ten minutes after the installation.
 #
 #     sh benchmarks/gpu.sh [RESULTS]
 #

@@ -1,14 +1,14 @@
 """Large pictures: seconds per megapixel and step, and predicted and measured memory.
 
-Each size runs in a process of its own, at a single scale, through `tfnst.stylize`. The
-first step of a scale, which takes half as long again in tiles, has a column of its own,
-with the targets of content and style. Times are also given relative to the first size.
+Each size runs in its own process, at a single scale, through `tfnst.stylize`. The first
+step of a scale, which takes half as long again in tiles, has its own column, together
+with the content and style targets. Times are also given relative to the first size.
 
     python benchmarks/large.py [--pixels 1,2,4,8.3,16,33] [--max-memory 6] [--steps 3]
         [--precision auto] [--processor-time]
 
-With `--processor-time`, times are the processor's, divided by the number of cores; use
-it on a machine that has other work.
+With `--processor-time`, times are processor times divided by the number of cores; use
+it on a busy machine.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def main() -> None:
     parser.add_argument(
         "--processor-time",
         action="store_true",
-        help="print seconds of the processor per core",
+        help="print processor seconds per core",
     )
     parser.add_argument("--run", type=json.loads, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -113,11 +113,11 @@ def run(
     height = round(width / ASPECT)
     clock = time.process_time if processor else time.perf_counter
     cores = len(os.sched_getaffinity(0)) if processor else 1
-    found: list[plans.Plan] = []
+    found: list[plans.TilingPlan] = []
     times: list[float] = []
     build_plan = plans.build_plan
 
-    def spy(*arguments: Any, **settings: Any) -> plans.Plan:
+    def spy(*arguments: Any, **settings: Any) -> plans.TilingPlan:
         found.append(build_plan(*arguments, **settings))
         return found[-1]
 

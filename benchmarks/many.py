@@ -1,13 +1,13 @@
-"""Many pictures: which share of the time of a batch, and of a server, goes into steps.
+"""Many pictures: share of the time of a batch, and of a server, that goes into steps.
 
 Photos of `--megapixels` are painted at `--size` in two styles by `tfnst.stylize_batch`
-and by `tfnst serve`. "Steps alone" are the same numbers of gradient steps
-at the same sizes, with everything else done before. All take turns, and the tables have
-medians of the rounds.
+and by `tfnst serve`. "Steps alone" are the same numbers of gradient steps at the same
+sizes, with everything else done beforehand. The cases are measured alternately, and the
+tables show medians of the rounds.
 
-Processor time is summed over all cores and hardly depends on what else the machine
-does, so of the two shares the one of processor time is the one to trust on a busy
-machine. The share of wall time also shows what runs at the same time as steps.
+Processor time is summed over all cores and hardly depends on other load, so trust its
+share rather than that of wall time on a busy machine. The share of wall time also shows
+what runs at the same time as steps.
 
     python -m benchmarks.many [--size 256] [--steps 15] [--pictures 8] [--rounds 3]
         [--megapixels 12] [--batch-sizes 1,2,4] [--clients 1,2,4] [--runs 1]
@@ -43,7 +43,7 @@ SHAPES = (4 / 3, 3 / 4, 3 / 2, 1)
 
 
 class Times(NamedTuple):
-    """Seconds on the clock, and those of the processor, over all cores."""
+    """Wall time, and processor time over all cores, in seconds."""
 
     wall: float
     processor: float
@@ -52,11 +52,11 @@ class Times(NamedTuple):
 def measure(
     function: Callable[[], Any], processor: Callable[[], float] = time.process_time
 ) -> Times:
-    """The times that a call takes.
+    """Returns the times that a call takes.
 
     Args:
-        function: what to call.
-        processor: the clock of the process that does the work.
+        function: function to call.
+        processor: clock of the process that does the work.
     """
     start, busy = time.perf_counter(), processor()
     function()
@@ -71,7 +71,7 @@ def median(rounds: list[Times]) -> Times:
 def make_photos(
     folder: pathlib.Path, count: int, megapixels: float
 ) -> list[pathlib.Path]:
-    """JPEG files like those of a camera: samples, enlarged, with some grain."""
+    """JPEG files like those of a camera: enlarged samples with some grain."""
     paths = []
     for index in range(count):
         kind = index % len(PHOTOS)
@@ -91,7 +91,7 @@ def prepare_steps(
 ) -> Callable[[], None]:
     """A function that takes the steps of all pictures, each in each style.
 
-    One step at each scale has been taken, so that nothing is traced any more.
+    It has taken one step at each scale, so nothing is left to trace.
     """
     import tensorflow as tf
 
@@ -99,29 +99,29 @@ def prepare_steps(
     from tfnst.engines.loading import ScaleEngines
     from tfnst.limits import MAX_STEPS
     from tfnst.losses.objective import Targets
-    from tfnst.transfer.style_transfer import load_job, load_style
+    from tfnst.transfer.style_transfer import load_content, load_style
 
     engines = ScaleEngines(config, pictures=1, regions=0)
     knobs = Knobs.from_config(config)
-    scales = []
+    prepared = []
     for style in STYLES:
         loaded = load_style(style, config)
         for path in contents:
-            job = load_job(path, loaded, config)
-            for level in job.levels:
-                engine = engines.for_scale(level.sizes)
-                style_sizes = np.array(level.style_sizes, np.int32)
-                canvas, state, content = engine.enter_scale(
-                    job.content,
-                    job.content,
-                    tf.constant(level.sides),
+            content = load_content(path, loaded, config)
+            for scale in content.scales:
+                engine = engines.for_scale(scale.sizes)
+                style_sizes = np.array(scale.style_sizes, np.int32)
+                canvas, state, activations = engine.enter_scale(
+                    content.picture,
+                    content.picture,
+                    tf.constant(scale.sides),
                     knobs.content_weight,
                 )
-                targets = Targets(content, loaded.targets(engine, style_sizes), (), ())
-                scales.append((engine, canvas, state, targets, level.steps))
+                targets = Targets(activations, loaded.targets(engine, style_sizes))
+                prepared.append((engine, canvas, state, targets, scale.steps))
 
     def take(most: int = MAX_STEPS) -> None:
-        for engine, canvas, state, targets, steps in scales:
+        for engine, canvas, state, targets, steps in prepared:
             count = tf.constant(min(steps, most))
             engine.run(canvas, state, targets, knobs, count)
 
@@ -135,7 +135,7 @@ def print_batches(
     batch_sizes: list[int],
     rounds: int,
 ) -> None:
-    """Prints the times of batches, and the shares of them that are steps."""
+    """Prints the times of batches, and the share of each that goes into steps."""
 
     def paint(contents: Any, styles: Any, batch_size: int) -> None:
         with tempfile.TemporaryDirectory() as folder:
@@ -171,14 +171,14 @@ def print_row(
     alone: list[Times],
     rounds: list[Times] | None = None,
 ) -> None:
-    """Prints the times of a picture, and how much of it is steps.
+    """Prints the times per picture, and the share of the steps.
 
     Args:
-        name: of the row.
+        name: name of the row.
         count: number of pictures.
-        times: of all of them.
-        alone: of the steps alone, in each round.
-        rounds: the times of the row's own rounds; None for the steps alone.
+        times: times of all pictures.
+        alone: times of the steps alone, in each round.
+        rounds: times of the row's own rounds; None for the steps alone.
     """
     shares = [
         Times(a.wall / b.wall, a.processor / b.processor)
@@ -207,8 +207,8 @@ def print_server(
         contents: the photos, each of which is painted in each style.
         config: the settings.
         clients: numbers of clients.
-        runs: the most requests that the server runs at a time.
-        rounds: how often each case is measured.
+        runs: largest number of simultaneous runs on the server.
+        rounds: number of measurements of each case.
     """
     steps = prepare_steps(contents, config)
     pairs = [(content, style) for style in STYLES for content in contents]
@@ -261,18 +261,18 @@ def numbers(text: str) -> list[int]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--size", type=int, default=256, help="long side in pixels")
-    parser.add_argument("--steps", type=int, default=15, help="at the fine scales")
-    parser.add_argument("--pictures", type=int, default=8, help="an even number")
+    parser.add_argument("--steps", type=int, default=15, help="at the finer scales")
+    parser.add_argument("--pictures", type=int, default=8, help="even number")
     parser.add_argument("--rounds", type=int, default=3, help="runs of each case")
-    parser.add_argument("--megapixels", type=float, default=12, help="of the photos")
+    parser.add_argument("--megapixels", type=float, default=12, help="photo size")
     parser.add_argument(
         "--batch-sizes", type=numbers, default="1,2,4", help="pictures painted together"
     )
     parser.add_argument(
-        "--clients", type=numbers, default="1,2,4", help='of the server; "" for none'
+        "--clients", type=numbers, default="1,2,4", help='numbers; "" for none'
     )
     parser.add_argument(
-        "--runs", type=int, default=1, help="most requests that the server runs at once"
+        "--runs", type=int, default=1, help="largest number of simultaneous runs"
     )
     parser.add_argument("--precision", default="auto", help="auto, float32 or bfloat16")
     arguments = parser.parse_args()

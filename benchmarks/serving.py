@@ -1,14 +1,14 @@
-"""What serving adds to the time of a run, and what a server needs.
+"""Overhead of serving a run, and the time and memory that a server needs.
 
-One model is exported, and servers run in processes of their own on this machine. The
+One model is exported, and servers run in their own processes on this machine. The
 tables are:
 
-- the same work in this process and by a server, in turn: once with `--size` and
-  `--steps`, and once one step at 64 pixels, which is nearly all overhead;
+- the same work in this process and on a server, alternately: once with `--size` and
+  `--steps`, and once with one step at 64 pixels, which is nearly all overhead;
 - the first request after a start, with and without the export's warm-up requests;
 - requests per second from 1, 2, 4 and 8 clients at once, and the server's peak memory;
-- with `--sizes`, only this table: a request's time and a fresh server's peak memory by
-  image size. Core seconds are summed over all cores and hardly depend on other load.
+- with `--sizes`, only this table: time of a request and peak memory of a fresh server
+  by image size. Core seconds are summed over all cores and hardly depend on other load.
 
 With `--sizes`, requests use the defaults except for the steps. Otherwise the work is
 `--steps` steps at the full size, without the coarser scales before it.
@@ -53,11 +53,11 @@ class Server:
         self.target = f"127.0.0.1:{port}"
 
     def peak_memory(self) -> float:
-        """In MiB; NaN if the system doesn't report it."""
+        """Peak memory in MiB; NaN if the system doesn't report it."""
         return self._status("VmHWM")
 
     def memory(self) -> float:
-        """As `peak_memory`, but of this moment."""
+        """Current memory in MiB; NaN if the system doesn't report it."""
         return self._status("VmRSS")
 
     def _status(self, name: str) -> float:
@@ -68,7 +68,7 @@ class Server:
         return int(line.split()[1]) / 1024
 
     def core_seconds(self) -> float:
-        """All threads' time since the start; NaN if the system doesn't report it."""
+        """Processor time since the start; NaN if the system doesn't report it."""
         path = pathlib.Path(f"/proc/{self._process.pid}/stat")
         if not path.exists():
             return float("nan")
@@ -82,7 +82,7 @@ def serving(directory: pathlib.Path, *options: str) -> Iterator[Server]:
     """Starts a server, waits until it is ready, and ends it afterwards.
 
     Args:
-        directory: of the model.
+        directory: directory of the model.
         options: more arguments of `tfnst serve`.
     """
     log = directory.with_suffix(".log")

@@ -1,11 +1,11 @@
-"""Pictures painted together in one request, against one request each.
+"""Pictures painted together in one request, compared with one request each.
 
-Every case paints the same N pictures in the same style three ways: one request after
+Every case paints the same N pictures in the same style in three ways: one request after
 another, all requests at once with as many simultaneous runs, and one request for all.
-The three take turns, and the table has medians of each round's ratios, since a
-machine's speed changes while it runs. Core seconds are summed over all cores and hardly
-depend on other load. The last two columns say how far the pictures are from those of
-requests one after another: the largest difference, of 255 levels.
+The three are measured alternately, and the table shows medians of each round's ratios,
+because a machine's speed changes from minute to minute. Core seconds are summed over
+all cores and hardly depend on other load. The last two columns show the largest
+difference from the pictures of requests one after another, in 8-bit levels.
 
     python benchmarks/serving_batches.py [--sizes 128,256] [--counts 2,4] [--steps 2]
         [--rounds 3] [--weights none] [--precision float32] [--model DIRECTORY]
@@ -32,7 +32,7 @@ from tfnst.server.servables import Servable
 
 
 def pictures(count: int, size: int, seed: int) -> np.ndarray:
-    """Smooth square pictures [N, size, size, 3], each with noise of its own."""
+    """Smooth square pictures [N, size, size, 3], each with its own noise."""
     rng = np.random.default_rng(seed)
     small = tf.constant(rng.random((count, 16, 16, 3), np.float32))
     smooth = tf.image.resize(small, (size, size), "bicubic").numpy()
@@ -48,7 +48,7 @@ class Painter:
         self._settings = settings
 
     def paint(self, contents: np.ndarray, style: np.ndarray) -> np.ndarray:
-        """What one request for these pictures answers."""
+        """The answer to one request for these pictures."""
         request = predict_pb2.PredictRequest()
         request.model_spec.signature_name = "stylize"
         values = {"content_image": contents, "style_image": style}
@@ -98,7 +98,7 @@ def compare(path: str, size: int, count: int, steps: int, rounds: int) -> str:
 
 
 def measure(function: Callable[[], Any]) -> tuple[float, float]:
-    """Seconds that a call takes, and those of all cores."""
+    """Wall seconds and core seconds of a call."""
     start, busy = time.perf_counter(), time.process_time()
     function()
     return time.perf_counter() - start, time.process_time() - busy
@@ -110,7 +110,7 @@ def main() -> None:
     parser.add_argument("--counts", default="2,4", help="numbers of pictures")
     parser.add_argument("--steps", type=int, default=2, help="steps of a request")
     parser.add_argument("--rounds", type=int, default=3, help="runs of each case")
-    parser.add_argument("--weights", default="none", help="times are the same for any")
+    parser.add_argument("--weights", default="none", help="weights; any take as long")
     parser.add_argument("--precision", default="float32", help="float32 or bfloat16")
     parser.add_argument("--model", type=pathlib.Path, help="an export to measure")
     arguments = parser.parse_args()

@@ -1,17 +1,17 @@
-"""Attacks and load on `tfnst serve`, and whether it holds: one table.
+"""Attacks and load on `tfnst serve`, and how it holds up, in one table.
 
-A tiny model is exported, a server of it runs in a process of its own, and everything
-goes over the loopback interface. Each row is one kind of load; meanwhile another client
-asks for the server's health 20 times a second. The columns are:
+A tiny model is exported, its server runs in its own process, and everything goes over
+the loopback interface. Each row is one kind of load; meanwhile another client checks
+the server's health 20 times a second. The columns are:
 
 - right, refused, wrong: answers equal to the one that the same request got alone;
-  errors that say what to do; and everything else, of which there must be none;
-- req/s, p50, p99: of the right answers, and their seconds;
+  errors that say what to do; and everything else, which must be 0;
+- req/s, p50, p99: right answers per second, and percentiles of their seconds;
 - health: the slowest 1% and the slowest of the health checks, in seconds;
-- MiB: the server's memory before and after, which must come back to within 10%.
+- MiB: the server's memory before and after, which must return to within 10%.
 
 The exit status is 1 if any answer was wrong, a health check took a second, or memory
-stayed. It takes a few minutes.
+wasn't freed. It takes a few minutes.
 
     python benchmarks/serving_campaign.py [--seconds 4] [--clients 1,4,16,64]
         [--stages floods,bombs]
@@ -79,7 +79,7 @@ REFUSALS = {
 
 
 class Server:
-    """`tfnst serve` in a process of its own, which can be killed and started again."""
+    """`tfnst serve` in its own process, which can be killed and started again."""
 
     def __init__(self, directory: pathlib.Path) -> None:
         self._directory = directory
@@ -120,13 +120,13 @@ class Server:
         return self._process.wait(60)
 
     def memory(self) -> float:
-        """In MiB, once it has had a moment to free what it no longer needs."""
+        """Memory in MiB, after a moment to free what is no longer needed."""
         time.sleep(1)
         return psutil.Process(self._process.pid).memory_info().rss / 2**20
 
 
 class Health:
-    """Asks for the server's health all the time, from a process of its own."""
+    """Checks the server's health continuously, from its own process."""
 
     SCRIPT = """
 import json, sys, threading, time
@@ -154,14 +154,14 @@ print(json.dumps(seconds))
         )
 
     def stop(self) -> list[float]:
-        """Ends it; the seconds that each check took."""
+        """Ends it, and returns the seconds that each check took."""
         printed, _ = self._process.communicate(b"", timeout=30)
         return json.loads(printed)
 
 
 @dataclasses.dataclass
 class Tally:
-    """What became of a stage's requests; threads share it."""
+    """Results of a stage's requests; threads share it."""
 
     right: list[float] = dataclasses.field(default_factory=list)
     refused: int = 0
@@ -169,7 +169,7 @@ class Tally:
 
 
 class Asker:
-    """Asks for pictures, and knows what the answers must be."""
+    """Requests pictures, and knows the right answers."""
 
     def __init__(self, target: str) -> None:
         self.target = target
@@ -208,7 +208,7 @@ class Asker:
 
     @contextlib.contextmanager
     def asking(self, tally: Tally, clients: int, **options: Any) -> Iterator[None]:
-        """A block during which so many clients ask, one request after another each."""
+        """Context in which clients send requests, each one after another."""
         done = threading.Event()
         with futures.ThreadPoolExecutor(clients) as pool:
             for _ in range(clients):
@@ -225,7 +225,7 @@ def load(asker: Asker, tally: Tally, clients: int, seconds: float) -> None:
 
 
 def slow_links(asker: Asker, tally: Tally) -> None:
-    """40 clients with photos of 400 KB on links of 100 KB a second."""
+    """40 clients with photos of 400 KB on links of 100 KB per second."""
     noise = np.random.default_rng(1).integers(0, 256, (370, 370, 3), np.uint8)
     photo = _png(noise)
     with StylizeClient(asker.target) as client:
@@ -338,7 +338,7 @@ def cancel_storm(asker: Asker, tally: Tally) -> None:
 
 
 def roll_overs(asker: Asker, tally: Tally, directory: pathlib.Path) -> None:
-    """Two new versions while four clients ask."""
+    """Two new versions while four clients send requests."""
     with (
         asker.asking(tally, 4, max_attempts=1),
         StylizeClient(asker.target) as client,
@@ -359,7 +359,7 @@ def roll_overs(asker: Asker, tally: Tally, directory: pathlib.Path) -> None:
 
 
 def kill(asker: Asker, tally: Tally, server: Server) -> None:
-    """The server is killed under load, and started again; its clients try again."""
+    """The server is killed under load and restarted; its clients try again."""
     with asker.asking(tally, 4, max_attempts=5):
         time.sleep(1)
         server.kill()
@@ -370,7 +370,7 @@ def kill(asker: Asker, tally: Tally, server: Server) -> None:
 
 @contextlib.contextmanager
 def slow_proxy(target: str, count: int) -> Iterator[list[int]]:
-    """Ports of proxies that pass on 100 KB a second of each connection."""
+    """Ports of proxies that pass on 100 KB per second of each connection."""
     host, port = target.split(":")
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever, daemon=True)
@@ -426,7 +426,7 @@ def _varint(number: int) -> bytes:
 
 
 def _field(number: int, data: bytes) -> bytes:
-    """A field of a protocol buffer that has bytes or a message."""
+    """A field of a protocol buffer that holds bytes or a message."""
     return _varint(number << 3 | 2) + _varint(len(data)) + data
 
 
@@ -450,9 +450,9 @@ def quantile(seconds: list[float], share: float) -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--seconds", type=float, default=4, help="of each load")
+    parser.add_argument("--seconds", type=float, default=4, help="per load")
     parser.add_argument("--clients", default="1,4,16,64", help="numbers of clients")
-    parser.add_argument("--stages", help="only these, by their names in the table")
+    parser.add_argument("--stages", help="names in the table of the loads to run")
     arguments = parser.parse_args()
     failures = []
     with tempfile.TemporaryDirectory() as scratch:
@@ -499,7 +499,7 @@ def main() -> None:
 
 
 def run_stage(name: str, stage: Callable[[Tally], None], server: Server) -> list[str]:
-    """Runs a stage, prints its row, and returns what was wrong."""
+    """Runs a stage, prints its row, and returns the failures."""
     tally, before = Tally(), server.memory()
     health, start = Health(server.target), time.monotonic()
     stage(tally)

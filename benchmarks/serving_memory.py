@@ -1,7 +1,7 @@
-"""How much memory requests take on a server, measured and predicted.
+"""Memory of requests on a server, measured and predicted.
 
-Each row is a fresh `tfnst serve` that gets one request of one step a scale, after the
-export's warm-up. `predicted` is what the server itself reckons with for `--max-memory`.
+Each row is a fresh `tfnst serve` that gets one request of one step per scale, after the
+export's warm-up. `predicted` is the prediction that the server uses for `--max-memory`.
 
     python benchmarks/serving_memory.py [--sizes 256,512,1024] [--styles 1,8]
         [--weights none] [--model DIRECTORY]
@@ -24,7 +24,7 @@ from tfnst.server.demand import Demand
 
 
 def styles_of(count: int, size: int, regions: bool) -> list[StyleImage] | bytes:
-    """One style picture, or several, each with a region of its own."""
+    """One style picture, or several, each with its own region."""
     if count == 1 and not regions:
         return picture(size, 100)
     styles = []
@@ -44,7 +44,7 @@ def main() -> None:
     parser.add_argument("--sizes", default="256,512,1024", help="long sides in pixels")
     parser.add_argument("--styles", default="1,8", help="numbers of styles")
     parser.add_argument("--backbone", default="vgg19", help="vgg19 or vgg16")
-    parser.add_argument("--weights", default="none", help="memory is the same for any")
+    parser.add_argument("--weights", default="none", help="weights; any take as much")
     parser.add_argument("--model", type=pathlib.Path, help="an export to measure")
     arguments = parser.parse_args()
 

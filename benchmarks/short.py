@@ -30,7 +30,7 @@ def main() -> None:
         "--out",
         type=pathlib.Path,
         default=pathlib.Path("bench.txt"),
-        help="the file to write the results to as well",
+        help="file for the results",
     )
     arguments = parser.parse_args()
     with arguments.out.open("w") as out:

@@ -1,13 +1,13 @@
-"""The first seconds of `tfnst`: imports, help, and `tfnst stylize` phase by phase.
+"""Startup of `tfnst`: imports, help, and `tfnst stylize` phase by phase.
 
-Each run is a process of its own; figures are medians of several.
+Each run has its own process; the figures are medians.
 
     python benchmarks/startup.py [--rounds 5] [--without matplotlib,pandas]
 
-A command's phases are timed from within: what its functions take, where it imports
-TensorFlow, and when its first picture can be seen. Some phases run beside each other,
-so they add up to more than the total. "Steps alone" are all steps of the same run once
-more in the same process, with nothing left to trace.
+The phases of a command are timed inside its process: its functions, the import of
+TensorFlow, and the first preview. Some phases run at the same time, so they add up to
+more than the total. "Steps alone" are all steps of the same run, repeated in the same
+process with nothing left to trace.
 """
 
 from __future__ import annotations
@@ -60,8 +60,8 @@ class Times(NamedTuple):
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=5, help="runs of each case")
-    parser.add_argument("--size", type=int, default=256, help="of the picture")
-    parser.add_argument("--steps", type=int, help="of the finest scale")
+    parser.add_argument("--size", type=int, default=256, help="long side in pixels")
+    parser.add_argument("--steps", type=int, help="steps at the finer scales")
     parser.add_argument(
         "--without",
         default="",
@@ -110,10 +110,10 @@ def _median(each: list[Times]) -> Times:
 
 
 def report(runs: list[dict[str, Times]]) -> list[str]:
-    """The lines of a table of medians, and the ratios that count.
+    """The lines of a table of medians, and the main ratios.
 
     Args:
-        runs: from `measure_phases`.
+        runs: results of `measure_phases`.
     """
     medians = {phase: _median([Times(*run[phase]) for run in runs]) for phase in PHASES}
     lines = [f"{'seconds':30} {'wall':>8} {'processor':>10}"]
@@ -132,7 +132,7 @@ def report(runs: list[dict[str, Times]]) -> list[str]:
 
 
 def phases_in_process(command: list[str], hidden: list[str]) -> dict[str, Times]:
-    """As `measure_phases`, in a process of its own."""
+    """As `measure_phases`, in a new process."""
     with tempfile.TemporaryDirectory() as folder:
         arguments = {
             "command": [*command, "--output", f"{folder}/painted.png"],
@@ -169,7 +169,7 @@ def measure_phases(
 
     @contextlib.contextmanager
     def start() -> Iterator[None]:
-        """Takes the place of `quiet_start`, around the import of TensorFlow."""
+        """Replaces `quiet_start`, around the import of TensorFlow."""
         with clock.phase("import tensorflow"):
             import tensorflow  # noqa: F401 (for the time it takes)
         with clock.phase("import tfnst's modules"):
@@ -192,7 +192,7 @@ def measure_phases(
 
 
 class _Hidden:
-    """Finds none of some packages."""
+    """Import finder that hides packages."""
 
     def __init__(self, packages: list[str]) -> None:
         self._packages = packages
@@ -203,14 +203,14 @@ class _Hidden:
 
 
 class _Clock:
-    """Notes how long phases take.
+    """Times of phases.
 
     Args:
         began: `time.time()` when the process was started.
 
     Attributes:
-        times: of each phase, the first time that it is entered.
-        adding: the phases of which later times are added.
+        times: times of each phase, when it is first entered.
+        adding: phases whose later times are added.
     """
 
     def __init__(self, began: float) -> None:
@@ -219,18 +219,18 @@ class _Clock:
         self.adding = {"reading pictures"}
 
     def since_start(self) -> Times:
-        """Since the process was started."""
+        """Times since the process was started."""
         return Times(time.time() - self._began, time.process_time())
 
     def note(self, phase: str, times: Times) -> None:
-        """Keeps the times of a phase, unless they are known."""
+        """Keeps the times of a phase, unless it has some."""
         if phase in self.adding and phase in self.times:
             times = Times(*map(sum, zip(times, self.times.pop(phase), strict=True)))
         self.times.setdefault(phase, times)
 
     @contextlib.contextmanager
     def phase(self, name: str) -> Iterator[None]:
-        """A phase, as long as the context is open."""
+        """Context of a phase."""
         start, processor = time.perf_counter(), time.process_time()
         yield
         wall = time.perf_counter() - start
@@ -247,24 +247,24 @@ class _Clock:
         setattr(owner, function, timed)
 
     def watch_run(self) -> None:
-        """Times the functions that a run is made of."""
+        """Times the functions of a run."""
         from tfnst.cli.outputs import Outputs
         from tfnst.cli.progress import RunProgress
         from tfnst.engines.whole import WholeEngine
         from tfnst.losses.objective import Objective
         from tfnst.networks import backbones, features
         from tfnst.transfer import style_transfer
-        from tfnst.transfer.run import Run
+        from tfnst.transfer.pictures import PreparedPictures
 
         self.watch(style_transfer, "load_style", "reading pictures")
-        self.watch(style_transfer, "load_job", "reading pictures")
+        self.watch(style_transfer, "load_content", "reading pictures")
         self.watch(backbones, "load_backbone", "weights")
         self.watch(features, "build_feature_extractor", "building the extractor")
         # TensorFlow calls these only to trace them.
         self.watch(Objective, "style_targets", "tracing style targets")
         self.watch(WholeEngine, "enter", "tracing the entry of a scale")
         self.watch(WholeEngine, "_run_steps", "tracing steps")
-        self.watch(Run, "_style_targets", "first style targets")
+        self.watch(PreparedPictures, "style_targets", "first style targets")
         self.watch(WholeEngine, "enter_scale", "first entry of a scale")
         self.watch(WholeEngine, "run", "first step")
         self.watch(Outputs, "save_picture", "saving")

@@ -1,23 +1,23 @@
-"""The time of a gradient step, and the share of the machine's speed that it reaches.
+"""Time of a gradient step, and the share of the machine's speed that it reaches.
 
 For each precision and size: the median time of one step of the default configuration
-in the compiled loop; the GFLOP of its convolutions, forward and back to the input; and
-the ratio of its GFLOP/s to a large matrix product's in the same precision. The border
-that the network sees around a picture has columns of its own: its GFLOP, and the ratio
-with it. Steps and products of all precisions take turns in one run, because machines
-change speed.
+in the compiled loop; the GFLOP of its convolutions, forward and backward to the input;
+and the ratio of its GFLOP/s to those of a large matrix product in the same precision.
+The border that the network sees around a picture has its own columns: its GFLOP, and
+the ratio including it. Steps and products of all precisions are measured alternately in
+one run, because a machine's speed changes from minute to minute.
 
     ONEDNN_MAX_CPU_ISA=AVX2 TF_ENABLE_ONEDNN_OPTS=0 python benchmarks/step_time.py
 
-computes as processors with AVX2 and without AVX-512 do by default.
+This computes as processors with AVX2 but without AVX-512 do by default.
 
     python benchmarks/step_time.py [--sizes 256,512] [--backbone vgg19] [--rounds 7]
         [--steps 1] [--precisions float32,bfloat16] [--processor-time] [--profile]
 
-With `--processor-time`, times are the processor's, divided by the number of cores; use
-it on a machine that has other work. With `--profile`, the time of a step is also
-printed by operation, and on a GPU by kernel. A call of the loop costs a GPU some
-milliseconds: `--steps 20` takes so many steps in each, and prints the time of one.
+With `--processor-time`, times are processor times divided by the number of cores; use
+it on a busy machine. With `--profile`, the time of a step is also printed by operation,
+and on a GPU by kernel. A call of the loop costs a few milliseconds on a GPU:
+`--steps 20` takes 20 steps per call, and prints the time of one.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ def convolution_flops(model: keras.Model, height: int, width: int) -> float:
 
 
 def seconds(function: Callable[[], object], *, processor: bool = False) -> float:
-    """The seconds that a call takes, or those of the processor, per core."""
+    """Wall seconds of a call, or processor seconds per core."""
     clock = time.process_time if processor else time.perf_counter
     start = clock()
     function()
@@ -87,12 +87,12 @@ def main() -> None:
     parser.add_argument(
         "--processor-time",
         action="store_true",
-        help="print seconds of the processor per core",
+        help="print processor seconds per core",
     )
     parser.add_argument(
         "--profile",
         action="store_true",
-        help="print the time of a step by operation, too",
+        help="also print the time of a step by operation",
     )
     arguments = parser.parse_args()
 
@@ -163,13 +163,13 @@ def print_profile(
 ) -> None:
     """Prints the operations that take longest, by TensorFlow's profiler.
 
-    Times of operations that run at once add up to more than the time of the step.
+    Times of operations that run at the same time add up to more than the step.
 
     Args:
-        step: takes steps.
-        steps: that it takes.
-        calls: of it to average over.
-        most: kinds of operations to print.
+        step: function that takes steps.
+        steps: number of steps per call.
+        calls: number of calls to average over.
+        most: number of kinds of operations to print.
     """
     import tensorflow as tf
     from tensorflow.tsl.profiler.protobuf import xplane_pb2

@@ -1,12 +1,12 @@
-"""How long recipes take to the quality of a reference.
+"""Time that recipes take to reach the quality of a reference.
 
 Each recipe is a set of tfnst's settings. It paints each pair of pictures with the full
 number of steps and with shares of it. The pictures are measured as by `tfnst.evaluate`,
-on layers that no run optimises and through a network of random weights. A picture is as
-good as the reference's if its style and content distances are at most 3 % larger, and
-its colours at most 10 % farther off: two runs that differ in rounding alone differ by
-that much. The time is the processor's, in seconds of all cores, and without what comes
-before the steps.
+on layers that no run optimises, and through a network with random weights. A picture is
+as good as the reference's if its style and content distances are at most 3% larger, and
+its colour distance at most 10% larger: two runs that differ only in rounding differ by
+that much. Times are processor times in seconds, summed over all cores, of the steps
+alone.
 
     python -m benchmarks.time_to_quality [--size 256] [--pairs all] [--shares 1]
         [--recipe NAME:SETTING=VALUE,...]... [--out time_to_quality]
@@ -53,8 +53,8 @@ class Painted(NamedTuple):
     """A picture that a recipe painted.
 
     Attributes:
-        share: of the recipe's steps.
-        seconds: of processor time that the steps took.
+        share: share of the recipe's steps.
+        seconds: processor time of the steps.
         evaluations: gradient evaluations, each counted by its share of the full size.
         measured: distances by name, as in `MEASURES`.
     """
@@ -87,7 +87,7 @@ def main() -> None:
         "--out",
         type=pathlib.Path,
         default=pathlib.Path("time_to_quality"),
-        help="the folder for the pictures",
+        help="folder for the pictures",
     )
     arguments = parser.parse_args()
     compare(

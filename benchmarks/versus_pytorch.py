@@ -1,19 +1,20 @@
 """A gradient step of tfnst compared with the same step in PyTorch.
 
 Both use the same layers of the same network, the same losses and the same optimiser, in
-float32 and bfloat16, on as many threads; PyTorch with both memory layouts, and compiled
-by `torch.compile`. PyTorch's steps get tfnst's weights and pictures, and must give the
-same losses. They run in a process of their own: PyTorch's builds with CUDA and
-TensorFlow bring a copy of LLVM each, and abort when they are in one. The cases take
-turns in one run, because machines change speed. The table shows medians, their ratios
-to tfnst's, and how much faster tfnst is than the best of PyTorch's.
+float32 and bfloat16, on the same number of threads; PyTorch with both memory layouts,
+and also compiled by `torch.compile`. PyTorch's steps get tfnst's weights and pictures,
+and must give the same losses. They run in their own process: PyTorch's CUDA builds and
+TensorFlow each bring a copy of LLVM, and abort when both are in one process. The cases
+are measured alternately in one run, because a machine's speed changes from minute to
+minute. The table shows medians, their ratios to tfnst's, and the speed of tfnst
+relative to PyTorch's best variant.
 
     python benchmarks/versus_pytorch.py [--sizes 256,512] [--rounds 7]
         [--precisions float32,bfloat16] [--threads 2] [--no-compile]
         [--processor-time]
 
-The ratios are those of wall time, or with `--processor-time` those of the processor's
-time, divided by the number of threads; use it on a machine that has other work.
+The ratios are those of wall time, or with `--processor-time` those of processor time
+divided by the number of threads; use it on a busy machine.
 """
 
 from __future__ import annotations
@@ -63,7 +64,7 @@ def main() -> None:
         "--threads",
         type=int,
         default=len(os.sched_getaffinity(0)),
-        help="that both compute with; all cores by default",
+        help="threads of both; all cores by default",
     )
     parser.add_argument(
         "--no-compile",
@@ -73,7 +74,7 @@ def main() -> None:
     parser.add_argument(
         "--processor-time",
         action="store_true",
-        help="compare the time of the processor",
+        help="compare processor times",
     )
     arguments = parser.parse_args()
 
@@ -112,12 +113,12 @@ def main() -> None:
 
 
 class Step(NamedTuple):
-    """What is known of a step: the loss before it and the time that it took.
+    """A measured step: the loss before it and the time that it took.
 
     Attributes:
-        loss: the total.
-        wall: in seconds.
-        processor: seconds of all its threads together.
+        loss: total loss.
+        wall: wall time in seconds.
+        processor: processor time of all its threads in seconds.
     """
 
     loss: float
@@ -137,10 +138,10 @@ class Case:
     """A way to compute a step.
 
     Attributes:
-        name: what the table calls it.
-        precision: that it computes in.
-        take: takes a step.
-        steps: those that were timed.
+        name: name in the table.
+        precision: precision of the network.
+        take: function that takes a step.
+        steps: timed steps.
     """
 
     name: str
@@ -164,13 +165,13 @@ def compare_losses(cases: Sequence[Case]) -> None:
 
 
 def show(size: int, cases: Sequence[Case], threads: int, *, processor: bool) -> None:
-    """Prints a table of the cases, and tfnst against the best of PyTorch's.
+    """Prints a table of the cases, and of tfnst against PyTorch's best variant.
 
     Args:
         size: side of the pictures.
-        cases: with timed steps; the first is the one of which ratios are.
-        threads: that they computed with.
-        processor: whether ratios are those of the processor's time.
+        cases: cases with timed steps; ratios are relative to the first.
+        threads: number of threads.
+        processor: whether to compare processor times.
     """
 
     def compared(case: Case) -> float:
@@ -231,11 +232,11 @@ def tfnst_case(config: StyleTransferConfig, size: int) -> Case:
 
 
 class Variant(NamedTuple):
-    """How PyTorch computes a step.
+    """A way to compute a step in PyTorch.
 
     Attributes:
-        precision: of the network, `"float32"` or `"bfloat16"`.
-        layout: of its activations in memory, one of `LAYOUTS`.
+        precision: precision of the network, `"float32"` or `"bfloat16"`.
+        layout: layout of its activations in memory, one of `LAYOUTS`.
         compiled: whether `torch.compile` compiles loss and gradient.
     """
 
@@ -251,13 +252,13 @@ class Variant(NamedTuple):
 
 @dataclasses.dataclass
 class TorchTask:
-    """What PyTorch's step needs to know, without anything of TensorFlow's.
+    """Inputs of PyTorch's step, without any object of TensorFlow.
 
     Attributes:
         config: the settings.
-        threads: to compute with.
+        threads: number of threads.
         layers: name, kernel and bias of each layer; None for those of poolings.
-        mean: what is subtracted from the pixels, in blue, green and red.
+        mean: mean to subtract from the pixels, in blue, green and red.
         border: mirrored pixels that the network sees around a picture.
         content_layer: name of the content layer.
         style_layers: weights of the style layers by name.
@@ -311,7 +312,7 @@ def torch_cases(
 
 
 def torch_task(size: int, threads: int) -> TorchTask:
-    """What PyTorch needs to take tfnst's step on square pictures of a size."""
+    """Inputs for PyTorch to take tfnst's step on square pictures of a size."""
     import keras
 
     from tfnst.engines import loading

@@ -1,4 +1,4 @@
-"""How long tfnst takes to match the quality of TensorFlow's tutorial.
+"""Time that tfnst takes to match the quality of TensorFlow's tutorial.
 
 The tutorial's recipe runs for its 1,000 steps. tfnst then paints the same pair with
 more and more steps, until its picture is at least as close to both style and content as
@@ -56,13 +56,13 @@ def main() -> None:
     parser.add_argument(
         "--tutorial-precision",
         default="float32",
-        help="what the tutorial's network computes in: float32 or bfloat16",
+        help="precision of the tutorial's network: float32 or bfloat16",
     )
     parser.add_argument(
         "--out",
         type=pathlib.Path,
         default=pathlib.Path("versus_tutorial"),
-        help="the folder for the pictures",
+        help="folder for the pictures",
     )
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)

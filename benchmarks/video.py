@@ -1,18 +1,19 @@
-"""Films painted frame by frame, and with frames that are held to each other.
+"""Videos painted frame by frame, and with frames held to the previous ones.
 
 python benchmarks/video.py [--film clip.mp4] [--frames 12] [--size 256]
 
 Without --film, a camera moves over a photo: it pans, zooms and rotates by known
 amounts, so that the measures use the exact flow. Both ways of painting get the same
-frames and settings. Painting frame by frame, each frame is a picture of its own. Of a
-long film, --alone 10 paints only every tenth frame so; and --passes 3 paints the others
-two times more. "young" is the saturation of what came into sight at most six frames
-ago, in levels of 0 to 255: it shows whether new parts are paler than frame by frame.
+frames and settings. Frame by frame, each frame is painted as a separate picture; in a
+long video, --alone 10 does so for every tenth frame only. With --passes 3, the held
+frames are painted twice more. "young" is the saturation of areas that came into sight
+at most six frames ago, in 8-bit levels: it shows whether new areas are paler than frame
+by frame.
 
 python benchmarks/video.py --memory
 
-paints a thousand frames with a small network, and measures the peak memory of every
-hundred of them. It needs Linux.
+This paints a thousand frames with a small network, and measures the peak memory of
+every hundred of them. It needs Linux.
 """
 
 from __future__ import annotations
@@ -92,7 +93,7 @@ class Camera:
         self.width, self.height = (round(SEEN * side) for side in sides)
 
     def _matrix(self, number: int) -> np.ndarray:
-        """From a frame's pixels to the photo's, 3 by 3."""
+        """Map from a frame's pixels to the photo's, 3 by 3."""
         import numpy as np
 
         turn = np.deg2rad(ROTATION * number)
@@ -107,7 +108,7 @@ class Camera:
         return matrix
 
     def frame(self, number: int) -> np.ndarray:
-        """What the camera sees, uint8 [H, W, 3]."""
+        """A frame of the camera, uint8 [H, W, 3]."""
         import cv2
 
         return cv2.warpAffine(
@@ -133,7 +134,7 @@ class Camera:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--film", type=pathlib.Path, help="of which --frames are used")
+    parser.add_argument("--film", type=pathlib.Path, help="video to paint")
     parser.add_argument("--start", type=float, default=0.0, help="seconds into --film")
     parser.add_argument("--photo", type=pathlib.Path, default=IMAGES / "photo_cat.jpg")
     parser.add_argument(
@@ -144,9 +145,9 @@ def main() -> None:
     parser.add_argument("--frame-steps", type=int, default=FRAME_STEPS)
     parser.add_argument("--temporal-weight", type=float, default=TEMPORAL_WEIGHT)
     parser.add_argument("--passes", type=int, default=1)
-    parser.add_argument("--alone", type=int, default=1, help="paint each N-th so")
+    parser.add_argument("--alone", type=int, default=1, help="each N-th frame only")
     parser.add_argument("--samples", type=int, default=SAMPLES, help="frames evaluated")
-    parser.add_argument("--weights", help="of the network, as for tfnst")
+    parser.add_argument("--weights", help="weights of the network, as for tfnst")
     parser.add_argument("--memory", action="store_true")
     arguments = parser.parse_args()
     if arguments.memory:
@@ -201,7 +202,7 @@ def main() -> None:
 
 
 def read_film(path: pathlib.Path, start: float, count: int) -> list[np.ndarray]:
-    """Some frames of a film."""
+    """Some frames of a video."""
     from tfnst.video.reading import open_film
 
     with open_film(path) as film:
@@ -212,7 +213,7 @@ def read_film(path: pathlib.Path, start: float, count: int) -> list[np.ndarray]:
 def find_young(
     pictures: list[np.ndarray], shape: tuple[int, ...], flow: OpticalFlow | None
 ) -> list[np.ndarray]:
-    """Where each frame shows what has come into sight lately, bool [H, W]."""
+    """Areas of each frame that have come into sight lately, bool [H, W]."""
     import cv2
     import numpy as np
 
@@ -236,7 +237,7 @@ def find_young(
 
 
 def as_frame(number: int, picture: np.ndarray, height: int, width: int) -> Frame:
-    """A frame of a film, at the size of the painted ones."""
+    """A frame of a video, at the size of the painted ones."""
     from fractions import Fraction
 
     import cv2
@@ -253,7 +254,7 @@ def paint_alone(
     config: StyleTransferConfig,
     every: int,
 ) -> Variant:
-    """Each frame as a picture of its own; their numbers are multiples of `every`."""
+    """Frames as separate pictures; their numbers are multiples of `every`."""
     import numpy as np
 
     from tfnst import StyleTransfer
@@ -281,7 +282,7 @@ def paint_held(
     held: dict[str, Any],
     passes: int,
 ) -> Iterator[Variant]:
-    """Each frame held to those before; the first one isn't counted."""
+    """Frames held to the previous ones; the first one isn't counted."""
     from tfnst import FilmPainter
 
     quick = {"steps": 1, "initial_steps": 1, "frame_steps": 1}
@@ -308,7 +309,7 @@ def paint_held(
 
 
 def measure_memory(photo: pathlib.Path, style: pathlib.Path) -> None:
-    """Prints the peak memory of every hundred frames of a film that is painted."""
+    """Prints the peak memory of every hundred frames of a painted video."""
     import os
     import tempfile
 
@@ -372,7 +373,7 @@ def row(
     young: list[np.ndarray],
     samples: int,
 ) -> str:
-    """What a variant gave, as a row of the table."""
+    """The results of a variant, as a row of the table."""
     import numpy as np
 
     import tfnst

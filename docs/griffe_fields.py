@@ -1,21 +1,29 @@
-"""Shows the defaults of settings in the reference, in place of their declarations."""
+"""Fields of dataclasses in the reference: as they are, not as they are declared."""
 
 from __future__ import annotations
 
+import inspect
 from typing import Any
 
 import griffe
 
+from tfnst.config import StyleTransferConfig, list_settings
+
 
 class Fields(griffe.Extension):
-    """Unwraps what declares a field of a dataclass together with its help."""
+    """Takes settings from the running class, and hides the helpers of other fields."""
+
+    def on_class_members(self, *, cls: griffe.Class, **kwargs: Any) -> None:
+        """Describes settings and their defaults, which the source has in calls."""
+        if cls.path != "tfnst.config.StyleTransferConfig":
+            return
+        text = inspect.cleandoc(StyleTransferConfig.__doc__ or "")
+        cls.docstring = griffe.Docstring(text, parent=cls)
+        for setting in list_settings():
+            cls.members[setting.name].value = repr(setting.default)
 
     def on_attribute_instance(self, *, attr: griffe.Attribute, **kwargs: Any) -> None:
-        """Replaces `_setting(default, ...)` by the default; drops `_measure(...)`."""
+        """Drops `_measure(...)`, which is no default."""
         call = attr.value
-        if not isinstance(call, griffe.ExprCall):
-            return
-        if str(call.function) == "_setting":
-            attr.value = call.arguments[0]
-        elif str(call.function) == "_measure":
+        if isinstance(call, griffe.ExprCall) and str(call.function) == "_measure":
             attr.value = None

@@ -1,19 +1,16 @@
-"""Writes docs/settings.md: every setting, from where they are declared.
+"""Writes docs/settings.md, the page of all settings, from their declarations.
 
 python docs/settings_table.py
 """
 
 from __future__ import annotations
 
-import dataclasses
-import inspect
 import pathlib
-import re
 import textwrap
-from typing import Any
 
 from tfnst.cli.settings import WEIGHTS_VARIABLE, option_of, variable_of
-from tfnst.config import PRESETS, StyleTransferConfig
+from tfnst.config import PRESETS, list_settings
+from tfnst.setting import Setting
 
 PAGE = pathlib.Path(__file__).parent / "settings.md"
 
@@ -24,18 +21,18 @@ Each setting is a field of `tfnst.StyleTransferConfig`, an argument of
 `tfnst.stylize`, an option of `tfnst stylize` and `tfnst batch`, a line in the file of
 `--config`, and
 [a variable of the environment](commands.md#settings-from-the-environment).
-[choosing.md](choosing.md) sorts them by what you want.
+[choosing.md](choosing.md) sorts them by purpose.
 
 `python docs/settings_table.py` wrote this page from `tfnst/config.py`.
 
-| setting | default | what it is |
+| setting | default | meaning |
 | --- | --- | --- |
 """
 
 _FOOT = """
 ## Presets
 
-`--preset` sets several of them by one name. [runs.md](runs.md#presets) says what that
+`--preset` sets several of them by one name. [runs.md](runs.md#presets) says what each
 costs.
 
 """
@@ -48,49 +45,38 @@ def main() -> None:
 
 def page() -> str:
     """The text of the page."""
-    about = _descriptions()
-    fields = dataclasses.fields(StyleTransferConfig)
     rows = [
-        f"| [`{f.name}`](#{f.name}) | {_shown(f.default)} | {f.metadata['help']} |\n"
-        for f in fields
+        f"| [`{each.name}`](#{each.name}) | {_shown(each.default)} | {each.help} |\n"
+        for each in list_settings()
     ]
     sections = [
-        f"\n## {f.name}\n\n{_facts(f)}\n\n{_wrapped(about[f.name])}\n" for f in fields
+        f"\n## {each.name}\n\n{_facts(each)}\n\n{_wrapped(each.text())}\n"
+        for each in list_settings()
     ]
     presets = [f"- `{name}`: {_changes(PRESETS[name])}\n" for name in PRESETS]
     return "".join([_HEAD, *rows, *sections, _FOOT, *presets])
 
 
-def _facts(field: dataclasses.Field[Any]) -> str:
+def _facts(setting: Setting) -> str:
     """A line with the option, the variable, the default, and the choices."""
-    name = field.name
     facts = [
-        f"`{option_of(name)}`",
-        f"`{variable_of(name) or WEIGHTS_VARIABLE}`",
-        f"default: {_shown(field.default)}",
+        f"`{option_of(setting.name)}`",
+        f"`{variable_of(setting.name) or WEIGHTS_VARIABLE}`",
+        f"default: {_shown(setting.default)}",
     ]
-    if field.metadata["choices"] and field.metadata["metavar"] is None:
-        choices = ", ".join(f"`{choice}`" for choice in field.metadata["choices"])
+    if setting.choices and setting.metavar is None:
+        choices = ", ".join(f"`{choice}`" for choice in setting.choices)
         facts.append(f"choices: {choices}")
-    if field.metadata["requested"]:
+    if "requested" in setting.scopes:
         facts.append("also in requests to a server")
-    elif not field.metadata["exported"]:
+    elif "exported" not in setting.scopes:
         facts.append("not in exported models")
     return "; ".join(facts)
 
 
-def _descriptions() -> dict[str, str]:
-    """What the class says of each of its settings."""
-    text = inspect.cleandoc(StyleTransferConfig.__doc__ or "")
-    section = text.split("\nAttributes:\n", 1)[1].split("\nRaises:\n")[0]
-    found = re.findall(r"^    (\w+): (.*(?:\n {8}.*)*)", section, re.MULTILINE)
-    return {name: " ".join(body.split()) for name, body in found}
-
-
 def _wrapped(text: str) -> str:
     """A description as a paragraph."""
-    sentence = text[0].upper() + text[1:]
-    return textwrap.fill(sentence, 95, break_long_words=False, break_on_hyphens=False)
+    return textwrap.fill(text, 95, break_long_words=False, break_on_hyphens=False)
 
 
 def _shown(default: object) -> str:

@@ -1,4 +1,4 @@
-"""Hooks of MkDocs: what the site needs that the pages, as read on GitHub, don't.
+"""Hooks of MkDocs: changes that the site needs and the pages on GitHub don't.
 
 The pages are plain Markdown that GitHub shows as well. For the site, these hooks add
 pages from outside docs/, make links fit, draw formulas and turn the list of
@@ -33,7 +33,7 @@ GUESTS = {
     "changelog.md": "CHANGELOG.md",
     "security.md": "SECURITY.md",
 }
-# Glyphs in each drawing: those of one may not be shown without another.
+# Each drawing has its own glyphs, so that it doesn't depend on another.
 ziamath.config.svg2 = False
 _LINK = re.compile(r"(?<!!)\[([^\]]*)\]\(([^)\s]+)\)")
 _FENCE = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
@@ -43,7 +43,7 @@ _CAPTIONS = re.compile(
     r"(?:<td[^>]*></td>\s*)*</tr>\s*</tbody>\s*</table>",
     re.DOTALL,
 )
-# Of letters in a drawing; it is drawn in units of this.
+# Size of the letters in a drawing, and its unit of length.
 _SIZE = 24
 _FORMULA = re.compile(
     r'<(span|div) class="arithmatex">\\([(\[])(.*?)\\[)\]]</\1>', re.DOTALL
@@ -60,7 +60,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 def on_page_markdown(
     markdown: str, page: Page, config: MkDocsConfig, files: Files
 ) -> str:
-    """Makes links fit, and the list of public names a reference."""
+    """Adapts the links, and turns the list of public names into a reference."""
     if page.file.src_uri == "api.md":
         markdown = _reference(markdown)
     home = posixpath.dirname(_in_repository(page.file.src_uri))
@@ -68,7 +68,7 @@ def on_page_markdown(
     def fitting(match: re.Match[str]) -> str:
         return _fit(match, home, page.file.src_uri)
 
-    # What is in blocks of code is no link.
+    # Code blocks contain no links.
     parts, end = [], 0
     for fence in _FENCE.finditer(markdown):
         parts.append(_LINK.sub(fitting, markdown[end : fence.start()]))
@@ -80,15 +80,15 @@ def on_page_markdown(
 def on_page_content(
     content: str, page: Page, config: MkDocsConfig, files: Files
 ) -> str:
-    """Draws formulas, and gives tables that are captions of pictures a class."""
-    # Docstrings mark blocks of code as reStructuredText does.
+    """Draws formulas, and marks the tables that are captions of pictures."""
+    # Docstrings mark code blocks as reStructuredText does.
     content = re.sub(r"\s*::</p>", ":</p>", content)
     content = _CAPTIONS.sub(r'<table class="captions">\1</table>', content)
     return _FORMULA.sub(_typeset, content)
 
 
 def _typeset(match: re.Match[str]) -> str:
-    """A formula as a drawing, which looks the same with whatever fonts there are."""
+    """A formula as a drawing, which looks the same with any font."""
     formula = html.unescape(match[3]).strip()
     display = match[2] == "["
     drawing = ziamath.Latex(
@@ -114,12 +114,12 @@ def _in_repository(uri: str) -> str:
 
 
 def _fit(match: re.Match[str], home: str, uri: str) -> str:
-    """A link as the site needs it; plain text if what it leads to isn't there.
+    """A link as the site needs it; plain text if its target isn't part of the site.
 
     Args:
-        match: of `_LINK`.
-        home: folder of the page, in the repository.
-        uri: of the page, on the site.
+        match: match of `_LINK`.
+        home: folder of the page in the repository.
+        uri: address of the page on the site.
     """
     text, target = match[1], match[2]
     if re.match(r"[a-z]+:|#|<", target):
@@ -136,7 +136,7 @@ def _fit(match: re.Match[str], home: str, uri: str) -> str:
     else:
         return text if text == path or "`" in text else f"{text} (`{path}`)"
     if text == target.partition("#")[0]:
-        # On GitHub, a page goes by the name of its file.
+        # On GitHub, the text of a link to a page is the name of its file.
         heading = (ROOT / path).read_text("utf-8").partition("\n")[0]
         text = heading.removeprefix("# ")
     there = posixpath.relpath(there, posixpath.dirname(uri) or ".")

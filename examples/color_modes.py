@@ -14,7 +14,7 @@ from PIL import Image
 
 import tfnst
 from tfnst.config import COLOR_MODES
-from tfnst.ops import color_transfer
+from tfnst.ops import coloring
 
 IMAGES = pathlib.Path(__file__).parent / "images"
 GAP = 6
@@ -42,7 +42,7 @@ def main():
         )
         print(f"{mode}: {result.losses[-1]['seconds']:.0f} s", flush=True)
         painted.append(result.image)
-        styles.append(to_pil(color_transfer.match_style_colors(style, content, mode)))
+        styles.append(to_pil(coloring.match_style_colors(style, content, mode)))
     page = sheet([[to_pil(content), *painted], [None, *styles]], painted[0].size)
     tfnst.save_image(page, arguments.out, quality=85)
 

@@ -2,7 +2,8 @@
 
     python examples/contact_sheet.py [--size 400] [--out contact_sheet.jpg]
 
-The photos are the files photo_* in the folder `--images`, the styles the files style_*.
+The photos are the files photo_* in the folder `--images`, and the styles the files
+style_*.
 """
 
 import argparse

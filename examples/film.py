@@ -3,7 +3,7 @@
     python examples/film.py [--frames 32] [--size 256] [--out film.webp]
     python examples/film.py --source walk [--frames 32] [--size 256]
 
-The second form only writes the frames of the film that is painted, as PNG files in a
+The second form only writes the frames before they are painted, as PNG files in a
 folder.
 """
 
@@ -17,8 +17,8 @@ import tfnst
 
 IMAGES = pathlib.Path(__file__).parent / "images"
 FRAMES_PER_SECOND = 12.5
-# Part of the photo that the first frame and the last one show, as left, upper, right
-# and lower share of its sides.
+# Part of the photo in the first and in the last frame: its left, upper, right and lower
+# edge, as shares of the photo's sides.
 FIRST, LAST = (0.0, 0.1, 0.8, 0.9), (0.28, 0.2, 0.88, 0.8)
 
 
@@ -63,11 +63,11 @@ def main():
 
 
 def camera(photo, frames, size):
-    """What a camera sees that moves from one part of a photo to another.
+    """Frames of a camera that moves from one part of a photo to another.
 
     Args:
-        photo: RGB.
-        frames: how many.
+        photo: RGB picture.
+        frames: number of frames.
         size: long side of a frame in pixels.
 
     Yields:

@@ -2,7 +2,7 @@
 
     python examples/gallery.py [--size 256] [--out docs/images] [NAMES...]
 
-Given names, it paints only these strips: `style_scale` is gallery_style_scale.jpg.
+With NAMES, it paints only these strips: `style_scale` is gallery_style_scale.jpg.
 """
 
 import argparse
@@ -108,7 +108,7 @@ def everything(size):
     pictures = [Image.fromarray(head)]
     with tempfile.TemporaryDirectory() as folder:
         for mode in ("none", "transport", "luminance"):
-            # Only the file has alpha, `result.image` doesn't.
+            # The file has alpha, but `result.image` hasn't.
             path = pathlib.Path(folder) / f"{mode}.png"
             paint(head, blend, size=size, preserve_color=mode).save(path)
             pictures.append(Image.open(path).copy())

@@ -2,8 +2,8 @@
 
     python examples/region_masks.py [--size 384] [--out region_masks.jpg]
 
-The upper row has the photo, then the picture in two styles, then the one whose oval is
-kept; below the last two is the mask of the first style.
+The upper row has the photo, then the picture in two styles, then the picture whose oval
+stays as it is; below the last two is the mask of the first style.
 """
 
 import argparse

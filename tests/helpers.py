@@ -49,12 +49,31 @@ def picture(height, width, seed=0):
     return np.clip(0.5 + 0.35 * np.stack(waves, -1) + noise, 0, 1).astype(np.float32)
 
 
-def paint_in_tiles(monkeypatch):
-    """Has pictures painted in tiles, whatever memory there is."""
+def paint_in_tiles(monkeypatch, cut="block1_pool", head_side=24, tail_side=9, **others):
+    """Has pictures painted in tiles, whatever memory there is.
+
+    Returns the sides of the pictures that a plan was asked for. A `head_side` of None
+    has them painted whole.
+    """
     from tfnst.engines import plans
 
-    plan = plans.Plan("block1_pool", 24, 9, 0, 1.0)
-    monkeypatch.setattr(plans, "build_plan", lambda *_, **__: plan)
+    plan = plans.TilingPlan(cut, head_side, tail_side, 0, 1.0, **others)
+    planned = []
+
+    def build_plan(extractor, config, sides, limit, *, pictures, regions):
+        planned.append(tuple(sides[0]))
+        return plan
+
+    monkeypatch.setattr(plans, "build_plan", build_plan)
+    return planned
+
+
+def forget_engines():
+    """Lets go of all networks and engines, so that the next run builds its own."""
+    from tfnst.engines import loading
+
+    for kept in (loading.load_network, loading.build_engine):
+        kept.cache_clear()
 
 
 def muted(array, contrast=0.3):

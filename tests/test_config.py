@@ -1,13 +1,14 @@
 import dataclasses
-import inspect
 import math
 import re
+import typing
 
 import numpy as np
 import pytest
 
 from tfnst import StyleTransferConfig
-from tfnst.config import picture_settings, setting_names
+from tfnst.config import list_settings, picture_settings, setting_names
+from tfnst.setting import Scope
 
 
 def test_is_frozen_hashable_and_equal_by_value():
@@ -214,11 +215,33 @@ def test_replace_checks_names_and_values():
 
 
 def test_every_setting_has_a_help_text_and_a_description():
-    for field in dataclasses.fields(StyleTransferConfig):
-        assert field.metadata["help"].endswith(".")
-        # Python 3.13 takes the indentation off docstrings.
-        documented = inspect.cleandoc(StyleTransferConfig.__doc__)
-        assert f"\n    {field.name}: " in documented
+    flat = " ".join(StyleTransferConfig.__doc__.split())
+    for setting in list_settings():
+        assert setting.help.endswith(".")
+        assert not setting.details or setting.details.endswith(".")
+        assert f" {setting.name}: {setting.text()} " in flat
+        assert f"Default `{setting.default!r}`." in flat
+        for option in re.findall(r"`(\w+)`", setting.help):
+            assert option in setting_names()
+
+
+def test_settings_say_which_values_they_take():
+    settings = {setting.name: setting for setting in list_settings()}
+    assert [settings[name].type for name in ("steps", "style_weight", "weights")] == [
+        int, float, str,
+    ]  # fmt: skip
+    assert [name for name, each in settings.items() if each.type is tuple] == [
+        "content_layers", "content_layer_weights", "style_layers",
+        "style_layer_weights",
+    ]  # fmt: skip
+    assert [name for name, each in settings.items() if each.optional] == [
+        "weights", "content_layer_weights", "style_layer_weights", "style_weight",
+        "total_variation_weight", "initial_steps", "patience", "max_time", "max_memory",
+    ]  # fmt: skip
+    assert settings["size"].allowed() == "an integer from 32 to 16,384"
+    assert settings["style_scale"].allowed() == "a number from 0.1 to 4"
+    assert settings["learning_rate"].allowed() == "a number above 0 and at most 1"
+    assert settings["optimizer"].allowed() == ""
 
 
 def test_style_strength_sets_the_weights_that_are_not_given():
@@ -237,19 +260,21 @@ def test_style_strength_sets_the_weights_that_are_not_given():
 
 def test_settings_say_what_they_change():
     assert setting_names() == tuple(StyleTransferConfig().to_dict())
-    assert setting_names(exported=False) == (
+    every = set(setting_names())
+    assert every - set(setting_names("exported")) == {
         "device", "patience", "max_time", "max_memory",
-    )  # fmt: skip
-    assert setting_names(network=True) == ("backbone", "weights", "seed")
+    }  # fmt: skip
+    assert setting_names("network") == ("backbone", "weights", "seed")
     # What doesn't change the picture belongs to the machine, but not the reverse.
-    assert setting_names(picture=False) == ("device", "max_memory")
-    assert setting_names(machine=True, picture=True) == ("max_time",)
+    assert every - set(setting_names("picture")) == {"device", "max_memory"}
+    assert setting_names("machine") == ("device", "max_time", "max_memory")
     # A server compiles its loop once, for all requests.
-    requested = setting_names(requested=True)
+    requested = set(setting_names("requested"))
     assert len(requested) == 9
-    assert setting_names(requested=True, traced=False, exported=True) == requested
-    with pytest.raises(KeyError):
-        setting_names(visible=True)
+    assert not requested & set(setting_names("traced"))
+    assert requested <= set(setting_names("exported"))
+    known = set(typing.get_args(Scope))
+    assert all(setting.scopes <= known for setting in list_settings())
 
 
 def test_settings_that_change_the_picture():
@@ -263,13 +288,13 @@ def test_settings_that_change_the_picture():
 def test_the_loop_is_traced_once_for_all_of_its_arguments():
     from tfnst.engines.engine import Knobs
 
-    assert set(Knobs._fields) <= set(setting_names(traced=False))
+    assert not set(Knobs._fields) & set(setting_names("traced"))
 
 
 def test_defaults_are_among_the_choices():
-    for field in dataclasses.fields(StyleTransferConfig):
-        choices = field.metadata["choices"]
-        assert not choices or field.default in choices
+    for setting in list_settings():
+        assert not setting.choices or setting.default in setting.choices
+        assert setting.checked(setting.default) == setting.default
 
 
 def test_random_weights_have_the_name_that_the_command_gives_them():

@@ -1,4 +1,4 @@
-"""Presets: several settings by one name, and what overrides them."""
+"""Presets: sets of settings, and the settings that override them."""
 
 import re
 

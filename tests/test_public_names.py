@@ -1,4 +1,4 @@
-"""What is public: the same in the packages, on the page of the docs, and sorted."""
+"""Public names: the same in the packages and on the page of the docs, and sorted."""
 
 import importlib
 import re
@@ -15,7 +15,7 @@ def documented():
     text = (ROOT / "docs" / "api.md").read_text()
     sections = re.split(r"^## (tfnst\S*)$", text, flags=re.MULTILINE)[1:]
     return {
-        package: re.findall(r"^- `(\w+)`$", body, flags=re.MULTILINE)
+        package: re.findall(r"^- `(\w+)`(?:: .*)?$", body, flags=re.MULTILINE)
         for package, body in zip(sections[::2], sections[1::2], strict=True)
     }
 

@@ -10,7 +10,7 @@ import contextlib
 import math
 import operator
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from typing import Any, TypeVar
 
 _SECONDS = {"s": 1, "m": 60, "h": 3600}
@@ -102,10 +102,6 @@ def argument(name: str) -> Iterator[None]:
         raise
 
 
-def argument_error(argument: str, expected: str, received: str) -> ArgumentError:
-    return ArgumentError(expected, received, argument=argument)
-
-
 def one_line(error: BaseException) -> str:
     """An error's message in one line, or its class where the message is empty."""
     return " ".join(str(error).split()) or type(error).__name__
@@ -124,6 +120,21 @@ def check_choice(argument: str, value: Any, choices: Sequence[str]) -> str:
     """One of the choices."""
     if not isinstance(value, str) or value not in choices:
         expected = f"one of {', '.join(map(repr, choices))}"
+        raise ArgumentError(expected, repr(value), argument=argument)
+    return value
+
+
+def check_choice_or_object(
+    argument: str, value: Any, choices: Sequence[str], methods: Sequence[str]
+) -> Any:
+    """One of the choices, or a hashable object of a user's own with these methods."""
+    if isinstance(value, str):
+        return check_choice(argument, value, choices)
+    own = isinstance(value, Hashable) and not isinstance(value, type)
+    if not own or not all(callable(getattr(value, each, None)) for each in methods):
+        named = ", ".join(map(repr, choices))
+        needed = " and ".join(f"`{method}`" for method in methods)
+        expected = f"one of {named}, or a hashable object with the methods {needed}"
         raise ArgumentError(expected, repr(value), argument=argument)
     return value
 

@@ -46,7 +46,7 @@ def height(line: Sequence[Point], content: float) -> float:
 
 
 def lead(line: Sequence[Point], other: Sequence[Point]) -> float:
-    """How far a front lies below another on average; above 0, it is the better one."""
+    """Mean distance of a front below another; above 0, it is the better one."""
     low = max(line[0][0], other[0][0])
     high = max(line[-1][0], other[-1][0])
     return float(
@@ -57,5 +57,5 @@ def lead(line: Sequence[Point], other: Sequence[Point]) -> float:
 
 
 def behind(points: Sequence[Point], line: Sequence[Point]) -> int:
-    """How many points lie above a front, which is closer to the style there."""
+    """Number of points above a front, where the front is closer to the style."""
     return sum(style > height(line, content) for content, style in points)

@@ -93,8 +93,8 @@ def lbfgs_points(
     Args:
         gradient: maps a point to its gradient, both float32 vectors.
         start: the first point, a float32 vector.
-        evaluations: the most evaluations of the gradient.
-        history: how many pairs of steps and changes of the gradient to remember.
+        evaluations: largest number of evaluations of the gradient.
+        history: number of pairs of steps and gradient changes to remember.
 
     Yields:
         The point after each evaluation.

@@ -22,7 +22,7 @@ class Judge:
     """A network that measures pictures.
 
     Attributes:
-        name: what tables call it.
+        name: name in tables.
         backbone: `"vgg19"` or `"vgg16"`.
         weights: path of the weights, or None for random ones.
         layers: the layers whose activations it compares.
@@ -46,7 +46,7 @@ class Judge:
         return {name: getattr(result, name) for name in result.measures()}
 
     def key(self) -> list[Any]:
-        """What a measurement depends on, to tell whether it is out of date."""
+        """Everything that a measurement depends on, to tell when it is out of date."""
         stamp = os.path.getsize(self.weights) if self.weights else None
         return [self.backbone, self.weights, stamp, list(self.layers)]
 

@@ -25,7 +25,7 @@ def build_extractor(
     Args:
         backbone: the network.
         layers: names of its layers.
-        precision: what the layers compute in; activations are float32 either way.
+        precision: precision of the layers; activations are float32 either way.
         scale: a factor for all activations.
         repeat_edge: whether the first convolution sees the outermost pixels repeated
             around the picture, instead of the zeros that VGG was trained with.

@@ -66,13 +66,13 @@ def paint_tfnst(
     ).numpy()
     budget = share * task.budget
 
-    def plan(steps: int) -> tuple[pyramid.Level, ...]:
+    def plan(steps: int) -> tuple[pyramid.Scale, ...]:
         initial = config.initial_steps_for(steps)
         counts = pyramid.scale_steps(scales, steps, initial).numpy()
-        return pyramid.levels(scales, counts)
+        return pyramid.list_scales(scales, counts)
 
     def cost(steps: int) -> int:
-        return sum(level.steps * level.pixels for level in plan(steps))
+        return sum(scale.steps * scale.pixels for scale in plan(steps))
 
     if cost(1) > budget:
         raise BudgetError("the budget is too small for a step at each scale")
@@ -82,7 +82,7 @@ def paint_tfnst(
         low, high = (middle, high) if cost(middle) <= budget else (low, middle - 1)
     result = tfnst.stylize(task.content, task.style, config=config, steps=low)
     # Count what was done, not what was planned.
-    pixels = {level.long_side: level.pixels for level in plan(low)}
+    pixels = {scale.long_side: scale.pixels for scale in plan(low)}
     spent = sum(pixels[int(size)] for size in result.losses["size"])
     settings = result.config.to_dict() | {"weights": result.weights.source}
     return Painting(result.array, spent, settings)

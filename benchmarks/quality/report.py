@@ -35,8 +35,8 @@ def write(rows: list[dict[str, Any]], folder: pathlib.Path, *, title: str) -> No
 
     Args:
         rows: one for each pair, recipe, content factor and judge.
-        folder: where to write measures.csv, report.json, sheet.png and, if matplotlib
-            is installed, fronts.png.
+        folder: folder for measures.csv, report.json, sheet.png and, if matplotlib is
+            installed, fronts.png.
         title: title of the plot and the sheet.
     """
     with open(folder / "measures.csv", "w", newline="") as file:

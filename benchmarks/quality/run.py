@@ -35,7 +35,7 @@ Record = dict[str, Any]  # the JSON file beside a picture
 def run(
     arguments: argparse.Namespace, pairs: dict[str, tuple[pathlib.Path, pathlib.Path]]
 ) -> None:
-    """Paints, measures and reports all that the command's arguments ask for.
+    """Paints, measures and reports as the command's arguments say.
 
     Args:
         arguments: of the command, see `benchmarks.quality.__main__`.
@@ -111,7 +111,7 @@ def _measure_pair(
 
 
 def _content_factors(recipe: str, sweep: bool) -> tuple[float, ...]:
-    """What a recipe's content weight is multiplied by, in turn."""
+    """The factors of a recipe's content weight, in turn."""
     if not sweep:
         return (1.0,)
     return TFNST_SWEEP if recipe.startswith("tfnst") else SWEEP

@@ -1,4 +1,4 @@
-"""What every recipe gets, and what it returns."""
+"""The task that every recipe gets, and the painting that it returns."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ class Task:
         content: float32 RGB [1, H, W, 3] in [0, 1], at its own size.
         style: as `content`.
         size: long side of the picture to paint, in pixels.
-        fraction: how many pixel-evaluations may be spent, as a share of 1,000 gradient
+        fraction: pixel-evaluations that may be spent, as a share of 1,000 gradient
             evaluations at the full size.
         content_factor: a factor for the recipe's own content weight.
         backbone: the network; the recipe does the preprocessing.
         weights: path of the backbone's weights, for recipes that load it themselves.
-        precision: what the network computes in, `"float32"` or `"bfloat16"`.
+        precision: precision of the network, `"float32"` or `"bfloat16"`.
         seed: seed of everything random.
     """
 

@@ -1,4 +1,4 @@
-"""What the painters share: colours, noise, light, and paths with a width."""
+"""Tools that the painters share: colours, noise, light, and paths with a width."""
 
 import numpy as np
 from PIL import Image
@@ -25,7 +25,7 @@ def smoothstep(low, high, value):
 
 
 def blur(plane, radius):
-    """Blurs a float plane with a Gaussian of that radius in pixels."""
+    """Blurs a float plane with a Gaussian of a radius in pixels."""
     reach = max(1, int(3 * radius))
     taps = np.exp(-0.5 * (np.arange(-reach, reach + 1) / radius) ** 2)
     taps /= taps.sum()

@@ -42,7 +42,7 @@ def bristles(rng, count, knots, rows, hairs):
 
 
 def loaded(palette, at, rng):
-    """What a brush is loaded with: a colour of a palette, and its neighbours."""
+    """The load of a brush: a colour of a palette, and its neighbours."""
     colors = ramp(palette, np.clip([at, at + 0.22, at - 0.18], 0, 1))
     # No two loads are alike.
     shifts = rng.normal(0, 0.035, (3, 1)) + rng.normal(0, 0.021, (3, 3))
@@ -50,7 +50,7 @@ def loaded(palette, at, rng):
 
 
 class Canvas:
-    """Paint, and how thick it lies, in pixels of a picture 1,500 pixels high."""
+    """Paint and its thickness, in pixels of a picture 1,500 pixels high."""
 
     def __init__(self, shape, rng):
         self.shape, self.size, self.rng = shape, shape[0], rng
@@ -66,10 +66,10 @@ class Canvas:
 
         Args:
             path: (n, 2) points.
-            width: the width of the brush.
-            colors: what it is loaded with, [n, 3]; most of it is the first colour.
-            thick: how much paint is on it.
-            pick_up: the share of the wet paint below that it takes along.
+            width: width of the brush.
+            colors: colours on the brush, [n, 3]; most of the paint has the first.
+            thick: amount of paint on the brush.
+            pick_up: share of the wet paint below that the brush takes along.
         """
         path = np.asarray(path) * self.size
         points, along, across = ribbon(path, max(width * self.size, 2))
@@ -129,7 +129,7 @@ class Canvas:
 
 
 def light_from(way):
-    """How much a direction faces the light, -1..1."""
+    """Amount by which a direction faces the light, -1..1."""
     return -0.78 * np.cos(way) - 0.62 * np.sin(way)
 
 

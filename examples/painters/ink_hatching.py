@@ -19,9 +19,9 @@ def hill_scene(shape, rng):
     """Composes the drawing.
 
     Returns:
-        tone: how dark the drawing is, from 0 to 1.
-        angle: the direction of the first hatching.
-        ridges: the outlines of the hills, as lists of points.
+        tone: darkness of the drawing, from 0 to 1.
+        angle: direction of the first hatching.
+        ridges: outlines of the hills, as lists of points.
         region: 0 in the sky, then the number of the hill, and 5 in trees.
         rim: rises through a half at the outline of a cloud or a tree.
     """
@@ -110,7 +110,7 @@ def draw_line(ink, path, width, rng):
 
 
 def hatch(ink, angle, room, region, gap, rng):
-    """Fills the places where ``room`` is above 0 with lines along ``angle``."""
+    """Fills the area where ``room`` is above 0 with lines along ``angle``."""
     height, width = ink.shape
     taken = np.zeros(ink.shape, np.float32)
     count = int(0.7 * height * width / gap**2)

@@ -58,7 +58,7 @@ def mosaic_scene(shape):
 
     Returns:
         guide: distance to the nearest outline; rows of stones run along it.
-        kind: the kind of thing, as in ``vine_scroll``; 4 is the ground in the
+        kind: kind of thing, as in ``vine_scroll``; 4 is the ground in the
             scrolls, 5 the gold ground and 6 the frame.
     """
     y, x = np.mgrid[: shape[0] : 3, : shape[1] : 3] / shape[0]
@@ -113,7 +113,7 @@ def paint_mosaic(height, width, *, seed):
     u, v = np.meshgrid(grid, grid)
 
     def set_stone(spot, side):
-        """Sets a stone if there is room for it, and tells whether it did."""
+        """Sets a stone if there is room for it; returns whether there was."""
         turn = pick(flow, spot) + rng.normal(0, 0.05)
         # Corners move a little, for stones are cut by hand.
         long, broad = side * rng.uniform(0.43, 0.60), side * 0.44

@@ -134,7 +134,7 @@ def outline(sheet, view, unit, rng):
 
 
 def darkness(view, shape, unit, rng):
-    """How dark the drawing is to be, 0..1; and what there is, at the sheet's size."""
+    """Darkness of the drawing, 0..1, and the kinds of things, at the sheet's size."""
     dark = (0.95 - np.clip(view.light, 0, 1) ** (1 / 2.2)) / 0.72
     dark = enlarge(np.clip(dark, 0, 1), shape)
     kind = enlarge(view.kind, shape, Image.Resampling.NEAREST)

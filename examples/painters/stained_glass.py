@@ -17,9 +17,9 @@ def rose_window(shape, rng):
     """Lays out the leads of a rose window.
 
     Returns:
-        cell: the number of the pane at each pixel.
+        cell: number of the pane at each pixel.
         gap: distance to the nearest lead in pixels.
-        wheel: for every pane, which wheel of the window it is part of.
+        wheel: for every pane, the wheel of the window that it is part of.
     """
     y, x = np.mgrid[: shape[0], : shape[1]].astype(np.float32)
     size = shape[0]

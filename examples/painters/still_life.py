@@ -20,7 +20,7 @@ PEAR_AT, PEAR_TILT = (-0.66, 0.0, -0.52), 0.16
 
 
 class View(NamedTuple):
-    """What the eye sees, pixel by pixel."""
+    """The view of the eye, pixel by pixel."""
 
     light: np.ndarray  # reflected light, 0..1
     kind: np.ndarray  # what there is: TABLE, WALL, JUG, ...
@@ -116,7 +116,7 @@ def _nearest(points):
 
 
 def _march(start, ray, steps, limit):
-    """Walks along rays until they meet something; the length of each."""
+    """Follows rays until they meet something; returns the length of each."""
     gone = np.zeros(ray.shape[1], np.float32)
     active = np.arange(len(gone))
     for _ in range(steps):
@@ -129,7 +129,7 @@ def _march(start, ray, steps, limit):
 
 
 def _shade(points, normal):
-    """Direct light, softly shadowed, and how open to the room a place is."""
+    """Direct light, softly shadowed, and the openness of each place to the room."""
     start = points + 0.012 * normal
     clear, gone = np.ones(points.shape[1], np.float32), np.full(points.shape[1], 0.02)
     for _ in range(36):

@@ -85,19 +85,19 @@ class Paper:
         return enlarge(spread(plane, radius * self.unit), self.shape)
 
     def drawn(self, draw_on, soft=1.2):
-        """How far inside a drawing a place is; it is drawn in pixels of the sheet."""
+        """Distance of each place inside a drawing, in pixels of the sheet."""
         image = Image.new("L", self.shape[::-1], 0)
         draw_on(ImageDraw.Draw(image))
         mask = np.asarray(image, np.float32) / 255
         return (blur(mask, soft * self.unit) - 0.45) * 6 * soft
 
     def edge(self, inside, ragged=1.0, dry=0.0):
-        """The cover of a wash with a hard edge, from how far inside a place is.
+        """The cover of a wash with a hard edge, by the distance inside.
 
         Args:
-            inside: the distance from the edge, below 0 outside.
-            ragged: how far the edge strays.
-            dry: how much of the paper's tooth a dry brush misses.
+            inside: distance from the edge, below 0 outside.
+            ragged: distance by which the edge strays.
+            dry: share of the paper's tooth that a dry brush misses.
         """
         stray = 3 * self.noise(26) + 1.2 * self.tooth
         missed = dry * 9 * (self.tooth + 1)
@@ -107,12 +107,12 @@ class Paper:
         """Lays a transparent wash.
 
         Args:
-            cover: 0..1, where the wash is.
+            cover: cover of the wash, 0..1.
             mixture: pigments and the share of each, a plane or a number.
-            density: how much pigment there is, a plane or a number.
-            rim: how much pigment gathers at the edge as it dries.
-            granulation: how much pigment settles in the hollows of the paper.
-            blooms: how much water ran back into the drying wash.
+            density: amount of pigment, a plane or a number.
+            rim: amount of pigment that gathers at the edge as it dries.
+            granulation: amount of pigment that settles in the hollows of the paper.
+            blooms: amount of water that ran back into the drying wash.
         """
         amount = density * (1 + 0.20 * self.noise(240, 4) + 0.09 * self.noise(60))
         if blooms:
@@ -135,7 +135,7 @@ class Paper:
         self.light = 1 - (1 - self.light) * (1 - share * cover[..., None])
 
     def cauliflowers(self):
-        """Where water ran back: paler inside, with a crinkled dark rim."""
+        """Blooms, where water ran back: paler inside, with a crinkled dark rim."""
         field = np.zeros(self.shape)
         crinkle = 0.30 * self.noise(70, 5)
         for _ in range(3):

@@ -90,7 +90,7 @@ class Frame:
         return noise((4, self.shape[1]), cell * self.size, self.rng, octaves)[0]
 
     def shape_of(self, draw_on):
-        """Where a drawing is, given in heights of the picture."""
+        """Area of a drawing that is given in heights of the picture."""
         image = Image.new("L", self.shape[::-1], 0)
         draw_on(ImageDraw.Draw(image))
         return np.asarray(image) > 127
@@ -286,7 +286,7 @@ def mark(plane, points):
 
 
 class Block:
-    """The wood: what is cut away, and where lines already run."""
+    """The wood: the parts that are cut away, and the lines that are already cut."""
 
     def __init__(self, shape):
         self.cut = np.zeros(shape, bool)
@@ -339,7 +339,7 @@ class Block:
         return path[middle - back + 1 : middle + ahead]
 
     def clear(self, white, unit, rng):
-        """Cuts away what is to be white, and leaves some ridges standing."""
+        """Cuts away the white parts, and leaves some ridges standing."""
         ridges = np.zeros_like(white)
         places = np.argwhere(white)[:, ::-1]
         chosen = places[rng.random(len(places)) < 0.00012 / unit**2]

@@ -13,7 +13,7 @@ import tfnst
 from tests import processes
 from tests.cli.helpers import TINY_OPTIONS, run_here
 from tests.helpers import TINY, assert_alike, assert_same_losses, picture
-from tfnst.batch.painter import BatchPainter, paint_jobs
+from tfnst.batch.painter import BatchPainter, paint_contents
 from tfnst.batch.planning import plan_items
 from tfnst.batch.sources import find_pictures, read_pairs
 from tfnst.engines import whole
@@ -22,7 +22,7 @@ from tfnst.images.manifest import read_manifest
 from tfnst.networks.vgg import kernel_shapes, layer_names, random_arrays
 from tfnst.transfer import run
 from tfnst.transfer.results import TransferResult
-from tfnst.transfer.style_transfer import load_job
+from tfnst.transfer.style_transfer import load_content
 
 STYLES = [picture(50, 40, seed=2), picture(44, 60, seed=3)]
 CONTENTS = [picture(60, 80, seed=1), picture(80, 60, seed=4), picture(60, 80, seed=5)]
@@ -65,9 +65,9 @@ def test_a_batch_gives_what_each_alone_gives(optimizer, batch_size):
 def test_styles_of_a_batch_painted_together_may_differ():
     sizes = []
 
-    def counted(config, jobs, callback):
-        sizes.append(len(jobs))
-        return paint_jobs(config, jobs, callback)
+    def counted(config, contents, callback):
+        sizes.append(len(contents))
+        return paint_contents(config, contents, callback)
 
     together = {"pairs": True, "batch_size": 2, "paint": counted}
     paint_batch(CONTENTS[:2], STYLES, config=FEW.replace(size=40), **together)
@@ -219,11 +219,11 @@ def test_a_loss_that_is_not_finite_fails_its_own_picture_only(monkeypatch):
 def test_memory_that_is_too_small_for_all_together_paints_fewer():
     sizes = []
 
-    def paint(config, jobs, callback):
-        sizes.append(len(jobs))
-        if len(jobs) > 1:
+    def paint(config, contents, callback):
+        sizes.append(len(contents))
+        if len(contents) > 1:
             raise MemoryError("too many")
-        return paint_jobs(config, jobs, callback)
+        return paint_contents(config, contents, callback)
 
     items = paint_batch([CONTENTS[0]] * 3, STYLES[:1], batch_size=3, paint=paint)
     assert [item.status for item in items] == ["painted"] * 3
@@ -234,7 +234,7 @@ def test_a_picture_that_is_too_large_to_load_stops_no_other():
     def load(source, *rest, **options):
         if source is CONTENTS[1]:
             raise MemoryError
-        return load_job(source, *rest, **options)
+        return load_content(source, *rest, **options)
 
     items = paint_batch(CONTENTS, STYLES[:1], load=load)
     assert [item.status for item in items] == ["painted", "failed", "painted"]
@@ -315,7 +315,7 @@ def test_an_error_of_a_callback_is_no_picture_s_fault(files, kind, batch_size):
     def paint(*arguments):
         if broken:
             raise ValueError("it can't be painted")
-        return paint_jobs(*arguments)
+        return paint_contents(*arguments)
 
     def fail(progress):
         if progress.done == batch_size and progress.run is not None:
@@ -350,15 +350,15 @@ class Watched:
         self.events = []
         self.threads = set()
         self.options = {
-            "load": self._noted("load", load_job, lambda content, *_: content.stem),
-            "paint": self._noted("paint", paint_jobs, self._painted),
+            "load": self._noted("load", load_content, lambda content, *_: content.stem),
+            "paint": self._noted("paint", paint_contents, self._painted),
             "write": self._noted(
                 "write", TransferResult.write, lambda _, path, *__: path.stem
             ),
         }
 
-    def _painted(self, config, jobs, callback):
-        return jobs[0].source["name"].removesuffix(".png")
+    def _painted(self, config, contents, callback):
+        return contents[0].source["name"].removesuffix(".png")
 
     def _noted(self, event, real, name_of):
         def noted(*args, **kwargs):
@@ -463,7 +463,7 @@ def test_an_error_that_ends_a_batch_leaves_no_picture_unwritten(files):
         if painted:
             raise KeyboardInterrupt
         painted.append(True)
-        return paint_jobs(*arguments)
+        return paint_contents(*arguments)
 
     def write(result, *arguments, **options):
         time.sleep(0.2)

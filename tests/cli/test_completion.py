@@ -1,4 +1,4 @@
-"""What shells complete."""
+"""Completion in shells."""
 
 import os
 import re
@@ -55,7 +55,7 @@ def run_in(shell, script, folder):
 
 
 def bash(words, folder):
-    """What bash completes; the last word is the one that is being typed."""
+    """The completions of bash for the last word, which is being typed."""
     script = (
         f"{lines_of_docs()['bash']}\n"
         f"COMP_WORDS=({' '.join(words)})\n"

@@ -1,4 +1,4 @@
-"""Files that `tfnst stylize` can't write, and what is saved all the same."""
+"""Files that `tfnst stylize` can't write, and those it saves all the same."""
 
 import errno
 import os
@@ -43,7 +43,7 @@ def stylize(monkeypatch, capsys, folder, *arguments):
     ("arguments", "what"),
     [
         (["--sheet", "full/s.png"], "the sheet"),
-        (["--timelapse", "full/f.gif"], "the film"),
+        (["--timelapse", "full/f.gif"], "the timelapse"),
         (["--plot", "full/p.png"], "the plot"),
         (["--checkpoint", "full/c"], "the checkpoint"),
     ],

@@ -1,4 +1,4 @@
-"""What a person sees of a run, and Ctrl-C."""
+"""The bar of a run, and Ctrl-C."""
 
 import os
 import pathlib
@@ -87,7 +87,7 @@ def test_ctrl_c_keeps_the_picture_so_far(pictures, number):
 
 @pytest.fixture
 def interruptible():
-    """Has Ctrl-C do what it does on a terminal, however the tests were started."""
+    """Restores the effect of Ctrl-C on a terminal, however the tests were started."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)

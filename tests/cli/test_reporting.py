@@ -1,4 +1,4 @@
-"""What commands tell: JSON, little, nothing, or all they do."""
+"""The output of commands: JSON, little, nothing, or the log as well."""
 
 import json
 import logging

@@ -1,4 +1,4 @@
-"""Settings from environment variables, and where each setting comes from."""
+"""Settings from environment variables, and the source of each setting."""
 
 import json
 
@@ -14,7 +14,7 @@ from tfnst.images.manifest import read_manifest
 
 @pytest.fixture
 def told(monkeypatch, capsys, tmp_path):
-    """What `tfnst info --settings` tells: {setting: (value, kind, name)}."""
+    """The output of `tfnst info --settings`: {setting: (value, kind, name)}."""
 
     def run(*arguments):
         code, out, err = run_here(

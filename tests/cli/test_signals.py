@@ -12,13 +12,11 @@ import pytest
 
 from tests import processes
 from tests.cli.test_progress import read_terminal
-from tfnst.cli import signals
 from tfnst.cli.signals import StopSignals
 
 
 def one_long_step(release):
     """Waits for a file in code that no handler interrupts, as TensorFlow's is."""
-    signals._GRACE = 0.05  # It ends a step that would never end by itself.
     # The other thread goes on when this one waits, and no earlier.
     sys.setswitchinterval(300)
     library = ctypes.CDLL(None)
@@ -37,7 +35,8 @@ def one_long_step(release):
 
     threading.Thread(target=hold, daemon=True).start()
     locked.wait()
-    with StopSignals() as stop:
+    # Ends a step that would never end by itself.
+    with StopSignals(grace=0.05) as stop:
         stop.begun = True
         waits.set()
         library.pthread_mutex_lock(lock)

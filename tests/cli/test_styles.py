@@ -1,4 +1,4 @@
-"""The styles of a command: label maps, and what doesn't go together."""
+"""The styles of a command: label maps, and options that exclude each other."""
 
 import numpy as np
 import pytest

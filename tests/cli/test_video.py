@@ -76,7 +76,7 @@ def test_a_line_says_what_was_painted(films, run):
     code, printed, errors = run()
     assert (code, errors) == (0, "")
     assert printed.startswith("out.mp4: 8 frames of 48x36 pixels in ")
-    assert printed.endswith(" s, 1 of them the first of a shot\n")
+    assert printed.endswith(" s, 1 of them the first of a scene\n")
     assert run("--quiet")[:2] == (0, "")
 
 
@@ -216,7 +216,7 @@ def test_ctrl_c_leaves_a_film_that_can_be_completed(films, run, passes, monkeypa
     painted = len(read(films / "out.mp4"))
     assert 4 <= painted < 8 if passes == 1 else painted == 8
     assert errors == (
-        f"tfnst: stopped; the {painted} frames so far are out.mp4; --resume goes on\n"
+        f"tfnst: stopped; the {painted} frames so far are out.mp4; --resume continues\n"
     )
     code, _, errors = run(*more)
     assert (code, errors) == (

@@ -11,7 +11,7 @@ from tfnst.networks.weight_files import read_weights
 
 
 def saved_weights(folder, name="vgg19"):
-    """A backbone's convolutions, in a file of NumPy's."""
+    """A backbone's convolutions, in a NumPy file."""
     arrays = random_arrays(kernel_shapes(layer_names(name)), seed=3)
     path = folder / f"{name}.npz"
     np.savez(
@@ -27,7 +27,7 @@ def saved_weights(folder, name="vgg19"):
 
 @pytest.fixture(scope="module")
 def vgg19(tmp_path_factory):
-    """A file of VGG19's convolutions, and what it holds."""
+    """A file of VGG19's convolutions, and its contents."""
     return saved_weights(tmp_path_factory.mktemp("weights"))
 
 

@@ -5,7 +5,7 @@ import contextlib
 import pytest
 
 from tests.client.stand_in import LIMIT, Server
-from tfnst.client import StylizeClient, channels
+from tfnst.client import StylizeClient
 
 
 @pytest.fixture
@@ -18,9 +18,3 @@ def server():
 def client(server):
     with StylizeClient(server.target, timeout=LIMIT) as client:
         yield client
-
-
-@pytest.fixture
-def hasty(monkeypatch):
-    """Has clients try again soon."""
-    monkeypatch.setattr(channels, "_FIRST_BACKOFF", 0.05)

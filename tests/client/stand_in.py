@@ -1,4 +1,4 @@
-"""A server that stands in for a real one, and what it is asked."""
+"""A server that stands in for a real one, and records its requests."""
 
 import io
 from concurrent import futures
@@ -15,7 +15,7 @@ from tensorflow_serving.apis import (
 from tests.helpers import picture
 from tfnst.images.writing import to_pil
 
-LIMIT = 300  # Seconds for what takes a moment, unless the machine is very busy.
+LIMIT = 300  # Seconds for calls that take a moment, unless the machine is very busy.
 Code = grpc.StatusCode
 CONTENT, STYLE = picture(20, 30, seed=1), picture(24, 18, seed=2)
 

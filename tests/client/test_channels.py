@@ -1,4 +1,4 @@
-"""How a client reaches a server: retries, proxies and TLS."""
+"""Channels to a server: retries, proxies and TLS."""
 
 import contextlib
 import json
@@ -20,19 +20,22 @@ from tfnst.client import (
 )
 from tfnst.server import model_server
 
+SOON = {"retry_seconds": 0.05}
+
 
 def test_a_ping_may_wait_behind_a_picture_on_a_slow_link():
     # By default gRPC gives up a connection whose ping isn't answered for a minute.
-    assert dict(channels.channel_options(1))["grpc.http2.ping_timeout_ms"] == 600_000
+    assert (
+        dict(channels.channel_options(1, 1.0))["grpc.http2.ping_timeout_ms"] == 600_000
+    )
     assert dict(model_server._OPTIONS)["grpc.http2.ping_timeout_ms"] == 600_000
 
 
 @pytest.mark.parametrize("code", [Code.UNAVAILABLE, Code.RESOURCE_EXHAUSTED])
-@pytest.mark.usefixtures("hasty")
 def test_repeats_what_may_pass(server, code):
     server.answers = [(code, "not now")] * 3 + [answer(version=9)]
     large = (np.random.default_rng(0).random((400, 400, 3)) * 255).astype(np.uint8)
-    with StylizeClient(server.target, timeout=LIMIT) as client:
+    with StylizeClient(server.target, timeout=LIMIT, **SOON) as client:
         # Larger than what gRPC keeps for a retry by default.
         assert client.stylize(large, PAINTED).model_version == 9
     assert len(server.requests) == 4
@@ -41,25 +44,28 @@ def test_repeats_what_may_pass(server, code):
 
 
 @pytest.mark.parametrize("attempts", [1, 2, 5])
-@pytest.mark.usefixtures("hasty")
 def test_gives_up_after_so_many_attempts(server, attempts):
     server.answers = [(Code.UNAVAILABLE, "not now")]
     with (
-        StylizeClient(server.target, timeout=LIMIT, max_attempts=attempts) as client,
+        StylizeClient(
+            server.target, timeout=LIMIT, max_attempts=attempts, **SOON
+        ) as client,
         pytest.raises(ServerUnavailableError),
     ):
         client.stylize(PNG, PAINTED)
     assert len(server.requests) == attempts
 
 
-def test_waits_between_attempts_and_keeps_the_deadline(server, monkeypatch):
-    service = json.loads(dict(channels.channel_options(5))["grpc.service_config"])
+def test_waits_between_attempts_and_keeps_the_deadline(server):
+    service = json.loads(dict(channels.channel_options(5, 1.0))["grpc.service_config"])
     (method,) = service["methodConfig"]
     assert method["retryPolicy"]["initialBackoff"] == "1.0s"
-    monkeypatch.setattr(channels, "_FIRST_BACKOFF", 100.0)
     server.answers = [(Code.UNAVAILABLE, "not now")]
     start = time.monotonic()
-    with StylizeClient(server.target) as client, pytest.raises(DeadlineError):
+    with (
+        StylizeClient(server.target, retry_seconds=100) as client,
+        pytest.raises(DeadlineError),
+    ):
         client.stylize(PNG, PAINTED, timeout=0.5)
     assert time.monotonic() - start > 0.4
     assert len(server.requests) <= 1

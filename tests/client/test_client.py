@@ -1,4 +1,4 @@
-"""A client's deadlines, its end, the status of a model, and its arguments."""
+"""Clients: deadlines, closing, the status of a model, and arguments."""
 
 import json
 import signal
@@ -212,7 +212,7 @@ def test_states_are_those_of_tensorflow_serving():
 
 @pytest.fixture
 def clock(monkeypatch):
-    """The client's clock, which only goes on while it sleeps; and it waits long."""
+    """The client's clock, which only advances while it sleeps; calls may take long."""
     now = [0.0]
 
     def sleep(seconds):
@@ -294,6 +294,10 @@ def test_waits_no_longer_than_told(server, client, clock):
         (
             {"max_attempts": 6},
             "`max_attempts` must be an integer from 1 to 5. Received: 6",
+        ),
+        (
+            {"retry_seconds": 0},
+            "`retry_seconds` must be a finite number of seconds above 0. Received: 0",
         ),
         (
             {"timeout": 0},

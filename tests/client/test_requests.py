@@ -1,4 +1,4 @@
-"""What a client sends, and which pictures it reads."""
+"""Requests of a client, and the pictures that it reads."""
 
 import io
 import re
@@ -17,7 +17,7 @@ from tensorflow_serving.apis import (
 from tests.client.stand_in import CONTENT, LIMIT, PAINTED, PNG, STYLE, answer, encode
 from tfnst.client import StylizeClient, messages
 from tfnst.client.pictures import encode_picture
-from tfnst.config import StyleTransferConfig
+from tfnst.config import StyleTransferConfig, setting_names
 from tfnst.images.reading import load_image, read_picture
 from tfnst.images.style_images import StyleImage
 from tfnst.images.writing import to_pil
@@ -89,6 +89,17 @@ def test_sends_the_settings_that_are_given(server, client):
     client.stylize(PNG, PAINTED, steps=np.int64(3))
     assert set(server.requests[2].inputs) == {"content_bytes", "style_bytes", "steps"}
     assert server.sent("steps") == 3
+
+
+def test_takes_the_settings_of_requests_and_no_others(server, client):
+    for name in setting_names("requested"):
+        assert f"`{name}`" in StylizeClient.stylize.__doc__
+    client.stylize(PNG, PAINTED, **dict.fromkeys(setting_names("requested")))
+    assert set(server.requests[0].inputs) == {"content_bytes", "style_bytes"}
+    message = "`settings` must be a setting that requests have: content_weight, "
+    with pytest.raises(ValueError, match=f"^{message}.* Received: 'optimizer'$"):
+        client.stylize(PNG, PAINTED, optimizer="lbfgs")
+    assert len(server.requests) == 1
 
 
 @pytest.mark.parametrize(

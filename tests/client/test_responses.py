@@ -1,4 +1,4 @@
-"""What a client makes of answers and errors."""
+"""Responses and errors, as a client shows them."""
 
 import pickle
 

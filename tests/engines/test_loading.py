@@ -27,6 +27,6 @@ def test_memory_without_a_limit_is_said_to_have_none(limit, said, monkeypatch, c
     monkeypatch.setattr(memory, "resident_memory", lambda *_: 0)
     engines = loading.ScaleEngines(TINY, pictures=1, regions=0)
     with caplog.at_level(logging.INFO, logger="tfnst"):
-        engines.for_scale(np.full([2, 2], 32))._warming.join()
+        engines.for_scale(np.full([2, 2], 32)).loop(("content", "style")).wait()
     (line,) = (each for each in caplog.messages if "GiB" in each)
     assert re.search(rf"this takes up to \d\.\d{said} GiB of memory$", line)

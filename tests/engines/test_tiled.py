@@ -5,9 +5,15 @@ import pytest
 import tensorflow as tf
 
 import tfnst
-from tests.helpers import TINY, assert_alike, assert_same_losses, picture
+from tests.helpers import (
+    TINY,
+    assert_alike,
+    assert_same_losses,
+    paint_in_tiles,
+    picture,
+)
 from tfnst import StyleTransferConfig
-from tfnst.engines import loading, plans, sampling
+from tfnst.engines import loading
 from tfnst.engines import tiled as tiled_module
 from tfnst.engines.engine import Knobs
 from tfnst.losses.objective import Targets
@@ -29,7 +35,7 @@ def whole_gradient(whole, image, targets, knobs):
     return measured, tape.gradient(measured.total, image).numpy()
 
 
-def compare(config, content, style, tolerance, temporal=(), **tiles):
+def compare(config, content, style, tolerance, temporal=None, **tiles):
     """Asserts that tiles of a kind give what the whole gives, for a random picture."""
     whole, _ = loading.load_engine(config)
     knobs = Knobs.from_config(config)
@@ -44,7 +50,9 @@ def compare(config, content, style, tolerance, temporal=(), **tiles):
         tiled.style_targets(style, style.shape[1:3]),
         temporal=temporal,
     )
-    measured, got, _ = tiled.losses_and_gradient(image, targets, knobs)
+    measured, got, _ = tiled.losses_and_gradient(
+        image, targets, knobs.relative_weights()
+    )
     np.testing.assert_allclose(measured, expected, rtol=1e-5)
     for of_tiles, of_whole in zip(got, gradient, strict=True):
         error = np.linalg.norm(of_tiles - of_whole) / np.linalg.norm(of_whole)
@@ -97,11 +105,11 @@ def test_tiles_of_the_whole_network_know_how_far_it_sees(pooling, tiles):
     compare(config, picture(107, 138, 1)[None], picture(75, 66, 2)[None], 1e-4, **tiles)
 
 
-def test_tiles_hold_a_frame_to_the_ones_before(monkeypatch):
-    monkeypatch.setattr(tiled_module, "_STRIP", 20)
+def test_tiles_hold_a_frame_to_the_ones_before():
     weights = 1000 * SOFT[np.newaxis, ..., np.newaxis]
     temporal = picture(75, 90, 5)[None], weights
-    compare(TINY, CONTENT, STYLE, 1e-5, temporal, cut="block1_pool", head_side=20)
+    tiles = {"cut": "block1_pool", "head_side": 20, "strip": 20}
+    compare(TINY, CONTENT, STYLE, 1e-5, temporal, **tiles)
 
 
 @pytest.mark.parametrize(
@@ -115,9 +123,9 @@ def test_tiles_hold_a_frame_to_the_ones_before(monkeypatch):
         ),
     ],
 )
-def test_tiles_of_a_seamless_picture(tiles, rows, monkeypatch):
-    monkeypatch.setattr(tiled_module, "_STRIP", rows)
-    compare(TINY.replace(seamless=True), CONTENT, STYLE, 1e-5, **tiles)
+def test_tiles_of_a_seamless_picture(tiles, rows):
+    seamless = TINY.replace(seamless=True)
+    compare(seamless, CONTENT, STYLE, 1e-5, strip=rows, **tiles)
 
 
 @pytest.mark.slow
@@ -158,15 +166,7 @@ def test_a_loss_alone(loss):
 @pytest.fixture
 def in_tiles(monkeypatch):
     """Has everything painted in tiles; returns the sides that were planned."""
-    planned = []
-
-    def build_plan(extractor, config, sides, limit, *, pictures, regions):
-        assert (pictures, regions) == (1, 0)
-        planned.append(tuple(sides[0]))
-        return plans.Plan("block1_pool", 24, 9, 0, 1.0)
-
-    monkeypatch.setattr(plans, "build_plan", build_plan)
-    return planned
+    return paint_in_tiles(monkeypatch)
 
 
 @pytest.mark.parametrize(
@@ -178,31 +178,26 @@ def in_tiles(monkeypatch):
     ],
     ids=str,
 )
-def test_a_run_in_tiles_gives_the_picture_of_a_run_without(
-    in_tiles, settings, monkeypatch
-):
-    monkeypatch.setattr(sampling, "_SAMPLE_SIDE", 8)
-    monkeypatch.setattr(tiled_module, "_STRIP", 7)
+def test_a_run_in_tiles_gives_the_picture_of_a_run_without(settings, monkeypatch):
+    planned = paint_in_tiles(monkeypatch, strip=7, sample_side=8)
     given = []
     real = tiled_module.TiledEngine.losses_and_gradient
 
-    def losses_and_gradient(self, image, targets, knobs, carried=()):
-        given.append((image.shape[1], bool(carried)))
-        return real(self, image, targets, knobs, carried)
+    def losses_and_gradient(self, image, targets, weights, carried=None):
+        given.append((image.shape[1], carried is not None))
+        return real(self, image, targets, weights, carried)
 
     monkeypatch.setattr(
         tiled_module.TiledEngine, "losses_and_gradient", losses_and_gradient
     )
     config = FEW.replace(**settings)
     tiled = tfnst.stylize(CONTENT, STYLE, config=config)
-    assert in_tiles == [(28, 34), (40, 48)]
+    assert planned == [(28, 34), (40, 48)]
     # Only the first step of a scale looks at all tiles twice, and each of L-BFGS.
     once = config.optimizer == "adam"
     assert given == [(28, False), (28, once), (40, False), (40, once)]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(
-            plans, "build_plan", lambda *_, **__: plans.Plan(None, None, None, 0, 1.0)
-        )
+        paint_in_tiles(patch, None, None, None)
         whole = tfnst.stylize(CONTENT, STYLE, config=config)
     for name in ("step", "size"):
         np.testing.assert_array_equal(tiled.losses[name], whole.losses[name])
@@ -221,7 +216,7 @@ def test_a_run_in_tiles_gives_the_picture_of_a_run_without(
 def test_a_strip_is_as_good_as_a_picture(in_tiles, monkeypatch):
     config = TINY.replace(steps=1, initial_steps=1)
     whole = tfnst.stylize(CONTENT, STYLE, config=config)
-    monkeypatch.setattr(tiled_module, "_STRIP", 7)
+    paint_in_tiles(monkeypatch, strip=7)
     strips = tfnst.stylize(CONTENT, STYLE, config=config)
     # A row's place in a strip is rounded, and with it what it is enlarged from.
     assert_alike(whole.array, strips.array, mean=1e-4)
@@ -272,7 +267,7 @@ def test_a_callback_sees_the_picture_in_tiles(in_tiles):
     ],
 )
 def test_tiles_give_the_gradient_of_the_whole_with_masks(tiles, seamless):
-    whole, _ = loading.load_engine(TINY.replace(seamless=seamless), regions=True)
+    whole, _ = loading.load_engine(TINY.replace(seamless=seamless))
     knobs = Knobs.from_config(TINY)
     content = CONTENT
     image = np.random.default_rng(0).uniform(size=content.shape).astype(np.float32)
@@ -299,6 +294,8 @@ def test_tiles_give_the_gradient_of_the_whole_with_masks(tiles, seamless):
         tape.watch(tensor)
         expected = whole._losses(tensor, targets(whole), knobs)
     gradient = tape.gradient(expected.total, tensor).numpy()
-    measured, got, _ = tiled.losses_and_gradient(image, targets(tiled), knobs)
+    measured, got, _ = tiled.losses_and_gradient(
+        image, targets(tiled), knobs.relative_weights()
+    )
     np.testing.assert_allclose(measured, expected, rtol=1e-5)
     assert np.linalg.norm(got - gradient) < 1e-5 * np.linalg.norm(gradient)

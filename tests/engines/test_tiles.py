@@ -19,12 +19,12 @@ DEEP = StyleTransferConfig(
 
 def test_how_far_vgg19_sees():
     whole, _ = loading.load_engine(DEEP)
-    segment = tiles.Segment.from_model(whole.feature_extractor)
+    segment = tiles.NetworkSegment.from_model(whole.feature_extractor)
     # 2 + 2 * 2 + 4 * 4 + 4 * 8 + 16 above, 1 + 2 + 4 + 8 more below, in sixteens.
     assert (segment.before, segment.after) == (80, 96)
     assert segment.strides["block5_conv1"] == segment.stride == 16
     head, tail = map(
-        tiles.Segment.from_model,
+        tiles.NetworkSegment.from_model,
         split_feature_extractor(whole.feature_extractor, "block3_pool"),
     )
     assert (head.before, head.after, head.stride) == (24, 32, 8)
@@ -34,7 +34,7 @@ def test_how_far_vgg19_sees():
 @pytest.mark.parametrize(("height", "width", "side"), [(75, 90, 20), (33, 17, 16)])
 def test_cores_cover_a_picture_once(height, width, side):
     whole, _ = loading.load_engine(TINY)
-    segment = tiles.Segment.from_model(whole.feature_extractor)
+    segment = tiles.NetworkSegment.from_model(whole.feature_extractor)
     for stride in (1, segment.stride):
         seen = np.zeros([1, height // stride, width // stride, 1])
         for tile in segment.tiles(height, width, side):
@@ -45,7 +45,7 @@ def test_cores_cover_a_picture_once(height, width, side):
 
 def test_margins_belong_to_the_outer_cores_and_do_not_count():
     whole, _ = loading.load_engine(TINY)
-    segment = tiles.Segment.from_model(whole.feature_extractor)
+    segment = tiles.NetworkSegment.from_model(whole.feature_extractor)
     cores, counted = np.zeros([2, 1, 64, 48, 1])
     for tile in segment.tiles(64, 48, 12, margins=(4, 8)):
         tile.core_of(cores)[...] += 1
@@ -63,7 +63,7 @@ def test_margins_belong_to_the_outer_cores_and_do_not_count():
 def test_tiles_are_equally_large_and_each_has_something_that_counts():
     whole, _ = loading.load_engine(TINY)
     segment = dataclasses.replace(
-        tiles.Segment.from_model(whole.feature_extractor),
+        tiles.NetworkSegment.from_model(whole.feature_extractor),
         strides={"block3_conv1": 4},
         before=16,
         after=20,

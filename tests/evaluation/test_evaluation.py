@@ -48,6 +48,21 @@ def test_the_content_is_at_no_distance_from_the_content(content_result):
     assert len(result.weights.sha256) == 64
 
 
+def test_measures_of_ones_own(content_result):
+    def darker(content, style, stylized):
+        return content.mean() - stylized.mean()
+
+    result = tfnst.evaluate(
+        CONTENT, STYLE, CONTENT / 2, **TINY, own_measures={"darker": darker}
+    )
+    assert result.own["darker"] == pytest.approx(CONTENT.mean() / 2, rel=1e-3)
+    assert result.to_dict()["darker"] == result.own["darker"]
+    assert "own" not in content_result.to_dict()
+    for bad in ({"border": darker}, {"darker": 3}):
+        with pytest.raises(ValueError, match=r"^`own_measures` must be functions by"):
+            tfnst.evaluate(CONTENT, STYLE, CONTENT, **TINY, own_measures=bad)
+
+
 def test_the_style_is_at_no_distance_from_the_style():
     result = tfnst.evaluate(STYLE, STYLE, STYLE, **TINY | {"resolutions": (32,)})
     for name in STYLE_MEASURES + CONTENT_MEASURES:

@@ -1,7 +1,6 @@
 """What an exported model holds and refuses, and that it paints as Python does."""
 
 import json
-import pathlib
 import threading
 
 import numpy as np
@@ -474,17 +473,15 @@ def assert_finite_constants(nodes):
                 assert np.isfinite(values).all(), node.name
 
 
-def test_versions(tmp_path, monkeypatch):
+def test_versions(tmp_path):
     made = []
 
-    def write(model, folder):
+    def write(folder):
         made.append(folder)
-        pathlib.Path(folder, "saved_model.pb").write_bytes(b"")
+        (folder / "saved_model.pb").write_bytes(b"")
 
-    monkeypatch.setattr(saved_model, "_write", write)
-    assert tfnst.export_saved_model(tmp_path, config=TINY).name == "1"
-    assert tfnst.export_saved_model(tmp_path, config=TINY, version=7).name == "7"
-    assert tfnst.export_saved_model(tmp_path, config=TINY).name == "8"
+    for version, name in ((None, "1"), (7, "7"), (None, "8")):
+        assert saved_model.write_version(tmp_path, version, write).name == name
     with pytest.raises(ValueError, match=r"^`version` must be .* Received: 7$"):
         tfnst.export_saved_model(tmp_path, config=TINY, version=7)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["1", "7", "8"]
@@ -492,15 +489,13 @@ def test_versions(tmp_path, monkeypatch):
     assert all(not folder.name.isdecimal() for folder in made)
 
 
-def test_a_failed_export_leaves_nothing(tmp_path, monkeypatch):
-    def full(*_):
+def test_a_failed_export_leaves_nothing(tmp_path):
+    def fill(folder):
+        (folder / "saved_model.pb").write_bytes(b"half of it")
         raise OSError(28, "No space left on device")
 
-    # Written in no time.
-    monkeypatch.setattr(saved_model, "build_signatures", lambda model: {})
-    monkeypatch.setattr(saved_model, "write_warmup", full)
     with pytest.raises(OSError, match="No space left"):
-        tfnst.export_saved_model(tmp_path, config=TINY)
+        saved_model.write_version(tmp_path, None, fill)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -557,12 +552,14 @@ def test_bad_settings_are_named(tmp_path, settings, message):
 
 
 def test_settings_say_whether_they_are_exported_and_requested():
-    assert {*requests.REFUSALS, "device"} == set(setting_names(exported=False))
+    assert {*requests.REFUSALS, "device"} == (
+        set(setting_names()) - set(setting_names("exported"))
+    )
     limits = requests.RequestLimits(max_steps=9, max_size=64, max_pixels=10**6)
     sent = {setting.name for setting in requests.request_settings(TINY, limits)}
     # `preserve_color` is an input of one signature; the weights follow from the other.
     assert sent | {"preserve_color", "style_strength"} == set(
-        setting_names(requested=True)
+        setting_names("requested")
     )
 
 
@@ -570,19 +567,14 @@ def test_settings_say_whether_they_are_exported_and_requested():
 
 
 @pytest.fixture
-def export(tmp_path, monkeypatch):
+def export(tmp_path):
     """Exports a configuration with some of the signatures, which takes less time."""
-    build = signatures.build_signatures
 
     def export(config, *names):
-        monkeypatch.setattr(
-            saved_model,
-            "build_signatures",
-            lambda model: {name: build(model)[name] for name in names},
-        )
-        folder = tfnst.export_saved_model(tmp_path, config=config, **LIMITS)
-        assert_only_known_operations(folder)
-        return Session(folder)
+        model = ServedStyleTransfer(config, requests.RequestLimits(**LIMITS))
+        saved_model.write_model(model, tmp_path / "1", names)
+        assert_only_known_operations(tmp_path / "1")
+        return Session(tmp_path / "1")
 
     yield export
     free_memory()

@@ -6,11 +6,11 @@ import tensorflow as tf
 
 from tests.helpers import needs_bfloat16
 from tfnst.losses import neighbors
-from tfnst.losses.channel_moments import MomentsStatistic
-from tfnst.losses.neighbors import Neighborhood, NeighborsStatistic, nearest_distances
+from tfnst.losses.channel_moments import MomentsLoss
+from tfnst.losses.neighbors import Neighborhood, NeighborsLoss, nearest_distances
 from tfnst.ops.moments import Moments
 
-STATISTIC = NeighborsStatistic()
+LOSS = NeighborsLoss()
 
 
 def random(*shape, seed=0, dtype=np.float32):
@@ -20,7 +20,7 @@ def random(*shape, seed=0, dtype=np.float32):
 
 
 def targets_of(activations, weights=None):
-    return STATISTIC.targets(STATISTIC.describe(tf.constant(activations), weights))
+    return LOSS.target(LOSS.describe(tf.constant(activations), weights))
 
 
 def by_hand(activations, targets, weights=None):
@@ -59,10 +59,8 @@ def test_it_is_zero_at_the_style_wherever_its_places_are():
         np.testing.assert_allclose(
             nearest_distances(tf.constant(same), targets), [0], atol=1e-5
         )
-        measured = STATISTIC.measure(tf.constant(same), targets)
-        np.testing.assert_allclose(
-            STATISTIC.distance(measured, targets), [0], atol=1e-6
-        )
+        measured = LOSS.measure(tf.constant(same), targets)
+        np.testing.assert_allclose(LOSS.distance(measured, targets), [0], atol=1e-6)
 
 
 def test_its_gradient_is_that_of_finite_differences():
@@ -103,11 +101,11 @@ def test_each_region_has_its_own_style_and_counts_by_its_mask():
     targets = targets_of(style)
     got = nearest_distances(tf.constant(seen), targets, tf.constant(masks))
     np.testing.assert_allclose(got, by_hand(seen, targets, masks), rtol=1e-5)
-    measured = STATISTIC.measure(tf.constant(seen), targets, tf.constant(masks))
-    plain = MomentsStatistic()
+    measured = LOSS.measure(tf.constant(seen), targets, tf.constant(masks))
+    plain = MomentsLoss()
     sums = plain.measure(tf.constant(seen), None, tf.constant(masks))
     np.testing.assert_allclose(
-        STATISTIC.distance(measured, targets),
+        LOSS.distance(measured, targets),
         plain.distance(sums, targets.moments) + got / masks.sum(axis=(1, 2, 3)),
         rtol=1e-5,
     )
@@ -129,14 +127,14 @@ def test_the_descriptions_of_tiles_add_up_to_that_of_the_picture():
     style = random(1, 9, 11, 4)
     mask = np.random.default_rng(1).uniform(size=(1, 9, 11, 1)).astype(np.float32)
     for weights in (None, mask):
-        whole = STATISTIC.describe(tf.constant(style), weights)
+        whole = LOSS.describe(tf.constant(style), weights)
         parts = []
         for top, bottom in ((0, 4), (4, 9)):
             for left, right in ((0, 6), (6, 11)):
                 here = np.s_[:, top:bottom, left:right]
                 share = None if weights is None else tf.constant(weights[here])
                 place = tf.constant([top, left, 9, 11])
-                parts.append(STATISTIC.describe(tf.constant(style[here]), share, place))
+                parts.append(LOSS.describe(tf.constant(style[here]), share, place))
         added = tf.nest.map_structure(lambda *each: sum(each), *parts)
         for got, expected in zip(
             tf.nest.flatten(added), tf.nest.flatten(whole), strict=True
@@ -147,7 +145,7 @@ def test_the_descriptions_of_tiles_add_up_to_that_of_the_picture():
 def test_a_blend_takes_as_many_samples_of_each_picture_as_its_share():
     style = np.stack([np.full((4, 5, 3), value, np.float32) for value in (1, 2, 4)])
     shares = tf.constant([[0.5, 0.3, 0.2], [0.0, 1.0, 0.0]])
-    blended = STATISTIC.blend(targets_of(style), shares)
+    blended = LOSS.blend(targets_of(style), shares)
     for k, (one, two, four) in enumerate(shares.numpy()):
         values = blended.samples[k, :, 0].numpy()
         found = [np.mean(values == value) for value in (1, 2, 4)]

@@ -43,8 +43,8 @@ def test_gradient_of_sums_with_weights():
 @pytest.mark.parametrize("name", STYLE_LOSSES)
 @pytest.mark.parametrize("least", [0.0, 1e-30, 1e-5])
 def test_where_a_mask_leaves_nothing_a_layer_does_not_count(name, least):
-    kinds = statistics.build_statistics(name, {"layer": 4})
-    statistic = kinds["layer"]
+    kinds = {"layer": statistics.style_loss_of_layer(name, 4)}
+    style_loss = kinds["layer"]
     generator = np.random.default_rng(2)
     seen, style = (
         tf.constant(generator.uniform(size=(1, 4, 5, 3)).astype(np.float32))
@@ -55,10 +55,10 @@ def test_where_a_mask_leaves_nothing_a_layer_does_not_count(name, least):
     masks = tf.stack([nothing, np.ones((4, 5, 1), np.float32)])
 
     def losses(masks, target, picture=seen):
-        return statistic.distance(statistic.measure(picture, target, masks), target)
+        return style_loss.distance(style_loss.measure(picture, target, masks), target)
 
-    targets = statistic.targets(statistic.describe(style))
-    blank = statistic.targets(statistic.describe(style, masks[:1]))
+    targets = style_loss.target(style_loss.describe(style))
+    blank = style_loss.target(style_loss.describe(style, masks[:1]))
     alone = losses(masks[1:], targets).numpy()
     assert alone > 0
     np.testing.assert_allclose(losses(masks, targets), [0, alone[0]], rtol=1e-6)

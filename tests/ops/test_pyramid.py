@@ -110,11 +110,11 @@ def test_noise_is_seeded():
     np.testing.assert_allclose(tf.reduce_mean(a), 0.5, atol=0.05)
 
 
-def test_levels_are_the_scales_and_steps_as_objects():
+def test_scales_are_sizes_and_steps_as_objects():
     scales = pyramid.build_pyramid([300, 400], [[200, 100], [50, 50]], 256, 128)
     steps = pyramid.scale_steps(scales, 50, 200)
-    coarse, middle, fine = pyramid.levels(scales.numpy(), steps.numpy())
-    assert coarse == pyramid.Level(
+    coarse, middle, fine = pyramid.list_scales(scales.numpy(), steps.numpy())
+    assert coarse == pyramid.Scale(
         height=96, width=128, style_sizes=((128, 64), (128, 128)), steps=200
     )
     assert (middle.sides, middle.steps) == ((136, 181), 141)
@@ -125,18 +125,18 @@ def test_levels_are_the_scales_and_steps_as_objects():
         assert type(number) is int
 
 
-def test_a_level_of_a_tall_picture_has_its_height_as_long_side():
-    level = pyramid.Level(height=16384, width=9000, style_sizes=(), steps=1)
-    assert (level.long_side, level.pixels) == (16384, 147_456_000)
+def test_a_scale_of_a_tall_picture_has_its_height_as_long_side():
+    scale = pyramid.Scale(height=16384, width=9000, style_sizes=(), steps=1)
+    assert (scale.long_side, scale.pixels) == (16384, 147_456_000)
 
 
-def test_no_scales_are_no_levels():
+def test_a_picture_that_is_too_narrow_has_no_scales():
     scales = pyramid.build_pyramid([50, 50], [1, 400], 512, 128).numpy()
-    assert pyramid.levels(scales, np.zeros(0, np.int32)) == ()
+    assert pyramid.list_scales(scales, np.zeros(0, np.int32)) == ()
 
 
-def test_each_level_needs_its_steps():
+def test_each_scale_needs_its_steps():
     scales = pyramid.build_pyramid([300, 400], [200, 100], 256, 128).numpy()
     expected = r"^`steps` must have one number for each of 3 scales\. Received: 2$"
     with pytest.raises(ValueError, match=expected):
-        pyramid.levels(scales, np.array([1, 2]))
+        pyramid.list_scales(scales, np.array([1, 2]))

@@ -1,4 +1,4 @@
-"""The blocks of code in the documents, and running them with tiny settings."""
+"""The code blocks of the documents, and a runner with tiny settings for them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tests.helpers import ROOT, TINY
 from tfnst.config import StyleTransferConfig
 
 LANGUAGES = ("python", "sh")
-# What the documents' runs get in place of the defaults; random weights besides.
+# Replacements for the defaults of settings, random weights among them.
 _TINY = {
     name: getattr(TINY, name)
     for name in (
@@ -36,11 +36,11 @@ _PORT = "8500"
 
 @dataclasses.dataclass(frozen=True)
 class Block:
-    """A block of code in a document.
+    """A code block of a document.
 
     Attributes:
-        page: path of the document, from the root.
-        number: among the blocks of the page, from 1.
+        page: path of the document, relative to the root.
+        number: number of the block on its page, from 1.
         language: `"python"` or `"sh"`.
         text: the code.
     """
@@ -61,7 +61,7 @@ def pages() -> list[str]:
 
 
 def blocks_of(page: str) -> list[Block]:
-    """The blocks of a document in Python and for the shell."""
+    """The Python and shell blocks of a document."""
     text = (ROOT / page).read_text(encoding="utf-8")
     found = re.findall(r"^```(\w+)\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
     chosen = [each for each in found if each[0] in LANGUAGES]
@@ -69,14 +69,14 @@ def blocks_of(page: str) -> list[Block]:
 
 
 class Runner:
-    """Runs the blocks of a document, one after the other, in a folder of its own.
+    """Runs the blocks of a document, one after the other, in a folder.
 
-    Sizes and steps are replaced by tiny ones. What shells need not see is run in
-    processes that have TensorFlow loaded already, or in this one, which is faster.
+    Sizes and steps are replaced by tiny ones. Blocks that need no shell run in
+    processes that have already loaded TensorFlow, or in this process, which is faster.
 
     Args:
-        folder: to work in.
-        here: whether in this process.
+        folder: working folder.
+        here: whether blocks run in this process.
     """
 
     def __init__(self, folder: pathlib.Path, *, here: bool = False) -> None:
@@ -94,7 +94,7 @@ class Runner:
             "documents.tiny_command(*sys.argv[1:])\n"
         )
         program.chmod(0o755)
-        # A link to it would not find the packages of its environment.
+        # A link to Python would not find the packages of its environment.
         python = self._programs / "python"
         python.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} "$@"\n')
         python.chmod(0o755)
@@ -102,7 +102,7 @@ class Runner:
             self._port = str(free.getsockname()[1])
 
     def run(self, block: Block) -> None:
-        """Runs a block; the error of one that fails holds what it printed."""
+        """Runs a block; the error of a failing block includes its output."""
         print(f"{block}:\n{block.text}", flush=True)
         text = self._tiny(block.text)
         if block.language == "python":
@@ -118,7 +118,7 @@ class Runner:
                 else:
                     self._call(block, function, *words)
                 if words[0] == "export":
-                    # It would replay more than the blocks request.
+                    # The warm-up would take longer than the blocks' requests.
                     for path in self._folder.glob("models/*/*/assets.extra"):
                         shutil.rmtree(path)
         else:
@@ -146,6 +146,8 @@ class Runner:
         text = re.sub(r"(--(?:initial-)?steps |\binitial_steps=)\d+", r"\g<1>2", text)
         text = re.sub(r"(--save-every )\d+", r"\g<1>3", text)
         text = re.sub(r"(--wait )\d+", r"\g<1>300", text)
+        # The first request to a server without a warm-up traces its graph.
+        text = text.replace("tfnst request ", "tfnst request --timeout 300 ")
         return text.replace(f"127.0.0.1:{_PORT}", f"127.0.0.1:{self._port}").replace(
             "tfnst serve ", f"tfnst serve --port {self._port} "
         )
@@ -162,7 +164,7 @@ class Runner:
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=out,
-                # What it leaves in the background can be ended with it.
+                # Its background processes can be ended with it.
                 start_new_session=True,
             )
         self._shells.append(shell.pid)
@@ -177,7 +179,7 @@ class Runner:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Ends what blocks have left in the background."""
+        """Ends the background processes of the blocks."""
         for server in self._servers:
             server.kill()
         for pid in self._shells:
@@ -205,7 +207,7 @@ def tiny_script(path: str, *arguments: str) -> None:
 
 @contextlib.contextmanager
 def _tiny_defaults() -> Iterator[None]:
-    """Gives the settings of this process other defaults."""
+    """Replaces the defaults of settings in this process."""
     from tfnst.cli import settings
 
     defaults = StyleTransferConfig.__init__.__kwdefaults__
@@ -220,16 +222,16 @@ def _tiny_defaults() -> Iterator[None]:
 def _set_defaults(
     defaults: dict[str, Any], config: StyleTransferConfig, values: dict[str, Any]
 ) -> None:
-    """Changes the defaults of the class, and those of the command."""
+    """Changes the defaults of the class and of the command."""
     defaults.update(values)
     for name, value in values.items():
         object.__setattr__(config, name, value)
 
 
 def _plain_commands(text: str) -> list[list[str]]:
-    """The words of each command if all are tfnst's and need no shell; else none.
+    """The words of each command; none unless all are tfnst's and need no shell.
 
-    One that goes on in the background ends with &.
+    The words of a background command end with &.
     """
     lines = text.replace("\\\n", " ").strip().splitlines()
     commands = [shlex.split(line) for line in lines]

@@ -1,4 +1,4 @@
-"""Whether the files in docker/ and serving/kubernetes fit each other and tfnst."""
+"""The files in docker/ and serving/kubernetes fit each other and tfnst."""
 
 import fnmatch
 import json

@@ -1,4 +1,4 @@
-"""The documents: their code runs, and what they list is what there is."""
+"""The documents: their code runs, and their lists and tables are up to date."""
 
 import importlib.util
 import re
@@ -10,22 +10,22 @@ from tests.project import documents
 from tfnst.client import errors
 from tfnst.config import setting_names
 
-# Why a block isn't run, by the document and how the block begins.
+# Reasons for not running a block, by its document and its first words.
 NOT_RUN = {
     ("README.md", "make demo"): "the tests run in the environment that it would make",
     ("README.md", "make test"): "it is what runs these tests",
-    ("README.md", "pip install '.[ray"): "it installs; test_ray_workers.py runs Ray",
-    ("README.md", "pip install '.[studio"): "it installs; test_browser.py runs it",
+    ("README.md", "pip install 'tfnst[studio"): "it installs; test_browser.py runs it",
     ("README.md", "docker build"): "it needs Docker; see test_docker_and_kubernetes.py",
     ("docs/fleets.md", "tfnst batch s3:"): "it needs a cluster and its storage",
     ("docs/studio.md", "pip install"): "it installs; test_browser.py runs it",
     ("docs/studio.md", "TFNST_STUDIO"): "it serves until it is stopped",
-    ("docs/index.md", "pip install"): "it installs packages; `make try-dist` does so",
+    ("docs/index.md", "pip install"): "it installs; `make try-dist` does so",
+    ("docs/install.md", "pip install"): "it installs; `make try-dist` does so",
 }
 
 
 def reason_of(block):
-    """Why a block isn't run; None if it is."""
+    """Reason for not running a block; None if it is run."""
     for (page, start), reason in NOT_RUN.items():
         if block.page == page and block.text.startswith(start):
             return reason
@@ -36,7 +36,7 @@ HAS_TENSORBOARD = importlib.util.find_spec("tensorboard") is not None
 ALL = [block for page in documents.pages() for block in documents.blocks_of(page)]
 
 
-# Together, as later blocks of a page need what earlier ones have made.
+# One test per page, because later blocks need the files that earlier ones made.
 @pytest.mark.parametrize(
     "page",
     [
@@ -47,7 +47,7 @@ ALL = [block for page in documents.pages() for block in documents.blocks_of(page
 def test_blocks_run(page, tmp_path, monkeypatch):
     # Set by commands that run here, and inherited by those in other processes.
     monkeypatch.setenv("TF_CPP_MIN_LOG_LEVEL", "3")
-    # In processes of their own, the README's would take long.
+    # In separate processes, the README's blocks would take long.
     with documents.Runner(tmp_path, here=page == "README.md") as runner:
         for block in documents.blocks_of(page):
             lacks = "TensorBoard" in block.text and not HAS_TENSORBOARD

@@ -1,4 +1,4 @@
-"""Whether the files for a release fit each other."""
+"""The files for a release fit each other."""
 
 import configparser
 import re

@@ -226,7 +226,7 @@ def test_prediction_proto_is_a_part_of_the_real_interface():
 
 
 def json_of_printf(word):
-    """The JSON printed by a block of the README, without the files."""
+    """The JSON that a block of the README prints, without the files."""
     for block in re.findall(r"```sh\n(.*?)```", README, re.DOTALL):
         if block.startswith("printf") and word in block:
             return json.loads(re.match(r"printf '([^']*)'", block)[1])

@@ -1,4 +1,4 @@
-"""Whether the studio's image, compose service and manifests fit each other."""
+"""The studio's image, compose service and manifests fit each other."""
 
 import json
 

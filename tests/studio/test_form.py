@@ -22,7 +22,7 @@ def test_every_setting_that_is_not_the_hosts_has_a_field():
 
 def test_a_server_gets_only_what_requests_may_carry():
     names = [field.name for field in form.fields(on_server=True)]
-    assert names == list(setting_names(requested=True))
+    assert names == list(setting_names("requested"))
 
 
 def test_kinds_follow_from_what_the_settings_say():
@@ -30,8 +30,8 @@ def test_kinds_follow_from_what_the_settings_say():
     strength = fields["style_strength"]
     assert (strength.kind, strength.low, strength.high) == ("slider", 0, 1)
     assert strength.help == (
-        "From 0, the photo, to 1, mostly painting; sets style weight and total "
-        "variation weight."
+        "Strength of the style, from 0, the photo, to 1, mostly painting; sets style "
+        "weight and total variation weight."
     )
     assert fields["preserve_color"].choices == COLOR_MODES
     assert fields["steps"].kind == "integer"

@@ -94,11 +94,11 @@ def test_a_rehearsal_traces_what_runs_use(history, pictures):
     painter.prepare()
     engine, _ = load_engine(config)
     painter.rehearse()
-    traced = engine.run_steps.experimental_get_tracing_count()
+    traced = engine.traces
     assert traced > 0
     run = make_run(history, make_task(history, *pictures, config=config))
     painter.paint(run, run.task, Limits())
-    assert engine.run_steps.experimental_get_tracing_count() == traced
+    assert engine.traces == traced
 
 
 def test_a_picture_has_as_many_bits_as_its_task_asks_for(history, pictures):
@@ -233,7 +233,7 @@ def test_what_a_server_answers_is_kept(history, pictures):
     content, styles, settings = PretendClient.asked
     assert (content, styles) == (run.task.content, list(run.task.styles))
     assert settings.pop("timeout") == 50
-    assert settings == {n: getattr(TINY, n) for n in setting_names(requested=True)}
+    assert settings == {n: getattr(TINY, n) for n in setting_names("requested")}
     assert entry.settings == settings
 
 

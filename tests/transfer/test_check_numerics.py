@@ -5,18 +5,17 @@ import pytest
 import tensorflow as tf
 
 import tfnst
-from tests.helpers import TINY, picture
-from tfnst.engines import loading
+from tests.helpers import TINY, forget_engines, picture
 
 
 @pytest.fixture
 def checked():
     """TensorFlow as `tf.debugging.enable_check_numerics` leaves it."""
-    loading.forget_engines()  # Graphs that were traced before aren't checked.
+    forget_engines()  # Graphs that were traced before aren't checked.
     tf.debugging.enable_check_numerics()
     yield
     tf.debugging.disable_check_numerics()
-    loading.forget_engines()
+    forget_engines()
 
 
 @pytest.mark.parametrize(

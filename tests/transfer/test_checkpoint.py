@@ -15,8 +15,7 @@ import pytest
 import tfnst
 from tests import processes
 from tests.cli.helpers import TINY_OPTIONS
-from tests.helpers import TINY, assert_alike, picture
-from tfnst.engines import plans, sampling
+from tests.helpers import TINY, assert_alike, paint_in_tiles, picture
 from tfnst.files import UnwrittenWarning
 from tfnst.transfer.checkpoint import load_checkpoint
 
@@ -90,11 +89,7 @@ def test_a_resumed_run_equals_one_without_a_break(tmp_path, step, settings):
     ],
 )
 def test_tiles_are_resumed_too(tmp_path, monkeypatch, plan, others):
-    def build_plan(*_, **__):
-        return plans.Plan(*plan, 0, 1.0)
-
-    monkeypatch.setattr(plans, "build_plan", build_plan)
-    monkeypatch.setattr(sampling, "_SAMPLE_SIDE", 8)
+    paint_in_tiles(monkeypatch, *plan, sample_side=8)
     config = TINY.replace(min_size=48, initial_steps=4)
     whole = tfnst.stylize(CONTENT, STYLE, config=config)
     stopped_at(3, tmp_path / "x", config=config)
@@ -104,9 +99,7 @@ def test_tiles_are_resumed_too(tmp_path, monkeypatch, plan, others):
     # Where there is other memory by then, there may be other tiles, or none. What a
     # step knows of the one before isn't carried over, so its gradient is exact.
     for other in others:
-        monkeypatch.setattr(
-            plans, "build_plan", lambda *_, _o=other, **__: plans.Plan(*_o, 0, 1.0)
-        )
+        paint_in_tiles(monkeypatch, *other, sample_side=8)
         (tmp_path / "x").write_bytes(kept)
         result = tfnst.stylize(CONTENT, STYLE, resume=tmp_path / "x")
         assert_alike(result.array, whole.array, mean=2e-3)
@@ -115,9 +108,7 @@ def test_tiles_are_resumed_too(tmp_path, monkeypatch, plan, others):
 @pytest.mark.slow
 def test_a_whole_picture_goes_on_in_tiles(tmp_path, monkeypatch):
     stopped_at(11, tmp_path / "x", config=TINY)
-    monkeypatch.setattr(
-        plans, "build_plan", lambda *_, **__: plans.Plan(None, 30, None, 0, 1.0)
-    )
+    paint_in_tiles(monkeypatch, None, 30, None)
     result = tfnst.stylize(CONTENT, STYLE, resume=tmp_path / "x")
     assert_alike(result.array, unbroken().array)
 

@@ -1,14 +1,12 @@
 """The content image in the colours of the styles, before anything is painted."""
 
 import numpy as np
-import pytest
 import tensorflow as tf
 
 import tfnst
 from tests.helpers import TINY, assert_alike, muted, picture
 from tfnst.ops import color_transfer
 from tfnst.ops.color_transfer import color_moments
-from tfnst.transfer import colors
 
 CONTENT, STYLE = picture(40, 48, seed=1), picture(36, 32, seed=2)
 # Nothing is painted: what comes out is what the run started from.
@@ -99,15 +97,6 @@ def test_only_the_part_of_the_style_under_its_mask_counts():
         muted(CONTENT), tfnst.StyleImage(image=style, mask=mask), config=STILL
     ).array
     assert_same_colors(moments(start), moments(style[36:]), atol=0.015)
-
-
-@pytest.mark.parametrize("rows", [7, 40])
-def test_strips_do_not_show(monkeypatch, rows):
-    content, style = tf.constant(CONTENT[None]), moments(STYLE)
-    expected = colors.carry_colors(content, [style], 0.8, None)
-    monkeypatch.setattr(colors, "_PIXELS_AT_A_TIME", rows * 48)
-    got = colors.carry_colors(content, [style], 0.8, None)
-    np.testing.assert_allclose(got, expected, atol=1e-6)
 
 
 def test_the_colours_of_a_style_are_measured_once_for_all_photos(monkeypatch):

@@ -6,12 +6,18 @@ import tensorflow as tf
 
 import tfnst
 from tests.cli.helpers import TINY_OPTIONS, run_here
-from tests.helpers import TINY, assert_alike, assert_same_losses, picture
-from tfnst.engines import loading, plans
+from tests.helpers import (
+    TINY,
+    assert_alike,
+    assert_same_losses,
+    paint_in_tiles,
+    picture,
+)
+from tfnst.engines import loading
 from tfnst.images.manifest import describe_source, read_manifest
 from tfnst.losses import gram_matrices
 from tfnst.transfer.run import Run
-from tfnst.transfer.style_transfer import load_job, load_style
+from tfnst.transfer.style_transfer import load_content, load_style
 
 CONTENT, STYLE = picture(75, 90, 1), picture(66, 83, 2)
 RED, BLUE = picture(50, 40, seed=2), picture(44, 60, seed=3)
@@ -124,8 +130,7 @@ def test_a_strip_too_thin_for_the_deepest_layer_is_painted(
         style_loss=style_loss, style_layers=("block1_conv1", "block4_conv1")
     )
     if tiled:
-        plan = plans.Plan("block2_pool", 24, 12, 0, 1.0)
-        monkeypatch.setattr(plans, "build_plan", lambda *_, **__: plan)
+        paint_in_tiles(monkeypatch, cut="block2_pool", tail_side=12)
     result = tfnst.stylize(CONTENT, part, config=config)
     style = result.losses["style"]
     assert 0 < style[5] < style[0]
@@ -166,9 +171,9 @@ def test_several_pictures_together_have_no_regions(tmp_path):
         tfnst.save_image(CONTENT, tmp_path / f"{name}.png")
     part = tfnst.StyleImage(image=STYLE, region=LEFT)
     style = load_style(part, TINY)
-    jobs = [load_job(tmp_path / f"{name}.png", style, TINY) for name in "ab"]
+    contents = [load_content(tmp_path / f"{name}.png", style, TINY) for name in "ab"]
     with pytest.raises(ValueError, match="`region` must be None where several"):
-        Run(TINY, jobs)
+        Run(TINY, contents)
 
 
 def test_the_command_takes_masks(monkeypatch, capsys, tmp_path):

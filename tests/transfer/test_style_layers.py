@@ -30,7 +30,7 @@ HALF[:, :8] = 1
 def targets(parts, config=TINY, shares=None):
     engine, _ = loading.load_engine(config)
     style = load_style(parts, config)
-    sides = style.levels((60, 80), config)[-1].sizes[1:]
+    sides = style.scales((60, 80), config)[-1].sizes[1:]
     return style.targets(engine, sides, shares)
 
 

@@ -39,7 +39,7 @@ def turned(array, turn):
 def targets(parts, config=CONFIG):
     engine, _ = loading.load_engine(config)
     style = load_style(parts, config)
-    return style.targets(engine, style.levels((60, 80), config)[-1].sizes[1:])
+    return style.targets(engine, style.scales((60, 80), config)[-1].sizes[1:])
 
 
 def assert_close(one, other):

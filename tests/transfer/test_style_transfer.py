@@ -7,12 +7,17 @@ import tensorflow as tf
 from PIL import Image
 
 import tfnst
-from tests.helpers import TINY, assert_alike, picture
+from tests.helpers import (
+    TINY,
+    assert_alike,
+    forget_engines,
+    paint_in_tiles,
+    picture,
+)
 from tests.image_files import encode, noise
-from tfnst.engines import engine, loading, plans, whole
+from tfnst.engines import engine, loading, whole
 from tfnst.losses import objective
 from tfnst.ops import pyramid, resizing
-from tfnst.transfer import run
 
 CONTENT, STYLE = picture(60, 80, seed=1), picture(50, 40, seed=2)
 
@@ -126,7 +131,7 @@ def test_runtime_settings_share_one_trace():
         CONTENT, STYLE, config=base, steps=2, size=64, style_weight=3, learning_rate=0.1
     )
     loop, _ = loading.load_engine(base)
-    assert loop.run_steps.experimental_get_tracing_count() == 1
+    assert loop.traces == 1
 
 
 @pytest.mark.parametrize(
@@ -159,8 +164,7 @@ def test_only_the_ratios_of_the_weights_change_the_picture(
     optimizer, tiled, monkeypatch
 ):
     if tiled:
-        plan = plans.Plan("block1_pool", 24, 12, 0, 1.0)
-        monkeypatch.setattr(plans, "build_plan", lambda *_, **__: plan)
+        paint_in_tiles(monkeypatch, tail_side=12)
     config = TINY.replace(optimizer=optimizer, steps=2, initial_steps=2)
     wanted = tfnst.stylize(CONTENT, STYLE, config=config)
     for factor in (1e-28, 1e-8, 1e-6, 3, 1e24):
@@ -236,13 +240,12 @@ def test_layers_must_exist():
         tfnst.stylize(CONTENT, STYLE, config=TINY, style_layers=("block1_conv9",))
 
 
-def test_too_little_memory_is_said(monkeypatch):
-    def exhausted(*_):
+def test_too_little_memory_is_said():
+    def exhausted(_):
         raise tf.errors.ResourceExhaustedError(None, None, "OOM")
 
-    monkeypatch.setattr(run.Run, "_paint", exhausted)
     with pytest.raises(MemoryError, match=r"^`size` is too large .* Received: 48$"):
-        tfnst.stylize(CONTENT, STYLE, config=TINY)
+        tfnst.stylize(CONTENT, STYLE, config=TINY, callback=exhausted)
 
 
 def test_several_threads_give_what_one_gives(result):
@@ -352,7 +355,7 @@ def test_a_loss_that_is_not_finite_stops_and_keeps_the_last_good_picture(monkeyp
         callback_steps=1,
         callback=lambda p: seen.append((p.step, p.snapshot.average.numpy()[0])),
     )
-    loading.forget_engines()
+    forget_engines()
     assert len(kept.losses) == 9
     assert kept.array.shape == (36, 48, 3)
     assert np.isfinite(kept.array).all()

@@ -54,9 +54,9 @@ def test_two_equal_pictures_are_one():
 def test_each_picture_has_a_size_of_its_own():
     parts = [tfnst.StyleImage(image=RED), tfnst.StyleImage(image=BLUE, scale=0.5)]
     style = load_style(parts, TINY.replace(style_scale=2))
-    levels = style.levels((60, 80), TINY)
-    assert all(level.sizes.shape == (3, 2) for level in levels)
-    np.testing.assert_array_equal(levels[-1].sizes, [[36, 48], [96, 77], [35, 48]])
+    scales = style.scales((60, 80), TINY)
+    assert all(scale.sizes.shape == (3, 2) for scale in scales)
+    np.testing.assert_array_equal(scales[-1].sizes, [[36, 48], [96, 77], [35, 48]])
     assert style.pictures[0].shape == (1, 96, 77, 3)
     assert style.pictures[1].shape == (1, 35, 48, 3)
 
@@ -64,7 +64,7 @@ def test_each_picture_has_a_size_of_its_own():
 def test_targets_are_worked_out_once():
     painter, _ = loading.load_engine(TINY)
     style = load_style([RED, BLUE], TINY)
-    sides = style.levels((60, 80), TINY)[-1].sizes[1:]
+    sides = style.scales((60, 80), TINY)[-1].sizes[1:]
     assert style.targets(painter, sides) is style.targets(painter, sides)
 
 

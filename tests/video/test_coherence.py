@@ -28,13 +28,15 @@ def paint(picture):
     return 255 - picture
 
 
-def relation_to(pictures, now, flow, *, painted=None, seen=None, steps=255, shots=None):
+def relation_to(
+    pictures, now, flow, *, painted=None, seen=None, steps=255, scenes=None
+):
     """What frames that were painted, the oldest first, say about the next one."""
     past = [
         Past(
             frame(each, i),
             paint(each) if painted is None else painted[i],
-            0 if shots is None else shots[i],
+            0 if scenes is None else scenes[i],
         )
         for i, each in enumerate(pictures)
     ]
@@ -198,9 +200,9 @@ def test_frames_four_back_come_last():
     pictures = [hidden, ground, hidden, hidden]
     relation = relation_to(pictures, ground, no_motion, painted=painted)
     assert relation.known[20:28, 24:36].max() < 1e-3
-    # Nor what belongs to another shot.
-    pictures, shots = [ground, hidden, hidden, hidden], [0, 1, 1, 1]
-    relation = relation_to(pictures, ground, no_motion, painted=painted, shots=shots)
+    # Nor what belongs to another scene.
+    pictures, scenes = [ground, hidden, hidden, hidden], [0, 1, 1, 1]
+    relation = relation_to(pictures, ground, no_motion, painted=painted, scenes=scenes)
     assert relation.known[20:28, 24:36].max() < 1e-3
 
 
@@ -225,12 +227,12 @@ def test_the_steps_of_pixels_move_with_them():
 
 
 @pytest.mark.parametrize("length", [1, 2, 3])
-def test_a_shot_goes_on_after_a_flash(length):
+def test_a_scene_goes_on_after_a_flash(length):
     ground, flash = photo(48, 64), np.full((48, 64, 3), 255, np.uint8)
     pictures = [ground, ground, *[flash] * length][-4:]
-    shots = [0, 0, *[5] * length][-4:]
-    relation = relation_to(pictures, ground, no_motion, shots=shots, steps=1)
-    assert (relation.cut, relation.shot) == (False, 0)
+    scenes = [0, 0, *[5] * length][-4:]
+    relation = relation_to(pictures, ground, no_motion, scenes=scenes, steps=1)
+    assert (relation.cut, relation.scene) == (False, 0)
     np.testing.assert_array_equal(relation.still, 1)
     np.testing.assert_array_equal(relation.traces.seen, ground)
     np.testing.assert_allclose(relation.target, paint(ground) / 255.0, atol=1e-6)
@@ -241,6 +243,6 @@ def test_a_shot_goes_on_after_a_flash(length):
         asked.append(abs(first.number - second.number))
         return no_motion(first, second)
 
-    other = relation_to(pictures, 255 - ground, flow, shots=shots)
+    other = relation_to(pictures, 255 - ground, flow, scenes=scenes)
     assert set(asked) <= {1, 2, 4}
-    assert (other.cut, other.shot) == (True, 6)
+    assert (other.cut, other.scene) == (True, 6)

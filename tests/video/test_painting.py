@@ -6,12 +6,17 @@ import numpy as np
 import pytest
 
 import tfnst
-from tests.helpers import TINY, assert_same_losses, message, picture
+from tests.helpers import (
+    TINY,
+    assert_same_losses,
+    message,
+    paint_in_tiles,
+    picture,
+)
 from tests.video.moving_photos import frame, panned, photo, with_square
 from tests.video.test_coherence import Pan, no_motion
-from tfnst.engines import plans
 from tfnst.video.coherence import reliability, warp
-from tfnst.video.painting import FilmPainter
+from tfnst.video.painting import FilmEngines, FilmPainter
 
 SMALL = TINY.replace(size=64)
 STYLE, OTHER = picture(50, 40, seed=2), picture(40, 44, seed=3)
@@ -93,7 +98,7 @@ def test_a_cut_begins_anew():
     film.paint(photo(48, 64))
     painted = film.paint(other)
     assert painted.cut
-    assert [each.shot for each in film.past] == [0, 0, 1]
+    assert [each.scene for each in film.past] == [0, 0, 1]
     alone = tfnst.stylize(other, STYLE, config=SMALL)
     np.testing.assert_array_equal(painted.picture, np.asarray(alone.image))
 
@@ -222,7 +227,7 @@ def test_a_painter_goes_on_after_frames_of_before():
     other.resume(
         pictures[1:5],
         [each.painted for each in past],
-        [each.shot for each in past],
+        [each.scene for each in past],
         traces,
     )
     for before, after in zip(past, other.past, strict=True):
@@ -294,17 +299,20 @@ def few_steps(**settings):
 
 def test_in_tiles(monkeypatch):
     losses, whole = few_steps()
-    used = []
-
-    def build_plan(*arguments, **options):
-        used.append(arguments)
-        return plans.Plan("block1_pool", 24, 9, 0, 1.0)
-
-    monkeypatch.setattr(plans, "build_plan", build_plan)
+    used = paint_in_tiles(monkeypatch)
     losses_in_tiles, tiled = few_steps()
     assert used
     assert_same_losses(losses, losses_in_tiles)
     assert (np.abs(whole - tiled).mean((1, 2, 3)) < 0.1).all()
+
+
+def test_engines_are_kept_for_each_size(monkeypatch):
+    # In tiles, where each new engine traces its graphs.
+    paint_in_tiles(monkeypatch)
+    engines = FilmEngines(SMALL, pictures=1, regions=0)
+    one, other = np.array([[48, 64], [64, 51]]), np.array([[34, 45], [45, 36]])
+    assert engines.for_scale(one) is engines.for_scale(one.copy())
+    assert engines.for_scale(one) is not engines.for_scale(other)
 
 
 @pytest.mark.slow

@@ -8,10 +8,9 @@ import pytest
 from PIL import Image
 
 import tfnst
-from tests.helpers import TINY, picture
+from tests.helpers import TINY, paint_in_tiles, picture
 from tests.visualization.helpers import progress
 from tfnst.checks import argument
-from tfnst.engines import plans
 from tfnst.visualization.timelapse import check_timelapse_path
 
 CONTENT, STYLE = picture(60, 80, seed=1), picture(50, 40, seed=2)
@@ -160,10 +159,7 @@ def test_what_can_not_be_filmed_is_said(tmp_path):
 
 @pytest.mark.slow
 def test_a_timelapse_of_tiles_with_colours_kept(monkeypatch, tmp_path):
-    def build_plan(*_, **__):
-        return plans.Plan("block1_pool", 24, 9, 0, 1.0)
-
-    monkeypatch.setattr(plans, "build_plan", build_plan)
+    paint_in_tiles(monkeypatch)
     timelapse = tfnst.Timelapse(size=32)
     config = TINY.replace(preserve_color="luminance")
     result = tfnst.stylize(CONTENT, STYLE, config=config, callback=timelapse)

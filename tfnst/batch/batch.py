@@ -10,7 +10,7 @@ from tfnst.batch.items import BatchItem
 from tfnst.batch.painter import BatchPainter
 from tfnst.batch.planning import plan_items
 from tfnst.batch.progress import BatchCallback
-from tfnst.checks import argument_error, check_integer
+from tfnst.checks import ArgumentError, check_integer
 from tfnst.config import StyleTransferConfig, build_config
 from tfnst.eager import eagerly
 from tfnst.images.save_options import SaveOptions
@@ -72,10 +72,10 @@ def stylize_batch(
     config = build_config(config, preset, settings)
     if config.init_image == "given":
         expected = "'content', 'style' or 'noise' for a batch"
-        raise argument_error("init_image", expected, "'given'")
+        raise ArgumentError(expected, "'given'", argument="init_image")
     if callback is not None and not callable(callback):
         expected = "a function of a BatchProgress"
-        raise argument_error("callback", expected, repr(callback))
+        raise ArgumentError(expected, repr(callback), argument="callback")
     if batch_size is not None:
         check_integer("batch_size", batch_size, 1)
     saving = SaveOptions(bits=bits, keep_gps=keep_gps)

@@ -8,7 +8,7 @@ from typing import Any
 from tfnst.batch import storage
 from tfnst.batch.items import BatchItem
 from tfnst.batch.sources import fetch
-from tfnst.checks import argument, argument_error
+from tfnst.checks import ArgumentError, argument
 from tfnst.config import StyleTransferConfig, picture_settings
 from tfnst.images.manifest import describe_source, read_manifest, without_names
 from tfnst.images.style_images import describe_style, style_images
@@ -37,10 +37,10 @@ def find_painted(item: BatchItem, config: StyleTransferConfig) -> dict[str, Any]
     with argument("output"):
         manifest = read_manifest(storage.read_file(item.output))
     if manifest is None:
-        raise argument_error(
-            "output",
+        raise ArgumentError(
             "a folder without other files of these names",
             f"{str(item.output)!r}, which tfnst has not painted",
+            argument="output",
         )
     cut_short = manifest.get("stopped") and manifest.get("stop_reason") != "max_time"
     settings = manifest["settings"]

@@ -21,10 +21,11 @@ from tfnst.images import writing
 from tfnst.images.manifest import network_of
 from tfnst.images.save_options import SaveOptions
 from tfnst.limits import MAX_PIXELS
+from tfnst.transfer.pictures import Content
 from tfnst.transfer.progress import Callback, TransferProgress
 from tfnst.transfer.results import NonFiniteLossError, TransferResult
-from tfnst.transfer.run import Job, Run
-from tfnst.transfer.style_transfer import load_job, load_style
+from tfnst.transfer.run import Run
+from tfnst.transfer.style_transfer import load_content, load_style
 from tfnst.transfer.styles import Style
 
 # Pictures that each GPU or TPU core paints at a time.
@@ -42,11 +43,11 @@ _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 _READING, _WRITING = 30 * MAX_PIXELS, 40
 
 
-def paint_jobs(
-    config: StyleTransferConfig, jobs: list[Job], callback: Callback
+def paint_contents(
+    config: StyleTransferConfig, contents: list[Content], callback: Callback
 ) -> list[TransferResult]:
     """Paints pictures together."""
-    return Run(config, jobs, callback=callback).paint()
+    return Run(config, contents, callback=callback).paint()
 
 
 class BatchPainter:
@@ -60,8 +61,8 @@ class BatchPainter:
         batch_size: as for `tfnst.stylize_batch`.
         saving: options for saving the pictures; SaveOptions() by default.
         callback: as for `tfnst.stylize_batch`.
-        load: function that loads a picture, as `load_job`.
-        paint: function that paints pictures together, as `paint_jobs`.
+        load: function that loads a picture, as `load_content`.
+        paint: function that paints pictures together, as `paint_contents`.
         write: function that writes a result to a path, as `TransferResult.write`.
     """
 
@@ -72,13 +73,14 @@ class BatchPainter:
         batch_size: int | None = None,
         saving: SaveOptions | None = None,
         callback: BatchCallback | None = None,
-        load: Callable[..., Job] = load_job,
-        paint: Callable[..., list[TransferResult]] = paint_jobs,
+        load: Callable[..., Content] = load_content,
+        paint: Callable[..., list[TransferResult]] = paint_contents,
         write: Callable[..., None] = TransferResult.write,
     ) -> None:
         self._config = config
         self._callback = callback
-        self._load_job, self._paint_jobs, self._write = load, paint, write
+        self._load_content, self._paint_contents = load, paint
+        self._write = write
         self._extractor: Any = None
         strategy = devices.choose_strategy(config.device)
         replicas = 1 if strategy is None else strategy.num_replicas_in_sync
@@ -95,7 +97,7 @@ class BatchPainter:
         self._stopped: bool
         self._calling_back: bool
         self._full: OSError | None
-        self._ahead: Ahead[BatchItem, Job | Exception | None]
+        self._ahead: Ahead[BatchItem, Content | Exception | None]
         self._behind: Behind
 
     def paint(self, items: Sequence[BatchItem]) -> None:
@@ -127,31 +129,31 @@ class BatchPainter:
         if not self._stopped:
             self._report([], None)
 
-    def _batches(self) -> Iterator[list[tuple[BatchItem, Job]]]:
-        """Yields items that are painted together, with their jobs."""
+    def _batches(self) -> Iterator[list[tuple[BatchItem, Content]]]:
+        """Yields items that are painted together, with their contents."""
         # By the sizes of their scales.
-        waiting: dict[Any, list[tuple[BatchItem, Job]]] = {}
+        waiting: dict[Any, list[tuple[BatchItem, Content]]] = {}
         for item in self._items:
-            job = self._ahead.next()
-            if not isinstance(job, Job):
-                if job is None:
+            content = self._ahead.next()
+            if not isinstance(content, Content):
+                if content is None:
                     item.status = SKIPPED
                 else:
-                    mark_failed(item, job)
+                    mark_failed(item, content)
                 self._report([], None)
                 if self._stopped:
                     return
                 continue
-            key = tuple(level.sides for level in job.levels)
-            waiting.setdefault(key, []).append((item, job))
+            key = tuple(scale.sides for scale in content.scales)
+            waiting.setdefault(key, []).append((item, content))
             if len(waiting[key]) >= self._batch_size:
                 yield waiting.pop(key)
             elif sum(map(len, waiting.values())) > _WAITING_BATCHES * self._batch_size:
                 yield waiting.pop(max(waiting, key=lambda key: len(waiting[key])))
         yield from waiting.values()
 
-    def _load(self, item: BatchItem) -> Job | Exception | None:
-        """Loads an item: its job, its error, or None if it is painted already.
+    def _load(self, item: BatchItem) -> Content | Exception | None:
+        """Loads an item: its content, its error, or None if it is painted already.
 
         May be called in another thread, and leaves the item as it is.
         """
@@ -174,7 +176,7 @@ class BatchPainter:
             style = self._load_style(item.style_image)
             with argument("content_image"):
                 content = fetch(item.content_image)
-            return self._load_job(
+            return self._load_content(
                 content,
                 style,
                 self._config,
@@ -212,22 +214,22 @@ class BatchPainter:
             raise style
         return style
 
-    def _paint(self, batch: list[tuple[BatchItem, Job]]) -> None:
+    def _paint(self, batch: list[tuple[BatchItem, Content]]) -> None:
         """Paints and saves items, all together if possible."""
         left = self._memory_left(batch)
         if len(batch) > 1 and left < 0:
             self._split(batch)
             return
-        pixels = len(batch) * batch[0][1].levels[-1].pixels
+        pixels = len(batch) * batch[0][1].scales[-1].pixels
         if left >= _READING + pixels * _WRITING:
             self._ahead.start()
         else:
             self._behind.settle()
-        items, jobs = [item for item, _ in batch], [job for _, job in batch]
+        items, contents = [item for item, _ in batch], [each for _, each in batch]
         started = time.perf_counter()
         try:
-            results = self._paint_jobs(
-                self._config, jobs, lambda progress: self._report(items, progress)
+            results = self._paint_contents(
+                self._config, contents, lambda progress: self._report(items, progress)
             )
         except _ITS_FAULT as error:
             if self._calling_back:
@@ -247,21 +249,21 @@ class BatchPainter:
                     self._keep(item, result)
         self._report([], None)
 
-    def _split(self, batch: list[tuple[BatchItem, Job]]) -> None:
+    def _split(self, batch: list[tuple[BatchItem, Content]]) -> None:
         """Paints the two halves of a batch one after the other."""
         middle = len(batch) // 2
         for half in (batch[:middle], batch[middle:]):
             if not self._stopped and self._full is None:
                 self._paint(half)
 
-    def _memory_left(self, batch: list[tuple[BatchItem, Job]]) -> float:
+    def _memory_left(self, batch: list[tuple[BatchItem, Content]]) -> float:
         """Estimates the memory left while they are painted; -1 if they don't fit."""
         limit = memory.memory_limit(self._config.max_memory, self._config.device)
         try:
             plan = plans.build_plan(
                 self._extractor,
                 self._config,
-                batch[0][1].levels[-1].sizes,
+                batch[0][1].scales[-1].sizes,
                 limit,
                 pictures=len(batch),
             )

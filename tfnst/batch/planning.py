@@ -14,7 +14,6 @@ from tfnst.batch.sources import show_source
 from tfnst.checks import (
     ArgumentError,
     argument,
-    argument_error,
     check_choice,
     show_type,
 )
@@ -81,7 +80,9 @@ def _read_lists(
     for name, pictures in (("contents", contents), ("styles", styles)):
         single = isinstance(pictures, str | bytes | os.PathLike)
         if single or not isinstance(pictures, Iterable):
-            raise argument_error(name, "a list of pictures", show_type(pictures))
+            raise ArgumentError(
+                "a list of pictures", show_type(pictures), argument=name
+            )
     # They may be iterators.
     lists = read_open_files(list(contents), list(styles))
     for name, pictures in zip(("contents", "styles"), lists, strict=True):
@@ -96,10 +97,10 @@ def _indices(contents: int, styles: int, pairs: bool) -> list[tuple[int, int]]:
     if not pairs:
         return [(i, j) for j in range(styles) for i in range(contents)]
     if contents != styles:
-        raise argument_error(
-            "styles",
+        raise ArgumentError(
             "as many as `contents` to be paired with them",
             f"{styles} styles and {contents} contents",
+            argument="styles",
         )
     return [(i, i) for i in range(contents)]
 

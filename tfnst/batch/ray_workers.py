@@ -180,8 +180,8 @@ def _row(index: int, item: BatchItem) -> dict[str, Any]:
 
 
 def _portable(config: StyleTransferConfig) -> dict[str, Any]:
-    """Converts settings to plain values, for a process that runs in another folder."""
-    settings = config.to_dict()
+    """Converts settings to a dict, for a process that runs in another folder."""
+    settings = dict(vars(config))
     if config.weights is not None and os.path.exists(config.weights):
         settings["weights"] = os.path.abspath(config.weights)
     return settings

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from tfnst.batch import storage
 from tfnst.batch.items import FAILED, LEFT, PAINTED, SKIPPED, BatchItem
-from tfnst.checks import argument, argument_error
+from tfnst.checks import ArgumentError, argument
 from tfnst.files import show_path, write_file
 
 
@@ -41,7 +41,7 @@ def check_report(path: str | os.PathLike[str]) -> None:
     if not known:
         expected = "a new file or a report of tfnst"
         received = f"{show_path(path)}, which is something else"
-        raise argument_error("report", expected, received)
+        raise ArgumentError(expected, received, argument="report")
 
 
 def write_report(items: Sequence[BatchItem], path: str | os.PathLike[str]) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from tfnst.batch import storage
-from tfnst.checks import ArgumentError, argument, argument_error, one_line, show_type
+from tfnst.checks import ArgumentError, argument, one_line, show_type
 from tfnst.files import decode_text, show_path
 from tfnst.images.formats import READ_SUFFIXES
 
@@ -44,8 +44,10 @@ def find_pictures(
             found.append(path)
             continue
         if apart_from is not None and storage.is_same_folder(path, apart_from):
-            raise argument_error(
-                "output", "a folder other than those of the pictures", repr(str(path))
+            raise ArgumentError(
+                "a folder other than those of the pictures",
+                repr(str(path)),
+                argument="output",
             )
         pictures = [file for file in files if _is_picture(storage.file_name(file))]
         if not pictures:
@@ -81,15 +83,15 @@ def read_pairs(
         rows = list(_read_rows(text))
     except (UnicodeError, csv.Error) as error:
         received = f"{shown}: {one_line(error)}"
-        raise argument_error("pairs", expected, received) from error
+        raise ArgumentError(expected, received, argument="pairs") from error
     header = [name.casefold() for name in rows[0][1]] if rows else []
     for column in _COLUMNS:
         if column not in header:
             received = f"{shown}, which has no column {column}"
-            raise argument_error("pairs", expected, received)
+            raise ArgumentError(expected, received, argument="pairs")
     expected += ", with a pair in every other line"
     if len(rows) == 1:
-        raise argument_error("pairs", expected, f"{shown}, which has no pairs")
+        raise ArgumentError(expected, f"{shown}, which has no pairs", argument="pairs")
     folder, columns = storage.parent(path), []
     for column in _COLUMNS:
         names = []
@@ -97,7 +99,7 @@ def read_pairs(
             name = "".join(row[header.index(column) :][:1])
             if not name:
                 received = f"{shown}, which has no {column} in line {line}"
-                raise argument_error("pairs", expected, received)
+                raise ArgumentError(expected, received, argument="pairs")
             names.append(name if storage.is_url(name) else storage.join(folder, name))
         columns.append(names)
     return columns[0], columns[1]

@@ -18,6 +18,7 @@ from tfnst.cli.options import (
     config_options,
     file_option,
     grouped,
+    number_option,
     saving_options,
 )
 from tfnst.cli.reporting import reporting, reporting_options
@@ -41,7 +42,7 @@ if TYPE_CHECKING:
 
 @dataclasses.dataclass(frozen=True)
 class Pictures:
-    """The pictures of a batch and where they go; the fields are the options."""
+    """The pictures of a batch and their folder; the fields are the options."""
 
     contents: tuple[str, ...]
     styles: tuple[str, ...]
@@ -55,9 +56,9 @@ class Pictures:
         """The items of the batch.
 
         Args:
-            saving: how they are saved.
-            report: where the report will be.
-            sheet: where the contact sheet will be, if there is to be one.
+            saving: options for saving the pictures.
+            report: path of the report.
+            sheet: path of the contact sheet; None for none.
 
         Raises:
             click.UsageError: for contents or styles beside `--pairs`.
@@ -109,12 +110,12 @@ def picture_options(command: Command) -> Command:
             "styles",
             multiple=True,
             metavar="FILE|DIR",
-            help="Style image, or a folder of them; repeat it to paint every content "
-            "in every style.",
+            help="Style image, or a folder of them. With several, every content is "
+            "painted in every style.",
         ),
         file_option(
             "--pairs",
-            help="CSV file with the columns content and style, instead of CONTENT and "
+            help="CSV file with the columns content and style, in place of CONTENT and "
             "--style.",
         ),
         file_option(
@@ -128,14 +129,14 @@ def picture_options(command: Command) -> Command:
             "--suffix",
             default=".png",
             metavar=".png|.jpg|...",
-            help="Format of the pictures.  [default: .png]",
+            help="Format of the pictures.",
         ),
     )
 
 
 @dataclasses.dataclass(frozen=True)
 class Workers:
-    """What paints a batch; the fields are the options."""
+    """The engine that paints a batch; the fields are the options."""
 
     batch_size: int | None
     engine: str
@@ -151,7 +152,7 @@ class Workers:
         saving: SaveOptions,
         callback: BatchCallback,
     ) -> None:
-        """Paints items, and notes in each what became of it."""
+        """Paints items, and sets their status."""
         if self.engine == "ray":
             from tfnst.batch import ray_workers
 
@@ -175,46 +176,42 @@ class Workers:
 
 
 def worker_options(command: Command) -> Command:
-    """Adds the options for what paints a batch, received as `workers`."""
+    """Adds the options for the engine of a batch, received as `workers`."""
     return add_options(
         grouped(command, "workers", Workers),
-        click.option(
+        number_option(
             "--batch-size",
             type=click.IntRange(min=1),
-            metavar="N",
-            help="Most pictures of one size to paint together; by default what suits "
-            "the device.",
+            help="Largest number of pictures of one size to paint together; by default "
+            "what suits the device.",
         ),
         click.option(
             "--engine",
             type=click.Choice(["local", "ray"]),
             default="local",
-            help="Paint in this process or on a Ray cluster.  [default: local]",
+            help="Paint in this process or on a Ray cluster.",
         ),
         click.option(
             "--address",
             metavar="HOST",
-            help="Address of the Ray cluster; by default one is started here.",
+            help="Address of the Ray cluster; by default a local one is started.",
         ),
-        click.option(
+        number_option(
             "--workers",
             type=click.IntRange(min=1),
-            metavar="N",
-            help="Most Ray workers.",
+            help="Largest number of Ray workers.",
         ),
-        click.option(
+        number_option(
             "--cpus",
             type=float,
-            default=1.0,
-            metavar="X",
-            help="CPUs per Ray worker.  [default: 1]",
+            default=1,
+            help="CPUs per Ray worker.",
         ),
-        click.option(
+        number_option(
             "--gpus",
             type=float,
-            default=0.0,
-            metavar="X",
-            help="GPUs per Ray worker.  [default: 0]",
+            default=0,
+            help="GPUs per Ray worker.",
         ),
     )
 
@@ -223,13 +220,12 @@ def worker_options(command: Command) -> Command:
 @picture_options
 @file_option(
     "--report",
-    help="Where to write what became of each picture, as JSON; report.json in DIR by "
-    "default.",
+    help="JSON report of the batch; by default report.json in DIR.",
 )
 @file_option(
     "--contact-sheet",
     "sheet",
-    help="Also write all pictures, small and with their names, into one.",
+    help="Also write a contact sheet: small copies of all pictures, with their names.",
 )
 @worker_options
 @saving_options
@@ -245,8 +241,8 @@ def batch(
 ) -> None:
     """Paints every CONTENT, a file or a folder, in every style.
 
-    Pictures that are already in DIR are skipped, so a batch that was stopped can be
-    started again. A picture that fails doesn't stop the others.
+    Pictures that are already in DIR are skipped, so an interrupted batch can be started
+    again. A picture that fails doesn't stop the others.
     """
     config = read_config(options)
     prefer_onednn()
@@ -267,7 +263,7 @@ def batch(
 
 @contextlib.contextmanager
 def _reported(items: Sequence[BatchItem], report: str | pathlib.Path) -> Iterator[None]:
-    """Writes the report when a batch begins and however it ends."""
+    """Writes the report at the beginning of a batch and at its end, however it ends."""
     from tfnst.batch import storage
     from tfnst.batch.report import check_report, write_report
 
@@ -283,7 +279,7 @@ def _reported(items: Sequence[BatchItem], report: str | pathlib.Path) -> Iterato
 
 
 def _save_sheet(items: Sequence[BatchItem], sheet: str, size: int) -> None:
-    """Writes the contact sheet; warns where it can't, or there is nothing to show."""
+    """Writes the contact sheet; warns if that fails or there is nothing to show."""
     from tfnst.batch.contact_sheet import write_contact_sheet
     from tfnst.batch.items import PAINTED, SKIPPED
 
@@ -300,7 +296,7 @@ def _finish(
     report: str | pathlib.Path,
     sheet: str | None,
 ) -> None:
-    """Says what became of a batch, and ends the command with the code for it."""
+    """Reports a batch, and ends the command with the code for it."""
     from tfnst.batch.items import FAILED, LEFT
     from tfnst.batch.report import count
 

@@ -1,6 +1,6 @@
 """The `tfnst` command: parse, call, print.
 
-Nothing here imports TensorFlow before a command needs it, so `--help` is quick.
+TensorFlow is imported only when a command needs it, so `--help` is quick.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from tfnst.version import __version__
 
 
 def main() -> None:
-    """Runs the command; the console script."""
+    """Runs the command; entry point of the console script."""
     open_streams()
     shown = Warnings()
     warnings.showwarning = shown.show
@@ -60,10 +60,12 @@ def main() -> None:
         fail("interrupted", EXIT_INTERRUPTED)
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    context_settings={"help_option_names": ["-h", "--help"], "show_default": True}
+)
 @click.version_option(__version__, prog_name="tfnst")
 def cli() -> None:
-    """Paints a picture in the style of another."""
+    """Paints pictures in the style of other pictures."""
 
 
 for command in (

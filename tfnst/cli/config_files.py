@@ -1,4 +1,4 @@
-"""Settings in a file."""
+"""Files of settings."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 import sys
 from typing import Any
 
-from tfnst.checks import argument, argument_error, one_line
+from tfnst.checks import ArgumentError, argument, one_line
 from tfnst.config import StyleTransferConfig
 from tfnst.files import decode_text, read_file, show_path
 
@@ -17,10 +17,10 @@ else:
 
 
 def read_config_file(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """The settings in a TOML file: fields of StyleTransferConfig by name.
+    """The settings in a TOML file, by name.
 
     Args:
-        path: of a file such as ::
+        path: path of a file such as ::
 
             size = 768
             style_strength = 0.6
@@ -37,7 +37,7 @@ def read_config_file(path: str | os.PathLike[str]) -> dict[str, Any]:
         settings = tomllib.loads(decode_text(data))
     except (tomllib.TOMLDecodeError, UnicodeError) as error:
         received = f"{show_path(path)}, {one_line(error)}"
-        raise argument_error("config", "a TOML file", received) from error
-    # Raises for a bad setting, before options hide it.
+        raise ArgumentError("a TOML file", received, argument="config") from error
+    # A bad setting is an error even if an option overrides it.
     StyleTransferConfig().replace(**settings)
     return settings

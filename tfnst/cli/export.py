@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from tfnst.cli.options import export_options
+from tfnst.cli.options import export_options, number_option
 from tfnst.cli.reporting import reporting, reporting_options
 from tfnst.cli.settings import given, read_config
 from tfnst.cli.terminal import quiet_start
@@ -14,13 +14,21 @@ from tfnst.cli.terminal import quiet_start
 
 @click.command(short_help="Writes a model for TensorFlow Serving.")
 @click.argument("directory", type=click.Path())
-@click.option(
-    "--version", type=int, metavar="N", help="Version number; by default the next one."
+@number_option(
+    "--version",
+    help="Number of the version; by default the next one.",
 )
-@click.option("--max-steps", type=int, metavar="N", help="Most steps of a request.")
-@click.option("--max-size", type=int, metavar="N", help="Largest size of a request.")
-@click.option(
-    "--max-pixels", type=int, metavar="N", help="Most pixels of a picture that is sent."
+@number_option(
+    "--max-steps",
+    help="Largest --steps of a request.  [default: 1000]",
+)
+@number_option(
+    "--max-size",
+    help="Largest --size of a request.  [default: 2048]",
+)
+@number_option(
+    "--max-pixels",
+    help="Largest number of pixels of a picture in a request.  [default: 33554432]",
 )
 @reporting_options
 @export_options

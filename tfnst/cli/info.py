@@ -30,15 +30,16 @@ from tfnst.processor import prefer_onednn
     "--settings",
     "of_settings",
     is_flag=True,
-    help="Show every setting, and where its value comes from. The options below are "
-    "for this only.",
+    help="Show every setting with the source of its value. The options for settings "
+    "below go with this one.",
 )
 @json_option
 @config_options
 def info(file: str | None, of_settings: bool, **options: Any) -> None:
     """Shows versions, devices and the weights that would be used.
 
-    With FILE, a picture painted by tfnst, shows how it was painted, as JSON.
+    With FILE, a picture painted by tfnst, shows its manifest as JSON: the settings, the
+    images and the versions that it was painted with.
     """
     if of_settings:
         if file is not None:
@@ -59,11 +60,12 @@ def info(file: str | None, of_settings: bool, **options: Any) -> None:
     prefer_onednn()
     with quiet_start():
         from tfnst.cli.report import facts, report
-    reporting().tell(facts(), report())
+    found = facts()
+    reporting().tell(found, report(found))
 
 
 def _tell_settings(options: dict[str, Any]) -> None:
-    """Tells the settings that a run would have with these options."""
+    """Prints the settings that a run would have with these options."""
     found = find_settings(options)
     config, init_image = read_settings(options)
     values = config.to_dict()

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import inspect
-from collections.abc import Callable, Sequence
+import math
+import re
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -16,12 +17,11 @@ from tfnst.cli.settings import (
     option_of,
     variable_of,
 )
-from tfnst.config import PRESETS, StyleTransferConfig, setting_names
+from tfnst.config import PRESETS, list_settings
+from tfnst.setting import Scope, Setting
 
 if TYPE_CHECKING:
     from tfnst.images.save_options import SaveOptions
-
-_TYPES = {"int": (int, "N"), "float": (float, "X")}
 
 Command = Callable[..., Any]
 Option = Callable[[Command], Command]
@@ -35,18 +35,25 @@ def add_options(command: Command, *options: Option) -> Command:
 
 
 def file_option(*names: str, help: str, **settings: Any) -> Option:
-    """An option for the path of a file; the settings are `click.option`'s."""
+    """An option for the path of a file, with further settings of `click.option`."""
     settings = {"metavar": "FILE"} | settings
     return click.option(*names, type=click.Path(), help=help, **settings)
+
+
+def number_option(*names: str, type: Any = int, **settings: Any) -> Option:
+    """An option for a number; type and settings are `click.option`'s."""
+    is_integer = type is int or isinstance(type, click.IntRange)
+    settings = {"metavar": "N" if is_integer else "X"} | settings
+    return click.option(*names, type=type, **settings)
 
 
 def grouped(command: Command, name: str, make: Callable[..., Any]) -> Command:
     """A command that receives some of its options as one argument.
 
     Args:
-        command: a function of the options by name.
-        name: of the argument.
-        make: makes the argument from the options that its parameters name.
+        command: function of the options by name.
+        name: name of the argument.
+        make: function that makes the argument from the options it takes.
     """
     names = list(inspect.signature(make).parameters)
 
@@ -59,36 +66,35 @@ def grouped(command: Command, name: str, make: Callable[..., Any]) -> Command:
 
 
 def config_options(command: Command) -> Command:
-    """Adds an option for every setting, and those that give several at once."""
+    """Adds an option for every setting, and those that set several at once."""
     return _with_settings(
         command,
         click.option(
             "--preset",
             type=click.Choice(list(PRESETS)),
-            help="Several settings by one name; --config and options override it.",
+            help="Set of settings; --config and other options override it.",
         ),
         file_option(
             "--config",
-            help="Settings from a TOML file; options given here override it.",
+            help="TOML file with settings; other options override it.",
         ),
-        *_setting_options(setting_names()),
+        *_setting_options(),
     )
 
 
 def request_options(command: Command) -> Command:
     """Adds an option for each setting that a request may carry."""
-    names = setting_names(requested=True)
-    return _with_settings(command, *_setting_options(names, "the server's"))
+    return _with_settings(command, *_setting_options("requested", "the server's"))
 
 
 def export_options(command: Command) -> Command:
     """Adds an option for each setting that an exported model can have."""
-    return _with_settings(command, *_setting_options(setting_names(exported=True)))
+    return _with_settings(command, *_setting_options("exported"))
 
 
 def network_options(command: Command) -> Command:
     """Adds an option for each setting of the network that compares pictures."""
-    return _with_settings(command, *_setting_options(setting_names(network=True)))
+    return _with_settings(command, *_setting_options("network"))
 
 
 def _with_settings(command: Command, *options: Option) -> Command:
@@ -109,49 +115,65 @@ class SettingOption(click.Option):
     """An option whose value can come from an environment variable."""
 
     def get_error_hint(self, ctx: click.Context | None) -> str:
-        """What errors call it: the variable if the bad value comes from there."""
+        """The name for errors: the variable, if the bad value comes from there."""
         if self.name is not None and from_variable(self.name, ctx):
             return f"'{variable_of(self.name)}'"
         return super().get_error_hint(ctx)
 
 
 def _setting_options(
-    names: Sequence[str], default_of: str | None = None
+    scope: Scope | None = None, default: str | None = None
 ) -> list[Option]:
-    """One option for each setting, with the setting's name, help and default."""
-    return [
-        _setting_option(field, default_of)
-        for field in dataclasses.fields(StyleTransferConfig)
-        if field.name in names
-    ]
+    """An option for each setting in a scope, with the setting's name and help.
+
+    Args:
+        scope: scope of the settings; None for all of them.
+        default: description of the defaults in place of StyleTransferConfig's.
+    """
+    return [_setting_option(each, default) for each in list_settings(scope)]
 
 
-def _setting_option(field: dataclasses.Field[Any], default_of: str | None) -> Option:
-    about, default = field.metadata, default_of or field.default
-    if isinstance(default, tuple):
-        default = ",".join(default)
-    # The default is shown but not passed on: it lives in StyleTransferConfig.
-    unsaid = default is None or default is False
-    shown = "" if unsaid else f"  [default: {default}]"
-    names, value = option_of(field.name), dict[str, Any]()
-    if field.type == "bool":
-        names += f"/--no-{names.removeprefix('--')}"
-    elif about["metavar"] is not None:
-        value = {"metavar": about["metavar"]}
-    elif about["choices"]:
-        value = {"type": click.Choice(about["choices"])}
-    else:
-        kind, metavar = _TYPES[str(field.type).split()[0]]
-        value = {"type": kind, "metavar": metavar}
+def _setting_option(setting: Setting, default: str | None) -> Option:
+    name = option_of(setting.name)
+    help = re.sub(r"`(\w+)`", lambda match: option_of(match[1]), setting.help)
+    facts = []
+    if shown := default or _shown_default(setting.default):
+        facts.append(f"default: {shown}")
+    if math.isfinite(setting.high - setting.low):
+        facts.append(f"{setting.low}<=x<={setting.high}")
+    if facts:
+        help += f"  [{'; '.join(facts)}]"
+    switch = f"/--no-{name.removeprefix('--')}" if setting.type is bool else ""
     return click.option(
-        names,
-        field.name,
+        f"{name}{switch}",
+        setting.name,
         cls=SettingOption,
-        envvar=variable_of(field.name),
+        envvar=variable_of(setting.name),
+        # What isn't given isn't passed on: StyleTransferConfig has the default.
         default=None,
-        help=about["help"] + shown,
-        **value,
+        help=help,
+        **_value_of_option(setting),
     )
+
+
+def _shown_default(default: Any) -> str:
+    """The default as `--help` shows it; empty for one that goes without saying."""
+    if default is None or default is False:
+        return ""
+    return ",".join(default) if isinstance(default, tuple) else str(default)
+
+
+def _value_of_option(setting: Setting) -> dict[str, Any]:
+    """The type and the placeholder of an option's value, for `click.option`."""
+    if setting.metavar is not None:
+        return {"metavar": setting.metavar}
+    if setting.type is tuple:
+        return {"metavar": "A,B,..."}
+    if setting.choices:
+        return {"type": click.Choice(setting.choices)}
+    if setting.type is bool:
+        return {}
+    return {"type": setting.type, "metavar": "N" if setting.type is int else "X"}
 
 
 def output_option(command: Command) -> Command:
@@ -160,53 +182,52 @@ def output_option(command: Command) -> Command:
         "-o",
         "--output",
         required=True,
-        help="Where to write the picture: .png, .jpg, .webp or .tif.",
+        help="File for the picture: .png, .jpg, .webp or .tif.",
     )(command)
 
 
 def cut_options(command: Command) -> Command:
-    """Adds the options for which frames of a film are used."""
+    """Adds the options that select frames of a video."""
     return add_options(
         command,
         click.option(
             "--start",
             type=click.FloatRange(min=0),
-            default=0.0,
+            default=0,
             metavar="SECONDS",
-            help="Where in the film to begin.  [default: 0]",
+            help="Time in the video to begin at.",
         ),
         click.option(
             "--end",
             type=float,
             metavar="SECONDS",
-            help="Where in the film to end; by default at its end.",
+            help="Time in the video to stop at; by default its end.",
         ),
-        click.option(
+        number_option(
             "--every",
             type=click.IntRange(min=1),
             default=1,
-            metavar="N",
-            help="Use each N-th frame.  [default: 1]",
+            help="Use only every N-th frame.",
         ),
     )
 
 
 def gps_option(command: Command) -> Command:
-    """Adds the option that says whether files may tell where photos were taken."""
+    """Adds the option that keeps the location of photos in the files."""
     return click.option(
         "--keep-gps",
         is_flag=True,
-        help="Keep the location in the Exif data, which is otherwise left out.",
+        help="Keep the location in the Exif data, which is left out by default.",
     )(command)
 
 
 def saving_options(command: Command) -> Command:
-    """Adds the options for how pictures are saved, received as `saving`."""
+    """Adds the options for saving pictures, received as `saving`."""
     bits = click.option(
         "--bits",
         type=click.Choice(["8", "16"]),
         default="8",
-        help="Bits per channel; 16 for PNG and TIFF.  [default: 8]",
+        help="Bits per channel; 16 only in PNG and TIFF.",
     )
     return add_options(grouped(command, "saving", _saving), bits, gps_option)
 

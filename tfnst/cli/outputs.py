@@ -20,6 +20,7 @@ from tfnst.cli.options import (
     add_options,
     file_option,
     grouped,
+    number_option,
     output_option,
 )
 from tfnst.cli.terminal import EXIT_FAILED, extra_file, fail
@@ -35,10 +36,10 @@ if TYPE_CHECKING:
 
 @dataclasses.dataclass
 class Outputs:
-    """The picture and what is written beside it; the fields are the options.
+    """The picture and the files beside it; the fields are the options.
 
     Attributes:
-        saved: whether the picture is written.
+        saved: whether the picture has been written.
     """
 
     output: str
@@ -51,7 +52,7 @@ class Outputs:
 
     @functools.cached_property
     def film(self) -> Timelapse | None:
-        """The film that `--timelapse` asks for, which is a callback of the run."""
+        """The timelapse that is asked for, a callback of the run."""
         if self.timelapse is None:
             return None
         from tfnst.visualization.timelapse import Timelapse
@@ -68,11 +69,11 @@ class Outputs:
     def check_paths(
         self, inputs: Iterable[NamedPath], checkpoint: str | None = None
     ) -> None:
-        """Checks that no file is written over that is read, and none written twice.
+        """Checks that no input is written over, and no file written twice.
 
         Args:
-            inputs: the files that the command reads.
-            checkpoint: another file that it writes.
+            inputs: files that the command reads.
+            checkpoint: further file that it writes.
 
         Raises:
             ValueError: as `tfnst.paths.check_outputs`.
@@ -88,7 +89,7 @@ class Outputs:
         check_outputs(inputs, [*named, *self._pictures_on_the_way(others)])
 
     def _pictures_on_the_way(self, others: set[str]) -> Iterator[NamedPath]:
-        """Those that `--save-every` may write and that are there, or among others."""
+        """The files of `--save-every` that exist, or that are among others."""
         output = pathlib.Path(self.output)
         if self.save_every is None or not output.name:
             return
@@ -105,8 +106,8 @@ class Outputs:
         """Checks that the pictures can be written; loads no TensorFlow.
 
         Args:
-            bits: a channel.
-            size: long side of the picture.
+            bits: bits per channel.
+            size: long side of the picture in pixels.
 
         Raises:
             ValueError, OSError: as when they are written.
@@ -125,7 +126,7 @@ class Outputs:
                 writing.check_output_path(self.sheet)
 
     def check_records(self) -> None:
-        """Checks that the film and the plot can be written.
+        """Checks that the timelapse and the plot can be written.
 
         Raises:
             ValueError, ImportError, OSError: as when they are written.
@@ -142,8 +143,8 @@ class Outputs:
     def save_picture(self, result: TransferResult, saving: SaveOptions) -> None:
         """Writes the painted picture.
 
-        If it can't be written there any more, it is kept among the temporary files,
-        and the command ends.
+        If that fails now, the picture is kept in a temporary file, and the command
+        ends.
         """
         try:
             with argument("output"):
@@ -156,11 +157,11 @@ class Outputs:
             fail(message, EXIT_FAILED)
 
     def save_records(self, result: TransferResult) -> None:
-        """Writes how the run went: the film and the plot; warns where it can't."""
+        """Writes the timelapse and the plot of the run; warns if that fails."""
         from tfnst.visualization import plots
 
         if self.film is not None and self.timelapse is not None:
-            with extra_file("the film"):
+            with extra_file("the timelapse"):
                 self.film.save(
                     self.timelapse, last_image=result.image, name="timelapse"
                 )
@@ -171,7 +172,7 @@ class Outputs:
     def save_sheet(
         self, content: str, style: list[StyleImage], result: TransferResult
     ) -> None:
-        """Writes content, style and result side by side; warns where it can't."""
+        """Writes content, style and result side by side; warns if that fails."""
         from tfnst.images import writing
         from tfnst.visualization.sheet import comparison_sheet
 
@@ -182,7 +183,7 @@ class Outputs:
 
 
 def _keep(result: TransferResult, saving: SaveOptions) -> str:
-    """Writes a picture to a temporary file, as plainly as possible: its path."""
+    """The path of a temporary file into which a picture is written, as PNG."""
     from tfnst.images import writing
 
     path = os.path.join(tempfile.mkdtemp(prefix="tfnst-"), "painted.png")
@@ -203,27 +204,25 @@ def output_options(command: Command) -> Command:
         output_option,
         file_option(
             "--sheet",
-            help="Also write content, style and result side by side.",
+            help="Also write a picture of content, style and result side by side.",
         ),
-        click.option(
+        number_option(
             "--save-every",
             type=click.IntRange(min=1),
-            metavar="N",
             help="Also write the picture after every N steps, as OUTPUT-STEP.suffix.",
         ),
         file_option(
             "--timelapse",
-            help="Also write a film of the run: .gif, .webp or .mp4.",
+            help="Also write a timelapse of the run: .gif, .webp or .mp4.",
         ),
-        click.option(
+        number_option(
             "--timelapse-size",
             type=click.IntRange(32, 1024),
             default=512,
-            metavar="N",
-            help="Longest side of the film in pixels.  [default: 512]",
+            help="Long side of the timelapse in pixels.",
         ),
         file_option(
             "--plot",
-            help="Also plot the losses over the steps: .png, .svg or .pdf.",
+            help="Also write a plot of the losses over the steps: .png, .svg or .pdf.",
         ),
     )

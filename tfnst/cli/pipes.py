@@ -27,11 +27,11 @@ PIPE = "-"
 def through_pipes(command: Command) -> Command:
     """A command whose pictures may come and go through pipes.
 
-    What comes is kept in a temporary file, as it may be read more than once, and so is
-    what goes until it is whole. The command itself sees nothing but files.
+    The command itself sees only files: temporary ones, as input may be read more than
+    once, and output is sent only when it is whole.
 
     Args:
-        command: a function with the arguments `content`, `style` and `outputs`.
+        command: function with the arguments `content`, `style` and `outputs`.
     """
 
     @functools.wraps(command)
@@ -59,7 +59,7 @@ def through_pipes(command: Command) -> Command:
 
 @contextlib.contextmanager
 def _standard_input() -> Iterator[str]:
-    """Standard input in a temporary file: its path."""
+    """The path of a temporary file with the data from standard input."""
     with tempfile.TemporaryDirectory(prefix="tfnst-") as folder:
         path = os.path.join(folder, "standard_input")
         with open(path, "wb") as file:
@@ -87,10 +87,10 @@ def _check_pipe(outputs: Outputs) -> None:
 
 @contextlib.contextmanager
 def _standard_output() -> Iterator[str]:
-    """The path of a temporary file that goes to standard output in the end.
+    """The path of a temporary file that is sent to standard output in the end.
 
-    It does so however the command ends. Whatever else is printed in the meantime, also
-    by libraries, goes to standard error.
+    It is sent however the command ends. Anything printed until then, also by libraries,
+    goes to standard error.
     """
     reporting().piped = True
     sys.stdout.flush()
@@ -115,7 +115,7 @@ def _standard_output() -> Iterator[str]:
 
 
 def _send(path: str, descriptor: int) -> None:
-    """Writes a file, if it is there, into a descriptor, and closes that."""
+    """Writes a file, if it exists, to a descriptor, and closes the descriptor."""
     with os.fdopen(descriptor, "wb") as stream:
         if os.path.exists(path):
             with open(path, "rb") as file:

@@ -1,4 +1,4 @@
-"""What a person sees of a run: the bar, the pictures on the way, and Ctrl-C."""
+"""The progress of commands on a terminal, and Ctrl-C."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tfnst.transfer.results import NonFiniteLossError, TransferResult
 from tfnst.transfer.style_transfer import stylize
 from tfnst.visualization.progress_bar import ProgressBar
 
-if TYPE_CHECKING:  # other commands' modules, which take their time to load
+if TYPE_CHECKING:  # Modules of other commands, which take time to load.
     from tfnst.batch.progress import BatchProgress
     from tfnst.video.video import FilmProgress
 
@@ -43,7 +43,7 @@ def paint(
         outputs: the files to write; those beside the finished picture are not
             written here.
         saving: how to save pictures.
-        **arguments: of `tfnst.stylize`.
+        **arguments: further arguments of `tfnst.stylize`.
     """
     with RunProgress(outputs, saving) as progress:
         try:
@@ -72,76 +72,32 @@ class RunBar(ProgressBar):
     """The bar of a run on a terminal; nothing in a pipe.
 
     Args:
-        position: the bar's line; 0 is the first.
+        position: line of the bar; 0 is the first.
     """
 
     def __init__(self, position: int = 0) -> None:
         super().__init__(position=position, leave=not position, **_on_terminal())
 
-    def update(self, progress: TransferProgress) -> None:
-        """Shows how far the run is."""
-        self(progress)
+
+_AnyProgress = TypeVar("_AnyProgress", bound="_Progress")
 
 
-class RunProgress:
-    """The bar of a run, the pictures and frames on the way, and Ctrl-C.
+class _Progress:
+    """The bars of a command, and Ctrl-C.
 
-    While the run lasts, the first Ctrl-C (or SIGTERM) asks it to stop after the
-    current step, so that the picture so far can be saved; a second one aborts.
+    The first Ctrl-C (or SIGTERM) asks the work to stop, so that what there is can be
+    saved; a second one aborts.
 
     Args:
-        outputs: the files to write.
-        saving: how to save pictures.
+        position: line of the bar of the current run.
     """
 
-    def __init__(self, outputs: Outputs, saving: SaveOptions) -> None:
-        self._outputs = outputs
-        self._saving = saving
-        self._bar = RunBar()
-        self._signals = StopSignals()
-
-    def __enter__(self) -> RunProgress:
-        self._signals.__enter__()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-        self._signals.__exit__()
-
-    def close(self) -> None:
-        """Removes the bar."""
-        self._bar.close()
-
-    def update(self, progress: TransferProgress) -> None:
-        """Callback of the run."""
-        self._signals.begun = True
-        if self._outputs.film is not None:
-            with extra_file("a frame of the film"):
-                self._outputs.film(progress)
-        self._bar.update(progress)
-        if self._outputs.save_every and progress.step % self._outputs.save_every == 0:
-            path = self._outputs.path_of_step(progress.step, progress.steps)
-            with extra_file("a picture on the way"), argument("save_every"):
-                progress.write(path, self._saving)
-        if self._signals.stopping:
-            progress.stop()
-
-
-_AnyBars = TypeVar("_AnyBars", bound="_Bars")
-
-
-class _Bars:
-    """A bar for what several runs give, one for the current run, and Ctrl-C.
-
-    The first Ctrl-C (or SIGTERM) asks the work to stop; a second one aborts.
-    """
-
-    def __init__(self) -> None:
-        self._run_bar = RunBar(position=1)
+    def __init__(self, position: int) -> None:
+        self._run_bar = RunBar(position)
         self._bar: tqdm | None = None
         self._signals = StopSignals()
 
-    def __enter__(self: _AnyBars) -> _AnyBars:
+    def __enter__(self: _AnyProgress) -> _AnyProgress:
         self._signals.__enter__()
         return self
 
@@ -156,13 +112,55 @@ class _Bars:
             self._bar.close()
             self._bar = None
 
+    def update(self, progress: Any) -> None:
+        """Callback of the work."""
+        self._signals.begun = True
+        self._show(progress)
+        if self._signals.stopping:
+            progress.stop()
 
-class BatchBars(_Bars):
+    def _show(self, progress: Any) -> None:
+        raise NotImplementedError
+
+    def _show_run(self, run: TransferProgress | None) -> None:
+        """Shows how far one of several runs is; None between two of them."""
+        if run is None:
+            self._run_bar.close()
+        else:
+            self._run_bar(run)
+
+
+class RunProgress(_Progress):
+    """The bar of a run, and the pictures and frames saved on the way.
+
+    Args:
+        outputs: the files to write.
+        saving: how to save pictures.
+    """
+
+    def __init__(self, outputs: Outputs, saving: SaveOptions) -> None:
+        super().__init__(position=0)
+        self._outputs = outputs
+        self._saving = saving
+
+    def _show(self, progress: TransferProgress) -> None:
+        if self._outputs.film is not None:
+            with extra_file("a frame of the timelapse"):
+                self._outputs.film(progress)
+        self._run_bar(progress)
+        if self._outputs.save_every and progress.step % self._outputs.save_every == 0:
+            path = self._outputs.path_of_step(progress.step, progress.steps)
+            with extra_file("a picture on the way"), argument("save_every"):
+                progress.write(path, self._saving)
+
+
+class BatchBars(_Progress):
     """The bars of a batch, whose main one counts pictures."""
 
-    def update(self, progress: BatchProgress) -> None:
-        """Callback of the batch."""
-        self._signals.begun = True
+    def __init__(self) -> None:
+        super().__init__(position=1)
+
+    def _show(self, progress: BatchProgress) -> None:
         if self._bar is None:
             self._bar = tqdm(
                 total=progress.total,
@@ -170,24 +168,21 @@ class BatchBars(_Bars):
                 "{desc}",
                 **_on_terminal(),
             )
-        if progress.run is None:
-            self._run_bar.close()
-        else:
-            self._run_bar.update(progress.run)
+        self._show_run(progress.run)
+        if progress.run is not None:
             names = ", ".join(str(item.output) for item in progress.items)
             self._bar.set_description_str(names, refresh=False)
         self._bar.n = progress.done
         self._bar.refresh()
-        if self._signals.stopping:
-            progress.stop()
 
 
-class FilmBars(_Bars):
-    """The bars of a film, whose main one counts frames."""
+class VideoBars(_Progress):
+    """The bars of a video, whose main one counts frames."""
 
-    def update(self, progress: FilmProgress) -> None:
-        """Callback of the film."""
-        self._signals.begun = True
+    def __init__(self) -> None:
+        super().__init__(position=1)
+
+    def _show(self, progress: FilmProgress) -> None:
         if self._bar is None:
             self._bar = tqdm(
                 total=progress.frames,
@@ -195,13 +190,8 @@ class FilmBars(_Bars):
                 unit=" frames",
                 **_on_terminal(),
             )
-        if progress.run is None:
-            self._run_bar.close()
-        else:
-            self._run_bar.update(progress.run)
+        self._show_run(progress.run)
         self._bar.update(progress.frames_done - self._bar.n)
-        if self._signals.stopping:
-            progress.stop()
 
 
 def _on_terminal() -> dict[str, Any]:

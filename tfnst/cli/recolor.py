@@ -34,12 +34,12 @@ if TYPE_CHECKING:
     type=click.Choice(COLOR_MODES),
     default="luminance",
     help="Keep each pixel's hue and chroma (luminance), or the mean and covariance "
-    "(transport) or the distribution (histogram) of all colours; none with --mask.  "
-    "[default: luminance]",
+    "(transport) or the distribution (histogram) of all colours; none only goes with "
+    "--mask.",
 )
 @file_option(
     "--mask",
-    help="Grey picture stretched over PAINTED: where it is black, the photo is kept.",
+    help="Grey picture, stretched over PAINTED; the photo is kept where it is black.",
 )
 @saving_options
 @reporting_options
@@ -53,7 +53,7 @@ def recolor(
 ) -> None:
     """Gives the picture PAINTED the colours of the photo CONTENT, without painting.
 
-    The picture keeps its manifest, which says what was done to it.
+    The picture keeps its manifest, which then names the recolouring, too.
     """
     from tfnst.images import writing
 

@@ -20,8 +20,8 @@ class PaintedPicture:
     """A picture whose run is to be repeated.
 
     Attributes:
-        path: of its file.
-        manifest: how it was painted.
+        path: path of its file.
+        manifest: manifest in the file.
     """
 
     path: str
@@ -32,7 +32,7 @@ class PaintedPicture:
         """The picture in a file.
 
         Raises:
-            ValueError: for a picture that tfnst has not painted.
+            ValueError: for a picture that wasn't painted by tfnst.
             OSError: when the file can't be read.
         """
         from tfnst.images.manifest import read_painted
@@ -41,10 +41,10 @@ class PaintedPicture:
             return cls(path, read_painted(path))
 
     def config(self, init_image: str | None) -> StyleTransferConfig:
-        """The settings that the picture was painted with, as far as they are repeated.
+        """The settings of the picture, without those that aren't repeated.
 
         Args:
-            init_image: the option of that name.
+            init_image: option of that name.
 
         Raises:
             ValueError: for settings that are missing, unknown or out of their range.
@@ -64,16 +64,16 @@ class PaintedPicture:
                     argument="init_image",
                 )
             settings = settings | {"init_image": "content"}
-        machine = setting_names(machine=True)
+        machine = setting_names("machine")
         repeated = {n: value for n, value in settings.items() if n not in machine}
         return DEFAULTS.replace(**repeated)
 
     def warn_of_other_images(self, content: str, style: list[StyleImage]) -> None:
-        """Warns when it was painted from another content or style image."""
+        """Warns if the picture was painted from another content or style image."""
         from tfnst.images.manifest import describe_source, without_names
         from tfnst.images.style_images import describe_style
 
-        # A file that can't be read is reported by the run.
+        # The run reports files that can't be read.
         with contextlib.suppress(OSError, ValueError):
             sources = [describe_source(part.image) for part in style]
             for name, now in (
@@ -88,7 +88,7 @@ class PaintedPicture:
                     )
 
     def warn_of_another_network(self, manifest: dict[str, Any]) -> None:
-        """Warns when the new picture, by its manifest, used another network."""
+        """Warns if the new picture was painted by another network."""
         from tfnst.images.manifest import network_of
 
         then, now = network_of(self.manifest), network_of(manifest)

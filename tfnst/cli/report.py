@@ -1,4 +1,4 @@
-"""What `tfnst info` prints: versions, devices, CPU features and weights."""
+"""The report of `tfnst info`: versions, devices, CPU features and weights."""
 
 from __future__ import annotations
 
@@ -25,25 +25,8 @@ _PACKAGES = (
 )
 
 
-def report() -> str:
-    """The whole report, one fact per line. It doesn't use the network."""
-    lines = [
-        ("tfnst", __version__),
-        ("python", f"{platform.python_version()} on {platform.platform(terse=True)}"),
-        *((name, _version(name) or "not installed") for name in _PACKAGES),
-        *(("device", device) for device in _devices()),
-        ("cpu cores", str(_cores())),
-        *(("cpu", feature) for feature in _cpu_features()),
-        ("kernels", "oneDNN" if uses_onednn() else "Eigen"),
-        ("precision", choose_precision()),
-        *((f"weights {name}", describe_weights(name)) for name in BACKBONES),
-    ]
-    width = max(len(key) for key, _ in lines)
-    return "\n".join(f"{key:{width}}  {value}" for key, value in lines)
-
-
 def facts() -> dict[str, Any]:
-    """The same as plain values that JSON can hold."""
+    """The facts, in plain values that JSON can hold. It doesn't use the network."""
     return {
         "versions": {
             "tfnst": __version__,
@@ -56,8 +39,50 @@ def facts() -> dict[str, Any]:
         "cpu_features": instructions(),
         "onednn": uses_onednn(),
         "precision": choose_precision(),
-        "weights": {name: _weights_facts(name) for name in BACKBONES},
+        "weights": {name: weights_facts(name) for name in BACKBONES},
     }
+
+
+def report(facts: dict[str, Any]) -> str:
+    """The facts in words, one a line."""
+    versions = facts["versions"]
+    python = f"{versions['python']} on {facts['platform']}"
+    lines = [
+        ("tfnst", versions["tfnst"]),
+        ("python", python),
+        *((name, versions[name] or "not installed") for name in _PACKAGES),
+        *(("device", device) for device in facts["devices"]),
+        ("cpu cores", str(facts["cpu_cores"])),
+        *(("cpu", feature) for feature in _cpu_features(facts["cpu_features"])),
+        ("kernels", "oneDNN" if facts["onednn"] else "Eigen"),
+        ("precision", facts["precision"]),
+        *(
+            (f"weights {name}", describe_weights(found))
+            for name, found in facts["weights"].items()
+        ),
+    ]
+    width = max(len(key) for key, _ in lines)
+    return "\n".join(f"{key:{width}}  {value}" for key, value in lines)
+
+
+def weights_facts(backbone: str) -> dict[str, str | None]:
+    """The weights that a backbone would have, or the error for the lack of them."""
+    try:
+        found = weight_sources.find_weights(backbone, download=False)
+    except (OSError, ValueError) as error:
+        failure = {"source": None, "path": None, "sha256": None}
+        return failure | {"error": one_line(error)}
+    return {
+        "source": found.source,
+        "path": found.path,
+        "sha256": found.sha256,
+        "error": None,
+    }
+
+
+def describe_weights(facts: dict[str, str | None]) -> str:
+    """The facts about the weights of a backbone in a line."""
+    return facts["error"] or f"{facts['source']}: {facts['path']}"
 
 
 def _version(package: str) -> str | None:
@@ -77,39 +102,15 @@ def _devices() -> Iterator[str]:
 
 
 def _cores() -> int | None:
-    # Those that this process may use; in a container often fewer than the machine has.
+    # A process in a container often may not use all cores of the machine.
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count()
 
 
-def _cpu_features() -> Iterator[str]:
-    there = instructions()
+def _cpu_features(there: list[str] | None) -> Iterator[str]:
     if there is None:
         yield "features unknown on this system"
         return
     for name, meaning in INSTRUCTIONS.items():
         yield f"{name}: {'yes' if name in there else 'no'} ({meaning})"
-
-
-def describe_weights(name: str) -> str:
-    """Which weights of a backbone would be used, or why none can be."""
-    try:
-        found = weight_sources.find_weights(name, download=False)
-    except (OSError, ValueError) as error:
-        return one_line(error)
-    return f"{found.source}: {found.path}"
-
-
-def _weights_facts(name: str) -> dict[str, str | None]:
-    try:
-        found = weight_sources.find_weights(name, download=False)
-    except (OSError, ValueError) as error:
-        failure = {"source": None, "path": None, "sha256": None}
-        return failure | {"error": one_line(error)}
-    return {
-        "source": found.source,
-        "path": found.path,
-        "sha256": found.sha256,
-        "error": None,
-    }

@@ -1,17 +1,18 @@
-"""How a command tells what it does: a line, a line of JSON, nothing, or all it logs."""
+"""The output of commands: a line, a line of JSON, nothing, or the log as well."""
 
 from __future__ import annotations
 
 import dataclasses
 import json
 import logging
+import sys
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
 from tfnst.cli.options import Command, add_options
-from tfnst.cli.terminal import say
+from tfnst.cli.terminal import EXIT_INTERRUPTED, say
 
 if TYPE_CHECKING:
     from tfnst.transfer.results import TransferResult
@@ -21,12 +22,12 @@ STANDARD_OUTPUT = "standard output"
 
 @dataclasses.dataclass
 class Reporting:
-    """What the options say about it; one for each call of a command.
+    """The way in which a command reports; there is one for each call.
 
     Attributes:
-        json: whether the result is told as JSON.
-        quiet: whether nothing is told but warnings and errors.
-        verbose: whether what is logged is told, too.
+        json: whether the result is printed as JSON.
+        quiet: whether only warnings and errors are printed.
+        verbose: whether log messages are printed, too.
         piped: whether the picture goes to standard output.
     """
 
@@ -36,35 +37,46 @@ class Reporting:
     piped: bool = False
 
     def notice(self, line: str) -> None:
-        """Says something that is neither a warning nor an error."""
+        """Prints a line that is neither a warning nor an error."""
         if not self.quiet:
             say(line)
 
     def name_of(self, output: str) -> str:
-        """What people call the file of the picture."""
+        """The name of the picture's file for people."""
         return STANDARD_OUTPUT if self.piped else output
 
     def tell(self, facts: Mapping[str, Any], line: str | None = None) -> None:
-        """Tells on standard output what a command did.
+        """Prints the result of a command on standard output.
 
         Args:
-            facts: the result as plain values that JSON can hold.
-            line: the result in words; None where a notice has said it.
+            facts: result as plain values that JSON can hold.
+            line: result in words; None if a notice has already said it.
         """
         if self.json:
             click.echo(json.dumps(facts, allow_nan=False))
         elif line is not None and not self.quiet:
             click.echo(line)
 
+    def interrupted(self, facts: Mapping[str, Any], line: str) -> NoReturn:
+        """Prints the result of a command that was interrupted, and ends it.
+
+        Args:
+            facts: result so far as plain values that JSON can hold.
+            line: result so far in words, a notice.
+        """
+        self.notice(line)
+        self.tell(facts)
+        sys.exit(EXIT_INTERRUPTED)
+
 
 def reporting() -> Reporting:
-    """What the options of the command that runs say about it."""
+    """The reporting of the running command."""
     context = click.get_current_context(silent=True)
     return Reporting() if context is None else context.ensure_object(Reporting)
 
 
 def reporting_options(command: Command) -> Command:
-    """Adds the options that `reporting` gives, and --verbose."""
+    """Adds --json, --quiet and --verbose, which `reporting` gives."""
     return add_options(
         command,
         json_option,
@@ -74,14 +86,14 @@ def reporting_options(command: Command) -> Command:
             is_flag=True,
             expose_value=False,
             callback=_remember,
-            help="Show no bar, and say nothing but warnings and errors.",
+            help="Print only warnings and errors, and no progress bar.",
         ),
         verbose_option,
     )
 
 
 def json_option(command: Command) -> Command:
-    """Adds the option for a result as JSON."""
+    """Adds the option that prints the result as JSON."""
     return click.option(
         "--json",
         is_flag=True,
@@ -92,14 +104,14 @@ def json_option(command: Command) -> Command:
 
 
 def verbose_option(command: Command) -> Command:
-    """Adds the option that shows what is logged under `tfnst`."""
+    """Adds the option that prints the log of `tfnst`."""
     return click.option(
         "-v",
         "--verbose",
         is_flag=True,
         expose_value=False,
         callback=_log,
-        help="Say what is loaded, how scales are painted, and how long it takes.",
+        help="Also print what is loaded, how scales are painted, and the times.",
     )(command)
 
 
@@ -132,17 +144,17 @@ def _check_verbosity(context: click.Context) -> None:
 
 
 class _TerminalHandler(logging.Handler):
-    """Says what is logged, above any bar."""
+    """Prints log messages above any bar."""
 
     def emit(self, record: logging.LogRecord) -> None:
         say(self.format(record))
 
 
 def facts_of_run(result: TransferResult, output: str) -> dict[str, Any]:
-    """A run's result as plain values that JSON can hold.
+    """The result of a run as plain values that JSON can hold.
 
     Args:
-        result: of the run.
+        result: result of the run.
         output: path of the picture.
     """
     height, width = result.array.shape[:2]

@@ -11,6 +11,7 @@ from tfnst.checks import argument, one_line
 from tfnst.cli.options import (
     file_option,
     gps_option,
+    number_option,
     output_option,
     request_options,
 )
@@ -25,33 +26,39 @@ if TYPE_CHECKING:
     from tfnst.images.style_images import StyleImage
 
 
-@click.command(short_help="Has a server paint a picture.")
+@click.command(short_help="Asks a server to paint a picture.")
 @click.argument("target", metavar="HOST:PORT")
 @click.argument("content", type=click.Path())
 @style_arguments
 @output_option
-@click.option("--model", metavar="TEXT", help="Name of the model.")
-@click.option(
+@click.option("--model", metavar="TEXT", help="Name of the model.  [default: tfnst]")
+@number_option(
     "--version",
-    type=int,
-    metavar="N",
     help="Version of the model; by default the newest.",
 )
-@click.option("--version-label", metavar="TEXT", help="Label of a version.")
-@file_option("--root-certificates", help="For TLS.")
-@file_option("--client-certificate", help="For mutual TLS.")
-@file_option("--client-key", help="For mutual TLS.")
 @click.option(
+    "--version-label",
+    metavar="TEXT",
+    help="Label of a version, such as stable, in place of --version.",
+)
+@file_option(
+    "--root-certificates",
+    help="PEM file with the authorities to trust; turns on TLS.",
+)
+@file_option(
+    "--client-certificate",
+    help="PEM file with the client's certificate chain, for mutual TLS.",
+)
+@file_option("--client-key", help="PEM file with the key of --client-certificate.")
+@number_option(
     "--timeout",
     type=float,
-    metavar="X",
-    help="Seconds to wait for the picture; by default from its size and steps.",
+    help="Time limit in seconds; by default it depends on --size and --steps.",
 )
-@click.option(
+@number_option(
     "--wait",
     type=click.FloatRange(0, 1e6, min_open=True),
-    metavar="X",
-    help="Seconds to wait for a server that is starting; by default none.",
+    help="Seconds to wait for a server that is starting; by default 0.",
 )
 @gps_option
 @reporting_options
@@ -65,11 +72,11 @@ def request(
     keep_gps: bool,
     **options: Any,
 ) -> None:
-    """Has a server paint CONTENT in the style of STYLE, or of several.
+    """Asks a server to paint CONTENT in the style of STYLE, or in a blend of several.
 
     WEIGHT and SCALE are 1 by default; SCALE multiplies the server's --style-scale.
     """
-    names = setting_names(requested=True)
+    names = setting_names("requested")
     settings = {n: value for n, value in given(options).items() if n in names}
     connection = {n: value for n, value in given(options).items() if n not in names}
     from tfnst.images import writing

@@ -7,64 +7,83 @@ from typing import Any
 
 import click
 
-from tfnst.cli.options import file_option
+from tfnst.cli.options import file_option, number_option
 from tfnst.cli.settings import given
 from tfnst.cli.terminal import EXIT_FAILED, fail, quiet_start
 
 
-@click.command(short_help="Serves a model as TensorFlow Serving does.")
+@click.command(short_help="Serves a model like TensorFlow Serving.")
 # Not required, so that a removed option is refused first.
 @click.argument("directory", metavar="DIRECTORY", type=click.Path(), required=False)
-@click.option("--name", metavar="TEXT", help="Name of the model in requests.")
-@click.option("--host", metavar="ADDRESS", help="Address to listen on.")
-@click.option("--port", type=int, metavar="N", help="Port for gRPC; 0 for any.")
 @click.option(
-    "--max-concurrent", type=int, metavar="N", help="Most runs at the same time."
+    "--name", metavar="TEXT", help="Name of the model in requests.  [default: tfnst]"
 )
-@click.option("--max-queue", type=int, metavar="N", help="Most requests that wait.")
-@click.option("--max-message-bytes", type=int, metavar="N", help="Longest request.")
 @click.option(
+    "--host", metavar="ADDRESS", help="Address to listen on.  [default: 127.0.0.1]"
+)
+@number_option(
+    "--port",
+    help="Port for gRPC; 0 takes a free one.  [default: 8500]",
+)
+@number_option(
+    "--max-concurrent",
+    help="Largest number of runs at a time.  [default: 1]",
+)
+@number_option(
+    "--max-queue",
+    help="Largest number of waiting requests.  [default: 16]",
+)
+@number_option(
+    "--max-message-bytes",
+    help="Largest size of a request in bytes.  [default: 67108864]",
+)
+@number_option(
     "--max-pending-bytes",
-    type=int,
-    metavar="N",
-    help="Most bytes of all requests that arrive, wait or run.",
+    help="Largest total size in bytes of all requests that arrive, wait or run.  "
+    "[default: 2147483648]",
 )
-@click.option(
+@number_option(
     "--max-memory",
     type=float,
-    metavar="X",
-    help="Most memory in GiB; requests that need more wait or are refused.",
+    help="Memory limit in GiB; requests that need more wait or are refused.",
 )
-@click.option(
+@number_option(
     "--poll-seconds",
     type=float,
-    metavar="X",
-    help="Seconds between checks for new versions.",
+    help="Seconds between checks for new versions.  [default: 1]",
 )
-@click.option(
+@number_option(
     "--grace",
     type=float,
-    metavar="X",
-    help="Seconds that running requests are given when the server stops.",
+    help="Seconds after which a stopping server cancels its requests; by default it "
+    "completes them.",
 )
-@file_option("--certificate", help="The server's certificate chain; turns on TLS.")
-@file_option("--private-key", help="The key of --certificate.")
-@file_option("--client-ca", help="The authorities for clients; turns on mutual TLS.")
-@click.option("--metrics-port", type=int, metavar="N", help="Port for Prometheus.")
+@file_option("--certificate", help="PEM file with the certificate chain; turns on TLS.")
+@file_option("--private-key", help="PEM file with the key of --certificate.")
+@file_option(
+    "--client-ca",
+    help="PEM file with the authorities for clients' certificates; turns on mutual "
+    "TLS.",
+)
+@number_option(
+    "--metrics-port",
+    help="Port for Prometheus metrics; by default there are none.",
+)
 @click.option(
     "--reflection/--no-reflection",
     default=None,
-    help="Describe the services to clients that ask; by default it does.",
+    help="Describe the services to clients that ask, which is the default.",
 )
 @click.option(
-    "--check", is_flag=True, help="Only load the model, run its warm-up, and leave."
+    "--check", is_flag=True, help="Only load the model, run its warm-up, and exit."
 )
 @file_option("--model-config-file", help="Removed.", hidden=True)
 @file_option("--admin-token-file", help="Removed.", hidden=True)
 def serve(directory: Any, check: bool, **options: Any) -> None:
-    """Serves the newest SavedModel in DIRECTORY as TensorFlow Serving does.
+    """Serves the newest SavedModel in DIRECTORY like TensorFlow Serving.
 
-    Ctrl-C or SIGTERM stops it once the requests it has accepted are answered.
+    Ctrl-C or SIGTERM stops the server once the requests that it has accepted are
+    answered.
     """
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     with quiet_start():

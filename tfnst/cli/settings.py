@@ -1,4 +1,4 @@
-"""The settings that a command works with, and where each of them comes from.
+"""The settings of a command, and the source of each.
 
 An option overrides an environment variable, which overrides a file of settings, which
 overrides a preset, which overrides the defaults.
@@ -16,23 +16,25 @@ from tfnst.checks import argument_in, check_choice, rename_argument
 from tfnst.config import (
     INIT_IMAGES,
     StyleTransferConfig,
+    list_settings,
     preset_settings,
     setting_names,
 )
+from tfnst.paths import NamedPath, named_paths
 
 DEFAULTS = StyleTransferConfig()
-# Says which file the weights "imagenet" are, in Python, too; see
-# `tfnst.networks.weight_sources`. So it doesn't stand in for `--weights`.
+# The file with the weights "imagenet", in Python, too; see
+# `tfnst.networks.weight_sources`. So this isn't the variable of `--weights`.
 WEIGHTS_VARIABLE = "TFNST_WEIGHTS"
 
 
 @dataclasses.dataclass(frozen=True)
 class Origin:
-    """Where the value of a setting comes from.
+    """The source of a setting's value.
 
     Attributes:
         kind: `"option"`, `"variable"`, `"file"`, `"preset"` or `"default"`.
-        name: of the option, the variable, the file or the preset.
+        name: name of the option, the variable, the file or the preset.
     """
 
     kind: str
@@ -45,17 +47,17 @@ def option_of(setting: str) -> str:
 
 
 def variable_of(setting: str) -> str | None:
-    """The environment variable that stands in for the option of a setting, if any."""
+    """The environment variable of a setting, if it has one."""
     variable = f"TFNST_{setting.upper()}"
     return None if variable == WEIGHTS_VARIABLE else variable
 
 
 def from_variable(setting: str, context: click.Context | None = None) -> bool:
-    """Whether a command has a setting from its environment variable.
+    """Returns whether the value of a setting comes from its environment variable.
 
     Args:
-        setting: its name.
-        context: of the command; by default that of the one that runs.
+        setting: name of the setting.
+        context: context of the command; by default that of the running one.
     """
     context = context or click.get_current_context(silent=True)
     return (
@@ -65,16 +67,16 @@ def from_variable(setting: str, context: click.Context | None = None) -> bool:
 
 
 def given(options: dict[str, Any]) -> dict[str, Any]:
-    """The options that were given a value; the defaults of others live elsewhere."""
+    """The options that were given a value; the others' defaults aren't known here."""
     return {name: value for name, value in options.items() if value is not None}
 
 
 def without_variables(options: dict[str, Any]) -> dict[str, Any]:
-    """The options without those from variables, which don't change a repeated run.
+    """The options for a run that is repeated: without those from variables.
 
-    Those that say what a run may use of the machine stay: they aren't repeated.
+    Variables still set what a run may use of the machine, as that isn't repeated.
     """
-    machine = setting_names(machine=True)
+    machine = setting_names("machine")
     return {
         name: None if from_variable(name) and name not in machine else value
         for name, value in options.items()
@@ -89,10 +91,10 @@ def name_variable(error: Exception) -> None:
 
 
 def find_settings(options: dict[str, Any]) -> dict[str, tuple[Any, Origin]]:
-    """The settings that options stand for, with where each comes from.
+    """The settings that options stand for, each with its source.
 
     Args:
-        options: by name; None where an option isn't given.
+        options: options by name; None for an option that isn't given.
 
     Raises:
         ValueError: for a bad file of settings.
@@ -109,8 +111,9 @@ def find_settings(options: dict[str, Any]) -> dict[str, tuple[Any, Origin]]:
 
         origin = Origin("file", path)
         found |= {n: (value, origin) for n, value in read_config_file(path).items()}
+    several = [each.name for each in list_settings() if each.type is tuple]
     for name, value in chosen.items():
-        if name.endswith(("layers", "layer_weights")):
+        if name in several:
             value = tuple(part.strip() for part in value.split(","))
         origin = Origin("option", option_of(name))
         if from_variable(name):
@@ -123,24 +126,31 @@ def read_config(options: dict[str, Any]) -> StyleTransferConfig:
     """The configuration that options stand for; `--init-image` must be a name."""
     config, init_image = read_settings(options)
     if init_image is not None:
-        # "given" goes with a picture.
+        # "given" needs a picture.
         names = [name for name in INIT_IMAGES if name != "given"]
         init_image = check_choice("init_image", init_image, names)
         config = config.replace(init_image=init_image)
     return config
 
 
+def setting_files(
+    options: dict[str, Any], config: StyleTransferConfig
+) -> list[NamedPath]:
+    """The files that settings are read from, each with the name of its option."""
+    return named_paths(("config", options["config"]), ("weights", config.weights))
+
+
 def read_settings(
     options: dict[str, Any], others: StyleTransferConfig = DEFAULTS
 ) -> tuple[StyleTransferConfig, str | None]:
-    """The configuration that options stand for, and what to start from.
+    """The configuration that options stand for, and the image to start from.
 
     Args:
-        options: by name; None where an option isn't given.
-        others: the settings that come from nowhere else.
+        options: options by name; None for an option that isn't given.
+        others: settings in place of the defaults.
 
     Returns:
-        (the configuration, `--init-image`: a name, the path of a picture, or None).
+        (configuration, name or path of `--init-image`, or None).
 
     Raises:
         ValueError: for settings that are out of their range, or a bad file of them.

@@ -1,4 +1,4 @@
-"""Ctrl-C: the first one asks a run to stop, a second one ends it."""
+"""Ctrl-C: the first one asks a run to stop, a second one aborts it."""
 
 from __future__ import annotations
 
@@ -13,24 +13,26 @@ from typing import Any
 from tfnst.cli.terminal import EXIT_INTERRUPTED
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
-# Seconds that the second signal leaves the main thread to end by itself.
-_GRACE = 2.0
 
 
 class StopSignals:
     """Turns the first Ctrl-C or SIGTERM into a request to stop; a second one aborts.
 
-    Python runs handlers of signals between two of its instructions, and a step of a
-    huge picture is a single one that takes minutes. So a thread watches the signals as
-    they come, and ends the process if it doesn't end by itself after the second.
+    Python runs signal handlers between two of its instructions, and a step of a huge
+    picture is a single one that takes minutes. So a thread watches the signals as they
+    come, and ends the process if it doesn't end by itself after the second.
+
+    Args:
+        grace: seconds after the second signal for the main thread to end by itself.
 
     Attributes:
-        begun: whether there is anything to stop; before that, a signal aborts at once.
+        begun: whether there is anything to stop; until then, a signal aborts at once.
         stopping: whether a stop was requested.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, grace: float = 2.0) -> None:
         self.begun = self.stopping = False
+        self._grace = grace
         self._handlers: dict[int, Any] = {}
         self._left = threading.Event()
 
@@ -48,31 +50,31 @@ class StopSignals:
         for number, handler in self._handlers.items():
             signal.signal(number, handler)
         signal.set_wakeup_fd(self._before)
-        # The thread reads to the end, and closes the other side.
+        # The thread reads to the end, and closes the other end of the pipe.
         os.close(self._writer)
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         aborts = not self.begun or self.stopping
-        # In a destructor Python ignores the exception; then the first step stops.
+        # Python ignores exceptions in a destructor; then the first step stops.
         self.stopping = True
         if aborts:
             raise KeyboardInterrupt
 
     def _watch(self) -> None:
-        """Reads the numbers of the signals as they come; the work of a thread."""
+        """Reads the numbers of signals as they come, in a thread."""
         seen = 0
         with open(self._reader, "rb", buffering=0) as numbers:
             while number := numbers.read(1):
                 seen += number[0] in _SIGNALS
                 if seen == 1 and self.begun:
                     _tell(b"stopping after this step")
-                if seen > 1 and not self._left.wait(_GRACE):
+                if seen > 1 and not self._left.wait(self._grace):
                     _tell(b"ended at once, within a step")
                     os._exit(EXIT_INTERRUPTED)
 
 
 def _tell(line: bytes) -> None:
-    """Writes a line to a terminal, without a buffer that others may be writing to."""
+    """Writes a line to a terminal, past any buffer that others may be writing to."""
     with contextlib.suppress(OSError):
         if sys.stderr.isatty():
             os.write(sys.stderr.fileno(), b"\ntfnst: " + line + b"\n")

@@ -11,7 +11,13 @@ from typing import Any, TextIO
 
 import click
 
-from tfnst.cli.options import Command, add_options, config_options, grouped
+from tfnst.cli.options import (
+    Command,
+    add_options,
+    config_options,
+    grouped,
+    number_option,
+)
 from tfnst.cli.settings import option_of, read_config
 from tfnst.cli.terminal import quiet_start
 from tfnst.processor import prefer_onednn
@@ -29,7 +35,7 @@ def limit_options(command: Command) -> Command:
                 type=kind,
                 default=field.default,
                 metavar=metavar,
-                help=f"{field.metadata['help']}  [default: {field.default:g}]",
+                help=field.metadata["help"],
             )
         )
     return add_options(grouped(command, "limits", Limits), *options)
@@ -37,38 +43,47 @@ def limit_options(command: Command) -> Command:
 
 @click.command()
 @click.option(
-    "--host", default="127.0.0.1", metavar="ADDRESS", help="Address to listen on."
+    "--host",
+    default="127.0.0.1",
+    metavar="ADDRESS",
+    help="Address to listen on.",
 )
-@click.option("--port", type=int, default=7860, metavar="N", help="Port to listen on.")
+@number_option(
+    "--port",
+    default=7860,
+    help="Port to listen on.",
+)
 @click.option(
     "--password",
     envvar="TFNST_STUDIO_PASSWORD",
     metavar="TEXT",
-    help="That visitors must give; also in TFNST_STUDIO_PASSWORD.",
+    help="Password for visitors; also read from TFNST_STUDIO_PASSWORD.",
 )
 @click.option(
     "--output",
     type=click.Path(),
     default="painted",
     metavar="FOLDER",
-    help="Where the painted pictures are.  [default: painted]",
+    help="Folder for the painted pictures.",
 )
 @click.option(
     "--server",
     metavar="HOST:PORT",
-    help="Have `tfnst serve` or TensorFlow Serving paint, instead of this process.",
+    help="Server that paints in place of this process: `tfnst serve` or TensorFlow "
+    "Serving.",
 )
 @click.option(
     "--samples",
     type=click.Path(),
     metavar="FOLDER",
-    help="Sample pictures: photo_*, style_*, and others for both.",
+    help="Folder with sample pictures: photo_* are contents, style_* styles, others "
+    "both.",
 )
 @click.option(
     "--shared/--separate",
     default=None,
-    help="Whether all visitors see the same pictures, or each browser its own; by "
-    "default shared on this machine only.",
+    help="Show all visitors the same pictures, or each browser only its own; by "
+    "default shared if only this machine can reach the page.",
 )
 @limit_options
 @click.option(
@@ -90,14 +105,14 @@ def studio(
     limits: Limits,
     **options: Any,
 ) -> None:
-    """Paints on a page in the browser.
+    """Opens a page for painting in the browser.
 
-    The settings below are those that the page begins with. Ctrl-C ends it; pictures
-    so far are kept.
+    The page begins with the settings given here. Ctrl-C ends it; finished pictures are
+    kept.
     """
     config = read_config(options)
-    # TensorFlow is loaded while the page is there already, and what it prints then goes
-    # nowhere; the log has a way of its own.
+    # TensorFlow is loaded when the page is already there, and its messages are dropped;
+    # so the log has a stream of its own.
     with os.fdopen(os.dup(2), "w", buffering=1) as stream, _logging_to(stream):
         from tfnst.studio.serve import serve_studio
 
@@ -119,10 +134,10 @@ def studio(
 
 @contextlib.contextmanager
 def _logging_to(stream: TextIO) -> Iterator[None]:
-    """Has the studio's log written to a stream, each line with its time."""
+    """Writes the studio's log to a stream, each line with its time."""
     handler = logging.StreamHandler(stream)
     handler.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
-    # What others of tfnst say would be several lines for each frame of a film.
+    # Other loggers of tfnst would add several lines for each frame of a video.
     logger = logging.getLogger("tfnst.studio")
     level = logger.level
     logger.addHandler(handler)

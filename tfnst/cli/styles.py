@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tfnst.checks import ArgumentError, argument_error
+from tfnst.checks import ArgumentError
 from tfnst.cli.options import Command, add_options, file_option, grouped
 from tfnst.cli.reporting import reporting
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from tfnst.images.label_maps import LabelRegion
     from tfnst.images.style_images import StyleImage
 
-# In place of a mask or of layers: a style that has none of its own.
+# Stands for the mask, region or layers of a style that has none of its own.
 REST = "-"
 
 
@@ -29,53 +29,53 @@ def style_arguments(command: Command) -> Command:
             metavar="STYLE[:WEIGHT[:SCALE]]...",
             nargs=-1,
             required=True,
-            # So that shells complete the names of files.
+            # Makes shells complete file names.
             type=click.Path(),
         ),
         file_option(
             "--region",
             "regions",
             multiple=True,
-            help="Grey picture stretched over CONTENT: the style goes where it is "
-            "white. Give it once per STYLE, in the same order; - gives a style what "
-            "the others leave.",
+            help="Grey picture, stretched over CONTENT; the style goes where it is "
+            "white. Give one per STYLE, in the same order; - stands for what the "
+            "others leave.",
         ),
         file_option(
             "--style-mask",
             "style_masks",
             multiple=True,
-            help="Grey picture stretched over STYLE: the style is taken from where it "
-            "is white. Give it once per STYLE, in the same order; - takes all of it.",
+            help="Grey picture, stretched over STYLE; the style is taken from where it "
+            "is white. Give one per STYLE, in the same order; - stands for all of it.",
         ),
         click.option(
             "--layers",
             "layers",
             multiple=True,
             metavar="A,B,...",
-            help="Those of --style-layers that STYLE speaks for. Give it once per "
-            "STYLE, in the same order; - means all of them.",
+            help="Layers among --style-layers at which STYLE is compared. Give one "
+            "list per STYLE, in the same order; - stands for all of them.",
         ),
         click.option(
             "--style-rotations",
             "rotations",
             multiple=True,
             metavar="1|2|4|8",
-            help="In how many ways STYLE is seen: 2 means also turned by 90 degrees, 4 "
-            "in all quarter turns, 8 also mirrored. Give it once per STYLE, in the "
-            "same order; - means 1.",
+            help="Number of orientations of STYLE to compare with: 2 adds a turn by 90 "
+            "degrees, 4 all quarter turns, 8 also their mirror images. Give one per "
+            "STYLE, in the same order; - stands for 1.",
         ),
         file_option(
             "--label-map",
-            help="Picture of flat colours stretched over CONTENT, in place of "
-            "--region: each colour is the region of a STYLE. Black and transparent "
+            help="Picture of flat colours, stretched over CONTENT, in place of "
+            "--region; each colour is the region of a STYLE. Black and transparent "
             "parts are what the others leave.",
         ),
         click.option(
             "--label-colors",
             metavar="COLOR,...",
-            help="The colours of --label-map in the order of the styles, such as "
-            "'#ff0000,-,blue'; - gives a style what the others leave.  [default: in "
-            "the order of the rainbow, from red]",
+            help="Colours of --label-map in the order of the styles, such as "
+            "'#ff0000,-,blue'; - stands for what the others leave. By default in the "
+            "order of the rainbow, from red.",
         ),
     )
 
@@ -93,8 +93,8 @@ def read_styles(
 
     Raises:
         click.UsageError: for options that don't go together.
-        ValueError: for more of something than styles, a number out of its range, or a
-            label map that doesn't suit the styles.
+        ValueError: for more values of an option than styles, a number out of its
+            range, or a label map that doesn't suit the styles.
         OSError: for a label map that can't be read.
     """
     from tfnst.images.style_images import StyleImage
@@ -145,27 +145,27 @@ def _read_labels(
     if label_colors is not None:
         colors = [color.strip() for color in label_colors.split(",")]
         if len(colors) > count:
-            raise argument_error(
-                "label_colors",
+            raise ArgumentError(
                 "at most one colour for each style",
                 f"{len(colors)} for {count}",
+                argument="label_colors",
             )
     labels = read_label_map(
         label_map, None if colors is None else [c for c in colors if c != REST]
     )
     if len(labels) > count:
-        raise argument_error(
-            "label_map",
+        raise ArgumentError(
             f"a picture with at most as many colours as styles ({count}), not counting "
             "black, unless `label_colors` says which of them count",
             f"{len(labels)}: {', '.join(label.color for label in labels)}",
+            argument="label_map",
         )
     if len(labels) < count and 1 - sum(label.share for label in labels) < MIN_SHARE:
-        raise argument_error(
-            "label_map",
+        raise ArgumentError(
             f"a picture with a colour for each of the {count} styles, or with black "
             "for those that have none",
             f"{len(labels)}: {', '.join(label.color for label in labels)}",
+            argument="label_map",
         )
     found = iter(labels)
     regions = [None if color == REST else next(found) for color in colors or ()]
@@ -174,7 +174,7 @@ def _read_labels(
 
 
 def _tell_labels(regions: Sequence[LabelRegion | None], paths: list[str]) -> None:
-    """Says which style goes where."""
+    """Prints which style goes where."""
     for region, path in zip(regions, paths, strict=True):
         where = "what the others leave"
         if region is not None:
@@ -183,7 +183,7 @@ def _tell_labels(regions: Sequence[LabelRegion | None], paths: list[str]) -> Non
 
 
 def _one_per_style(name: str, given: tuple[str, ...], count: int) -> list[str | None]:
-    """A value or None for each style; the last ones may be left out."""
+    """A value or None for each style; missing ones are None."""
     if len(given) > count:
         raise ArgumentError(
             "given at most once for each style",
@@ -198,7 +198,9 @@ def _read_rotations(text: str) -> int:
     try:
         return int(text)
     except ValueError:
-        raise argument_error("style_rotations", "1, 2, 4 or 8", repr(text)) from None
+        raise ArgumentError(
+            "1, 2, 4 or 8", repr(text), argument="style_rotations"
+        ) from None
 
 
 def _split_names(text: str) -> list[str]:

@@ -1,4 +1,4 @@
-"""What commands say on the terminal, and their exit codes."""
+"""Messages of commands on the terminal, and their exit codes."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ EXIT_INTERRUPTED = 130
 
 
 def open_streams() -> None:
-    """Opens whichever of the standard streams the caller has closed, onto nothing.
+    """Opens the null device as each standard stream that the caller has closed.
 
-    Otherwise the next file that is opened would take its place, and what libraries
-    print would be written into that file.
+    Otherwise the next file that is opened would take its place, and libraries would
+    print into that file.
     """
     while True:
         descriptor = os.open(os.devnull, os.O_RDWR)
@@ -36,11 +36,11 @@ def open_streams() -> None:
 
 @contextlib.contextmanager
 def quiet_start() -> Iterator[None]:
-    """Keeps TensorFlow's start-up messages off the terminal while it is imported.
+    """Hides TensorFlow's start-up messages while it is imported.
 
     They come from C++, some of them before TF_CPP_MIN_LOG_LEVEL is read, so only
-    redirecting the file descriptor itself silences them. Setting the variable shows
-    them.
+    redirecting the file descriptor itself silences them. They are shown if the user has
+    set the variable.
     """
     if "TF_CPP_MIN_LOG_LEVEL" in os.environ:
         yield
@@ -59,13 +59,13 @@ def quiet_start() -> Iterator[None]:
 
 def say(line: str) -> None:
     """Prints a line to standard error, above any bar."""
-    with contextlib.suppress(OSError):  # Nobody listens any more.
+    with contextlib.suppress(OSError):  # Nobody reads it any more.
         # A plain print would tear a bar apart.
         tqdm.write(f"tfnst: {line}", file=sys.stderr)
 
 
 class Warnings:
-    """Shows warnings as lines, and remembers whether a file could not be written."""
+    """Prints warnings as lines, and notes whether a file could not be written."""
 
     def __init__(self) -> None:
         self.unwritten = False
@@ -79,7 +79,7 @@ class Warnings:
         file: TextIO | None = None,
         line: str | None = None,
     ) -> None:
-        """Takes the place of `warnings.showwarning`."""
+        """Prints a warning, in place of `warnings.showwarning`."""
         self.unwritten |= issubclass(category, UnwrittenWarning)
         say(f"warning: {message}")
 
@@ -88,10 +88,10 @@ class Warnings:
 def extra_file(what: str) -> Iterator[None]:
     """Turns any failure to write a file beside the painted picture into a warning.
 
-    The command goes on, and ends with EXIT_FAILED.
+    The command continues, and exits with EXIT_FAILED.
 
     Args:
-        what: the file is, in words.
+        what: description of the file.
     """
     try:
         yield

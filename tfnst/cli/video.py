@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import sys
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -15,11 +14,12 @@ from tfnst.cli.options import (
     cut_options,
     file_option,
     grouped,
+    number_option,
 )
 from tfnst.cli.reporting import reporting, reporting_options
-from tfnst.cli.settings import read_config
+from tfnst.cli.settings import read_config, setting_files
 from tfnst.cli.styles import style_arguments
-from tfnst.cli.terminal import EXIT_INTERRUPTED, quiet_start
+from tfnst.cli.terminal import quiet_start
 from tfnst.config import FRAME_STEPS, TEMPORAL_WEIGHT
 from tfnst.paths import check_outputs, named_paths
 from tfnst.processor import prefer_onednn
@@ -28,13 +28,13 @@ if TYPE_CHECKING:
     from tfnst.images.style_images import StyleImage
     from tfnst.video.video import FilmResult
 
-# What --preview paints.
+# Size in pixels and length of a video for --preview.
 _PREVIEW_SIZE, _PREVIEW_SECONDS = 256, 2.0
 
 
 @dataclasses.dataclass(frozen=True)
-class FilmOptions:
-    """What is painted of a film and how; arguments of `tfnst.stylize_video`."""
+class VideoOptions:
+    """The options for videos; the fields are arguments of `tfnst.stylize_video`."""
 
     start: float
     end: float | None
@@ -47,78 +47,69 @@ class FilmOptions:
     resume: bool
 
 
-def film_options(command: Command) -> Command:
-    """Adds the options for films, received as `film`."""
+def video_options(command: Command) -> Command:
+    """Adds the options for videos, received as `film`."""
     return add_options(
-        grouped(command, "film", FilmOptions),
+        grouped(command, "film", VideoOptions),
         cut_options,
-        click.option(
+        number_option(
             "--rate",
             type=float,
-            metavar="X",
-            help="Frames per second where IN is a folder or a pattern of pictures.  "
-            "[default: 24]",
+            help="Frames per second if IN is a folder or a pattern of pictures; by "
+            "default 24.",
         ),
-        click.option(
+        number_option(
             "--frame-steps",
             type=click.IntRange(1, 1000),
             default=FRAME_STEPS,
-            metavar="N",
-            help="Gradient steps for a frame that follows others.  "
-            f"[default: {FRAME_STEPS}]",
+            help="Gradient steps for each frame but the first of a scene.",
         ),
-        click.option(
+        number_option(
             "--temporal-weight",
             type=float,
             default=TEMPORAL_WEIGHT,
-            metavar="X",
-            help="How firmly frames are held to those before.  "
-            f"[default: {TEMPORAL_WEIGHT:g}]",
+            help="Weight of the loss that holds a frame to the previous ones.",
         ),
-        click.option(
+        number_option(
             "--passes",
             type=click.IntRange(1, 20),
             default=1,
-            metavar="N",
-            help="How many times to paint the film: forward, backward and so on.  "
-            "[default: 1]",
+            help="Number of passes over the video: forward, backward and so on.",
         ),
-        click.option(
+        number_option(
             "--crf",
-            type=int,
-            metavar="N",
-            help="Quality of the film's encoding, the lower the better.  [default: 17 "
-            "for MP4, 22 for WebM]",
+            help="Constant rate factor of the encoder; lower is better. By default 17 "
+            "for MP4, 22 for WebM.",
         ),
         click.option(
             "--resume",
             is_flag=True,
-            help="Go on with a film that was interrupted.",
+            help="Continue a video that was interrupted.",
         ),
     )
 
 
-@click.command(short_help="Paints a film.")
+@click.command(short_help="Paints a video.")
 @click.argument("film_path", metavar="IN", type=click.Path())
 @style_arguments
 @file_option(
     "-o",
     "--output",
     required=True,
-    help="Where to write the film: .mp4, .webm, .gif, .webp, a folder, or a pattern "
-    "such as frames/%05d.png.",
+    help="File for the video (.mp4, .webm, .gif or .webp), or a folder or a pattern "
+    "such as frames/%05d.png for its frames.",
 )
-@film_options
+@video_options
 @file_option(
     "--flow",
     metavar="DIR",
-    help="Folder of optical flow as flow_A_B.flo, from frame A to frame B, for those "
-    "who have better; by default OpenCV finds the motion.",
+    help="Folder with precomputed optical flow: flow_A_B.flo is the motion from frame "
+    "A to frame B. By default OpenCV estimates it.",
 )
 @click.option(
     "--preview",
     is_flag=True,
-    help="Paint only 2 seconds, 256 pixels wide or high at most.",
+    help="Paint only 2 seconds, with a long side of at most 256 pixels.",
 )
 @reporting_options
 @config_options
@@ -126,22 +117,20 @@ def video(
     film_path: str,
     style: list[StyleImage],
     output: str,
-    film: FilmOptions,
+    film: VideoOptions,
     flow: str | None,
     preview: bool,
     **options: Any,
 ) -> None:
-    """Paints the film IN in the style of STYLE, without flicker.
+    """Paints the video IN in the style of STYLE, without flicker.
 
-    IN is a film, an animated GIF or WebP, a folder of pictures or a pattern such as
-    'frames/%04d.png'. Settings of steps and scales are for the first frame of a shot;
-    --init-image FILE and --max-time are not for films. Ctrl-C leaves a film of the
+    IN is a video, an animated GIF or WebP, a folder of pictures or a pattern such as
+    'frames/%04d.png'. Settings of steps and scales apply to the first frame of a scene;
+    --init-image FILE and --max-time don't apply to videos. Ctrl-C leaves a video of the
     frames so far, which --resume completes.
     """
     config = read_config(options)
-    inputs = named_paths(
-        ("film", film_path), ("config", options["config"]), ("weights", config.weights)
-    )
+    inputs = named_paths(("film", film_path)) + setting_files(options, config)
     check_outputs(inputs, [("output", output)])
     if preview:
         config = config.replace(size=min(config.size, _PREVIEW_SIZE))
@@ -151,10 +140,10 @@ def video(
         film = dataclasses.replace(film, end=last)
     prefer_onednn()
     with quiet_start():
-        from tfnst.cli.progress import FilmBars
+        from tfnst.cli.progress import VideoBars
         from tfnst.video.flow import FlowFiles
         from tfnst.video.video import stylize_video
-    with FilmBars() as bars:
+    with VideoBars() as bars:
         result = stylize_video(
             film_path,
             style,
@@ -168,13 +157,7 @@ def video(
 
 
 def _report(result: FilmResult) -> None:
-    """Says what became of a film; one that was interrupted ends the command."""
-    report = reporting()
-    if not result.complete:
-        kept = (
-            f"the {result.frames} frames so far are {result.output}; --resume goes on"
-        )
-        report.notice(f"stopped; {kept if result.frames else 'no frame was finished'}")
+    """Reports a video; ends the command if the video was interrupted."""
     facts = {
         name: getattr(result, name)
         for name in (
@@ -189,12 +172,17 @@ def _report(result: FilmResult) -> None:
             "complete",
         )
     }
-    line = (
-        f"{result.output}: {result.frames} frames of {result.width}x{result.height} "
-        f"pixels in {result.seconds:.0f} s, {result.shots} of them the first of a shot"
-    )
-    report.tell(
-        facts | {"config": result.config.to_dict()}, line if result.complete else None
-    )
+    facts["config"] = result.config.to_dict()
+    report = reporting()
     if not result.complete:
-        sys.exit(EXIT_INTERRUPTED)
+        kept = "no frame was finished"
+        if result.frames:
+            kept = f"the {result.frames} frames so far are {result.output}; "
+            kept += "--resume continues"
+        report.interrupted(facts, f"stopped; {kept}")
+    report.tell(
+        facts,
+        f"{result.output}: {result.frames} frames of {result.width}x{result.height} "
+        f"pixels in {result.seconds:.0f} s, {result.shots} of them the first of a "
+        "scene",
+    )

@@ -17,13 +17,13 @@ from tfnst.config import BACKBONES
 )
 @file_option(
     "--save",
-    help="Write VGG19's weights as a Keras weight file, for a machine without network: "
-    "there, pass it to --weights.",
+    help="Keras weight file to write VGG19's weights to, for --weights on a machine "
+    "without network.",
 )
 def weights(fetch: bool, save: str | None) -> None:
     """Lists the weights on this machine."""
     with quiet_start():
-        from tfnst.cli.report import describe_weights
+        from tfnst.cli.report import describe_weights, weights_facts
         from tfnst.networks import find_weights
         from tfnst.networks.weight_files import save_weights
     if fetch or save is not None:
@@ -34,4 +34,4 @@ def weights(fetch: bool, save: str | None) -> None:
             click.echo(f"{save}: VGG19's convolutions, from {found.source}")
             return
     for name in BACKBONES:
-        click.echo(f"{name}  {describe_weights(name)}")
+        click.echo(f"{name}  {describe_weights(weights_facts(name))}")

@@ -1,4 +1,4 @@
-"""Channels to a server: retries, sizes of messages, keep-alive and TLS."""
+"""Channels to a server: retries, message sizes, keep-alive and TLS."""
 
 from __future__ import annotations
 
@@ -8,29 +8,28 @@ from typing import Any
 
 import grpc
 
-from tfnst.checks import argument_error
+from tfnst.checks import ArgumentError
 
-_FIRST_BACKOFF = 1.0
-# Where gRPC looks for a proxy, and for the hosts that it reaches without one.
+# Environment variables in which gRPC finds a proxy, and the hosts to reach without it.
 _PROXY_VARIABLES = ("grpc_proxy", "https_proxy", "http_proxy")
 _NO_PROXY_VARIABLES = ("no_grpc_proxy", "no_proxy")
 _Path = str | os.PathLike[str]
 
 
-def channel_options(max_attempts: int) -> list[tuple[str, Any]]:
-    """Options of a channel that tries each call up to `max_attempts` times, 1 to 5."""
+def channel_options(max_attempts: int, retry_seconds: float) -> list[tuple[str, Any]]:
+    """Options of a channel; see `StylizeClient`."""
     method = {
         "name": [{"service": "tensorflow.serving.PredictionService"}],
         "retryPolicy": {
             "maxAttempts": max(2, max_attempts),
-            "initialBackoff": f"{_FIRST_BACKOFF}s",
-            "maxBackoff": f"{16 * _FIRST_BACKOFF}s",
+            "initialBackoff": f"{retry_seconds}s",
+            "maxBackoff": f"{16 * retry_seconds}s",
             "backoffMultiplier": 2,
             "retryableStatusCodes": ["UNAVAILABLE", "RESOURCE_EXHAUSTED"],
         },
     }
     service = {
-        # If a name stands for several servers, each gets its share of the calls. By
+        # Where a name stands for several servers, each gets its share of the calls; by
         # default the first one would get all of them.
         "loadBalancingConfig": [{"round_robin": {}}],
         "methodConfig": [method],
@@ -43,7 +42,7 @@ def channel_options(max_attempts: int) -> list[tuple[str, Any]]:
         # By default gRPC keeps 256 KiB for a retry; pictures are larger.
         ("grpc.per_rpc_retry_buffer_size", 2**31 - 1),
         ("grpc.max_reconnect_backoff_ms", 2000),
-        # Notices a server that vanishes during a run of hours. Servers drop clients
+        # Detects a server that vanishes during a run of hours. Servers drop clients
         # that ping more often than every 5 minutes.
         ("grpc.keepalive_time_ms", 310_000),
         ("grpc.keepalive_timeout_ms", 20_000),
@@ -65,10 +64,10 @@ def open_channel(
 
     Args:
         target: `"host:port"`, or another name that gRPC understands.
-        options: from `channel_options`.
-        root_certificates: PEM file, as the next two.
-        client_certificate: for mutual TLS.
-        client_key: key of `client_certificate`.
+        options: options from `channel_options`.
+        root_certificates: PEM file with the authorities to trust.
+        client_certificate: PEM file with the client's certificate, for mutual TLS.
+        client_key: PEM file with its key.
 
     Raises:
         ValueError: when the files don't go together, or one isn't a PEM file.
@@ -76,10 +75,12 @@ def open_channel(
     """
     if (client_certificate is None) != (client_key is None):
         received = repr((client_certificate, client_key))
-        raise argument_error("client_certificate", "given with `client_key`", received)
+        raise ArgumentError(
+            "given with `client_key`", received, argument="client_certificate"
+        )
     if client_key is not None and root_certificates is None:
-        raise argument_error(
-            "root_certificates", "given with `client_certificate`", "None"
+        raise ArgumentError(
+            "given with `client_certificate`", "None", argument="root_certificates"
         )
     if root_certificates is None:
         return grpc.insecure_channel(target, options)
@@ -92,11 +93,7 @@ def open_channel(
 
 
 def proxy_variable(target: str) -> str | None:
-    """The environment variable that names a proxy on the way to a server.
-
-    Args:
-        target: as `open_channel` takes it.
-    """
+    """The environment variable that names a proxy on the way to a target, if any."""
     if target.startswith(("unix:", "unix-abstract:")):
         return None
     host = target.rpartition("/")[2].rpartition(":")[0].strip("[]")
@@ -115,5 +112,5 @@ def _read_pem(name: str, path: _Path | None) -> bytes | None:
     with open(path, "rb") as file:
         data = file.read()
     if b"-----BEGIN " not in data:
-        raise argument_error(name, "a PEM file", repr(os.fspath(path)))
+        raise ArgumentError("a PEM file", repr(os.fspath(path)), argument=name)
     return data

@@ -16,7 +16,7 @@ from typing import Any
 
 import grpc
 
-from tfnst.checks import argument_error, check_integer
+from tfnst.checks import ArgumentError, check_integer
 from tfnst.client.channels import channel_options, open_channel, proxy_variable
 from tfnst.client.errors import (
     DeadlineError,
@@ -50,24 +50,26 @@ class StylizeClient:
     A client holds one connection, which opens at the first call; threads may share
     it. Close it, or use it as a context manager.
 
-    A call that fails with UNAVAILABLE or RESOURCE_EXHAUSTED is repeated after about 1,
-    2, 4 and 8 seconds, which is safe because a run changes nothing on the server.
+    A call that fails with UNAVAILABLE or RESOURCE_EXHAUSTED is repeated, which is safe
+    because a run changes nothing on the server.
 
     Args:
         target: `"HOST:PORT"`, or another name that gRPC understands, such as
             `"unix:///..."`.
         model: name of the model. Default `"tfnst"`.
-        version: number of the version, 0 or more; the newest one by default.
-        version_label: label of a version, such as `"stable"`, instead of `version`.
+        version: number of the version, 0 or more; by default the newest one.
+        version_label: label of a version, such as `"stable"`, in place of `version`.
         root_certificates: PEM file with the authorities to trust; turns on TLS.
         client_certificate: PEM file with the client's certificate chain, for mutual
             TLS.
         client_key: PEM file with the key of `client_certificate`.
-        timeout: seconds that a call of `stylize` may take, retries included. The
+        timeout: time limit of a call of `stylize` in seconds, retries included. The
             default depends on the work: 60 seconds plus 100 for each million of
             `size * size * steps`, about four times what two CPU cores take. A server
             with a long queue, or with larger defaults, may need more.
-        max_attempts: how often a call is tried, 1 to 5. Default 4.
+        max_attempts: number of attempts at a call, 1 to 5. Default 4.
+        retry_seconds: approximate wait in seconds before the second attempt, above 0;
+            it doubles with each further one. Default 1.
 
     Raises:
         ValueError: when an argument is out of range, or two don't go together.
@@ -86,16 +88,19 @@ class StylizeClient:
         client_key: str | os.PathLike[str] | None = None,
         timeout: float | None = None,
         max_attempts: int = 4,
+        retry_seconds: float = 1.0,
     ) -> None:
         _check_target(target)
         if timeout is not None:
-            _check_timeout(timeout)
+            _check_seconds("timeout", timeout)
+        max_attempts = check_integer("max_attempts", max_attempts, 1, _ATTEMPTS)
+        _check_seconds("retry_seconds", retry_seconds)
         self.target = target
         self._model = ModelChoice(model, version, version_label)
         self._timeout = timeout
         self._channel = open_channel(
             target,
-            channel_options(check_integer("max_attempts", max_attempts, 1, _ATTEMPTS)),
+            channel_options(max_attempts, retry_seconds),
             root_certificates=root_certificates,
             client_certificate=client_certificate,
             client_key=client_key,
@@ -110,7 +115,7 @@ class StylizeClient:
         self.close()
 
     def close(self) -> None:
-        """Closes the connection; calls that are open, and later ones, fail."""
+        """Closes the connection; open calls and later ones fail."""
         self._channel.close()
 
     def stylize(
@@ -118,41 +123,27 @@ class StylizeClient:
         content_image: Any,
         style_image: Any,
         *,
-        steps: int | None = None,
-        size: int | None = None,
-        style_strength: float | None = None,
-        content_weight: float | None = None,
-        style_weight: float | None = None,
-        total_variation_weight: float | None = None,
-        learning_rate: float | None = None,
-        seed: int | None = None,
-        preserve_color: str | None = None,
         timeout: float | None = None,
+        **settings: Any,
     ) -> StylizeResponse:
         """Paints the content image in the style of the style image, on the server.
 
         JPEG and PNG files are sent unchanged if the server reads the same pixels from
-        them as `load_image` does. Others (rotated by EXIF, with alpha or an ICC
+        them as `load_image` does. Others (rotated by Exif, with alpha or an ICC
         profile, in CMYK or another format) are read here and sent as PNG with 8 bits
         per channel.
 
         Args:
-            content_image: what to paint: a path, bytes of an image file, a binary
+            content_image: picture to paint: a path, bytes of an image file, a binary
                 file object, a PIL image, or an array as `tfnst.load_image` takes it.
-            style_image: whose style to use: as `content_image`, or a
+            style_image: picture with the style, of any shape: as `content_image`, or a
                 `tfnst.StyleImage` with a weight, a scale and masks, or a list of up
-                to 8 of either. It may have any shape.
-            steps: a setting of StyleTransferConfig, like the following eight. None,
-                the default, leaves a setting to the server.
-            size: long side of the picture in pixels.
-            style_strength: from 0, the photo, to 1, mostly painting.
-            content_weight: weight of the content loss.
-            style_weight: weight of the style loss.
-            total_variation_weight: weight of the total variation loss.
-            learning_rate: step size of the optimiser.
-            seed: seed of everything random.
-            preserve_color: how to keep the content's colours.
-            timeout: seconds; overrides the client's `timeout`.
+                to 8 of either.
+            timeout: time limit in seconds, in place of the client's.
+            **settings: fields of `tfnst.StyleTransferConfig`: `steps`, `size`, `seed`,
+                `style_strength`, `content_weight`, `style_weight`,
+                `total_variation_weight`, `learning_rate` and `preserve_color`. The
+                server's own settings stand in for those that are left out or None.
 
         Returns:
             StylizeResponse.
@@ -163,19 +154,8 @@ class StylizeClient:
             ServingError: when the server returns no picture; it has a subclass for
                 each cause.
         """
-        settings = {
-            "steps": steps,
-            "size": size,
-            "style_strength": style_strength,
-            "content_weight": content_weight,
-            "style_weight": style_weight,
-            "total_variation_weight": total_variation_weight,
-            "learning_rate": learning_rate,
-            "seed": seed,
-            "preserve_color": preserve_color,
-        }
         if timeout is not None:
-            _check_timeout(timeout)
+            _check_seconds("timeout", timeout)
         request = build_request(self._model, content_image, style_image, settings)
         timeout = timeout or self._timeout or request.seconds
         began = time.monotonic()
@@ -195,12 +175,12 @@ class StylizeClient:
         """The versions of the model that the server knows, in order.
 
         Args:
-            timeout: seconds to wait for the answer. Default 10.
+            timeout: time limit in seconds. Default 10.
 
         Raises:
             ServingError: when there is no answer, or no such model or version.
         """
-        _check_timeout(timeout)
+        _check_seconds("timeout", timeout)
         # Without the label, which TensorFlow Serving doesn't look up here.
         model = dataclasses.replace(self._model, version_label=None)
         request = messages["GetModelStatusRequest"](model_spec=model.spec())
@@ -210,14 +190,14 @@ class StylizeClient:
         """Waits until the server has a version ready (the client's, if it has one).
 
         Args:
-            timeout: most seconds to wait. Default 60.
+            timeout: time limit in seconds. Default 60.
 
         Raises:
             DeadlineError: when no version is ready after `timeout` seconds.
             ServingError: when the server answers with an error, unless it says that
                 the model, or the server itself, isn't there yet.
         """
-        _check_timeout(timeout)
+        _check_seconds("timeout", timeout)
         deadline = time.monotonic() + timeout
         last = "there was no answer."
         while (left := deadline - time.monotonic()) > 0:
@@ -274,7 +254,7 @@ class StylizeClient:
                 proxy=proxy_variable(self.target),
                 painting=painting,
             ) from error
-        except BaseException:  # Ctrl-C: the server needn't go on.
+        except BaseException:  # On Ctrl-C, the server needn't go on.
             call.cancel()
             raise
 
@@ -284,21 +264,21 @@ def _check_target(value: Any) -> None:
         schemes = ("dns:", "ipv4:", "ipv6:", "unix:", "unix-abstract:")
         port = value.rpartition(":")[2]
         has_port = port.isdecimal() and "//" not in value
-        # gRPC would drop what exceeds 16 bits, and dial another port.
+        # gRPC would keep only 16 bits, and dial another port.
         if port.isdecimal() and not 1 <= int(port) <= _MAX_PORT:
             expected = f"HOST:PORT, with a port from 1 to {_MAX_PORT}"
-            raise argument_error("target", expected, repr(value))
+            raise ArgumentError(expected, repr(value), argument="target")
         if has_port or value.startswith(schemes):
             return
-    raise argument_error("target", "HOST:PORT", repr(value))
+    raise ArgumentError("HOST:PORT", repr(value), argument="target")
 
 
-def _check_timeout(value: Any) -> None:
+def _check_seconds(name: str, value: Any) -> None:
     if (
         isinstance(value, bool)
         or not isinstance(value, int | float)
         or not 0 < value < math.inf
     ):
-        raise argument_error(
-            "timeout", "a finite number of seconds above 0", repr(value)
+        raise ArgumentError(
+            "a finite number of seconds above 0", repr(value), argument=name
         )

@@ -1,10 +1,10 @@
-"""What can go wrong between a client and a server."""
+"""Errors of calls to a server."""
 
 from __future__ import annotations
 
 import grpc
 
-_DETAILS = 500  # Characters of the server's text that a message shows.
+_MAX_DETAILS = 500  # Characters of the server's text that a message shows.
 
 
 class ServingError(RuntimeError):
@@ -22,7 +22,7 @@ class ServingError(RuntimeError):
     Attributes:
         code: `grpc.StatusCode`; None where there is none, as when the server's answer
             has no picture.
-        details: the server's whole text, of which the message shows one line.
+        details: whole text of the server, of which the message shows one line.
     """
 
     code: grpc.StatusCode | None = None
@@ -102,16 +102,16 @@ def error_of_call(
     """The error to raise for a call that failed.
 
     Args:
-        error: what gRPC raised; a `grpc.Call`, too.
-        target: the server's address.
-        model: what the message calls the model.
-        timeout: seconds that the call had.
-        proxy: the environment variable that names a proxy to the server, or None.
+        error: error that gRPC raised; it is also a `grpc.Call`.
+        target: address of the server.
+        model: description of the model.
+        timeout: time limit of the call in seconds.
+        proxy: environment variable that names a proxy to the server, or None.
         painting: whether the call asked for a picture.
     """
     code, details = error.code(), error.details() or ""
     kind, message = _ERRORS.get(code, _OTHER_ERROR)
-    # gRPC's own words, for which there is no code of their own.
+    # gRPC has words for this, but no code of its own.
     if kind is ServerBusyError and "message larger than max" in details:
         kind, message = _TOO_LONG
     failure = kind(
@@ -137,4 +137,4 @@ def one_line(details: str) -> str:
     _, found, assertion = text.partition("assertion failed: [")
     if found:
         text = assertion.replace("Received:] ", "Received: ", 1)
-    return text if len(text) <= _DETAILS else f"{text[:_DETAILS]}..."
+    return text if len(text) <= _MAX_DETAILS else f"{text[:_MAX_DETAILS]}..."

@@ -44,13 +44,13 @@ _MESSAGES = {
     ),
     "GetModelStatusResponse": ("repeated ModelVersionStatus model_version_status = 1",),
 }
-FLOAT, INT32, STRING = 1, 3, 7  # Numbers in the enum DataType.
+FLOAT, INT32, STRING = 1, 3, 7  # Values of the enum DataType.
 _FIELDS = {FLOAT: "float_val", INT32: "int_val", STRING: "string_val"}
 STATES = {10: "START", 20: "LOADING", 30: "AVAILABLE", 40: "UNLOADING", 50: "END"}
 
 
 def _define_messages() -> dict[str, Any]:
-    """Classes of `_MESSAGES`, by name."""
+    """The classes of `_MESSAGES`, by name."""
     file = descriptor_pb2.FileDescriptorProto(
         name="tfnst/client.proto", package="tfnst", syntax="proto3"
     )
@@ -68,7 +68,7 @@ def _define_messages() -> dict[str, Any]:
                 field.type, field.type_name = kinds.TYPE_MESSAGE, f".tfnst.{kind}"
             else:
                 field.type = kinds.Value(f"TYPE_{kind.upper()}")
-    # A separate pool, so that nothing clashes with TensorFlow's own messages.
+    # The pool is separate, so that nothing clashes with TensorFlow's own messages.
     pool = descriptor_pool.DescriptorPool()
     pool.Add(file)
     return {
@@ -86,11 +86,11 @@ def add_input(request: Any, name: str, dtype: int, value: Any) -> None:
     """Adds a tensor to a request.
 
     Args:
-        request: a PredictRequest.
-        name: of the input.
+        request: PredictRequest.
+        name: name of the input.
         dtype: FLOAT, INT32 or STRING.
-        value: a number or bytes, which make a tensor of rank 0, or a list of them,
-            which makes one of rank 1.
+        value: number or bytes, for a tensor of rank 0, or a list of them, for a tensor
+            of rank 1.
     """
     tensor = request.inputs.add(key=name).value
     tensor.dtype = dtype

@@ -1,7 +1,7 @@
 """The image files that a client sends.
 
-A file is sent as it is if the server reads the same pixels from it as `tfnst.images`
-does; anything else is sent as a PNG file of what can be seen in it.
+A file is sent unchanged if the server reads the same pixels from it as `tfnst.images`
+does; anything else is sent as a PNG file of its visible pixels.
 """
 
 from __future__ import annotations
@@ -24,10 +24,11 @@ def encode_picture(source: Any) -> tuple[bytes, PictureInfo]:
     """Encodes a content or style picture as an image file.
 
     Args:
-        source: as for `tfnst.images.reading.read_picture`; hidden pixels are filled.
+        source: picture as `tfnst.images.reading.read_picture` takes it; hidden pixels
+            are filled.
 
     Returns:
-        (the file, what else the source holds, for the painted picture).
+        (the file, the source's metadata for the painted picture).
 
     Raises:
         ValueError, OSError: as `read_picture`.
@@ -40,7 +41,7 @@ def encode_mask(source: Any) -> bytes:
     """Encodes a mask as an image file; the server takes the mean of its channels.
 
     Args:
-        source: as for `tfnst.images.reading.load_one_image`.
+        source: picture as `tfnst.images.reading.load_one_image` takes it.
 
     Raises:
         ValueError, OSError: as `load_one_image`.
@@ -56,7 +57,7 @@ def _plain_file(source: Any, picture: np.ndarray) -> bytes | None:
             source = file.read()
     if isinstance(source, bytes | bytearray | memoryview):
         source = bytes(source)
-        # A file may hold far more than its picture, which needn't be sent.
+        # A file may hold far more than its picture.
         if len(source) <= max(2**20, picture.size) and _is_plain(source):
             return source
     return None
@@ -64,13 +65,13 @@ def _plain_file(source: Any, picture: np.ndarray) -> bytes | None:
 
 def _png(picture: np.ndarray) -> bytes:
     encoded = io.BytesIO()
-    # More compression gains little and takes several times as long.
+    # Stronger compression gains little and takes several times as long.
     writing.to_pil(picture).save(encoded, "PNG", compress_level=1)
     return encoded.getvalue()
 
 
 def _is_plain(data: bytes) -> bool:
-    """Whether it is an opaque, upright 8-bit JPEG or PNG file without a profile."""
+    """Returns whether a file is an opaque, upright 8-bit JPEG or PNG, in sRGB."""
     with contextlib.suppress(Exception), Image.open(io.BytesIO(data)) as image:
         return (
             image.format in ("JPEG", "PNG")

@@ -1,29 +1,20 @@
-"""What a client sends: the model it asks for, the settings and the pictures."""
+"""Requests: the model that a client asks for, the settings and the pictures."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
-from tfnst.checks import argument, argument_error, check_integer
+from tfnst.checks import ArgumentError, argument, check_integer
 from tfnst.client.messages import FLOAT, INT32, STRING, add_input, messages
 from tfnst.client.pictures import encode_mask, encode_picture
-from tfnst.config import StyleTransferConfig
+from tfnst.config import StyleTransferConfig, list_settings, setting_names
 from tfnst.images.metadata import PictureInfo
 from tfnst.images.open_files import read_open_files
 from tfnst.images.style_images import StyleImage, relative_weights, style_images
 
-_TYPES = {
-    "steps": INT32,
-    "size": INT32,
-    "seed": INT32,
-    "content_weight": FLOAT,
-    "style_weight": FLOAT,
-    "total_variation_weight": FLOAT,
-    "learning_rate": FLOAT,
-    "preserve_color": STRING,
-}
+_DTYPES = {int: INT32, float: FLOAT, str: STRING}
 _BASE_SECONDS, _SECONDS_PER_MEGAPIXEL_STEP = 60.0, 100.0
 _LONGEST_SECONDS = 7 * 24 * 3600.0
 
@@ -45,15 +36,17 @@ class ModelChoice:
         _check_text("model", self.model)
         if self.version is not None:
             if self.version_label is not None:
-                raise argument_error(
-                    "version", "left out with `version_label`", repr(self.version)
+                raise ArgumentError(
+                    "left out with `version_label`",
+                    repr(self.version),
+                    argument="version",
                 )
             check_integer("version", self.version, 0, 2**63 - 1)
         if self.version_label is not None:
             _check_text("version_label", self.version_label)
 
     def __str__(self) -> str:
-        """What error messages call it."""
+        """A description for error messages."""
         text = f"the model {self.model!r}"
         if self.version is not None:
             text += f", version {self.version}"
@@ -62,7 +55,7 @@ class ModelChoice:
         return text
 
     def spec(self) -> dict[str, Any]:
-        """The fields of its ModelSpec."""
+        """The fields of a ModelSpec."""
         fields: dict[str, Any] = {"name": self.model}
         if self.version is not None:
             fields["version"] = {"value": self.version}
@@ -75,9 +68,9 @@ class Request(NamedTuple):
     """A request for a picture.
 
     Attributes:
-        message: a PredictRequest.
+        message: PredictRequest.
         info: metadata of the content image, for the painted picture.
-        seconds: how long the server may take by default.
+        seconds: default time limit in seconds.
     """
 
     message: Any
@@ -94,21 +87,24 @@ def build_request(
     """The request of a call to `StylizeClient.stylize`.
 
     Args:
-        model: the model to ask for.
-        content_image: as `stylize` takes it.
-        style_image: as `content_image`.
-        settings: all of `stylize`'s settings; None leaves one to the server.
+        model: model to ask for.
+        content_image: picture to paint.
+        style_image: picture or pictures with the style.
+        settings: settings by name; None leaves one to the server.
 
     Raises:
         ValueError: for bad settings or pictures.
         OSError: for files that can't be read.
     """
+    _check_requested(settings)
     given = {name: value for name, value in settings.items() if value is not None}
     config = StyleTransferConfig(**given)
-    if given.pop("style_strength", None) is not None:
+    values = config.to_dict() | config.loss_weights()
+    sent = set(given)
+    if "style_strength" in sent:
         # Servers only know the weights that it stands for.
-        for name in ("style_weight", "total_variation_weight"):
-            given.setdefault(name, config.loss_weights()[name])
+        sent -= {"style_strength"}
+        sent |= {"style_weight", "total_variation_weight"}
     content_image, style_image = read_open_files(content_image, style_image)
     message = messages["PredictRequest"](model_spec=model.spec())
     with argument("content_image"):
@@ -116,38 +112,49 @@ def build_request(
     add_input(message, "content_bytes", STRING, content)
     styles = style_images(style_image)
     _check_servable(styles)
-    if "preserve_color" in given or not _is_one_picture(styles):
+    if "preserve_color" in sent or not _is_one_picture(styles):
         message.model_spec.signature_name = "blend"
         _add_styles(message, styles)
     else:
         with argument("style_image"):
             style, _ = encode_picture(styles[0].image)
         add_input(message, "style_bytes", STRING, style)
-    for name, value in given.items():
-        value = value.encode() if isinstance(value, str) else value
-        add_input(message, name, _TYPES[name], value)
+    for setting in list_settings("requested"):
+        if setting.name in sent:
+            value = values[setting.name]
+            value = value.encode() if setting.type is str else value
+            add_input(message, setting.name, _DTYPES[setting.type], value)
     return Request(message, info, _seconds_for(config.steps, config.size))
 
 
+def _check_requested(settings: Iterable[str]) -> None:
+    """Raises ValueError for names that aren't settings of requests."""
+    known = setting_names("requested")
+    for name in settings:
+        if name not in known:
+            expected = f"a setting that requests have: {', '.join(known)}"
+            raise ArgumentError(expected, repr(name), argument="settings")
+
+
 def _check_servable(styles: list[StyleImage]) -> None:
-    """Raises ValueError for what no signature has an input for."""
+    """Raises ValueError for fields of styles that no signature has an input for."""
     for style in styles:
         if style.layers is not None:
-            raise argument_error(
-                "layers",
+            raise ArgumentError(
                 "None for a server, at which each style speaks for all layers",
                 repr(style.layers),
+                argument="layers",
             )
         if style.rotations != 1:
-            raise argument_error(
-                "rotations",
+            raise ArgumentError(
                 "1 for a server, which sees styles as they are",
                 repr(style.rotations),
+                argument="rotations",
             )
 
 
 def _is_one_picture(styles: list[StyleImage]) -> bool:
-    """Whether a style is a single picture without scale, mask or region."""
+    """Returns whether there is a single style, without scale, mask or region."""
     first, *others = styles
     return not others and first.scale == 1 and first.mask is first.region is None
 
@@ -167,11 +174,11 @@ def _add_styles(message: Any, styles: list[StyleImage]) -> None:
 
 
 def _seconds_for(steps: int, size: int) -> float:
-    """How long a run may take; see StylizeClient."""
+    """The default time limit of a run; see StylizeClient."""
     seconds = _BASE_SECONDS + _SECONDS_PER_MEGAPIXEL_STEP * size**2 * steps / 1e6
     return min(seconds, _LONGEST_SECONDS)
 
 
 def _check_text(name: str, value: Any) -> None:
     if not isinstance(value, str) or not value:
-        raise argument_error(name, "a non-empty string", repr(value))
+        raise ArgumentError("a non-empty string", repr(value), argument=name)

@@ -1,4 +1,4 @@
-"""What a server answers: the painted picture, or the state of its versions."""
+"""Responses: the painted picture, or the states of a model's versions."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ class ModelVersionStatus(NamedTuple):
     """The state of a version of the model.
 
     Attributes:
-        version: its number.
+        version: number of the version.
         state: `"START"`, `"LOADING"`, `"AVAILABLE"`, `"UNLOADING"` or `"END"`.
-        error: why it couldn't be loaded; empty if it could.
+        error: reason why it couldn't be loaded; empty if it could.
     """
 
     version: int
@@ -33,14 +33,13 @@ class StylizeResponse:
     """A painted picture from a server.
 
     Attributes:
-        image_bytes: the stylized image, a PNG file.
+        image_bytes: stylized image as a PNG file.
         content_loss: unweighted content loss of the last step.
         style_loss: unweighted style loss of the last step.
         total_loss: weighted sum of the losses of the last step.
         model_version: version of the model that painted the picture.
-        info: what the content image's file held besides its colours, to be kept in
-            the picture's: alpha, Exif, resolution; see
-            `tfnst.images.metadata.PictureInfo`.
+        info: metadata of the content image, which `save` writes into the picture's
+            file: alpha, Exif, resolution; see `tfnst.images.metadata.PictureInfo`.
     """
 
     image_bytes: bytes = dataclasses.field(repr=False)
@@ -69,9 +68,10 @@ class StylizeResponse:
         """Writes the picture and `info` to a file.
 
         Args:
-            path: of the file; its suffix decides: PNG, JPEG, WebP or TIFF.
-            name: what error messages call the path. Default `"path"`.
-            quality: of JPEG and WebP, 1 to 100. Default 95.
+            path: path of the file; its suffix determines the format: PNG, JPEG, WebP
+                or TIFF.
+            name: name of the path in error messages. Default `"path"`.
+            quality: quality of JPEG and WebP, 1 to 100. Default 95.
             keep_gps: whether to keep the content image's GPS position. Default False.
 
         Raises:
@@ -90,16 +90,16 @@ class StylizeResponse:
 def read_response(
     response: Any, info: metadata.PictureInfo, *, target: str, model: str
 ) -> StylizeResponse:
-    """The answer in a PredictResponse.
+    """The painted picture in a PredictResponse.
 
     Args:
-        response: the message.
+        response: PredictResponse.
         info: metadata of the content image.
-        target: the server's address, for the error.
-        model: what the error calls the model.
+        target: address of the server, for the error.
+        model: description of the model, for the error.
 
     Raises:
-        ServingError: when it isn't from an export of tfnst.
+        ServingError: when the response isn't from an export of tfnst.
     """
     outputs = {entry.key: entry.value for entry in response.outputs}
     try:

@@ -1,4 +1,4 @@
-"""What paints one scale of a run."""
+"""Engines, which paint one scale of a run."""
 
 from tfnst.keras_backend import require_tensorflow
 

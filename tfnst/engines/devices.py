@@ -1,4 +1,4 @@
-"""On which devices a run computes, and in which floating point type."""
+"""Devices of a run, and the floating point type of its features."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def device_kind(device: str = "auto") -> str:
 
 
 def placement(device: str = "auto") -> contextlib.AbstractContextManager:
-    """A context in which TensorFlow computes on the CPU, if `device` asks for it.
+    """A context in which TensorFlow computes on the CPU, if `device` says so.
 
     Without it TensorFlow uses a GPU if it has one.
 
@@ -51,7 +51,7 @@ def placement(device: str = "auto") -> contextlib.AbstractContextManager:
 
 
 def choose_strategy(device: str = "auto") -> tf.distribute.Strategy | None:
-    """How pictures are spread over several devices.
+    """The strategy that spreads pictures over several devices.
 
     Args:
         device: as for `device_kind`.
@@ -71,7 +71,7 @@ def choose_strategy(device: str = "auto") -> tf.distribute.Strategy | None:
 
 
 def _look() -> dict[str, bool]:
-    """For each kind of device, fastest first, whether there is one."""
+    """True for each kind of device that there is, fastest first."""
     return {
         "tpu": bool(
             tf.config.list_physical_devices("TPU")

@@ -1,4 +1,4 @@
-"""The interface of engines: what paints one scale of a run."""
+"""The interface of engines, which paint one scale of a run."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ import tensorflow as tf
 from tfnst.checks import ArgumentError
 from tfnst.config import StyleTransferConfig
 from tfnst.losses.objective import Objective, Targets
-from tfnst.optimizers.optimizer import Optimizer
+from tfnst.losses.terms import Losses, LossWeights
+from tfnst.optimizers.base import Optimizer
 
 PICTURES_SPEC = tf.TensorSpec([None, None, None, 3], tf.float32)
 MASKS_SPEC = tf.TensorSpec([None, None, None, 1], tf.float32)
@@ -19,7 +20,6 @@ MASKS_SPEC = tf.TensorSpec([None, None, None, 1], tf.float32)
 # or a NumPy array if it is painted in tiles.
 Canvas: TypeAlias = Any
 
-
 _SUM_OF_DEFAULTS = sum(StyleTransferConfig().loss_weights().values())
 
 
@@ -27,6 +27,10 @@ class Knobs(NamedTuple):
     """The settings that may change from call to call without a new trace.
 
     All are float32 scalars, named as in StyleTransferConfig.
+
+    Steps see weights in the same ratios whose sum is that of the defaults: optimisers
+    that compare gradients with constants then paint the same picture. Losses are
+    reported in the weights of the settings.
     """
 
     content_weight: tf.Tensor
@@ -47,41 +51,45 @@ class Knobs(NamedTuple):
 
     @property
     def style_share(self) -> tf.Tensor:
-        """How much the style counts beside the content, a scalar from 0 to 1."""
+        """Share of the style in the weights of style and content, scalar, 0 to 1."""
         return self.style_weight / (self.style_weight + self.content_weight)
 
-    def excess(self) -> tf.Tensor:
+    def relative_weights(self) -> LossWeights:
+        """The weights that steps see."""
+        excess = self._excess()
+        return LossWeights(*(weight / excess for weight in self._weights()))
+
+    def relative(self, total: tf.Tensor) -> tf.Tensor:
+        """A reported total loss as steps see it."""
+        return total / self._excess()
+
+    def reported(self, losses: Losses) -> Losses:
+        """Losses that steps see, as they are reported."""
+        return losses._replace(total=losses.total * self._excess())
+
+    def _weights(self) -> LossWeights:
+        return LossWeights(
+            self.content_weight, self.style_weight, self.total_variation_weight
+        )
+
+    def _excess(self) -> tf.Tensor:
         """The sum of the weights, relative to that of the defaults."""
-        return tf.add_n(list(self.loss_weights().values())) / _SUM_OF_DEFAULTS
-
-    def relative(self) -> Knobs:
-        """The same with weights in the same ratios, and the sum of the defaults.
-
-        Optimisers that compare gradients with constants then paint the same picture.
-        """
-        excess = self.excess()
-        weights = self.loss_weights()
-        return self._replace(**{n: weight / excess for n, weight in weights.items()})
-
-    def loss_weights(self) -> dict[str, tf.Tensor]:
-        """The weights of the three losses, by the names of their arguments."""
-        return {
-            "content_weight": self.content_weight,
-            "style_weight": self.style_weight,
-            "total_variation_weight": self.total_variation_weight,
-        }
+        return tf.add_n(list(self._weights())) / _SUM_OF_DEFAULTS
 
 
 KNOBS_SPEC = Knobs(*[tf.TensorSpec([])] * len(Knobs._fields))
 
 
 class TransferState(NamedTuple):
-    """What one step passes on to the next, besides the picture."""
+    """State of a scale between two steps, besides the picture."""
 
     step: Any  # steps taken at this scale, int32 scalar
     optimizer: Any  # from `Optimizer.init`
     average: Any  # bias-corrected moving average of the pictures, [N, H, W, 3]
-    carried: Any = ()  # what tiles remember of the last step; see `sampling`
+
+
+# A TransferState, or one of an engine's own with more fields behind these.
+State: TypeAlias = Any
 
 
 class Engine(Protocol):
@@ -93,12 +101,12 @@ class Engine(Protocol):
 
     @property
     def objective(self) -> Objective:
-        """The loss."""
+        """The loss and its targets."""
         ...
 
     @property
     def optimizer(self) -> Optimizer:
-        """What updates the pixels."""
+        """The optimiser of the pixels."""
         ...
 
     @property
@@ -121,12 +129,12 @@ class Engine(Protocol):
         content_image: tf.Tensor,
         sides: tf.Tensor,
         content_weight: tf.Tensor,
-    ) -> tuple[Canvas, TransferState, Any]:
-        """What a scale starts with.
+    ) -> tuple[Canvas, State, Any]:
+        """Canvas, state and content targets at the start of a scale.
 
         Args:
             average: `TransferState.average` at the end of the last scale, or the
-                picture that the run starts from.
+                first picture of the run.
             content_image: [N, H, W, 3] in [0, 1], of the size of the finest scale.
             sides: height and width of this scale, int32 [2].
             content_weight: scalar.
@@ -139,19 +147,19 @@ class Engine(Protocol):
     def run(
         self,
         canvas: Canvas,
-        state: TransferState,
+        state: State,
         targets: Targets,
         knobs: Knobs,
         steps: tf.Tensor,
-    ) -> tuple[Canvas, TransferState, np.ndarray]:
+    ) -> tuple[Canvas, State, np.ndarray]:
         """Takes steps until there are `steps`, or the loss is no longer finite.
 
         An engine may take fewer at a time.
 
         Args:
             canvas: from `enter_scale`; painted in place.
-            state: of the canvas.
-            targets: of the size of the canvas.
+            state: state of the canvas.
+            targets: targets of the size of the canvas.
             knobs: scalars.
             steps: int32 scalar, 1 or more.
 
@@ -163,32 +171,32 @@ class Engine(Protocol):
         ...
 
     def go_back(
-        self, canvas: Canvas, good: Any, state: TransferState, step: int
-    ) -> tuple[Canvas, TransferState]:
-        """The canvas with an earlier picture, and a state that knows no failure.
+        self, canvas: Canvas, good: Any, state: State, step: int
+    ) -> tuple[Canvas, State]:
+        """The canvas with an earlier picture, and a state without traces of a failure.
 
         Args:
             canvas: from `run`.
-            good: the picture to go on from, [N, H, W, 3].
-            state: after the step that failed; its average is kept.
-            step: steps of this scale that are done.
+            good: the picture to continue from, [N, H, W, 3].
+            state: state after the step that failed; its average is kept.
+            step: number of steps of this scale that are done.
         """
         ...
 
     def restore(
         self,
         canvas: Canvas,
-        state: TransferState,
+        state: State,
         image: np.ndarray,
         arrays: list[np.ndarray],
-    ) -> tuple[Canvas, TransferState]:
-        """The canvas and the state as `flatten_state` found them.
+    ) -> tuple[Canvas, State]:
+        """Canvas and state of a checkpoint.
 
         Args:
-            canvas: of this scale, from `enter_scale`.
-            state: the same.
-            image: what was on the canvas.
-            arrays: from `flatten_state`.
+            canvas: canvas of this scale, from `enter_scale`.
+            state: its state.
+            image: the picture on the canvas when the checkpoint was written.
+            arrays: its state, from `flatten_state`.
 
         Raises:
             ValueError: if the arrays don't fit the scale.
@@ -196,19 +204,20 @@ class Engine(Protocol):
         ...
 
 
-def flatten_state(state: TransferState) -> list[np.ndarray]:
+def flatten_state(state: State) -> list[np.ndarray]:
     """The tensors of a state as arrays, in a fixed order."""
-    return [np.asarray(tensor) for tensor in tf.nest.flatten(state)]
+    tensors = tf.nest.flatten(state)
+    return [np.asarray(tensor) for tensor in tensors if tensor is not None]
 
 
 def split_state(
     like: TransferState, arrays: list[np.ndarray]
 ) -> tuple[list[np.ndarray], list[np.ndarray]]:
-    """What `flatten_state` found: arrays like those of a state, and those carried.
+    """Arrays of `flatten_state`, in those of a plain state and the rest.
 
     Args:
-        like: the state at the start of the scale, which carries nothing yet.
-        arrays: from `flatten_state`.
+        like: the state at the start of the scale.
+        arrays: from `flatten_state`, perhaps of an engine with a larger state.
 
     Raises:
         ValueError: if the arrays don't fit the state's shapes.

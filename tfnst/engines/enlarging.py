@@ -17,9 +17,8 @@ def enlarge(
 ) -> tf.Tensor:
     """The picture of the last scale, enlarged to the size of this one.
 
-    It gets the detail that the content image has at this scale and could not have at
-    the last one: where enlarging alone leaves a blur, a window two pixels wide is there
-    to be painted ::
+    The detail of the content image that was too fine for the last scale is added: where
+    enlarging alone leaves a blur, a window two pixels wide can then be painted ::
 
         enlarged(average) + content_detail * (content - enlarged(shrunk(content)))
 
@@ -27,7 +26,7 @@ def enlarge(
         average: [N, h, w, 3] in [0, 1].
         content_image: [N, H, W, 3] in [0, 1], of this scale's size.
         content_weight: scalar; 0 leaves the detail out.
-        content_detail: share of the detail that is added, 0 to 1.
+        content_detail: share of the detail to add, 0 to 1.
         wrap: as for `tfnst.ops.resizing.resize_image`.
 
     Returns:
@@ -67,7 +66,7 @@ def enlarge_rows(
         content_image: the rows, [N, H, W, 3].
         content_weight: as for `enlarge`.
         content_detail: as for `enlarge`.
-        height: of the whole enlarged picture.
+        height: height of the whole enlarged picture.
         top: index of the first row.
         wrap: as for `enlarge`.
 

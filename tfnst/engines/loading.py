@@ -21,7 +21,7 @@ from tfnst.engines.replicated import ReplicatedEngine
 from tfnst.engines.tiled import TiledEngine
 from tfnst.engines.whole import WholeEngine
 from tfnst.losses.objective import Objective
-from tfnst.losses.statistics import build_statistics
+from tfnst.losses.statistics import style_loss_of_layer
 from tfnst.networks import backbones, features, layers, vgg, weight_sources
 from tfnst.optimizers.optimizer import build_optimizer
 
@@ -29,26 +29,19 @@ _logger = logging.getLogger(__name__)
 
 
 def load_engine(
-    config: StyleTransferConfig,
-    *,
-    regions: bool = False,
-    temporal: bool = False,
-    exported: bool = False,
+    config: StyleTransferConfig, *, exported: bool = False
 ) -> tuple[WholeEngine, backbones.Backbone]:
-    """The engine for a configuration, and the backbone that it looks through.
+    """The engine for a configuration, and its backbone.
 
-    Runs whose settings differ only in what the engine takes as arguments share one
-    engine, so nothing is loaded or traced twice.
+    Runs whose settings differ only in arguments of the engine share one engine, so
+    nothing is loaded or traced twice.
 
     Args:
         config: the settings.
-        regions: whether styles have regions; such runs have an engine of their own.
-        temporal: whether frames are held to the ones before; the same goes for these.
-        exported: whether its graphs are computed on other machines.
+        exported: True if the graphs are computed on other machines.
     """
-    extractor, backbone = _load_network(_network_key(config, exported), None)
-    traced = _traced_settings(config)
-    return _build_engine(extractor, traced, regions, temporal), backbone
+    extractor, backbone = load_network(_network_key(config, exported), None)
+    return build_engine(extractor, _traced_settings(config)), backbone
 
 
 class ScaleEngines:
@@ -58,10 +51,10 @@ class ScaleEngines:
         config: the settings.
         pictures: number of pictures painted together.
         regions: number of regions with styles of their own.
-        temporal: whether frames are held to the ones before.
+        temporal: True for frames of a film that are held to the previous ones.
 
     Attributes:
-        backbone: the network behind the engines.
+        backbone: the network of the engines.
 
     Raises:
         ValueError: for regions on a device that can't paint them.
@@ -78,9 +71,9 @@ class ScaleEngines:
         self._config = config
         self._pictures = pictures
         self._regions = regions
-        self._whole, self.backbone = load_engine(
-            config, regions=regions > 0, temporal=temporal
-        )
+        self._given = ["content", "style"]
+        self._given += ["regions"] * (regions > 0) + ["temporal"] * temporal
+        self._whole, self.backbone = load_engine(config)
         self._replicated = None
         strategy = devices.choose_strategy(config.device)
         # One picture is no faster on several GPUs; a TPU can't be reached otherwise.
@@ -124,13 +117,15 @@ class ScaleEngines:
             f" of {self._limit / memory.GIB:.1f}" if limited else "",
         )
         if plan.head_side is None:
-            self._whole.warm_up(self._config.device)
+            self._whole.loop(self._given).warm_up(self._config.device)
             return self._whole
         return TiledEngine(
             self._whole,
             cut=plan.cut,
             head_side=plan.head_side,
             tail_side=plan.tail_side,
+            strip=plan.strip,
+            sample_side=plan.sample_side,
         )
 
     @functools.cached_property
@@ -143,23 +138,15 @@ def load_replicated_engine(
     config: StyleTransferConfig, strategy: tf.distribute.Strategy
 ) -> ReplicatedEngine:
     """As `load_engine`, for the devices of a strategy."""
-    return _load_replicated_engine(
-        _network_key(config), _traced_settings(config), strategy
-    )
-
-
-def forget_engines() -> None:
-    """Lets go of all engines and networks that are kept for later runs."""
-    for cached in (_load_network, _build_engine, _load_replicated_engine):
-        cached.cache_clear()
+    return _load_replicated(_network_key(config), _traced_settings(config), strategy)
 
 
 @dataclasses.dataclass(frozen=True)
 class _Network:
-    """What a feature extractor depends on.
+    """The settings that a feature extractor depends on.
 
-    `weights_file` is the value of the environment variable that says what `"imagenet"`
-    stands for: another file is another network.
+    `weights_file` is the value of the environment variable for the file of
+    `"imagenet"`: another file is another network.
     """
 
     backbone: str
@@ -188,13 +175,13 @@ def _network_key(config: StyleTransferConfig, exported: bool = False) -> _Networ
 
 
 def _traced_settings(config: StyleTransferConfig) -> StyleTransferConfig:
-    """The configuration with defaults for all that isn't part of a trace."""
-    traced = {name: getattr(config, name) for name in setting_names(traced=True)}
+    """The configuration with defaults for all settings that aren't traced."""
+    traced = {name: getattr(config, name) for name in setting_names("traced")}
     return StyleTransferConfig(**traced)
 
 
 @functools.lru_cache(maxsize=4)
-def _load_network(
+def load_network(
     network: _Network, strategy: tf.distribute.Strategy | None
 ) -> tuple[keras.Model, backbones.Backbone]:
     """The feature extractor and its backbone; in a strategy's scope where given."""
@@ -221,9 +208,7 @@ def _load_network(
 
 
 @functools.lru_cache(maxsize=6)
-def _build_engine(
-    extractor: keras.Model, config: StyleTransferConfig, regions: bool, temporal: bool
-) -> WholeEngine:
+def build_engine(extractor: keras.Model, config: StyleTransferConfig) -> WholeEngine:
     """The engine for a feature extractor and the traced settings."""
     strides = features.layer_strides(extractor)
     style_weights = [0.5**i for i in range(len(config.style_layers))]
@@ -236,9 +221,10 @@ def _build_engine(
         style_layers=_normalized(
             config.style_layers, config.style_layer_weights or style_weights
         ),
-        statistics=build_statistics(
-            config.style_loss, {layer: strides[layer] for layer in config.style_layers}
-        ),
+        style_losses={
+            layer: style_loss_of_layer(config.style_loss, strides[layer])
+            for layer in config.style_layers
+        },
         seamless=config.seamless,
     )
     return WholeEngine(
@@ -246,20 +232,18 @@ def _build_engine(
         build_optimizer(config.optimizer),
         ema_momentum=config.ema_momentum,
         content_detail=config.content_detail,
-        regions=regions,
-        temporal=temporal,
     )
 
 
 @functools.lru_cache(maxsize=2)
-def _load_replicated_engine(
+def _load_replicated(
     network: _Network, traced: StyleTransferConfig, strategy: tf.distribute.Strategy
 ) -> ReplicatedEngine:
-    plain, _ = _load_network(network, None)
-    replicated, _ = _load_network(network, strategy)
+    plain, _ = load_network(network, None)
+    replicated, _ = load_network(network, strategy)
     with strategy.scope():
-        on_each = _build_engine(replicated, traced, False, False)
-    whole = _build_engine(plain, traced, False, False)
+        on_each = build_engine(replicated, traced)
+    whole = build_engine(plain, traced)
     return ReplicatedEngine(whole, on_each, strategy)
 
 

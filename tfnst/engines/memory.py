@@ -1,4 +1,4 @@
-"""How much memory there is, and how much of it a run may take."""
+"""Free memory, and the share of it that a run may take."""
 
 from __future__ import annotations
 
@@ -43,9 +43,9 @@ def memory_limit(max_memory: float | None, device: str = "auto") -> float:
     """Bytes that this process may hold in all.
 
     Args:
-        max_memory: the limit in GiB. None stands for what the process holds already
-            plus four fifths of what is free; or for no limit on a GPU or TPU, whose
-            memory TensorFlow manages by itself.
+        max_memory: limit in GiB. None stands for the memory that the process holds
+            already plus four fifths of the free memory; or for no limit on a GPU or
+            TPU, whose memory TensorFlow manages by itself.
         device: as for `tfnst.engines.devices.device_kind`.
     """
     if max_memory is not None:

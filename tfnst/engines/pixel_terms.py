@@ -1,4 +1,4 @@
-"""The terms of the loss that look at pixels alone, in strips of a picture."""
+"""The terms of the loss that see pixels alone, in strips of a picture."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _SCALAR_SPEC = tf.TensorSpec([])
 def add_pixel_terms(
     gradient: np.ndarray,
     image: np.ndarray,
-    temporal: tuple[Any, ...],
+    temporal: tuple[Any, Any] | None,
     total_variation_weight: tf.Tensor,
     *,
     rows: int,
@@ -25,16 +25,17 @@ def add_pixel_terms(
     """Total variation loss and temporal loss of pictures, and their gradient.
 
     Args:
-        gradient: to which that of the weighted losses is added, [N, H, W, 3].
+        gradient: array [N, H, W, 3] to which the gradient of the weighted losses is
+            added.
         image: [N, H, W, 3] in [0, 1].
         temporal: as `tfnst.losses.objective.Targets.temporal`.
         total_variation_weight: scalar.
-        rows: of a strip.
+        rows: number of rows of a strip.
         wrap: as for `tfnst.losses.total_variation_loss`.
 
     Returns:
-        The losses as in `tfnst.losses.terms`, each [N]; the temporal one is 0 where
-        there is nothing to compare with.
+        The losses as in `tfnst.losses.terms`, each [N]; the temporal one is 0 if
+        `temporal` is None.
     """
     count, height, width, channels = image.shape
     down_pairs = (height - 1 + wrap) * width * channels
@@ -56,7 +57,7 @@ def add_pixel_terms(
         )
         variation += down / down_pairs + right / right_pairs
         _add_strip(gradient, by_pixel.numpy(), top)
-        if temporal:
+        if temporal is not None:
             target, weights = (np.asarray(each)[:, here] for each in temporal)
             by_pixel = weights * (image[:, here] - target)
             each = by_pixel * (image[:, here] - target)
@@ -66,7 +67,7 @@ def add_pixel_terms(
 
 
 def _add_strip(gradient: np.ndarray, strip: np.ndarray, top: int) -> None:
-    """Adds the gradient of a strip, whose pixels beyond an edge lie at the other."""
+    """Adds the gradient of a strip; pixels beyond an edge lie at the opposite one."""
     width = gradient.shape[2]
     strip[:, :, 0] += strip[:, :, width:].sum(axis=2)
     strip = strip[:, :, :width]
@@ -95,12 +96,12 @@ def _variation(
     """Sums of squared differences of a strip's pixels to those below and right.
 
     Args:
-        strip: with the row below it and the column to its right, if there are any,
-            [N, rows or rows + 1, columns or columns + 1, 3].
-        rows: of the strip.
-        columns: of the strip.
-        down_weight: of the first sum.
-        right_weight: of the second sum.
+        strip: the strip with the row below it and the column to its right, if there
+            are any, [N, rows or rows + 1, columns or columns + 1, 3].
+        rows: number of its rows.
+        columns: number of its columns.
+        down_weight: weight of the first sum.
+        right_weight: weight of the second sum.
 
     Returns:
         (both sums, [N] each, and the gradient of their weighted sum).

@@ -1,4 +1,4 @@
-"""How a step is cut into tiles so that it fits into memory."""
+"""Tiling plans: the tiles in which a step fits into memory."""
 
 from __future__ import annotations
 
@@ -14,8 +14,9 @@ from tfnst.checks import ArgumentError, attach_refusal
 from tfnst.config import StyleTransferConfig
 from tfnst.engines.devices import device_kind
 from tfnst.engines.memory import GIB, resident_memory
-from tfnst.engines.tiles import Segment
-from tfnst.losses.statistics import StyleStatistic, build_statistics
+from tfnst.engines.tiles import NetworkSegment
+from tfnst.losses.statistics import style_loss_of_layer
+from tfnst.losses.style import StyleLoss
 from tfnst.networks.features import (
     layer_strides,
     picture_border,
@@ -27,6 +28,8 @@ from tfnst.processor import cpu_flags
 # Sides of tiles to choose from: pixels before the cut, positions behind it.
 _HEAD_SIDES = range(2048, 255, -128)
 _TAIL_SIDES = range(768, 63, -64)
+# Rows that are updated at once, and the side of the tiles of a sample, in pixels.
+STRIP, SAMPLE_SIDE = 256, 256
 # Measured with VGG19: a gradient pass holds each activation once, at least four times
 # the widest one, and five times that for what it is working on. TensorFlow itself grows
 # by this much when it first works.
@@ -47,15 +50,18 @@ _MASK = 2 * 4
 
 
 @dataclasses.dataclass(frozen=True)
-class Plan:
-    """How to compute a step at one size.
+class TilingPlan:
+    """Tiles, if any, in which a step is computed at one size.
 
     Attributes:
-        cut: the layer that tiles are cut at; see `tfnst.engines.tiled.TiledEngine`.
+        cut: layer that the network is cut at; see `tfnst.engines.tiled.TiledEngine`,
+            also for the sides, the strip and the sample.
         head_side: side of the tiles before the cut; None for a step without tiles.
         tail_side: side of the tiles behind the cut; None for one tile.
-        peak: memory that the process holds at most, in bytes, as predicted.
+        peak: predicted peak of the memory of the process, in bytes.
         cost: arithmetic of a step, in units of that of a step without tiles.
+        strip: rows of a picture that are updated at once.
+        sample_side: side of the tiles of a sample, in pixels.
     """
 
     cut: str | None
@@ -63,10 +69,12 @@ class Plan:
     tail_side: int | None
     peak: int
     cost: float
+    strip: int = STRIP
+    sample_side: int = SAMPLE_SIDE
 
     @property
     def tiled(self) -> bool:
-        """Whether the step is computed in tiles."""
+        """True if the step is computed in tiles."""
         return self.head_side is not None
 
 
@@ -79,15 +87,15 @@ def build_plan(
     pictures: int = 1,
     regions: int = 0,
     resident: int | None = None,
-) -> Plan:
+) -> TilingPlan:
     """The cheapest way to compute a step within a limit.
 
     Args:
         extractor: the feature extractor.
-        config: of the run.
+        config: settings of the run.
         sides: height and width of the content and of each style, int [1 + S, 2].
         limit: bytes that the process may hold, from `memory_limit`.
-        pictures: number painted together; several are never tiled.
+        pictures: number of pictures painted together; several are never tiled.
         regions: number of regions with styles of their own.
         resident: bytes that the process holds already; measured by default.
 
@@ -98,9 +106,11 @@ def build_plan(
     """
     resident = resident_memory(config.device) if resident is None else resident
     compiles = _compiles_for_amx(extractor, config)
+    losses = _style_losses(extractor, config)
+    additive = all(loss.additive for loss in losses.values())
     plans, fitting = [], []
     for plan in _plans(extractor, config, sides, regions):
-        if plan.tiled and pictures > 1:
+        if plan.tiled and (pictures > 1 or not additive):
             break
         peak = int(pictures * plan.peak + resident + _GROWTH)
         if compiles:
@@ -113,9 +123,10 @@ def build_plan(
     if not fitting:
         height, width = sides[0]
         least = min(plan.peak for plan in plans) / GIB
+        loss = "" if additive else " and a `style_loss` that isn't `additive`"
         refusal = ArgumentError(
             f"{math.ceil(least * 10) / 10:g} GiB or more for a picture of "
-            f"{width}x{height} pixels; choose a smaller `size`",
+            f"{width}x{height} pixels{loss}; choose a smaller `size`",
             f"{limit / GIB:.1f} GiB"
             + ("" if config.max_memory else ", most of what is free"),
             argument="max_memory",
@@ -129,15 +140,15 @@ def build_plan(
 def memory_per_pixel(
     extractor: keras.Model, config: StyleTransferConfig
 ) -> dict[str, float]:
-    """What a step without tiles holds, in bytes, for servers that plan ahead.
+    """Memory of a step without tiles, in bytes, for servers that plan ahead.
 
     Returns:
         `fixed` for any step; for each pixel of the picture, `picture`, and `region`
         for each region; and `network` for each pixel of the largest of the picture and
         the styles, with a border of up to `border` pixels at each side.
     """
-    statistics = _statistics(extractor, config)
-    whole = _Part(extractor, statistics)
+    losses = _style_losses(extractor, config)
+    whole = _Part(extractor, losses)
     content = sum(whole.width(layer) for layer in config.content_layers)
     pictures = _WHOLE_PICTURES + build_optimizer(config.optimizer).history_images
     border = picture_border(extractor, seamless=config.seamless)
@@ -147,14 +158,14 @@ def memory_per_pixel(
         "network": whole.working,
         # What is added where a side isn't a multiple of the stride is less than that.
         "border": (border.before + border.behind + border.stride) / 2,
-        "region": _Part(extractor, statistics, 2).working
-        - _Part(extractor, statistics, 1).working
+        "region": _Part(extractor, losses, 2).working
+        - _Part(extractor, losses, 1).working
         + _MASK,
     }
 
 
 def _compiles_for_amx(extractor: keras.Model, config: StyleTransferConfig) -> bool:
-    """Whether this machine's processor is to compute with AMX, which has 16 bits."""
+    """True if oneDNN computes with AMX, which has 16 bits, on this processor."""
     return (
         tf.as_dtype(extractor.outputs[0].dtype).size == 2
         and device_kind(config.device) == "cpu"
@@ -162,13 +173,14 @@ def _compiles_for_amx(extractor: keras.Model, config: StyleTransferConfig) -> bo
     )
 
 
-def _statistics(
+def _style_losses(
     extractor: keras.Model, config: StyleTransferConfig
-) -> dict[str, StyleStatistic]:
+) -> dict[str, StyleLoss]:
     strides = layer_strides(extractor)
-    return build_statistics(
-        config.style_loss, {layer: strides[layer] for layer in config.style_layers}
-    )
+    return {
+        layer: style_loss_of_layer(config.style_loss, strides[layer])
+        for layer in config.style_layers
+    }
 
 
 def _plans(
@@ -176,10 +188,10 @@ def _plans(
     config: StyleTransferConfig,
     sides: np.ndarray,
     regions: int,
-) -> Iterator[Plan]:
-    """All plans, the one without tiles first; `peak` is what they add."""
-    statistics = _statistics(extractor, config)
-    whole = _Part(extractor, statistics, regions)
+) -> Iterator[TilingPlan]:
+    """All plans, the one without tiles first; `peak` is the memory they add."""
+    losses = _style_losses(extractor, config)
+    whole = _Part(extractor, losses, regions)
     pixels = math.prod(map(int, sides[0]))
     # The network sees pictures with a border.
     border = picture_border(extractor, seamless=config.seamless)
@@ -192,7 +204,7 @@ def _plans(
     pair = build_optimizer(config.optimizer)
     pictures = _WHOLE_PICTURES + pair.history_images
     peak = kept + pixels * pictures * _PIXEL + larger * whole.working
-    yield Plan(None, None, None, peak, 1.0)
+    yield TilingPlan(None, None, None, peak, 1.0)
     if pair.elementwise:  # updated a strip at a time
         pictures = _TILED_PICTURES + pair.history_images
     else:  # in arrays, which become tensors for an update
@@ -203,7 +215,7 @@ def _plans(
             extractor,
             cut,
             sides,
-            statistics,
+            losses,
             regions,
             whole.flops,
             kept,
@@ -216,33 +228,33 @@ def _tiled_plans(
     extractor: keras.Model,
     cut: str | None,
     sides: np.ndarray,
-    statistics: dict[str, StyleStatistic],
+    losses: dict[str, StyleLoss],
     regions: int,
     flops: float,
     kept: float,
     margins: tuple[int, int],
     last_looks: float,
-) -> Iterator[Plan]:
+) -> Iterator[TilingPlan]:
     """The plans with one cut.
 
     Args:
         extractor: the feature extractor.
-        cut: where it is cut; None for nowhere.
+        cut: layer at which it is cut; None for no cut.
         sides: height and width of content and style with borders, int [1 + S, 2].
-        statistics: by style layer.
+        losses: style losses by layer.
         regions: number of regions.
         flops: arithmetic of the whole network for a position.
-        kept: bytes held whatever the tiles are.
+        kept: bytes held with any tiles.
         margins: pixels before and behind, on both axes, that don't count.
-        last_looks: arithmetic of the looks that the last part takes at a tile.
+        last_looks: arithmetic of the last part's looks at a tile.
     """
     larger = int(max(math.prod(map(int, each)) for each in sides))
     models = split_feature_extractor(extractor, cut)
-    head = _Part(models[0], statistics, regions)
+    head = _Part(models[0], losses, regions)
     at_cut = 0.0
     tails: list[tuple[int | None, float, float]] = [(None, 0.0, 0.0)]
     if cut is not None:
-        tail = _Part(models[1], statistics, regions)
+        tail = _Part(models[1], losses, regions)
         positions = head.stride**2
         # The activations there and their gradient.
         at_cut = 2 * larger * head.width(cut) * head.itemsize
@@ -256,11 +268,13 @@ def _tiled_plans(
         cost *= last_looks if cut is None else _TWO_LOOKS
         for tail_side, tail_working, tail_cost in tails:
             peak = kept + at_cut + max(area * head.working, tail_working)
-            yield Plan(cut, head_side, tail_side, peak, (cost + tail_cost) / flops)
+            yield TilingPlan(
+                cut, head_side, tail_side, peak, (cost + tail_cost) / flops
+            )
 
 
 def _cuts(extractor: keras.Model) -> list[str]:
-    """The pooling layers that have something before and behind them."""
+    """The pooling layers with layers before and behind them."""
     names = [layer.name for layer in extractor.layers]
     kinds = keras.layers.MaxPooling2D | keras.layers.AveragePooling2D
     return [
@@ -276,10 +290,10 @@ class _Part:
     def __init__(
         self,
         model: keras.Model,
-        statistics: dict[str, StyleStatistic],
+        losses: dict[str, StyleLoss],
         regions: int = 0,
     ) -> None:
-        segment = Segment.from_model(model)
+        segment = NetworkSegment.from_model(model)
         self.stride = segment.stride
         self._segment = segment
         self.itemsize = tf.as_dtype(model.outputs[0].dtype).size
@@ -306,14 +320,14 @@ class _Part:
         # Activations times the mask of each region, and gradients by these.
         self.working += regions * 2 * 4 * widest
         kept = sum(
-            statistics[layer].kept * width
+            losses[layer].kept * width
             for layer, width in self._widths.items()
-            if layer in statistics
+            if layer in losses
         )
         self.working += max(1, regions) * 4 * kept
 
     def width(self, layer: str) -> float:
-        """Numbers in a layer's activation."""
+        """Number of values in a layer's activation."""
         return self._widths[layer]
 
     def tile(

@@ -10,17 +10,16 @@ import tensorflow as tf
 
 from tfnst.engines.engine import Knobs, TransferState
 from tfnst.engines.whole import WholeEngine
-from tfnst.losses.objective import Objective, Targets
-from tfnst.optimizers.optimizer import Optimizer
+from tfnst.losses.objective import Targets
 
 # Most steps that one call takes; the history has a row for each.
 MAX_GROUP = 64
 
 
-class ReplicatedEngine:
-    """An `Engine` whose steps run on all devices of a strategy.
+class ReplicatedEngine(WholeEngine):
+    """A WholeEngine whose steps run on all devices of a strategy.
 
-    Targets and the starts of scales are computed by the plain engine, because TPUs
+    Targets and the starts of scales are computed on the default device, because TPUs
     can't resize pictures by Lanczos. The steps, which take the time, run on all devices
     without any communication, because pictures don't depend on each other. Shapes are
     static in each trace, as TPUs want them.
@@ -29,7 +28,7 @@ class ReplicatedEngine:
         plain: an engine on the default device.
         replicated: an engine with the same weights, built in the strategy's scope.
         strategy: from `tf.distribute`.
-        jit_compile: whether XLA compiles the steps of each device; TPUs always do.
+        jit_compile: True if XLA compiles the steps of each device; TPUs always do.
     """
 
     def __init__(
@@ -40,7 +39,12 @@ class ReplicatedEngine:
         *,
         jit_compile: bool = False,
     ) -> None:
-        self._plain = plain
+        super().__init__(
+            plain.objective,
+            plain.optimizer,
+            ema_momentum=plain.ema_momentum,
+            content_detail=plain.content_detail,
+        )
         self.replicas = strategy.num_replicas_in_sync
         self._strategy = strategy
         self._axes = _batch_axes(plain)
@@ -51,40 +55,14 @@ class ReplicatedEngine:
         # No signature: each size has a trace of its own, with static shapes.
         @tf.function(autograph=False)
         def run_all(shares: Any, knobs: Knobs, steps: tf.Tensor) -> Any:
-            return strategy.run(
-                lambda share: on_each(*share, knobs, steps, rows=MAX_GROUP),
-                args=(shares,),
-            )
+            def run_one(share: Any) -> Any:
+                image, state, given = share
+                targets = Targets(**given)
+                return on_each(image, state, targets, knobs, steps, rows=MAX_GROUP)
+
+            return strategy.run(run_one, args=(shares,))
 
         self._run_all = run_all
-
-    @property
-    def objective(self) -> Objective:
-        return self._plain.objective
-
-    @property
-    def optimizer(self) -> Optimizer:
-        return self._plain.optimizer
-
-    @property
-    def ema_momentum(self) -> float:
-        return self._plain.ema_momentum
-
-    def style_targets(
-        self, style_image: tf.Tensor, sides: tf.Tensor, mask: tf.Tensor | None = None
-    ) -> dict[str, Any]:
-        """As `Engine.style_targets`."""
-        return self._plain.style_targets(style_image, sides, mask)
-
-    def enter_scale(
-        self,
-        average: tf.Tensor,
-        content_image: tf.Tensor,
-        sides: tf.Tensor,
-        content_weight: tf.Tensor,
-    ) -> tuple[tf.Variable, TransferState, dict[str, tf.Tensor]]:
-        """As `Engine.enter_scale`."""
-        return self._plain.enter_scale(average, content_image, sides, content_weight)
 
     def run(
         self,
@@ -125,22 +103,6 @@ class ReplicatedEngine:
         joined = tf.nest.map_structure(self._join(count), self._axes, *states)
         return canvas, joined, history
 
-    def go_back(
-        self, canvas: tf.Variable, good: Any, state: TransferState, step: int
-    ) -> tuple[tf.Variable, TransferState]:
-        """As `Engine.go_back`."""
-        return self._plain.go_back(canvas, good, state, step)
-
-    def restore(
-        self,
-        canvas: tf.Variable,
-        state: TransferState,
-        image: np.ndarray,
-        arrays: list[np.ndarray],
-    ) -> tuple[tf.Variable, TransferState]:
-        """As `Engine.restore`."""
-        return self._plain.restore(canvas, state, image, arrays)
-
     def _take(
         self,
         image: tf.Variable,
@@ -148,8 +110,8 @@ class ReplicatedEngine:
         targets: Targets,
         indices: Iterable[int],
         count: int,
-    ) -> tuple[tf.Tensor, TransferState, Targets]:
-        """Image, state and targets of some pictures of a batch of `count`."""
+    ) -> tuple[tf.Tensor, TransferState, dict[str, Any]]:
+        """Image, state and given targets of some pictures of a batch of `count`."""
         wanted = [min(i, count - 1) for i in indices]
 
         def rows(tensor: Any, axis: int | None = 0) -> Any:
@@ -160,7 +122,7 @@ class ReplicatedEngine:
         return (
             rows(tf.convert_to_tensor(image)),
             tf.nest.map_structure(rows, state, self._axes),
-            tf.nest.map_structure(rows, targets),
+            tf.nest.map_structure(rows, targets.given()),
         )
 
     def _local(self, outputs: Any, replica: int) -> Any:
@@ -180,7 +142,7 @@ class ReplicatedEngine:
 
 
 def _batch_axes(plain: WholeEngine) -> Any:
-    """For each tensor of the state the axis of the pictures; None if it has none."""
+    """The axis of the pictures for each tensor of the state; None if it has none."""
 
     def axis(one: tf.Tensor, two: tf.Tensor) -> int | None:
         differing = np.flatnonzero(np.array(one.shape) != np.array(two.shape))

@@ -1,22 +1,23 @@
 """The engine that paints a picture of any size in tiles.
 
 Distant pixels are coupled by nothing but sums over positions: Gram matrices, means,
-squared differences, distances to the nearest of the style's activations. So a first
-pass adds these sums up over the tiles, the loss and its gradient with respect to the
-sums follow, and a second pass gives each tile the gradient of its pixels. A tile has a
-halo as wide as a feature can see, and only the features of its core count, so the
-result equals that of the whole picture, up to rounding.
+squared differences, distances to the nearest of the style's activations. So these
+statistics are added up over the tiles in a forward pass, the loss and its gradient with
+respect to them follow, and a backward pass gives each tile the gradient of its pixels:
+reverse-mode differentiation, a tile at a time. A tile has a halo as wide as a feature
+can see, and only the features of its core count, so the result equals that of the whole
+picture, up to rounding.
 
-That looks at each tile twice. From the second step of a scale on, the first pass looks
-at a sample of the picture only; see `tfnst.engines.sampling`. Optimisers that compare
-losses with gradients, such as L-BFGS, get exact gradients at each step, and so do
-regions, which a sample may miss.
+That looks at each tile twice. From the second step of a scale on, the forward pass
+looks at a sample of the picture only; see `tfnst.engines.sampling`. Optimisers that
+compare losses with gradients, such as L-BFGS, get exact gradients at each step, and so
+do regions, which a sample may miss.
 
 The network is cut in two at a pooling layer, and the activations there are kept whole.
 A halo that reaches through all of VGG would be 96 pixels wide. Through the first blocks
 it is 16 or 32, and behind the cut, where one position stands for 4 or 8 pixels, tiles
-are so large that their halo costs little. What lies before the cut is always looked at
-twice, because the gradient at the cut comes from behind it. If everything behind the
+are so large that their halo costs little. The part before the cut always takes both
+passes, because the gradient at the cut comes from behind it. If everything behind the
 cut (the tail) fits into memory as one tile, one look gives the exact gradient.
 
 Whatever grows with the picture lies in NumPy arrays, which are changed in place.
@@ -24,7 +25,7 @@ Whatever grows with the picture lies in NumPy arrays, which are changed in place
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -32,19 +33,25 @@ import tensorflow as tf
 from tfnst.engines.engine import Knobs, TransferState, split_state
 from tfnst.engines.enlarging import enlarge_rows
 from tfnst.engines.pixel_terms import add_pixel_terms
+from tfnst.engines.plans import SAMPLE_SIDE, STRIP
 from tfnst.engines.sampling import Carried, pack_carried, sampled_step
-from tfnst.engines.tiled_segment import TiledContent, TiledSegment
-from tfnst.engines.tiles import Segment
+from tfnst.engines.tiled_segment import Seen, TiledContent, TiledSegment
+from tfnst.engines.tiles import NetworkSegment
 from tfnst.engines.whole import WholeEngine, gradient_unit
-from tfnst.losses import terms
-from tfnst.losses.objective import Objective, Targets
+from tfnst.losses.objective import Targets
+from tfnst.losses.style import require_additive
+from tfnst.losses.terms import Losses, LossWeights
 from tfnst.networks.features import split_feature_extractor
-from tfnst.ops.masks import masks_at_stride
 from tfnst.ops.resizing import resize_image
-from tfnst.optimizers.optimizer import Optimizer
 
-# Rows of a picture that are updated at once.
-_STRIP = 256
+
+class TiledState(NamedTuple):
+    """A `TransferState` in arrays, with what `sampled_step` carries over."""
+
+    step: Any
+    optimizer: Any
+    average: Any
+    carried: Carried | None = None
 
 
 class TiledEngine:
@@ -56,6 +63,11 @@ class TiledEngine:
         head_side: side of the tiles before the cut, in pixels.
         tail_side: side of the tiles behind the cut, in positions there; None for one
             tile.
+        strip: rows of a picture that are updated at once.
+        sample_side: side of the tiles of a sample, in pixels.
+
+    Raises:
+        ValueError: if a style loss can't be computed in tiles.
     """
 
     def __init__(
@@ -65,40 +77,33 @@ class TiledEngine:
         cut: str | None,
         head_side: int,
         tail_side: int | None = None,
+        strip: int = STRIP,
+        sample_side: int = SAMPLE_SIDE,
     ) -> None:
+        for loss in whole.objective.style_losses.values():
+            require_additive(loss)
         self._whole = whole
+        self.objective = whole.objective
+        self.optimizer = whole.optimizer
+        self.ema_momentum = whole.ema_momentum
+        self._strip = strip
+        self._sample_side = sample_side
         models = split_feature_extractor(whole.feature_extractor, cut)
-        pieces = [Segment.from_model(model) for model in models]
-
-        def segments(masked: bool) -> tuple[TiledSegment, TiledSegment | None]:
-            head = TiledSegment(
-                whole.objective, pieces[0], cut, side=head_side, masked=masked
-            )
-            if cut is None:
-                return head, None
-            return head, TiledSegment(
+        head, *tail = (NetworkSegment.from_model(model) for model in models)
+        spec = whole.style_spec
+        self._head = TiledSegment(
+            whole.objective, head, cut, style_spec=spec, side=head_side
+        )
+        # Behind the cut.
+        self._tail = None
+        if tail:
+            self._tail = TiledSegment(
                 whole.objective,
-                pieces[1],
+                tail[0],
+                style_spec=spec,
                 side=tail_side,
-                input_stride=pieces[0].stride,
-                masked=masked,
+                input_stride=head.stride,
             )
-
-        # Before and behind the cut; with masks and without.
-        self._segments = {masked: segments(masked) for masked in (False, True)}
-        self._head, self._tail = self._segments[False]
-
-    @property
-    def objective(self) -> Objective:
-        return self._whole.objective
-
-    @property
-    def optimizer(self) -> Optimizer:
-        return self._whole.optimizer
-
-    @property
-    def ema_momentum(self) -> float:
-        return self._whole.ema_momentum
 
     def style_targets(
         self,
@@ -110,25 +115,26 @@ class TiledEngine:
         border = self.objective.style_border
         style_image = resize_image(style_image, *map(int, sides))
         style_image = border.pad_array(np.asarray(style_image))
-        regions = () if mask is None else (border.pad_array(np.asarray(mask)),)
-        head, tail = self._segments[bool(regions)]
-        cut = head.empty_cut(style_image.shape)
-        described = head.describe(style_image, regions, cut)
-        if tail is not None and cut is not None:
-            described |= tail.describe(cut, _at_stride(regions, tail), None)
-        statistics = self.objective.statistics
-        return {k: statistics[k].targets(each) for k, each in described.items()}
+        if mask is not None:
+            mask = border.pad_array(np.asarray(mask))
+        cut = self._head.empty_cut(style_image)
+        described = self._head.describe(style_image, mask, cut)
+        if self._tail is not None and cut is not None:
+            described |= self._tail.describe(cut, mask, None)
+        losses = self.objective.style_losses
+        return {layer: losses[layer].target(each) for layer, each in described.items()}
 
     def content_targets(self, content_image: tf.Tensor | np.ndarray) -> TiledContent:
         """The targets of a picture [N, H, W, 3] in [0, 1]."""
-        seen = self.objective.border.pad_array(np.asarray(content_image))
-        activations = self._head.empty_content(seen.shape)
-        cut = self._head.empty_cut(seen.shape)
-        energies = self._head.keep_content(seen, activations, cut)
+        padded = self.objective.border.pad_array(np.asarray(content_image))
+        cut = self._head.empty_cut(padded)
+        content = self._head.content_targets(padded, cut)
         if self._tail is not None and cut is not None:
-            activations |= self._tail.empty_content(cut.shape)
-            energies |= self._tail.keep_content(cut, activations, None)
-        return TiledContent(activations, energies)
+            more = self._tail.content_targets(cut, None)
+            content = TiledContent(
+                content.activations | more.activations, content.energies | more.energies
+            )
+        return content
 
     def enter_scale(
         self,
@@ -136,7 +142,7 @@ class TiledEngine:
         content_image: tf.Tensor,
         sides: tf.Tensor,
         content_weight: tf.Tensor,
-    ) -> tuple[np.ndarray, TransferState, TiledContent]:
+    ) -> tuple[np.ndarray, TiledState, TiledContent]:
         """As `Engine.enter_scale`; canvas and state are arrays."""
         content_image = resize_image(
             content_image, *map(int, sides), wrap=self.objective.seamless
@@ -149,21 +155,21 @@ class TiledEngine:
     def run(
         self,
         canvas: np.ndarray,
-        state: TransferState,
+        state: TiledState,
         targets: Targets,
         knobs: Knobs,
         steps: tf.Tensor | int,
-    ) -> tuple[np.ndarray, TransferState, np.ndarray]:
+    ) -> tuple[np.ndarray, TiledState, np.ndarray]:
         """As `Engine.run`."""
         history = []
-        carried, state = state.carried, state._replace(carried=())
+        weights = knobs.relative_weights()
+        carried, plain = state.carried, _plain(state)
         for _ in range(int(steps)):
             measured, gradient, carried = self.losses_and_gradient(
-                canvas, targets, knobs.relative(), carried
+                canvas, targets, weights, carried
             )
             gradient *= gradient_unit(canvas).numpy()
-            total = measured.total * knobs.excess()
-            measured = measured._replace(total=total)
+            measured = knobs.reported(measured)
             finite = np.isfinite(measured.total).all() and _all_finite(gradient)
             if not finite:
                 nan = tf.fill(tf.shape(measured.total), float("nan"))
@@ -171,12 +177,12 @@ class TiledEngine:
             history.append(np.stack(measured))
             if not finite:
                 break
-            state = self._update(canvas, measured, gradient, state, knobs)
-        return canvas, state._replace(carried=carried), np.stack(history)
+            plain = self._update(canvas, measured, gradient, plain, knobs)
+        return canvas, _in_tiles(plain)._replace(carried=carried), np.stack(history)
 
     def go_back(
-        self, canvas: np.ndarray, good: Any, state: TransferState, step: int
-    ) -> tuple[np.ndarray, TransferState]:
+        self, canvas: np.ndarray, good: Any, state: TiledState, step: int
+    ) -> tuple[np.ndarray, TiledState]:
         """As `Engine.go_back`."""
         image = np.array(good)
         fresh = self._init_state(image)
@@ -187,92 +193,79 @@ class TiledEngine:
     def restore(
         self,
         canvas: np.ndarray,
-        state: TransferState,
+        state: TiledState,
         image: np.ndarray,
         arrays: list[np.ndarray],
-    ) -> tuple[np.ndarray, TransferState]:
+    ) -> tuple[np.ndarray, TiledState]:
         """As `Engine.restore`."""
-        own, carried = split_state(state, arrays)
-        state = tf.nest.pack_sequence_as(state, own)
-        last = self._tail or self._head
-        return image, state._replace(carried=pack_carried(last, carried))
+        plain = _plain(state)
+        own, rest = split_state(plain, arrays)
+        restored = _in_tiles(tf.nest.pack_sequence_as(plain, own))
+        carried = pack_carried(self._tail or self._head, rest)
+        return image, restored._replace(carried=carried)
 
     def losses_and_gradient(
         self,
         image: np.ndarray,
         targets: Targets,
-        knobs: Knobs,
-        carried: Carried | tuple[()] = (),
-    ) -> tuple[terms.Losses, np.ndarray, Carried | tuple[()]]:
+        weights: LossWeights,
+        carried: Carried | None = None,
+    ) -> tuple[Losses, np.ndarray, Carried | None]:
         """The losses of a picture and the gradient of their total.
 
         Args:
             image: [N, H, W, 3] in [0, 1].
-            targets: of the same size.
-            knobs: scalars.
-            carried: what this function returned for the picture of the step before;
-                nothing for an exact gradient.
+            targets: targets of the same size.
+            weights: weights of the losses.
+            carried: from the picture of the step before; None for an exact gradient.
 
         Returns:
             (losses, gradient like `image`, what to carry over to the next step).
         """
-        border = self.objective.border
-        seen = border.pad_array(image)
-        targets = targets._replace(regions=tuple(map(np.asarray, targets.regions)))
-        regions = targets.regions
-        head, tail = self._segments[bool(regions)]
-        cut = head.empty_cut(seen.shape)
-        if tail is None or cut is None:
-            content, style, gradient, carried = self._last(
-                head, seen, targets, regions, knobs, carried
-            )
+        border, head = self.objective.border, self._head
+        seen = head.see(border.pad_array(image), targets)
+        cut = head.empty_cut(seen.array)
+        if self._tail is None or cut is None:
+            content, style, gradient, carried = self._last(head, seen, weights, carried)
         else:
-            parts = head.look(seen, targets, regions, cut)
-            content, style, upstream = head.weigh(parts, targets, knobs)
+            statistics = head.statistics(seen, cut=cut)
+            content, style, cotangents = head.cotangents(seen, statistics, weights)
+            behind = self._tail.see(cut, targets)
             more_content, more_style, at_cut, carried = self._last(
-                tail, cut, targets, _at_stride(regions, tail), knobs, carried
+                self._tail, behind, weights, carried
             )
             content, style = content + more_content, style + more_style
-            gradient = head.gradient(seen, targets, regions, upstream, at_cut)
+            gradient = head.gradient(seen, cotangents, at_cut)
         gradient = border.fold(gradient, *image.shape[1:3])
         variation, temporal = add_pixel_terms(
             gradient,
             image,
             targets.temporal,
-            knobs.total_variation_weight,
-            rows=_STRIP,
+            weights.total_variation,
+            rows=self._strip,
             wrap=self.objective.seamless,
         )
-        total = terms.total_loss(content, style, variation, **knobs.loss_weights())
-        losses = terms.Losses(content, style, variation, total + temporal)
+        total = weights.total(content, style, variation)
+        losses = Losses(content, style, variation, total + temporal)
         return losses, gradient, carried
 
     def _last(
         self,
         segment: TiledSegment,
-        seen: np.ndarray,
-        targets: Targets,
-        regions: tuple[np.ndarray, ...],
-        knobs: Knobs,
-        carried: Carried | tuple[()],
-    ) -> tuple[tf.Tensor, tf.Tensor, np.ndarray, Carried | tuple[()]]:
+        seen: Seen,
+        weights: LossWeights,
+        carried: Carried | None,
+    ) -> tuple[tf.Tensor, tf.Tensor, np.ndarray, Carried | None]:
         """As `losses_and_gradient`, of the last segment alone and without pixel terms.
 
-        Args:
-            segment: the last one, which may be the whole network.
-            seen: what it sees, [N, H, W, C].
-            targets: of the picture.
-            regions: masks on the grid of what it sees.
-            knobs: scalars.
-            carried: as for `losses_and_gradient`.
-
         Returns:
-            (content loss, style loss, gradient like `seen`, what to carry over).
+            (content loss, style loss, gradient like the picture that it sees, what to
+            carry over).
         """
-        exact = regions or not self.optimizer.elementwise
-        if exact or len(segment.tiles(seen)) == 1:
-            return *segment.losses_and_gradient(seen, targets, regions, knobs), ()
-        return sampled_step(segment, seen, targets, knobs, carried)
+        exact = seen.regions or not self.optimizer.elementwise
+        if exact or len(segment.tiles(seen.array)) == 1:
+            return *segment.losses_and_gradient(seen, weights), None
+        return sampled_step(segment, seen, weights, carried, side=self._sample_side)
 
     def _enlarge(
         self,
@@ -288,8 +281,8 @@ class TiledEngine:
         wrap = self.objective.seamless
         blurred = resize_image(content_image, *average.shape[1:3], wrap=wrap)
         image = np.empty_like(content_image)
-        for top in range(0, height, _STRIP):
-            rows = slice(top, top + _STRIP)
+        for top in range(0, height, self._strip):
+            rows = slice(top, top + self._strip)
             image[:, rows] = enlarge_rows(
                 average,
                 blurred,
@@ -302,11 +295,11 @@ class TiledEngine:
             ).numpy()
         return image
 
-    def _init_state(self, image: np.ndarray) -> TransferState:
+    def _init_state(self, image: np.ndarray) -> TiledState:
         """As `WholeEngine.init_state`, in arrays."""
         if not self.optimizer.elementwise:
             state = self._whole.init_state(tf.convert_to_tensor(image))
-            return tf.nest.map_structure(np.array, state)
+            return _in_tiles(tf.nest.map_structure(np.array, state))
         one = tf.zeros([len(image), 1, 1, 3])
 
         def enlarged(tensor: tf.Tensor) -> np.ndarray:
@@ -314,19 +307,19 @@ class TiledEngine:
             return np.array(np.broadcast_to(tensor, shape))
 
         state = tf.nest.map_structure(enlarged, self._whole.init_state(one))
-        return state._replace(average=image.copy())
+        return _in_tiles(state._replace(average=image.copy()))
 
     def _update(
         self,
         image: np.ndarray,
-        measured: terms.Losses,
+        measured: Losses,
         gradient: np.ndarray,
         state: TransferState,
         knobs: Knobs,
     ) -> TransferState:
         """Takes a step in place; in strips, which need little room, where it can."""
         elementwise = self.optimizer.elementwise
-        rows = _STRIP if elementwise else len(image[0])
+        rows = self._strip if elementwise else len(image[0])
         for top in range(0, len(image[0]), rows):
 
             def strip(array: Any, rows: slice = slice(top, top + rows)) -> Any:
@@ -351,12 +344,13 @@ class TiledEngine:
         )
 
 
-def _at_stride(
-    regions: tuple[np.ndarray, ...], segment: TiledSegment
-) -> tuple[np.ndarray, ...]:
-    """Masks of pixels on the grid of what a segment sees."""
-    stride = segment.input_stride
-    return tuple(masks_at_stride(masks, stride).numpy() for masks in regions)
+def _in_tiles(state: TransferState) -> TiledState:
+    """The state of tiles that carry nothing over."""
+    return TiledState(state.step, state.optimizer, state.average)
+
+
+def _plain(state: TiledState) -> TransferState:
+    return TransferState(state.step, state.optimizer, state.average)
 
 
 def _all_finite(array: np.ndarray) -> bool:

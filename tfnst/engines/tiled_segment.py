@@ -1,24 +1,25 @@
-"""What the passes over tiles give for a whole picture, for one segment of the network.
+"""Loss and gradient of a whole picture, summed over tiles, for one network segment.
 
-The parts of the loss that are found in tiles are added up, and so are the gradients of
-tiles, which overlap. Whatever grows with the picture lies in NumPy arrays, which are
-changed in place; only tiles become tensors.
+The statistics of tiles are added up, and so are the gradients of tiles, which overlap.
+Whatever grows with the picture lies in NumPy arrays, which are changed in place; only
+tiles become tensors.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import functools
+from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
-from tfnst.engines.engine import Knobs
-from tfnst.engines.tile_passes import Parts, Passes, View
-from tfnst.engines.tiles import Segment, Tile
+from tfnst.engines.tile_passes import Statistics, TilePasses, View
+from tfnst.engines.tiles import NetworkSegment, Tile
 from tfnst.losses.objective import Objective, Targets
+from tfnst.losses.terms import LossWeights
 from tfnst.ops.borders import Border
-from tfnst.ops.masks import region_shares
+from tfnst.ops.masks import masks_at_stride, region_shares
 
 
 class TiledContent(NamedTuple):
@@ -28,257 +29,280 @@ class TiledContent(NamedTuple):
     energies: dict[str, tf.Tensor]  # sums of their squares by layer, [N]
 
 
+class Seen(NamedTuple):
+    """A picture as a segment of the network sees it, with its targets there."""
+
+    array: np.ndarray  # padded pixels or activations at the cut, [N, H, W, C]
+    regions: tuple[np.ndarray, ...]  # masks on its grid, [K, H, W, 1], if there are any
+    content: dict[str, np.ndarray]  # content targets by layer, [N, h, w, C]
+    style: dict[str, Any]  # style targets by layer
+    # Share of the picture that each region covers, [K], if there are any; energies of
+    # the content targets by layer, [N].
+    shares: tuple[tf.Tensor, ...]
+    energies: dict[str, tf.Tensor]
+
+
 class TiledSegment:
-    """A segment that looks at pictures of any size.
-
-    Its methods share these arguments:
-
-    - seen: what it sees, pixels with the border of pictures or the activations at the
-      cut, [N, H, W, C].
-    - targets: of the pictures.
-    - regions: the masks of `Targets.regions` on the grid of what it sees.
-    - cut: where to write the activations at the cut; None for nowhere.
+    """A segment of the network that sees pictures of any size.
 
     Args:
-        objective: the loss.
+        objective: the loss and its targets.
         segment: the part of the network.
         cut: the layer whose activations go to the next segment; None for the last one.
-        side: rough side of a tile, in positions of what it sees; None for one tile.
-        input_stride: pixels along a side for one position of what it sees.
-        masked: whether regions have styles of their own.
+        style_spec: shapes of the style targets by layer.
+        side: rough side of a tile, in positions of its input; None for one tile.
+        input_stride: pixels along a side for one position of its input.
     """
 
     def __init__(
         self,
         objective: Objective,
-        segment: Segment,
+        segment: NetworkSegment,
         cut: str | None = None,
         *,
+        style_spec: dict[str, Any],
         side: int | None,
         input_stride: int = 1,
-        masked: bool = False,
     ) -> None:
         self._objective = objective
-        self._passes = Passes(objective, segment, cut, masked=masked)
         self._segment = segment
         self._cut = cut
         self._side = side
         self.input_stride = input_stride
-
-    @property
-    def parts_spec(self) -> Parts:
-        """The shapes of what `look` gives."""
-        return self._passes.parts_spec
-
-    def tiles(self, seen: np.ndarray, side: int | None = None) -> list[Tile]:
-        """The tiles of a picture; of the segment's own side by default."""
-        return self._tiles(seen, side or self._side, self._objective.border)
-
-    def empty_content(self, shape: tuple[int, ...]) -> dict[str, np.ndarray]:
-        """Room for the content activations by layer; `shape` is that of `seen`."""
-        layers = self._passes.content_layers
-        return {layer: self._passes.room(layer, shape) for layer in layers}
-
-    def empty_cut(self, shape: tuple[int, ...]) -> np.ndarray | None:
-        """Room for the activations at the cut; None if there is no cut."""
-        return None if self._cut is None else self._passes.room(self._cut, shape)
-
-    def describe(
-        self,
-        seen: np.ndarray,
-        regions: tuple[np.ndarray, ...],
-        cut: np.ndarray | None,
-    ) -> dict[str, Any]:
-        """The description of a style image, by layer."""
-
-        def describe(tile: Tile, view: View) -> tuple[Any, dict[str, tf.Tensor]]:
-            top, left = tile.top + tile.counted[0], tile.left + tile.counted[1]
-            place = np.array([top, left, *seen.shape[1:3]], np.int32)
-            return self._passes.describe(view, place)
-
-        nothing = self.empty_content(seen.shape)
-        tiles = self._tiles(seen, self._side, self._objective.style_border)
-        return self._add_up(describe, tiles, seen, nothing, regions, cut)
-
-    def keep_content(
-        self,
-        seen: np.ndarray,
-        content: dict[str, np.ndarray],
-        cut: np.ndarray | None,
-    ) -> dict[str, tf.Tensor]:
-        """Writes content activations by layer; returns their energies."""
-
-        def keep(tile: Tile, view: View) -> tuple[Any, dict[str, tf.Tensor]]:
-            found, energies, at_cut = self._passes.look_at_content(view)
-            for layer in found:
-                view.content[layer][...] = found[layer].numpy()
-            return energies, at_cut
-
-        return self._add_up(keep, self.tiles(seen), seen, content, (), cut)
-
-    def look(
-        self,
-        seen: np.ndarray,
-        targets: Targets,
-        regions: tuple[np.ndarray, ...] = (),
-        cut: np.ndarray | None = None,
-        *,
-        tiles: list[Tile] | None = None,
-    ) -> Parts:
-        """The parts of the loss of a picture, or of some of its tiles."""
-        style = self._style_of(targets)
-        return self._add_up(
-            lambda tile, view: self._passes.look(view, style),
-            self.tiles(seen) if tiles is None else tiles,
-            seen,
-            targets.content.activations,
-            regions,
-            cut,
+        # Without masks and with them.
+        self._plain, self._masked = (
+            TilePasses(objective, segment, cut, style_spec, masked=masked)
+            for masked in (False, True)
         )
 
-    def weigh(
-        self, parts: Parts, targets: Targets, knobs: Knobs
-    ) -> tuple[tf.Tensor, tf.Tensor, Parts]:
-        """The losses that follow from the parts of a picture.
+    @property
+    def statistics_spec(self) -> Statistics:
+        """The shapes of the statistics of pictures without regions."""
+        return self._plain.statistics_spec
+
+    def tiles(self, array: np.ndarray, side: int | None = None) -> list[Tile]:
+        """The tiles of a picture; of the segment's own side by default."""
+        return self._tiles(array, side or self._side, self._objective.border)
+
+    def see(self, array: np.ndarray, targets: Targets) -> Seen:
+        """A picture [N, H, W, C], padded or as activations at the cut."""
+        shares: tuple[tf.Tensor, ...] = ()
+        if targets.regions is not None:
+            inside = self._objective.border.inside(np.asarray(targets.regions))
+            shares = (region_shares(inside),)
+        content: TiledContent = targets.content
+        layers = self._plain.content_layers
+        return Seen(
+            array,
+            self._on_grid(targets.regions),
+            {layer: content.activations[layer] for layer in layers},
+            {layer: targets.style[layer] for layer in self._plain.style_layers},
+            shares,
+            {layer: content.energies[layer] for layer in layers},
+        )
+
+    def empty_cut(self, array: np.ndarray) -> np.ndarray | None:
+        """Room for a picture's activations at the cut; None if there is no cut."""
+        return None if self._cut is None else self._room(self._cut, array)
+
+    def describe(
+        self, array: np.ndarray, mask: Any, cut: np.ndarray | None
+    ) -> dict[str, Any]:
+        """The description of a style image, by layer.
+
+        Args:
+            array: [1, H, W, C], padded or as activations at the cut.
+            mask: weights of the padded pixels, [1, H, W, 1]; None for all of them.
+            cut: array for the activations at the cut; None if there is no cut.
+        """
+        seen = Seen(array, self._on_grid(mask), self._empty_content(array), {}, (), {})
+        tiles = self._tiles(array, self._side, self._objective.style_border)
+
+        def describe(tile: Tile, view: View) -> Any:
+            top, left = tile.top + tile.counted[0], tile.left + tile.counted[1]
+            place = np.array([top, left, *array.shape[1:3]], np.int32)
+            described, at_cut = self._passes(seen).describe(view, place)
+            self._write_cut(cut, tile, at_cut)
+            return described
+
+        return _total(describe(*each) for each in self._views(seen, tiles))
+
+    def content_targets(
+        self, array: np.ndarray, cut: np.ndarray | None
+    ) -> TiledContent:
+        """The content targets of a picture.
+
+        Args:
+            array: [N, H, W, C], padded or as activations at the cut.
+            cut: array for the activations at the cut; None if there is no cut.
+        """
+        seen = Seen(array, (), self._empty_content(array), {}, (), {})
+
+        def keep(tile: Tile, view: View) -> dict[str, tf.Tensor]:
+            found, energies, at_cut = self._plain.content(view)
+            for layer in found:
+                view.content[layer][...] = found[layer].numpy()
+            self._write_cut(cut, tile, at_cut)
+            return energies
+
+        energies = _total(keep(*each) for each in self._views(seen))
+        return TiledContent(seen.content, energies)
+
+    def statistics(
+        self,
+        seen: Seen,
+        *,
+        tiles: list[Tile] | None = None,
+        cut: np.ndarray | None = None,
+    ) -> Statistics:
+        """The statistics of a picture, or of some of its tiles.
+
+        Args:
+            seen: the picture.
+            tiles: the tiles; all of them by default.
+            cut: array for the activations at the cut; None if there is no cut.
+        """
+
+        def forward(tile: Tile, view: View) -> Statistics:
+            statistics, at_cut = self._passes(seen).forward(view, seen.style)
+            self._write_cut(cut, tile, at_cut)
+            return statistics
+
+        return _total(forward(*each) for each in self._views(seen, tiles))
+
+    def cotangents(
+        self, seen: Seen, statistics: Statistics, weights: LossWeights
+    ) -> tuple[tf.Tensor, tf.Tensor, Statistics]:
+        """The losses that follow from the statistics of a picture, and their gradient.
 
         Returns:
             (content loss, style loss, gradient of their weighted sum with respect to
-            the parts).
+            the statistics).
         """
-        return self._passes.weigh(parts, *self._weighed_with(targets), knobs)
+        return self._passes(seen).cotangents(
+            statistics, seen.shares, seen.energies, seen.style, weights
+        )
 
     def gradient(
-        self,
-        seen: np.ndarray,
-        targets: Targets,
-        regions: tuple[np.ndarray, ...],
-        upstream: Parts,
-        at_cut: np.ndarray | None = None,
+        self, seen: Seen, cotangents: Statistics, at_cut: np.ndarray | None = None
     ) -> np.ndarray:
-        """The gradient of the total loss, like `seen`.
+        """The gradient of the total loss, like the picture.
 
         Args:
-            upstream: the same with respect to the parts.
+            seen: the picture.
+            cotangents: the same with respect to the statistics.
             at_cut: the same with respect to the activations at the cut.
         """
-        style, gradient = self._style_of(targets), np.zeros_like(seen)
-        for tile in self.tiles(seen):
+        gradient = np.zeros_like(seen.array)
+        for tile, view in self._views(seen):
             above = {}
             if self._cut is not None and at_cut is not None:
-                stride = self._segment.strides[self._cut]
-                above[self._cut] = tile.core_of(at_cut, stride)
-            view = self._view(tile, seen, targets.content.activations, regions)
-            share = self._passes.gradient(view, style, upstream, above)
+                above[self._cut] = self._core(tile, at_cut)
+            share = self._passes(seen).backward(view, seen.style, cotangents, above)
             tile.of(gradient)[...] += share.numpy()
         return gradient
 
-    def parts_and_gradient(
-        self, seen: np.ndarray, targets: Targets, upstream: Parts
-    ) -> tuple[Parts, np.ndarray]:
-        """What `look` and `gradient` give, without regions, by looking once."""
-        style, gradient = self._style_of(targets), np.zeros_like(seen)
+    def statistics_and_gradient(
+        self, seen: Seen, cotangents: Statistics
+    ) -> tuple[Statistics, np.ndarray]:
+        """Statistics and gradient of the last segment, by looking at each tile once."""
+        gradient = np.zeros_like(seen.array)
 
-        def look(tile: Tile, view: View) -> tuple[Parts, dict[str, tf.Tensor]]:
-            found, share = self._passes.parts_and_gradient(view, style, upstream, {})
+        def forward_and_backward(tile: Tile, view: View) -> Statistics:
+            found, share = self._passes(seen).forward_and_backward(
+                view, seen.style, cotangents, {}
+            )
             tile.of(gradient)[...] += share.numpy()
-            return found, {}
+            return found
 
-        content = targets.content.activations
-        parts = self._add_up(look, self.tiles(seen), seen, content, (), None)
-        return parts, gradient
+        found = _total(forward_and_backward(*each) for each in self._views(seen))
+        return found, gradient
 
     def losses_and_gradient(
-        self,
-        seen: np.ndarray,
-        targets: Targets,
-        regions: tuple[np.ndarray, ...],
-        knobs: Knobs,
+        self, seen: Seen, weights: LossWeights
     ) -> tuple[tf.Tensor, tf.Tensor, np.ndarray]:
         """The losses of the last segment and the gradient of their weighted sum.
 
         A single tile is looked at once, several are twice.
 
         Returns:
-            (content loss, style loss, gradient like `seen`).
+            (content loss, style loss, gradient like the picture).
         """
-        tiles = self.tiles(seen)
-        if len(tiles) == 1:
-            view = self._view(tiles[0], seen, targets.content.activations, regions)
-            *losses, gradient = self._passes.look_and_gradient(
-                view, *self._weighed_with(targets), knobs
+        (_, view), *others = self._views(seen)
+        if not others:
+            *losses, gradient = self._passes(seen).both_passes(
+                view, seen.shares, seen.energies, seen.style, weights
             )
             return *losses, gradient.numpy()
-        parts = self.look(seen, targets, regions)
-        *losses, upstream = self.weigh(parts, targets, knobs)
-        return *losses, self.gradient(seen, targets, regions, upstream)
+        statistics = self.statistics(seen)
+        *losses, cotangents = self.cotangents(seen, statistics, weights)
+        return *losses, self.gradient(seen, cotangents)
 
-    def _tiles(self, seen: np.ndarray, side: int | None, border: Border) -> list[Tile]:
-        _, height, width, _ = seen.shape
+    def _passes(self, seen: Seen) -> TilePasses:
+        return self._masked if seen.regions else self._plain
+
+    def _tiles(self, array: np.ndarray, side: int | None, border: Border) -> list[Tile]:
+        _, height, width, _ = array.shape
         before, behind = (pixels // self.input_stride for pixels in border.margins)
         return self._segment.tiles(height, width, side, (before, behind))
 
-    def _style_of(self, targets: Targets) -> dict[str, Any]:
-        """The style targets of this segment."""
-        return {layer: targets.style[layer] for layer in self._passes.style_layers}
+    def _views(
+        self, seen: Seen, tiles: list[Tile] | None = None
+    ) -> Iterator[tuple[Tile, View]]:
+        """The tiles of a picture, and views of its arrays there."""
+        strides = self._segment.strides
+        for tile in self.tiles(seen.array) if tiles is None else tiles:
+            yield (
+                tile,
+                View(
+                    tile.of(seen.array),
+                    np.array(tile.core, np.int32),
+                    np.array(tile.counted, np.int32),
+                    {
+                        layer: tile.counted_of(activations, strides[layer])
+                        for layer, activations in seen.content.items()
+                    },
+                    tuple(tile.counted_of(masks) for masks in seen.regions),
+                ),
+            )
 
-    def _weighed_with(
-        self, targets: Targets
-    ) -> tuple[tuple[tf.Tensor, ...], dict[str, tf.Tensor], dict[str, Any]]:
-        """Shares of the regions, energies of the content and style targets."""
-        inside, energies = self._objective.border.inside, targets.content.energies
-        return (
-            tuple(region_shares(inside(masks)) for masks in targets.regions),
-            {layer: energies[layer] for layer in self._passes.content_layers},
-            self._style_of(targets),
-        )
+    def _on_grid(self, masks: Any) -> tuple[np.ndarray, ...]:
+        """Masks of padded pixels on the grid of the segment's input, if there are any.
 
-    def _add_up(
-        self,
-        look: Callable[[Tile, View], tuple[Any, dict[str, tf.Tensor]]],
-        tiles: list[Tile],
-        seen: np.ndarray,
-        content: dict[str, np.ndarray],
-        regions: tuple[np.ndarray, ...],
-        cut: np.ndarray | None,
-    ) -> Any:
-        """What is found in tiles of a picture, added up.
-
-        Args:
-            look: gives what it finds in a tile, and the core's activations at the cut
-                by layer.
-            tiles: of the picture.
-            seen: what the segment sees.
-            content: content targets by layer.
-            regions: masks on the grid of what it sees.
-            cut: where to write the activations at the cut.
+        The mean of a mask over a position of the input is its weight there.
         """
-        total = None
-        for tile in tiles:
-            found, at_cut = look(tile, self._view(tile, seen, content, regions))
-            if cut is not None:
-                for layer, activations in at_cut.items():
-                    core = tile.core_of(cut, self._segment.strides[layer])
-                    core[...] = activations.numpy()
-            if total is not None:
-                found = tf.nest.map_structure(tf.add, total, found)
-            total = found
-        return total
+        if masks is None:
+            return ()
+        return (np.asarray(masks_at_stride(np.asarray(masks), self.input_stride)),)
 
-    def _view(
-        self,
-        tile: Tile,
-        seen: np.ndarray,
-        content: dict[str, np.ndarray],
-        regions: tuple[np.ndarray, ...],
-    ) -> View:
-        """What belongs to a tile; views of the arrays."""
-        return View(
-            tile.of(seen),
-            np.array(tile.core, np.int32),
-            np.array(tile.counted, np.int32),
-            {
-                layer: tile.counted_of(content[layer], self._segment.strides[layer])
-                for layer in self._passes.content_layers
-            },
-            tuple(tile.counted_of(masks) for masks in regions),
-        )
+    def _room(self, layer: str, array: np.ndarray) -> np.ndarray:
+        """Zeros for a layer's activations of a picture."""
+        count, *sides, _ = array.shape
+        sides = [side // self._segment.strides[layer] for side in sides]
+        output = self._segment.model.output[layer]
+        dtype = tf.as_dtype(output.dtype).as_numpy_dtype
+        return np.zeros([count, *sides, output.shape[-1]], dtype)
+
+    def _empty_content(self, array: np.ndarray) -> dict[str, np.ndarray]:
+        """Room for a picture's content activations by layer."""
+        return {k: self._room(k, array) for k in self._plain.content_layers}
+
+    def _core(self, tile: Tile, at_cut: np.ndarray) -> np.ndarray:
+        """The part of an array at the cut that belongs to a tile's core."""
+        assert self._cut is not None
+        return tile.core_of(at_cut, self._segment.strides[self._cut])
+
+    def _write_cut(
+        self, cut: np.ndarray | None, tile: Tile, at_cut: dict[str, tf.Tensor]
+    ) -> None:
+        """Writes the activations at the cut of a tile's core."""
+        if cut is not None:
+            for activations in at_cut.values():
+                self._core(tile, cut)[...] = activations.numpy()
+
+
+def _total(each: Iterable[Any]) -> Any:
+    """The sum of structures of tensors."""
+    return functools.reduce(
+        lambda total, found: tf.nest.map_structure(tf.add, total, found), each
+    )

@@ -33,7 +33,7 @@ class Tile(NamedTuple):
         return self._part_of(array, self.core, stride)
 
     def counted_of(self, array: np.ndarray, stride: int = 1) -> np.ndarray:
-        """As `core_of`, of what counts of the core."""
+        """As `core_of`, for what counts of the core."""
         return self._part_of(array, self.counted, stride)
 
     def _part_of(
@@ -56,15 +56,15 @@ class _Span(NamedTuple):
 
 
 @dataclasses.dataclass(frozen=True)
-class Segment:
+class NetworkSegment:
     """A part of the network, and how far its features see.
 
     Attributes:
-        model: from [N, H, W, C] to a dict from layer name to activation.
-        strides: for each layer in the dict, positions of the input along a side for
-            one position of the layer.
-        before: how many positions of the input a feature sees above and to the left
-            of its own, rounded up to a multiple of the longest stride.
+        model: model from [N, H, W, C] to a dict from layer name to activation.
+        strides: positions of the input along a side for one position of a layer, by
+            layer.
+        before: number of positions of the input that a feature sees above and to the
+            left of its own, rounded up to a multiple of the longest stride.
         after: the same below and to the right.
     """
 
@@ -74,7 +74,7 @@ class Segment:
     after: int
 
     @classmethod
-    def from_model(cls, model: keras.Model) -> Segment:
+    def from_model(cls, model: keras.Model) -> NetworkSegment:
         """The segment of a chain of 3 x 3 convolutions and poolings."""
         return cls(model, layer_strides(model), *layer_reach(model))
 
@@ -96,8 +96,8 @@ class Segment:
         same positions as in the whole picture.
 
         Args:
-            height: of the picture or activation.
-            width: of the same.
+            height: height of the picture or activation.
+            width: its width.
             side: rough length of a core; None for a single tile.
             margins: positions before and behind, on both axes, that don't count. They
                 belong to the first and the last cores.
@@ -115,7 +115,7 @@ class Segment:
     def lengths(
         self, length: int, side: int | None, margins: tuple[int, int] = (0, 0)
     ) -> list[int]:
-        """How long the tiles along a side are, with their halos; as for `tiles`."""
+        """Lengths of the tiles along a side, with their halos; as for `tiles`."""
         return [span.stop - span.start for span in self._spans(length, side, *margins)]
 
     def _spans(
@@ -123,9 +123,9 @@ class Segment:
     ) -> Iterator[_Span]:
         """The tiles along a side with these margins.
 
-        They are equally long, those at the edges, too, whose cores are larger for it:
-        for each shape of a tile, oneDNN compiles and keeps code of its own, which took
-        a gigabyte on a processor with AMX when there were nine of them.
+        All tiles have the same length; those at the edges have larger cores. For each
+        shape of a tile, oneDNN compiles and keeps code of its own, which took a
+        gigabyte on a processor with AMX when there were nine of them.
         """
         stride, halo = self.stride, self.before + self.after
         count = 1 if side is None else -(-(length - before - behind) // side)

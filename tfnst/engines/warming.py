@@ -1,4 +1,4 @@
-"""The first step of a graph, taken beforehand on a blank picture, beside other work.
+"""Steps compiled once, also ahead of time, beside other work.
 
 Before it takes a first step, TensorFlow optimises the graph and makes a kernel for each
 of its nodes, for about as long as a run takes to find what its first scale starts with.
@@ -8,64 +8,66 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any
 
 import tensorflow as tf
 
 from tfnst.engines.devices import placement
-from tfnst.engines.engine import KNOBS_SPEC, MASKS_SPEC, PICTURES_SPEC
-from tfnst.losses.objective import Targets
-from tfnst.networks.features import layer_strides
-
-if TYPE_CHECKING:
-    from tfnst.engines.whole import WholeEngine
 
 
-def begin_warm_up(engine: WholeEngine, device: str) -> threading.Thread:
-    """Traces the steps of an engine, and has one taken in a thread.
+class WarmedFunction:
+    """A `tf.function` whose first call can be made in a thread, with blank arguments.
 
     Args:
-        engine: whose `run_steps` has not been called yet.
-        device: of the run, as in StyleTransferConfig.
-
-    Returns:
-        The thread, which has begun and raises nothing: whatever goes wrong in it goes
-        wrong again in the first real step.
+        function: with an input signature.
+        blank_arguments: makes the arguments of the first call.
     """
-    engine.run_steps.get_concrete_function()
 
-    def take_step() -> None:
-        # Threads don't share in the placement of the one that made them.
-        with contextlib.suppress(Exception), placement(device):
-            engine.run_steps(*blank_step(engine))
+    def __init__(
+        self, function: Any, blank_arguments: Callable[[], tuple[Any, ...]]
+    ) -> None:
+        self._function = function
+        self._blank_arguments = blank_arguments
+        self._thread: threading.Thread | None = None
 
-    thread = threading.Thread(target=take_step, name="tfnst-warm-up")
-    thread.start()
-    return thread
+    @property
+    def traces(self) -> int:
+        """Number of traces of the function, 1 at most."""
+        return self._function.experimental_get_tracing_count()
+
+    def warm_up(self, device: str) -> None:
+        """Traces the function, and begins its first call; only the first time.
+
+        Whatever goes wrong in the thread goes wrong again in the first real call.
+
+        Args:
+            device: device of the run, as in StyleTransferConfig.
+        """
+        if self._thread is not None:
+            return
+        self._function.get_concrete_function()
+
+        def call() -> None:
+            # Threads don't share in the placement of the one that made them.
+            with contextlib.suppress(Exception), placement(device):
+                self._function(*self._blank_arguments())
+
+        self._thread = threading.Thread(target=call, name="tfnst-warm-up")
+        self._thread.start()
+
+    def wait(self) -> None:
+        """Waits for the thread, if there is one."""
+        if self._thread is not None:
+            self._thread.join()
+
+    def __call__(self, *arguments: Any) -> Any:
+        """Calls the function, after its first call has ended."""
+        self.wait()
+        return self._function(*arguments)
 
 
-def blank_step(engine: WholeEngine) -> tuple[Any, ...]:
-    """The arguments of `WholeEngine.run_steps` for a step of the smallest picture."""
-    objective = engine.objective
-    border, strides = objective.border, layer_strides(engine.feature_extractor)
-    side = 2 * border.stride
-    padded = side + sum(border.widths(side))
-    counting = padded - sum(border.margins)
-    image = _blank(PICTURES_SPEC, side)
-    targets = Targets(
-        {
-            layer: _blank(spec, counting // strides[layer])
-            for layer, spec in objective.content_spec().items()
-        },
-        tf.nest.map_structure(_blank, objective.style_spec()),
-        (_blank(MASKS_SPEC, padded),) if engine.regions else (),
-        (image, _blank(MASKS_SPEC, side)) if engine.temporal else (),
-    )
-    knobs = tf.nest.map_structure(_blank, KNOBS_SPEC)
-    return image, engine.init_state(image), targets, knobs, tf.constant(1)
-
-
-def _blank(spec: tf.TensorSpec, side: int = 1) -> tf.Tensor:
+def blank(spec: tf.TensorSpec, side: int = 1) -> tf.Tensor:
     """Ones for one picture, whose height and width are `side`."""
     known = enumerate(spec.shape)
     shape = [length or (side if axis else 1) for axis, length in known]

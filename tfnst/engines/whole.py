@@ -6,7 +6,8 @@ exported SavedModel run the same.
 
 from __future__ import annotations
 
-import threading
+import functools
+from collections.abc import Collection
 from typing import Any
 
 import keras
@@ -14,6 +15,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfnst.config import StyleTransferConfig
+from tfnst.engines.compiling import compiled, output_spec
 from tfnst.engines.engine import (
     KNOBS_SPEC,
     MASKS_SPEC,
@@ -23,12 +25,13 @@ from tfnst.engines.engine import (
     split_state,
 )
 from tfnst.engines.enlarging import enlarge
-from tfnst.engines.warming import begin_warm_up
-from tfnst.losses import terms
+from tfnst.engines.warming import WarmedFunction, blank
 from tfnst.losses.objective import Objective, Targets
+from tfnst.losses.terms import Losses
+from tfnst.networks.features import layer_strides
 from tfnst.ops.resizing import resize_image
 from tfnst.optimizers.adam import bias_correction
-from tfnst.optimizers.optimizer import Optimizer
+from tfnst.optimizers.base import Optimizer
 
 
 class WholeEngine:
@@ -38,13 +41,11 @@ class WholeEngine:
     models are made of: `step`, `run_compiled` and `enter`.
 
     Args:
-        objective: the loss.
-        optimizer: what updates the pixels.
+        objective: the loss and its targets.
+        optimizer: the optimiser of the pixels.
         ema_momentum: momentum of the average of the iterates; 0 for the last iterate.
         content_detail: share of the content image's finest detail that is added when
             the picture is enlarged, 0 to 1.
-        regions: whether `Targets.regions` holds masks.
-        temporal: whether `Targets.temporal` holds target and weights.
     """
 
     def __init__(
@@ -54,82 +55,106 @@ class WholeEngine:
         *,
         ema_momentum: float,
         content_detail: float,
-        regions: bool = False,
-        temporal: bool = False,
     ) -> None:
         self.objective = objective
         self.optimizer = optimizer
         self.ema_momentum = ema_momentum
         self.content_detail = content_detail
-        self.regions = regions
-        self.temporal = temporal
-        self._warming: threading.Thread | None = None
+        self._loops: dict[frozenset[str], WarmedFunction] = {}
         self.state_spec = self._build_state_spec()
-        targets_spec = Targets(
-            objective.content_spec(),
-            objective.style_spec(),
-            (MASKS_SPEC,) if regions else (),
-            (PICTURES_SPEC, MASKS_SPEC) if temporal else (),
-        )
-        count, sides = tf.TensorSpec([], tf.int32), tf.TensorSpec([2], tf.int32)
-        self.run_steps = tf.function(
-            self._run_steps,
-            autograph=False,
-            input_signature=[
-                PICTURES_SPEC,
-                self.state_spec,
-                targets_spec,
-                KNOBS_SPEC,
-                count,
-            ],
-        )
         # A function of its own, for a reason: oneDNN's max pooling gets its gradient
         # only where TensorFlow meets it after the pooling, and in a loop, whose graph
         # is a circle, it may come first.
         self._step = tf.function(
             self.step, autograph=False, experimental_attributes={"_noinline": True}
         )
-        self.update = tf.function(
+        self.update = compiled(
             self._update,
-            autograph=False,
-            input_signature=[
-                PICTURES_SPEC,
-                terms.Losses(*[tf.TensorSpec([None])] * 4),
-                PICTURES_SPEC,
-                self.state_spec,
-                KNOBS_SPEC,
-            ],
+            PICTURES_SPEC,
+            Losses(*[tf.TensorSpec([None])] * 4),
+            PICTURES_SPEC,
+            self.state_spec,
+            KNOBS_SPEC,
         )
-        self._enter = tf.function(
-            self.enter,
-            autograph=False,
-            input_signature=[PICTURES_SPEC, PICTURES_SPEC, sides, tf.TensorSpec([])],
-        )
-        self._plain_targets = tf.function(
-            objective.style_targets,
-            autograph=False,
-            input_signature=[PICTURES_SPEC, sides],
-        )
-        self._masked_targets = tf.function(
-            objective.style_targets,
-            autograph=False,
-            input_signature=[PICTURES_SPEC, sides, MASKS_SPEC],
+        sides, scalar = tf.TensorSpec([2], tf.int32), tf.TensorSpec([])
+        self._enter = compiled(self.enter, PICTURES_SPEC, PICTURES_SPEC, sides, scalar)
+        self._plain_targets = compiled(objective.style_targets, PICTURES_SPEC, sides)
+        self._masked_targets = compiled(
+            objective.style_targets, PICTURES_SPEC, sides, MASKS_SPEC
         )
 
     @property
     def feature_extractor(self) -> keras.Model:
         return self.objective.feature_extractor
 
-    def warm_up(self, device: str) -> None:
-        """Begins in a thread what the first step needs besides its arguments.
+    @functools.cached_property
+    def style_spec(self) -> dict[str, Any]:
+        """The shapes of `Targets.style`, with None for N."""
+        return output_spec(self._plain_targets)
 
-        The first call does so, and `run` waits for it; others do nothing.
+    def run_steps(
+        self,
+        image: tf.Tensor | tf.Variable,
+        state: TransferState,
+        targets: Targets,
+        knobs: Knobs,
+        steps: tf.Tensor,
+    ) -> tuple[tf.Tensor, TransferState, tf.Tensor]:
+        """As `run`, without changing the picture that comes in."""
+        given = targets.given()
+        return self.loop(given)(image, state, given, knobs, steps)
+
+    @property
+    def traces(self) -> int:
+        """Number of traces of the steps: one for each kind of targets."""
+        return sum(loop.traces for loop in self._loops.values())
+
+    def loop(self, given: Collection[str]) -> WarmedFunction:
+        """The compiled steps for one kind of targets.
 
         Args:
-            device: of the run, as in StyleTransferConfig.
+            given: names of the targets that aren't None, from `Targets.given`.
         """
-        if self._warming is None:
-            self._warming = begin_warm_up(self, device)
+        kind = frozenset(given)
+        if kind not in self._loops:
+            targets = {
+                "content": self.objective.content_spec(),
+                "style": self.style_spec,
+                "regions": MASKS_SPEC,
+                "temporal": (PICTURES_SPEC, MASKS_SPEC),
+            }
+            steps = compiled(
+                self._run_steps,
+                PICTURES_SPEC,
+                self.state_spec,
+                {name: targets[name] for name in kind},
+                KNOBS_SPEC,
+                tf.TensorSpec([], tf.int32),
+            )
+            blank_step = functools.partial(self.blank_step, kind)
+            self._loops[kind] = WarmedFunction(steps, blank_step)
+        return self._loops[kind]
+
+    def blank_step(self, given: Collection[str]) -> tuple[Any, ...]:
+        """The arguments of `loop(given)` for a step of the smallest picture."""
+        objective = self.objective
+        border, strides = objective.border, layer_strides(self.feature_extractor)
+        side = 2 * border.stride
+        padded = side + sum(border.widths(side))
+        counting = padded - sum(border.margins)
+        image = blank(PICTURES_SPEC, side)
+        targets = {
+            "content": {
+                layer: blank(spec, counting // strides[layer])
+                for layer, spec in objective.content_spec().items()
+            },
+            "style": tf.nest.map_structure(blank, self.style_spec),
+            "regions": blank(MASKS_SPEC, padded),
+            "temporal": (image, blank(MASKS_SPEC, side)),
+        }
+        targets = {name: targets[name] for name in given}
+        knobs = tf.nest.map_structure(blank, KNOBS_SPEC)
+        return image, self.init_state(image), targets, knobs, tf.constant(1)
 
     def init_state(self, image: tf.Tensor) -> TransferState:
         """The state before the first step from `image`, [N, H, W, 3]."""
@@ -178,8 +203,6 @@ class WholeEngine:
         steps: tf.Tensor,
     ) -> tuple[tf.Variable, TransferState, np.ndarray]:
         """As `Engine.run`."""
-        if self._warming is not None:
-            self._warming.join()
         image, state, history = self.run_steps(canvas, state, targets, knobs, steps)
         canvas.assign(image)
         return canvas, state, history.numpy()
@@ -226,7 +249,7 @@ class WholeEngine:
             content_detail=self.content_detail,
             wrap=wrap,
         )
-        # What optimisers remember belongs to another loss, so they start anew.
+        # An optimiser's state belongs to another loss, so it starts anew.
         state = self.init_state(image)
         return image, state, self.objective.content_targets(content_image)
 
@@ -236,15 +259,15 @@ class WholeEngine:
         state: TransferState,
         targets: Targets,
         knobs: Knobs,
-    ) -> tuple[tf.Tensor, TransferState, terms.Losses]:
+    ) -> tuple[tf.Tensor, TransferState, Losses]:
         """One evaluation of the loss and its gradient, and one update of the pixels.
 
         It is pure: the same arguments give the same results, and nothing else changes.
 
         Args:
             image: [N, H, W, 3] in [0, 1].
-            state: of the same size.
-            targets: of the same size.
+            state: state of the same size.
+            targets: targets of the same size.
             knobs: scalars.
 
         Returns:
@@ -254,48 +277,48 @@ class WholeEngine:
         """
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(image)
-            measured = self._losses(image, targets, knobs.relative())
+            measured = self._losses(image, targets, knobs)
         units = tf.fill(tf.shape(measured.total), gradient_unit(image))
         gradients = tape.gradient(measured.total, image, output_gradients=units)
-        measured = measured._replace(total=measured.total * knobs.excess())
-        return self._update(image, measured, gradients, state, knobs)
+        return self._update(image, knobs.reported(measured), gradients, state, knobs)
 
-    def _losses(self, image: tf.Tensor, targets: Targets, knobs: Knobs) -> terms.Losses:
-        return self.objective.losses(image, targets, **knobs.loss_weights())
+    def _losses(self, image: tf.Tensor, targets: Targets, knobs: Knobs) -> Losses:
+        return self.objective.losses(image, targets, knobs.relative_weights())
 
     def _update(
         self,
         image: tf.Tensor,
-        measured: terms.Losses,
+        measured: Losses,
         gradients: tf.Tensor,
         state: TransferState,
         knobs: Knobs,
-    ) -> tuple[tf.Tensor, TransferState, terms.Losses]:
-        """The second half of a step: what follows from the losses and gradients.
+    ) -> tuple[tf.Tensor, TransferState, Losses]:
+        """The second half of a step: the update by losses and gradients.
 
-        With an elementwise optimiser a picture may be updated in parts.
+        With an elementwise optimiser a picture can be updated in parts.
 
         Args:
             image: as for `step`.
-            measured: losses of `image`.
-            gradients: of the total loss with relative weights, times `gradient_unit`,
-                like `image`.
+            measured: losses of `image`, as they are reported.
+            gradients: gradients of the total loss with relative weights, times
+                `gradient_unit`, like `image`.
             state: as for `step`.
             knobs: as for `step`.
 
         Returns:
             As `step`.
         """
+        done = tf.cast(state.step, tf.float32) / knobs.steps
         updated, memory = self.optimizer.update(
             image,
             # An optimiser that looks at the loss sees whole pictures.
-            measured.total / knobs.excess() * gradient_unit(image),
+            knobs.relative(measured.total) * gradient_unit(image),
             gradients,
             state.optimizer,
-            learning_rate=knobs.learning_rate,
-            done=tf.cast(state.step, tf.float32) / knobs.steps,
+            learning_rate=self.optimizer.rate(knobs.learning_rate, done),
         )
-        iterate = self.optimizer.iterate(updated, memory)
+        best = self.optimizer.best(memory)
+        iterate = updated if best is None else best
         count = state.step + 1
         momentum = self.ema_momentum
         share = (1 - momentum) / bias_correction(momentum, count, tf.float32)
@@ -327,11 +350,11 @@ class WholeEngine:
 
         Args:
             image: [N, H, W, 3] in [0, 1].
-            state: of the same size.
-            targets: of the same size.
+            state: state of the same size.
+            targets: targets of the same size.
             knobs: scalars.
             steps: int32 scalar, at most `rows` unless `rows` is 1.
-            rows: of the history.
+            rows: number of rows of the history.
 
         Returns:
             (image, state, history [rows, 4, N], number of steps taken). Rows that no
@@ -370,13 +393,13 @@ class WholeEngine:
         self,
         image: tf.Tensor,
         state: TransferState,
-        targets: Targets,
+        given: dict[str, Any],
         knobs: Knobs,
         steps: tf.Tensor,
     ) -> tuple[tf.Tensor, TransferState, tf.Tensor]:
         """As `run`, as a pure function of tensors."""
         image, state, history, taken = self.run_compiled(
-            image, state, targets, knobs, steps, rows=steps
+            image, state, Targets(**given), knobs, steps, rows=steps
         )
         return image, state, history[:taken]
 
@@ -398,7 +421,7 @@ class WholeEngine:
 
 
 def gradient_unit(image: tf.Tensor) -> tf.Tensor:
-    """What gradients of pictures [N, H, W, 3] are multiplied by, a float32 scalar.
+    """The factor of gradients of pictures [N, H, W, 3], a float32 scalar.
 
     Losses are means over positions, so the gradients of a picture four times as large
     are a quarter as large. From the default size on, this makes up for it, so that

@@ -5,8 +5,8 @@ from __future__ import annotations
 import dataclasses
 import functools
 import os
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeAlias
 
 import keras
 import numpy as np
@@ -38,6 +38,9 @@ from tfnst.ops import color_spaces, resizing
 LAYERS = ("block1_conv2", "block2_conv2", "block3_conv3", "block4_conv3")
 RESOLUTIONS = (256, 128)
 
+# A function of content image, style image and picture, each [1, H, W, 3].
+Measure: TypeAlias = Callable[[np.ndarray, np.ndarray, np.ndarray], float]
+
 # Relative difference that rounding may make between shapes of the same picture.
 _SHAPE_TOLERANCE = 0.05
 
@@ -64,6 +67,7 @@ class Evaluation:
         resolutions: long sides in pixels at which they were compared.
         backbone: the network used, `"vgg19"` or `"vgg16"`.
         weights: the weights used.
+        own: values of a user's own measures by name; in `to_dict` beside the others.
     """
 
     style_gram: float = _measure("0 is the style; less is better")
@@ -78,10 +82,12 @@ class Evaluation:
     resolutions: tuple[int, ...]
     backbone: str
     weights: WeightsInfo
+    own: dict[str, float] = dataclasses.field(default_factory=dict, hash=False)
 
     def to_dict(self) -> dict[str, Any]:
         """The values, in types that JSON can hold."""
         plain = dataclasses.asdict(self)
+        plain |= plain.pop("own")
         return {k: list(v) if isinstance(v, tuple) else v for k, v in plain.items()}
 
     @classmethod
@@ -105,6 +111,7 @@ def evaluate(
     layers: Sequence[str] | None = None,
     resolutions: Sequence[int] = RESOLUTIONS,
     seed: int = StyleTransferConfig.seed,
+    own_measures: Mapping[str, Measure] | None = None,
 ) -> Evaluation:
     """Measures how well a picture shows the style and keeps the content.
 
@@ -165,6 +172,9 @@ def evaluate(
             more. Sizes above the stylized picture's own are left out; if none is left,
             its own is used.
         seed: seed of the random directions, and of the network if `weights` is None.
+        own_measures: further measures by name: functions of the content image, the
+            style image and the picture, each float32 RGB [1, H, W, 3] in [0, 1] at its
+            own size, that return a number.
 
     Returns:
         Evaluation. The same arguments give the same numbers on the same machine.
@@ -186,6 +196,7 @@ def evaluate(
     _check_shape(content, stylized)
     sizes = _check_resolutions(resolutions, stylized)
     seed = check_integer("seed", seed, 0, MAX_SEED)
+    own_measures = _check_own(own_measures or {})
     check_choice("backbone", backbone, BACKBONES)
     if layers is not None:
         layers = check_layers("layers", layers)
@@ -203,6 +214,10 @@ def evaluate(
         resolutions=sizes,
         backbone=info.backbone,
         weights=info,
+        own={
+            name: float(measure(content, style, stylized))
+            for name, measure in own_measures.items()
+        },
     )
 
 
@@ -290,6 +305,18 @@ def _check_shape(content: np.ndarray, stylized: np.ndarray) -> None:
             argument="stylized_image",
             verb="must have",
         )
+
+
+def _check_own(measures: Mapping[str, Measure]) -> Mapping[str, Measure]:
+    """Checks that they are functions with names of their own."""
+    taken = [field.name for field in dataclasses.fields(Evaluation)]
+    if any(name in taken or not callable(each) for name, each in measures.items()):
+        raise ArgumentError(
+            "functions by names that aren't taken",
+            repr(measures),
+            argument="own_measures",
+        )
+    return measures
 
 
 def _check_resolutions(

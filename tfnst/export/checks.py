@@ -8,7 +8,7 @@ import tensorflow as tf
 
 
 def checked(value: Any, condition: tf.Tensor, message: str, received: Any) -> tf.Tensor:
-    """`value` if `condition` holds; otherwise the run ends with INVALID_ARGUMENT."""
+    """`value` if the condition holds; otherwise the run ends with INVALID_ARGUMENT."""
     check = tf.debugging.Assert(condition, [message + " Received:", received], 8)
     with tf.control_dependencies([check]):
         return tf.identity(value)

@@ -24,23 +24,23 @@ def paint(
     style_targets: Callable[[tf.Tensor], dict[str, Any]],
     masks: tf.Tensor | None = None,
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """What `tfnst.stylize` does between its callbacks, except that nothing is rolled
-    back: a loss that isn't finite ends the run.
+    """Paints as `tfnst.stylize` does between its callbacks.
+
+    Nothing is rolled back: a loss that isn't finite ends the run.
 
     Args:
-        engine: what takes the steps.
+        engine: engine that takes the steps.
         content_image: [N, H, W, 3] in [0, 1], at the size of the finest scale.
-        first_image: to start from, [N, h, w, 3] in [0, 1].
+        first_image: picture to start from, [N, h, w, 3] in [0, 1].
         scales: height and width of each scale, int32 [scales, 2].
         knobs: scalars; `steps` is ignored.
         scale_steps: steps of each scale, int32 [scales].
-        style_targets: gives `Targets.style` for the index of a scale.
-        masks: of the regions, for an engine that has them, [K, H, W, 1].
+        style_targets: function from the index of a scale to `Targets.style`.
+        masks: masks of the regions, [K, H, W, 1]; None for no regions.
 
     Returns:
         (stylized image [N, H, W, 3], losses [4, N] of the last step: content, style,
-        total variation, total). The total loss is NaN if the run ended early because
-        its loss was no longer finite.
+        total variation, total). The total loss is NaN if the run ended early.
     """
     count = tf.shape(scales)[0]
 
@@ -54,7 +54,7 @@ def paint(
         image, state, content = engine.enter(
             state.average, content_image, sides, knobs.content_weight
         )
-        regions: tuple[tf.Tensor, ...] = ()
+        regions = None
         if masks is not None:
             small = resize_mask(masks, *tf.unstack(sides))
             regions = engine.objective.see_regions(small)

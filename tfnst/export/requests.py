@@ -1,4 +1,4 @@
-"""What a request may ask for, and the checks of it in the graph."""
+"""Settings and limits of requests, and their checks in the graph."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from tfnst.checks import argument_error
-from tfnst.config import StyleTransferConfig
+from tfnst.checks import ArgumentError
+from tfnst.config import COLOR_MODES, StyleTransferConfig, list_settings
 from tfnst.engines.engine import Knobs
 from tfnst.export.checks import checked, finite_number, in_range
-from tfnst.limits import MAX_SEED, MIN_SIDE, MIN_SIZE
+from tfnst.limits import MIN_SIDE
 from tfnst.ops import pyramid
 
-# Why an export can't have some of the settings that aren't exported. `device` isn't
-# among them: it says where the export itself is built.
+# Reasons for settings that aren't exported. `device` has none: it is for building the
+# export.
 REFUSALS = {
     "max_memory": "it paints without tiles, and `max_size` bounds its memory",
     "patience": "every run takes all of its steps",
@@ -31,7 +31,7 @@ class RequestLimits:
     Attributes:
         max_steps: largest `steps`.
         max_size: largest `size`.
-        max_pixels: most pixels in any one picture that is sent.
+        max_pixels: most pixels of each picture that is sent.
     """
 
     max_steps: int
@@ -39,11 +39,11 @@ class RequestLimits:
     max_pixels: int
 
 
-class Setting(NamedTuple):
+class ScalarInput(NamedTuple):
     """A setting that a request may send, a scalar.
 
     Attributes:
-        name: as in StyleTransferConfig.
+        name: name, as in StyleTransferConfig.
         dtype: int32 or float32.
         default: value for requests that don't send it.
         bounds: smallest and largest value; None for any finite number from 0 up.
@@ -55,7 +55,7 @@ class Setting(NamedTuple):
     bounds: tuple[int, int] | None = None
 
     def check(self, value: tf.Tensor) -> tf.Tensor:
-        """The value, once it is in range."""
+        """The value, checked."""
         value = tf.ensure_shape(value, [])
         if self.bounds is None:
             return finite_number(self.name, value)
@@ -63,7 +63,7 @@ class Setting(NamedTuple):
 
 
 class RequestSettings(NamedTuple):
-    """The settings of a request, checked."""
+    """The checked settings of a request."""
 
     steps: tf.Tensor  # int32 scalar, as the next two
     size: tf.Tensor
@@ -73,65 +73,65 @@ class RequestSettings(NamedTuple):
 
 def request_settings(
     config: StyleTransferConfig, limits: RequestLimits
-) -> tuple[Setting, ...]:
+) -> tuple[ScalarInput, ...]:
     """The settings that a request may send, in the order of the signatures.
 
     Args:
-        config: has their defaults.
-        limits: bound them.
+        config: their defaults.
+        limits: their bounds.
     """
-    default = {**config.to_dict(), **config.loss_weights()}
-    integers = {
-        "steps": (1, limits.max_steps),
-        "size": (MIN_SIZE, limits.max_size),
-        "seed": (0, MAX_SEED),
-    }
-    numbers = (
-        "content_weight",
-        "style_weight",
-        "total_variation_weight",
-        "learning_rate",
-    )
-    return (
-        *(Setting(name, tf.int32, default[name], b) for name, b in integers.items()),
-        *(Setting(name, tf.float32, default[name]) for name in numbers),
-    )
+    default = config.to_dict() | config.loss_weights()
+    highest = {"steps": limits.max_steps, "size": limits.max_size}
+    integers, numbers = [], []
+    for each in list_settings("requested"):
+        if each.name == "style_strength":
+            continue  # Clients send the weights that it stands for.
+        if each.type is int:
+            bounds = int(each.low), highest.get(each.name, int(each.high))
+            integers.append(
+                ScalarInput(each.name, tf.int32, default[each.name], bounds)
+            )
+        elif each.type is float:
+            numbers.append(ScalarInput(each.name, tf.float32, default[each.name]))
+    return *integers, *numbers
 
 
 def check_exportable(config: StyleTransferConfig) -> None:
     """Checks that a server can keep to the settings.
 
     Raises:
-        ValueError: when it can't; the message names the setting and says why.
+        ValueError: if it can't; the message names the setting and the reason.
     """
     if config.init_image == "given":
-        raise argument_error(
-            "init_image",
+        raise ArgumentError(
             "'content', 'style' or 'noise' for an export: requests have no picture to "
             "start from",
             repr(config.init_image),
+            argument="init_image",
         )
     for name, reason in REFUSALS.items():
         value = getattr(config, name)
         if value is not None:
-            raise argument_error(name, f"None for an export: {reason}", repr(value))
+            raise ArgumentError(
+                f"None for an export: {reason}", repr(value), argument=name
+            )
 
 
 def check_settings(
     values: Mapping[str, tf.Tensor],
     *,
-    settings: tuple[Setting, ...],
+    settings: tuple[ScalarInput, ...],
     count: tf.Tensor | int,
     max_size: int,
 ) -> RequestSettings:
-    """The settings of a request, once each is in range and they go together.
+    """The settings of a request, checked one by one and together.
 
     Args:
-        values: the settings by name.
-        settings: from `request_settings`.
+        values: settings by name.
+        settings: the settings that may be sent, from `request_settings`.
         count: number of pictures to paint.
-        max_size: the pictures may have no more pixels together than a square with
-            sides of this length.
+        max_size: side of a square with as many pixels as all pictures together may
+            have.
     """
     values = {setting.name: setting.check(values[setting.name]) for setting in settings}
     size = checked(
@@ -157,8 +157,18 @@ def check_settings(
     return RequestSettings(values["steps"], size, values["seed"], knobs)
 
 
+def check_color_mode(preserve_color: tf.Tensor) -> tf.Tensor:
+    """The colour mode of a request, string [], checked."""
+    return checked(
+        tf.ensure_shape(preserve_color, []),
+        tf.reduce_any(preserve_color == tf.constant(COLOR_MODES)),
+        f"`preserve_color` must be one of {', '.join(COLOR_MODES)}.",
+        preserve_color,
+    )
+
+
 def check_pictures(name: str, pictures: tf.Tensor, *, max_pixels: int) -> tf.Tensor:
-    """Pictures [N, H, W, 3], once they are within the limits and in [0, 1]."""
+    """Pictures [N, H, W, 3], checked to be within the limits and in [0, 1]."""
     # Servers feed any shape; without this, a wrong rank aborts the process.
     pictures = tf.ensure_shape(pictures, [None, None, None, 3])
     shape = tf.shape(pictures, out_type=tf.int64)
@@ -193,18 +203,18 @@ def build_scales(
     min_size: int,
     style_scale: tf.Tensor | float,
 ) -> tf.Tensor:
-    """The pyramid of a run, once each of its scales is wide enough.
+    """The pyramid of a run, checked to have at least one scale.
 
     Args:
-        names: what errors call the pictures.
-        content_sides: height and width, int32 [2].
-        style_sides: as `content_sides`, or of several styles, int32 [S, 2].
-        size: of the run, int32 scalar.
+        names: names of the pictures in errors.
+        content_sides: height and width of the content, int32 [2].
+        style_sides: height and width of the style, int32 [2], or of S styles, [S, 2].
+        size: size of the run, int32 scalar.
         min_size: as in StyleTransferConfig.
-        style_scale: of the style, or of each, float32 [S].
+        style_scale: scale of the style, or of each, float32 [S].
 
     Returns:
-        As `tfnst.ops.pyramid.build_pyramid`.
+        Sizes, as from `tfnst.ops.pyramid.build_pyramid`.
     """
     scales = pyramid.build_pyramid(
         content_sides, style_sides, size, min_size, style_scale

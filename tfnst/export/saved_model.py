@@ -11,16 +11,17 @@ import pathlib
 import shutil
 import tempfile
 import time
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import tensorflow as tf
 
-from tfnst.checks import argument, argument_error, check_integer
+from tfnst.checks import ArgumentError, argument, check_integer
 from tfnst.config import StyleTransferConfig, build_config
 from tfnst.eager import eagerly
 from tfnst.export.requests import RequestLimits
 from tfnst.export.served_model import ServedStyleTransfer
-from tfnst.export.signatures import build_signatures
+from tfnst.export.signatures import SIGNATURES, build_signatures
 from tfnst.export.warmup import WARMUP, write_warmup
 from tfnst.files import check_path
 from tfnst.limits import MAX_PIXELS, MAX_SIZE, MAX_STEPS, MIN_SIDE
@@ -58,7 +59,7 @@ def export_saved_model(
         max_steps: largest `steps` of a request, up to 100,000.
         max_size: largest `size` of a request, up to 16,384. N pictures of `size` may
             have no more pixels together than one of `max_size`.
-        max_pixels: most pixels in any one picture that is sent.
+        max_pixels: most pixels of each picture that is sent.
         **settings: fields of StyleTransferConfig that override those of `config`.
 
     Returns:
@@ -83,16 +84,38 @@ def export_saved_model(
     )
     with argument("directory"):
         check_path(directory)
+
+    def write(folder: pathlib.Path) -> None:
+        write_model(ServedStyleTransfer(config, limits), folder)
+
+    return write_version(pathlib.Path(directory), version, write)
+
+
+def write_version(
+    base: pathlib.Path, version: int | None, write: Callable[[pathlib.Path], None]
+) -> pathlib.Path:
+    """Writes the folder of a version, whole or not at all.
+
+    Args:
+        base: base path of the model; created if it is missing.
+        version: number of the version; the next free one if it is None.
+        write: fills the folder that it is given.
+
+    Returns:
+        Path of the version's folder.
+
+    Raises:
+        ValueError: for a version that already exists.
+        OSError: when the folder can't be written.
+    """
     began = time.perf_counter()
-    base = pathlib.Path(directory)
     target = base / str(_choose_version(base, version))
     base.mkdir(parents=True, exist_ok=True)
-    model = ServedStyleTransfer(config, limits)
     # Servers look for folders with integer names, so this one is invisible to them
     # until it is complete.
     partial = pathlib.Path(tempfile.mkdtemp(prefix=".tfnst-", dir=base))
     try:
-        _write(model, partial)
+        write(partial)
         with contextlib.suppress(OSError):  # Network folders may have no permissions.
             partial.chmod(0o777 & ~_umask())
         partial.rename(target)
@@ -103,8 +126,29 @@ def export_saved_model(
     return target
 
 
+def write_model(
+    model: ServedStyleTransfer,
+    folder: pathlib.Path,
+    names: Sequence[str] = SIGNATURES,
+) -> None:
+    """Writes the SavedModel, its manifest and its warm-up requests.
+
+    Args:
+        model: the model.
+        folder: folder to write to.
+        names: names of the signatures to write; all of them by default.
+    """
+    signatures = build_signatures(model, names)
+    with tempfile.TemporaryDirectory() as scratch:
+        manifest = pathlib.Path(scratch, MANIFEST)
+        manifest.write_text(json.dumps(_manifest(model), indent=2) + "\n")
+        model.manifest = tf.saved_model.Asset(str(manifest))
+        tf.saved_model.save(model, str(folder), signatures=signatures)
+    write_warmup(folder / WARMUP)
+
+
 def _choose_version(base: pathlib.Path, version: int | None) -> int:
-    """The number asked for, or else the next one that is free."""
+    """The given version, or the next free one."""
     if version is not None:
         version = check_integer("version", version, 1, 2**63 - 1)
     names = [path.name for path in base.iterdir()] if base.is_dir() else []
@@ -112,20 +156,10 @@ def _choose_version(base: pathlib.Path, version: int | None) -> int:
     if version is None:
         return max(taken, default=0) + 1
     if version in taken:
-        raise argument_error(
-            "version", f"one that {str(base)!r} doesn't hold yet", str(version)
+        raise ArgumentError(
+            f"one that {str(base)!r} doesn't hold yet", str(version), argument="version"
         )
     return version
-
-
-def _write(model: ServedStyleTransfer, folder: pathlib.Path) -> None:
-    signatures = build_signatures(model)
-    with tempfile.TemporaryDirectory() as scratch:
-        manifest = pathlib.Path(scratch, MANIFEST)
-        manifest.write_text(json.dumps(_manifest(model), indent=2) + "\n")
-        model.manifest = tf.saved_model.Asset(str(manifest))
-        tf.saved_model.save(model, str(folder), signatures=signatures)
-    write_warmup(folder / WARMUP)
 
 
 def _manifest(model: ServedStyleTransfer) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The styles of a request to `blend`: checked and decoded in the graph."""
+"""The styles of a request: checked, decoded and measured in the graph."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ from tfnst.ops.moments import Moments, blend_moments
 
 
 class StyleInputs(NamedTuple):
-    """The inputs of a request that describe its styles, named as in `blend`.
+    """The inputs of a request about its styles, named as in `blend`.
 
-    As they are sent, the last four may have one value for all styles.
+    Before they are checked, the last four may have one value for all styles.
     """
 
     style_bytes: tf.Tensor  # image files, string [S]
@@ -39,12 +39,12 @@ class StyleInputs(NamedTuple):
 
 
 def check_styles(inputs: StyleInputs, *, size: tf.Tensor, max_size: int) -> StyleInputs:
-    """The inputs, once they are in range, each with one value for each style.
+    """The inputs, checked, with one value for each style.
 
     Args:
-        inputs: as they are sent.
-        size: of the run, int32 scalar.
-        max_size: most pixels that the long side of a style picture may have.
+        inputs: the inputs of the request.
+        size: size of the run, int32 scalar.
+        max_size: longest side of a style picture, in pixels.
     """
     count = tf.size(inputs.style_bytes)
     style_bytes = checked(
@@ -90,24 +90,50 @@ def _one_for_each(name: str, values: tf.Tensor, count: tf.Tensor) -> tf.Tensor:
     return tf.broadcast_to(values, [count])
 
 
-class DecodedStyles(NamedTuple):
-    """The styles of a request, as `tfnst.transfer.styles.Style` holds them."""
+class PlainStyle(NamedTuple):
+    """One style for all pictures of a request, or one for each of them.
 
-    pictures: tf.TensorArray  # [1, h, w, 3] each, at the size of the finest scale
-    masks: tf.TensorArray  # [1, h, w, 1] each
-    masked: tf.Tensor  # whether there is a mask, bool [S]
-    sides: tf.Tensor  # height and width in the files, int32 [S, 2]
-    seconds: tf.Tensor  # that decoding took, float32 scalar
+    It has the methods of `BlendedStyles`; there are no shares.
+    """
+
+    pictures: tf.Tensor  # [N or 1, h, w, 3] in [0, 1], at the size of the finest scale
+
+    @property
+    def first(self) -> tf.Tensor:
+        return self.pictures
 
     def targets(
-        self, painter: WholeEngine, sides: tf.Tensor, shares: tf.Tensor
+        self, engine: WholeEngine, sides: tf.Tensor, _: tf.Tensor | None
+    ) -> dict[str, Any]:
+        return engine.style_targets(self.pictures, sides[0])
+
+    def color_moments(self, _: tf.Tensor | None) -> Moments:
+        return color_transfer.color_moments(self.pictures)
+
+
+class BlendedStyles(NamedTuple):
+    """The styles of a request to `blend`, as `tfnst.transfer.styles.Style` has them."""
+
+    pictures: tf.TensorArray  # [1, h, w, 3] each, at the size of the finest scale
+    masks: tf.TensorArray  # [1, h, w, 1] each, white for no mask
+    masked: tf.Tensor  # whether there is a mask, bool [S]
+    sides: tf.Tensor  # height and width in the files, int32 [S, 2]
+    seconds: tf.Tensor  # time of decoding, float32 scalar
+
+    @property
+    def first(self) -> tf.Tensor:
+        """The picture to start from for `init_image="style"`."""
+        return self.pictures.read(0)
+
+    def targets(
+        self, engine: WholeEngine, sides: tf.Tensor, shares: tf.Tensor | None
     ) -> dict[str, Any]:
         """`Targets.style` of each region.
 
         Args:
-            painter: an engine.
-            sides: height and width of the pictures at this scale, int32 [S, 2].
-            shares: of each style in each region, from
+            engine: engine of the run.
+            sides: height and width of the styles at this scale, int32 [S, 2].
+            shares: share of each style in each region, from
                 `tfnst.ops.masks.divide_picture`.
         """
 
@@ -115,48 +141,47 @@ class DecodedStyles(NamedTuple):
             picture, mask = self.pictures.read(index), self.masks.read(index)
             targets = tf.cond(
                 self.masked[index],
-                lambda: painter.style_targets(
+                lambda: engine.style_targets(
                     picture, sides[index], resize_mask(mask, *tf.unstack(sides[index]))
                 ),
-                # Bit for bit what a style without a mask has.
-                lambda: painter.style_targets(picture, sides[index]),
+                # Equal to the bit to those of a style without a mask.
+                lambda: engine.style_targets(picture, sides[index]),
             )
             return tf.nest.map_structure(lambda tensor: tensor[0], targets)
 
-        each = tf.map_fn(
-            one,
-            tf.range(tf.shape(sides)[0]),
-            fn_output_signature=tf.nest.map_structure(
-                lambda spec: tf.TensorSpec(spec.shape[1:]),
-                painter.objective.style_spec(),
-            ),
-            parallel_iterations=1,
+        spec = tf.nest.map_structure(
+            lambda spec: tf.TensorSpec(spec.shape[1:]), engine.style_spec
         )
-        return blend_targets(painter.objective.statistics, each, shares)
+        return blend_targets(
+            engine.objective.style_losses, self._of_each(one, spec), shares
+        )
 
-    def color_moments(self, shares: tf.Tensor) -> Moments:
-        """The moments of the colours of each region's styles.
+    def color_moments(self, shares: tf.Tensor | None) -> Moments:
+        """Moments of the colours of each region's styles.
 
         Args:
             shares: as for `targets`.
         """
 
         def one(index: tf.Tensor) -> Moments:
-            # Every style has a mask, white where none was sent.
             moments = color_transfer.color_moments(
                 self.pictures.read(index), self.masks.read(index)
             )
             return Moments(moments.mean[0], moments.covariance[0])
 
-        each = tf.map_fn(
-            one,
+        spec = Moments(
+            tf.TensorSpec([3], tf.float64), tf.TensorSpec([3, 3], tf.float64)
+        )
+        return blend_moments(self._of_each(one, spec), tf.cast(shares, tf.float64))
+
+    def _of_each(self, function: Callable[[tf.Tensor], Any], spec: Any) -> Any:
+        """The results of a function of an index, for all styles, [S, ...]."""
+        return tf.map_fn(
+            function,
             tf.range(tf.shape(self.sides)[0]),
-            fn_output_signature=Moments(
-                tf.TensorSpec([3], tf.float64), tf.TensorSpec([3, 3], tf.float64)
-            ),
+            fn_output_signature=spec,
             parallel_iterations=1,
         )
-        return blend_moments(each, tf.cast(shares, tf.float64))
 
 
 def decode_styles(
@@ -165,14 +190,15 @@ def decode_styles(
     size: tf.Tensor,
     max_pixels: int,
     recolor: Callable[[tf.Tensor], tf.Tensor],
-) -> DecodedStyles:
-    """Style pictures and their masks, at the sizes of the finest scale.
+) -> BlendedStyles:
+    """Decodes styles and their masks, at the sizes of the finest scale.
 
     Args:
-        styles: from `check_styles`, with `style_scales` of the whole run.
-        size: of the run, int32 scalar.
+        styles: inputs from `check_styles`, with the setting `style_scale` multiplied
+            into `style_scales`.
+        size: size of the run, int32 scalar.
         max_pixels: most pixels in a file.
-        recolor: gives a style picture the colours that the run needs.
+        recolor: function that gives a style picture the colours of the run.
     """
     count = tf.size(styles.style_bytes)
 
@@ -214,7 +240,7 @@ def decode_styles(
         ),
         parallel_iterations=1,
     )
-    return DecodedStyles(
+    return BlendedStyles(
         pictures, masks, styles.mask_bytes != "", sides.stack(), seconds
     )
 
@@ -222,16 +248,16 @@ def decode_styles(
 def decode_regions(
     styles: StyleInputs, height: tf.Tensor, width: tf.Tensor, *, max_pixels: int
 ) -> tuple[Division, tf.Tensor]:
-    """Which styles go where in a picture; styles with the same file share a region.
+    """Divides a picture among styles; those with the same file share a region.
 
     Args:
-        styles: from `check_styles`.
-        height: of the picture at its finest scale, int32 scalar.
-        width: as `height`.
+        styles: inputs from `check_styles`.
+        height: height of the picture at its finest scale, int32 scalar.
+        width: width of the picture at its finest scale, int32 scalar.
         max_pixels: most pixels in a file.
 
     Returns:
-        (division, seconds that decoding took, float32 scalar).
+        (division, seconds of decoding, float32 scalar).
     """
     regions = styles.region_bytes
     files, _ = tf.unique(tf.boolean_mask(regions, regions != ""))
@@ -267,10 +293,7 @@ def decode_regions(
 def _decode_mask(
     name: str, encoded: tf.Tensor, max_pixels: int
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """A grey picture [1, H, W, 1] in [0, 1], the mean of the file's channels.
-
-    And the seconds that decoding took.
-    """
+    """The mean of a file's channels, [1, H, W, 1] in [0, 1], and its decoding time."""
     picture, seconds = decoding.decode_timed(encoded, name=name, max_pixels=max_pixels)
     mask = tf.reduce_mean(picture, axis=-1, keepdims=True)
     share = tf.reduce_mean(mask)

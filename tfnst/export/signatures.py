@@ -12,11 +12,11 @@
 
 All three return `content_loss`, `style_loss` and `total_loss` of the last step, as in
 `TransferResult.losses`, float32 [N] ([1] for a single picture). The two that take files
-also return `decode_seconds`, how long decoding them took, added up over the files,
-float32 []. All three take the optional settings `steps`, `size` and `seed`, int32 [],
-and `content_weight`, `style_weight`, `total_variation_weight` and `learning_rate`,
-float32 []. The graph checks every input and answers a bad one with INVALID_ARGUMENT and
-a message that names it.
+also return `decode_seconds`, the time of decoding all of them, float32 []. All three
+take the optional settings `steps`, `size` and `seed`, int32 [], and `content_weight`,
+`style_weight`, `total_variation_weight` and `learning_rate`, float32 []. The graph
+checks every input and answers a bad one with INVALID_ARGUMENT and a message that names
+it.
 """
 
 from __future__ import annotations
@@ -27,8 +27,10 @@ from typing import Any, NamedTuple
 
 import tensorflow as tf
 
-from tfnst.export.requests import Setting
+from tfnst.export.requests import ScalarInput
 from tfnst.export.served_model import ServedStyleTransfer
+
+SIGNATURES = ("serving_default", "stylize", "blend")
 
 _TEXT, _TEXTS = tf.TensorSpec([], tf.string), tf.TensorSpec([None], tf.string)
 _NUMBERS = tf.TensorSpec([None], tf.float32)
@@ -39,9 +41,9 @@ class Input(NamedTuple):
     """An input of a signature.
 
     Attributes:
-        name: what requests call it.
-        spec: its shape and dtype.
-        default: what requests that don't send it get; None where they have to.
+        name: name in requests.
+        spec: shape and dtype.
+        default: value for requests that don't send it; None if they must.
     """
 
     name: str
@@ -50,13 +52,13 @@ class Input(NamedTuple):
 
 
 def signature_inputs(
-    settings: Sequence[Setting], *, preserve_color: str
+    settings: Sequence[ScalarInput], *, preserve_color: str
 ) -> dict[str, tuple[Input, ...]]:
     """The inputs of each signature.
 
     Args:
-        settings: what every signature takes besides its pictures.
-        preserve_color: default of `blend`.
+        settings: inputs of every signature besides its pictures.
+        preserve_color: default of the input of `blend`.
     """
     scalars = [Input(s.name, tf.TensorSpec([], s.dtype), s.default) for s in settings]
     return {
@@ -83,7 +85,9 @@ def signature_inputs(
     }
 
 
-def build_signatures(model: ServedStyleTransfer) -> dict[str, Any]:
+def build_signatures(
+    model: ServedStyleTransfer, names: Sequence[str] = SIGNATURES
+) -> dict[str, Any]:
     """The functions to export, by the name of their signature."""
     functions: dict[str, Callable[..., dict[str, tf.Tensor]]] = {
         "serving_default": model.stylize_files,
@@ -94,8 +98,7 @@ def build_signatures(model: ServedStyleTransfer) -> dict[str, Any]:
         model.settings, preserve_color=model.config.preserve_color
     )
     return {
-        name: _build_signature(name, function, inputs[name])
-        for name, function in functions.items()
+        name: _build_signature(name, functions[name], inputs[name]) for name in names
     }
 
 
@@ -122,7 +125,7 @@ def _build_signature(
         return function(**signature.bind(*args, **kwargs).arguments)
 
     call.__name__ = name
-    # tf.function looks at this in place of the real parameters.
+    # tf.function reads this in place of the real parameters.
     vars(call)["__signature__"] = signature
     return tf.function(
         call, autograph=False, input_signature=[each.spec for each in inputs]

@@ -1,4 +1,4 @@
-"""Requests that a server replays before it reports a version as available."""
+"""Warm-up requests, which a server replays before a version becomes available."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def write_warmup(path: pathlib.Path) -> None:
     whatever its size, so a few steps on tiny pictures are enough.
 
     Args:
-        path: of the file; its folder is made.
+        path: path of the file, whose folder is made.
 
     Reference:
         https://www.tensorflow.org/tfx/serving/saved_model_warmup

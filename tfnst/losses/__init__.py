@@ -9,11 +9,13 @@ from tfnst.lazy import lazy_names
 if TYPE_CHECKING:
     from tfnst.losses.channel_moments import moments, moments_loss
     from tfnst.losses.gram_matrices import gram_matrix, style_loss
+    from tfnst.losses.style import StyleLoss
     from tfnst.losses.terms import content_loss, total_loss, total_variation_loss
     from tfnst.ops.moments import Moments
 
 __all__ = [
     "Moments",
+    "StyleLoss",
     "content_loss",
     "gram_matrix",
     "moments",
@@ -25,6 +27,7 @@ __all__ = [
 
 _MODULES = {
     "Moments": "tfnst.ops.moments",
+    "StyleLoss": "tfnst.losses.style",
     "content_loss": "tfnst.losses.terms",
     "gram_matrix": "tfnst.losses.gram_matrices",
     "moments": "tfnst.losses.channel_moments",

@@ -1,4 +1,4 @@
-"""Means and covariances of activations as a style statistic."""
+"""Means and covariances of activations: the style loss `"moments"`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tfnst.losses.distance import relative_distance
 from tfnst.losses.gram_matrices import gram_of_sums
 from tfnst.losses.sums import (
     ActivationSums,
-    SumsStatistic,
+    SumsLoss,
     activation_sums,
     mean_of_sums,
     or_target,
@@ -104,23 +104,18 @@ def moments_loss(
     return (means + covariances) / 2
 
 
-class MomentsStatistic(SumsStatistic):
-    """Styles compared by moments; see `tfnst.losses.statistics.StyleStatistic`."""
+class MomentsLoss(SumsLoss):
+    """Compares moments by `moments_loss`."""
 
-    def targets(self, described: ActivationSums) -> Moments:
-        return moments_of_sums(described)
+    def target(self, description: ActivationSums) -> Moments:
+        return moments_of_sums(description)
 
-    def distance(self, measured: ActivationSums, targets: Moments) -> tf.Tensor:
-        values = or_target(measured, moments_of_sums(measured), targets)
-        return moments_loss([values], [targets])
+    def distance(self, measured: ActivationSums, target: Moments) -> tf.Tensor:
+        values = or_target(measured, moments_of_sums(measured), target)
+        return moments_loss([values], [target])
 
     def blend(self, targets: Moments, shares: tf.Tensor) -> Moments:
         return blend_moments(targets, shares)
-
-    def spec(self, channels: int) -> Moments:
-        return Moments(
-            tf.TensorSpec([None, channels]), tf.TensorSpec([None, channels, channels])
-        )
 
 
 def _gram_of(moments: Moments) -> tf.Tensor:

@@ -33,7 +33,7 @@ def relative_distance(
         values: one tensor [N, ...] per layer.
         targets: tensors of the same shapes; a first dimension of 1 serves all N.
         layer_weights: one weight per layer, summing to 1; None for equal weights.
-        min_energies: smallest `|target|^2` to divide by, one per layer; 0 by default.
+        min_energies: least `|target|^2` to divide by, one per layer; 0 by default.
 
     Returns:
         [N], 0 or more.

@@ -1,4 +1,4 @@
-"""Gram matrices: the style statistic of Gatys et al."""
+"""Gram matrices: the style loss of Gatys et al."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import tensorflow as tf
 from tfnst.losses.distance import relative_distance
 from tfnst.losses.sums import (
     ActivationSums,
-    SumsStatistic,
+    SumsLoss,
     activation_sums,
     mean_of_sums,
     or_target,
@@ -51,8 +51,8 @@ def blend_gram_matrices(gram_matrices: tf.Tensor, shares: tf.Tensor) -> tf.Tenso
     `G_k = sum_s p_ks G_s`, where picture s fills the share `p_ks` of picture k's area.
 
     Args:
-        gram_matrices: of S pictures, [S, C, C].
-        shares: [K, S], 0 or more; each row sums to 1.
+        gram_matrices: Gram matrices of S pictures, [S, C, C].
+        shares: shares, [K, S], 0 or more; each row sums to 1.
 
     Returns:
         [K, C, C].
@@ -91,18 +91,15 @@ def style_loss(
     )
 
 
-class GramStatistic(SumsStatistic):
-    """Styles compared by Gram matrix; see `tfnst.losses.statistics.StyleStatistic`."""
+class GramLoss(SumsLoss):
+    """Compares Gram matrices by `style_loss`."""
 
-    def targets(self, described: ActivationSums) -> tf.Tensor:
-        return gram_of_sums(described)
+    def target(self, description: ActivationSums) -> tf.Tensor:
+        return gram_of_sums(description)
 
-    def distance(self, measured: ActivationSums, targets: tf.Tensor) -> tf.Tensor:
-        values = or_target(measured, gram_of_sums(measured), targets)
-        return style_loss([values], [targets])
+    def distance(self, measured: ActivationSums, target: tf.Tensor) -> tf.Tensor:
+        values = or_target(measured, gram_of_sums(measured), target)
+        return style_loss([values], [target])
 
     def blend(self, targets: tf.Tensor, shares: tf.Tensor) -> tf.Tensor:
         return blend_gram_matrices(targets, shares)
-
-    def spec(self, channels: int) -> tf.TensorSpec:
-        return tf.TensorSpec([None, channels, channels])

@@ -1,11 +1,11 @@
-"""Nearest neighbours of activations as a style statistic, on top of moments.
+"""Nearest neighbours of activations: the style loss `"neighbors"`.
 
 Moments say how often something occurs, but not where it may: they spread what the
 style shows over the whole picture, arches onto a mountain and brush strokes onto a
 plain sky. An activation that resembles none of the style's is what such places show
-first. Here each activation is drawn to the one of the style that resembles it most, so
-that a plain place stays plain if the style has plain places, and contours become the
-style's contours.
+first. Here, besides, each activation is drawn to the one of the style that resembles it
+most, so that a plain place stays plain if the style has plain places, and contours
+become the style's contours.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from tfnst.losses.channel_moments import MomentsStatistic
+from tfnst.losses.channel_moments import MomentsLoss
+from tfnst.losses.style import StyleLoss
 from tfnst.losses.sums import (
     ActivationSums,
     activation_sums,
@@ -32,21 +33,21 @@ SAMPLES = 512
 # Roberts, "The Unreasonable Effectiveness of Quasirandom Sequences", 2018.
 _STEPS_IN_SQUARE = (0.7548776662466927, 0.5698402909980532)
 _STEP_IN_LINE = 0.6180339887498949
-# Of which similarities are computed at once.
+# Positions whose similarities are computed at once.
 _POSITIONS_AT_ONCE = 4096
 _TINY = 1e-12
 
 
 class Described(NamedTuple):
-    """What targets are made of. Those of tiles add up to those of a picture."""
+    """Description of a style image; those of tiles add up to that of a picture."""
 
     sums: ActivationSums
     samples: tf.Tensor  # activations at SAMPLES places, [N, SAMPLES, C]
-    counts: tf.Tensor  # how much each of them counts, from 0 to 1, [N, SAMPLES]
+    counts: tf.Tensor  # weight of each of them, from 0 to 1, [N, SAMPLES]
 
 
 class Neighborhood(NamedTuple):
-    """What a layer's activations are compared with."""
+    """Moments and samples of a style, the target of a layer."""
 
     moments: Moments
     samples: tf.Tensor  # [N, SAMPLES, C]
@@ -54,7 +55,7 @@ class Neighborhood(NamedTuple):
 
 
 class Measured(NamedTuple):
-    """What the distance is computed from; that of tiles adds up."""
+    """Sums for the distance; those of tiles add up."""
 
     sums: ActivationSums
     distances: tf.Tensor  # cosine distances to the nearest sample, summed, [N]
@@ -70,10 +71,10 @@ def nearest_distances(
     samples that are nearest as given.
 
     Args:
-        activations: [N, H, W, C]; a single picture's if there are regions.
-        targets: of N pictures, of one for all of them, or of K regions.
-        weights: how much each position counts in each region, [K, H, W, 1]; None for
-            1 everywhere.
+        activations: activations [N, H, W, C]; N is 1 if there are regions.
+        targets: targets of N pictures, of one for all of them, or of K regions.
+        weights: weight of each position in each region, [K, H, W, 1]; None for 1
+            everywhere.
 
     Returns:
         float32 [N], or [K] with regions; from 0 to twice the number of positions.
@@ -130,7 +131,7 @@ def _sum_of_products(a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
 
 
 def _counting_samples(targets: Neighborhood) -> tf.Tensor:
-    """The samples, with those that a mask leaves out replaced by others, [N, S, C].
+    """The samples [N, S, C], of which others replace those that a mask leaves out.
 
     A sample counts if most of it is inside the mask, or as much as of any sample.
     """
@@ -150,8 +151,8 @@ def _nearest(positions: tf.Tensor, samples: tf.Tensor) -> tf.Tensor:
     Some positions at a time: the similarities of a whole picture would fill the memory.
 
     Args:
-        positions: of any length, [N, P, C].
-        samples: of length 1, [N, SAMPLES, C].
+        positions: vectors of any length, [N, P, C].
+        samples: vectors of length 1, [N, SAMPLES, C].
     """
     number, total, channels = tf.unstack(tf.shape(positions))
     chunks = _ceil(total, _POSITIONS_AT_ONCE)
@@ -179,17 +180,18 @@ def _ceil(a: tf.Tensor, b: int | tf.Tensor) -> tf.Tensor:
     return -(-a // b)
 
 
-class NeighborsStatistic:
-    """Styles compared by moments and neighbours, both counting alike.
+class NeighborsLoss(StyleLoss):
+    """Compares moments and neighbours, both counting alike.
 
-    See `tfnst.losses.statistics.StyleStatistic`. The distance is that of
-    `tfnst.losses.moments_loss` plus the mean of `nearest_distances`.
+    The distance is that of `tfnst.losses.moments_loss` plus the mean of
+    `nearest_distances`.
     """
 
+    additive = True
     kept = 2
 
     def __init__(self) -> None:
-        self._moments = MomentsStatistic()
+        self._moments = MomentsLoss()
 
     def describe(
         self,
@@ -211,27 +213,29 @@ class NeighborsStatistic:
         counts = tf.broadcast_to(counts, tf.shape(samples)[:2])
         return Described(sums, samples, counts)
 
-    def targets(self, described: Described) -> Neighborhood:
+    def target(self, description: Described) -> Neighborhood:
         return Neighborhood(
-            self._moments.targets(described.sums), described.samples, described.counts
+            self._moments.target(description.sums),
+            description.samples,
+            description.counts,
         )
 
     def measure(
         self,
         activations: tf.Tensor,
-        targets: Neighborhood,
+        target: Neighborhood,
         weights: tf.Tensor | None = None,
     ) -> Measured:
         return Measured(
             activation_sums(activations, weights),
-            nearest_distances(activations, targets, weights),
+            nearest_distances(activations, target, weights),
         )
 
-    def distance(self, measured: Measured, targets: Neighborhood) -> tf.Tensor:
+    def distance(self, measured: Measured, target: Neighborhood) -> tf.Tensor:
         distances = mean_of_sums(measured.distances, measured.sums)
         # A style image of which a mask leaves nothing here doesn't count.
-        distances *= tf.cast(is_present(targets), distances.dtype)
-        return self._moments.distance(measured.sums, targets.moments) + distances
+        distances *= tf.cast(is_present(target), distances.dtype)
+        return self._moments.distance(measured.sums, target.moments) + distances
 
     def blend(self, targets: Neighborhood, shares: tf.Tensor) -> Neighborhood:
         # Each picture gives as many samples as its share.
@@ -246,30 +250,17 @@ class NeighborsStatistic:
             tf.gather_nd(targets.counts, where),
         )
 
-    def spec(self, channels: int) -> Neighborhood:
-        return Neighborhood(
-            self._moments.spec(channels),
-            tf.TensorSpec([None, SAMPLES, channels]),
-            tf.TensorSpec([None, SAMPLES]),
-        )
-
-    def measured_spec(self, channels: int, *, regions: bool) -> Measured:
-        return Measured(
-            self._moments.measured_spec(channels, regions=regions),
-            tf.TensorSpec([None]),
-        )
-
 
 def _sample_places(place: tf.Tensor, shape: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     """The samples' places, the same whether a picture is seen whole or in tiles.
 
     Args:
-        place: top, left of what is seen, height and width of the whole, int32 [4].
-        shape: of what is seen, int32 [4].
+        place: top and left of the tile, height and width of the picture, int32 [4].
+        shape: shape of the tile, int32 [4].
 
     Returns:
-        (whether each sample is in what is seen, bool [SAMPLES]; row and column there,
-        or of another position if it isn't, int32 [SAMPLES, 2]).
+        (True for each sample in the tile, bool [SAMPLES]; row and column there, or of
+        another position for the others, int32 [SAMPLES, 2]).
     """
     indices, inside = [], tf.fill([SAMPLES], True)
     for axis, step in enumerate(_STEPS_IN_SQUARE):

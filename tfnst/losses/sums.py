@@ -7,8 +7,10 @@ from typing import Any, NamedTuple
 
 import tensorflow as tf
 
-# A mask that leaves less than this of a single position of a layer leaves nothing of
-# it, and nothing can be said about its activations there.
+from tfnst.losses.style import StyleLoss
+
+# A mask whose weights sum to less than this, in positions of a layer, is empty:
+# nothing can be said about the activations there.
 _LEAST_COUNT = 1e-3
 _MOST_GROUPS = 16
 
@@ -31,8 +33,8 @@ def activation_sums(
 
     Args:
         activations: floating point [N, H, W, C], any range.
-        weights: how much each position of a single picture counts in each of K
-            regions, float32 [K, H, W, 1], 0 or more. The sums are then `sum_p w_p`,
+        weights: weight of each position of a single picture in each of K regions,
+            float32 [K, H, W, 1], 0 or more. The sums are then `sum_p w_p`,
             `sum_p w_p F_p` and `sum_p w_p F_p F_p^T`, with K in place of N. None
             gives every position the same weight.
 
@@ -58,11 +60,11 @@ def activation_sums(
 
 
 def mean_of_sums(values: tf.Tensor, sums: ActivationSums) -> tf.Tensor:
-    """Means, which are 0 where there is nothing, and so are their gradients.
+    """Means over positions; where a mask is empty, they and their gradients are 0.
 
     Args:
         values: sums over positions, [N, ...].
-        sums: that say over how many.
+        sums: sums with the number of these positions.
     """
     count = tf.where(sums.count >= _LEAST_COUNT, sums.count, 0)
     shape = [-1] + [1] * (values.shape.rank - 1)
@@ -70,15 +72,15 @@ def mean_of_sums(values: tf.Tensor, sums: ActivationSums) -> tf.Tensor:
 
 
 def or_target(sums: ActivationSums, values: Any, targets: Any) -> Any:
-    """What is compared with targets: the values, or the targets where nothing is.
+    """The values, replaced by their targets where a mask is empty.
 
-    A layer of which the mask of a region or of the style image leaves nothing then
-    doesn't count: its distance is 0, and so is its gradient.
+    A layer whose mask is empty, in the picture or in the style image, adds neither loss
+    nor gradient.
 
     Args:
-        sums: that the values were computed from.
+        sums: sums from which the values were computed.
         values: a tensor or a structure of tensors, [N, ...].
-        targets: the same, [N or 1, ...]; all 0 where the style image has nothing.
+        targets: the same, [N or 1, ...]; all 0 where the style image's mask is empty.
     """
     present = tf.reshape(sums.count >= _LEAST_COUNT, [-1]) & is_present(targets)
 
@@ -90,7 +92,7 @@ def or_target(sums: ActivationSums, values: Any, targets: Any) -> Any:
 
 
 def is_present(targets: Any) -> tf.Tensor:
-    """For each of N targets whether they were computed from anything, bool [N]."""
+    """True for each of N targets that was computed from anything, bool [N]."""
     first = tf.nest.flatten(targets)[0]
     return tf.reduce_any(first != 0, axis=list(range(1, first.shape.rank)))
 
@@ -197,10 +199,10 @@ def widen(tensor: tf.Tensor) -> tf.Tensor:
     return tf.cast(tensor, tf.float32) if tensor.dtype.size < 4 else tensor
 
 
-class SumsStatistic:
-    """The half of a `tfnst.losses.statistics.StyleStatistic` that sums suffice for."""
+class SumsLoss(StyleLoss):
+    """The half of a style loss that follows from `activation_sums`."""
 
-    kept = 0
+    additive = True
 
     def describe(
         self,
@@ -209,18 +211,3 @@ class SumsStatistic:
         place: tf.Tensor | None = None,
     ) -> ActivationSums:
         return activation_sums(activations, weights)
-
-    def measure(
-        self,
-        activations: tf.Tensor,
-        targets: Any,
-        weights: tf.Tensor | None = None,
-    ) -> ActivationSums:
-        return activation_sums(activations, weights)
-
-    def measured_spec(self, channels: int, *, regions: bool) -> ActivationSums:
-        return ActivationSums(
-            tf.TensorSpec([None] if regions else []),
-            tf.TensorSpec([None, channels]),
-            tf.TensorSpec([None, channels, channels]),
-        )

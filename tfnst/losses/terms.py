@@ -1,4 +1,4 @@
-"""The terms of the loss besides style, and their weighted sum.
+"""The terms of the loss besides style, and the weighted sum of all.
 
 Every loss is a pure function of tensors, computed separately for each picture of a
 batch, with the shape [N]. Losses are unweighted and dimensionless; weights enter only
@@ -30,6 +30,27 @@ class Losses(NamedTuple):
     total: tf.Tensor
 
 
+class LossWeights(NamedTuple):
+    """The weights of the three losses, scalars, 0 or more."""
+
+    content: float | tf.Tensor
+    style: float | tf.Tensor
+    total_variation: float | tf.Tensor
+
+    def total(
+        self, content: tf.Tensor, style: tf.Tensor, total_variation: tf.Tensor
+    ) -> tf.Tensor:
+        """The weighted sum of losses [N], from `total_loss`."""
+        return total_loss(
+            content,
+            style,
+            total_variation,
+            content_weight=self.content,
+            style_weight=self.style,
+            total_variation_weight=self.total_variation,
+        )
+
+
 def content_loss(
     activations: Sequence[tf.Tensor],
     targets: Sequence[tf.Tensor],
@@ -42,7 +63,7 @@ def content_loss(
     and channels of a picture.
 
     Args:
-        activations: one [N, H, W, C] tensor per layer.
+        activations: one tensor [N, H, W, C] per layer.
         targets: tensors of the same shapes, from the content image.
         layer_weights: one weight per layer, summing to 1; None for equal weights.
 
@@ -71,7 +92,7 @@ def total_variation_loss(image: tf.Tensor, *, wrap: bool = False) -> tf.Tensor:
 
     Args:
         image: [N, H, W, C] in [0, 1], H and W at least 2.
-        wrap: whether the pixels at opposite edges are neighbours, too, as in pictures
+        wrap: True if the pixels at opposite edges are neighbours, too, as in pictures
             that are laid as tiles.
 
     Returns:
@@ -103,16 +124,15 @@ def total_variation_loss(image: tf.Tensor, *, wrap: bool = False) -> tf.Tensor:
 
 
 def temporal_loss(image: tf.Tensor, target: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
-    """Weighted mean squared difference to where the last pictures of a film moved.
+    """Weighted mean squared difference to the previous frames of a film, moved.
 
-    `mean(c * (x - p)^2)` over pixels and channels: a pixel of weight 0, which nothing
-    is known about, may become anything.
+    `mean(c * (x - p)^2)` over pixels and channels: a pixel of weight 0 may become
+    anything.
 
     Args:
         image: [N, H, W, C] in [0, 1].
-        target: the earlier pictures, moved to where their parts are now, of the same
-            shape.
-        weights: c, how far each pixel is to be held, 0 or more, [N, H, W, 1].
+        target: p, the previous frames moved by optical flow, of the same shape.
+        weights: c, strength by which each pixel is held, 0 or more, [N, H, W, 1].
 
     Returns:
         [N], 0 or more.
@@ -171,7 +191,7 @@ def total_loss(
     style_weight: float | tf.Tensor,
     total_variation_weight: float | tf.Tensor,
 ) -> tf.Tensor:
-    """Weighted sum of the three losses, which the pixels are optimised for.
+    """Weighted sum of the three losses, the objective of the optimisation.
 
     `content_weight * content + style_weight * style
     + total_variation_weight * total_variation`

@@ -1,4 +1,4 @@
-"""A border around pictures, through which their edges are seen like the rest.
+"""A border around pictures, so that a network sees their edges like the rest.
 
 A network sees less of what lies at an edge: fewer positions look at it, zeros lie
 beside it, and a pooling leaves out the last rows of a side that isn't a multiple of its
@@ -26,14 +26,14 @@ from tfnst.ops.cropping import crop
 
 @dataclasses.dataclass(frozen=True)
 class Border:
-    """A border of mirrored or wrapped pixels, wide enough for padded sides to fit.
+    """A border of mirrored or wrapped pixels, which makes sides fit the strides.
 
     Attributes:
         stride: pixels per position of the deepest layer, along a side. Padded sides are
             multiples of it.
-        before: pixels above a picture and to its left.
-        behind: the least below it and to its right; both together are a multiple of the
-            stride.
+        before: number of pixels above a picture and to its left.
+        behind: least number of pixels below it and to its right; both together are a
+            multiple of the stride.
         wrap: whether the pixels are wrapped, and features of the border don't count;
             both widths are multiples of the stride then.
     """
@@ -54,7 +54,7 @@ class Border:
 
     @property
     def margins(self) -> tuple[int, int]:
-        """Pixels before and behind, of padded sides, of which the features don't count.
+        """Widths of the parts of padded sides whose features don't count, in pixels.
 
         A last position that is partly in the border counts.
         """
@@ -64,7 +64,7 @@ class Border:
         """Pixels to add before and behind a side.
 
         Args:
-            length: of the side; a number, or an array or tensor of several.
+            length: length of the side; a number, or an array or tensor of several.
         """
         return self.before, self.behind + -length % self.stride
 
@@ -79,17 +79,17 @@ class Border:
         return pictures
 
     def pad_array(self, pictures: np.ndarray) -> np.ndarray:
-        """As `pad`, of an array."""
+        """As `pad`, for an array."""
         sides = [self.widths(length) for length in pictures.shape[1:3]]
         mode: Any = "wrap" if self.wrap else "symmetric"
         return np.pad(pictures, [(0, 0), *sides, (0, 0)], mode)
 
     def inside(self, padded: tf.Tensor, stride: int = 1) -> tf.Tensor:
-        """The positions that count of the activations [N, h, w, C] of padded pictures.
+        """Activations [N, h, w, C] of padded pictures, without those that don't count.
 
         Args:
             padded: the activations of a layer, or the padded pictures themselves.
-            stride: of the layer.
+            stride: stride of the layer.
         """
         if not self.wrap:
             return padded
@@ -101,20 +101,21 @@ class Border:
         """The gradients of pictures [N, H, W, C] from those of their padded copies.
 
         Args:
-            gradients: with respect to the result of `pad_array`; changed in place.
-            height: H.
-            width: W.
+            gradients: gradients with respect to the result of `pad_array`; changed in
+                place.
+            height: height of the pictures, H.
+            width: width of the pictures, W.
 
         Returns:
-            A part of `gradients`, to whose pixels those of their images in the border
-            are added.
+            A part of `gradients`, to which those of the border are added: each to the
+            pixel of which the border has a copy.
         """
         for axis, length in ((1, height), (2, width)):
             along = np.moveaxis(gradients, axis, 0)
             before, behind = self.widths(length)
             inside = along[before : before + length]
             if self.wrap:
-                # Copies of the picture, of which the first and the last are cut off.
+                # Copies of the picture, the first and the last of them cut off.
                 first, last = -(-before // length), -(-behind // length)
                 for start in range(-first * length, (last + 1) * length, length):
                     copy = along[max(start + before, 0) : start + before + length]
@@ -129,7 +130,7 @@ class Border:
 
 
 def wrap_around(pictures: Any, axis: int, before: Any, behind: Any) -> tf.Tensor:
-    """Pictures that go on along an axis: so many pixels before and behind."""
+    """Pictures continued periodically along an axis, by pixels before and behind."""
     length = tf.shape(pictures)[axis]
     indices = tf.range(-before, length + behind) % length
     return tf.gather(pictures, indices, axis=axis)

@@ -37,7 +37,7 @@ _RGB_FROM_LMS = np.linalg.inv(_LMS_FROM_RGB)
 _ROOTS_FROM_OKLAB = np.linalg.inv(_OKLAB_FROM_ROOTS)
 
 
-_ROUNDING = 1e-6  # how far, in linear light, a colour in gamut may be off by rounding
+_ROUNDING = 1e-6  # largest error by rounding of a colour in gamut, in linear light
 _HALVINGS = 10  # of the interval searched for the chroma: it is found to 1/1024
 
 

@@ -1,7 +1,7 @@
 """Colour transfer: giving a picture the colours of another one.
 
 Pure functions of pictures [N, H, W, 3] in [0, 1], each treated as if it were alone.
-`docs/colors.md` shows what they do to a picture.
+`tfnst.ops.coloring` says which of them a run uses.
 """
 
 from __future__ import annotations
@@ -16,67 +16,10 @@ from tfnst.ops.moments import Moments
 _HALF_STEP = 0.5 / 255
 # The square of a step of 8 bits: no variance counts as less, not even a grey picture's.
 _LEAST_VARIANCE = (1 / 255) ** 2
-_LEVELS = 512  # quantiles by which histograms are matched
-# Most pixels, evenly spaced, from which quantiles and moments are taken.
+_QUANTILES = 512  # by which histograms are matched
+# Most pixels, evenly spaced, whose quantiles and moments are taken.
 _QUANTILE_PIXELS, _MOMENT_PIXELS = 2**17, 2**22
 _ROTATIONS = 8
-
-
-def prepare_content(content_image: tf.Tensor, preserve_color: str) -> tf.Tensor:
-    """The content image as a run that keeps its colours sees it.
-
-    Args:
-        content_image: [N, H, W, 3] in [0, 1].
-        preserve_color: `"none"`, `"luminance"`, `"histogram"` or `"transport"`.
-
-    Returns:
-        [N, H, W, 3] in [0, 1]: in grey for `"luminance"`, because detail painted in
-        colours of equal lightness would be lost at the end; otherwise unchanged.
-    """
-    return grayscale(content_image) if preserve_color == "luminance" else content_image
-
-
-def match_style_colors(
-    style_image: tf.Tensor, content_image: tf.Tensor, preserve_color: str
-) -> tf.Tensor:
-    """The style image as a run that keeps the content's colours sees it.
-
-    Args:
-        style_image: [N or 1, h, w, 3] in [0, 1].
-        content_image: [N, H, W, 3] in [0, 1].
-        preserve_color: `"none"`, `"luminance"`, `"histogram"` or `"transport"`.
-
-    Returns:
-        [N, h, w, 3] in [0, 1], one for each content image: in grey with the content's
-        lightness for `"luminance"`; in the content's colours for `"histogram"` and
-        `"transport"`; the style image itself, [N or 1, h, w, 3], for `"none"`.
-    """
-    if preserve_color == "luminance":
-        return match_lightness(style_image, content_image)
-    if preserve_color == "histogram":
-        return match_histogram(style_image, content_image)
-    if preserve_color == "transport":
-        return transport_colors(style_image, content_image)
-    return style_image
-
-
-def restore_colors(
-    stylized_image: tf.Tensor, content_image: tf.Tensor, preserve_color: str
-) -> tf.Tensor:
-    """The result of a run that keeps the content's colours.
-
-    Args:
-        stylized_image: [N, H, W, 3] in [0, 1].
-        content_image: [N, H, W, 3] in [0, 1].
-        preserve_color: `"none"`, `"luminance"`, `"histogram"` or `"transport"`.
-
-    Returns:
-        [N, H, W, 3] in [0, 1]: with the content's hue and chroma for `"luminance"`;
-        otherwise unchanged.
-    """
-    if preserve_color == "luminance":
-        return replace_chroma(stylized_image, content_image)
-    return stylized_image
 
 
 def replace_chroma(image: tf.Tensor, target: tf.Tensor) -> tf.Tensor:
@@ -171,25 +114,25 @@ def transport_colors(image: tf.Tensor, target: tf.Tensor) -> tf.Tensor:
     return _like(image, tf.clip_by_value(moved, 0.0, 1.0))
 
 
-def carry_colors(
+def move_colors(
     image: tf.Tensor,
     moments: Moments,
     wanted: Moments,
     share: tf.Tensor,
     masks: tf.Tensor | None = None,
 ) -> tf.Tensor:
-    """Moves a picture's colours towards those of the styles that it is painted in.
+    """Pixels with their colours moved towards those of a style.
 
     `x + share * (x' - x)`, where x' has the style's mean and covariance of colours, as
     from `transport_colors`. With regions, `x + share * sum_k mask_k (x'_k - x)`.
 
     Args:
         image: [N, H, W, 3] in [0, 1], or some rows of it.
-        moments: of the whole picture's colours, [N, ...]; with regions, of each
-            region's, [K, ...].
-        wanted: of the styles' colours, [N or 1, ...] or [K, ...].
-        share: scalar from 0 to 1.
-        masks: of the regions of a single picture, [K, H, W, 1].
+        moments: moments of the whole picture's colours, [N, ...]; with regions, of
+            each region's, [K, ...].
+        wanted: moments of the style's colours, [N or 1, ...] or [K, ...].
+        share: share of the way, a scalar from 0 to 1.
+        masks: regions of a single picture, or the same rows of them, [K, H, W, 1].
 
     Returns:
         [N, H, W, 3] in [0, 1].
@@ -207,7 +150,7 @@ def color_moments(image: tf.Tensor, weights: tf.Tensor | None = None) -> Moments
 
     Args:
         image: [N, H, W, 3] in [0, 1].
-        weights: how much each pixel of a single picture counts in each of K regions,
+        weights: weight of each pixel of a single picture in each of K regions,
             [K, H, W, 1], each with some area; None for 1 everywhere.
 
     Returns:
@@ -226,7 +169,9 @@ def color_moments(image: tf.Tensor, weights: tf.Tensor | None = None) -> Moments
     return Moments(tf.cast(mean[:, 0], tf.float64), tf.cast(covariance, tf.float64))
 
 
-def match_histogram(image: tf.Tensor, target: tf.Tensor) -> tf.Tensor:
+def match_histogram(
+    image: tf.Tensor, target: tf.Tensor, *, sampled_pixels: int = _QUANTILE_PIXELS
+) -> tf.Tensor:
     """Gives a picture's colours the distribution of another's.
 
     After `transport_colors`, unclipped, pixels are moved along three orthogonal
@@ -244,6 +189,7 @@ def match_histogram(image: tf.Tensor, target: tf.Tensor) -> tf.Tensor:
     Args:
         image: [N or 1, h, w, 3] in [0, 1].
         target: [N, H, W, 3] in [0, 1].
+        sampled_pixels: most pixels, evenly spaced, whose quantiles are taken.
 
     Returns:
         [N, h, w, 3] in [0, 1].
@@ -253,10 +199,12 @@ def match_histogram(image: tf.Tensor, target: tf.Tensor) -> tf.Tensor:
         Transfer", Comput. Vis. Image Underst. 107 (2007).
     """
     pixels = _transport(_pixels(image), color_moments(image), color_moments(target))
-    wanted = _evenly_sampled(_pixels(target), _QUANTILE_PIXELS)
+    wanted = _evenly_sampled(_pixels(target), sampled_pixels)
     for rotation in _rotations():
         along = tf.matmul(rotation, pixels, transpose_b=True)
-        along = _match_quantiles(along, tf.matmul(rotation, wanted, transpose_b=True))
+        along = _match_quantiles(
+            along, tf.matmul(rotation, wanted, transpose_b=True), sampled_pixels
+        )
         pixels = tf.matmul(along, rotation, transpose_a=True)
     return _like(image, tf.clip_by_value(pixels, 0.0, 1.0))
 
@@ -308,15 +256,17 @@ def _rotations() -> list[tf.Tensor]:
 
 
 def _evenly_sampled(pixels: tf.Tensor, most: int) -> tf.Tensor:
-    """At most so many of the pixels [N, P, C], evenly spaced."""
+    """The pixels [N, P, C], or evenly spaced ones if there are more than `most`."""
     count = tf.shape(pixels, out_type=tf.int64)[1]
     taken = tf.minimum(count, most)
     return tf.gather(pixels, tf.range(taken) * count // taken, axis=1)
 
 
-def _match_quantiles(values: tf.Tensor, wanted: tf.Tensor) -> tf.Tensor:
+def _match_quantiles(
+    values: tf.Tensor, wanted: tf.Tensor, sampled_pixels: int
+) -> tf.Tensor:
     """Moves values [N, 3, P] so that their quantiles become those of [N, 3, Q]."""
-    sample = _evenly_sampled(tf.transpose(values, [0, 2, 1]), _QUANTILE_PIXELS)
+    sample = _evenly_sampled(tf.transpose(values, [0, 2, 1]), sampled_pixels)
     sample = tf.transpose(sample, [0, 2, 1])
     spread, wanted_spread = (
         tf.math.reduce_std(x, axis=-1, keepdims=True) for x in (sample, wanted)
@@ -325,19 +275,19 @@ def _match_quantiles(values: tf.Tensor, wanted: tf.Tensor) -> tf.Tensor:
     # A colour shared by many pixels spans several levels, and gets the middle one.
     alike = tf.minimum(_HALF_STEP, wanted_spread / 16)
     level = (_level(values - alike, table) + _level(values + alike, table)) / 2
-    left = tf.cast(tf.minimum(tf.floor(level), _LEVELS - 2), tf.int32)
+    left = tf.cast(tf.minimum(tf.floor(level), _QUANTILES - 2), tf.int32)
     low, high = (tf.gather(wanted, left + i, batch_dims=2) for i in (0, 1))
     matched = low + (level - tf.cast(left, level.dtype)) * (high - low)
-    # Where there is hardly more than noise, don't turn it into colours.
+    # Noise isn't turned into colours.
     ratio = tf.math.divide_no_nan(spread, wanted_spread)
     return values + tf.minimum(2 * ratio**2, 1.0) * (matched - values)
 
 
 def _quantiles(values: tf.Tensor) -> tf.Tensor:
-    """Quantiles [..., _LEVELS] of values [..., P], at even levels from 0 to 1."""
+    """Quantiles [..., _QUANTILES] of values [..., P], at even levels from 0 to 1."""
     ordered = tf.sort(values, axis=-1)
     last = tf.shape(ordered)[-1] - 1
-    levels = tf.range(_LEVELS, dtype=tf.float64) / (_LEVELS - 1)
+    levels = tf.range(_QUANTILES, dtype=tf.float64) / (_QUANTILES - 1)
     places = levels * tf.cast(last, tf.float64)
     left = tf.cast(tf.floor(places), tf.int32)
     share = tf.cast(places - tf.floor(places), values.dtype)
@@ -348,9 +298,9 @@ def _quantiles(values: tf.Tensor) -> tf.Tensor:
 
 
 def _level(values: tf.Tensor, table: tf.Tensor) -> tf.Tensor:
-    """Positions of values [N, 3, P] among quantiles [N, 3, _LEVELS], from 0."""
+    """Fractional positions of values [N, 3, P] among quantiles [N, 3, _QUANTILES]."""
     above = tf.searchsorted(table, values, side="right")
-    left = tf.clip_by_value(above - 1, 0, _LEVELS - 2)
+    left = tf.clip_by_value(above - 1, 0, _QUANTILES - 2)
     low, high = (tf.gather(table, left + i, batch_dims=2) for i in (0, 1))
     share = tf.math.divide_no_nan(values - low, high - low)
     return tf.cast(left, values.dtype) + tf.clip_by_value(share, 0.0, 1.0)

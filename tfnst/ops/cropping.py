@@ -19,10 +19,10 @@ def crop(
 
     Args:
         activations: [N, H, W, C].
-        top: the first row.
-        left: the first column.
-        height: the number of rows.
-        width: the number of columns.
+        top: first row.
+        left: first column.
+        height: number of rows.
+        width: number of columns.
     """
     part = tf.slice(activations, [0, top, left, 0], [-1, height, width, -1])
     shape = activations.shape

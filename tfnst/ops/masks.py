@@ -1,4 +1,4 @@
-"""Soft masks: where in the picture a style goes, and which part of a style is used.
+"""Soft masks of the regions of a picture and of the used parts of styles.
 
 A mask is a grey picture: 1 (white) counts fully, 0 (black) not at all. It is averaged
 over areas to a layer's grid and weights the sums over that layer's activations, which
@@ -34,13 +34,12 @@ def resize_mask(mask: Picture, height: Integer, width: Integer) -> tf.Tensor:
 
 
 class Division(NamedTuple):
-    """Which style gets which part of a picture, from `divide_picture`.
+    """A picture divided among styles, from `divide_picture`.
 
     Attributes:
-        shares: float32 [K, S], the share of each style in each of K regions; rows sum
-            to 1.
-        masks: float32 [K, H, W, 1] in [0, 1], the regions.
-        kept: float32 [1, H, W, 1] in [0, 1], the part that isn't painted.
+        shares: share of each style in each of K regions, float32 [K, S]; rows sum to 1.
+        masks: masks of the regions, float32 [K, H, W, 1] in [0, 1].
+        kept: mask of the part that isn't painted, float32 [1, H, W, 1] in [0, 1].
     """
 
     shares: tf.Tensor
@@ -59,13 +58,13 @@ def divide_picture(
     their sum.
 
     Args:
-        masks: the masks of R regions, float32 [R, H, W, 1] in [0, 1], each with some
-            area.
-        groups: the index of each style's region, int32 [S]; R for no region.
-        weights: the styles' weights, float32 [S], above 0.
+        masks: masks of R regions, float32 [R, H, W, 1] in [0, 1], each with some area.
+        groups: index of each style's region, int32 [S]; R for no region.
+        weights: weights of the styles, float32 [S], above 0.
 
     Returns:
-        K regions: the R given ones and, if there is a rest to share, one more.
+        Division with K regions: the R given ones and, if there is a rest to share, one
+        more.
     """
     count = tf.shape(masks)[0]
     total = tf.reduce_sum(masks, axis=0, keepdims=True)
@@ -73,7 +72,7 @@ def divide_picture(
     left = tf.clip_by_value(1 - total, 0.0, 1.0)
     left *= tf.cast(tf.reduce_mean(left) >= MIN_SHARE, left.dtype)
     shared = tf.reduce_any(groups == count) & tf.reduce_any(left > 0)
-    # The rest is one more region, if it has any area and a style without a region.
+    # The rest is one more region if it has any area and a style that has no region.
     masks = tf.concat([masks, left], axis=0)[: count + tf.cast(shared, tf.int32)]
     members = tf.range(tf.shape(masks)[0])[:, tf.newaxis] == groups
     shares = tf.cast(members, weights.dtype) * weights
@@ -92,7 +91,7 @@ def masks_at_stride(masks: tf.Tensor, stride: int) -> tf.Tensor:
 
 
 def weigh_regions(style_losses: tf.Tensor, masks: tf.Tensor) -> tf.Tensor:
-    """The style loss of a picture whose regions each have a style.
+    """The style loss of a picture with a style for each region.
 
     `sum_k a_k L_k`, where `a_k` is the share of the picture that region k covers. One
     pixel changes a small region's statistics more, by a factor of `1 / a_k`; the weight
@@ -100,8 +99,8 @@ def weigh_regions(style_losses: tf.Tensor, masks: tf.Tensor) -> tf.Tensor:
     whole picture had its style.
 
     Args:
-        style_losses: the style loss of each region, [K].
-        masks: [K, H, W, 1] in [0, 1].
+        style_losses: style loss of each region, [K].
+        masks: masks of the regions, [K, H, W, 1] in [0, 1].
 
     Returns:
         [1].
@@ -110,5 +109,5 @@ def weigh_regions(style_losses: tf.Tensor, masks: tf.Tensor) -> tf.Tensor:
 
 
 def region_shares(masks: tf.Tensor) -> tf.Tensor:
-    """The share of the picture that each of the regions [K, H, W, 1] covers, [K]."""
+    """Share of the picture covered by each of the regions [K, H, W, 1]: [K]."""
     return tf.reduce_mean(masks, axis=[1, 2, 3])

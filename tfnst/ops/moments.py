@@ -15,9 +15,7 @@ class Moments(NamedTuple):
 
 
 def blend_moments(moments: Moments, shares: tf.Tensor) -> Moments:
-    """The moments of pictures that are composed of several others.
-
-    They are those of a mixture::
+    """The moments of mixtures, pictures that are composed of several others ::
 
         mean_k = sum_s p_ks mean_s
         covariance_k = sum_s p_ks (covariance_s + (mean_s - mean_k) (mean_s - mean_k)^T)
@@ -26,8 +24,8 @@ def blend_moments(moments: Moments, shares: tf.Tensor) -> Moments:
     a yellow one has blue and yellow parts instead of grey ones.
 
     Args:
-        moments: of S pictures, [S, C] and [S, C, C].
-        shares: [K, S], 0 or more; each row sums to 1.
+        moments: moments of S pictures, [S, C] and [S, C, C].
+        shares: share of each picture in each mixture, [K, S], 0 or more; rows sum to 1.
 
     Returns:
         Moments of [K, C] and [K, C, C].

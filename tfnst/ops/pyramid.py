@@ -1,7 +1,7 @@
 """The pyramid of a run: its scales from coarse to fine, and the sizes at each.
 
 In a graph the pyramid is two tensors, from `build_pyramid` and `scale_steps`; in Python
-`levels` turns their values into objects.
+`list_scales` turns their values into objects.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ Sides: TypeAlias = tf.Tensor | np.ndarray | Sequence[int]  # height and width
 
 
 @dataclasses.dataclass(frozen=True)
-class Level:
+class Scale:
     """One scale of a run.
 
     Attributes:
-        height: of the picture, in pixels.
-        width: of the picture, in pixels.
+        height: height of the picture in pixels.
+        width: width of the picture in pixels.
         style_sizes: height and width of each style.
-        steps: gradient steps to take at this scale.
+        steps: number of gradient steps at this scale.
     """
 
     height: int
@@ -55,32 +55,29 @@ class Level:
         return self.height * self.width
 
 
-def levels(scales: np.ndarray, steps: np.ndarray) -> tuple[Level, ...]:
-    """The levels of a run, coarse to fine.
+def list_scales(sizes: np.ndarray, steps: np.ndarray) -> tuple[Scale, ...]:
+    """The scales of a run, coarse to fine, with plain integers and S style sizes.
 
     Args:
-        scales: int [scales, 1 + S, 2], the values of `build_pyramid`.
-        steps: int [scales], the values of `scale_steps`.
-
-    Returns:
-        A level for each scale, with plain integers and S style sizes.
+        sizes: values of `build_pyramid`, int [scales, 1 + S, 2].
+        steps: values of `scale_steps`, int [scales].
 
     Raises:
         ValueError: if there isn't exactly one number of steps for each scale.
     """
-    if len(steps) != len(scales):
+    if len(steps) != len(sizes):
         raise ValueError(
-            f"`steps` must have one number for each of {len(scales)} scales. "
+            f"`steps` must have one number for each of {len(sizes)} scales. "
             f"Received: {len(steps)}"
         )
     return tuple(
-        Level(
+        Scale(
             height=int(picture[0]),
             width=int(picture[1]),
             style_sizes=tuple((int(height), int(width)) for height, width in styles),
             steps=int(count),
         )
-        for (picture, *styles), count in zip(scales, steps, strict=True)
+        for (picture, *styles), count in zip(sizes, steps, strict=True)
     )
 
 
@@ -104,8 +101,8 @@ def build_pyramid(
 
     Args:
         content_sides: height and width of the content image, int [2].
-        style_sides: height and width of the style image, int [2], or of S style
-            images, int [S, 2].
+        style_sides: height and width of the style image, int [2], or of each of S
+            style images, int [S, 2].
         size: long side of the finest scale, int scalar.
         min_size: the smallest long side of a coarser scale, int scalar.
         style_scale: a style's long side relative to the content's, float scalar or
@@ -134,19 +131,19 @@ def build_pyramid(
     )
     sides = tf.cast(sides, tf.float64)
     shapes = sides / tf.reduce_max(sides, axis=1, keepdims=True)
-    scales = long_sides[:, None, None] * shapes
+    sizes = long_sides[:, None, None] * shapes
     # `style_scale` may not shrink a style below `MIN_SIDE`, but a style that is too
     # narrow without it isn't enlarged.
-    least = tf.minimum(MIN_SIDE / tf.reduce_min(scales[:, 1:], -1, keepdims=True), 1.0)
+    least = tf.minimum(MIN_SIDE / tf.reduce_min(sizes[:, 1:], -1, keepdims=True), 1.0)
     wanted = tf.reshape(tf.cast(style_scale, tf.float64), [-1, 1])
-    scales = _round(
-        tf.concat([scales[:, :1], scales[:, 1:] * tf.maximum(wanted, least)], axis=1)
+    sizes = _round(
+        tf.concat([sizes[:, :1], sizes[:, 1:] * tf.maximum(wanted, least)], axis=1)
     )
-    return tf.boolean_mask(scales, tf.reduce_min(scales, axis=[1, 2]) >= MIN_SIDE)
+    return tf.boolean_mask(sizes, tf.reduce_min(sizes, axis=[1, 2]) >= MIN_SIDE)
 
 
 def scale_steps(
-    scales: tf.Tensor | np.ndarray, steps: Integer, initial_steps: Integer
+    sizes: tf.Tensor | np.ndarray, steps: Integer, initial_steps: Integer
 ) -> tf.Tensor:
     """The number of gradient steps at each scale.
 
@@ -156,14 +153,14 @@ def scale_steps(
     together cost about as much as the finest one.
 
     Args:
-        scales: from `build_pyramid`, with at least one scale.
+        sizes: sizes from `build_pyramid`, with at least one scale.
         steps: int scalar, 1 or more.
         initial_steps: int scalar, 1 or more.
 
     Returns:
         int32 [scales].
     """
-    long_sides = tf.cast(tf.reduce_max(scales[:, 0], axis=1), tf.float64)
+    long_sides = tf.cast(tf.reduce_max(sizes[:, 0], axis=1), tf.float64)
     falling = _round(tf.cast(initial_steps, tf.float64) * long_sides[:1] / long_sides)
     # The coarsest scale isn't raised to `steps`: it may be given fewer than the others.
     finer = tf.maximum(falling[1:], steps)
@@ -173,7 +170,7 @@ def scale_steps(
 def finest_sides(
     sides: Sides, size: Integer, style_scale: tf.Tensor | float = 1.0
 ) -> tf.Tensor:
-    """A picture's height and width at the finest scale, whatever other pictures need.
+    """A picture's height and width at the finest scale, whatever the other pictures.
 
     Every scale is made from the picture at this size, so that a huge picture needn't
     be kept in memory and resized again for each of them.
@@ -186,15 +183,15 @@ def finest_sides(
     Returns:
         int32 [2]; `sides` unchanged if the picture is too narrow for `size`.
     """
-    scales = build_pyramid(sides, sides, size, size, style_scale)
-    return tf.concat([[sides], scales[:, 1]], axis=0)[-1]
+    sizes = build_pyramid(sides, sides, size, size, style_scale)
+    return tf.concat([[sides], sizes[:, 1]], axis=0)[-1]
 
 
 def first_image(
     init_image: str,
     content_image: Picture,
     style_image: Picture,
-    scales: tf.Tensor | np.ndarray,
+    sizes: tf.Tensor | np.ndarray,
     seed: Integer,
     *,
     seamless: bool = False,
@@ -205,14 +202,14 @@ def first_image(
         init_image: `"content"`, `"style"` or `"noise"`.
         content_image: [N, H, W, 3] in [0, 1].
         style_image: [N or 1, h, w, 3] in [0, 1].
-        scales: from `build_pyramid`.
+        sizes: sizes from `build_pyramid`.
         seed: seed of the noise, int32 scalar.
-        seamless: whether it is to be seamless, as the content image then is.
+        seamless: whether it is seamless, as the content image then is.
 
     Returns:
         [N, height, width, 3].
     """
-    height, width = scales[0, 0, 0], scales[0, 0, 1]
+    height, width = sizes[0, 0, 0], sizes[0, 0, 1]
     count = tf.shape(content_image)[0]
     if init_image == "content":
         resized = resize_image(content_image, height, width, wrap=seamless)

@@ -13,7 +13,7 @@ Picture: TypeAlias = tf.Tensor | np.ndarray  # float32 [N, H, W, C]
 Integer: TypeAlias = tf.Tensor | np.integer | int  # a scalar
 
 
-# Of the Lanczos kernel, in pixels of the smaller picture.
+# Radius of the Lanczos kernel, in pixels of the smaller picture.
 _RADIUS = 3
 
 
@@ -26,8 +26,8 @@ def resize_image(
         image: [N, H, W, 3] in [0, 1].
         height: int32 scalar, 1 or more.
         width: int32 scalar, 1 or more.
-        wrap: whether the picture is seamless, so that what is beyond an edge lies at
-            the opposite edge. Otherwise there is nothing beyond.
+        wrap: whether the picture is seamless, so that it continues at the opposite
+            edge. Otherwise it ends at its edges.
 
     Returns:
         [N, height, width, 3], clipped to [0, 1] because Lanczos overshoots at edges;
@@ -55,14 +55,14 @@ def resize_rows(
     *,
     wrap: bool = False,
 ) -> tf.Tensor:
-    """Some rows of the result of `resize_image`, without the memory for the rest.
+    """Some rows of the result of `resize_image`, without memory for the rest.
 
     Args:
         image: [N, H, W, 3] in [0, 1].
         height: height of the whole result, int32 scalar, 1 or more.
         width: width of the result, int32 scalar, 1 or more.
-        top: the first row to return, int32 scalar.
-        bottom: the row after the last one to return, int32 scalar.
+        top: first row of the result, int32 scalar.
+        bottom: row after the last one of the result, int32 scalar.
         wrap: as for `resize_image`.
 
     Returns:
@@ -88,14 +88,14 @@ def resize_rows(
 
 
 def shrink_image(image: Picture, size: int) -> tf.Tensor:
-    """Pictures to look at, whose long side is at most `size`.
+    """Previews of pictures, with a long side of at most `size`.
 
     Resizing a picture takes memory for several of its size, so a large one is first
     averaged over squares, a few rows at a time.
 
     Args:
         image: [N, H, W, 3] in [0, 1].
-        size: 1 or more.
+        size: longest side in pixels, 1 or more.
 
     Returns:
         [N, h, w, 3] in [0, 1].
@@ -120,7 +120,7 @@ def shrink_image(image: Picture, size: int) -> tf.Tensor:
 
 
 def cover_image(image: Picture, height: Integer, width: Integer) -> tf.Tensor:
-    """The middle of the picture, scaled undistorted until it fills height x width.
+    """The middle of the picture, scaled without distortion to fill height x width.
 
     Args:
         image: [N, H, W, 3] in [0, 1].

@@ -1,4 +1,4 @@
-"""Pictures that continue at their opposite edges, so that they can be laid as tiles."""
+"""Seamless pictures, which continue at their opposite edges, like tiles."""
 
 from __future__ import annotations
 
@@ -10,18 +10,19 @@ import tensorflow as tf
 from tfnst.ops.resizing import Integer, Picture
 
 # Pictures are changed in strips of about this many pixels, to save memory.
-_PIXELS_AT_A_TIME = 2**22
+_STRIP_PIXELS = 2**22
 
 
-def make_seamless(pictures: Picture) -> Picture:
-    """Takes the jumps between opposite edges out of pictures, and nothing else.
+def make_seamless(pictures: Picture, *, strip_pixels: int = _STRIP_PIXELS) -> Picture:
+    """Removes the jumps between opposite edges of pictures, and nothing else.
 
-    What is subtracted is the smoothest function that has these jumps: brightness that
-    differs between top and bottom is evened out over the whole height, and fine detail
-    within a few pixels of the edge. A picture that is seamless already changes little.
+    It subtracts the smoothest function with these jumps: brightness that differs
+    between top and bottom is evened out over the whole height, and fine detail within a
+    few pixels of the edge. A picture that is seamless already changes little.
 
     Args:
         pictures: [N, H, W, C] in [0, 1].
+        strip_pixels: approximate pixels of a strip, outside of graphs.
 
     Returns:
         The same, clipped to [0, 1].
@@ -36,7 +37,7 @@ def make_seamless(pictures: Picture) -> Picture:
         by_rows = _smooth(_gap(pictures), tf.shape(pictures)[1])
         turned = tf.transpose(pictures, [0, 2, 1, 3])
         by_columns = _smooth(_gap(turned), tf.shape(turned)[1])
-        # In the order of below, for the same rounding.
+        # In the order of the code below, for the same rounding.
         pictures = pictures - by_rows
         pictures = pictures - tf.transpose(by_columns, [0, 2, 1, 3])
         return tf.clip_by_value(pictures, 0.0, 1.0)
@@ -45,7 +46,7 @@ def make_seamless(pictures: Picture) -> Picture:
     gaps = [_gap(upright), _gap(turned)]
     for view, gap in zip((upright, turned), gaps, strict=True):
         count, length, width, _ = view.shape
-        rows = max(1, _PIXELS_AT_A_TIME // (count * width))
+        rows = max(1, strip_pixels // (count * width))
         for start in range(0, length, rows):
             stop = min(start + rows, length)
             view[:, start:stop] -= _smooth(gap, length, start, stop).numpy()
@@ -53,7 +54,7 @@ def make_seamless(pictures: Picture) -> Picture:
 
 
 def _gap(pictures: Picture) -> Picture:
-    """The jumps from the first rows to the last, [N, W, C]."""
+    """Jumps from the first rows to the last, [N, W, C]."""
     return pictures[:, -1] - pictures[:, 0]
 
 
@@ -68,9 +69,9 @@ def _smooth(
 
     Args:
         gap: [N, W, C].
-        height: of the pictures.
-        top: the first row to return.
-        bottom: the row after the last one; `height` by default.
+        height: height of the pictures.
+        top: first row of the result.
+        bottom: row after the last one of the result; `height` by default.
 
     Returns:
         [N, bottom - top, W, C].

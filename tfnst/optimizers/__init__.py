@@ -8,6 +8,7 @@ from tfnst.lazy import lazy_names
 
 if TYPE_CHECKING:
     from tfnst.optimizers.adam import AdamState, adam_init, adam_update
+    from tfnst.optimizers.base import Optimizer
     from tfnst.optimizers.lbfgs import (
         LBFGSState,
         lbfgs_best,
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 __all__ = [
     "AdamState",
     "LBFGSState",
+    "Optimizer",
     "adam_init",
     "adam_update",
     "lbfgs_best",
@@ -28,6 +30,7 @@ __all__ = [
 _MODULES = {
     "AdamState": "tfnst.optimizers.adam",
     "LBFGSState": "tfnst.optimizers.lbfgs",
+    "Optimizer": "tfnst.optimizers.base",
     "adam_init": "tfnst.optimizers.adam",
     "adam_update": "tfnst.optimizers.adam",
     "lbfgs_best": "tfnst.optimizers.lbfgs",

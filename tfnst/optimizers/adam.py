@@ -16,10 +16,11 @@ from tfnst.optimizers.arguments import (
     check_params,
     check_rate,
 )
+from tfnst.optimizers.base import Optimizer
 
 
 class AdamState(NamedTuple):
-    """What Adam remembers: `step` is a scalar int32, the moments are like `params`."""
+    """State of Adam: `step` is a scalar int32, the moments are like `params`."""
 
     step: tf.Tensor
     first_moment: tf.Tensor
@@ -30,10 +31,10 @@ def adam_init(params: tf.Tensor) -> AdamState:
     """The state of Adam before its first step: all zeros.
 
     Args:
-        params: where the search starts, [N, ...], floating.
+        params: start of the search, [N, ...], floating.
 
     Raises:
-        ValueError: when `params` is not floating or has fewer than two axes.
+        ValueError: if `params` is not floating or has fewer than two axes.
     """
     params = check_params(params)
     zeros = tf.zeros_like(params)
@@ -59,7 +60,7 @@ def adam_update(
         x <- x - learning_rate * m / (1 - beta_1^t)
                  / (sqrt(v / (1 - beta_2^t)) + epsilon)
 
-    It works element by element, so the N problems can't meet.
+    It works element by element, so the N problems are independent.
 
     Args:
         params: the point, [N, ...], floating.
@@ -77,7 +78,7 @@ def adam_update(
         The next point and the next state.
 
     Raises:
-        ValueError: when an argument is out of its range or shapes differ.
+        ValueError: if an argument is out of its range or shapes differ.
 
     Reference:
         Kingma & Ba, "Adam: A Method for Stochastic Optimization", arXiv 1412.6980.
@@ -111,22 +112,16 @@ def bias_correction(beta: float, step: tf.Tensor, dtype: tf.DType) -> tf.Tensor:
     Args:
         beta: decay of a moving average, 0 <= beta < 1.
         step: number of steps, 1 or more.
-        dtype: of the result.
+        dtype: dtype of the result.
     """
     steps = tf.cast(step, dtype)
     return -tf.math.expm1(steps * math.log(beta)) if beta else tf.ones_like(steps)
 
 
-class Adam:
-    """Adam for pixels; see `tfnst.optimizers.optimizer.Optimizer`."""
+class Adam(Optimizer):
+    """Adam for pixels, with a rate that falls."""
 
     elementwise = True
-    history_images = 0
-
-    def rate(self, learning_rate: tf.Tensor, done: tf.Tensor) -> tf.Tensor:
-        # Long steps move whole strokes at first; short ones then let the grain settle
-        # that long steps keep stirring up.
-        return learning_rate * (1 - 0.9 * tf.minimum(done, 1.0))
 
     def init(self, image: tf.Tensor) -> AdamState:
         return adam_init(image)
@@ -139,19 +134,12 @@ class Adam:
         state: AdamState,
         *,
         learning_rate: tf.Tensor,
-        done: tf.Tensor,
     ) -> tuple[tf.Tensor, AdamState]:
         return adam_update(
-            image,
-            gradients,
-            state,
-            learning_rate=self.rate(learning_rate, done),
-            lower=0.0,
-            upper=1.0,
+            image, gradients, state, learning_rate=learning_rate, lower=0.0, upper=1.0
         )
 
-    def iterate(self, image: tf.Tensor, state: AdamState) -> tf.Tensor:
-        return image
-
-    def last_good(self, state: AdamState) -> None:
-        return None
+    def rate(self, learning_rate: tf.Tensor, done: tf.Tensor) -> tf.Tensor:
+        # Long steps move whole strokes at first; short ones then let the grain settle
+        # that long steps keep stirring up.
+        return learning_rate * (1 - 0.9 * tf.minimum(done, 1.0))

@@ -28,6 +28,7 @@ from tfnst.optimizers.arguments import (
     check_params,
     check_rate,
 )
+from tfnst.optimizers.base import Optimizer
 
 SUFFICIENT_DECREASE = 1e-4  # c_1 of Nocedal & Wright, equation 3.6a
 HISTORY = 10  # pairs that L-BFGS remembers
@@ -35,7 +36,7 @@ MAX_REJECTIONS = 10  # trial points in a row before the history is thrown away
 
 
 class LBFGSState(NamedTuple):
-    """What L-BFGS remembers.
+    """State of L-BFGS.
 
     Attributes:
         params: last accepted point, [N, ...].
@@ -44,11 +45,11 @@ class LBFGSState(NamedTuple):
         lowest_loss: lowest loss accepted so far, [N].
         direction: search direction from `params`, [N, ...].
         step_size: length of the trial step along `direction`, [N].
-        rejections: trial points refused in a row, [N], int32.
-        pairs: pairs stored since the last restart, [N], int32.
+        rejections: number of trial points refused in a row, [N], int32.
+        pairs: number of pairs stored since the last restart, [N], int32.
         position_differences: ring of accepted steps s, [history, N, ...]. Pair number
             k of a problem lies in slot `k % history`.
-        gradient_differences: ring of their changes of gradient y, like the above.
+        gradient_differences: ring of the changes of gradient y along them, as above.
     """
 
     params: tf.Tensor
@@ -67,12 +68,12 @@ def lbfgs_init(params: tf.Tensor, *, history: int = HISTORY) -> LBFGSState:
     """The state of L-BFGS before its first evaluation.
 
     Args:
-        params: where the search starts, [N, ...], floating.
+        params: start of the search, [N, ...], floating.
         history: pairs to remember, 1 or more. They take `2 * history` times the
             memory of `params`.
 
     Raises:
-        ValueError: when `params` is not floating or has fewer than two axes, or
+        ValueError: if `params` is not floating or has fewer than two axes, or
             `history` is not a positive integer.
     """
     params = check_params(params)
@@ -164,7 +165,7 @@ def lbfgs_update(
         The next point to evaluate and the next state.
 
     Raises:
-        ValueError: when an argument is out of its range or shapes differ.
+        ValueError: if an argument is out of its range or shapes differ.
 
     Reference:
         Nocedal & Wright, "Numerical Optimization", 2nd ed., algorithms 3.5, 7.4, 7.5.
@@ -363,15 +364,11 @@ def _write(
     return tf.tensor_scatter_nd_update(ring, _slots(slot), value)
 
 
-class LBFGS:
-    """L-BFGS for pixels; see `tfnst.optimizers.optimizer.Optimizer`."""
+class LBFGS(Optimizer):
+    """L-BFGS for pixels."""
 
-    elementwise = False
     # Both rings, before and after a step.
     history_images = 2 * 2 * HISTORY
-
-    def rate(self, learning_rate: tf.Tensor, done: tf.Tensor) -> tf.Tensor:
-        return learning_rate
 
     def init(self, image: tf.Tensor) -> LBFGSState:
         return lbfgs_init(image)
@@ -384,21 +381,17 @@ class LBFGS:
         state: LBFGSState,
         *,
         learning_rate: tf.Tensor,
-        done: tf.Tensor,
     ) -> tuple[tf.Tensor, LBFGSState]:
         return lbfgs_update(
             image,
             loss,
             gradients,
             state,
-            learning_rate=self.rate(learning_rate, done),
+            learning_rate=learning_rate,
             lower=0.0,
             upper=1.0,
         )
 
-    def iterate(self, image: tf.Tensor, state: LBFGSState) -> tf.Tensor:
+    def best(self, state: LBFGSState) -> tf.Tensor:
         # The new point is only a trial; what counts is the last accepted one.
         return lbfgs_best(state)
-
-    def last_good(self, state: LBFGSState) -> tf.Tensor:
-        return state.params

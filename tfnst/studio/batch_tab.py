@@ -7,7 +7,7 @@ import zipfile
 
 import gradio as gr
 
-from tfnst.checks import argument_error
+from tfnst.checks import ArgumentError
 from tfnst.studio import panels
 from tfnst.studio.events import Updates
 from tfnst.studio.history import History
@@ -65,8 +65,10 @@ class BatchTab(RunTab):
             raise ValueError("Choose photos first.")
         most = self.studio.limits.max_batch
         if len(photos) > most:
-            raise argument_error(
-                "photos", f"at most {most}, as the host allows", str(len(photos))
+            raise ArgumentError(
+                f"at most {most}, as the host allows",
+                str(len(photos)),
+                argument="photos",
             )
         for photo in photos:
             if wrong := self.studio.check_picture(photo):

@@ -7,11 +7,11 @@ import dataclasses
 import math
 import re
 from collections.abc import Iterable, Mapping
-from functools import partial
 from typing import Any
 
-from tfnst.checks import ArgumentError, argument_in, check_text
-from tfnst.config import StyleTransferConfig, setting_names
+from tfnst.checks import ArgumentError, argument_in
+from tfnst.config import StyleTransferConfig, list_settings
+from tfnst.setting import Setting
 
 # Settings that the host decides: files and devices of the machine with the page.
 HOST_SETTINGS = ("backbone", "weights", "device", "max_memory")
@@ -53,11 +53,10 @@ def fields(*, on_server: bool = False) -> tuple[Field, ...]:
     Args:
         on_server: whether a server paints, which takes only some of the settings.
     """
-    names = setting_names(requested=True) if on_server else setting_names()
     return tuple(
         _field(setting)
-        for setting in dataclasses.fields(StyleTransferConfig)
-        if setting.name in names and setting.name not in HOST_SETTINGS
+        for setting in list_settings("requested" if on_server else None)
+        if setting.name not in HOST_SETTINGS
     )
 
 
@@ -87,66 +86,54 @@ def read_values(
         (the settings, or None if there are errors; field name -> error, with
         an empty name if an error concerns several fields).
     """
+    known = {setting.name: setting for setting in list_settings()}
     settings: dict[str, Any] = {}
     wrong: dict[str, ValueError] = {}
     for field in shown:
         try:
             value = _read(values[field.name], field)
-            # Together with the host's settings, which are right by themselves.
-            if not field.name.endswith("_layer_weights"):
-                StyleTransferConfig(**{field.name: value} | _partner(field.name))
-            settings[field.name] = value
+            settings[field.name] = known[field.name].checked(value)
         except ValueError as error:
             wrong[field.name] = error
     if wrong:
         return None, wrong
     try:
+        # Checks how settings go together, with the host's, too.
         return host.replace(**settings), {}
     except ValueError as error:
         name = argument_in(error)
         return None, {name if name in settings else "": error}
 
 
-def _partner(name: str) -> dict[str, Any]:
-    """Returns a setting that keeps another one from being refused in combination."""
-    return {"content_weight": 1.0} if name != "content_weight" else {"style_weight": 1}
-
-
-def _field(setting: dataclasses.Field[Any]) -> Field:
-    about = setting.metadata
-    kind, *_ = str(setting.type).split()
-    optional = str(setting.type).endswith("| None")
-    choices = about["choices"]
-    bounds = {}
-    if isinstance(about["check"], partial):
-        bounds = about["check"].keywords
-    low, high = bounds.get("low", -math.inf), bounds.get("high", math.inf)
-    if choices:
-        what = "choice"
-    elif kind == "bool":
-        what = "switch"
-    elif optional or about["metavar"] is not None or about["check"] is check_text:
-        what = "text"
-    elif kind == "int":
-        what = "integer"
-    elif high - low <= _WIDEST:
-        what = "slider"
-    else:
-        what = "number"
+def _field(setting: Setting) -> Field:
     return Field(
         name=setting.name,
         label=_in_words(setting.name),
-        help=re.sub(r"--([a-z-]+)", lambda m: _in_words(m[1]).lower(), about["help"]),
-        kind=what,
-        choices=tuple(choice for choice in choices if choice != "given"),
-        low=low,
-        high=high,
-        optional=optional,
+        help=re.sub(r"`(\w+)`", lambda m: _in_words(m[1]).lower(), setting.help),
+        kind=_kind(setting),
+        # There is no picture to start from.
+        choices=tuple(choice for choice in setting.choices if choice != "given"),
+        low=setting.low,
+        high=setting.high,
+        optional=setting.optional,
     )
 
 
+def _kind(setting: Setting) -> str:
+    """What `Field` calls the kind of a setting."""
+    if setting.choices:
+        return "choice"
+    if setting.type is bool:
+        return "switch"
+    if setting.optional or setting.type is tuple:
+        return "text"
+    if setting.type is int:
+        return "integer"
+    return "slider" if setting.high - setting.low <= _WIDEST else "number"
+
+
 def _in_words(name: str) -> str:
-    return name.replace("_", " ").replace("-", " ").capitalize()
+    return name.replace("_", " ").capitalize()
 
 
 def _show(value: Any, field: Field) -> str | float | None:

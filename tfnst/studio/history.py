@@ -91,7 +91,7 @@ class Entry:
         Raises:
             ValueError: for settings that are unknown or out of their range.
         """
-        others = {*setting_names(machine=True), "backbone", "weights", "init_image"}
+        others = {*setting_names("machine"), "backbone", "weights", "init_image"}
         settings = {n: v for n, v in self.settings.items() if n not in others}
         start = self.settings.get("init_image", "content")
         if start != "given":

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-from tfnst.checks import argument_error, check_integer, check_number
+from tfnst.checks import ArgumentError, check_integer, check_number
 from tfnst.config import StyleTransferConfig
 
 
@@ -80,17 +80,17 @@ class Limits:
         megapixels = config.size**2 * ratio / 1e6
         if megapixels > self.max_megapixels:
             longest = int((self.max_megapixels * 1e6 / ratio) ** 0.5)
-            raise argument_error(
-                "size",
+            raise ArgumentError(
                 f"at most {longest} for this photo: the host allows "
                 f"{self.max_megapixels:g} megapixels",
                 str(config.size),
+                argument="size",
             )
         for name in ("steps", "initial_steps"):
             steps = getattr(config, name)
             if steps is not None and steps > self.max_steps:
                 expected = f"at most {self.max_steps}, which is what the host allows"
-                raise argument_error(name, expected, str(steps))
+                raise ArgumentError(expected, str(steps), argument=name)
 
     def check_frames(self, frames: int) -> None:
         """Checks that a video isn't too long.

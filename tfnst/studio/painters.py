@@ -198,7 +198,7 @@ class ServerPainter:
         A server reports no progress. When the run is stopped, the call is cancelled,
         and there is no picture.
         """
-        names = setting_names(requested=True)
+        names = setting_names("requested")
         settings = {name: getattr(task.config, name) for name in names}
         began = time.monotonic()
         # In a thread, so that this one can cancel the call by closing the client.

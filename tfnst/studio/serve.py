@@ -16,7 +16,7 @@ from collections.abc import Callable
 from types import FrameType
 from typing import TYPE_CHECKING
 
-from tfnst.checks import argument_error, check_integer
+from tfnst.checks import ArgumentError, check_integer
 from tfnst.config import StyleTransferConfig
 from tfnst.studio.limits import Limits
 
@@ -152,7 +152,9 @@ def sample_folder(folder: str | None) -> pathlib.Path | None:
     """
     if folder is not None:
         if not os.path.isdir(folder):
-            raise argument_error("samples", "a folder that exists", repr(folder))
+            raise ArgumentError(
+                "a folder that exists", repr(folder), argument="samples"
+            )
         return pathlib.Path(folder)
     there = pathlib.Path(__file__).parents[2] / "examples" / "images"
     return there if there.is_dir() else None

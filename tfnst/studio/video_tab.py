@@ -11,7 +11,7 @@ from typing import Any
 
 import gradio as gr
 
-from tfnst.checks import argument_error, check_integer, check_number
+from tfnst.checks import ArgumentError, check_integer, check_number
 from tfnst.studio import panels
 from tfnst.studio.events import AS_SENT, QUICK, Updates, path_of
 from tfnst.studio.history import VIDEO_SUFFIXES, History
@@ -222,7 +222,7 @@ def _read_options(values: Mapping[str, Any]) -> VideoOptions:
             end = float(given)
         if end is None or not start < end < math.inf:
             expected = "seconds after the beginning, or empty"
-            raise argument_error("end", expected, repr(given))
+            raise ArgumentError(expected, repr(given), argument="end")
     return VideoOptions(
         start=start,
         end=end,

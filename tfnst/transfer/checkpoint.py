@@ -1,4 +1,4 @@
-"""Checkpoints: everything that a run needs to continue after a break, in one file."""
+"""Files of checkpoints: everything that a run needs to continue after a break."""
 
 from __future__ import annotations
 
@@ -6,16 +6,15 @@ import dataclasses
 import io
 import json
 import os
-import time
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from tfnst.checks import ArgumentError, argument, argument_error, check_number
-from tfnst.config import StyleTransferConfig
-from tfnst.files import read_file, show_path, warn_unwritten, write_file
+from tfnst.checks import ArgumentError, argument
+from tfnst.config import StyleTransferConfig, config_of_dict
+from tfnst.files import read_file, show_path, write_file
 from tfnst.images.manifest import without_names
 from tfnst.networks.backbones import Backbone
 from tfnst.transfer.history import LOSS_FIELDS
@@ -26,23 +25,23 @@ _HEADER = "header.json"
 
 @dataclasses.dataclass(frozen=True)
 class Checkpoint:
-    """A run as it was after some step.
+    """The state of a run after some step.
 
     Attributes:
-        settings: of the run, from `StyleTransferConfig.to_dict`.
-        sources: what identifies the content, the style, and the picture that the run
+        settings: settings of the run, from `StyleTransferConfig.to_dict`.
+        sources: digests of the content, the style, and the picture that the run
             started from if one was given, by argument name.
         backbone: name of the network.
         weights: SHA-256 of its weights; None for random ones.
         scale: index of the scale.
-        scale_step: steps done at that scale.
+        scale_step: number of steps done at that scale.
         losses: rows of all steps done, [1, steps].
         image: the picture, [1, H, W, 3].
-        state: from `tfnst.engines.engine.flatten_state`.
-        rollbacks: how often the learning rate has been halved.
+        state: arrays from `tfnst.engines.engine.flatten_state`.
+        rollbacks: number of times that the learning rate has been halved.
         scale_steps: steps of the scales up to this one, if `max_time` or `patience`
             may have changed them.
-        shortened_by: which of these has made them fewer.
+        shortened_by: those of the two that have made them fewer.
     """
 
     settings: dict[str, Any]
@@ -58,66 +57,26 @@ class Checkpoint:
     scale_steps: list[int] = dataclasses.field(default_factory=list)
     shortened_by: list[str] = dataclasses.field(default_factory=list)
 
-    def config(self) -> StyleTransferConfig:
+    def config(self, objects: Mapping[str, Any] | None = None) -> StyleTransferConfig:
         """The settings of the run.
 
+        Args:
+            objects: settings by name, for those that are objects of a user's own.
+
         Raises:
-            ValueError: for settings that this version of tfnst doesn't have.
+            ValueError: for settings that this version of tfnst doesn't have, and
+                objects that `objects` doesn't have.
         """
-        return StyleTransferConfig().replace(**self.settings)
+        return config_of_dict(self.settings, objects)
 
 
 _ARRAYS = ("losses", "image")
 
 
-class CheckpointKeeper:
-    """Writes a checkpoint now and then.
+def is_replaceable(path: str | os.PathLike[str]) -> bool:
+    """Returns whether a path holds no file, an empty one or a checkpoint.
 
-    Args:
-        path: of the file, which is replaced each time.
-        seconds: least time between two checkpoints.
-
-    Raises:
-        ValueError: if `seconds` isn't a number, 0 or more, or the file holds something
-            else.
-        OSError: if the file could not be written.
-    """
-
-    def __init__(self, path: str | os.PathLike[str], seconds: float) -> None:
-        expected = "a finite number, 0 or more"
-        seconds = check_number("checkpoint_seconds", seconds, expected, low=0)
-        with argument("checkpoint"):
-            write_file(path, None)
-        if not _may_be_replaced(path):
-            raise argument_error(
-                "checkpoint",
-                "a new file or a checkpoint of tfnst",
-                f"{show_path(path)}, which is something else",
-            )
-        self._path = path
-        self._seconds = seconds
-        self._last = time.monotonic()
-
-    def due(self, *, last: bool) -> bool:
-        """Whether it is time for a checkpoint; the last one of a run is always kept."""
-        return last or time.monotonic() - self._last >= self._seconds
-
-    def keep(self, checkpoint: Checkpoint) -> None:
-        """Writes a checkpoint; where it can't, it warns, and an older one stays.
-
-        The painting goes on: it may well be saved elsewhere.
-        """
-        try:
-            save_checkpoint(checkpoint, self._path)
-        except (OSError, MemoryError) as error:
-            warn_unwritten("the checkpoint", error)
-        self._last = time.monotonic()
-
-
-def _may_be_replaced(path: str | os.PathLike[str]) -> bool:
-    """Whether nothing would be lost with the file: there is none, or a checkpoint.
-
-    No suffix says what a file is that was named by mistake.
+    Checkpoints have no suffix that would tell a file that was named by mistake.
     """
     if not os.path.isfile(path) or not os.path.getsize(path):
         return True
@@ -132,8 +91,8 @@ def save_checkpoint(checkpoint: Checkpoint, path: str | os.PathLike[str]) -> Non
     """Writes a checkpoint, whole or not at all.
 
     Args:
-        checkpoint: what to write.
-        path: of the file, a zip archive of NumPy arrays and a header in JSON.
+        checkpoint: the checkpoint.
+        path: path of the file, a zip archive of NumPy arrays and a header in JSON.
 
     Raises:
         OSError: if the file can't be written.
@@ -155,13 +114,19 @@ def save_checkpoint(checkpoint: Checkpoint, path: str | os.PathLike[str]) -> Non
         write_file(path, data.getbuffer())
 
 
-def load_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
+def load_checkpoint(
+    path: str | os.PathLike[str], objects: Mapping[str, Any] | None = None
+) -> Checkpoint:
     """Reads a file that `save_checkpoint` wrote.
+
+    Args:
+        path: path of the file.
+        objects: as for `Checkpoint.config`.
 
     Raises:
         OSError: if the file can't be read.
-        ValueError: if it isn't a checkpoint, or one of another version with other
-            settings.
+        ValueError: for a file that isn't a checkpoint, or one with settings that this
+            version of tfnst doesn't have.
     """
     with argument("resume"):
         data = read_file(path)
@@ -182,22 +147,22 @@ def load_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
     except MemoryError:
         raise
     except Exception as error:  # For a damaged archive, zipfile may raise anything.
-        raise argument_error(
-            "resume", "a checkpoint of tfnst", show_path(path)
+        raise ArgumentError(
+            "a checkpoint of tfnst", show_path(path), argument="resume"
         ) from error
     try:
-        checkpoint.config()
+        checkpoint.config(objects)
     except ValueError as error:
-        raise argument_error(
-            "resume",
+        raise ArgumentError(
             f"a checkpoint of tfnst {__version__}",
             f"{show_path(path)}, whose settings are others: {error}",
+            argument="resume",
         ) from error
     return checkpoint
 
 
 def _check_types(checkpoint: Checkpoint) -> None:
-    """Raises TypeError for fields that no `save_checkpoint` has written."""
+    """Raises TypeError for fields that `save_checkpoint` can't have written."""
     for name, kind in (
         ("settings", dict),
         ("sources", dict),
@@ -225,14 +190,15 @@ def describe_run(
     style_source: Any,
     init_source: dict[str, Any] | None,
 ) -> dict[str, Any]:
-    """The fields of a Checkpoint that must equal those of a run that resumes it.
+    """The identity of a run: the fields that its checkpoints share with it.
 
     Args:
         config: the settings.
         backbone: the network.
-        content_source: from `tfnst.images.manifest.describe_source`.
-        style_source: from `tfnst.images.style_images.describe_style`.
-        init_source: as `content_source`, of the picture that the run starts from; None
+        content_source: the content image, from
+            `tfnst.images.manifest.describe_source`.
+        style_source: the style, from `tfnst.images.style_images.describe_style`.
+        init_source: the picture that the run starts from, as `content_source`; None
             if there is none.
     """
     return {
@@ -252,30 +218,31 @@ def check_same_run(checkpoint: Checkpoint, run: dict[str, Any]) -> None:
     """Checks that a checkpoint belongs to a run.
 
     Args:
-        checkpoint: to go on from.
-        run: from `describe_run`.
+        checkpoint: the checkpoint to go on from.
+        run: the run, from `describe_run`.
 
     Raises:
         ValueError: if it belongs to another one; the message says what differs.
     """
     # A run that was short of time may be given more.
-    settings = checkpoint.config().replace(max_time=run["settings"]["max_time"])
-    # What became of the picture that it started from is in the checkpoint, so it need
-    # not be given again.
+    settings = StyleTransferConfig().to_dict() | checkpoint.settings
+    settings["max_time"] = run["settings"]["max_time"]
+    # The picture that it started from lives on in the checkpoint, so it needn't be
+    # given again.
     sources = dict(checkpoint.sources)
     if run["sources"]["init_image"] is None:
         sources["init_image"] = None
-    for what, then in (
-        ("settings", settings.to_dict()),
+    for name, then in (
+        ("settings", settings),
         ("sources", sources),
         ("backbone", checkpoint.backbone),
         ("weights", checkpoint.weights),
     ):
-        if run[what] != then:
-            shown = "pictures" if what == "sources" else what
+        if run[name] != then:
+            shown = "pictures" if name == "sources" else name
             raise ArgumentError(
                 "a checkpoint of the same run",
-                f"one with other {shown}, {_difference(run[what], then)}",
+                f"one with other {shown}, {_difference(run[name], then)}",
                 argument="resume",
             )
 
@@ -283,15 +250,15 @@ def check_same_run(checkpoint: Checkpoint, run: dict[str, Any]) -> None:
 def check_fits(
     checkpoint: Checkpoint, scales: Sequence[tuple[int, int]], steps: int
 ) -> None:
-    """Checks that a checkpoint's arrays have the sizes of a run's.
+    """Checks that the arrays of a checkpoint fit the scales of a run.
 
     Args:
-        checkpoint: to go on from.
-        scales: height and width of each scale.
-        steps: the most of the run.
+        checkpoint: the checkpoint to go on from.
+        scales: height and width of each scale of the run.
+        steps: most steps that the run can take.
 
     Raises:
-        ValueError: if they haven't.
+        ValueError: if they don't.
     """
     if (
         checkpoint.scale >= len(scales)

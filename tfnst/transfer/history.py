@@ -1,4 +1,4 @@
-"""The losses of a run, step by step."""
+"""Losses of a run, step by step."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _LOSSES = ("content", "style", "total_variation", "total")
 
 
 class LossHistory:
-    """A row of losses for each step of each picture, and the clock of the run.
+    """Rows of losses, one for each step of each picture, and the clock of the run.
 
     Args:
         pictures: number of pictures painted together.
@@ -37,12 +37,12 @@ class LossHistory:
         self.done = 0
 
     def resume(self, rows: np.ndarray) -> None:
-        """Takes over the rows of a checkpoint, [pictures, steps done]."""
+        """Continues the rows of a checkpoint, [pictures, steps done]."""
         self.done = rows.shape[1]
         self._rows[:, : self.done] = rows
 
     def start_clock(self) -> None:
-        """Seconds count from now, on top of those of the rows that there are."""
+        """Starts the clock, or continues it after the rows of a checkpoint."""
         self._start = time.perf_counter() - self.seconds
 
     @property
@@ -52,7 +52,7 @@ class LossHistory:
 
     @property
     def rows(self) -> np.ndarray:
-        """Rows of all steps done, with LOSS_FIELDS, [pictures, steps done]."""
+        """All rows so far, with LOSS_FIELDS, [pictures, steps done]."""
         return self._rows[:, : self.done]
 
     def last(self) -> np.void:
@@ -64,14 +64,14 @@ class LossHistory:
         return row
 
     def record(self, history: np.ndarray, size: int) -> tuple[int, np.ndarray]:
-        """Adds the rows of a group of steps, without a last one that isn't finite.
+        """Adds the rows of a group of steps, but not a last row that isn't finite.
 
         Args:
-            history: from `Engine.run`, [steps, 4, pictures].
+            history: losses of the steps, from `Engine.run`, [steps, 4, pictures].
             size: long side of the scale in pixels.
 
         Returns:
-            (number of rows added, for each picture whether its last losses aren't
+            (number of rows added, bool [pictures]: True where the last losses aren't
             finite).
         """
         now = time.perf_counter() - self._start
@@ -85,7 +85,7 @@ class LossHistory:
         rows["size"] = size
         for column, name in enumerate(_LOSSES):
             rows[name] = history[:taken, column].T
-        # Only the group as a whole is timed; its steps do equal work.
+        # Only the group as a whole is timed; all of its steps do the same work.
         rows["seconds"] = before + (now - before) * np.arange(1, taken + 1) / taken
         self.done += taken
         return taken, failed

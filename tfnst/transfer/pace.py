@@ -1,24 +1,23 @@
-"""How many steps each scale of a run gets if time or a plateau make them fewer."""
+"""Steps of each scale of a run, fewer if time runs out or the loss stops falling."""
 
 from __future__ import annotations
 
 import numpy as np
 
-# Cost of entering a scale, in steps: mainly its targets.
+# Cost of entering a scale, mainly for its targets, in steps.
 _ENTERING = 2.0
-# Steps to measure before time is planned.
+# Number of steps that are timed before time is planned.
 _MEASURED = 3
-# The clock is checked at least each time this share of `max_time` has passed.
+# Largest share of `max_time` between two looks at the clock.
 _LEAST_CONTROL = 0.03
-# A scale that would get a smaller share of its steps than this, and not even one, is
-# left out.
+# A scale is left out if it would get a smaller share of its steps, and less than one.
 _LEAST_SHARE = 0.1
-# Share by which the mean loss must fall from one window of `patience` to the next.
+# Share by which the mean loss must fall from one `patience` of steps to the next.
 _LEAST_GAIN = 0.01
 
 
 class Pace:
-    """The steps of a run, scale by scale.
+    """Plan of the steps of a run, scale by scale.
 
     `max_time` leaves all remaining scales the same share of their steps, so that the
     finest one is reached. If that share would be below a tenth, and less than a step,
@@ -32,13 +31,13 @@ class Pace:
     how steps are grouped.
 
     Args:
-        pixels: of each scale, coarse to fine.
-        steps: of each scale, from the settings.
-        max_time: seconds from the start of the run, or None.
-        patience: steps, or None.
+        pixels: pixels of each scale, coarse to fine.
+        steps: steps of each scale, from the settings.
+        max_time: seconds from the start of the run; None for no limit.
+        patience: number of steps; None for no limit.
 
     Attributes:
-        steps: planned for each scale; int array [scales].
+        steps: planned steps of each scale, int array [scales].
     """
 
     def __init__(
@@ -66,27 +65,29 @@ class Pace:
         return int(self.steps.sum())
 
     def fraction(self, done: int) -> float:
-        """Share of the work that `done` steps have done; it never falls.
+        """Share of the work that is done after `done` steps; it never falls.
 
         The work of a step is its number of pixels.
         """
         work = np.repeat(self._pixels, self.steps)
-        # If there turns out to be more time than was thought, more is left to do.
+        # A new plan may add steps, which would make the share smaller.
         now = float(work[:done].sum() / work.sum())
         self._fraction = max(self._fraction, now)
         return self._fraction
 
     def shortened_by(self, scales: int | None = None) -> list[str]:
-        """Which of `"max_time"` and `"patience"` have made the steps fewer.
+        """Names of the settings that left a scale fewer steps, sorted.
+
+        They are `"max_time"` and `"patience"`.
 
         Args:
-            scales: number of scales to look at; all by default.
+            scales: number of scales that count; all by default.
         """
         cut = (self.steps < self._wanted)[:scales].any()
         return sorted(self._reasons | ({"max_time"} if cut else set()))
 
     def resume(self, steps: list[int], shortened_by: list[str]) -> None:
-        """Takes over what a checkpoint says about the scales up to the present one."""
+        """Continues the plan of a checkpoint for the scales up to the present one."""
         if not steps:
             return
         self.steps[: len(steps)] = steps
@@ -97,11 +98,11 @@ class Pace:
         self._reasons = set(shortened_by)
 
     def enters(self, scale: int) -> bool:
-        """Whether there is time for a scale."""
+        """True if there is time for a scale."""
         return self.steps[scale] > 0
 
     def group(self, scale: int, done: int) -> int:
-        """Most steps to take in the next group, after `done` steps of a scale."""
+        """Most steps of the next group, after `done` steps of a scale."""
         most = int(self._wanted.max())
         if self._patience is not None:
             most = self._patience - done % self._patience
@@ -115,13 +116,13 @@ class Pace:
     def update(
         self, scale: int, done: int, taken: int, seconds: float, elapsed: float
     ) -> None:
-        """Plans the rest of the run from the time that a group of steps took.
+        """Plans the rest of the run by the time that a group of steps took.
 
         Args:
             scale: index of the present scale.
             done: steps done at this scale.
             taken: steps in the group.
-            seconds: time that the group took.
+            seconds: seconds that the group took.
             elapsed: seconds since the run began.
         """
         if self._max_time is None:
@@ -141,7 +142,7 @@ class Pace:
             self._plan(scale, done, left / self._rate)
 
     def _plan(self, scale: int, done: int, affordable: float) -> None:
-        """Shares out the affordable work, in pixels times steps."""
+        """Divides the affordable work, in pixels times steps, among the scales."""
         wanted = self._wanted
         # The present scale keeps its place in the schedule.
         here = wanted[scale] * (1 - done / self.steps[scale])
@@ -166,7 +167,7 @@ class Pace:
         Args:
             scale: index of the present scale.
             done: steps done at this scale.
-            totals: total losses of these steps, [pictures, done].
+            totals: total losses of those steps, [pictures, done].
         """
         each = self._patience
         if each is None or done % each or not 2 * each <= done < self.steps[scale]:

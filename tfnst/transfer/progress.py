@@ -1,4 +1,4 @@
-"""How far a run is, as callbacks see it."""
+"""Progress of a run, as callbacks see it."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from tfnst.transfer.saving import SavedPicture
 
 @dataclasses.dataclass(frozen=True)
 class Snapshot:
-    """The pictures of a run as they are now, finished only when someone looks.
+    """The present pictures of a run, finished only when someone looks at them.
 
     Attributes:
         average: moving average of the iterates, [N, H, W, 3] in [0, 1].
-        finish: restores colours and what is kept of the content image.
-        info: what the file of the first content image held besides its colours.
+        finish: function that restores colours and parts of the content image.
+        info: contents of the first content image's file besides the colours.
     """
 
     average: tf.Tensor | np.ndarray
@@ -46,20 +46,20 @@ class Snapshot:
 
 @dataclasses.dataclass
 class TransferProgress(SavedPicture):
-    """How far a run is; passed to the callback.
+    """Progress of a run; passed to the callback.
 
     Attributes:
-        step: steps done, over all scales.
-        steps: steps in all; `max_time` and `patience` change it.
+        step: number of steps done, over all scales.
+        steps: number of steps in all; `max_time` and `patience` change it.
         size: long side of the present scale in pixels.
         fraction: share of the work that is done, from 0 to 1. The work of a step is
             its number of pixels, so unlike `step / steps` it grows evenly with time.
         losses: row of the last step, with the fields of `TransferResult.losses`.
-        learning_rate: of the last step.
-        seconds: since the first step began.
+        learning_rate: learning rate of the last step.
+        seconds: seconds since the first step began.
         config: the settings of the run.
-        snapshot: the picture as it is now.
-        stopped: whether the callback has asked for the end.
+        snapshot: the present picture.
+        stopped: whether the callback has stopped the run.
     """
 
     step: int
@@ -74,7 +74,7 @@ class TransferProgress(SavedPicture):
     stopped: bool = dataclasses.field(default=False, repr=False)
 
     def image(self, size: int | None = None) -> Image.Image:
-        """The picture as it is now; if several are painted together, the first one.
+        """The present picture; the first one if several are painted together.
 
         Args:
             size: longest side in pixels, at most; None, the default, for the present
@@ -97,7 +97,7 @@ def as_one_callback(callback: Callback | Iterable[Callback] | None) -> Callback 
     """One callback that calls several in turn.
 
     Raises:
-        ValueError: for what can't be called.
+        ValueError: for an object that can't be called.
     """
     if callback is None or callable(callback):
         return callback

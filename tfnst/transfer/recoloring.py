@@ -1,4 +1,4 @@
-"""A finished picture in the colours of the photo, or kept in part, without painting."""
+"""Recolouring: a painted picture gets colours or parts of its photo."""
 
 from __future__ import annotations
 
@@ -9,35 +9,34 @@ import numpy as np
 import tensorflow as tf
 from PIL import Image
 
-from tfnst.checks import argument, argument_error, check_choice
+from tfnst.checks import ArgumentError, argument, check_choice
 from tfnst.config import COLOR_MODES
 from tfnst.eager import eagerly
 from tfnst.images import notebooks, writing
 from tfnst.images.manifest import describe_source, find_manifest, without_manifest
 from tfnst.images.metadata import PictureInfo
 from tfnst.images.open_files import read_open_files
-from tfnst.images.reading import load_mask, read_picture
-from tfnst.ops import color_transfer
+from tfnst.images.reading import load_mask, read_described
+from tfnst.ops import color_transfer, coloring
 from tfnst.ops.masks import resize_mask
 from tfnst.ops.resizing import resize_image
-from tfnst.transfer.colors import by_strips
 from tfnst.transfer.results import TransferResult
 from tfnst.transfer.saving import SavedPicture
 from tfnst.version import __version__
 
-# How far the shapes of photo and painting may be apart: sides are rounded to pixels.
+# Largest difference of shape between photo and painting: sides are rounded to pixels.
 _SHAPE_TOLERANCE = 0.02
 
 
 @dataclasses.dataclass(frozen=True)
 class RecolorResult(SavedPicture):
-    """What `recolor` returns; notebooks show the picture.
+    """Result of `recolor`; notebooks show the picture.
 
     Attributes:
         array: the picture, float32 RGB [H, W, 3] in [0, 1].
-        manifest: that of the painted picture, with what was done to it under
-            `recolored`; None if the painted picture has none.
-        info: what the painted picture's file held besides; see
+        manifest: manifest of the painted picture, with an entry about the recolouring
+            under `recolored`; None if the painted picture has none.
+        info: contents of the painted picture's file besides the colours; see
             `tfnst.images.metadata.PictureInfo`.
     """
 
@@ -90,23 +89,22 @@ def recolor(
 
     Raises:
         ValueError: for `"none"` without a mask; for a photo of another shape, unless
-            nothing depends on what is where; and for what is no picture.
+            only its colours as a whole matter; and for a source that is no picture.
         OSError: when a file can't be read.
     """
     check_choice("preserve_color", preserve_color, COLOR_MODES)
     if preserve_color == "none" and mask is None:
-        raise argument_error(
-            "preserve_color",
+        raise ArgumentError(
             "'luminance', 'transport' or 'histogram' where there is no `mask`",
             "'none'",
+            argument="preserve_color",
         )
     painted_image, content_image, mask = read_open_files(
         painted_image, content_image, mask
     )
     painted, info, manifest, source = _read_painted(painted_image)
     with argument("content_image"):
-        content = read_picture(content_image)[0]
-        content_source = describe_source(content_image)
+        content, _, content_source = read_described(content_image)
     height, width = painted.shape[1:3]
     if preserve_color == "luminance" or mask is not None:
         _check_shape(content, height, width)
@@ -137,19 +135,19 @@ def _read_painted(
     if isinstance(source, TransferResult):
         described = describe_source(source.array)
         return source.array[np.newaxis], source.info, source.manifest, described
-    rgb, info = read_picture(source)
+    rgb, info, described = read_described(source)
     manifest = find_manifest(source)
     if manifest is not None:
-        # Else a file of another format would hold it twice.
+        # Otherwise a file of another format would hold it twice.
         info = dataclasses.replace(info, exif=without_manifest(info.exif))
-    return rgb, info, manifest, describe_source(source)
+    return rgb, info, manifest, described
 
 
 def _check_shape(content: np.ndarray, height: int, width: int) -> None:
     """Checks that a photo [1, H, W, 3] has the shape of a picture of this size.
 
     Raises:
-        ValueError: if it hasn't.
+        ValueError: if it doesn't.
     """
     rows, columns = content.shape[1:3]
     for side, expected in (
@@ -157,10 +155,10 @@ def _check_shape(content: np.ndarray, height: int, width: int) -> None:
         (width, height * columns / rows),
     ):
         if abs(side - expected) > max(1, _SHAPE_TOLERANCE * side):
-            raise argument_error(
-                "content_image",
+            raise ArgumentError(
                 f"the photo that was painted, in the shape of {width}x{height}",
                 f"a picture of {columns}x{rows} pixels",
+                argument="content_image",
             )
 
 
@@ -169,15 +167,10 @@ def _recolored(
 ) -> tf.Tensor | np.ndarray:
     """A picture [1, H, W, 3] in the colours of another one of its size."""
     if preserve_color == "luminance":
-        return by_strips(color_transfer.replace_chroma, painted, photo)
+        return coloring.finish(painted, photo, preserve_color)
     if preserve_color == "histogram":
         return color_transfer.match_histogram(painted, photo)
     if preserve_color == "transport":
-        moments, wanted = map(color_transfer.color_moments, (painted, photo))
-        return by_strips(
-            lambda rows: color_transfer.carry_colors(
-                rows, moments, wanted, tf.constant(1.0)
-            ),
-            painted,
-        )
+        colors = color_transfer.color_moments(photo)
+        return coloring.carry_colors(painted, colors, tf.constant(1.0))
     return painted

@@ -1,4 +1,4 @@
-"""What a run ends with: the result, or the error that holds the last good one."""
+"""Results of runs: the result, and the error that holds the last good one."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class NonFiniteLossError(ValueError):
     """The loss or the picture became NaN or infinite.
 
     Attributes:
-        result: TransferResult with the last picture that was finite.
+        result: TransferResult with the last finite picture.
     """
 
     def __init__(self, message: str, result: TransferResult) -> None:
@@ -29,7 +29,7 @@ class NonFiniteLossError(ValueError):
 
 @dataclasses.dataclass(frozen=True)
 class TransferResult(SavedPicture):
-    """What a style transfer returns; notebooks show the picture with its losses.
+    """Result of a style transfer; notebooks show the picture with its losses.
 
     Attributes:
         array: the stylized image, float32 RGB [H, W, 3] in [0, 1].
@@ -40,19 +40,19 @@ class TransferResult(SavedPicture):
         config: the settings of the run.
         backbone: the network that was used. It differs from `config.backbone` if its
             weights could not be found.
-        weights: which weights were used, with their SHA-256.
+        weights: source and SHA-256 of the weights that were used.
         stopped: whether the run was stopped before its end.
-        stop_reason: what stopped it: `"callback"`, or `"max_time"` if no time was left
-            for the finest scale; None if nothing did.
-        shortened_by: which of `"max_time"` and `"patience"` left a scale fewer steps.
-        rollbacks: how often a loss was no longer finite, so that the run went on with
-            half the learning rate.
+        stop_reason: reason for the stop: `"callback"`, or `"max_time"` if no time was
+            left for the finest scale; None for a run that ended by itself.
+        shortened_by: names of the settings that left a scale fewer steps: `"max_time"`
+            and `"patience"`.
+        rollbacks: number of times that a loss was no longer finite, so that the run
+            went on with half the learning rate.
         content_image: file name and SHA-256 of the content image; see
             `tfnst.images.manifest.describe_source`.
         style_image: the same for the style image; a list if there are several.
-        info: what the content image's file held besides its colours and the painted
-            file gets, too: alpha, Exif data, resolution; see
-            `tfnst.images.metadata.PictureInfo`.
+        info: contents of the content image's file that the painted file gets, too:
+            alpha, Exif data, resolution; see `tfnst.images.metadata.PictureInfo`.
     """
 
     array: np.ndarray
@@ -70,7 +70,7 @@ class TransferResult(SavedPicture):
 
     @property
     def manifest(self) -> dict[str, Any]:
-        """From what and how the picture was made, as its file records it."""
+        """The record of how the picture was made, as its file holds it."""
         return build_manifest(
             content_image=self.content_image,
             style_image=self.style_image,
@@ -96,7 +96,7 @@ class TransferResult(SavedPicture):
     def _repr_mimebundle_(
         self, include: Any = None, exclude: Any = None
     ) -> dict[str, str]:
-        """The picture with its losses, and in words, for notebooks."""
+        """The picture with its losses, and a text, for notebooks."""
         return {
             "text/html": notebooks.html_figure(self.image, self._summary),
             "text/plain": f"<TransferResult: {self._summary}>",

@@ -1,4 +1,4 @@
-"""What a run, a preview of it and a recoloured picture have in common: their files."""
+"""Saving a picture: of a run, of a preview and of recolouring."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class SavedPicture(abc.ABC):
 
     @abc.abstractmethod
     def _for_file(self) -> tuple[np.ndarray, PictureInfo, dict[str, Any] | None]:
-        """The pixels [H, W, 3], what the file holds besides, and its manifest."""
+        """The pixels [H, W, 3], the other contents of the file, and its manifest."""
 
     def save(
         self,
@@ -30,17 +30,18 @@ class SavedPicture(abc.ABC):
         bits: int = 8,
         keep_gps: bool = False,
     ) -> None:
-        """Writes the picture; of several that are painted together, the first one.
+        """Writes the picture; the first one if several are painted together.
 
         The file also gets the alpha, Exif data and resolution of the photo, and a
-        manifest. A picture on the way has none, because it can't be painted again.
+        manifest, except for a preview, which can't be painted again.
 
         Args:
-            path: of the file: PNG, JPEG, WebP or TIFF by suffix.
-            name: what errors call the path. Default `"path"`.
-            quality: of JPEG and WebP, 1 to 100. Default 95.
-            bits: 8 or 16 a channel; 16 for PNG and TIFF. Default 8.
-            keep_gps: whether the file may say where the photo was taken. Default False.
+            path: path of the file: PNG, JPEG, WebP or TIFF by suffix.
+            name: name of the path in errors. Default `"path"`.
+            quality: quality of JPEG and WebP, 1 to 100. Default 95.
+            bits: bits of each channel, 8, or 16 for PNG and TIFF. Default 8.
+            keep_gps: whether the file keeps the place where the photo was taken.
+                Default False.
 
         Raises:
             ValueError, OSError: as `tfnst.save_image`.
@@ -50,7 +51,7 @@ class SavedPicture(abc.ABC):
             self.write(path, options)
 
     def write(self, path: str | os.PathLike[str], options: SaveOptions) -> None:
-        """As `save`, with options that have been checked.
+        """Writes the picture as `save` does, with options that have been checked.
 
         Raises:
             ValueError, OSError: as `tfnst.save_image`.

@@ -1,13 +1,10 @@
-"""stylize(): pictures in, a painted picture out."""
+"""`stylize` and `StyleTransfer`: pictures in, a painted picture out."""
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Iterable
 from typing import Any
-
-import numpy as np
 
 from tfnst.checks import ArgumentError, argument, check_integer
 from tfnst.config import INIT_IMAGES, StyleTransferConfig, build_config
@@ -15,18 +12,17 @@ from tfnst.eager import eagerly
 from tfnst.engines.memory import memory_errors
 from tfnst.files import check_path
 from tfnst.images import reading
-from tfnst.images.manifest import describe_source
 from tfnst.images.open_files import read_open_files
 from tfnst.images.style_images import describe_style, style_images, style_paths
-from tfnst.limits import MIN_SIDE
-from tfnst.ops.pyramid import Level
 from tfnst.ops.resizing import resize_image
 from tfnst.ops.seamless import make_seamless
 from tfnst.paths import check_outputs, named_paths
-from tfnst.transfer.checkpoint import CheckpointKeeper, load_checkpoint
+from tfnst.transfer.checkpoint import load_checkpoint
+from tfnst.transfer.pictures import Content
 from tfnst.transfer.progress import Callback, as_one_callback
+from tfnst.transfer.recovery import Recovery
 from tfnst.transfer.results import TransferResult
-from tfnst.transfer.run import Given, Job, Run
+from tfnst.transfer.run import Given, Run
 from tfnst.transfer.styles import Style
 
 
@@ -60,25 +56,27 @@ def stylize(
     gives up.
 
     Args:
-        content_image: what to paint: a path, bytes of an image file, a binary file
-            object, a PIL image, or an array or tensor that `tfnst.load_image` accepts.
+        content_image: the picture to paint: a path, bytes of an image file, a binary
+            file object, a PIL image, or an array or tensor that `tfnst.load_image`
+            accepts.
         style_image: the picture whose style to use; as `content_image`, of any shape.
             Several are blended if given as a list; `tfnst.StyleImage` sets the weight
             and scale of each.
-        init_image: what to start from: `"content"` (default), `"style"`, `"noise"`,
-            or a picture, which is resized (write `"./noise"` for a file of that name).
+        init_image: the picture to start from: `"content"` (default), `"style"`,
+            `"noise"`, or any other, which is resized (write `"./noise"` for a file of
+            that name).
         config: the settings; StyleTransferConfig() by default.
         preset: `"fast"`, `"balanced"` (the defaults), `"fine"` or `"poster"`: a few
             settings that override those of `config`.
-        callback: called with a TransferProgress about twice a second and after the
-            last step; it may call `progress.stop()`. For several callbacks, such as a
-            `tfnst.Timelapse` and a function, pass a list.
-        callback_steps: also call back after each multiple of this number of steps; 1
-            or more.
-        checkpoint: file in which to keep the state of the run, so that it can be
-            resumed if it is interrupted. It takes about 50 bytes a pixel with Adam. A
-            file that is there must be a checkpoint, which is replaced. Where it can't
-            be written, the run warns and goes on.
+        callback: function called with a TransferProgress about twice a second and
+            after the last step; it may call `progress.stop()`. For several callbacks,
+            such as a `tfnst.Timelapse` and a function, pass a list.
+        callback_steps: number of steps after each multiple of which it is called, too;
+            1 or more.
+        checkpoint: file in which the state of the run is kept, so that it can be
+            resumed if it is interrupted. It takes about 50 bytes a pixel with Adam. An
+            existing file must be a checkpoint; it is replaced. If it can't be written,
+            the run warns and goes on.
         checkpoint_seconds: least time between two checkpoints; 0 for one after each
             group of steps. Default 60.
         resume: a checkpoint of the same pictures to continue from, in which the state
@@ -104,7 +102,7 @@ def stylize(
         to fine, Adam by default, averaged output.
     """
     if resume is not None and config is None:
-        config = load_checkpoint(resume).config()
+        config = load_checkpoint(resume, settings).config(settings)
     config = build_config(config, preset, settings)
     content_image, style_image, init_image = read_open_files(
         content_image, style_image, init_image
@@ -121,7 +119,7 @@ def stylize(
 
 
 class StyleTransfer:
-    """A style in which to paint any number of pictures.
+    """A style for any number of pictures.
 
     The style's targets are computed once and used for every content image::
 
@@ -172,15 +170,15 @@ class StyleTransfer:
 
         Args:
             content_image: as for `tfnst.stylize`, like all other arguments.
-            init_image: overrides the setting of that name.
-            callback: called as the run goes on.
-            callback_steps: also call back after each multiple of this number of steps.
-            checkpoint: file in which to keep the state of the run.
+            init_image: the picture to start from; overrides the setting of that name.
+            callback: function called as the run goes on.
+            callback_steps: number of steps after each multiple of which it is called.
+            checkpoint: file in which the state of the run is kept.
             checkpoint_seconds: least time between two checkpoints.
             resume: a checkpoint to continue from, made with these settings.
 
         Returns:
-            TransferResult, the same as that of `tfnst.stylize`.
+            TransferResult, as from `tfnst.stylize`.
 
         Raises:
             ValueError, OSError, NonFiniteLossError, MemoryError: as `tfnst.stylize`.
@@ -189,17 +187,16 @@ class StyleTransfer:
             if path is not None:
                 with argument(name):
                     check_path(path)
-        there = None if resume is None else load_checkpoint(resume)
-        if there is not None and init_image is None:
-            # The checkpoint holds what became of the picture that it started from.
+        resumed = None if resume is None else load_checkpoint(resume, vars(self.config))
+        if resumed is not None and init_image is None:
+            # The picture that it started from lives on in the checkpoint.
             config, given = self.config, None
         else:
             config, given = _start_from(self.config, init_image)
         if callback_steps is not None:
             callback_steps = check_integer("callback_steps", callback_steps, 1)
         callback = as_one_callback(callback)
-        jobs = [load_job(content_image, self._style, config)]
-        keeper = None
+        content = load_content(content_image, self._style, config)
         if checkpoint is None:
             checkpoint = resume
         if checkpoint is not None:
@@ -207,10 +204,16 @@ class StyleTransfer:
                 ("content_image", content_image), ("init_image", init_image)
             )
             check_outputs([*inputs, *self._style_paths], [("checkpoint", checkpoint)])
-            keeper = CheckpointKeeper(checkpoint, checkpoint_seconds)
-        run = Run(config, jobs, given, callback, callback_steps, keeper, there)
-        # What isn't held here can be freed while the run goes on.
-        del jobs, given, there
+        run = Run(
+            config,
+            [content],
+            given=given,
+            callback=callback,
+            callback_steps=callback_steps,
+            recovery=Recovery(checkpoint, checkpoint_seconds, resumed),
+        )
+        # The run frees what it no longer needs, if nothing else holds it.
+        del content, given, resumed
         (result,) = run.paint()
         return result
 
@@ -218,7 +221,7 @@ class StyleTransfer:
 def load_style(
     style_image: Any, config: StyleTransferConfig, *, file_name: str | None = None
 ) -> Style:
-    """A style to paint in; the errors are those of `stylize`.
+    """Loads a style; the errors are those of `stylize`.
 
     Args:
         style_image: as for `stylize`.
@@ -227,42 +230,45 @@ def load_style(
     """
     parts = style_images(style_image)
     with argument("style_image"):
-        pictures = [reading.read_picture(part.image)[0] for part in parts]
-        sources = [describe_source(part.image, file_name=file_name) for part in parts]
+        read = [
+            reading.read_described(part.image, file_name=file_name) for part in parts
+        ]
+    pictures, sources = [each[0] for each in read], [each[2] for each in read]
     with memory_errors(config.size):
         return Style(parts, pictures, describe_style(parts, sources), config)
 
 
-def load_job(
+def load_content(
     content_image: Any,
     style: Style,
     config: StyleTransferConfig,
     *,
     file_name: str | None = None,
-) -> Job:
-    """A picture to paint in a style; the errors are those of `stylize`.
+) -> Content:
+    """Loads a content image for a style; the errors are those of `stylize`.
 
     Args:
         content_image: as for `stylize`.
-        style: from `load_style`.
+        style: the style, from `load_style`.
         config: the settings.
         file_name: as for `tfnst.images.manifest.describe_source`.
     """
     with argument("content_image"):
-        content, info = reading.read_picture(content_image)
-        source = describe_source(content_image, file_name=file_name)
-    levels = find_levels(content, style, config)
+        picture, info, source = reading.read_described(
+            content_image, file_name=file_name
+        )
+    scales = style.scales(picture.shape[1:3], config)
     with memory_errors(config.size):
-        content = resize_image(content, *levels[-1].sides)
+        picture = resize_image(picture, *scales[-1].sides)
         if config.seamless:
-            content = make_seamless(content)
-    return Job(content, style, levels, source, info)
+            picture = make_seamless(picture)
+    return Content(picture, style, scales, source, info)
 
 
 def _start_from(
     config: StyleTransferConfig, init_image: Any
 ) -> tuple[StyleTransferConfig, Given | None]:
-    """The settings, and the picture to start from where one is given."""
+    """The settings, and the picture to start from if one is given."""
     if init_image is not None:
         named = isinstance(init_image, str) and init_image in INIT_IMAGES
         config = config.replace(init_image=init_image if named else "given")
@@ -275,30 +281,5 @@ def _start_from(
             argument="init_image",
         )
     with argument("init_image"):
-        picture = reading.read_picture(init_image)[0]
-        return config, Given(picture, describe_source(init_image))
-
-
-def find_levels(
-    content: np.ndarray, style: Style, config: StyleTransferConfig
-) -> tuple[Level, ...]:
-    """The scales of a run over a content image [1, H, W, 3].
-
-    Raises:
-        ValueError: if one of the pictures is too narrow for the size asked for.
-    """
-    levels = style.levels(content.shape[1:3], config)
-    if levels:
-        return levels
-    name, (height, width) = max(
-        (("content_image", content.shape[1:3]), ("style_image", style.narrowest)),
-        key=lambda pair: max(pair[1]) / min(pair[1]),
-    )
-    smallest = math.ceil(MIN_SIDE * max(height, width) / min(height, width))
-    raise ArgumentError(
-        f"too narrow for size={config.size}: its short side would have fewer than "
-        f"{MIN_SIDE} pixels; use a size of {smallest} or more",
-        f"a picture of {width}x{height} pixels",
-        argument=name,
-        verb="is",
-    )
+        picture, _, source = reading.read_described(init_image)
+    return config, Given(picture, source)

@@ -1,7 +1,7 @@
-"""What a frame of a film has in common with the ones before, and where.
+"""Relations between a frame of a film and the painted ones before it.
 
-Arrays of pictures [H, W, ...] throughout, uint8 sRGB where nothing else is said; flow
-is as `tfnst.video.flow.OpticalFlow` gives it.
+Pictures are arrays [H, W, ...], uint8 sRGB unless stated otherwise; flow is as
+`tfnst.video.flow.OpticalFlow` gives it.
 """
 
 from __future__ import annotations
@@ -14,62 +14,64 @@ import numpy as np
 from tfnst.video.flow import OpticalFlow, check_flow, import_opencv
 from tfnst.video.frames import Frame
 
-# How many frames back the ones lie that a frame is held to.
+# Distances from a frame to the earlier ones that it is held to.
 DISTANCES = (1, 2, 4)
-# The flow there and back may miss by sqrt(0.01 * squares of both + 0.5) pixels, and at
+# Flow there and back may end sqrt(0.01 * squares of both + 0.5) pixels off, and at
 # motion edges its derivatives exceed sqrt(0.01 * its square + 0.002): Ruder et al.,
 # arXiv 1604.08610, section 4.2.
 _MISS_SHARE, _MISS = 0.01, 0.5
 _EDGE_SHARE, _EDGE = 0.01, 0.002
-# A match whose colours differ by more than this, as a mean over its surroundings, is
-# another thing, or in another light.
+# Two pixels show different things, or different light, if their colours differ by more
+# than this, in 8-bit values, as a mean over a square of this side.
 _DIFFERENCE, _SURROUNDINGS = 24.0, 5
 # A pixel stands still if the flow is shorter than this, in pixels, and its surroundings
-# have changed by less than this since they were painted.
+# have changed by less than this, in 8-bit values, since they were painted.
 _STILL_FLOW, _STILL_DIFFERENCE = 0.3, 3.0
-# Standing still counts in whole from this many pixels within the edge of what does.
+# Distance over which a still part fades out towards its edge, in pixels.
 _STILL_MARGIN = 6
-# Gaps up to twice this wide are no new parts of the picture, in pixels.
+# Gaps up to twice as wide, in pixels, don't count as new parts of the picture.
 _GAP = 4
-# A part that came into sight is finished, and then held to what it was in full, once it
-# has been painted in so many steps.
+# A part that came into sight is finished after this many steps, and from then on fully
+# held to what it was.
 _ENOUGH_STEPS = 60
 # Deviation of the Gaussian that softens masks, in pixels.
 _FEATHER = 1.5
-# A shot ends where less than this share of the picture has a match.
+# A scene ends where less than this share of the picture has a match.
 _LEAST_MATCHED = 0.25
 
 
 class Past(NamedTuple):
-    """A frame that has been painted."""
+    """A painted frame."""
 
     frame: Frame  # at the size of the painted film
     painted: np.ndarray
-    shot: int  # that it belongs to
+    scene: int  # number of its scene
 
 
 class Traces(NamedTuple):
-    """What is remembered of each pixel of the last painted frame."""
+    """The history of each pixel of the last painted frame."""
 
-    seen: np.ndarray  # what the film showed when it was painted last, uint8 [H, W, 3]
-    steps: np.ndarray  # in how many steps it was painted, at most 255, uint8 [H, W]
+    seen: np.ndarray  # the film's pixel when it was painted last, uint8 [H, W, 3]
+    steps: np.ndarray  # number of steps it was painted in, up to 255, uint8 [H, W]
 
 
 class Relation(NamedTuple):
-    """What the painted frames say about the next one.
+    """The relation of the next frame to the painted ones.
+
+    All but `target` are float32 [H, W, 1] in [0, 1], 1 for fully.
 
     Attributes:
-        target: their parts, moved to where these are now, float32 [H, W, 3] in [0, 1].
-        known: how far each pixel can be held to it, float32 [H, W, 1] in [0, 1]: less
-            where few steps have painted it.
-        start: how far each pixel starts from it, alike: also in narrow lines between
-            what is known.
-        settled: how far each pixel is finished, alike.
-        still: how far each pixel stands still, [H, W, 1] alike: 1 where it is finished
-            and the film shows what it showed when the pixel was painted.
-        traces: as if no pixel of this frame were painted anew.
-        shot: that the frame belongs to.
-        cut: whether this is a new one, so that all but `shot` is of no use.
+        target: the painted frames, moved to this one, float32 [H, W, 3] in [0, 1].
+        known: weight by which each pixel can be held to it: less where few steps have
+            painted it.
+        start: share by which each pixel starts from it: also in narrow gaps between
+            known parts.
+        settled: degree to which each pixel is finished.
+        still: degree to which each pixel stands still: 1 where it is finished and the
+            film shows what it showed when the pixel was painted.
+        traces: traces of the frame if none of its pixels is painted again.
+        scene: number of the frame's scene.
+        cut: whether the scene begins here, so that only `scene` is of use.
     """
 
     target: np.ndarray
@@ -78,30 +80,30 @@ class Relation(NamedTuple):
     settled: np.ndarray
     still: np.ndarray
     traces: Traces
-    shot: int
+    scene: int
     cut: bool
 
 
 def new_traces(seen: np.ndarray) -> Traces:
-    """Those of a frame that has just been painted in whole."""
+    """Traces of a frame that has just been painted as a whole."""
     return Traces(seen, np.full(seen.shape[:2], 255, np.uint8))
 
 
 def relate(
     frame: Frame, past: Sequence[Past], traces: Traces, flow: OpticalFlow
 ) -> Relation:
-    """What is known of a frame from those that are painted.
+    """The relation of a frame to the painted ones before it.
 
-    The nearest one comes first. Those two and four before it count only where it
-    doesn't: where something comes into sight again that was hidden for a moment. If
-    the nearest one has nothing in common with the frame, the shot before it may go on,
-    as after a flash.
+    The nearest one comes first. Those two and four frames back count only where it
+    has no match: where something comes into sight again that was hidden for a moment.
+    If the nearest one has nothing in common with the frame, the scene before it may go
+    on, as after a flash.
 
     Args:
-        frame: at the size of the painted film.
+        frame: the frame, at the size of the painted film.
         past: painted frames, the oldest first, at least one; the frames at `DISTANCES`
             from the end are used.
-        traces: of the last of them.
+        traces: traces of the last one.
         flow: finds the motion.
 
     Reference:
@@ -111,20 +113,20 @@ def relate(
     nearest, (there, still, known) = past[-1], _match(frame, past[-1], traces, flow)
     cut = bool(known.mean() < _LEAST_MATCHED)
     earlier_ones = [past[-d] for d in DISTANCES[1:] if d <= len(past)]
-    other = next((each for each in earlier_ones if each.shot != nearest.shot), None)
+    other = next((each for each in earlier_ones if each.scene != nearest.scene), None)
     if cut and other is not None:
         nearest, traces = other, new_traces(other.frame.picture)
         there, still, known = _match(frame, other, traces, flow)
         cut = bool(known.mean() < _LEAST_MATCHED)
     total = known[..., np.newaxis].astype(np.float32)
-    # Where nothing is known, too: it is the best guess.
+    # Also where nothing is known: it is the best guess.
     target = warp(nearest.painted.astype(np.float32) / 255, there)
     seen = warp(traces.seen, there)
     steps = warp(traces.steps, there)
     for earlier in earlier_ones:
         if cut or total.all():
             break
-        if earlier is nearest or earlier.shot != nearest.shot:
+        if earlier is nearest or earlier.scene != nearest.scene:
             continue
         there, back = _flows(flow, frame, earlier.frame)
         known = _known(frame, earlier.frame, there, back)
@@ -143,7 +145,7 @@ def relate(
         _feather(finished),
         _soften(still & (finished == 1)),
         Traces(seen, steps),
-        max(each.shot for each in past) + 1 if cut else nearest.shot,
+        max(each.scene for each in past) + 1 if cut else nearest.scene,
         cut,
     )
 
@@ -151,10 +153,10 @@ def relate(
 def _match(
     frame: Frame, nearest: Past, traces: Traces, flow: OpticalFlow
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Flow to a painted frame, what stands still [H, W, 1], what is known [H, W]."""
+    """Flow to a painted frame, still parts [H, W, 1] and known parts [H, W]."""
     there, back = _flows(flow, frame, nearest.frame)
     still = _still(frame, traces.seen, there)
-    # What stands still isn't resampled, and so is the same for ever.
+    # Still parts aren't resampled, so that they stay the same for ever.
     there = np.where(still, 0, there)
     known = _known(frame, nearest.frame, there, back) | still[..., 0]
     return there, still, known
@@ -171,19 +173,19 @@ def _flows(
 def _known(
     frame: Frame, earlier: Frame, there: np.ndarray, back: np.ndarray
 ) -> np.ndarray:
-    """Where a frame shows what an earlier one shows, bool [H, W]."""
+    """Parts of a frame that an earlier one shows, too, bool [H, W]."""
     return reliability(there, back) & look_alike(frame.picture, earlier.picture, there)
 
 
 def warp(picture: np.ndarray, flow: np.ndarray) -> np.ndarray:
-    """A picture's parts where they are now, by bicubic interpolation.
+    """An earlier picture moved to a frame, by bicubic interpolation.
 
     Args:
-        picture: an earlier one, uint8 or float32.
-        flow: from now to then.
+        picture: the earlier picture, uint8 or float32.
+        flow: flow from the frame to it.
 
     Returns:
-        As `picture`; bicubic values may lie a little outside of its range.
+        The same dtype; bicubic values may lie a little outside of the picture's range.
     """
     cv2 = import_opencv()
     height, width = flow.shape[:2]
@@ -198,14 +200,14 @@ def warp(picture: np.ndarray, flow: np.ndarray) -> np.ndarray:
 
 
 def reliability(there: np.ndarray, back: np.ndarray) -> np.ndarray:
-    """Where flow is to be trusted, bool [H, W].
+    """Places of reliable flow, bool [H, W].
 
-    Not where it leads out of the picture; where flow there and flow back from there
-    disagree, since something is hidden; and at the edges of what moves.
+    Flow isn't reliable where it leads out of the picture, where flow there and back
+    disagree, since something is hidden, and at the edges of moving things.
 
     Args:
-        there: from a frame to an earlier one.
-        back: from that one to the frame.
+        there: flow from a frame to an earlier one.
+        back: flow from that one to the frame.
 
     Reference:
         Sundaram, Brox, Keutzer, "Dense point trajectories by GPU-accelerated large
@@ -227,9 +229,9 @@ def _square(flow: np.ndarray) -> np.ndarray:
 
 
 def _still(frame: Frame, seen: np.ndarray, flow: np.ndarray) -> np.ndarray:
-    """Where the film shows what it showed when it was painted, bool [H, W, 1]."""
+    """Parts in which the film shows what it showed when painted, bool [H, W, 1]."""
     still = find_still(frame.picture, seen, flow)
-    # Without specks, each of which would have an edge.
+    # Specks are left out: each of them would have an edge.
     cv2 = import_opencv()
     disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (7, 7))
     still = cv2.morphologyEx(still.astype(np.uint8), cv2.MORPH_OPEN, disc)
@@ -239,7 +241,7 @@ def _still(frame: Frame, seen: np.ndarray, flow: np.ndarray) -> np.ndarray:
 def find_still(
     picture: np.ndarray, earlier: np.ndarray, flow: np.ndarray
 ) -> np.ndarray:
-    """Where nothing moves and a frame looks as an earlier one does, bool [H, W]."""
+    """Parts in which nothing moves and nothing has changed, bool [H, W]."""
     changed = _difference(picture, earlier)
     return (_square(flow) < _STILL_FLOW**2) & (changed < _STILL_DIFFERENCE)
 
@@ -247,28 +249,28 @@ def find_still(
 def look_alike(
     picture: np.ndarray, earlier: np.ndarray, flow: np.ndarray
 ) -> np.ndarray:
-    """Where a frame looks as the earlier one does where the flow leads, bool [H, W]."""
+    """Parts that look like the earlier frame where the flow leads, bool [H, W]."""
     return _difference(picture, warp(earlier, flow)) < _DIFFERENCE
 
 
 def _difference(one: np.ndarray, other: np.ndarray) -> np.ndarray:
-    """Mean absolute difference around each pixel, in levels, float32 [H, W]."""
+    """Mean absolute difference around each pixel, in 8-bit values, float32 [H, W]."""
     cv2 = import_opencv()
-    levels = cv2.absdiff(one, other).mean(-1, dtype=np.float32)
-    return cv2.blur(levels, (_SURROUNDINGS, _SURROUNDINGS))
+    difference = cv2.absdiff(one, other).mean(-1, dtype=np.float32)
+    return cv2.blur(difference, (_SURROUNDINGS, _SURROUNDINGS))
 
 
 def _close(known: np.ndarray) -> np.ndarray:
-    """A mask [H, W, 1] with its gaps of a few pixels filled, but none at its edges.
+    """A mask [H, W, 1] with gaps of a few pixels filled, except at the picture's edges.
 
-    There, where parts come into sight, what is known would be drawn out into lines.
+    Parts come into sight there, and known parts would be drawn out into lines.
     """
     cv2 = import_opencv()
     disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * _GAP + 1,) * 2)
     wide = cv2.copyMakeBorder(known, *[2 * _GAP] * 4, cv2.BORDER_CONSTANT, value=0)
     closed = cv2.morphologyEx(wide, cv2.MORPH_CLOSE, disc)
     inside = slice(2 * _GAP, -2 * _GAP)
-    # What is known at the edge stays so.
+    # Known parts at the edge stay known.
     return np.maximum(closed[inside, inside, np.newaxis], known)
 
 
@@ -279,7 +281,7 @@ def _feather(mask: np.ndarray) -> np.ndarray:
 
 
 def _soften(still: np.ndarray) -> np.ndarray:
-    """From 1 well inside of what stands still to 0 at its edge, float32 [H, W, 1]."""
+    """A mask that falls to 0 towards the edges of still parts, float32 [H, W, 1]."""
     cv2 = import_opencv()
     inside = cv2.distanceTransform(still.astype(np.uint8), cv2.DIST_L2, 5)
     if still.all():

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tfnst.checks import argument_error, check_integer
+from tfnst.checks import ArgumentError, check_integer
 from tfnst.config import StyleTransferConfig
 from tfnst.eager import eagerly
 from tfnst.evaluation.evaluation import Evaluation, evaluate, have_one_shape
@@ -149,8 +149,10 @@ def evaluate_video(
         steadiness.add(source, painted)
     frames = steadiness.frames
     if frames < 2:
-        raise argument_error(
-            "stylized_film", "a film of 2 frames or more", show_path(stylized_film)
+        raise ArgumentError(
+            "a film of 2 frames or more",
+            show_path(stylized_film),
+            argument="stylized_film",
         )
     chosen = {round(x) for x in np.linspace(0, frames - 1, min(samples, frames))}
     rows = [
@@ -190,19 +192,19 @@ def _pairs(
         info, painted = source.info, target.info
         sides, painted_sides = ((each.height, each.width) for each in (info, painted))
         if not have_one_shape(sides, painted_sides):
-            raise argument_error(
-                "stylized_film",
+            raise ArgumentError(
                 f"of the shape of the film, {info.width}:{info.height}, at any size",
                 f"a film of {painted.width}x{painted.height} pixels",
+                argument="stylized_film",
             )
         frames = source.frames(range)
         for count, each in enumerate(target):
             frame = next(frames, None)
             if frame is None:
-                raise argument_error(
-                    "stylized_film",
+                raise ArgumentError(
                     f"a film of at most as many frames as were painted, {count}",
                     f"{show_path(stylized_film)}, which has more",
+                    argument="stylized_film",
                 )
             height, width = each.picture.shape[:2]
             picture = _resize(frame.picture, height, width)

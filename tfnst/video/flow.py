@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from tfnst.checks import ArgumentError, argument, argument_error, attach_refusal
+from tfnst.checks import ArgumentError, argument, attach_refusal
 from tfnst.files import read_file, show_path
 from tfnst.video.frames import Frame
 
@@ -92,7 +92,9 @@ class FlowFiles:
     def __init__(self, folder: str | os.PathLike[str]) -> None:
         self.folder = os.fspath(folder)
         if not os.path.isdir(self.folder):
-            raise argument_error("flow", "a folder of .flo files", show_path(folder))
+            raise ArgumentError(
+                "a folder of .flo files", show_path(folder), argument="flow"
+            )
 
     def __call__(self, first: Frame, second: Frame) -> np.ndarray:
         """As `OpticalFlow.__call__`."""
@@ -109,7 +111,7 @@ def parse_flo(data: bytes, path: str) -> np.ndarray:
     Reference:
         https://vision.middlebury.edu/flow/code/flow-code/README.txt
     """
-    error = argument_error("flow", "a file in Middlebury's .flo format", path)
+    error = ArgumentError("a file in Middlebury's .flo format", path, argument="flow")
     if len(data) < 12 or data[:4] != _FLO:
         raise error
     width, height = np.frombuffer(data, "<i4", 2, offset=4)
@@ -135,7 +137,9 @@ def check_flow(flow: Any, picture: np.ndarray) -> np.ndarray:
     flow = np.asarray(flow, np.float32)
     shape = (*picture.shape[:2], 2)
     if flow.shape != shape or not np.isfinite(flow).all():
-        raise argument_error(
-            "flow", f"finite numbers of the shape {shape}", f"shape {flow.shape}"
+        raise ArgumentError(
+            f"finite numbers of the shape {shape}",
+            f"shape {flow.shape}",
+            argument="flow",
         )
     return flow

@@ -1,16 +1,18 @@
-"""Frames painted one after the other, each of them held to those before."""
+"""Films painted frame by frame, each frame held to those before."""
 
 from __future__ import annotations
 
 import collections
 import dataclasses
+import functools
 from collections.abc import Sequence
 from fractions import Fraction
 from typing import Any
 
 import numpy as np
+import tensorflow as tf
 
-from tfnst.checks import argument, argument_error, check_integer, check_number
+from tfnst.checks import ArgumentError, argument, check_integer, check_number
 from tfnst.config import (
     FRAME_STEPS,
     TEMPORAL_WEIGHT,
@@ -18,16 +20,20 @@ from tfnst.config import (
     build_config,
 )
 from tfnst.eager import eagerly
+from tfnst.engines.engine import Canvas, Engine, TransferState
+from tfnst.engines.loading import ScaleEngines
 from tfnst.engines.memory import memory_errors
 from tfnst.images.arrays import to_integers
-from tfnst.images.metadata import PictureInfo
 from tfnst.images.reading import read_picture
-from tfnst.ops.pyramid import Level
+from tfnst.ops import coloring
+from tfnst.ops.masks import resize_mask
+from tfnst.ops.pyramid import Scale
 from tfnst.ops.resizing import resize_image
+from tfnst.transfer.pictures import Content
 from tfnst.transfer.progress import Callback
 from tfnst.transfer.results import TransferResult
-from tfnst.transfer.run import Earlier, Job, Run
-from tfnst.transfer.style_transfer import find_levels, load_style
+from tfnst.transfer.run import Run
+from tfnst.transfer.style_transfer import load_style
 from tfnst.video.coherence import (
     DISTANCES,
     Past,
@@ -39,33 +45,98 @@ from tfnst.video.coherence import (
 from tfnst.video.flow import DISFlow, OpticalFlow
 from tfnst.video.frames import Frame
 
-# So many more steps for a frame of which everything is new, though there is no cut.
+# Additional steps for a frame that is all new, though no scene begins with it.
 _STEPS_FOR_NEW = 40
-# Where more than this share of a frame is new or unfinished, it is painted at half the
-# size first: large strokes begin there.
+# A frame of which more than this share is new or unfinished is painted at half the size
+# first: large strokes begin there.
 _MUCH_NEW = 0.01
-# In a later pass a frame starts from this share of the one before it, and the rest from
-# what it was itself.
+# In a later pass, a frame starts from a blend of itself, as painted before, and of this
+# share of the frame before it.
 _BLEND = 0.5
-# Where less than this share of a frame has changed, nothing is painted.
+# A frame of which less than this share has changed isn't painted again.
 _LITTLE_CHANGED = 0.0005
 
 
 @dataclasses.dataclass(frozen=True)
 class PaintedFrame:
-    """A frame, painted.
+    """A painted frame.
 
     Attributes:
         picture: uint8 sRGB [H, W, 3].
-        result: of the run that painted it; None if nothing had changed.
-        cut: whether it began anew, as the first frame does.
-        still: the share of its pixels that stand still.
+        result: result of the run that painted it; None if nothing had changed.
+        cut: whether it begins a scene, as the first frame does.
+        still: share of its pixels that stand still.
     """
 
     picture: np.ndarray
     result: TransferResult | None
     cut: bool
     still: float
+
+
+class FilmEngines(ScaleEngines):
+    """Engines of a film's frames, one for each size.
+
+    A new engine that paints in tiles traces its graphs, which takes twice as long as
+    the steps of a frame.
+    """
+
+    def __init__(self, config: StyleTransferConfig, **options: Any) -> None:
+        super().__init__(config, **options)
+        self._by_sizes: dict[bytes, Engine] = {}
+
+    def for_scale(self, sides: np.ndarray) -> Engine:
+        """As `ScaleEngines.for_scale`."""
+        key = sides.tobytes()
+        if key not in self._by_sizes:
+            self._by_sizes[key] = super().for_scale(sides)
+        return self._by_sizes[key]
+
+
+@dataclasses.dataclass(frozen=True)
+class FrameStart:
+    """The start of a frame at each scale; a `tfnst.transfer.run.ScaleStart`.
+
+    Pictures are [1, H, W, 3] and masks [1, H, W, 1], in [0, 1], at the size of the
+    finest scale.
+    """
+
+    target: np.ndarray  # picture of the temporal loss: the painted frames before
+    known: np.ndarray  # mask: weight of each pixel in the temporal loss
+    weight: float  # weight of the temporal loss where the mask is 1
+    first: np.ndarray  # picture that the frame starts from
+    start: np.ndarray  # mask: share of each pixel that starts from it
+    settled: np.ndarray  # mask: share of each pixel that coarser scales don't change
+    preserve_color: str  # as in StyleTransferConfig
+
+    def __call__(
+        self,
+        engine: Engine,
+        canvas: Canvas,
+        state: TransferState,
+        scale: Scale,
+        coarser: Scale | None,
+    ) -> tuple[Canvas, TransferState, tuple[tf.Tensor, ...]]:
+        """As `tfnst.transfer.run.ScaleStart`."""
+        target, first = (
+            resize_image(
+                coloring.remove_colors(picture, self.preserve_color), *scale.sides
+            )
+            for picture in (self.target, self.first)
+        )
+        known, share, settled = (
+            resize_mask(mask, *scale.sides)
+            for mask in (self.known, self.start, self.settled)
+        )
+        if coarser is not None:
+            # The coarser scales saw the frame as it starts, but for its details.
+            coarse = resize_image(resize_image(first, *coarser.sides), *scale.sides)
+            first += (1 - settled) * (state.average - coarse)
+        # A copy: engines write into the average.
+        start = np.array(state.average + share * (first - state.average))
+        canvas, state = engine.go_back(canvas, start, state, 0)
+        temporal = target, self.weight * known
+        return canvas, state._replace(average=start), temporal
 
 
 class FilmPainter:
@@ -75,7 +146,7 @@ class FilmPainter:
     steps, in which a temporal loss holds whatever is known to where it came from. What
     stands still stays as it was painted, to the bit; what comes into sight is painted
     from the film, at half the size first, and held the more the more steps it has had;
-    and a new shot begins anew::
+    and a new scene begins anew::
 
         painter = tfnst.FilmPainter("painting.jpg", size=640)
         for picture in camera:
@@ -83,14 +154,14 @@ class FilmPainter:
 
     Args:
         style_image: as for `tfnst.stylize`.
-        frame_steps: gradient steps for a frame that follows others, 1 to 1,000; those
-            of which much is new take more. Default 8.
+        frame_steps: gradient steps for a frame that follows others, 1 to 1,000; frames
+            of which much is new take more. Default 4.
         temporal_weight: weight of the temporal loss, 0 or more: larger keeps strokes
             where they were, smaller lets them follow what they depict. Default 300.
         flow: finds the motion; see `tfnst.video.flow.OpticalFlow`. OpenCV's dense
             inverse search by default.
-        config: the settings, as for a single picture; those of its scales and steps
-            are for frames that begin a shot.
+        config: the settings, as for a single picture; those of scales and steps are
+            for frames that begin a scene.
         preset: as for `tfnst.stylize`.
         **settings: fields of StyleTransferConfig that override both.
 
@@ -132,6 +203,7 @@ class FilmPainter:
         )
         self.flow: OpticalFlow = DISFlow() if flow is None else flow
         self._style = load_style(style_image, self.config)
+        self._load_engines = functools.cache(FilmEngines)
         self._past: collections.deque[Past] = collections.deque(maxlen=max(DISTANCES))
         self._traces: Traces | None = None
         self._number, self._direction = 0, 1
@@ -148,15 +220,15 @@ class FilmPainter:
 
     @property
     def traces(self) -> Traces | None:
-        """What is remembered of the last one; None if there is none."""
+        """Traces of the last painted frame; None before the first one."""
         return self._traces
 
     def begin_pass(self, number: int, *, backward: bool) -> None:
         """Begins to paint a film's frames, perhaps again.
 
         Args:
-            number: of the next frame.
-            backward: whether the film's end comes first.
+            number: number of the next frame.
+            backward: whether the pass begins with the last frame.
         """
         self._past.clear()
         self._traces = None
@@ -166,20 +238,20 @@ class FilmPainter:
         self,
         pictures: Sequence[Any],
         painted: Sequence[np.ndarray],
-        shots: Sequence[int],
+        scenes: Sequence[int],
         traces: Traces,
     ) -> None:
         """Goes on after frames that were painted before.
 
         Args:
             pictures: the last frames as they were given to `paint`, the oldest first.
-            painted: the same, painted.
-            shots: that they belong to.
-            traces: of the last one.
+            painted: the same frames, painted.
+            scenes: number of the scene of each of them.
+            traces: traces of the last one.
         """
-        contents = [_levels_of(self._prepare(picture)[0]) for picture in pictures]
-        for content, done, shot in zip(contents, painted, shots, strict=True):
-            self._past.append(Past(self._frame(content), done, shot))
+        contents = [_to_uint8(self._prepare(picture).picture) for picture in pictures]
+        for content, done, scene in zip(contents, painted, scenes, strict=True):
+            self._past.append(Past(self._frame(content), done, scene))
         self._traces = traces
 
     @eagerly
@@ -202,34 +274,36 @@ class FilmPainter:
         Raises:
             ValueError, MemoryError, NonFiniteLossError: as `tfnst.stylize`.
         """
-        content, levels = self._prepare(picture)
-        frame = self._frame(_levels_of(content))
+        content = self._prepare(picture)
+        frame = self._frame(_to_uint8(content.picture))
         if self._past and self._past[-1].painted.shape != frame.picture.shape:
             wanted, given = (
                 "x".join(map(str, shape[1::-1]))
                 for shape in (self._past[-1].painted.shape, frame.picture.shape)
             )
-            raise argument_error(
-                "picture", f"of the shape of those before, {wanted}", f"{given} pixels"
+            raise ArgumentError(
+                f"of the shape of those before, {wanted}",
+                f"{given} pixels",
+                argument="picture",
             )
         if painted is not None and (
             painted.shape != frame.picture.shape or painted.dtype != np.uint8
         ):
-            raise argument_error(
-                "painted",
+            raise ArgumentError(
                 f"uint8 of the painted film's shape, {frame.picture.shape}",
                 f"{painted.dtype} of the shape {painted.shape}",
+                argument="painted",
             )
         relation = None
         if self._traces is not None:
             relation = relate(frame, self._past, self._traces, self.flow)
         result: TransferResult | None
         if relation is None or relation.cut:
-            result = self._begin(content, levels, painted, callback)
-            now, still = _levels_of(result.array), 0.0
+            result = self._begin(content, painted, callback)
+            now, still = _to_uint8(result.array), 0.0
             traces = new_traces(frame.picture)
         else:
-            result, now = self._go_on(content, levels, relation, painted, callback)
+            result, now = self._go_on(content, relation, painted, callback)
             held = relation.still >= 1
             seen = np.where(held, relation.traces.seen, frame.picture)
             still = float(held.mean())
@@ -239,17 +313,19 @@ class FilmPainter:
                 steps = relation.traces.steps + np.where(held[..., 0], 0, taken)
                 traces.steps[:] = np.minimum(steps, 255)
         cut = relation is None or relation.cut
-        self._past.append(Past(frame, now, 0 if relation is None else relation.shot))
+        self._past.append(Past(frame, now, 0 if relation is None else relation.scene))
         self._traces = traces
         return PaintedFrame(now, result, cut, still)
 
-    def _prepare(self, picture: Any) -> tuple[np.ndarray, tuple[Level, ...]]:
-        """A frame [1, H, W, 3] in [0, 1] at the size of the film, and its scales."""
+    def _prepare(self, picture: Any) -> Content:
+        """A frame at the size of the film."""
         with argument("picture"):
-            content, _ = read_picture(picture)
-        levels = find_levels(content, self._style, self.config)
+            picture, _ = read_picture(picture)
+        scales = self._style.scales(picture.shape[1:3], self.config)
         with memory_errors(self.config.size):
-            return np.asarray(resize_image(content, *levels[-1].sides)), levels
+            picture = np.asarray(resize_image(picture, *scales[-1].sides))
+        source: dict[str, str | None] = {"name": None, "sha256": None}
+        return Content(picture, self._style, scales, source)
 
     def _frame(self, picture: np.ndarray) -> Frame:
         number = self._number
@@ -257,92 +333,108 @@ class FilmPainter:
         return Frame(number, Fraction(0), Fraction(0), picture)
 
     def _begin(
-        self,
-        content: np.ndarray,
-        levels: tuple[Level, ...],
-        painted: np.ndarray | None,
-        callback: Callback | None,
+        self, content: Content, painted: np.ndarray | None, callback: Callback | None
     ) -> TransferResult:
-        """How a frame that begins a shot was painted."""
+        """Paints a frame that begins a scene."""
         if painted is None:
-            return self._run(content, levels, callback)
+            return self._run(content, callback)
         picture = painted[np.newaxis] / np.float32(255)
         ones = np.ones_like(picture[..., :1])
-        earlier = Earlier(picture, 0 * ones, 0.0, picture, ones, ones)
-        levels = (dataclasses.replace(levels[-1], steps=self._steps),)
-        return self._run(content, levels, callback, earlier)
+        start = FrameStart(
+            target=picture,
+            known=0 * ones,
+            weight=0.0,
+            first=picture,
+            start=ones,
+            settled=ones,
+            preserve_color=self.config.preserve_color,
+        )
+        return self._run(
+            _with_scales(content, content.scales[-1:], self._steps), callback, start
+        )
 
     def _go_on(
         self,
-        content: np.ndarray,
-        levels: tuple[Level, ...],
+        content: Content,
         relation: Relation,
         painted: np.ndarray | None,
         callback: Callback | None,
     ) -> tuple[TransferResult | None, np.ndarray]:
-        """How a frame that follows others was painted, and the frame."""
-        nearest = [x for x in self._past if x.shot == relation.shot][-1].painted
+        """Paints a frame that follows others; returns the frame, too."""
+        nearest = [x for x in self._past if x.scene == relation.scene][-1].painted
         if (relation.still < 1).mean() < _LITTLE_CHANGED:
             return None, nearest
-        first, start, steps = relation.target, relation.start, self._steps
-        used = levels[-1:]
+        first, share, steps = relation.target, relation.start, self._steps
+        scales = content.scales[-1:]
         if painted is not None:
             # Both have their share in what is known.
             own = painted / np.float32(255)
             first = own + _BLEND * relation.known * (first - own)
-            start = np.ones_like(start)
+            share = np.ones_like(share)
         else:
-            steps += round((1 - float(start.mean())) * _STEPS_FOR_NEW)
+            steps += round((1 - float(share.mean())) * _STEPS_FOR_NEW)
             if 1 - relation.settled.mean() > _MUCH_NEW:
-                used = levels[-3::2] if len(levels) > 2 else levels
-        earlier = Earlier(
-            relation.target[np.newaxis],
-            relation.known[np.newaxis],
-            self._weight,
-            first[np.newaxis],
-            start[np.newaxis],
-            relation.settled[np.newaxis],
+                # Every second scale is half as large.
+                scales = content.scales
+                scales = scales[-3::2] if len(scales) > 2 else scales
+        start = FrameStart(
+            target=relation.target[np.newaxis],
+            known=relation.known[np.newaxis],
+            weight=self._weight,
+            first=first[np.newaxis],
+            start=share[np.newaxis],
+            settled=relation.settled[np.newaxis],
+            preserve_color=self.config.preserve_color,
         )
-        result = self._run(
-            content,
-            tuple(dataclasses.replace(level, steps=steps) for level in used),
-            callback,
-            earlier,
-        )
+        result = self._run(_with_scales(content, scales, steps), callback, start)
         now = result.array + relation.still * (nearest / 255.0 - result.array)
-        return result, _levels_of(now)
+        return result, _to_uint8(now)
 
     def _run(
         self,
-        content: np.ndarray,
-        levels: tuple[Level, ...],
+        content: Content,
         callback: Callback | None,
-        earlier: Earlier | None = None,
+        start: FrameStart | None = None,
     ) -> TransferResult:
-        source: dict[str, str | None] = {"name": None, "sha256": None}
-        job = Job(content, self._style, levels, source, PictureInfo(), earlier)
-        (result,) = Run(self.config, [job], callback=callback).paint()
+        run = Run(
+            self.config,
+            [content],
+            callback=callback,
+            start_scale=start,
+            load_engines=self._load_engines,
+        )
+        (result,) = run.paint()
         return result
+
+
+def _with_scales(content: Content, scales: Sequence[Scale], steps: int) -> Content:
+    """The content for a run of as many steps at each of some scales."""
+    used = tuple(dataclasses.replace(scale, steps=steps) for scale in scales)
+    return dataclasses.replace(content, scales=used)
 
 
 def check_film_config(config: StyleTransferConfig) -> None:
     """Raises ValueError for settings of a picture that a film can't have."""
     if config.init_image == "given":
-        raise argument_error(
-            "init_image", "'content', 'style' or 'noise' for a film", "a picture"
+        raise ArgumentError(
+            "'content', 'style' or 'noise' for a film",
+            "a picture",
+            argument="init_image",
         )
     if config.seamless:
-        raise argument_error(
-            "seamless", "False for a film, where things move out of sight", "True"
+        raise ArgumentError(
+            "False for a film, where things move out of sight",
+            "True",
+            argument="seamless",
         )
     if config.max_time is not None:
-        raise argument_error(
-            "max_time",
+        raise ArgumentError(
             "None for a film, which can be stopped at any time and resumed",
             f"{config.max_time:g}",
+            argument="max_time",
         )
 
 
-def _levels_of(picture: np.ndarray) -> np.ndarray:
+def _to_uint8(picture: np.ndarray) -> np.ndarray:
     """A picture [1, H, W, 3] or [H, W, 3] in [0, 1] as uint8 [H, W, 3]."""
     return to_integers(picture.reshape(picture.shape[-3:]))

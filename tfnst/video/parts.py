@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tfnst.checks import argument, argument_error, check_integer
+from tfnst.checks import ArgumentError, argument, check_integer
 from tfnst.files import (
     is_machine_error,
     os_error,
@@ -163,7 +163,9 @@ class FilmParts:
         """
         number = self.number(self.frames_done)
         if frame.number != number:
-            raise argument_error("frame", f"number {number}", f"number {frame.number}")
+            raise ArgumentError(
+                f"number {number}", f"number {frame.number}", argument="frame"
+            )
         kept, pass_number = self.kept, str(self.pass_number)
         # The state comes first, so that each frame on the disk has one.
         past = " ".join(map(str, state.scenes))
@@ -234,7 +236,9 @@ class FilmParts:
             OSError: when it can't be written.
         """
         if not self.frames:
-            raise argument_error("output", "a film of 1 frame or more", "no frames")
+            raise ArgumentError(
+                "a film of 1 frame or more", "no frames", argument="output"
+            )
         chunks, format = self._chunks, self._format
         chunks.encode_others(self.frames)
         if format.suffix in (".png", ".jpg"):

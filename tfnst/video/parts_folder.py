@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from tfnst.checks import argument, argument_error
+from tfnst.checks import ArgumentError, argument
 from tfnst.files import os_error, read_file, show_path, write_file
 from tfnst.video.folder_lock import LOCK, FolderInUseError, FolderLock
 
@@ -81,7 +81,9 @@ class PartsFolder:
             strange += [file for file in files if file[0] != "." and file != LOCK]
         if strange:
             other = f"{show_path(self.path)}, which holds {show_path(strange[0])}"
-            raise argument_error("resume", "a folder with parts of a film", other)
+            raise ArgumentError(
+                "a folder with parts of a film", other, argument="resume"
+            )
         return files
 
     def _check_run(self, run: str) -> None:
@@ -98,7 +100,9 @@ class PartsFolder:
         if before != now:
             shown = show_path(self.path)
             received = f"{shown}, whose run had {_differences(before, now)}"
-            raise argument_error("resume", "a run with the same settings", received)
+            raise ArgumentError(
+                "a run with the same settings", received, argument="resume"
+            )
 
     def _remove(self) -> None:
         """Removes the folder; what a kill leaves is never taken for a film."""
@@ -117,10 +121,10 @@ class PartsFolder:
 
 def folder_in_use(folder: str) -> ValueError:
     """Words the error for a film that another process is painting."""
-    return argument_error(
-        "output",
+    return ArgumentError(
         "a film that no other process is painting",
         f"a film whose parts in {show_path(folder)} are in use",
+        argument="output",
     )
 
 

@@ -12,7 +12,6 @@ from typing import Protocol
 from tfnst.checks import (
     ArgumentError,
     argument,
-    argument_error,
     check_integer,
     check_number,
 )
@@ -164,12 +163,12 @@ class FilmReader:
                 "a film with frames that can be decoded",
                 f"{self._shown}, in which {damaged} can't be",
             )
-        raise argument_error(
-            "start",
+        raise ArgumentError(
             f"less than the {float(finish):.3f} seconds of the film"
             if start >= finish
             else "before a frame that is before `end`",
             f"{float(start):g}",
+            argument="start",
         )
 
     def _warn(
@@ -243,7 +242,9 @@ def _open(path: str | os.PathLike[str], rate: float | Fraction | None) -> FilmSo
     if os.path.isdir(text) or (not os.path.exists(text) and is_pattern(text)):
         return PictureFiles(text, rate=frequency or Fraction(DEFAULT_RATE))
     if rate is not None:
-        raise argument_error(
-            "rate", "left out for a film that has its own", f"{rate!r} for {shown}"
+        raise ArgumentError(
+            "left out for a film that has its own",
+            f"{rate!r} for {shown}",
+            argument="rate",
         )
     return Animation(text) if is_animation(text) else DecodedFilm(text)

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from tfnst.checks import argument, argument_error, check_integer
+from tfnst.checks import ArgumentError, argument, check_integer
 from tfnst.config import (
     FRAME_STEPS,
     TEMPORAL_WEIGHT,
@@ -236,11 +236,11 @@ def _check_no_parts(folder: str) -> None:
         return
     if is_locked(folder):
         raise folder_in_use(folder)
-    raise argument_error(
-        "resume",
+    raise ArgumentError(
         f"True to continue the unfinished film in {show_path(folder)}; or remove that "
         "folder to start over",
         "False",
+        argument="resume",
     )
 
 
@@ -325,7 +325,7 @@ class _FilmRun:
         self._parts.append(
             dataclasses.replace(frame, picture=painted.picture),
             past[-1].frame.picture,
-            FrameState(np.dstack(traces), tuple(each.shot for each in past)),
+            FrameState(np.dstack(traces), tuple(each.scene for each in past)),
         )
 
     def _count(self, painted: PaintedFrame, is_first_pass: bool) -> None:

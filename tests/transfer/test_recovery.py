@@ -1,15 +1,15 @@
-"""A loss that is no longer finite: back to the last good picture, by smaller steps."""
+"""A loss that is not finite: back to the last good picture, with smaller steps."""
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
 import tfnst
-from tests.helpers import TINY, paint_in_tiles, picture
-from tfnst.engines import loading, tiled
+from tests.helpers import TINY, forget_engines, paint_in_tiles, picture
+from tfnst.engines import loading, tiled, warming
 from tfnst.engines.engine import TransferState
 from tfnst.engines.whole import WholeEngine
-from tfnst.transfer import rollback
+from tfnst.transfer.recovery import Recovery
 
 CONTENT, STYLE = picture(60, 80, seed=1), picture(50, 40, seed=2)
 STEADY = TINY.replace(learning_rate=0.015)
@@ -31,7 +31,7 @@ def limits():
 
     Both are variables, so that each engine is traced once.
     """
-    loading.forget_engines()
+    forget_engines()
     rate = tf.Variable(np.inf, dtype=tf.float32)
     first = tf.Variable(3)
     real = WholeEngine._update
@@ -46,7 +46,7 @@ def limits():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(WholeEngine, "_update", update)
         yield rate, first
-    loading.forget_engines()
+    forget_engines()
 
 
 @pytest.fixture
@@ -131,17 +131,23 @@ def test_a_first_step_has_nothing_to_go_back_to(poison):
 )
 def test_tiles_go_back_too(monkeypatch, kind):
     paint_in_tiles(monkeypatch)
-    long_steps = []
+    long_steps, rates = [], []
     real = tiled.TiledEngine.losses_and_gradient
+    real_run = tiled.TiledEngine.run
 
-    def poisoned(self, image, targets, knobs, carried=()):
-        measured, gradient, carried = real(self, image, targets, knobs, carried)
-        if knobs.learning_rate > 0.01 and image.shape[2] == 48:
+    def run(self, canvas, state, targets, knobs, steps):
+        rates.append(knobs.learning_rate)
+        return real_run(self, canvas, state, targets, knobs, steps)
+
+    def poisoned(self, image, targets, weights, carried=None):
+        measured, gradient, carried = real(self, image, targets, weights, carried)
+        if rates[-1] > 0.01 and image.shape[2] == 48:
             long_steps.append(image)
             if len(long_steps) > 3:
                 gradient = gradient * np.float32("nan")
         return measured, gradient, carried
 
+    monkeypatch.setattr(tiled.TiledEngine, "run", run)
     monkeypatch.setattr(tiled.TiledEngine, "losses_and_gradient", poisoned)
     with pytest.warns(UserWarning, match=MESSAGE) as told:
         result = tfnst.stylize(CONTENT, STYLE, config=RUNS[kind])
@@ -198,7 +204,9 @@ def test_nothing_poisoned_is_remembered():
     state = loop.init_state(average)
     adam = state.optimizer._replace(first_moment=nan, second_moment=nan)
     state = TransferState(tf.constant(9), adam, average)
-    image, after = rollback.roll_back(loop, tf.Variable(nan), state, None, 4)
+    canvas = tf.Variable(nan)
+    with pytest.warns(UserWarning, match="at step 9; the run goes on"):
+        image, after = Recovery().roll_back(loop, canvas, state, 4, "at step 9")
     np.testing.assert_array_equal(image, CONTENT[None])
     np.testing.assert_array_equal(after.average, CONTENT[None])
     assert after.step == 4
@@ -222,15 +230,15 @@ def test_no_less_is_tried_than_four_times(monkeypatch):
 
     monkeypatch.setattr(WholeEngine, "_losses", losses)
     # Its step is blank, and not of the run.
-    monkeypatch.setattr(WholeEngine, "warm_up", lambda *_: None)
-    loading.forget_engines()
+    monkeypatch.setattr(warming.WarmedFunction, "warm_up", lambda *_: None)
+    forget_engines()
     config = TINY.replace(ema_momentum=0, init_image="content", learning_rate=0.016)
     with (
         pytest.warns(UserWarning, match="at step 2 of 12") as told,
         pytest.raises(tfnst.NonFiniteLossError, match="at step ") as caught,
     ):
         tfnst.stylize(CONTENT, STYLE, config=config)
-    loading.forget_engines()
+    forget_engines()
     assert len(told) == 1
     # The start is good each time, the step from it is not.
     wanted = [0.016 * 0.5**k for k in range(5) for _ in range(2)]

@@ -6,8 +6,6 @@ import pytest
 import tfnst
 from tests.helpers import TINY, assert_alike, assert_grey, grey, picture
 from tfnst import config
-from tfnst.ops import color_transfer
-from tfnst.transfer import colors
 
 MODES = config.COLOR_MODES[1:]
 CONTENT, STYLE = picture(60, 80, seed=1), picture(50, 40, seed=2)
@@ -55,8 +53,7 @@ def test_pictures_of_a_batch_keep_their_own_colours(mode):
         assert_alike(item.result.array, alone.array)
 
 
-def test_pictures_on_the_way_have_the_colours_too(monkeypatch):
-    monkeypatch.setattr(colors, "_PIXELS_AT_A_TIME", 500)  # some rows at a time
+def test_pictures_on_the_way_have_the_colours_too():
     seen = []
 
     def watch(progress):
@@ -74,22 +71,3 @@ def test_pictures_on_the_way_have_the_colours_too(monkeypatch):
         # A value between two levels may be rounded either way.
         assert_grey(array, atol=1 / 255)
     np.testing.assert_allclose(seen[-1], result.array, atol=1 / 255)
-
-
-def test_colours_are_restored_by_rows_as_at_once(monkeypatch):
-    one = tfnst.stylize(CONTENT, STYLE, config=FEW, preserve_color="luminance")
-    monkeypatch.setattr(colors, "_PIXELS_AT_A_TIME", 500)
-    other = tfnst.stylize(CONTENT, STYLE, config=FEW, preserve_color="luminance")
-    assert_alike(one.array, other.array, mean=1e-4)
-
-
-def test_without_a_mode_nothing_is_touched(monkeypatch):
-    for name in (
-        "grayscale",
-        "replace_chroma",
-        "match_lightness",
-        "match_histogram",
-        "transport_colors",
-    ):
-        monkeypatch.setattr(color_transfer, name, None)
-    tfnst.stylize(CONTENT, STYLE, config=TINY)
