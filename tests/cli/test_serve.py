@@ -2,6 +2,8 @@
 
 import re
 
+import pytest
+
 from tests.cli.helpers import names, run_here
 
 
@@ -15,10 +17,21 @@ def test_bad_input_is_one_line(pictures, monkeypatch, capsys):
 def test_check_fails_without_a_model(pictures, monkeypatch, capsys):
     code, _, err = run_here(monkeypatch, capsys, pictures, "serve", ".", "--check")
     assert code == 1
-    assert re.search(r"^tfnst: error: not every model can be served", err, re.M), err
+    assert re.search(r"^tfnst: error: the model can't be served", err, re.M), err
 
 
-def test_a_directory_or_a_file_is_needed(pictures, monkeypatch, capsys):
+def test_a_directory_is_needed(pictures, monkeypatch, capsys):
     code, _, err = run_here(monkeypatch, capsys, pictures, "serve")
     assert code == 2
     assert re.search(r"^tfnst: error: `directory` must be a directory", err, re.M), err
+
+
+@pytest.mark.parametrize("option", ["model-config-file", "admin-token-file"])
+def test_removed_options_say_what_to_use(pictures, monkeypatch, capsys, option):
+    arguments = ("serve", f"--{option}", "file")
+    code, _, err = run_here(monkeypatch, capsys, pictures, *arguments)
+    assert code == 2
+    (line,) = err.splitlines()
+    name = option.replace("-", "_")
+    assert line.startswith(f"tfnst: error: `{name}` was removed: ")
+    assert "use TensorFlow Serving; see serving/README.md" in line

@@ -43,26 +43,40 @@ def message_class(name, **fields):
     return message_factory.GetMessageClass(pool.FindMessageTypeByName(name))
 
 
-def test_models_config():
+def shipped_model():
     text = (SERVING / "models.config").read_text()
     config = model_server_config_pb2.ModelServerConfig()
     text_format.Parse(text, config)
     (model,) = config.model_config_list.config
+    return model
+
+
+def test_models_config():
+    model = shipped_model()
     assert model.name == "tfnst"  # The clients' default.
     assert model.base_path.startswith("/")
     assert model.model_platform == "tensorflow"
     assert model.model_version_policy.specific.versions == [1]
+    # A label's version has to stay loaded, however many are exported after it.
     assert dict(model.version_labels) == {"stable": 1}
 
 
-def test_the_readmes_pieces_of_models_config():
-    config = model_server_config_pb2.ModelConfig()
-    label = re.search(r"version_labels \{[^}]*\}", README).group()
-    text_format.Merge(label, config)
-    assert dict(config.version_labels) == {"canary": 2}
-    policy = re.search(r"specific \{[^}]*\}", README).group()
-    text_format.Merge(f"model_version_policy {{ {policy} }}", config)
-    assert config.model_version_policy.specific.versions == [1, 2]
+def test_the_readmes_roll_out():
+    model = shipped_model()
+
+    def piece(name):
+        return re.search(name + r" \{[^}]*\}", README).group()
+
+    def use_policy(name):
+        model.ClearField("model_version_policy")
+        text_format.Merge(f"model_version_policy {{ {piece(name)} }}", model)
+        return model.model_version_policy
+
+    versions = use_policy("specific").specific.versions
+    text_format.Merge(piece("version_labels"), model)
+    assert dict(model.version_labels) == {"stable": 1, "canary": 2}
+    assert versions == [1, 2]  # Those of the labels.
+    assert use_policy("latest").latest.num_versions == 2
 
 
 def test_monitoring_config():

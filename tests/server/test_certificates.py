@@ -1,6 +1,6 @@
 """TLS, for calls and for the metrics."""
 
-import shutil
+import socket
 import ssl
 import urllib.request
 
@@ -87,29 +87,16 @@ def test_metrics(tmp_path, files):
             assert b"tfnst_queue_length 0.0" in response.read()
 
 
-def test_new_certificates_need_no_restart(files, tmp_path):
-    certificate, key = tmp_path / "server.crt", tmp_path / "server.key"
-
-    def install(name):
-        shutil.copy(files[name], certificate)
-        shutil.copy(files[f"{name}_key"], key)
-
-    def shown(port):
-        pem = ssl.get_server_certificate(("127.0.0.1", port), timeout=LIMIT)
-        return pem.strip().encode()
-
-    install("server")
-    tls = {"certificate": certificate, "private_key": key}
+def test_a_metrics_client_that_never_shakes_hands(tmp_path, files):
+    tls = {"certificate": files["server"], "private_key": files["server_key"]}
     with running(tmp_path, metrics_port=0, **tls) as (server, _):
-        ports = (server.port, server.metrics_port)
-        old, new = (files[name].read_bytes().strip() for name in ("server", "client"))
-        assert [shown(port) for port in ports] == [old, old]
-        shutil.copy(files["client"], certificate)  # Without its key: not yet.
-        assert [shown(port) for port in ports] == [old, old]
-        install("client")
-        assert [shown(port) for port in ports] == [new, new]
-        with calling(server, root_certificates=files["authority"]) as channel:
-            assert Caller(channel).health() == NOT_SERVING
+        address = ("127.0.0.1", server.metrics_port)
+        with socket.create_connection(address, LIMIT):
+            context = ssl.create_default_context(cafile=files["authority"])
+            url = f"https://127.0.0.1:{server.metrics_port}/metrics"
+            with urllib.request.urlopen(url, timeout=LIMIT, context=context) as page:
+                assert b"tfnst_queue_length 0.0" in page.read()
+            server.stop()
 
 
 def test_files_that_are_no_certificates(tmp_path, files):

@@ -10,8 +10,6 @@ import signal
 import socket
 import subprocess
 import sys
-import threading
-import urllib.error
 import urllib.request
 
 import grpc
@@ -152,22 +150,25 @@ class TestOperation:
         assert shown - names == set()
         assert len(shown) > 8
 
-    def test_idle_connections_to_the_metrics_keep_no_threads(self, tmp_path):
+    def test_idle_connections_to_the_metrics(self, tmp_path):
         with (
             running(tmp_path, metrics_port=0) as (server, _),
             contextlib.ExitStack() as all,
         ):
             address = ("127.0.0.1", server.metrics_port)
-            before = threading.active_count()
             for _ in range(50):
                 connection = all.enter_context(socket.create_connection(address, LIMIT))
                 connection.sendall(b"GET /metrics")
-            url = f"http://127.0.0.1:{server.metrics_port}"
-            with urllib.request.urlopen(f"{url}/metrics", timeout=LIMIT) as response:
+            url = f"http://127.0.0.1:{server.metrics_port}/metrics"
+            with urllib.request.urlopen(url, timeout=LIMIT) as response:
                 assert b"tfnst_runs_in_progress 0.0" in response.read()
-            assert threading.active_count() - before < 10
-            with pytest.raises(urllib.error.HTTPError, match="404"):
-                urllib.request.urlopen(f"{url}/other", timeout=LIMIT)
+            server.stop()
+
+    def test_a_taken_port_for_metrics(self, tmp_path):
+        with socket.create_server(("127.0.0.1", 0)) as taken:
+            port = taken.getsockname()[1]
+            with pytest.raises(OSError, match="in use"):
+                ModelServer(tmp_path, port=0, metrics_port=port).start()
 
     def test_a_taken_port(self, server, base):
         with pytest.raises(OSError, match="the port is taken"):
@@ -202,6 +203,16 @@ class TestOperation:
         with pytest.raises(ValueError, match=r"Received: ") as caught:
             ModelServer(base, **options)
         assert str(caught.value).startswith(text)
+
+    @pytest.mark.parametrize("name", ["model_config_file", "admin_token_file"])
+    def test_removed_arguments(self, base, name):
+        with pytest.raises(ValueError, match="TensorFlow Serving; see") as caught:
+            ModelServer(base, **{name: "file"})
+        assert str(caught.value).startswith(f"`{name}` was removed: this server has")
+
+    def test_unknown_arguments(self, base):
+        with pytest.raises(TypeError, match="no argument 'colour'"):
+            ModelServer(base, colour="red")
 
     def test_no_directory(self, tmp_path):
         with pytest.raises(ValueError, match="`directory` must be a directory"):
@@ -258,11 +269,6 @@ class TestSignals:
     )
     def test_running_requests_are_finished(self, process, number, tmp_path):
         process, caller, log = process
-        # Hanging up has it read its configuration.
-        process.send_signal(signal.SIGHUP)
-        refusal = "stays as it is: `model_config_file` must be given to be read again"
-        assert until(lambda: refusal in log.read_text())
-
         call = self.start_run(caller, tmp_path / "gate")
         process.send_signal(number)
         assert until(lambda: "finishing requests" in log.read_text())

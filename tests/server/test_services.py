@@ -11,6 +11,7 @@ from tensorflow_serving.apis import (
     get_model_metadata_pb2,
     get_model_status_pb2,
     inference_pb2,
+    model_management_pb2,
     predict_pb2,
     regression_pb2,
 )
@@ -237,6 +238,7 @@ class TestErrorTable:
             classification_pb2.ClassificationRequest,
             regression_pb2.RegressionRequest,
             inference_pb2.MultiInferenceRequest,
+            model_management_pb2.ReloadConfigRequest,
         ],
     )
     def test_unimplemented(self, caller, request_type):

@@ -1,4 +1,4 @@
-"""Which versions of which models are in memory, and which one answers."""
+"""Which versions of the model are in memory, and which one answers."""
 
 import gc
 import os
@@ -10,11 +10,8 @@ import grpc
 import numpy as np
 import pytest
 import tensorflow as tf
-from google.protobuf import text_format
-from tensorflow_serving.apis import model_management_pb2
 
 from tests import toys
-from tests.helpers import ROOT
 from tests.server.helpers import (
     AN_HOUR,
     LIMIT,
@@ -28,10 +25,8 @@ from tests.server.helpers import (
     status_request,
     until,
 )
-from tfnst.server import ModelServer
-from tfnst.server.models import read_model_config
 from tfnst.server.servables import Servable
-from tfnst.server.versions import END, Versions, choose_versions
+from tfnst.server.versions import END, Versions
 
 
 class TestVersions:
@@ -192,228 +187,3 @@ class TestMemoryOfVersions:
         toys.write_warm_up(path, [])
         assert until(versions.available)
         versions.stop()
-
-
-TOKEN = (("authorization", "Bearer secret"),)
-
-
-@pytest.fixture
-def token_file(tmp_path):
-    path = tmp_path / "token"
-    path.write_text("secret\n")
-    return path
-
-
-def reload_request(base, text="", name="toy"):
-    request = model_management_pb2.ReloadConfigRequest()
-    config = request.config.model_config_list.config.add()
-    config.name, config.base_path, config.model_platform = name, base, "tensorflow"
-    text_format.Merge(text, config)
-    return request
-
-
-def labelled(label):
-    request = toys.predict_request(a=[1], b=[1])
-    request.model_spec.version_label = label
-    return request
-
-
-class TestReloadConfig:
-    def test_policies_and_labels(self, base, model, token_file):
-        for number in (2, 3):
-            toys.publish(model, base, number)
-        with running(base, admin_token_file=token_file) as (server, caller):
-
-            def reload(text):
-                return caller(reload_request(base, text), metadata=TOKEN)
-
-            assert server.wait_until_available(LIMIT)
-            assert caller.states() == {3: "AVAILABLE"}
-
-            request = reload_request(base, "version_labels {key: 'stable' value: 2}")
-            assert caller.refused(request, metadata=TOKEN) == (
-                Code.FAILED_PRECONDITION,
-                "Request to assign label to version 2 of model toy, which is not "
-                "currently available for inference",
-            )
-            assert reload("model_version_policy {all {}}").status.error_code == 0
-            every = dict.fromkeys((1, 2, 3), "AVAILABLE")
-            assert until(lambda: caller.states() == every)
-            assert answering(caller) == 3
-
-            reload(
-                "model_version_policy {specific {versions: [1, 2]}}"
-                "version_labels [{key: 'stable' value: 2}, {key: 'canary' value: 1}]"
-            )
-            assert caller(labelled("stable")).model_spec.version.value == 2
-            assert until(lambda: caller.states()[3] == "END")
-            assert caller.states() == {1: "AVAILABLE", 2: "AVAILABLE", 3: "END"}
-
-            reload("model_version_policy {latest {num_versions: 2}}")
-            assert caller.refused(labelled("stable")) == (
-                Code.INVALID_ARGUMENT,
-                "Unrecognized servable version label: stable",
-            )
-            states = {1: "END", 2: "AVAILABLE", 3: "AVAILABLE"}
-            assert until(lambda: caller.states() == states)
-
-    @pytest.mark.slow
-    def test_a_label_keeps_its_version(self, base, model, token_file):
-        with serving(base, admin_token_file=token_file) as (_, caller):
-            text = (
-                "model_version_policy {latest {num_versions: 2}}"
-                "version_labels {key: 'stable' value: 1}"
-            )
-            caller(reload_request(base, text), metadata=TOKEN)
-            for number in (2, 3, 4):
-                toys.publish(model, base, number)
-                assert until(lambda n=number: caller.states().get(n) == "AVAILABLE")
-            assert answering(caller) == 4
-            # The label keeps version 1, and nothing keeps version 2.
-            kept = dict.fromkeys((1, 3, 4), "AVAILABLE")
-            assert until(lambda: caller.states() == kept | {2: "END"})
-            assert caller(labelled("stable")).model_spec.version.value == 1
-
-    @pytest.mark.slow
-    def test_several_models(self, base, model, tmp_path, token_file):
-        other = str(tmp_path / "other")
-        os.mkdir(other)
-        toys.publish(model, other, 7)
-        with serving(base, admin_token_file=token_file) as (server, caller):
-            request = reload_request(base)
-            request.config.model_config_list.config.add(name="o", base_path=other)
-            caller(request, metadata=TOKEN)
-            assert server.wait_until_available(LIMIT)
-            to_other = toys.predict_request(a=[1], b=[2], name="o")
-            assert caller(to_other).model_spec.version.value == 7
-            assert answering(caller) == 1
-
-            call = caller.later(toys.predict_request("loop", start=[1], steps=AN_HOUR))
-            assert until(lambda: server._limit.running == 1)
-            caller(reload_request(other, name="o"), metadata=TOKEN)
-            assert caller.refused(toys.predict_request(a=[1], b=[1])) == (
-                Code.NOT_FOUND,
-                "Servable not found for request: Latest(toy)",
-            )
-            assert not call.done()
-            call.cancel()
-            assert list(caller(to_other).outputs["total"].float_val) == [3]
-
-    def test_refused(self, base, token_file):
-        def text(*args, **kwargs):
-            request = reload_request(*args, **kwargs)
-            code, message = caller.refused(request, metadata=TOKEN)
-            assert code == Code.INVALID_ARGUMENT
-            return message
-
-        with serving(base, admin_token_file=token_file) as (_, caller):
-            assert text("here") == (
-                "Expected model toy to have an absolute path or URI; got "
-                "base_path()=here"
-            )
-            assert text(base, name="") == (
-                "Each model in `model_config_list` must have a name."
-            )
-            assert text(base, "model_platform: 'x'") == (
-                "Model toy requests unsupported platform x"
-            )
-            assert text(base, "model_version_policy {specific {}}") == (
-                "`model_version_policy.specific` must name one or more versions. "
-                "Received: none"
-            )
-            two = reload_request(base)
-            two.config.model_config_list.config.add(name="toy", base_path=base)
-            assert caller.refused(two, metadata=TOKEN)[1] == (
-                "`model_config_list` must name each model once. Received: toy twice"
-            )
-            nothing = model_management_pb2.ReloadConfigRequest()
-            assert caller.refused(nothing, metadata=TOKEN) == (
-                Code.INVALID_ARGUMENT,
-                "ServerModelConfig type not supported by HandleReloadConfigRequest. "
-                "Only ModelConfigList is currently supported",
-            )
-            for metadata in ((), (("authorization", "Bearer secre"),)):
-                assert caller.refused(reload_request(base), metadata=metadata) == (
-                    Code.PERMISSION_DENIED,
-                    "The call must have the metadata `authorization: Bearer TOKEN`.",
-                )
-            assert caller.states() == {1: "AVAILABLE"}
-
-    def test_nobody_may_without_a_token(self, caller):
-        assert caller.refused(reload_request("/tmp"), metadata=TOKEN) == (
-            Code.PERMISSION_DENIED,
-            "This server has no `admin_token_file`, so its configuration can't be "
-            "changed by clients.",
-        )
-        assert caller.states() == {1: "AVAILABLE"}
-
-
-class TestModelConfigFile:
-    @pytest.fixture
-    def config(self, base, model, tmp_path):
-        """A file with the model `toy`, whose newest two versions are served."""
-        toys.publish(model, base, 2)
-        path = tmp_path / "models.config"
-        path.write_text(self.text(base))
-        return path
-
-    def text(self, base, label=1):
-        policy = "model_version_policy {latest {num_versions: 1}}"
-        labels = f"version_labels {{key: 'stable' value: {label}}}"
-        entry = f"config {{name: 'toy' base_path: '{base}' {policy} {labels}}}"
-        return f"# Ours.\nmodel_config_list {{ {entry} }}"
-
-    def test_a_file(self, base, config):
-        with serving(None, name=None, model_config_file=config) as (server, caller):
-            both = dict.fromkeys((1, 2), "AVAILABLE")
-            assert until(lambda: caller.states() == both)
-            assert answering(caller) == 2
-            assert caller(labelled("stable")).model_spec.version.value == 1
-
-            config.write_text(self.text(base, label=3))
-            with pytest.raises(ValueError, match=r"^Request to assign label to"):
-                server.reload_config()
-            assert caller(labelled("stable")).model_spec.version.value == 1
-            config.write_text(self.text(base, label=2))
-            server.reload_config()
-            assert caller(labelled("stable")).model_spec.version.value == 2
-            assert until(lambda: caller.states() == {1: "END", 2: "AVAILABLE"})
-
-    def test_bad_files(self, config):
-        bad = {
-            "x": r"`model_config_file` must be a file with a `model_config_list`\. R",
-            "": "must be a file with one model or more in its `model_config_list`",
-            "model_config_list {config {name: 'a' base_path: 'b'}}": (
-                r"models\.config: Expected model a to have an absolute path"
-            ),
-        }
-        with running(None, name=None, model_config_file=config) as (server, _):
-            for text, message in bad.items():
-                config.write_text(text)
-                with pytest.raises(ValueError, match=message):
-                    server.reload_config()
-                with pytest.raises(ValueError, match=message):
-                    ModelServer(model_config_file=config)
-            assert server.wait_until_available(LIMIT)
-
-    def test_it_stands_alone(self, base, config):
-        for options in ({"directory": base}, {"name": "toy"}):
-            with pytest.raises(ValueError, match="left out with `model_config_file`"):
-                ModelServer(model_config_file=config, **options)
-
-    def test_the_shipped_file_outlives_any_number_of_exports(self, model, tmp_path):
-        base = tmp_path / "models"
-        base.mkdir()
-        shipped = (ROOT / "serving" / "models.config").read_text()
-        config = tmp_path / "models.config"
-        config.write_text(shipped.replace("/models/tfnst", str(base)))
-        for number in (1, 2, 3):
-            toys.publish(model, base, number)
-        # TensorFlow Serving asks only the policy which versions to load.
-        (served,) = read_model_config(config)
-        loaded = choose_versions(served.model_version_policy, {1: "", 2: "", 3: ""})
-        assert set(served.version_labels.values()) <= loaded
-        request = labelled("stable")
-        request.model_spec.name = "tfnst"
-        with serving(None, name=None, model_config_file=config) as (_, caller):
-            assert caller(request).model_spec.version.value == 1

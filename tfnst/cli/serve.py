@@ -12,15 +12,11 @@ from tfnst.cli.settings import given
 from tfnst.cli.terminal import EXIT_FAILED, fail, quiet_start
 
 
-@click.command(short_help="Serves models like TensorFlow Serving.")
-@click.argument("directory", type=click.Path(), required=False)
+@click.command(short_help="Serves a model like TensorFlow Serving.")
+# Not required, so that a removed option is refused first.
+@click.argument("directory", metavar="DIRECTORY", type=click.Path(), required=False)
 @click.option(
     "--name", metavar="TEXT", help="Name of the model in requests.  [default: tfnst]"
-)
-@file_option(
-    "--model-config-file",
-    help="File with models and labels, in the format of TensorFlow Serving, in place "
-    "of DIRECTORY.",
 )
 @click.option(
     "--host", metavar="ADDRESS", help="Address to listen on.  [default: 127.0.0.1]"
@@ -73,23 +69,21 @@ from tfnst.cli.terminal import EXIT_FAILED, fail, quiet_start
     "--metrics-port",
     help="Port for Prometheus metrics; by default there are none.",
 )
-@file_option(
-    "--admin-token-file",
-    help="File with the token for reload requests; without it, reloading is refused.",
-)
 @click.option(
     "--reflection/--no-reflection",
     default=None,
     help="Describe the services to clients that ask, which is the default.",
 )
 @click.option(
-    "--check", is_flag=True, help="Only load the models, run their warm-up, and exit."
+    "--check", is_flag=True, help="Only load the model, run its warm-up, and exit."
 )
-def serve(directory: str | None, check: bool, **options: Any) -> None:
-    """Serves the SavedModels in DIRECTORY like TensorFlow Serving.
+@file_option("--model-config-file", help="Removed.", hidden=True)
+@file_option("--admin-token-file", help="Removed.", hidden=True)
+def serve(directory: Any, check: bool, **options: Any) -> None:
+    """Serves the newest SavedModel in DIRECTORY like TensorFlow Serving.
 
     Ctrl-C or SIGTERM stops the server once the requests that it has accepted are
-    answered. On SIGHUP it reads --model-config-file again.
+    answered.
     """
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     with quiet_start():
@@ -100,4 +94,4 @@ def serve(directory: str | None, check: bool, **options: Any) -> None:
         return
     chosen.pop("grace", None)
     if not server.ModelServer(directory, **chosen).check():
-        fail("not every model can be served; the lines above say why", EXIT_FAILED)
+        fail("the model can't be served; the lines above say why", EXIT_FAILED)

@@ -49,7 +49,6 @@ class Call:
         method: name of the method, such as `"Predict"`.
         peer: address of the client.
         number: name in the log: the client's `x-request-id`, or else a number.
-        authorization: the client's metadata of this name.
         deadline: time at which the call must end, by `time.monotonic`; None for never.
         start: time at which the call began, likewise.
         cancellation: requested when the client leaves or the deadline passes.
@@ -65,7 +64,6 @@ class Call:
     method: str
     peer: str
     number: str
-    authorization: str
     deadline: float | None
     start: float
     cancellation: Cancellation = dataclasses.field(default_factory=Cancellation)
@@ -225,7 +223,6 @@ class Calls:
             method,
             peer=context.peer(),
             number=str(metadata.get("x-request-id") or next(self._numbers)),
-            authorization=str(metadata.get("authorization", "")),
             deadline=None if left is None or left > _NO_DEADLINE else start + left,
             start=start,
         )

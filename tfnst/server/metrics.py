@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
-import ssl
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from tensorflow_serving.apis import get_model_status_pb2
 
-from tfnst.server.models import Models
 from tfnst.server.runs import Intake, RunLimit
+from tfnst.server.versions import Versions
 
 if TYPE_CHECKING:
     from tfnst.server.calls import Call
 
 _State = get_model_status_pb2.ModelVersionStatus.State
-_HTTP_SECONDS = 10.0
-_STREAM_ERRORS = (asyncio.TimeoutError, asyncio.LimitOverrunError)
 _BUCKETS = (0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 60, 120, 300, 600, 1800, 3600)
 
 
@@ -25,7 +21,7 @@ class Metrics:
     """Counts requests, and reports runs, the queue and the versions when scraped.
 
     Args:
-        models: the served models.
+        versions: the model's versions.
         limit: the queue of runs.
         intake: the bytes of the requests.
 
@@ -33,7 +29,7 @@ class Metrics:
         ImportError: when prometheus-client is missing.
     """
 
-    def __init__(self, models: Models, limit: RunLimit, intake: Intake) -> None:
+    def __init__(self, versions: Versions, limit: RunLimit, intake: Intake) -> None:
         try:
             import prometheus_client
         except ImportError as error:
@@ -41,7 +37,7 @@ class Metrics:
                 "metrics need prometheus-client: pip install prometheus-client"
             ) from error
         self._client = prometheus_client
-        self._models = models
+        self._versions = versions
         # Not the default registry: a process may have several servers.
         self._registry = prometheus_client.CollectorRegistry()
         self._requests = prometheus_client.Counter(
@@ -107,14 +103,14 @@ class Metrics:
         )
         failures = CounterMetricFamily(
             "tfnst_load_failures",
-            "How often a version of a model couldn't be loaded.",
+            "Failed loads of versions of a model.",
             labels=["model"],
         )
-        for versions in self._models:
-            for version in versions.states():
-                state = _State.Name(version.state)
-                states.add_metric([versions.name, str(version.number), state], 1)
-            failures.add_metric([versions.name], versions.load_failures)
+        model = self._versions.name
+        for version in self._versions.states():
+            state = _State.Name(version.state)
+            states.add_metric([model, str(version.number), state], 1)
+        failures.add_metric([model], self._versions.load_failures)
         yield from (states, failures)
 
     def observe(self, call: Call, code: str, seconds: float) -> None:
@@ -136,43 +132,29 @@ class Metrics:
         if call.decode_seconds is not None:
             self._decode_seconds.labels(*run).observe(call.decode_seconds)
 
-    async def start(self, host: str, port: int, tls: ssl.SSLContext | None) -> int:
-        """Starts listening in the event loop; returns the port.
+    def start(self, host: str, port: int, **tls: Any) -> int:
+        """Starts to answer scrapes; returns the port.
+
+        Args:
+            host: address to listen on.
+            port: port for HTTP; 0 chooses a free one.
+            **tls: options of `prometheus_client.start_http_server` for TLS.
 
         Raises:
             OSError: when the port is taken.
         """
-        # Not prometheus-client's server, in which each idle connection keeps a thread.
-        self._server = await asyncio.start_server(self._respond, host, port, ssl=tls)
-        number: int = self._server.sockets[0].getsockname()[1]
+        self._server, self._thread = self._client.start_http_server(
+            port, host, self._registry, **tls
+        )
+        if tls:
+            # In the thread of its connection: a client that doesn't finish the
+            # handshake would keep others from being answered, and this from stopping.
+            self._server.socket.do_handshake_on_connect = False
+        number: int = self._server.server_port
         return number
 
-    async def stop(self) -> None:
+    def stop(self) -> None:
         """Stops listening."""
-        self._server.close()
-        await self._server.wait_closed()
-
-    async def _respond(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
-    ) -> None:
-        """Answers the first request of a connection, and closes it."""
-        try:
-            head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), _HTTP_SECONDS)
-            method, path, *_ = head.split(maxsplit=2)
-            found = method == b"GET" and path.split(b"?")[0] == b"/metrics"
-            body = self._client.generate_latest(self._registry) if found else b""
-            writer.write(
-                b"HTTP/1.1 %s\r\nContent-Type: %s\r\nContent-Length: %d\r\n"
-                b"Connection: close\r\n\r\n"
-                % (
-                    b"200 OK" if found else b"404 Not Found",
-                    self._client.CONTENT_TYPE_LATEST.encode(),
-                    len(body),
-                )
-                + body
-            )
-            await asyncio.wait_for(writer.drain(), _HTTP_SECONDS)
-        except (OSError, ValueError, EOFError, *_STREAM_ERRORS):
-            pass  # Not HTTP, too long, too slow, or gone.
-        finally:
-            writer.close()
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()

@@ -1,4 +1,4 @@
-"""The server: models, limits and gRPC services combined."""
+"""The server: a model's versions, limits and gRPC services combined."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ from tfnst.server.calls import Calls
 from tfnst.server.certificates import Certificates
 from tfnst.server.health import Health
 from tfnst.server.metrics import Metrics
-from tfnst.server.models import ModelConfig, Models, read_model_config
-from tfnst.server.runs import Intake, RunLimit, StatusError
+from tfnst.server.runs import Intake, RunLimit
 from tfnst.server.servables import Servable
 from tfnst.server.services import Services
+from tfnst.server.versions import Versions
 
 try:
     import resource
@@ -41,6 +41,7 @@ DEFAULT_MAX_QUEUE = 16
 DEFAULT_MAX_MESSAGE_BYTES = 64 * 2**20
 DEFAULT_MAX_PENDING_BYTES = 2 * 2**30
 _INT32_MAX = 2**31 - 1  # The largest message that gRPC can send.
+_REMOVED = ("model_config_file", "admin_token_file")
 _FOREVER = 10**8  # Seconds: three years.
 _MAX_CONNECTIONS = 4096
 _SIGNAL_SECONDS = 1.0
@@ -70,18 +71,15 @@ _logger = logging.getLogger("tfnst.server")
 
 
 class ModelServer:
-    """Serves models over gRPC, each with its versions, in this process.
+    """Serves the newest version of a model over gRPC, in this process.
 
     Requests that the model refuses, or that no version can answer, get the codes and
     texts of TensorFlow Serving. When a call's deadline passes or its client leaves, its
     run is stopped.
 
     Args:
-        directory: directory with the version directories `<integer>/` of one model.
-        name: name of that model in requests. Default `"tfnst"`.
-        model_config_file: instead of these, a file for `tensorflow_model_server`:
-            several models, their version policies and labels. `reload_config` reads it
-            again.
+        directory: directory with the version directories `<integer>/` of the model.
+        name: name of the model in requests. Default `"tfnst"`.
         host: address to listen on. Default `"127.0.0.1"`: this machine only.
         port: port for gRPC; 0 chooses a free one. Default 8500.
         max_concurrent: maximum number of simultaneous runs. Default 1, because a single
@@ -90,8 +88,8 @@ class ModelServer:
         max_queue: maximum number of waiting requests; any more get RESOURCE_EXHAUSTED.
             Default 16.
         poll_seconds: seconds between checks for new versions. Default 1.
-        certificate: PEM file with the server's certificate chain; turns on TLS. When it
-            changes, new connections use the new one.
+        certificate: PEM file with the server's certificate chain; turns on TLS. It is
+            read once, by `start`.
         private_key: PEM file with the key of `certificate`.
         client_ca: PEM file with the authorities for clients' certificates; turns on
             mutual TLS.
@@ -104,23 +102,20 @@ class ModelServer:
             memory of a run is predicted from its pictures. Default None: no limit.
         metrics_port: port for Prometheus, at `/metrics` on the same host and with the
             same TLS; 0 chooses a free one. Default None: no metrics.
-        admin_token_file: file with the token that clients must send as the metadata
-            `authorization: Bearer TOKEN` to call HandleReloadConfigRequest. Default
-            None: every such call is refused.
         reflection: whether clients may ask for the services' descriptions. Default
             True.
+        **removed: arguments of earlier releases, which are refused.
 
     Raises:
-        ValueError: when an argument is out of range, or conflicts with another.
-        OSError: when a file can't be read.
+        ValueError: when an argument is out of range, conflicts with another, or no
+            longer exists.
     """
 
     def __init__(
         self,
-        directory: _Path | None = None,
+        directory: _Path,
         *,
-        name: str | None = None,
-        model_config_file: _Path | None = None,
+        name: str = DEFAULT_NAME,
         host: str = "127.0.0.1",
         port: int = DEFAULT_PORT,
         max_concurrent: int = DEFAULT_MAX_CONCURRENT,
@@ -133,11 +128,15 @@ class ModelServer:
         max_pending_bytes: int = DEFAULT_MAX_PENDING_BYTES,
         max_memory: float | None = None,
         metrics_port: int | None = None,
-        admin_token_file: _Path | None = None,
         reflection: bool = True,
+        **removed: Any,
     ) -> None:
-        self._model_config_file = model_config_file
-        configs = _model_configs(directory, name, model_config_file)
+        _refuse_removed(removed)
+        if directory is None or not os.path.isdir(directory):
+            expected = "a directory with versions of a model"
+            raise argument_error("directory", expected, directory)
+        if not isinstance(name, str) or not name:
+            raise argument_error("name", "a non-empty string", name)
         if not poll_seconds > 0:
             raise argument_error("poll_seconds", "a number above 0", poll_seconds)
         check_integer("port", port, 0, 65535)
@@ -155,8 +154,9 @@ class ModelServer:
         self._max_concurrent = max_concurrent
         self._health = Health()
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._models = Models(
-            self._set_health,
+        self._versions = Versions(
+            os.path.abspath(directory),
+            name,
             load=functools.partial(
                 Servable,
                 slots=max_concurrent,
@@ -164,59 +164,41 @@ class ModelServer:
                 max_input_bytes=2 * max_message_bytes,
             ),
             poll_seconds=poll_seconds,
+            on_change=self._set_health,
         )
-        self._models.configure(configs, labels_must_be_loaded=False)
-        self._admin_token = _read_token(admin_token_file)
         self._reflection = reflection
         self._limit = RunLimit(max_concurrent, max_queue, _in_bytes(max_memory))
         self._intake = Intake(max_message_bytes, max_pending_bytes)
         self._metrics: Metrics | None = None
 
     def start(self) -> None:
-        """Starts listening, and loads the models in the background.
+        """Starts listening, and loads the model in the background.
 
         Raises:
             OSError: when a port is taken or a certificate can't be read.
             ImportError: when `metrics_port` is given and prometheus-client is missing.
         """
         if self.metrics_port is not None:
-            self._metrics = Metrics(self._models, self._limit, self._intake)
+            self._metrics = Metrics(self._versions, self._limit, self._intake)
         event_loop.run(self._start())
-        self._models.start()
-        for versions in self._models:
-            _logger.info(
-                "Serving %s from %s on %s:%d",
-                versions.name,
-                versions.directory,
-                self._address,
-                self.port,
-            )
-
-    def reload_config(self) -> None:
-        """Reads `model_config_file` again; if it isn't valid, nothing changes.
-
-        A label may only be moved to a version that is loaded.
-
-        Raises:
-            ValueError, OSError: when there is no such file, or it isn't valid.
-        """
-        if self._model_config_file is None:
-            raise argument_error("model_config_file", "given to be read again", None)
-        configs = read_model_config(self._model_config_file)
-        try:
-            self._models.configure(configs)
-        except StatusError as error:
-            raise ValueError(error.message) from error
+        self._versions.start()
+        _logger.info(
+            "Serving %s from %s on %s:%d",
+            self._versions.name,
+            self._versions.directory,
+            self._address,
+            self.port,
+        )
 
     def check(self) -> bool:
-        """Loads and warms up the models, without listening.
+        """Loads and warms up the newest version, without listening.
 
         Returns:
-            True if every model has a version and each could be loaded.
+            True if there is a version and it could be loaded.
         """
-        found = [versions.load_once() for versions in self._models]
-        self._models.stop()
-        return all(found)
+        available = self._versions.load_once()
+        self._versions.stop()
+        return available
 
     async def _start(self) -> None:
         self._loop = asyncio.get_running_loop()
@@ -231,17 +213,15 @@ class ModelServer:
         )
         self.port = self._listen()
         if self._metrics and self.metrics_port is not None:
-            self.metrics_port = await self._metrics.start(
-                self._host, self.metrics_port, self._certificates.tls_context()
+            self.metrics_port = self._metrics.start(
+                self._host, self.metrics_port, **self._certificates.http_options()
             )
         await self._server.start()
 
     def _handlers(self) -> dict[str, dict[str, Any]]:
         """Returns service -> method -> gRPC handler."""
         check = health_pb2.HealthCheckRequest
-        handlers = Services(
-            self._models, self._limit, self._calls, admin_token=self._admin_token
-        ).handlers()
+        handlers = Services(self._versions, self._limit, self._calls).handlers()
         handlers[_HEALTH_SERVICE] = {
             "Check": self._calls.probe_handler(check, self._health.check),
             "Watch": self._calls.watch_handler(check, self._health.watch),
@@ -271,24 +251,26 @@ class ModelServer:
             ) from error
 
     def wait_until_available(self, timeout: float | None = None) -> bool:
-        """Waits until each model has a version that can answer.
+        """Waits until a version of the model can answer.
 
         Args:
             timeout: maximum time to wait in seconds; None for no limit.
 
         Returns:
-            True once they have; False if the time runs out.
+            True once one can; False if the time runs out.
         """
-        return self._models.wait_until_available(timeout)
+        return self._versions.wait_until_available(timeout)
 
     def stop(self, grace: float | None = None) -> None:
-        """Accepts no more requests, finishes the others, and frees the models.
+        """Accepts no more requests, finishes the others, and frees the model.
 
         Args:
             grace: seconds after which requests are cancelled; None for never.
         """
         event_loop.run(self._stop(_FOREVER if grace is None else grace))
-        self._models.stop()
+        if self._metrics:
+            self._metrics.stop()
+        self._versions.stop()
 
     async def _stop(self, grace: float) -> None:
         self._health.stop()
@@ -297,8 +279,6 @@ class ModelServer:
         await self._calls.finish()
         await stopping
         self._calls.close()
-        if self._metrics:
-            await self._metrics.stop()
 
     def __enter__(self) -> ModelServer:
         self.start()
@@ -317,14 +297,11 @@ class ModelServer:
             self._limit.idle_bytes = psutil.Process().memory_info().rss
 
 
-def serve(
-    directory: _Path | None = None, *, grace: float | None = None, **options: Any
-) -> None:
-    """Serves models until SIGTERM or SIGINT arrives.
+def serve(directory: _Path, *, grace: float | None = None, **options: Any) -> None:
+    """Serves a model until SIGTERM or SIGINT arrives.
 
     It then finishes the accepted requests; a second signal ends the process
-    immediately. SIGHUP has it read `model_config_file` again. Call it in the main
-    thread.
+    immediately. Call it in the main thread.
 
     Args:
         directory: directory with the version directories `<integer>/`.
@@ -342,14 +319,10 @@ def serve(
     _raise_file_limit()
     server = ModelServer(directory, **options)
     numbers = [signal.SIGTERM, signal.SIGINT]
-    hang_up = getattr(signal, "SIGHUP", None)  # Not on Windows.
-    if hang_up is not None:
-        numbers.append(hang_up)
     before = [signal.signal(n, lambda number, _: signals.put(number)) for n in numbers]
     try:
         server.start()
-        while (number := _next_signal(signals)) == hang_up:
-            _reload(server)
+        number = _next_signal(signals)
         for each in numbers:
             signal.signal(each, signal.SIG_DFL)
         _logger.info("%s: finishing requests", signal.Signals(number).name)
@@ -378,32 +351,15 @@ def _raise_file_limit() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
-def _reload(server: ModelServer) -> None:
-    try:
-        server.reload_config()
-    except (ValueError, OSError) as error:
-        _logger.error("The configuration stays as it is: %s", error)
-    else:
-        _logger.info("The configuration is read again")
-
-
-def _model_configs(
-    directory: _Path | None, name: str | None, path: _Path | None
-) -> list[ModelConfig]:
-    """Returns the models of a configuration file, or the one in a directory."""
-    if path is not None:
-        for argument, value in (("directory", directory), ("name", name)):
-            if value is not None:
-                expected = "left out with `model_config_file`"
-                raise argument_error(argument, expected, value)
-        return read_model_config(path)
-    if directory is None or not os.path.isdir(directory):
-        expected = "a directory with versions of a model"
-        raise argument_error("directory", expected, directory)
-    if name is not None and (not isinstance(name, str) or not name):
-        raise argument_error("name", "a non-empty string", name)
-    base_path = os.path.abspath(directory)
-    return [ModelConfig(name=name or DEFAULT_NAME, base_path=base_path)]
+def _refuse_removed(options: dict[str, Any]) -> None:
+    for name in options:
+        if name not in _REMOVED:
+            raise TypeError(f"ModelServer() has no argument {name!r}")
+        raise ValueError(
+            f"`{name}` was removed: this server has one model, whose newest version "
+            "answers. For several models, labels, version policies and "
+            "HandleReloadConfigRequest, use TensorFlow Serving; see serving/README.md."
+        )
 
 
 def _in_bytes(max_memory: float | None) -> int | None:
@@ -413,13 +369,3 @@ def _in_bytes(max_memory: float | None) -> int | None:
     if isinstance(max_memory, bool) or not 0 < max_memory < math.inf:
         raise argument_error("max_memory", "a number of GiB above 0", max_memory)
     return int(max_memory * 2**30)
-
-
-def _read_token(path: _Path | None) -> str | None:
-    if path is None:
-        return None
-    with open(path, encoding="utf-8") as file:
-        token = file.read().strip()
-    if not token:
-        raise argument_error("admin_token_file", "a file with a token", os.fspath(path))
-    return token

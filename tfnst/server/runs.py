@@ -205,7 +205,8 @@ class Intake:
     @property
     def pending_bytes(self) -> int:
         """Bytes that the requests hold or may come to hold."""
-        return sum(place.size for place in self._places)
+        # A copy, because a scrape of the metrics comes from another thread.
+        return sum(place.size for place in list(self._places))
 
     @contextlib.contextmanager
     def place(self) -> Iterator[Place]:

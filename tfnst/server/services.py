@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import hmac
 import importlib
 import time
 from typing import Any
@@ -15,7 +14,6 @@ from tensorflow_serving.apis import (
     get_model_metadata_pb2,
     get_model_status_pb2,
     inference_pb2,
-    model_management_pb2,
     model_pb2,
     predict_pb2,
     regression_pb2,
@@ -23,9 +21,9 @@ from tensorflow_serving.apis import (
 
 from tfnst.server.calls import Call, Calls
 from tfnst.server.memory import trim_memory
-from tfnst.server.models import Models
 from tfnst.server.runs import RunLimit, StatusError, invalid_argument
 from tfnst.server.servables import CheckedRequest, Result, Servable
+from tfnst.server.versions import Versions
 
 _PREDICTION_SERVICE = "tensorflow.serving.PredictionService"
 _MODEL_SERVICE = "tensorflow.serving.ModelService"
@@ -43,23 +41,13 @@ class Services:
     other kinds of models.
 
     Args:
-        models: the served models.
+        versions: the model's versions.
         limit: the queue of runs.
         calls: makes the handlers, and has the threads.
-        admin_token: token that a client must send as `authorization: Bearer TOKEN` to
-            change the configuration; None to refuse every such call.
     """
 
-    def __init__(
-        self,
-        models: Models,
-        limit: RunLimit,
-        calls: Calls,
-        *,
-        admin_token: str | None = None,
-    ) -> None:
-        self._models = models
-        self._admin_token = admin_token
+    def __init__(self, versions: Versions, limit: RunLimit, calls: Calls) -> None:
+        self._versions = versions
         self._limit = limit
         self._calls = calls
 
@@ -81,10 +69,6 @@ class Services:
                 get_model_status_pb2.GetModelStatusRequest,
                 self._get_model_status,
             ),
-            "HandleReloadConfigRequest": (
-                model_management_pb2.ReloadConfigRequest,
-                self._handle_reload_config_request,
-            ),
         }
         return {
             service: {
@@ -102,7 +86,7 @@ class Services:
     ) -> predict_pb2.PredictResponse:
         call.asks_for(request.model_spec)
         _check_spec(request)
-        with self._models.lease(request.model_spec) as (number, servable):
+        with self._versions.lease(request.model_spec) as (number, servable):
             call.version = str(number)
             checked = servable.check(request)
             call.signature = checked.signature_name
@@ -134,7 +118,7 @@ class Services:
         for field in request.metadata_field:
             if field != "signature_def":
                 raise invalid_argument(f"Metadata field {field} is not supported")
-        with self._models.lease(request.model_spec) as (number, servable):
+        with self._versions.lease(request.model_spec) as (number, servable):
             call.version = str(number)
             signatures = get_model_metadata_pb2.SignatureDefMap()
             for name, signature in servable.signatures.items():
@@ -152,7 +136,7 @@ class Services:
         call.asks_for(request.model_spec)
         _check_spec(request)
         spec = request.model_spec
-        states = self._models.states(spec.name)
+        states = self._versions.states() if spec.name == self._versions.name else []
         if spec.HasField("version"):
             number = spec.version.value
             states = [state for state in states if state.number == number]
@@ -171,37 +155,6 @@ class Services:
                 status.status.error_code = state.error.code
                 status.status.error_message = state.error.message
         return response
-
-    async def _handle_reload_config_request(
-        self, call: Call, request: model_management_pb2.ReloadConfigRequest
-    ) -> model_management_pb2.ReloadConfigResponse:
-        configs = request.config.model_config_list.config
-        if configs:
-            call.model = configs[0].name
-        self._check_admin(call)
-        if not request.config.HasField("model_config_list"):
-            raise invalid_argument(
-                "ServerModelConfig type not supported by HandleReloadConfigRequest."
-                " Only ModelConfigList is currently supported"
-            )
-        self._models.configure(configs)
-        response = model_management_pb2.ReloadConfigResponse()
-        response.status.SetInParent()
-        return response
-
-    def _check_admin(self, call: Call) -> None:
-        if self._admin_token is None:
-            raise StatusError(
-                tf.errors.PERMISSION_DENIED,
-                "This server has no `admin_token_file`, so its configuration can't be "
-                "changed by clients.",
-            )
-        sent = call.authorization.removeprefix("Bearer ").encode()
-        if not hmac.compare_digest(sent, self._admin_token.encode()):
-            raise StatusError(
-                tf.errors.PERMISSION_DENIED,
-                "The call must have the metadata `authorization: Bearer TOKEN`.",
-            )
 
 
 def _run(servable: Servable, request: CheckedRequest, call: Call) -> Result:

@@ -8,25 +8,19 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import tensorflow as tf
 from tensorflow_serving.apis import get_model_status_pb2, model_pb2
-from tensorflow_serving.config import (
-    file_system_storage_path_source_pb2,
-)
 
 from tfnst.server.memory import release_memory
-from tfnst.server.runs import Cancellation, StatusError
+from tfnst.server.runs import Cancellation, StatusError, invalid_argument
 from tfnst.server.servables import Servable
 
 _State = get_model_status_pb2.ModelVersionStatus
 START, LOADING, AVAILABLE = _State.START, _State.LOADING, _State.AVAILABLE
 UNLOADING, END = _State.UNLOADING, _State.END
-
-_PathSource = file_system_storage_path_source_pb2.FileSystemStoragePathSourceConfig
-VersionPolicy = _PathSource.ServableVersionPolicy
 
 _MAX_ENDED = 100  # Remembered versions that have ended.
 _MAX_VERSION = 2**63 - 1
@@ -62,10 +56,9 @@ class Version:
 class Versions:
     """The versions `<directory>/<integer>/`, watched by a thread.
 
-    The newest version answers, unless a policy says otherwise (`configure`). A new one
-    is loaded and warmed up before it answers, and only then is an old one drained and
-    unloaded. A version that fails to load is tried again when its files change, but
-    after each failure it has to wait twice as long.
+    The newest version answers. A new one is loaded and warmed up before it answers, and
+    only then is the old one drained and unloaded. A version that fails to load is tried
+    again when its files change, but after each failure it has to wait twice as long.
 
     Attributes:
         load_failures: number of failed loads.
@@ -75,7 +68,8 @@ class Versions:
         name: name of the model in requests.
         load: loads the version in a directory.
         poll_seconds: seconds between two looks at the directory.
-        on_change: called when `available()` may have changed.
+        on_change: called with True if a version can answer, otherwise False; at least
+            each time that this changes.
     """
 
     def __init__(
@@ -85,19 +79,16 @@ class Versions:
         *,
         load: Callable[[str], Servable] = Servable,
         poll_seconds: float = 1.0,
-        on_change: Callable[[], None] = lambda: None,
+        on_change: Callable[[bool], None] = lambda available: None,
     ) -> None:
         self.directory = directory
         self.name = name
         self._load_servable = load
         self._poll_seconds = poll_seconds
         self._on_change = on_change
-        self._policy = VersionPolicy()
-        self._labels: dict[str, int] = {}
         self._versions: dict[int, Version] = {}
         self._condition = threading.Condition()
         self._stopping = threading.Event()
-        self._wake = threading.Event()
         self._cancellation = Cancellation()
         self._thread = threading.Thread(
             target=self._watch, name="tfnst-versions", daemon=True
@@ -114,7 +105,6 @@ class Versions:
         """Stops watching, and unloads the versions that no request holds."""
         self._stopping.set()
         self._cancellation.request()
-        self._wake.set()
         if self._thread.ident:
             self._thread.join(timeout=30)
         with self._condition:
@@ -124,32 +114,12 @@ class Versions:
                     version.servable, version.state = None, END
 
     def load_once(self) -> bool:
-        """Loads the present versions once, without watching.
-
-        Returns:
-            True if there is at least one version and each could be loaded.
-        """
+        """Loads the newest version without watching; returns whether it can answer."""
         self._poll()
-        states = [version.state for version in self.states()]
-        return bool(states) and set(states) == {AVAILABLE}
-
-    def retire(self) -> None:
-        """Stops in the background, after the last request has ended."""
-        self._stopping.set()
-        self._cancellation.request()
-        self._wake.set()
-        threading.Thread(target=self._retire, daemon=True).start()
-
-    def _retire(self) -> None:
-        if self._thread.ident:
-            self._thread.join()
-        for version in list(self._versions.values()):
-            if version.servable:
-                self._set_state(version, UNLOADING)
-                self._unload(version)
+        return self.available()
 
     def states(self) -> list[Version]:
-        """Copies of the known versions, oldest first, without their servables."""
+        """Returns copies of the known versions, oldest first, without servables."""
         with self._condition:
             return [
                 dataclasses.replace(version, servable=None)
@@ -177,15 +147,16 @@ class Versions:
                 self._condition.notify_all()
 
     def _find(self, spec: model_pb2.ModelSpec) -> tuple[Version, Servable]:
+        if not spec.name:
+            raise invalid_argument("ModelSpec has no name specified.")
         choice = spec.WhichOneof("version_choice")
+        if choice == "version_label":  # Only TensorFlow Serving has labels.
+            raise invalid_argument(
+                f"Unrecognized servable version label: {spec.version_label}"
+            )
+        if spec.name != self.name:
+            raise _unknown_servable(spec)
         number = spec.version.value
-        if choice == "version_label":
-            if spec.version_label not in self._labels:
-                raise StatusError(
-                    tf.errors.INVALID_ARGUMENT,
-                    f"Unrecognized servable version label: {spec.version_label}",
-                )
-            number = self._labels[spec.version_label]
         version = self._newest() if choice is None else self._available(number)
         if version is None and self._is_starting():
             # TensorFlow Serving doesn't even listen before that.
@@ -194,7 +165,7 @@ class Versions:
                 f"The model {self.name} is being loaded. Try again later.",
             )
         if version is None or version.servable is None:
-            raise unknown_servable(spec, number)
+            raise _unknown_servable(spec)
         return version, version.servable
 
     def _is_starting(self) -> bool:
@@ -209,37 +180,18 @@ class Versions:
         with self._condition:
             return self._newest() is not None
 
+    def wait_until_available(self, timeout: float | None = None) -> bool:
+        """Waits until a version can answer; returns False if the time runs out."""
+        with self._condition:
+            return self._condition.wait_for(self.available, timeout)
+
     def _available(self, number: int) -> Version | None:
         version = self._versions.get(number)
         return version if version and version.state == AVAILABLE else None
 
     def _newest(self) -> Version | None:
-        return self._available(
-            max((n for n in self._versions if self._available(n)), default=-1)
-        )
-
-    def check_labels(self, labels: Mapping[str, int]) -> None:
-        """Raises StatusError when a label's version isn't available."""
-        with self._condition:
-            for _, number in sorted(labels.items()):
-                if not self._available(number):
-                    raise StatusError(
-                        tf.errors.FAILED_PRECONDITION,
-                        f"Request to assign label to version {number} of model "
-                        f"{self.name}, which is not currently available for inference",
-                    )
-
-    def configure(self, policy: Any, labels: dict[str, int]) -> None:
-        """Adopts a version policy, and labels whose versions also stay loaded.
-
-        Args:
-            policy: a ServableVersionPolicy.
-            labels: label -> version number.
-        """
-        with self._condition:
-            self._policy = VersionPolicy.FromString(policy.SerializeToString())
-            self._labels = labels
-        self._wake.set()
+        available = filter(self._available, self._versions)
+        return self._versions.get(max(available, default=-1))
 
     def _watch(self) -> None:
         while not self._stopping.is_set():
@@ -247,8 +199,7 @@ class Versions:
                 self._poll()
             except Exception:
                 _logger.exception("Looking for versions failed")
-            self._wake.wait(self._poll_seconds)
-            self._wake.clear()
+            self._stopping.wait(self._poll_seconds)
 
     def _poll(self) -> None:
         try:
@@ -256,19 +207,15 @@ class Versions:
         except OSError as error:  # A file system that is away for a moment.
             self._warn(f"The versions in {self.directory} can't be listed: {error}")
             return
-        labelled = set(found) & set(self._labels.values())
-        wanted = choose_versions(self._policy, found) | labelled
-        self._polled = self._polled or not wanted
-        if not wanted:
+        newest = max(found, default=None)
+        if newest is None:
+            self._polled = True
             self._warn(f"There is no version to serve in {self.directory}")
-        for number in sorted(wanted, reverse=True):
-            if self._stopping.is_set():
-                return
-            if self._should_load(number, found[number]):
-                self._load(number, found[number])
+        elif self._should_load(newest, found[newest]):
+            self._load(newest, found[newest])
         with self._condition:
-            if not wanted or any(map(self._available, wanted)):
-                self._unload_all_but(wanted)
+            if newest is None or self._available(newest):
+                self._unload_all_but(newest)
             ended = [n for n, v in sorted(self._versions.items()) if v.state == END]
             for number in ended[:-_MAX_ENDED]:
                 del self._versions[number]
@@ -284,15 +231,15 @@ class Versions:
         version = self._versions.get(number)
         if version is None:
             return True
-        # It was unloaded and is wanted again; or it failed, perhaps because it was
+        # It was unloaded and is the newest again; or it failed, perhaps because it was
         # still being copied, and its files have changed.
         if version.state != END or time.monotonic() < version.retry_time:
             return False
         return version.error is None or version.fingerprint != _fingerprint(path)
 
-    def _unload_all_but(self, wanted: set[int]) -> None:
+    def _unload_all_but(self, newest: int | None) -> None:
         for version in self._versions.values():
-            if version.state == AVAILABLE and version.number not in wanted:
+            if version.state == AVAILABLE and version.number != newest:
                 version.state = UNLOADING
                 threading.Thread(
                     target=self._unload, args=[version], daemon=True
@@ -370,7 +317,7 @@ class Versions:
 
     def _report_change(self) -> None:
         if not self._stopping.is_set():
-            self._on_change()
+            self._on_change(self.available())
 
 
 def _find_versions(directory: str) -> dict[int, str]:
@@ -384,16 +331,6 @@ def _find_versions(directory: str) -> dict[int, str]:
             and int(entry.name) <= _MAX_VERSION
             and entry.is_dir()
         }
-
-
-def choose_versions(policy: Any, found: dict[int, str]) -> set[int]:
-    """Returns the numbers of the versions that a policy keeps in memory."""
-    choice = policy.WhichOneof("policy_choice")
-    if choice == "all":
-        return set(found)
-    if choice == "specific":
-        return set(found) & set(policy.specific.versions)
-    return set(sorted(found)[-(policy.latest.num_versions or 1) :])
 
 
 def _fingerprint(path: str) -> tuple[Any, ...]:
@@ -417,17 +354,12 @@ def _load_error(error: Any) -> StatusError:
     return StatusError(code, str(error) or type(error).__name__)
 
 
-def unknown_servable(spec: model_pb2.ModelSpec, number: int = 0) -> StatusError:
-    """Returns the error for a missing version, in the words of TensorFlow Serving.
-
-    Args:
-        spec: the request's model spec.
-        number: version number that the spec's label stands for.
-    """
-    if spec.WhichOneof("version_choice") is None:
-        request = f"Latest({spec.name})"
+def _unknown_servable(spec: model_pb2.ModelSpec) -> StatusError:
+    """Returns the error for a missing version, in the words of TensorFlow Serving."""
+    if spec.HasField("version"):
+        request = f"Specific({spec.name}, {spec.version.value})"
     else:
-        request = f"Specific({spec.name}, {number or spec.version.value})"
+        request = f"Latest({spec.name})"
     return StatusError(
         tf.errors.NOT_FOUND, f"Servable not found for request: {request}"
     )
