@@ -1,4 +1,4 @@
-"""Pictures that speak for some of the style layers only."""
+"""Style pictures that count in some of the style layers only."""
 
 import numpy as np
 import pytest
@@ -39,7 +39,7 @@ def assert_equal(one, other):
 
 
 @pytest.mark.parametrize("style_loss", ["neighbors", "moments", "gram"])
-def test_each_layer_has_the_targets_of_those_that_speak_for_it(style_loss):
+def test_each_layer_has_the_targets_of_the_pictures_that_count_in_it(style_loss):
     config = TINY.replace(
         style_loss=style_loss, style_layers=("block1_conv1", "block3_conv1")
     )
@@ -55,7 +55,7 @@ def test_each_layer_has_the_targets_of_those_that_speak_for_it(style_loss):
     assert_equal(both["block3_conv1"], coarse["block3_conv1"])
 
 
-def test_weights_are_relative_to_those_that_speak_for_a_layer():
+def test_weights_are_relative_to_the_pictures_in_a_layer():
     parts = [
         tfnst.StyleImage(image=FINE, weight=1, layers=[FIRST]),
         tfnst.StyleImage(image=COARSE, weight=2),
@@ -75,7 +75,7 @@ def test_weights_are_relative_to_those_that_speak_for_a_layer():
 
 
 @pytest.mark.slow
-def test_one_that_speaks_for_all_layers_is_as_without():
+def test_one_with_all_layers_is_as_without():
     plain = tfnst.stylize(CONTENT, [FINE, COARSE], config=TINY).array
     named = [tfnst.StyleImage(image=FINE, layers=[SECOND, FIRST]), COARSE]
     np.testing.assert_array_equal(
@@ -169,12 +169,12 @@ def test_results_and_batches_know_the_layers(tmp_path):
         ),
         (
             [{"layers": [FIRST]}, {"layers": [FIRST]}],
-            "`layers` must be chosen so that some style speaks for each style layer. "
+            "`layers` must be chosen so that each style layer has a style. "
             "Received: none for block2_conv1",
         ),
         (
             [{"layers": [FIRST], "region": HALF}, {}],
-            "`layers` must be chosen so that some style speaks for each style layer in "
+            "`layers` must be chosen so that each style layer has a style in "
             "one of the regions. Received: none for block2_conv1",
         ),
         (
@@ -210,7 +210,7 @@ def test_the_command_takes_layers_for_each_style(monkeypatch, capsys, tmp_path):
     assert fine["layers"] == [FIRST, SECOND]
     again = ["--from", "out.png", "-o", "again.png"]
     for layers, expected in (
-        ([FIRST, FIRST], "error: `layers` must be chosen so that some style speaks"),
+        ([FIRST, FIRST], "error: `layers` must be chosen so that each style layer"),
         (["x", "-"], "error: `layers` must be among the style layers block1_conv1, "),
         (["", "-"], "error: `layers` must be one or more different layer names."),
         (["-"] * 3, "error: `layers` must be given at most once for each style."),
@@ -231,6 +231,6 @@ def test_a_server_has_no_layers():
     assert message(
         ValueError, build_request, ModelChoice("tfnst"), CONTENT, [part, COARSE], {}
     ) == (
-        "`layers` must be None for a server, at which each style speaks for all "
+        "`layers` must be None for a server, where each style counts in all "
         "layers. Received: ('block1_conv1',)"
     )

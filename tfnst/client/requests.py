@@ -141,7 +141,7 @@ def _check_servable(styles: list[StyleImage]) -> None:
     for style in styles:
         if style.layers is not None:
             raise ArgumentError(
-                "None for a server, at which each style speaks for all layers",
+                "None for a server, where each style counts in all layers",
                 repr(style.layers),
                 argument="layers",
             )

@@ -7,7 +7,6 @@ import tensorflow as tf
 from tfnst.config import StyleTransferConfig
 from tfnst.engines.loading import load_engine
 from tfnst.engines.plans import memory_per_pixel
-from tfnst.engines.whole import WholeEngine
 from tfnst.export import decoding, graph_run
 from tfnst.export.checks import checked
 from tfnst.export.requests import (
@@ -263,28 +262,26 @@ class ServedStyleTransfer(tf.Module):
             scales, settings.steps, self.config.initial_steps_for(settings.steps)
         )
 
-        def run(engine: WholeEngine, masks: tf.Tensor | None) -> tuple[tf.Tensor, ...]:
+        def run(masks: tf.Tensor | None) -> tuple[tf.Tensor, ...]:
             return graph_run.paint(
-                engine,
+                self._engine,
                 content,
                 first,
                 scales[:, 0],
                 settings.knobs,
                 scale_steps=steps,
                 style_targets=lambda scale: styles.targets(
-                    engine, scales[scale, 1:], shares
+                    self._engine, scales[scale, 1:], shares
                 ),
                 masks=masks,
             )
 
         if has_regions is None:
-            stylized, measured = run(self._engine, None)
+            stylized, measured = run(None)
         else:
-            # Without masks it is faster, and does what `tfnst.stylize` does.
+            # Steps without masks are faster, and are those of `tfnst.stylize`.
             stylized, measured = tf.cond(
-                has_regions,
-                lambda: run(self._engine, masks),
-                lambda: run(self._engine, None),
+                has_regions, lambda: run(masks), lambda: run(None)
             )
         stylized = checked(
             stylized,

@@ -80,7 +80,7 @@ class StyleImage:
             )
         object.__setattr__(self, "rotations", rotations)
 
-    def speaks_for(self, layer: str) -> bool:
+    def has_layer(self, layer: str) -> bool:
         """Returns whether the picture counts in a style layer."""
         return self.layers is None or layer in self.layers
 

@@ -42,7 +42,7 @@ def blend_targets(
     losses: Mapping[str, StyleLoss],
     targets: Mapping[str, Any],
     shares: tf.Tensor,
-    speaking: Mapping[str, tf.Tensor] | None = None,
+    with_layer: Mapping[str, tf.Tensor] | None = None,
 ) -> dict[str, Any]:
     """Targets of S pictures, by layer, blended by their shares.
 
@@ -52,13 +52,13 @@ def blend_targets(
         losses: style losses by layer.
         targets: targets of the pictures by layer, [S, ...].
         shares: share of each picture in each of K blends, [K, S]; rows sum to 1.
-        speaking: True for the pictures with a share in a layer, by layer, bool [S];
+        with_layer: True for the pictures with a share in a layer, by layer, bool [S];
             all of them by default.
     """
 
     def present(layer: str) -> tf.Tensor:
         found = is_present(targets[layer])
-        return found if speaking is None else found & speaking[layer]
+        return found if with_layer is None else found & with_layer[layer]
 
     return {
         layer: losses[layer].blend(each, shares_of_some(shares, present(layer)))

@@ -120,7 +120,7 @@ def _field(setting: Setting) -> Field:
 
 
 def _kind(setting: Setting) -> str:
-    """What `Field` calls the kind of a setting."""
+    """The kind of a setting's field; see `Field`."""
     if setting.choices:
         return "choice"
     if setting.type is bool:

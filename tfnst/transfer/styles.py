@@ -52,8 +52,8 @@ class Style:
         self._rotations = [part.rotations for part in parts]
         self._style_scales = [config.style_scale * part.scale for part in parts]
         self._sides = [picture.shape[1:3] for picture in pictures]
-        self._speaking = {
-            layer: tf.constant([part.speaks_for(layer) for part in parts])
+        self._with_layer = {
+            layer: tf.constant([part.has_layer(layer) for part in parts])
             for layer in config.style_layers
         }
         # VGG's layers are named so that they sort by depth.
@@ -88,10 +88,10 @@ class Style:
         for key in dict.fromkeys(keys):
             there = [part for part, its in zip(parts, keys, strict=True) if its == key]
             for layer in style_layers:
-                if not any(part.speaks_for(layer) for part in there):
+                if not any(part.has_layer(layer) for part in there):
                     where = "" if key is None else " in one of the regions"
                     raise ArgumentError(
-                        f"chosen so that some style speaks for each style layer{where}",
+                        f"chosen so that each style layer has a style{where}",
                         f"none for {layer}",
                         argument="layers",
                     )
@@ -194,10 +194,10 @@ class Style:
             # Each turn counts as a picture; all turns of a picture have equal shares.
             counts = self._rotations
             shares = tf.repeat(shares / tf.cast(counts, shares.dtype), counts, axis=1)
-            speaking = {k: tf.repeat(v, counts) for k, v in self._speaking.items()}
+            with_layer = {k: tf.repeat(v, counts) for k, v in self._with_layer.items()}
             stacked = tf.nest.map_structure(lambda *p: tf.concat(p, axis=0), *each)
             self._targets[key] = blend_targets(
-                engine.objective.style_losses, stacked, shares, speaking
+                engine.objective.style_losses, stacked, shares, with_layer
             )
         return self._targets[key]
 
@@ -215,7 +215,9 @@ class Style:
                 for picture, mask in zip(self.pictures, self._masks, strict=True)
             ]
             self._colors = tf.nest.map_structure(lambda *p: tf.concat(p, axis=0), *each)
-        shares = shares_of_some(self._shares(shares), self._speaking[self._first_layer])
+        shares = shares_of_some(
+            self._shares(shares), self._with_layer[self._first_layer]
+        )
         return blend_moments(self._colors, tf.cast(shares, tf.float64))
 
     def _shares(self, shares: tf.Tensor | None) -> tf.Tensor:

@@ -50,7 +50,7 @@ class VideoFormat:
 
     @property
     def is_lossless(self) -> bool:
-        """Whether chunks are lossless, to be encoded again when the film ends."""
+        """True if chunks are lossless, to be encoded again when the film ends."""
         return self.crf is None
 
 

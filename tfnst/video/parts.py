@@ -146,7 +146,7 @@ class FilmParts:
 
     @property
     def backward(self) -> bool:
-        """Whether the pass goes from the film's end to its beginning."""
+        """True if the pass goes from the film's end to its beginning."""
         return self.pass_number % 2 == 1
 
     def append(self, frame: Frame, source: np.ndarray, state: FrameState) -> None:

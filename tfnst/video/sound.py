@@ -74,12 +74,12 @@ class SoundTracks:
 
     @property
     def is_ready(self) -> bool:
-        """Whether the tracks have been written."""
+        """True once the tracks are written."""
         return os.path.exists(self._list)
 
     @property
     def is_missing(self) -> bool:
-        """Whether the painted film can have sound, and the tracks aren't written."""
+        """True if the painted film can have sound, and the tracks aren't written."""
         return self._format.sound_encoder is not None and not self.is_ready
 
     @argument("output")
