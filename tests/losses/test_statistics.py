@@ -129,7 +129,7 @@ def test_tiles_need_nothing_more():
 def test_a_model_with_it_is_exported(tmp_path):
     config = TINY.replace(style_loss=Mean(), steps=2, initial_steps=2)
     path = tfnst.export_saved_model(tmp_path, config=config, max_size=64)
-    recorded = json.loads((pathlib.Path(path) / "assets.extra/tfnst.json").read_text())
+    recorded = json.loads((pathlib.Path(path) / "assets/tfnst.json").read_text())
     assert recorded["config"]["style_loss"] == "tests.losses.test_statistics.Mean"
 
 
