@@ -48,7 +48,9 @@ def test_there_is_one_for_each_name_of_the_setting():
         assert isinstance(optimizer.build_optimizer(name), optimizers.Optimizer)
 
 
-@pytest.mark.parametrize("kind", [SignDescent, GradientDescent])
+@pytest.mark.parametrize(
+    "kind", [SignDescent, pytest.param(GradientDescent, marks=pytest.mark.slow)]
+)
 def test_two_methods_are_an_optimizer(kind, monkeypatch):
     config = TINY.replace(learning_rate=0.01, optimizer=kind())
     whole = tfnst.stylize(CONTENT, STYLE, config=config)

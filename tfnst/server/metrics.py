@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 _State = get_model_status_pb2.ModelVersionStatus.State
 _BUCKETS = (0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 60, 120, 300, 600, 1800, 3600)
+_BACKLOG = 128
 
 
 class Metrics:
@@ -146,6 +147,8 @@ class Metrics:
         self._server, self._thread = self._client.start_http_server(
             port, host, self._registry, **tls
         )
+        # For more connections at once than Python's five; others wait for seconds.
+        self._server.socket.listen(_BACKLOG)
         if tls:
             # In the thread of its connection: a client that doesn't finish the
             # handshake would keep others from being answered, and this from stopping.
