@@ -234,3 +234,10 @@ def test_a_server_has_no_layers():
         "`layers` must be None for a server, where each style counts in all "
         "layers. Received: ('block1_conv1',)"
     )
+
+
+def test_has_layer_has_a_former_name():
+    part = tfnst.StyleImage(image=CONTENT, layers=FIRST)
+    with pytest.warns(DeprecationWarning, match="now called `has_layer`"):
+        assert part.speaks_for(FIRST)
+    assert not part.has_layer("block4_conv1")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -83,6 +84,13 @@ class StyleImage:
     def has_layer(self, layer: str) -> bool:
         """Returns whether the picture counts in a style layer."""
         return self.layers is None or layer in self.layers
+
+    def speaks_for(self, layer: str) -> bool:
+        """Deprecated: the former name of `has_layer`."""
+        warnings.warn(
+            "`speaks_for` is now called `has_layer`", DeprecationWarning, stacklevel=2
+        )
+        return self.has_layer(layer)
 
 
 def style_images(style_image: Any) -> list[StyleImage]:
