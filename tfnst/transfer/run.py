@@ -113,17 +113,18 @@ class Run:
         self._history = LossHistory(len(contents), self._pace.total)
         self._stop_reason: str | None = None
         self._recovery = Recovery() if recovery is None else recovery
-        self._recovery.check(
-            describe_run(
-                config,
-                self._engines.backbone,
-                self.sources[0],
-                self._pictures.styles[0].source,
-                None if given is None else given.source,
-            ),
-            [scale.sides for scale in self._scales],
-            self._pace.total,
-        )
+        if recovery is not None:
+            recovery.check(
+                describe_run(
+                    config,
+                    self._engines.backbone,
+                    self.sources[0],
+                    self._pictures.styles[0].source,
+                    None if given is None else given.source,
+                ),
+                [scale.sides for scale in self._scales],
+                self._pace.total,
+            )
         self._given = None if given is None else self._at_coarsest_scale(given.picture)
 
     def paint(self) -> list[TransferResult]:
