@@ -17,11 +17,6 @@ from tfnst.studio.tasks import Task
 
 
 @pytest.fixture
-def history(tmp_path):
-    return open_history(tmp_path)
-
-
-@pytest.fixture
 def task(tmp_path, history):
     return make_task(history, *make_pictures(tmp_path, "my photo.png", "style.jpg"))
 

@@ -16,7 +16,6 @@ from tests.studio.helpers import (
     make_pictures,
     make_run,
     make_task,
-    open_history,
     wait_for,
 )
 from tfnst.client import ServingError
@@ -31,11 +30,6 @@ from tfnst.studio.limits import Limits
 from tfnst.studio.painters import LocalPainter, ServerPainter, Watcher
 from tfnst.transfer.history import LOSS_FIELDS
 from tfnst.transfer.progress import Snapshot, TransferProgress
-
-
-@pytest.fixture
-def history(tmp_path):
-    return open_history(tmp_path)
 
 
 @pytest.fixture

@@ -7,17 +7,11 @@ from tests.studio.helpers import (
     make_pictures,
     make_run,
     make_task,
-    open_history,
     wait_for,
 )
 from tfnst.studio import run_queue
 from tfnst.studio.limits import Limits
 from tfnst.studio.run_queue import BusyError, Progress, RunQueue
-
-
-@pytest.fixture
-def history(tmp_path):
-    return open_history(tmp_path)
 
 
 @pytest.fixture
