@@ -104,14 +104,40 @@ def save_checkpoint(checkpoint: Checkpoint, path: str | os.PathLike[str]) -> Non
     }
     arrays = {name: getattr(checkpoint, name) for name in _ARRAYS}
     arrays |= {f"state_{i}": array for i, array in enumerate(checkpoint.state)}
+    with argument("checkpoint"):
+        write_archive(header, arrays, path)
+
+
+def write_archive(
+    header: dict[str, Any], arrays: dict[str, Any], path: str | os.PathLike[str]
+) -> None:
+    """Writes a zip archive of NumPy arrays and a header in JSON, whole or not at all.
+
+    Raises:
+        OSError: if the file can't be written.
+    """
     data = io.BytesIO()
     with zipfile.ZipFile(data, "w", zipfile.ZIP_STORED) as archive:
         archive.writestr(_HEADER, json.dumps({"tfnst": __version__} | header))
         for name, array in arrays.items():
             with archive.open(f"{name}.npy", "w", force_zip64=True) as file:
                 np.lib.format.write_array(file, np.asarray(array), allow_pickle=False)
-    with argument("checkpoint"):
-        write_file(path, data.getbuffer())
+    write_file(path, data.getbuffer())
+
+
+def read_archive(data: bytes) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The header and the arrays that `write_archive` wrote; any error for others."""
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        header = json.loads(archive.read(_HEADER))
+        header.pop("tfnst")
+        arrays: dict[str, Any] = {}
+        for name in archive.namelist():
+            if name != _HEADER:
+                with archive.open(name) as file:
+                    arrays[name.removesuffix(".npy")] = np.lib.format.read_array(
+                        file, allow_pickle=False
+                    )
+    return header, arrays
 
 
 def load_checkpoint(
@@ -131,16 +157,7 @@ def load_checkpoint(
     with argument("resume"):
         data = read_file(path)
     try:
-        with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            header = json.loads(archive.read(_HEADER))
-            header.pop("tfnst")
-            arrays: dict[str, Any] = {}
-            for name in archive.namelist():
-                if name != _HEADER:
-                    with archive.open(name) as file:
-                        arrays[name.removesuffix(".npy")] = np.lib.format.read_array(
-                            file, allow_pickle=False
-                        )
+        header, arrays = read_archive(data)
         state = [arrays.pop(f"state_{i}") for i in range(len(arrays) - len(_ARRAYS))]
         checkpoint = Checkpoint(**header, **arrays, state=state)
         _check_types(checkpoint)

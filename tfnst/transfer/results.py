@@ -53,6 +53,9 @@ class TransferResult(SavedPicture):
         style_image: the same for the style image; a list if there are several.
         info: contents of the content image's file that the painted file gets, too:
             alpha, Exif data, resolution; see `tfnst.images.metadata.PictureInfo`.
+        network: style, settings and training of the network that painted the picture at
+            once; None for an optimised picture.
+        network_seconds: seconds that it took.
     """
 
     array: np.ndarray
@@ -67,6 +70,13 @@ class TransferResult(SavedPicture):
     content_image: dict[str, str | None] = dataclasses.field(default_factory=dict)
     style_image: Any = dataclasses.field(default_factory=dict)
     info: metadata.PictureInfo = dataclasses.field(default_factory=metadata.PictureInfo)
+    network: dict[str, Any] | None = None
+    network_seconds: float = 0.0
+
+    @property
+    def seconds(self) -> float:
+        """Seconds that painting took."""
+        return float(self.losses["seconds"][-1]) if len(self.losses) else self.network_seconds
 
     @property
     def manifest(self) -> dict[str, Any]:
@@ -82,6 +92,7 @@ class TransferResult(SavedPicture):
             stop_reason=self.stop_reason,
             shortened_by=list(self.shortened_by),
             rollbacks=self.rollbacks,
+            **({} if self.network is None else {"network": self.network}),
         )
 
     @property
@@ -106,6 +117,8 @@ class TransferResult(SavedPicture):
     def _summary(self) -> str:
         height, width = self.array.shape[:2]
         summary = f"{width}x{height} pixels, {len(self.losses)} steps"
+        if self.network is not None:
+            return f"{width}x{height} pixels, painted at once in {self.seconds:.1f} s"
         if not len(self.losses):
             return summary
         last = self.losses[-1]

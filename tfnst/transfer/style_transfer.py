@@ -23,6 +23,7 @@ from tfnst.transfer.progress import Callback, as_one_callback
 from tfnst.transfer.recovery import Recovery
 from tfnst.transfer.results import TransferResult
 from tfnst.transfer.run import Given, Run
+from tfnst.transfer.style_network import check_painting_settings, find_network
 from tfnst.transfer.styles import Style
 
 
@@ -61,7 +62,8 @@ def stylize(
             accepts.
         style_image: the picture whose style to use; as `content_image`, of any shape.
             Several are blended if given as a list; `tfnst.StyleImage` sets the weight
-            and scale of each.
+            and scale of each. A `tfnst.StyleNetwork`, or the path of its file, paints
+            the picture at once instead; see `tfnst.StyleNetwork.stylize`.
         init_image: the picture to start from: `"content"` (default), `"style"`,
             `"noise"`, or any other, which is resized (write `"./noise"` for a file of
             that name).
@@ -151,6 +153,10 @@ class StyleTransfer:
         **settings: Any,
     ) -> None:
         self.config = build_config(config, preset, settings)
+        self._network = find_network(style_image)
+        if self._network is not None:
+            check_painting_settings(self.config)
+            return
         self._style = load_style(style_image, self.config)
         self._style_paths = style_paths(style_images(style_image))
 
@@ -183,6 +189,15 @@ class StyleTransfer:
         Raises:
             ValueError, OSError, NonFiniteLossError, MemoryError: as `tfnst.stylize`.
         """
+        if self._network is not None:
+            return self._paint_at_once(
+                content_image,
+                init_image=init_image,
+                callback=callback,
+                callback_steps=callback_steps,
+                checkpoint=checkpoint,
+                resume=resume,
+            )
         for name, path in (("checkpoint", checkpoint), ("resume", resume)):
             if path is not None:
                 with argument(name):
@@ -216,6 +231,19 @@ class StyleTransfer:
         del content, given, resumed
         (result,) = run.paint()
         return result
+
+    def _paint_at_once(self, content_image: Any, **others: Any) -> TransferResult:
+        """Paints a picture by a network, for which only a picture can be given."""
+        assert self._network is not None
+        # A callback is only never called.
+        for name in ("init_image", "callback_steps", "checkpoint", "resume"):
+            if others[name] is not None:
+                raise ArgumentError(
+                    "None where a network paints the picture at once",
+                    repr(others[name]),
+                    argument=name,
+                )
+        return self._network.stylize(content_image, config=self.config)
 
 
 def load_style(

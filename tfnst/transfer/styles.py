@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -127,26 +128,13 @@ class Style:
             content_sides, self._sides, config.size, config.min_size, self._style_scales
         )
         if not len(sizes):
-            raise self._too_narrow(content_sides, config.size)
+            pictures = [("content_image", content_sides)]
+            pictures += [("style_image", sides) for sides in self._sides]
+            raise too_narrow(pictures, config.size)
         steps = pyramid.scale_steps(
             sizes, config.steps, config.initial_steps_for(config.steps)
         )
         return pyramid.list_scales(sizes.numpy(), steps.numpy())
-
-    def _too_narrow(self, content_sides: tuple[int, int], size: int) -> ArgumentError:
-        pictures = [("content_image", content_sides)]
-        pictures += [("style_image", sides) for sides in self._sides]
-        name, (height, width) = max(
-            pictures, key=lambda pair: max(pair[1]) / min(pair[1])
-        )
-        smallest = math.ceil(MIN_SIDE * max(height, width) / min(height, width))
-        return ArgumentError(
-            f"too narrow for size={size}: its short side would have fewer than "
-            f"{MIN_SIDE} pixels; use a size of {smallest} or more",
-            f"a picture of {width}x{height} pixels",
-            argument=name,
-            verb="is",
-        )
 
     def in_colors_of(self, content: tf.Tensor, preserve_color: str) -> Style:
         """The style for a picture whose colours are to be kept.
@@ -236,6 +224,26 @@ class Style:
         if turn % 2:
             sides = sides[::-1]
         return engine.style_targets(_turned(picture, turn), tf.constant(sides), mask)
+
+
+def too_narrow(
+    pictures: Sequence[tuple[str, tuple[int, int]]], size: int
+) -> ArgumentError:
+    """The error for a picture whose short side has too few pixels.
+
+    Args:
+        pictures: height and width of each picture, after the name of its argument.
+        size: long side at which it would be painted.
+    """
+    name, (height, width) = max(pictures, key=lambda pair: max(pair[1]) / min(pair[1]))
+    smallest = math.ceil(MIN_SIDE * max(height, width) / min(height, width))
+    return ArgumentError(
+        f"too narrow for size={size}: its short side would have fewer than "
+        f"{MIN_SIDE} pixels; use a size of {smallest} or more",
+        f"a picture of {width}x{height} pixels",
+        argument=name,
+        verb="is",
+    )
 
 
 def _load_mask(mask: Any) -> np.ndarray | None:

@@ -1,0 +1,153 @@
+"""Files of painting networks, which may come from strangers.
+
+A file is one of Keras' own (`.keras`, a zip archive) with one member more,
+`tfnst.json`. Keras loads it like any other once tfnst is imported. tfnst itself builds
+the network from the two numbers in `tfnst.json` and reads nothing but arrays, so that a
+file can't name code to run.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import tempfile
+import zipfile
+from typing import Any
+
+import h5py
+import keras
+import numpy as np
+
+from tfnst.checks import ArgumentError
+from tfnst.files import read_file, show_path, write_file
+from tfnst.images.formats import check_suffix
+from tfnst.networks.painting_network import PaintingNetwork
+
+SUFFIX = ".keras"
+_FACTS, _WEIGHTS = "tfnst.json", "model.weights.h5"
+# Larger than any network that `tfnst train` writes.
+_MAX_BYTES, _MAX_FACTS = 2**26, 2**20
+_MAX_WIDTH, _MAX_BLOCKS = 128, 32
+
+
+def is_network_path(source: Any) -> bool:
+    """Returns whether a style is given by the path of a network's file."""
+    return isinstance(source, str | os.PathLike) and os.fspath(source).lower().endswith(
+        SUFFIX
+    )
+
+
+def round_weights(network: PaintingNetwork) -> None:
+    """Rounds the weights to 16 bits, so that the network paints as its file does."""
+    network.set_weights(
+        [each.astype("float16").astype("float32") for each in network.get_weights()]
+    )
+
+
+def save_network(
+    network: PaintingNetwork, facts: dict[str, Any], path: str | os.PathLike[str]
+) -> None:
+    """Writes a network, whole or not at all.
+
+    Args:
+        network: the network, with rounded weights.
+        facts: what else is to be known of it, as plain values that JSON can hold.
+        path: path of the file, which ends in .keras.
+
+    Raises:
+        ValueError: for another suffix.
+        OSError: if the file can't be written.
+    """
+    check_suffix(path, (SUFFIX,))
+    sizes = {"width": network.width, "blocks": network.blocks}
+    data = io.BytesIO()
+    with (
+        tempfile.TemporaryDirectory(prefix="tfnst-") as folder,
+        zipfile.ZipFile(data, "w", zipfile.ZIP_DEFLATED) as archive,
+    ):
+        saved = os.path.join(folder, f"network{SUFFIX}")
+        network.save(saved)
+        with zipfile.ZipFile(saved) as written:
+            # Keras doesn't compress them. Half the bits of rounded weights are 0.
+            for name in written.namelist():
+                archive.writestr(name, written.read(name))
+        archive.writestr(_FACTS, json.dumps(facts | sizes, indent=1))
+    write_file(path, data.getbuffer())
+
+
+def load_network_file(
+    path: str | os.PathLike[str],
+) -> tuple[PaintingNetwork, dict[str, Any], str]:
+    """Reads a file that `save_network` wrote.
+
+    Args:
+        path: path of the file.
+
+    Returns:
+        (network, facts, SHA-256 of the file).
+
+    Raises:
+        OSError: if the file can't be read.
+        ValueError: for any other file.
+    """
+    data = read_file(path)
+    try:
+        facts, weights = _read_members(data)
+        sizes = [facts.get(name) for name in ("width", "blocks")]
+        for size, most in zip(sizes, (_MAX_WIDTH, _MAX_BLOCKS), strict=True):
+            if type(size) is not int or not 1 <= size <= most:
+                raise ValueError(f"a network of sizes {sizes}")
+        network = PaintingNetwork(*sizes)
+        _load_weights(network, weights)
+    except MemoryError:
+        raise
+    except Exception as error:  # For a damaged file, zipfile and HDF5 raise anything.
+        raise ArgumentError(
+            "a network that `tfnst train` has written", f"{show_path(path)} ({error})"
+        ) from error
+    return network, facts, hashlib.sha256(data).hexdigest()
+
+
+def _read_members(data: bytes) -> tuple[dict[str, Any], bytes]:
+    """The facts and the bytes of the weights, of bounded sizes."""
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        for name, most in ((_FACTS, _MAX_FACTS), (_WEIGHTS, _MAX_BYTES)):
+            if archive.getinfo(name).file_size > most:
+                raise ValueError(f"{name} is larger than {most:,} bytes")
+        # The sizes are what the archive says; `read` checks them.
+        facts = json.loads(archive.read(_FACTS))
+        weights = archive.read(_WEIGHTS)
+    if not isinstance(facts, dict):
+        raise ValueError(f"{_FACTS} is no object")
+    return facts, weights
+
+
+def _load_weights(network: PaintingNetwork, weights: bytes) -> None:
+    """Gives a network the weights in a file of HDF5."""
+    with h5py.File(io.BytesIO(weights)) as file:
+        _check_contained(file)
+    with tempfile.TemporaryDirectory(prefix="tfnst-") as folder:
+        path = os.path.join(folder, _WEIGHTS)
+        with open(path, "wb") as copy:
+            copy.write(weights)
+        keras.Model.load_weights(network, path)
+    if not all(np.isfinite(each).all() for each in network.get_weights()):
+        raise ValueError("its weights aren't finite")
+
+
+def _check_contained(group: h5py.Group, depth: int = 0) -> None:
+    """Checks that no part of a file leads to another file, or unfolds."""
+    if depth > 16:
+        raise ValueError("its groups are nested too deeply")
+    for name in group:
+        if not isinstance(group.get(name, getlink=True), h5py.HardLink):
+            raise ValueError(f"{name} is a link")
+        each = group[name]
+        if isinstance(each, h5py.Group):
+            _check_contained(each, depth + 1)
+        elif each.external or each.is_virtual:
+            raise ValueError(f"{name} lies in another file")
+        elif each.nbytes > _MAX_BYTES:
+            raise ValueError(f"{name} is larger than {_MAX_BYTES:,} bytes")

@@ -1,0 +1,94 @@
+"""Painting of pictures of any size by a network, in bounded memory."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+import numpy as np
+import tensorflow as tf
+
+from tfnst.networks.painting_network import REACH, STRIDE, PaintingNetwork
+from tfnst.ops.resizing import resize_image
+
+# Pixels of the largest picture that is painted at once. Layers of a larger one are
+# normalised as those of the picture reduced to this size are.
+_WHOLE_PIXELS = 1024 * 1024
+# Side of a tile, apart from what it sees around itself.
+_TILE = 768
+
+
+class PicturePainter:
+    """Paints pictures by a network, large ones in tiles.
+
+    The moments that a layer is normalised by belong to the whole picture, so tiles have
+    no seams. Those of a large picture are found in a first pass over the picture
+    reduced to one megapixel.
+
+    Args:
+        network: the network.
+        whole_pixels: pixels of the largest picture that is painted at once.
+        tile: side of a tile in pixels, a multiple of 4.
+
+    Reference:
+        Chen et al., "Towards Ultra-Resolution Neural Style Transfer via Thumbnail
+        Instance Normalization", arXiv 2103.11784.
+    """
+
+    def __init__(
+        self,
+        network: PaintingNetwork,
+        *,
+        whole_pixels: int = _WHOLE_PIXELS,
+        tile: int = _TILE,
+    ) -> None:
+        self._whole_pixels = whole_pixels
+        self._tile = tile
+        pictures = tf.TensorSpec([None, None, None, 3])
+        moments = [
+            tf.TensorSpec([None, 2, layer.convolution.filters])
+            for layer in network.layers_in_order
+            if layer.normalize
+        ]
+        self._paint = tf.function(
+            network.paint, autograph=False, input_signature=[pictures]
+        )
+        self._paint_tile = tf.function(
+            lambda image, moments: network.paint(image, moments)[0],
+            autograph=False,
+            input_signature=[pictures, moments],
+        )
+
+    def paint(self, image: tf.Tensor) -> tf.Tensor | np.ndarray:
+        """The painted picture.
+
+        Args:
+            image: a picture in the colours of the style, [1, H, W, 3] in [0, 1].
+
+        Returns:
+            [1, H, W, 3] in [0, 1].
+        """
+        height, width = image.shape[1:3]
+        if height * width <= self._whole_pixels:
+            return self._paint(tf.convert_to_tensor(image))[0]
+        scale = math.sqrt(self._whole_pixels / (height * width))
+        sides = [max(1, int(side * scale)) for side in (height, width)]
+        _, moments = self._paint(tf.convert_to_tensor(resize_image(image, *sides)))
+        painted = np.empty((1, height, width, 3), np.float32)
+        for top, bottom in self._spans(height):
+            for left, right in self._spans(width):
+                # A tile begins at a multiple of the stride, as the picture does.
+                first, start = max(0, top - REACH), max(0, left - REACH)
+                seen = image[:, first : bottom + REACH, start : right + REACH]
+                tile = self._paint_tile(tf.convert_to_tensor(seen), moments)
+                painted[:, top:bottom, left:right] = tile[
+                    :, top - first : bottom - first, left - start : right - start
+                ]
+        return painted
+
+    def _spans(self, side: int) -> Iterator[tuple[int, int]]:
+        """Starts and ends of the tiles along a side."""
+        # No tile is so thin that its reflection would reach beyond it.
+        count = max(1, side // self._tile)
+        length = -(-side // count // STRIDE) * STRIDE
+        return ((i, min(i + length, side)) for i in range(0, side, length))

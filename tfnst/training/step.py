@@ -1,0 +1,165 @@
+"""A step of training: the network's loss on some crops, and one update of its weights.
+
+The step is a pure function of tensors, as in `tfnst.engines`: the weights of the
+network go in and come out. So a training is resumed bit for bit from its state, and a
+step that fails leaves nothing behind.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from tfnst.engines.compiling import compiled, output_spec
+from tfnst.losses.objective import Objective, Targets
+from tfnst.losses.terms import Losses, LossWeights
+from tfnst.networks.painting_network import PaintingNetwork
+from tfnst.optimizers.adam import AdamState, adam_init, adam_update, bias_correction
+
+# Momentum of the average of the weights.
+_EMA_MOMENTUM = 0.99
+# The learning rate falls along a cosine to this share.
+_LAST_RATE = 0.02
+
+
+class TrainingState(NamedTuple):
+    """State of a training between two steps; all weights lie in a row, [1, P].
+
+    Attributes:
+        step: number of steps taken, int32 scalar.
+        weights: weights of the network.
+        optimizer: state of Adam.
+        average: bias-corrected moving average of the weights.
+    """
+
+    step: Any
+    weights: Any
+    optimizer: AdamState
+    average: Any
+
+
+class TrainingStep:
+    """The compiled step for a style and a network.
+
+    Args:
+        network: the network; its own weights are not changed.
+        objective: the loss that it learns to minimise.
+        style_targets: `Targets.style`, [1, ...].
+        weights: weights of the losses.
+    """
+
+    def __init__(
+        self,
+        network: PaintingNetwork,
+        objective: Objective,
+        style_targets: dict[str, Any],
+        weights: LossWeights,
+    ) -> None:
+        self._network = network
+        self._objective = objective
+        self._style_targets = style_targets
+        self._weights = weights
+        self._shapes = [tuple(v.shape) for v in network.trainable_variables]
+        pictures = tf.TensorSpec([None, None, None, 3])
+        row = tf.TensorSpec([1, self.count])
+        scalar = tf.TensorSpec([], tf.int32)
+        state = TrainingState(scalar, row, AdamState(scalar, row, row), row)
+        #: `Targets.content` of crops [N, H, W, 3].
+        self.content_targets = compiled(objective.content_targets, pictures)
+        self.run = compiled(
+            self._run,
+            state,
+            pictures,
+            output_spec(self.content_targets),
+            tf.TensorSpec([None], tf.int32),
+            tf.TensorSpec([]),
+        )
+
+    @property
+    def count(self) -> int:
+        """Number of weights."""
+        return sum(map(math.prod, self._shapes))
+
+    def first_state(self) -> TrainingState:
+        """The state before the first step, from the weights of the network."""
+        rows = [np.ravel(v) for v in self._network.trainable_variables]
+        weights = tf.constant(np.concatenate(rows)[np.newaxis], tf.float32)
+        return TrainingState(tf.constant(0), weights, adam_init(weights), weights)
+
+    def assign(self, row: tf.Tensor) -> None:
+        """Gives the network the weights of a row, such as `TrainingState.average`."""
+        parts = self._split(row)
+        for variable, part in zip(
+            self._network.trainable_variables, parts, strict=True
+        ):
+            variable.assign(part)
+
+    def _split(self, row: tf.Tensor) -> list[tf.Tensor]:
+        sizes = [math.prod(shape) for shape in self._shapes]
+        parts = tf.split(row[0], sizes)
+        return [tf.reshape(p, s) for p, s in zip(parts, self._shapes, strict=True)]
+
+    def _run(
+        self,
+        state: TrainingState,
+        crops: tf.Tensor,
+        content_targets: dict[str, tf.Tensor],
+        chosen: tf.Tensor,
+        rate: tf.Tensor,
+    ) -> tuple[TrainingState, tf.Tensor]:
+        """One update of the weights by the mean loss of the chosen crops.
+
+        Args:
+            state: the state.
+            crops: a block of crops, [K, H, W, 3] in [0, 1].
+            content_targets: their `Targets.content`, [K, ...].
+            chosen: numbers of the crops that the step sees, int32 [N].
+            rate: learning rate, scalar.
+
+        Returns:
+            (state, mean losses [4]). If the loss or the new weights aren't finite, the
+            state that comes out is the one that came in, and the total loss is NaN.
+        """
+        pictures = tf.gather(crops, chosen)
+        content = {k: tf.gather(v, chosen) for k, v in content_targets.items()}
+        targets = Targets(content, self._style_targets)
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(state.weights)
+            painted, _ = self._network.stateless_call(
+                self._split(state.weights), [], pictures
+            )
+            measured = self._objective.losses(painted, targets, self._weights)
+            total = tf.reduce_mean(measured.total)
+        gradients = tape.gradient(total, state.weights)
+        weights, optimizer = adam_update(
+            state.weights, gradients, state.optimizer, learning_rate=rate
+        )
+        step = state.step + 1
+        share = (1 - _EMA_MOMENTUM) / bias_correction(_EMA_MOMENTUM, step, tf.float32)
+        average = state.average + share * (weights - state.average)
+        finite = tf.math.is_finite(total) & tf.reduce_all(tf.math.is_finite(weights))
+        following = TrainingState(step, weights, optimizer, average)
+        kept = tf.nest.map_structure(
+            lambda new, old: tf.where(finite, new, old), following, state
+        )
+        means = Losses(*map(tf.reduce_mean, measured))
+        means = means._replace(total=tf.where(finite, total, math.nan))
+        return kept, tf.stack(means)
+
+
+def falling_rate(highest: float, done: float) -> float:
+    """Learning rate after a share of a training, along a cosine.
+
+    Args:
+        highest: the first learning rate.
+        done: share of the training that is done, from 0 to 1.
+
+    Reference:
+        Loshchilov, Hutter, "SGDR", arXiv 1608.03983, without restarts.
+    """
+    falling = 0.5 * (1 + math.cos(math.pi * min(done, 1.0)))
+    return highest * (_LAST_RATE + (1 - _LAST_RATE) * falling)
+
