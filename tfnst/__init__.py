@@ -22,9 +22,12 @@ if TYPE_CHECKING:
     from tfnst.images.reading import load_image
     from tfnst.images.style_images import StyleImage
     from tfnst.images.writing import save_image
+    from tfnst.training.progress import TrainingProgress
+    from tfnst.training.training import train_network
     from tfnst.transfer.progress import TransferProgress
     from tfnst.transfer.recoloring import RecolorResult, recolor
     from tfnst.transfer.results import NonFiniteLossError, TransferResult
+    from tfnst.transfer.style_network import StyleNetwork, load_network
     from tfnst.transfer.style_transfer import StyleTransfer, stylize
     from tfnst.video.evaluation import FilmEvaluation, evaluate_video
     from tfnst.video.painting import FilmPainter
@@ -49,10 +52,12 @@ __all__ = [
     "ProgressBar",
     "RecolorResult",
     "StyleImage",
+    "StyleNetwork",
     "StyleTransfer",
     "StyleTransferConfig",
     "TensorBoardCallback",
     "Timelapse",
+    "TrainingProgress",
     "TransferProgress",
     "TransferResult",
     "__version__",
@@ -61,12 +66,14 @@ __all__ = [
     "export_saved_model",
     "label_regions",
     "load_image",
+    "load_network",
     "plot_losses",
     "recolor",
     "save_image",
     "stylize",
     "stylize_batch",
     "stylize_video",
+    "train_network",
 ]
 
 _MODULES = {
@@ -83,10 +90,12 @@ _MODULES = {
     "ProgressBar": "tfnst.visualization.progress_bar",
     "RecolorResult": "tfnst.transfer.recoloring",
     "StyleImage": "tfnst.images.style_images",
+    "StyleNetwork": "tfnst.transfer.style_network",
     "StyleTransfer": "tfnst.transfer.style_transfer",
     "StyleTransferConfig": "tfnst.config",
     "TensorBoardCallback": "tfnst.visualization.tensorboard",
     "Timelapse": "tfnst.visualization.timelapse",
+    "TrainingProgress": "tfnst.training.progress",
     "TransferProgress": "tfnst.transfer.progress",
     "TransferResult": "tfnst.transfer.results",
     "evaluate": "tfnst.evaluation.evaluation",
@@ -94,12 +103,14 @@ _MODULES = {
     "export_saved_model": "tfnst.export.saved_model",
     "label_regions": "tfnst.images.label_maps",
     "load_image": "tfnst.images.reading",
+    "load_network": "tfnst.transfer.style_network",
     "plot_losses": "tfnst.visualization.plots",
     "recolor": "tfnst.transfer.recoloring",
     "save_image": "tfnst.images.writing",
     "stylize": "tfnst.transfer.style_transfer",
     "stylize_batch": "tfnst.batch.batch",
     "stylize_video": "tfnst.video.video",
+    "train_network": "tfnst.training.training",
 }
 
 __getattr__, __dir__ = lazy_names(__name__, _MODULES)

@@ -29,6 +29,7 @@ from tfnst.limits import (
     MIN_WEIGHT,
 )
 from tfnst.setting import (
+    ORDINARY,
     REQUESTED,
     TRACED,
     Scope,
@@ -83,7 +84,10 @@ def _check_weights(name: str, value: Any) -> str | None:
 
 
 _loss_weight = functools.partial(
-    setting, check=_check_loss_weight, values=_LOSS_WEIGHTS_ALLOWED, scopes=REQUESTED
+    setting,
+    check=_check_loss_weight,
+    values=_LOSS_WEIGHTS_ALLOWED,
+    scopes=REQUESTED | {"trained"},
 )
 
 
@@ -108,7 +112,7 @@ class StyleTransferConfig:
         "vgg19",
         "Network through which pictures are compared.",
         choices=BACKBONES,
-        scopes=TRACED | {"network"},
+        scopes=TRACED | {"network", "trained"},
     )
     weights: str | None = setting(
         "imagenet",
@@ -119,7 +123,7 @@ class StyleTransferConfig:
         "for a file of that name.",
         check=_check_weights,
         metavar="imagenet|none|FILE",
-        scopes=TRACED | {"network"},
+        scopes=TRACED | {"network", "trained"},
     )
     precision: str = setting(
         "auto",
@@ -127,7 +131,7 @@ class StyleTransferConfig:
         '`"auto"` is bfloat16 on hardware where it is faster; see '
         "`tfnst.engines.devices.choose_precision`.",
         choices=PRECISIONS,
-        scopes=TRACED,
+        scopes=TRACED | {"trained"},
     )
     device: str = setting(
         "auto",
@@ -135,20 +139,20 @@ class StyleTransferConfig:
         "See `tfnst.engines.devices`.",
         choices=DEVICES,
         # A served model runs where its server does.
-        scopes=frozenset({"traced", "machine"}),
+        scopes=frozenset({"traced", "machine", "trained", "at_once"}),
     )
     content_layers: tuple[str, ...] = setting(
         ("block4_conv2",),
         "Layers at which the picture is compared with the content.",
         "Their names are those of the Keras layers.",
         check=check_layers,
-        scopes=TRACED,
+        scopes=TRACED | {"trained"},
     )
     content_layer_weights: tuple[float, ...] | None = setting(
         None,
         "One weight per content layer; equal by default.",
         "They are scaled to sum to 1.",
-        scopes=TRACED,
+        scopes=TRACED | {"trained"},
     )
     content_detail: float = setting(
         1.0,
@@ -173,28 +177,28 @@ class StyleTransferConfig:
             methods=("describe", "distance"),
         ),
         choices=STYLE_LOSSES,
-        scopes=TRACED,
+        scopes=TRACED | {"trained"},
     )
     style_layers: tuple[str, ...] = setting(
         ("block1_conv1", "block2_conv1", "block3_conv1", "block4_conv1"),
         "Layers at which the picture is compared with the style.",
         "Their names are those of the Keras layers.",
         check=check_layers,
-        scopes=TRACED,
+        scopes=TRACED | {"trained"},
     )
     style_layer_weights: tuple[float, ...] | None = setting(
         None,
         "One weight per style layer; by default each is half the one before.",
         "Colours and brush strokes then count for more than large shapes. The weights "
         "are scaled to sum to 1.",
-        scopes=TRACED,
+        scopes=TRACED | {"trained"},
     )
     pooling: str = setting(
         "max",
         "Pooling of the network.",
         '`"max"` is the pooling that VGG was trained with.',
         choices=POOLINGS,
-        scopes=TRACED,
+        scopes=TRACED | {"trained"},
     )
     content_weight: float = _loss_weight(1.0, "Weight of the content loss.")
     style_strength: float = setting(
@@ -206,7 +210,7 @@ class StyleTransferConfig:
         "setting.",
         low=0,
         high=1,
-        scopes=REQUESTED,
+        scopes=REQUESTED | {"trained"},
     )
     style_weight: float | None = _loss_weight(
         None, "Weight of the style loss; by default from `style_strength`."
@@ -225,7 +229,7 @@ class StyleTransferConfig:
         "with their whole distribution, or with their mean and covariance. "
         "`tfnst.ops.color_transfer` has the formulas.",
         choices=COLOR_MODES,
-        scopes=REQUESTED,
+        scopes=REQUESTED | {"at_once"},
     )
     optimizer: str = setting(
         "adam",
@@ -292,7 +296,7 @@ class StyleTransferConfig:
         "Long side of the picture in pixels.",
         low=MIN_SIZE,
         high=MAX_SIZE,
-        scopes=REQUESTED,
+        scopes=REQUESTED | {"trained", "at_once"},
     )
     min_size: int = setting(
         128,
@@ -307,6 +311,7 @@ class StyleTransferConfig:
         "Size of the style image relative to the picture; smaller gives finer strokes.",
         low=MIN_SCALE,
         high=MAX_SCALE,
+        scopes=ORDINARY | {"trained"},
     )
     seamless: bool = setting(
         False,
@@ -325,7 +330,7 @@ class StyleTransferConfig:
         above=0,
         values="a finite number of GiB, above 0",
         # An exported step has no tiles.
-        scopes=frozenset({"machine"}),
+        scopes=frozenset({"machine", "at_once"}),
     )
     init_image: str = setting(
         "content",
@@ -349,7 +354,7 @@ class StyleTransferConfig:
         low=0,
         high=MAX_SEED,
         # Not traced, unless it draws random weights; see tfnst.engines.loading.
-        scopes=REQUESTED | {"network"},
+        scopes=REQUESTED | {"network", "trained"},
     )
 
     def __post_init__(self) -> None:

@@ -18,6 +18,8 @@ Scope = Literal[
     "requested",  # A request to a server may carry it.
     "traced",  # The compiled loop depends on it: runs that differ in it share no trace.
     "network",  # It concerns the network that compares pictures.
+    "trained",  # A network that learns a style learns by it.
+    "at_once",  # It has a meaning where such a network paints.
     "machine",  # It concerns the use of the machine, and isn't repeated with a run.
 ]
 # The usual scopes: of a setting that the compiled loop takes as an argument or never

@@ -21,6 +21,7 @@ from tfnst.cli import (
     serve,
     studio,
     stylize,
+    train,
     video,
     weights,
 )
@@ -70,6 +71,7 @@ def cli() -> None:
 
 for command in (
     stylize.stylize,
+    train.train,
     batch.batch,
     export.export,
     serve.serve,

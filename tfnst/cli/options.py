@@ -92,6 +92,11 @@ def export_options(command: Command) -> Command:
     return _with_settings(command, *_setting_options("exported"))
 
 
+def training_options(command: Command) -> Command:
+    """Adds an option for each setting that a network learns by."""
+    return _with_settings(command, *_setting_options("trained"))
+
+
 def network_options(command: Command) -> Command:
     """Adds an option for each setting of the network that compares pictures."""
     return _with_settings(command, *_setting_options("network"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sys
+import time
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from tqdm import tqdm
@@ -15,6 +16,7 @@ from tfnst.cli.signals import StopSignals
 from tfnst.cli.terminal import EXIT_FAILED, extra_file, fail, say
 from tfnst.images.save_options import SaveOptions
 from tfnst.images.style_images import StyleImage
+from tfnst.images.writing import save_image
 from tfnst.transfer.progress import TransferProgress
 from tfnst.transfer.results import NonFiniteLossError, TransferResult
 from tfnst.transfer.style_transfer import stylize
@@ -22,7 +24,11 @@ from tfnst.visualization.progress_bar import ProgressBar
 
 if TYPE_CHECKING:  # Modules of other commands, which take time to load.
     from tfnst.batch.progress import BatchProgress
+    from tfnst.training.progress import TrainingProgress
     from tfnst.video.video import FilmProgress
+
+
+_SECONDS_PER_PREVIEW = 60
 
 
 def paint(
@@ -192,6 +198,33 @@ class VideoBars(_Progress):
             )
         self._show_run(progress.run)
         self._bar.update(progress.frames_done - self._bar.n)
+
+
+class TrainingBar(_Progress):
+    """The bar of a training, and the previews that are saved on the way.
+
+    Args:
+        preview: path of the file for previews; None for none.
+
+    Attributes:
+        stopped: whether the training was interrupted.
+    """
+
+    def __init__(self, preview: str | None) -> None:
+        super().__init__(position=0)
+        self._preview = preview
+        self._saved = time.monotonic()
+        self.stopped = False
+
+    def _show(self, progress: TrainingProgress) -> None:
+        self._run_bar(progress)
+        self.stopped = self._signals.stopping and progress.fraction < 1
+        last = self.stopped or progress.fraction >= 1
+        due = last or time.monotonic() - self._saved > _SECONDS_PER_PREVIEW
+        if self._preview is not None and due:
+            with extra_file("the preview"):
+                save_image(progress.preview(), self._preview, name="preview")
+            self._saved = time.monotonic()
 
 
 def _on_terminal() -> dict[str, Any]:

@@ -158,12 +158,14 @@ def facts_of_run(result: TransferResult, output: str) -> dict[str, Any]:
         output: path of the picture.
     """
     height, width = result.array.shape[:2]
-    last = result.losses[-1]
-    names = ("content", "style", "total_variation", "total")
-    return {
+    facts = {
         "output": "-" if reporting().piped else output,
         "width": width,
         "height": height,
-        "seconds": float(last["seconds"]),
-        "losses": {name: float(last[name]) for name in names},
-    } | result.manifest
+        "seconds": result.seconds,
+    }
+    if len(result.losses):
+        names = ("content", "style", "total_variation", "total")
+        last = result.losses[-1]
+        facts["losses"] = {name: float(last[name]) for name in names}
+    return facts | result.manifest

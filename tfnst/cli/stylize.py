@@ -30,6 +30,7 @@ from tfnst.cli.settings import (
 )
 from tfnst.cli.styles import style_arguments
 from tfnst.cli.terminal import EXIT_INTERRUPTED, fail, quiet_start
+from tfnst.images.formats import is_network
 from tfnst.paths import NamedPath, named_paths
 from tfnst.processor import prefer_onednn
 
@@ -120,8 +121,9 @@ def stylize(
         outputs.check_pictures(bits=saving.bits, size=config.size)
         from tfnst.networks.weight_reading import reading_ahead
 
-        # Reading weights needs no TensorFlow.
-        with reading_ahead(config):
+        at_once = any(is_network(each.image) for each in style)
+        # Reading weights needs no TensorFlow. A network needs no weights but its own.
+        with contextlib.nullcontext() if at_once else reading_ahead(config):
             prefer_onednn()
             with quiet_start():
                 from tfnst.cli.progress import paint
@@ -178,10 +180,14 @@ def _check_paths(
 def _report(result: TransferResult, output: str) -> None:
     """Reports a run; ends the command if the run was interrupted."""
     height, width = result.array.shape[:2]
-    steps, seconds = len(result.losses), result.losses["seconds"][-1]
+    steps, seconds = len(result.losses), result.seconds
     report = reporting()
     shown = report.name_of(output)
     facts = facts_of_run(result, output)
+    if result.network is not None:
+        line = f"{shown}: {width}x{height} pixels, painted at once in {seconds:.1f} s"
+        report.tell(facts, line)
+        return
     if result.stop_reason == "callback":
         line = f"stopped after {steps} steps; the picture so far is {shown}"
         report.interrupted(facts, line)

@@ -20,6 +20,15 @@ FORMATS = {
 SUFFIXES = tuple(FORMATS)
 # Suffixes that folders of pictures are searched for.
 READ_SUFFIXES = (*SUFFIXES, ".heic", ".heif")
+# Suffix of the files of networks that have learned a style.
+NETWORK_SUFFIX = ".keras"
+
+
+def is_network(source: Any) -> bool:
+    """Returns whether a style is given by the path of a network's file."""
+    return isinstance(source, str | os.PathLike) and os.fsdecode(
+        source
+    ).lower().endswith(NETWORK_SUFFIX)
 
 
 def check_suffix(path: Any, suffixes: tuple[str, ...] = SUFFIXES) -> str:

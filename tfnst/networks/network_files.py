@@ -22,21 +22,13 @@ import numpy as np
 
 from tfnst.checks import ArgumentError
 from tfnst.files import read_file, show_path, write_file
-from tfnst.images.formats import check_suffix
+from tfnst.images.formats import NETWORK_SUFFIX, check_suffix
 from tfnst.networks.painting_network import PaintingNetwork
 
-SUFFIX = ".keras"
 _FACTS, _WEIGHTS = "tfnst.json", "model.weights.h5"
 # Larger than any network that `tfnst train` writes.
 _MAX_BYTES, _MAX_FACTS = 2**26, 2**20
 _MAX_WIDTH, _MAX_BLOCKS = 128, 32
-
-
-def is_network_path(source: Any) -> bool:
-    """Returns whether a style is given by the path of a network's file."""
-    return isinstance(source, str | os.PathLike) and os.fspath(source).lower().endswith(
-        SUFFIX
-    )
 
 
 def round_weights(network: PaintingNetwork) -> None:
@@ -60,14 +52,14 @@ def save_network(
         ValueError: for another suffix.
         OSError: if the file can't be written.
     """
-    check_suffix(path, (SUFFIX,))
+    check_suffix(path, (NETWORK_SUFFIX,))
     sizes = {"width": network.width, "blocks": network.blocks}
     data = io.BytesIO()
     with (
         tempfile.TemporaryDirectory(prefix="tfnst-") as folder,
         zipfile.ZipFile(data, "w", zipfile.ZIP_DEFLATED) as archive,
     ):
-        saved = os.path.join(folder, f"network{SUFFIX}")
+        saved = os.path.join(folder, f"network{NETWORK_SUFFIX}")
         network.save(saved)
         with zipfile.ZipFile(saved) as written:
             # Keras doesn't compress them. Half the bits of rounded weights are 0.
@@ -95,11 +87,9 @@ def load_network_file(
     data = read_file(path)
     try:
         facts, weights = _read_members(data)
-        sizes = [facts.get(name) for name in ("width", "blocks")]
-        for size, most in zip(sizes, (_MAX_WIDTH, _MAX_BLOCKS), strict=True):
-            if type(size) is not int or not 1 <= size <= most:
-                raise ValueError(f"a network of sizes {sizes}")
-        network = PaintingNetwork(*sizes)
+        network = PaintingNetwork(
+            _size(facts["width"], _MAX_WIDTH), _size(facts["blocks"], _MAX_BLOCKS)
+        )
         _load_weights(network, weights)
     except MemoryError:
         raise
@@ -108,6 +98,12 @@ def load_network_file(
             "a network that `tfnst train` has written", f"{show_path(path)} ({error})"
         ) from error
     return network, facts, hashlib.sha256(data).hexdigest()
+
+
+def _size(value: Any, most: int) -> int:
+    if type(value) is not int or not 1 <= value <= most:
+        raise ValueError(f"a size of {value!r}")
+    return value
 
 
 def _read_members(data: bytes) -> tuple[dict[str, Any], bytes]:

@@ -110,7 +110,7 @@ class Crops:
     def crop(self, index: int) -> np.ndarray:
         """A random part of a random photo, perhaps mirrored, uint8 [side, side, 3]."""
         random = np.random.default_rng([self._seed, index])
-        pixels = self._photos[random.integers(len(self._photos))].pixels
+        pixels = self._photos[int(random.integers(len(self._photos)))].pixels
         height, width = pixels.shape[:2]
         scale = self._size / max(height, width) * _ZOOM ** random.uniform(-1, 1)
         # A photo that is too small is enlarged.

@@ -162,4 +162,3 @@ def falling_rate(highest: float, done: float) -> float:
     """
     falling = 0.5 * (1 + math.cos(math.pi * min(done, 1.0)))
     return highest * (_LAST_RATE + (1 - _LAST_RATE) * falling)
-

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
 import logging
 import math
@@ -15,7 +16,12 @@ import numpy as np
 import tensorflow as tf
 
 from tfnst.checks import ArgumentError, argument, check_integer, check_number
-from tfnst.config import StyleTransferConfig, build_config, config_of_dict
+from tfnst.config import (
+    StyleTransferConfig,
+    build_config,
+    config_of_dict,
+    setting_names,
+)
 from tfnst.eager import eagerly
 from tfnst.engines.devices import placement
 from tfnst.engines.engine import Knobs
@@ -52,14 +58,6 @@ _PREVIEW_SIZE = 384
 # Steps over which the losses in a network's file are averaged.
 _LAST_LOSSES = 100
 MAX_TRAINING_STEPS = 1_000_000
-
-# The settings that a network learns by.
-TRAINING_SETTINGS = (
-    *("backbone", "weights", "precision", "device", "pooling", "seed"),
-    *("content_layers", "content_layer_weights", "style_loss"),
-    *("style_layers", "style_layer_weights", "style_scale", "size"),
-    *("content_weight", "style_strength", "style_weight", "total_variation_weight"),
-)
 
 # Options of a training and their defaults.
 OPTIONS: dict[str, int | float] = {
@@ -265,9 +263,7 @@ class _Training:
                 continue
             done += 1
             now = time.perf_counter()
-            losses.append(
-                (done, self._options["crop_size"], *measured, now - began)
-            )
+            losses.append((done, self._options["crop_size"], *measured, now - began))
             share = max(done / steps, (now - began) / limit)
             last = share >= 1
             stopped = False
@@ -281,7 +277,7 @@ class _Training:
                     losses=_rows(losses[-1:])[0],
                     learning_rate=rate,
                     seconds=now - began,
-                    paint=lambda: self._preview(state),
+                    paint=functools.partial(self._preview, state),
                 )
                 callback(progress)
                 stopped = progress.stopped
@@ -470,7 +466,7 @@ def _check_settings(config: StyleTransferConfig) -> None:
     """
     defaults = StyleTransferConfig().to_dict()
     for name, value in config.to_dict().items():
-        if name not in TRAINING_SETTINGS and value != defaults[name]:
+        if name not in setting_names("trained") and value != defaults[name]:
             raise ArgumentError(
                 "left out; a training doesn't use it", repr(value), argument=name
             )

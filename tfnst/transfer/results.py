@@ -76,7 +76,11 @@ class TransferResult(SavedPicture):
     @property
     def seconds(self) -> float:
         """Seconds that painting took."""
-        return float(self.losses["seconds"][-1]) if len(self.losses) else self.network_seconds
+        return (
+            float(self.losses["seconds"][-1])
+            if len(self.losses)
+            else self.network_seconds
+        )
 
     @property
     def manifest(self) -> dict[str, Any]:

@@ -13,17 +13,19 @@ import numpy as np
 import tensorflow as tf
 
 from tfnst.checks import ArgumentError, argument
-from tfnst.config import StyleTransferConfig, build_config, config_of_dict
+from tfnst.config import (
+    StyleTransferConfig,
+    build_config,
+    config_of_dict,
+    setting_names,
+)
 from tfnst.eager import eagerly
 from tfnst.engines.devices import placement
 from tfnst.engines.memory import memory_errors
 from tfnst.images import reading
+from tfnst.images.formats import is_network
 from tfnst.images.style_images import StyleImage, style_images
-from tfnst.networks.network_files import (
-    is_network_path,
-    load_network_file,
-    save_network,
-)
+from tfnst.networks.network_files import load_network_file, save_network
 from tfnst.networks.painting import PicturePainter
 from tfnst.networks.painting_network import PaintingNetwork
 from tfnst.networks.weight_sources import WeightsInfo
@@ -35,9 +37,6 @@ from tfnst.transfer.results import TransferResult
 from tfnst.transfer.styles import too_narrow
 
 _logger = logging.getLogger(__name__)
-
-# The settings that a network's painting depends on; it has learned the others.
-PAINTING_SETTINGS = ("size", "preserve_color", "device", "max_memory")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -228,7 +227,7 @@ def find_network(style_image: Any) -> StyleNetwork | None:
     parts = style_images(style_image)
     if len(parts) > 1:
         for part in parts:
-            if isinstance(part.image, StyleNetwork) or is_network_path(part.image):
+            if isinstance(part.image, StyleNetwork) or is_network(part.image):
                 raise ArgumentError(
                     "pictures where there are several; a network can't be blended",
                     repr(part.image),
@@ -237,7 +236,7 @@ def find_network(style_image: Any) -> StyleNetwork | None:
         return None
     (part,) = parts
     network = part.image
-    if is_network_path(network):
+    if is_network(network):
         network = load_network(network, name="style_image")
     if not isinstance(network, StyleNetwork):
         return None
@@ -259,7 +258,7 @@ def check_painting_settings(config: StyleTransferConfig) -> None:
     """
     defaults = StyleTransferConfig().to_dict()
     for name, value in config.to_dict().items():
-        if name not in PAINTING_SETTINGS and value != defaults[name]:
+        if name not in setting_names("at_once") and value != defaults[name]:
             raise ArgumentError(
                 "has no effect on a style that a network has learned; leave it out",
                 repr(value),

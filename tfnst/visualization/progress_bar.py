@@ -7,8 +7,6 @@ from typing import Any
 
 from tqdm.auto import tqdm
 
-from tfnst.transfer.progress import TransferProgress
-
 
 class ProgressBar:
     """A bar with the losses: a widget in notebooks that have them, text elsewhere.
@@ -31,8 +29,12 @@ class ProgressBar:
         # Time and step of the last update.
         self._last = (0.0, 0)
 
-    def __call__(self, progress: TransferProgress) -> None:
-        """Updates the bar, and closes it at the end of the run."""
+    def __call__(self, progress: Any) -> None:
+        """Updates the bar, and closes it at the end of the run.
+
+        Args:
+            progress: a TransferProgress or a TrainingProgress.
+        """
         if progress.step <= self._last[1]:  # Another run has begun.
             self.close()
         if self._bar is None:
@@ -50,7 +52,7 @@ class ProgressBar:
             self._bar.close()
             self._bar = None
 
-    def _describe(self, progress: TransferProgress) -> str:
+    def _describe(self, progress: Any) -> str:
         now, step = time.perf_counter(), progress.step
         then, before = self._last
         speed = (step - before) / (now - then) if step > before else 0.0
