@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 
 import numpy as np
 import tensorflow as tf
 
 from tfnst.networks.painting_network import REACH, STRIDE, PaintingNetwork
-from tfnst.ops.resizing import resize_image
 
-# Pixels of the largest picture that is painted at once. Layers of a larger one are
-# normalised as those of the picture reduced to this size are.
+# Pixels of the largest picture that is painted at once, and of the sample of a larger
+# one by whose moments its layers are normalised.
 _WHOLE_PIXELS = 1024 * 1024
+# Side of a patch in the sample.
+_PATCH = 256
 # Side of a tile, apart from what it sees around itself.
 _TILE = 768
 
@@ -22,17 +22,14 @@ class PicturePainter:
     """Paints pictures by a network, large ones in tiles.
 
     The moments that a layer is normalised by belong to the whole picture, so tiles have
-    no seams. Those of a large picture are found in a first pass over the picture
-    reduced to one megapixel.
+    no seams. Those of a large picture are found in a first pass, over patches spread
+    evenly over it that have a megapixel together.
 
     Args:
         network: the network.
         whole_pixels: pixels of the largest picture that is painted at once.
         tile: side of a tile in pixels, a multiple of 4.
-
-    Reference:
-        Chen et al., "Towards Ultra-Resolution Neural Style Transfer via Thumbnail
-        Instance Normalization", arXiv 2103.11784.
+        patch: side of a patch in pixels.
     """
 
     def __init__(
@@ -41,9 +38,11 @@ class PicturePainter:
         *,
         whole_pixels: int = _WHOLE_PIXELS,
         tile: int = _TILE,
+        patch: int = _PATCH,
     ) -> None:
         self._whole_pixels = whole_pixels
         self._tile = tile
+        self._patch = patch
         pictures = tf.TensorSpec([None, None, None, 3])
         moments = [
             tf.TensorSpec([None, 2, layer.convolution.filters])
@@ -52,6 +51,11 @@ class PicturePainter:
         ]
         self._paint = tf.function(
             network.paint, autograph=False, input_signature=[pictures]
+        )
+        self._measure = tf.function(
+            lambda patches: network.paint(patches, pooled=True)[1],
+            autograph=False,
+            input_signature=[pictures],
         )
         self._paint_tile = tf.function(
             lambda image, moments: network.paint(image, moments)[0],
@@ -71,9 +75,19 @@ class PicturePainter:
         height, width = image.shape[1:3]
         if height * width <= self._whole_pixels:
             return self._paint(tf.convert_to_tensor(image))[0]
-        scale = math.sqrt(self._whole_pixels / (height * width))
-        sides = [max(1, int(side * scale)) for side in (height, width)]
-        _, moments = self._paint(tf.convert_to_tensor(resize_image(image, *sides)))
+        moments = self._measure(self._sample(image))
+        return self.paint_tiles(image, moments)
+
+    def paint_tiles(
+        self, image: tf.Tensor | np.ndarray, moments: list[tf.Tensor]
+    ) -> np.ndarray:
+        """The painted picture, tile by tile.
+
+        Args:
+            image: as for `paint`.
+            moments: moments of the whole picture, from `PaintingNetwork.paint`.
+        """
+        height, width = image.shape[1:3]
         painted = np.empty((1, height, width, 3), np.float32)
         for top, bottom in self._spans(height):
             for left, right in self._spans(width):
@@ -85,6 +99,22 @@ class PicturePainter:
                     :, top - first : bottom - first, left - start : right - start
                 ]
         return painted
+
+    def _sample(self, image: tf.Tensor | np.ndarray) -> tf.Tensor:
+        """Patches spread evenly over a picture, [N, h, w, 3]."""
+        height, width = image.shape[1:3]
+        sides = min(self._patch, height), min(self._patch, width)
+        rows, columns = (
+            side // part for side, part in zip((height, width), sides, strict=True)
+        )
+        count = min(self._whole_pixels // (sides[0] * sides[1]), rows * columns)
+        patches = []
+        for number in range(max(1, count)):
+            row, column = divmod(number * rows * columns // count, columns)
+            top = row * (height - sides[0]) // max(1, rows - 1)
+            left = column * (width - sides[1]) // max(1, columns - 1)
+            patches.append(image[0, top : top + sides[0], left : left + sides[1]])
+        return tf.stack(patches)
 
     def _spans(self, side: int) -> Iterator[tuple[int, int]]:
         """Starts and ends of the tiles along a side."""

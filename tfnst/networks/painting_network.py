@@ -80,7 +80,7 @@ class PaintingLayer(keras.layers.Layer):
             )
 
     def call(
-        self, x: tf.Tensor, moments: tf.Tensor | None = None
+        self, x: tf.Tensor, moments: tf.Tensor | None = None, pooled: bool = False
     ) -> tuple[tf.Tensor, tf.Tensor | None]:
         """The layer's activation and the moments by which it was normalised.
 
@@ -88,6 +88,7 @@ class PaintingLayer(keras.layers.Layer):
             x: [N, H, W, C].
             moments: mean and variance of each channel, [N, 2, filters]; by default
                 those of the activation itself.
+            pooled: whether they are then those of all N together, [1, 2, filters].
         """
         if self.enlarge > 1:
             x = tf.repeat(tf.repeat(x, self.enlarge, axis=1), self.enlarge, axis=2)
@@ -96,7 +97,9 @@ class PaintingLayer(keras.layers.Layer):
         x = self.convolution(x)
         if self.normalize:
             if moments is None:
-                moments = tf.stack(tf.nn.moments(x, axes=[1, 2]), axis=1)
+                axes = [0, 1, 2] if pooled else [1, 2]
+                both = tf.nn.moments(x, axes=axes, keepdims=True)
+                moments = tf.concat(both, axis=2)[:, 0]
             mean, variance = tf.split(moments[:, tf.newaxis], 2, axis=2)
             scale = self.scale * tf.math.rsqrt(variance + _EPSILON)
             x = x * scale + (self.offset - mean * scale)
@@ -180,7 +183,11 @@ class PaintingNetwork(keras.Model):
         return self.paint(image)[0]
 
     def paint(
-        self, image: tf.Tensor, moments: Sequence[tf.Tensor] | None = None
+        self,
+        image: tf.Tensor,
+        moments: Sequence[tf.Tensor] | None = None,
+        *,
+        pooled: bool = False,
     ) -> tuple[tf.Tensor, list[tf.Tensor]]:
         """The painted pictures, and the moments that their layers were normalised by.
 
@@ -188,12 +195,14 @@ class PaintingNetwork(keras.Model):
             image: as for `call`.
             moments: moments from an earlier call, such as those of the whole picture
                 where `image` is a part of it.
+            pooled: whether the pictures are parts of one, and share their moments.
         """
         given = iter(moments or ())
         seen: list[tf.Tensor] = []
 
         def apply(layer: PaintingLayer, x: tf.Tensor) -> tf.Tensor:
-            x, its = layer(x, next(given, None) if layer.normalize else None)
+            its = next(given, None) if layer.normalize else None
+            x, its = layer(x, its, pooled=pooled)
             if its is not None:
                 seen.append(its)
             return x

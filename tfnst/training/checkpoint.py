@@ -10,7 +10,7 @@ import numpy as np
 
 from tfnst.checks import ArgumentError, argument
 from tfnst.files import read_file, show_path
-from tfnst.transfer.checkpoint import read_archive, write_archive
+from tfnst.transfer.checkpoint import difference, read_archive, write_archive
 from tfnst.transfer.history import LOSS_FIELDS
 
 
@@ -76,15 +76,11 @@ def check_same_training(
     Raises:
         ValueError: if it belongs to another; the message says what differs.
     """
-    then = checkpoint.training
-    others = [
-        f"{name} {then.get(name)!r} and not {value!r}"
-        for name, value in training.items()
-        if then.get(name) != value
-    ]
-    if others:
-        raise ArgumentError(
-            "a checkpoint of the same training",
-            f"one with {'; '.join(others)[:500]}",
-            argument="resume",
-        )
+    for name, value in training.items():
+        then = checkpoint.training.get(name)
+        if then != value:
+            raise ArgumentError(
+                "a checkpoint of the same training",
+                f"one with other {name}, {difference(value, then or {})}",
+                argument="resume",
+            )

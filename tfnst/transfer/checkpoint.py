@@ -259,7 +259,7 @@ def check_same_run(checkpoint: Checkpoint, run: dict[str, Any]) -> None:
             shown = "pictures" if name == "sources" else name
             raise ArgumentError(
                 "a checkpoint of the same run",
-                f"one with other {shown}, {_difference(run[name], then)}",
+                f"one with other {shown}, {difference(run[name], then)}",
                 argument="resume",
             )
 
@@ -289,7 +289,8 @@ def check_fits(
         )
 
 
-def _difference(now: Any, then: Any) -> str:
+def difference(now: Any, then: Any) -> str:
+    """The difference between two values, or between two dicts, in words."""
     if not isinstance(now, dict):
         return f"{then} and not {now}"
     return ", ".join(

@@ -260,10 +260,10 @@ def check_painting_settings(config: StyleTransferConfig) -> None:
     for name, value in config.to_dict().items():
         if name not in setting_names("at_once") and value != defaults[name]:
             raise ArgumentError(
-                "has no effect on a style that a network has learned; leave it out",
+                "no effect on a style that a network has learned; leave it out",
                 repr(value),
                 argument=name,
-                verb="",
+                verb="has",
             )
 
 
