@@ -59,7 +59,7 @@ def load_photos(
 
     Raises:
         ValueError: if none of them can be read.
-        OSError: for a folder that can't be read.
+        OSError: for a folder that can't be read, and a file that doesn't exist.
     """
     sources = [photos] if isinstance(photos, str | os.PathLike) else list(photos)
     found: list[Any] = []
@@ -72,10 +72,13 @@ def load_photos(
     loaded = []
     for source in found:
         try:
-            loaded += [
-                _at_size(picture, sha256, size, prepare)
-                for picture, sha256 in _read(source)
-            ]
+            with argument("photos"):
+                loaded += [
+                    _at_size(picture, sha256, size, prepare)
+                    for picture, sha256 in _read(source)
+                ]
+        except FileNotFoundError:
+            raise
         except (ValueError, OSError) as error:
             warnings.warn(
                 f"left out: {one_line(error)}", UnreadPhotoWarning, stacklevel=2
