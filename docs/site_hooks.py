@@ -55,6 +55,9 @@ _CAPTIONS = re.compile(
     r"(?:<td[^>]*></td>\s*)*</tr>\s*</tbody>\s*</table>",
     re.DOTALL,
 )
+# A word or two of code, which fit on a line of any screen.
+_SHORT_CODE = re.compile(r"<code>([^<\n]{1,28})</code>")
+_TABLE = re.compile(r"<table>(.*?)</table>", re.DOTALL)
 # Size of the letters in a drawing, and its unit of length.
 _SIZE = 24
 _FORMULA = re.compile(
@@ -96,11 +99,19 @@ def on_page_markdown(
 def on_page_content(
     content: str, page: Page, config: MkDocsConfig, files: Files
 ) -> str:
-    """Draws formulas, and marks the tables that are captions of pictures."""
+    """Draws formulas, and marks tables and code for the style sheet."""
     # Docstrings mark code blocks as reStructuredText does.
     content = re.sub(r"\s*::</p>", ":</p>", content)
     content = _CAPTIONS.sub(r'<table class="captions">\1</table>', content)
+    content = _SHORT_CODE.sub(r'<code class="whole">\1</code>', content)
+    content = _TABLE.sub(_marked, content)
     return _FORMULA.sub(_typeset, content)
+
+
+def _marked(match: re.Match[str]) -> str:
+    """A table; one with few columns holds prose, others hold numbers."""
+    prose = match[1].count("</th>") <= 3
+    return match[0].replace("<table>", '<table class="prose">') if prose else match[0]
 
 
 def _typeset(match: re.Match[str]) -> str:
