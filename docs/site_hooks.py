@@ -29,6 +29,7 @@ GUESTS = {
     "comfyui.md": "integrations/comfyui/README.md",
     "benchmarks.md": "benchmarks/README.md",
     "quality.md": "benchmarks/quality/README.md",
+    "tried.md": "benchmarks/tried.md",
     "contributing.md": "CONTRIBUTING.md",
     "changelog.md": "CHANGELOG.md",
     "security.md": "SECURITY.md",
@@ -43,6 +44,7 @@ _RANKS = {
     "choosing.md": 2,
     "benchmarks.md": 0.3,
     "quality.md": 0.3,
+    "tried.md": 0.3,
     "changelog.md": 0.1,
 }
 # Each drawing has its own glyphs, so that it doesn't depend on another.
