@@ -3,7 +3,7 @@
 # make test-all   runs all of them: also what repeats, takes long or needs much memory
 # make test-processors  runs the numeric ones with the kernels of other processors
 # make test-oldest runs the short tier with the oldest packages that setup.cfg allows
-# make test-browser  drives `tfnst studio` in a real browser
+# make test-browser  drives `tfnst studio` and the documents in a real browser
 # make fuzz       runs the fuzzers of tests/fuzz with 2,000 random cases each
 # make check      checks format, lint, types, imports, docker/, serving/kubernetes, .github/
 # make dist       builds the wheel and the sdist in dist, and checks them
@@ -87,7 +87,7 @@ test-browser: $(VENV)/installed-browser
 	@command -v chromium chromium-browser > /dev/null \
 	  || $(BIN)/python -m playwright install chromium \
 	  || { echo "The tests need Chromium: apt install chromium"; exit 1; }
-	$(BIN)/python -m pytest -n 0 -m browser tests/studio
+	$(BIN)/python -m pytest -n 0 -m browser tests/studio tests/project/test_site.py
 
 # Cases of each fuzzer.
 CASES ?= 2000
@@ -163,7 +163,7 @@ $(VENV)/installed-docs: $(BIN)/python $(SETUP)
 	@touch $@ $(VENV)/installed
 
 $(VENV)/installed-browser: $(VENV)/installed-dev
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[studio,browser]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[studio,browser,docs]'
 	@touch $@
 
 $(VENV)/installed-release: $(BIN)/python $(SETUP)
