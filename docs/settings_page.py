@@ -18,8 +18,8 @@ _HEAD = """\
 
 <!-- Written by docs/settings_page.py from tfnst/config.py. -->
 
-Each setting is a field of `tfnst.StyleTransferConfig`, an argument of `tfnst.stylize`, an
-option of `tfnst stylize` and `tfnst batch`, a line in the file of `--config`, and an
+Each setting is a field of `tfnst.StyleTransferConfig`, an argument of `tfnst.stylize`,
+an option of `tfnst stylize` and `tfnst batch`, a line in the file of `--config`, and an
 [environment variable](commands.md#settings-from-the-environment): `style_scale` is the
 option `--style-scale` and the variable `TFNST_STYLE_SCALE`.
 

@@ -28,8 +28,8 @@ def test_documents_name_the_pythons_that_are_tested():
     setup = configparser.ConfigParser()
     setup.read(ROOT / "setup.cfg")
     assert setup["options"]["python_requires"] == f">={oldest}"
-    needs = re.search(r"needs Python (3\.\d+) or newer", (ROOT / "Makefile").read_text())
-    assert needs[1] == oldest
+    makefile = (ROOT / "Makefile").read_text()
+    assert f"needs Python {oldest} or newer" in makefile
 
 
 def test_the_changelog_has_the_form_of_keepachangelog():

@@ -40,7 +40,8 @@ class Quiet(http.server.SimpleHTTPRequestHandler):
 def site(tmp_path_factory):
     """The folder of the site, built by MkDocs."""
     folder = tmp_path_factory.mktemp("site")
-    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", folder]
+    build = ["build", "--strict", "--site-dir", folder]
+    command = [sys.executable, "-m", "mkdocs", *build]
     environment = os.environ | {"PYTHONPATH": str(ROOT), "NO_MKDOCS_2_WARNING": "1"}
     subprocess.run(command, cwd=ROOT, env=environment, check=True, timeout=300)
     return folder
