@@ -38,10 +38,11 @@ GUESTS = {
 NAMES = ROOT / "docs" / "api.md"
 _SECTION = re.compile(r"^## (.*)$", re.MULTILINE)
 _NAME = re.compile(r"^- `([\w.]+)\.(\w+)`$", re.MULTILINE)
-# Factors for the ranks of pages in searches. What to change is asked most often; pages
-# that mention everything are seldom the answer.
+# Factors for the ranks of pages and folders in searches. What to change is asked most
+# often; pages that mention everything are seldom the answer.
 _RANKS = {
     "choosing.md": 2,
+    "api": 0.3,
     "benchmarks.md": 0.3,
     "quality.md": 0.3,
     "tried.md": 0.3,
@@ -80,14 +81,16 @@ def on_page_markdown(
     markdown: str, page: Page, config: MkDocsConfig, files: Files
 ) -> str:
     """Adapts the links, and states how much a page counts in searches."""
-    if rank := _RANKS.get(page.file.src_uri):
+    uri = page.file.src_uri
+    rank = _RANKS.get(uri) or _RANKS.get(posixpath.dirname(uri))
+    if rank is not None:
         page.meta["search"] = {"boost": rank}
-    if page.file.src_uri == "api.md":
+    if uri == "api.md":
         markdown = _NAME.sub(_linked, markdown)
-    home = posixpath.dirname(_in_repository(page.file.src_uri))
+    home = posixpath.dirname(_in_repository(uri))
 
     def fitting(match: re.Match[str]) -> str:
-        return _fit(match, home, page.file.src_uri)
+        return _fit(match, home, uri)
 
     # Code blocks contain no links.
     parts, end = [], 0
