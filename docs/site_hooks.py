@@ -182,6 +182,7 @@ def _reference() -> dict[str, str]:
     _, *parts = _SECTION.split(NAMES.read_text("utf-8"))
     pages = {}
     for title, names in zip(parts[::2], parts[1::2], strict=True):
+        # A link out of docs/ has one folder more to leave.
         text = _NAME.sub(_described, names).replace("](../", "](../../")
         pages[f"api/{title.lower()}.md"] = f"# {title}\n{text}"
     return pages
