@@ -12,7 +12,7 @@ import json
 import os
 from collections.abc import Iterator
 from fractions import Fraction
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -25,8 +25,10 @@ from tfnst.files import (
     write_file,
 )
 from tfnst.video.av_library import describe, open_input, open_output
-from tfnst.video.encoding import VideoFormat
 from tfnst.video.frames import LONGEST_STEP
+
+if TYPE_CHECKING:
+    from tfnst.video.encoding import FilmFormat
 
 # Sound that begins with the film may have packets that only prime its decoder.
 _PRIMING = Fraction(1, 10)
@@ -68,7 +70,7 @@ class SoundTracks:
     LIST = "sound.json"
     FILES = r"sound\.json|sound-\d+\.(mp4|webm)"
 
-    def __init__(self, folder: str, format: VideoFormat) -> None:
+    def __init__(self, folder: str, format: FilmFormat) -> None:
         self._folder, self._format = folder, format
         self._list = os.path.join(folder, self.LIST)
 

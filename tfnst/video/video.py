@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
+import logging
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -21,21 +23,36 @@ from tfnst.config import (
     picture_settings,
 )
 from tfnst.eager import eagerly
-from tfnst.files import check_path, show_path
+from tfnst.files import (
+    check_path,
+    is_machine_error,
+    replaced_file,
+    show_path,
+    warn_unwritten,
+)
 from tfnst.images.style_images import style_images, style_paths
 from tfnst.paths import check_outputs
 from tfnst.transfer.progress import TransferProgress
 from tfnst.version import __version__
+from tfnst.video.av_library import describe
 from tfnst.video.coherence import DISTANCES, Traces
+from tfnst.video.encoding import (
+    FORMATS,
+    FilmFormat,
+    encode_film,
+    write_pictures,
+)
 from tfnst.video.flow import FlowFiles, OpticalFlow
+from tfnst.video.frame_folder import FrameFolder, FrameState, folder_in_use
 from tfnst.video.folder_lock import is_locked
 from tfnst.video.frame_range import FrameRange
-from tfnst.video.frames import Frame
-from tfnst.video.outputs import check_film_output
+from tfnst.video.frames import FilmInfo, Frame
+from tfnst.video.outputs import PICTURE_SUFFIXES, check_film_output, make_pattern
 from tfnst.video.painting import FilmPainter, PaintedFrame, check_film_config
-from tfnst.video.parts import FilmParts, FrameState
-from tfnst.video.parts_folder import folder_in_use
 from tfnst.video.reading import FilmReader, open_film
+from tfnst.video.sound import SoundTracks
+
+_logger = logging.getLogger(__name__)
 
 PARTS_SUFFIX = ".parts"
 MAX_PASSES = 20
@@ -175,11 +192,12 @@ def stylize_video(
     check_film_config(config)
     range = FrameRange(start, end, every)
     passes = check_integer("passes", passes, 1, MAX_PASSES)
-    suffix = check_film_output(output, film=film)
+    format = FORMATS[check_film_output(output, film=film)]
+    if crf is not None:
+        check_integer("crf", crf, 0, format.max_crf)
     check_outputs(style_paths(style_images(style_image)), [("output", output)])
-    folder = parts_folder(output)
     if not resume:
-        _check_no_parts(folder)
+        _check_no_parts(parts_folder(output))
     painter = FilmPainter(
         style_image,
         frame_steps=frame_steps,
@@ -187,40 +205,34 @@ def stylize_video(
         flow=flow,
         config=config,
     )
+    described = {
+        "film": _identity(film),
+        "style_image": painter.style_source,
+        **vars(range),
+        "rate": rate,
+        "frame_steps": frame_steps,
+        "temporal_weight": temporal_weight,
+        "flow": _describe_flow(painter.flow),
+        **picture_settings(config.to_dict()),
+        "version": __version__,
+    }
     with (
         open_film(film, rate=rate) as reader,
-        FilmParts(
-            folder,
-            suffix=suffix,
-            rate=reader.info.rate / range.every,
-            time_base=reader.info.time_base,
-            description={
-                "film": _identity(film),
-                "style_image": painter.style_source,
-                **vars(range),
-                "rate": rate,
-                "frame_steps": frame_steps,
-                "temporal_weight": temporal_weight,
-                "flow": _describe_flow(painter.flow),
-                "config": picture_settings(config.to_dict()),
-                "version": __version__,
-            },
-            crf=crf,
-            keep=max(DISTANCES),
-            passes=passes,
-        ) as parts,
+        FrameFolder(parts_folder(output), run=described, passes=passes) as folder,
     ):
-        if reader.info.has_sound and parts.sound.is_missing:
-            _keep_sound(film, reader, range, parts)
-        run = _FilmRun(reader, range, painter, parts, passes, callback)
+        _check_room(reader, range, painter, folder)
+        sound = SoundTracks(folder.path, format)
+        if reader.info.has_sound and sound.is_missing:
+            _keep_sound(film, reader, range, sound)
+        run = _FilmRun(reader, range, painter, folder, passes, callback)
         run.paint()
-        complete = not run.stopped
-        if complete or parts.frames:
-            texts = {"comment": json.dumps({"tfnst": __version__, **config.to_dict()})}
-            if reader.info.title is not None:
-                texts["title"] = reader.info.title
-            parts.finish(output, complete=complete, metadata=texts)
-        return run.result(os.fspath(output), config)
+        if folder.frames:
+            rate = reader.info.rate / range.every
+            _write(output, folder, format, rate, crf, reader.info, sound, config)
+        result = run.result(os.fspath(output), config)
+        if result.complete:
+            folder.close(remove=True)
+        return result
 
 
 def parts_folder(output: str | os.PathLike[str]) -> str:
@@ -244,11 +256,25 @@ def _check_no_parts(folder: str) -> None:
     )
 
 
+def _check_room(
+    reader: FilmReader, range: FrameRange, painter: FilmPainter, folder: FrameFolder
+) -> None:
+    """Checks that the disk has room for the frames, where their number is known."""
+    frames = range.count(reader.info)
+    if frames is None:
+        return
+    sides = painter.painted_sides(reader.info.height, reader.info.width)
+    _logger.info(
+        "painted frames take up to %.3g GB of the disk until the film is complete",
+        folder.check_room(frames, *sides),
+    )
+
+
 def _keep_sound(
     film: str | os.PathLike[str],
     reader: FilmReader,
     range: FrameRange,
-    parts: FilmParts,
+    sound: SoundTracks,
 ) -> None:
     """Makes the sound of a film ready."""
     first = next(reader.frames(range))
@@ -256,12 +282,52 @@ def _keep_sound(
     if last is None and reader.info.duration is not None:
         # Some films are longer than their files say.
         last = 2 * reader.info.duration + 60
-    parts.sound.write(
+    sound.write(
         film,
         origin=reader.info.origin,
         start=first.time,
         end=None if last is None else Fraction(last),
     )
+
+
+@argument("output")
+def _write(
+    output: str | os.PathLike[str],
+    folder: FrameFolder,
+    format: FilmFormat,
+    rate: Fraction,
+    crf: int | None,
+    info: FilmInfo,
+    sound: SoundTracks,
+    config: StyleTransferConfig,
+) -> None:
+    """Writes the film with the frames so far, whole or not at all."""
+    import av
+
+    if format.suffix in PICTURE_SUFFIXES:
+        write_pictures(make_pattern(output), folder, format.suffix)
+        return
+    texts = {"comment": json.dumps({"tfnst": __version__, **config.to_dict()})}
+    if info.title is not None:
+        texts["title"] = info.title
+    encode = functools.partial(
+        encode_film,
+        frames=folder,
+        format=format,
+        rate=rate,
+        time_base=info.time_base,
+        crf=crf,
+        metadata=texts,
+    )
+    tracks = sound.read()
+    with replaced_file(output) as path:
+        try:
+            encode(path, tracks=tracks)
+        except (av.error.FFmpegError, ValueError) as error:
+            if not tracks or is_machine_error(error):
+                raise
+            encode(path)
+            warn_unwritten("The sound", ValueError(describe(error)))
 
 
 class _FilmRun:
@@ -271,7 +337,7 @@ class _FilmRun:
         reader: the film.
         range: range of its frames.
         painter: painter of the frames.
-        parts: frames that are painted.
+        folder: folder for the painted frames.
         passes: number of passes over the film.
         callback: as for `stylize_video`.
 
@@ -284,12 +350,12 @@ class _FilmRun:
         reader: FilmReader,
         range: FrameRange,
         painter: FilmPainter,
-        parts: FilmParts,
+        folder: FrameFolder,
         passes: int,
         callback: FilmCallback | None,
     ) -> None:
         self._reader, self._range = reader, range
-        self._painter, self._parts = painter, parts
+        self._painter, self._folder = painter, folder
         self._passes, self._callback = passes, callback
         self._began = time.perf_counter()
         self._frames = range.count(reader.info)
@@ -302,31 +368,60 @@ class _FilmRun:
 
     def paint(self) -> None:
         """Paints what isn't painted yet, or until the callback stops it."""
-        while not self.stopped:
+        self._paint_pass()
+        while not self.stopped and self._folder.end_pass():
             self._paint_pass()
-            if not self._parts.end_pass():
-                break
 
     def _paint_pass(self) -> None:
-        for frame, earlier in self._frames_left():
-            painted = self._painter.paint(frame.picture, self._within, painted=earlier)
+        folder, painter = self._folder, self._painter
+        for frame in self._resume():
+            earlier = folder[frame.number].picture if folder.pass_number else None
+            painted = painter.paint(frame.picture, self._within, painted=earlier)
             if self.stopped and painted.result is not None and painted.result.stopped:
                 # A frame that was cut short is painted again when the film goes on.
                 return
-            self._keep(frame, painted)
+            assert painter.traces is not None
+            folder.append(
+                dataclasses.replace(frame, picture=painted.picture),
+                painter.past[-1].frame.picture,
+                FrameState(
+                    np.dstack(painter.traces),
+                    tuple(each.scene for each in painter.past),
+                ),
+            )
             self._count(painted, earlier is None)
             self._call_back(None, painted.picture)
             if self.stopped:
                 return
 
-    def _keep(self, frame: Frame, painted: PaintedFrame) -> None:
-        past, traces = self._painter.past, self._painter.traces
-        assert traces is not None
-        self._parts.append(
-            dataclasses.replace(frame, picture=painted.picture),
-            past[-1].frame.picture,
-            FrameState(np.dstack(traces), tuple(each.scene for each in past)),
-        )
+    def _resume(self) -> Iterator[Frame]:
+        """Gives the frames of the pass that aren't painted yet.
+
+        Before the first one, the painter is given the last ones that are painted.
+        """
+        folder, state = self._folder, self._folder.state
+        scenes = () if state is None else state.scenes
+        first = folder.frames_done - len(scenes)
+        self._painter.begin_pass(folder.number(first), backward=folder.backward)
+        frames = self._sources(first)
+        if state is not None:
+            before = [next(frames) for _ in scenes]
+            self._painter.resume(
+                [frame.picture for frame in before],
+                [folder[frame.number].picture for frame in before],
+                scenes,
+                Traces(state.traces[..., :3], state.traces[..., 3]),
+            )
+            self._shape = state.traces.shape[:2]
+        return frames
+
+    def _sources(self, first: int) -> Iterator[Frame]:
+        """Gives the frames to paint in the pass, after so many others."""
+        folder = self._folder
+        if not folder.pass_number:
+            return self._reader.frames(self._range, skip=first)
+        numbers = [folder.number(done) for done in range(first, folder.frames)]
+        return map(folder.source, numbers)
 
     def _count(self, painted: PaintedFrame, is_first_pass: bool) -> None:
         self._painted += 1
@@ -343,7 +438,7 @@ class _FilmRun:
         height, width = self._shape
         return FilmResult(
             output=output,
-            frames=self._parts.frames,
+            frames=self._folder.frames,
             painted=self._painted,
             shots=self._scenes,
             still=self._still / going_on if going_on else 0.0,
@@ -355,39 +450,6 @@ class _FilmRun:
             config=config,
         )
 
-    def _frames_left(self) -> Iterator[tuple[Frame, np.ndarray | None]]:
-        """Gives the frames of the pass that aren't painted yet.
-
-        Before the first one, the painter is given the last ones that are painted.
-
-        Returns:
-            Each frame, with what the pass before has painted.
-        """
-        parts, state = self._parts, self._parts.last_state()
-        kept, scenes = parts.kept, () if state is None else state.scenes
-        first, last = parts.frames_done - len(scenes), parts.last_numbers(len(scenes))
-        self._painter.begin_pass(parts.number(first), backward=parts.backward)
-        frames: Iterator[tuple[Frame, np.ndarray | None]]
-        if parts.pass_number:
-            before = [kept.picture("source", number) for number in last]
-            frames = map(self._frame_again, parts.numbers_left())
-        else:
-            read = self._reader.frames(self._range, skip=first)
-            before = [next(read).picture for _ in last]
-            frames = ((frame, None) for frame in read)
-        if state is not None:
-            painted = [kept.picture("frame", number) for number in last]
-            traces = Traces(state.traces[..., :3], state.traces[..., 3])
-            self._painter.resume(before, painted, scenes, traces)
-            self._shape = state.traces.shape[:2]
-        return frames
-
-    def _frame_again(self, number: int) -> tuple[Frame, np.ndarray]:
-        """Reads a frame, and what the pass before has painted."""
-        kept = self._parts.kept
-        frame, source = kept.frame(number), kept.picture("source", number)
-        return dataclasses.replace(frame, picture=source), frame.picture
-
     def _within(self, run: TransferProgress) -> None:
         self._call_back(run, None)
         if self.stopped:
@@ -398,11 +460,11 @@ class _FilmRun:
     ) -> None:
         if self._callback is None:
             return
-        parts, frames = self._parts, self._frames
-        if parts.pass_number:
-            frames = parts.frames
+        folder, frames = self._folder, self._frames
+        if folder.pass_number:
+            frames = folder.frames
         progress = FilmProgress(
-            parts.pass_number * parts.frames + parts.frames_done,
+            folder.pass_number * folder.frames + folder.frames_done,
             None if frames is None else frames * self._passes,
             time.perf_counter() - self._began,
             run,
