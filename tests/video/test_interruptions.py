@@ -166,8 +166,8 @@ wanted = frames(24)
 print("ready", flush=True)
 with open_folder(path) as film:
     for frame in wanted[film.frames_done : film.frames_done + int(stop)]:
-        if frame.number:
-            assert (film[-1].picture == wanted[frame.number - 1].picture).all()
+        for before in wanted[: frame.number]:
+            assert (film[before.number].picture == before.picture).all()
         append(film, frame)
         print(frame.number, flush=True)
     if film.frames_done < 24:

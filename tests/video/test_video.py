@@ -1,6 +1,5 @@
 """Films that are painted, interrupted and continued."""
 
-import contextlib
 import os
 import random
 import shutil
@@ -462,7 +461,7 @@ def test_ten_kills_and_the_same_film(folder, passes, count):
     tfnst.stylize_video("in.mp4", STYLE, "whole.mp4", passes=passes, **SETTINGS)
     each = (time.perf_counter() - began) / frames
     rng, kept = random.Random(0), [0]
-    for kill in range(10):
+    for _ in range(10):
         # It waits after some frames, so that it isn't done before it is killed,
         # however fast it is.
         process = processes.Process(paint_some, passes, frames // 10, cwd=folder)
@@ -487,11 +486,12 @@ def test_ten_kills_and_the_same_film(folder, passes, count):
 
 def _frames_kept(folder):
     """How many frames are safe, over all passes."""
-    with contextlib.suppress(FileNotFoundError):
-        with np.load(folder / "out.mp4.parts" / "state.npz") as state:
-            pass_number, done, frames = state["counts"]
-            return pass_number * frames + done
-    return 0
+    path = folder / "out.mp4.parts" / "state.npz"
+    if not path.exists():
+        return 0
+    with np.load(path) as state:
+        pass_number, done, frames = state["counts"]
+        return pass_number * frames + done
 
 
 @pytest.mark.slow

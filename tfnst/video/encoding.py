@@ -13,15 +13,17 @@ import io
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from fractions import Fraction
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from PIL import Image
 
-from tfnst.files import write_file
-from tfnst.video.av_library import open_output
+from tfnst.checks import argument
+from tfnst.files import is_machine_error, replaced_file, warn_unwritten, write_file
+from tfnst.video.av_library import describe, open_output
 from tfnst.video.colors import BT709, LIMITED, rgb_frame, to_bt709
 from tfnst.video.frames import Frame, fit_time_base, to_ticks
+from tfnst.video.outputs import make_pattern
 from tfnst.video.palettes import common_palette
 from tfnst.video.picture_files import NUMBER
 from tfnst.video.sound import Track, add_track
@@ -39,7 +41,7 @@ class FilmFormat:
 
     Attributes:
         suffix: suffix of the film's file.
-        encoder: FFmpeg's name of the encoder.
+        encoder: FFmpeg's name of the encoder; "" for picture files.
         options: options of this encoder; `crf` is added where there is a quality.
         container_options: options of the muxer.
         pix_fmt: FFmpeg's name of the pixels' format.
@@ -104,9 +106,20 @@ _FORMATS = (
 FORMATS = {format.suffix: format for format in _FORMATS}
 
 
-def encode_film(
-    path: str,
-    frames: Sequence[Frame],
+class Frames(Protocol):
+    """Frames of a film, such as a list, each read when it is asked for."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, number: int, /) -> Frame: ...
+
+    def __iter__(self) -> Iterator[Frame]: ...
+
+
+@argument("output")
+def write_film(
+    output: str | os.PathLike[str],
+    frames: Frames,
     *,
     format: FilmFormat,
     rate: Fraction,
@@ -115,11 +128,11 @@ def encode_film(
     tracks: Sequence[Track] = (),
     metadata: Mapping[str, str] | None = None,
 ) -> None:
-    """Encodes a film. Memory doesn't depend on its length.
+    """Writes a film, whole or not at all. Memory doesn't depend on its length.
 
     Args:
-        path: path of the file to write.
-        frames: the frames, one or more; each is read when it is encoded.
+        output: path of the film, of the given format.
+        frames: the frames, one or more.
         format: format of the film.
         rate: frames per second, roughly, for the encoder's decisions.
         time_base: seconds of which the frames' times are multiples, so that they are
@@ -127,16 +140,44 @@ def encode_film(
         crf: constant rate factor; that of the format by default.
         tracks: sound tracks, which end where the film does.
         metadata: texts to store in MP4 and WebM files, by FFmpeg's names.
+
+    Raises:
+        OSError: when it can't be written.
     """
+    if not format.encoder:
+        _write_pictures(make_pattern(output), frames, format.suffix)
+        return
+    import av
+
     base = format.time_base or fit_time_base(time_base)
-    options, last = dict(format.container_options), frames[-1]
+    with replaced_file(output) as path:
+        try:
+            _encode_film(path, frames, format, rate, base, crf, tracks, metadata or {})
+        except (av.error.FFmpegError, ValueError) as error:
+            if not tracks or is_machine_error(error):
+                raise
+            _encode_film(path, frames, format, rate, base, crf, (), metadata or {})
+            warn_unwritten("The sound", ValueError(describe(error)))
+
+
+def _encode_film(
+    path: str,
+    frames: Frames,
+    format: FilmFormat,
+    rate: Fraction,
+    base: Fraction,
+    crf: int | None,
+    tracks: Sequence[Track],
+    metadata: Mapping[str, str],
+) -> None:
+    options, last = dict(format.container_options), frames[len(frames) - 1]
     if format.suffix == ".gif":
         options["final_delay"] = str(_duration(last, frames[0].time, base))
     with (
         open_output(path, format.suffix[1:], options) as output,
         contextlib.ExitStack() as files,
     ):
-        output.metadata.update(metadata or {})
+        output.metadata.update(metadata)
         convert = _converter(format, frames)
         stream = _add_stream(output, convert(frames[0].picture), format, crf, rate)
         stream.time_base = stream.codec_context.time_base = base
@@ -147,7 +188,7 @@ def encode_film(
             output.mux_one(packet)
 
 
-def write_pictures(pattern: str, frames: Sequence[Frame], suffix: str) -> None:
+def _write_pictures(pattern: str, frames: Frames, suffix: str) -> None:
     """Writes each frame as a PNG or JPEG file, numbered from 1.
 
     Args:
@@ -167,7 +208,7 @@ def write_pictures(pattern: str, frames: Sequence[Frame], suffix: str) -> None:
 
 
 def _encoded(
-    frames: Sequence[Frame],
+    frames: Frames,
     convert: Callable[[np.ndarray], Any],
     stream: Any,
     base: Fraction,
@@ -216,9 +257,7 @@ def _add_stream(
     return stream
 
 
-def _converter(
-    format: FilmFormat, frames: Sequence[Frame]
-) -> Callable[[np.ndarray], Any]:
+def _converter(format: FilmFormat, frames: Frames) -> Callable[[np.ndarray], Any]:
     """Returns a function that converts pictures to a format's frames."""
     if format.suffix == ".mp4":
         return lambda picture: to_bt709(even_sides(picture))
@@ -240,7 +279,7 @@ def even_sides(picture: np.ndarray) -> np.ndarray:
     return np.pad(picture, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
 
 
-def _palette(frames: Sequence[Frame]) -> Image.Image:
+def _palette(frames: Frames) -> Image.Image:
     """Finds 256 colours for a whole film, from a few of its frames."""
     sampled = []
     for number in np.unique(

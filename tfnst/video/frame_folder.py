@@ -15,10 +15,12 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import logging
+import math
 import os
 import re
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from fractions import Fraction
 from typing import Any, NamedTuple
 
@@ -30,13 +32,14 @@ from tfnst.files import os_error, read_file, show_path, write_file
 from tfnst.video.folder_lock import LOCK, FolderInUseError, FolderLock
 from tfnst.video.frames import Frame
 
+_logger = logging.getLogger(__name__)
+
 # Raised when films that an older version has begun can't be continued.
 _FORMAT = 3
 _RUN, _STATE = "run.json", "state.npz"
 _FILES = re.compile(
     rf"{_RUN}|{_STATE}|{LOCK}|sound.*|(frame-\d+|source)-\d{{8}}\.png|\.tfnst-.*\.tmp"
 )
-_CHANNELS = 3
 _GIGABYTE = 1e9
 
 
@@ -52,7 +55,7 @@ class FrameState(NamedTuple):
     scenes: tuple[int, ...]
 
 
-class FrameFolder(Sequence[Frame]):
+class FrameFolder:
     """The painted frames of a film, in the film's order, each as it was painted last.
 
     A folder that exists is continued. Memory doesn't depend on the film's length. It is
@@ -128,11 +131,14 @@ class FrameFolder(Sequence[Frame]):
     def __len__(self) -> int:
         return self.frames
 
-    def __getitem__(self, number: Any) -> Frame:
+    def __getitem__(self, number: int) -> Frame:
         number = range(self.frames)[number]
         done = self.frames - 1 - number if self.backward else number
         last_pass = self.pass_number - (done >= self.frames_done)
         return self._read(f"frame-{last_pass}", number)
+
+    def __iter__(self) -> Iterator[Frame]:
+        return map(self.__getitem__, range(self.frames))
 
     @property
     def backward(self) -> bool:
@@ -160,10 +166,7 @@ class FrameFolder(Sequence[Frame]):
             OSError: when the disk is full.
         """
         number = self.number(self.frames_done)
-        if frame.number != number:
-            raise ArgumentError(
-                f"number {number}", f"number {frame.number}", argument="frame"
-            )
+        assert frame.number == number
         if self._passes > 1 and not self.pass_number:
             self._write("source", frame, source)
         self._write(f"frame-{self.pass_number}", frame, frame.picture)
@@ -181,22 +184,19 @@ class FrameFolder(Sequence[Frame]):
         return True
 
     @argument("output")
-    def check_room(self, frames: int, height: int, width: int) -> float:
+    def check_room(self, frames: int | None, sides: tuple[int, int]) -> None:
         """Checks that the disk has room for the frames that aren't painted yet.
 
         Args:
-            frames: number of frames in the film.
-            height: height of the painted frames.
-            width: width of the painted frames.
-
-        Returns:
-            The gigabytes that they need at most: files are smaller than pictures.
+            frames: number of frames in the film; None, if unknown, passes.
+            sides: height and width of the painted frames.
 
         Raises:
-            ValueError: when less is free.
+            ValueError: when there isn't.
         """
-        files = max(0, frames - self.frames) * (1 if self._passes == 1 else 2)
-        needed = files * height * width * _CHANNELS / _GIGABYTE
+        # A file is smaller than its picture.
+        files = max(0, (frames or 0) - self.frames) * (1 if self._passes == 1 else 2)
+        needed = files * math.prod(sides) * 3 / _GIGABYTE
         free = shutil.disk_usage(self.path).free / _GIGABYTE
         if needed > free:
             raise ArgumentError(
@@ -204,12 +204,13 @@ class FrameFolder(Sequence[Frame]):
                 "smaller or shorter",
                 f"{show_path(self.path)}, where {free:.3g} GB are free",
             )
-        return needed
+        _logger.info("painted frames take up to %.3g GB until the film ends", needed)
 
     def _read(self, kind: str, number: int) -> Frame:
         with Image.open(self._picture_path(kind, number)) as image:
-            times = (Fraction(image.info[name]) for name in ("time", "duration"))
-            return Frame(number, *times, np.asarray(image))
+            texts = image.info
+            time, duration = Fraction(texts["time"]), Fraction(texts["duration"])
+            return Frame(number, time, duration, np.asarray(image))
 
     def _write(self, kind: str, frame: Frame, picture: np.ndarray) -> None:
         info = PngImagePlugin.PngInfo()

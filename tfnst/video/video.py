@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 import json
-import logging
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -23,36 +21,22 @@ from tfnst.config import (
     picture_settings,
 )
 from tfnst.eager import eagerly
-from tfnst.files import (
-    check_path,
-    is_machine_error,
-    replaced_file,
-    show_path,
-    warn_unwritten,
-)
+from tfnst.files import check_path, show_path
 from tfnst.images.style_images import style_images, style_paths
 from tfnst.paths import check_outputs
 from tfnst.transfer.progress import TransferProgress
 from tfnst.version import __version__
-from tfnst.video.av_library import describe
-from tfnst.video.coherence import DISTANCES, Traces
-from tfnst.video.encoding import (
-    FORMATS,
-    FilmFormat,
-    encode_film,
-    write_pictures,
-)
+from tfnst.video.coherence import Traces
+from tfnst.video.encoding import FORMATS, write_film
 from tfnst.video.flow import FlowFiles, OpticalFlow
-from tfnst.video.frame_folder import FrameFolder, FrameState, folder_in_use
 from tfnst.video.folder_lock import is_locked
+from tfnst.video.frame_folder import FrameFolder, FrameState, folder_in_use
 from tfnst.video.frame_range import FrameRange
-from tfnst.video.frames import FilmInfo, Frame
-from tfnst.video.outputs import PICTURE_SUFFIXES, check_film_output, make_pattern
+from tfnst.video.frames import Frame
+from tfnst.video.outputs import check_film_output
 from tfnst.video.painting import FilmPainter, PaintedFrame, check_film_config
 from tfnst.video.reading import FilmReader, open_film
 from tfnst.video.sound import SoundTracks
-
-_logger = logging.getLogger(__name__)
 
 PARTS_SUFFIX = ".parts"
 MAX_PASSES = 20
@@ -220,15 +204,25 @@ def stylize_video(
         open_film(film, rate=rate) as reader,
         FrameFolder(parts_folder(output), run=described, passes=passes) as folder,
     ):
-        _check_room(reader, range, painter, folder)
+        info, frames = reader.info, range.count(reader.info)
+        folder.check_room(frames, painter.painted_sides(info.height, info.width))
         sound = SoundTracks(folder.path, format)
-        if reader.info.has_sound and sound.is_missing:
+        if info.has_sound and sound.is_missing:
             _keep_sound(film, reader, range, sound)
         run = _FilmRun(reader, range, painter, folder, passes, callback)
         run.paint()
         if folder.frames:
-            rate = reader.info.rate / range.every
-            _write(output, folder, format, rate, crf, reader.info, sound, config)
+            comment = json.dumps({"tfnst": __version__, **config.to_dict()})
+            write_film(
+                output,
+                folder,
+                format=format,
+                rate=info.rate / range.every,
+                time_base=info.time_base,
+                crf=crf,
+                tracks=sound.read(),
+                metadata={"comment": comment, "title": info.title or ""},
+            )
         result = run.result(os.fspath(output), config)
         if result.complete:
             folder.close(remove=True)
@@ -256,20 +250,6 @@ def _check_no_parts(folder: str) -> None:
     )
 
 
-def _check_room(
-    reader: FilmReader, range: FrameRange, painter: FilmPainter, folder: FrameFolder
-) -> None:
-    """Checks that the disk has room for the frames, where their number is known."""
-    frames = range.count(reader.info)
-    if frames is None:
-        return
-    sides = painter.painted_sides(reader.info.height, reader.info.width)
-    _logger.info(
-        "painted frames take up to %.3g GB of the disk until the film is complete",
-        folder.check_room(frames, *sides),
-    )
-
-
 def _keep_sound(
     film: str | os.PathLike[str],
     reader: FilmReader,
@@ -277,57 +257,12 @@ def _keep_sound(
     sound: SoundTracks,
 ) -> None:
     """Makes the sound of a film ready."""
-    first = next(reader.frames(range))
-    last: float | Fraction | None = range.end
-    if last is None and reader.info.duration is not None:
+    info, first = reader.info, next(reader.frames(range))
+    end = None if range.end is None else Fraction(range.end)
+    if end is None and info.duration is not None:
         # Some films are longer than their files say.
-        last = 2 * reader.info.duration + 60
-    sound.write(
-        film,
-        origin=reader.info.origin,
-        start=first.time,
-        end=None if last is None else Fraction(last),
-    )
-
-
-@argument("output")
-def _write(
-    output: str | os.PathLike[str],
-    folder: FrameFolder,
-    format: FilmFormat,
-    rate: Fraction,
-    crf: int | None,
-    info: FilmInfo,
-    sound: SoundTracks,
-    config: StyleTransferConfig,
-) -> None:
-    """Writes the film with the frames so far, whole or not at all."""
-    import av
-
-    if format.suffix in PICTURE_SUFFIXES:
-        write_pictures(make_pattern(output), folder, format.suffix)
-        return
-    texts = {"comment": json.dumps({"tfnst": __version__, **config.to_dict()})}
-    if info.title is not None:
-        texts["title"] = info.title
-    encode = functools.partial(
-        encode_film,
-        frames=folder,
-        format=format,
-        rate=rate,
-        time_base=info.time_base,
-        crf=crf,
-        metadata=texts,
-    )
-    tracks = sound.read()
-    with replaced_file(output) as path:
-        try:
-            encode(path, tracks=tracks)
-        except (av.error.FFmpegError, ValueError) as error:
-            if not tracks or is_machine_error(error):
-                raise
-            encode(path)
-            warn_unwritten("The sound", ValueError(describe(error)))
+        end = 2 * info.duration + 60
+    sound.write(film, origin=info.origin, start=first.time, end=end)
 
 
 class _FilmRun:
