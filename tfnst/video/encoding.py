@@ -264,7 +264,7 @@ def _converter(format: FilmFormat, frames: Frames) -> Callable[[np.ndarray], Any
     if format.suffix == ".webm":
         return to_bt709
     if format.suffix == ".webp":
-        return lambda picture: rgb_frame(picture).reformat(format="bgra")
+        return rgb_frame
     palette = _palette(frames)
     return lambda picture: _indexed(picture, palette)
 
