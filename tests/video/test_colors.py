@@ -150,3 +150,17 @@ def test_values_survive_being_written_and_read():
     picture = blocks(seed=5, rows=4, columns=6)
     found = to_picture(to_bt709(picture))
     np.testing.assert_allclose(centres(found), centres(picture), atol=3)
+
+
+@pytest.mark.parametrize(("chroma", "offset"), [("left", 0), ("center", 0.5)])
+def test_chroma_lies_where_it_should(chroma, offset):
+    """On a ramp of blue, chroma has the values of the places between the pixels."""
+    picture = np.full((16, 64, 3), 100, np.uint8)
+    picture[..., 2] = 20 + 3 * np.arange(64)
+    plane = to_bt709(picture, chroma=chroma).planes[1]
+    row = np.frombuffer(bytes(plane), np.uint8)[: plane.width]
+    luma = picture[0] @ [0.2126, 0.7152, 0.0722]
+    wanted = 128 + 224 / 255 * (picture[0, :, 2] - luma) / (2 * (1 - 0.0722))
+    places = 2 * np.arange(2, 30) + offset
+    errors = row[2:30] - np.interp(places, np.arange(64), wanted)
+    assert abs(errors.mean()) < 0.3

@@ -1,7 +1,7 @@
 """Colours of films: decoded frames to sRGB pictures, and pictures to BT.709 frames.
 
 Values of standard films (BT.709 and BT.601 transfer) are taken for sRGB values, as
-players do: a film that is read and written keeps its values. FFmpeg's filters convert
+players do: a film that is read and written keeps its values. FFmpeg converts
 matrices and ranges. Wide primaries and HDR are converted here: FFmpeg's own conversion
 moves colours that both primaries have by up to 10 of 255 levels, and shows all that is
 brighter than diffuse white as white.
@@ -28,9 +28,13 @@ _P3 = 12
 _PQ, _HLG = 16, 18
 _MATRICES = (1, 4, 5, 6, 7, 9)
 # Flags of FFmpeg's scaler: every chroma value counts, and sums are exact.
-_EXACT = "full_chroma_int+full_chroma_inp+accurate_rnd"
-# The same for frames that are encoded; sharper filters ring where flat colours meet.
-_BILINEAR_EXACT = 0x2 | 0x2000 | 0x4000 | 0x40000
+_BICUBIC, _LANCZOS = 0x4, 0x200
+_EXACT = 0x2000 | 0x4000 | 0x40000
+# Sharper filters than the bilinear one ring where flat colours meet.
+_ENCODING = (
+    "flags=bilinear+full_chroma_int+full_chroma_inp+accurate_rnd"
+    ":out_color_matrix=bt709:out_range=limited"
+)
 # FFmpeg's numbers.
 LIMITED, FULL = 1, 2
 # From linear light in BT.2020 and P3 (D65) to BT.709: Rec. ITU-R BT.2087, SMPTE EG 432.
@@ -88,11 +92,18 @@ def to_picture(
     if is_hdr:
         format = "rgba64le" if has_alpha else "rgb48le"
     own = frame.width, frame.height
-    width, height = own if size is None else size
-    flags = f"{'bicubic' if (width, height) == own else 'lanczos'}+{_EXACT}"
-    scale = f"{width}:{height}:flags={flags}:out_range=full"
-    filters = [("scale", scale), ("format", format), *turns]
-    values = run_filters(frame, filters).to_ndarray()
+    width, height = size or own
+    # Not by a filter, which doesn't see where a frame's chroma lies.
+    converted = frame.reformat(
+        width,
+        height,
+        format,
+        # Not every PyAV looks at the frame for it.
+        src_color_range=frame.color_range,
+        dst_color_range=FULL,
+        interpolation=(_BICUBIC if (width, height) == own else _LANCZOS) | _EXACT,
+    )
+    values = run_filters(converted, turns).to_ndarray()
     picture = _to_srgb(values[..., :3], primaries, transfer)
     if not has_alpha:
         return picture
@@ -169,22 +180,19 @@ def _encode_light(light: np.ndarray, gamma: float | None = None) -> np.ndarray:
     return to_integers(np.clip(light, 0, 1) ** (1 / gamma))
 
 
-def to_bt709(picture: np.ndarray) -> Any:
+def to_bt709(picture: np.ndarray, *, chroma: str = "center") -> Any:
     """Converts a picture to a frame in limited range BT.709, 4:2:0.
 
     Args:
         picture: uint8 sRGB [H, W, 3].
+        chroma: place of the chroma between the pixels, by FFmpeg's name.
     """
-    frame = rgb_frame(picture).reformat(
-        format="yuv420p",
-        dst_colorspace=BT709,
-        dst_color_range=LIMITED,
-        interpolation=_BILINEAR_EXACT,
-    )
-    frame.color_range, frame.colorspace = LIMITED, BT709
-    if hasattr(frame, "color_primaries"):  # Older PyAV has them in encoders only.
-        frame.color_primaries, frame.color_trc = BT709, BT709
-    return frame
+    filters = [
+        ("scale", f"{_ENCODING}:out_chroma_loc={chroma}"),
+        ("format", "yuv420p"),
+        ("setparams", "color_primaries=bt709:color_trc=bt709"),
+    ]
+    return run_filters(rgb_frame(picture), filters)
 
 
 def rgb_frame(picture: np.ndarray) -> Any:

@@ -260,7 +260,8 @@ def _add_stream(
 def _converter(format: FilmFormat, frames: Frames) -> Callable[[np.ndarray], Any]:
     """Returns a function that converts pictures to a format's frames."""
     if format.suffix == ".mp4":
-        return lambda picture: to_bt709(even_sides(picture))
+        # H.264's chroma is there by default; VP9 doesn't say.
+        return lambda picture: to_bt709(even_sides(picture), chroma="left")
     if format.suffix == ".webm":
         return to_bt709
     if format.suffix == ".webp":

@@ -22,6 +22,8 @@ def run_filters(frame: Any, filters: Sequence[Filter]) -> Any:
     Raises:
         FFmpegError: when the frame can't be converted.
     """
+    if not filters:
+        return frame
     graph = _build_graph(frame, filters)
     graph.push(frame)
     return graph.pull()
