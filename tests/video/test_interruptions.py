@@ -14,7 +14,7 @@ import pytest
 from tests.helpers import message
 from tests.video.film_frames import add, append, frames, open_folder, repainted
 from tests.video.test_frame_folder import assert_same_frames
-from tfnst.video.folder_lock import FolderLock, is_locked
+from tfnst.video.folder_lock import lock_folder
 
 HOLDER = """
 import sys
@@ -39,22 +39,22 @@ def test_one_process_at_a_time(tmp_path):
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE
     ) as holder:
         assert holder.stdout.readline() == b"ready\n"
-        assert is_locked(str(folder))
         left = sorted(os.listdir(folder))
         assert message(ValueError, open_folder, folder) == IN_USE.format(str(folder))
         assert sorted(os.listdir(folder)) == left
         holder.kill()
         holder.wait()
-        assert not is_locked(str(folder))
         with open_folder(folder) as film:
             assert film.frames_done == 1
-            assert is_locked(str(folder))
-    assert not is_locked(str(folder))
+            # Nor the same process twice.
+            assert message(ValueError, open_folder, folder) == IN_USE.format(
+                str(folder)
+            )
+    open_folder(folder).close()
 
 
 def test_where_there_are_no_locks(tmp_path):
-    first, second = (FolderLock(str(tmp_path), locks=None) for _ in range(2))
-    assert not is_locked(str(tmp_path))
+    first, second = (lock_folder(str(tmp_path), locks=None) for _ in range(2))
     for lock in (first, second):
         lock.close()
     assert not list(tmp_path.iterdir())
@@ -71,7 +71,7 @@ class NoLocks:
 
 
 def test_file_systems_without_locks(tmp_path):
-    first, second = (FolderLock(str(tmp_path), locks=NoLocks) for _ in range(2))
+    first, second = (lock_folder(str(tmp_path), locks=NoLocks) for _ in range(2))
     for lock in (first, second):
         lock.close()
 

@@ -29,7 +29,7 @@ from PIL import Image, PngImagePlugin
 
 from tfnst.checks import ArgumentError, argument
 from tfnst.files import os_error, read_file, show_path, write_file
-from tfnst.video.folder_lock import LOCK, FolderInUseError, FolderLock
+from tfnst.video.folder_lock import LOCK, lock_folder
 from tfnst.video.frames import Frame
 
 _logger = logging.getLogger(__name__)
@@ -58,8 +58,8 @@ class FrameState(NamedTuple):
 class FrameFolder:
     """The painted frames of a film, in the film's order, each as it was painted last.
 
-    A folder that exists is continued. Memory doesn't depend on the film's length. It is
-    a context manager that closes itself.
+    Memory doesn't depend on the film's length. It is a context manager that closes
+    itself.
 
     Args:
         path: path of the folder, which is made if it is missing; the folder that it is
@@ -68,6 +68,7 @@ class FrameFolder:
             film is continued.
         passes: number of times that each frame is painted. Every other pass goes from
             the film's end to its beginning. Default 1.
+        resume: whether a folder that exists is continued. Default True.
 
     Attributes:
         path: path of the folder.
@@ -89,6 +90,7 @@ class FrameFolder:
         *,
         run: Mapping[str, Any],
         passes: int = 1,
+        resume: bool = True,
     ) -> None:
         self.path, self._passes = os.fspath(path), passes
         self.frames = self.pass_number = self.frames_done = 0
@@ -97,19 +99,27 @@ class FrameFolder:
         try:
             os.makedirs(path, exist_ok=True)
             _check_folder(self.path)
-            self._lock = FolderLock(self.path)
-        except FolderInUseError as error:
-            raise folder_in_use(self.path) from error
+            self._lock = lock_folder(self.path)
+        except BlockingIOError as error:
+            raise ArgumentError(
+                "a film that no other process is painting",
+                f"a film whose parts in {show_path(path)} are in use",
+                argument="output",
+            ) from error
         except OSError as error:
             expected = "a folder that can be written to"
             raise os_error(error, expected, show_path(path)) from error
         try:
+            if not (is_new or resume):
+                raise ArgumentError(
+                    f"True to continue the unfinished film in {show_path(path)}; or "
+                    "remove that folder to start over",
+                    "False",
+                )
             self._check_run({"format": _FORMAT, "passes": passes, **run})
             self._read_state()
         except BaseException:
-            if is_new:
-                self._remove()
-            self._lock.close()
+            self.close(remove=is_new)
             raise
 
     def __enter__(self) -> FrameFolder:
@@ -285,12 +295,3 @@ def _check_folder(path: str) -> None:
     if strange and _RUN not in files:
         other = f"{show_path(path)}, which holds {show_path(strange[0])}"
         raise ArgumentError("a folder with parts of a film", other)
-
-
-def folder_in_use(folder: str) -> ValueError:
-    """Words the error for a film that another process is painting."""
-    return ArgumentError(
-        "a film that no other process is painting",
-        f"a film whose parts in {show_path(folder)} are in use",
-        argument="output",
-    )

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from tfnst.checks import ArgumentError, argument, check_integer
+from tfnst.checks import argument, check_integer
 from tfnst.config import (
     FRAME_STEPS,
     TEMPORAL_WEIGHT,
@@ -21,7 +21,7 @@ from tfnst.config import (
     picture_settings,
 )
 from tfnst.eager import eagerly
-from tfnst.files import check_path, show_path
+from tfnst.files import check_path
 from tfnst.images.style_images import style_images, style_paths
 from tfnst.paths import check_outputs
 from tfnst.transfer.progress import TransferProgress
@@ -29,8 +29,7 @@ from tfnst.version import __version__
 from tfnst.video.coherence import Traces
 from tfnst.video.encoding import FORMATS, write_film
 from tfnst.video.flow import FlowFiles, OpticalFlow
-from tfnst.video.folder_lock import is_locked
-from tfnst.video.frame_folder import FrameFolder, FrameState, folder_in_use
+from tfnst.video.frame_folder import FrameFolder, FrameState
 from tfnst.video.frame_range import FrameRange
 from tfnst.video.frames import Frame
 from tfnst.video.outputs import check_film_output
@@ -180,8 +179,6 @@ def stylize_video(
     if crf is not None:
         check_integer("crf", crf, 0, format.max_crf)
     check_outputs(style_paths(style_images(style_image)), [("output", output)])
-    if not resume:
-        _check_no_parts(parts_folder(output))
     painter = FilmPainter(
         style_image,
         frame_steps=frame_steps,
@@ -202,7 +199,9 @@ def stylize_video(
     }
     with (
         open_film(film, rate=rate) as reader,
-        FrameFolder(parts_folder(output), run=described, passes=passes) as folder,
+        FrameFolder(
+            parts_folder(output), run=described, passes=passes, resume=resume
+        ) as folder,
     ):
         info, frames = reader.info, range.count(reader.info)
         folder.check_room(frames, painter.painted_sides(info.height, info.width))
@@ -234,20 +233,6 @@ def parts_folder(output: str | os.PathLike[str]) -> str:
     with argument("output"):
         check_path(output)
     return os.path.normpath(os.fspath(output)).replace("%", "") + PARTS_SUFFIX
-
-
-def _check_no_parts(folder: str) -> None:
-    """Raises ValueError for a film that is unfinished, or that is being painted."""
-    if not os.path.lexists(folder):
-        return
-    if is_locked(folder):
-        raise folder_in_use(folder)
-    raise ArgumentError(
-        f"True to continue the unfinished film in {show_path(folder)}; or remove that "
-        "folder to start over",
-        "False",
-        argument="resume",
-    )
 
 
 def _keep_sound(
