@@ -108,8 +108,10 @@ def test_a_film(folder):
     assert [f.duration for f in painted] == [f.duration for f in source]
     assert not os.path.exists("out.mp4.parts")
     # The callback has been told of every frame, and of steps within them.
-    done = [p for p in seen if p.run is None]
+    done = [p for p in seen if p.picture is not None]
     assert [(p.frames_done, p.frames) for p in done] == [(i, 6) for i in range(1, 7)]
+    # And, in the end, of every frame that is encoded.
+    assert [(p.encoded, p.frames) for p in seen[-6:]] == [(i, 6) for i in range(1, 7)]
     assert {p.picture.shape for p in done} == {(36, 48, 3)}
     assert any(p.run is not None and p.picture is None for p in seen)
     # Of luma: colours are stored at half the size.
@@ -231,11 +233,11 @@ def check_passes(output, result, seen, passes):
     """That a film of six frames was painted in so many passes."""
     assert (result.frames, result.painted) == (6, 6 * passes)
     assert (result.shots, result.complete) == (1, True)
-    done = [(p.frames_done, p.frames) for p in seen if p.run is None]
+    done = [(p.frames_done, p.frames) for p in seen if p.picture is not None]
     assert done == [(i, 6 * passes) for i in range(1, 6 * passes + 1)]
     assert not os.path.exists(f"{output}.parts")
     # The frames of the last pass, in the film's order.
-    last = [p.picture for p in seen if p.run is None][-6:]
+    last = [p.picture for p in seen if p.picture is not None][-6:]
     found = [each.picture for each in read(output)]
     for one, other in zip(found, last[:: 1 if passes % 2 else -1], strict=True):
         np.testing.assert_array_equal(one, other)
@@ -244,7 +246,7 @@ def check_passes(output, result, seen, passes):
 
 def test_several_passes(folder, whole_in_passes):
     found = check_passes(*whole_in_passes, 3)
-    first = [p.picture for p in whole_in_passes[2] if p.run is None][:6]
+    first = [p.picture for p in whole_in_passes[2] if p.picture is not None][:6]
     assert np.abs(found - np.stack(first)).mean() > 0.2
 
 
@@ -362,7 +364,7 @@ def test_a_film_that_another_process_is_painting(folder, resume):
         )
 
     def watch(progress):
-        if progress.frames_done == 1 and progress.run is None:
+        if progress.frames_done == 1 and progress.picture is not None:
             again()
 
     said = []
@@ -441,7 +443,7 @@ def paint_some(passes, most):
 
     def watch(progress):
         nonlocal painted
-        painted += progress.run is None
+        painted += progress.picture is not None
         if painted == most:
             signal.pause()
 
@@ -500,7 +502,7 @@ def test_memory_does_not_grow(folder):
     process, used = psutil.Process(), []
 
     def watch(progress):
-        if progress.run is None:
+        if progress.picture is not None:
             used.append(process.memory_info().rss)
 
     tfnst.stylize_video("long.mp4", STYLE, "out.mp4", callback=watch, **SETTINGS)

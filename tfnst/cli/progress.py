@@ -191,7 +191,11 @@ class VideoBars(_Progress):
                 **_on_terminal(),
             )
         self._show_run(progress.run)
-        self._bar.update(progress.frames_done - self._bar.n)
+        done = progress.frames_done
+        if progress.encoded is not None:
+            self._bar.set_description_str("encoding", refresh=False)
+            self._bar.total, done = progress.frames, progress.encoded
+        self._bar.update(done - self._bar.n)
 
 
 def _on_terminal() -> dict[str, Any]:

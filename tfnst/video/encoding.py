@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import heapq
 import io
 import os
@@ -127,6 +128,7 @@ def write_film(
     crf: int | None = None,
     tracks: Sequence[Track] = (),
     metadata: Mapping[str, str] | None = None,
+    callback: Callable[[int], None] = lambda encoded: None,
 ) -> None:
     """Writes a film, whole or not at all. Memory doesn't depend on its length.
 
@@ -140,28 +142,39 @@ def write_film(
         crf: constant rate factor; that of the format by default.
         tracks: sound tracks, which end where the film does.
         metadata: texts to store in MP4 and WebM files, by FFmpeg's names.
+        callback: called after each frame with the number of encoded ones.
 
     Raises:
         OSError: when it can't be written.
     """
     if not format.encoder:
-        _write_pictures(make_pattern(output), frames, format.suffix)
+        _write_pictures(make_pattern(output), frames, format.suffix, callback)
         return
     import av
 
-    base = format.time_base or fit_time_base(time_base)
+    encode = functools.partial(
+        _encode_film,
+        frames=frames,
+        format=format,
+        rate=rate,
+        base=format.time_base or fit_time_base(time_base),
+        crf=format.crf if crf is None else crf,
+        metadata=metadata or {},
+        callback=callback,
+    )
     with replaced_file(output) as path:
         try:
-            _encode_film(path, frames, format, rate, base, crf, tracks, metadata or {})
+            encode(path, tracks=tracks)
         except (av.error.FFmpegError, ValueError) as error:
             if not tracks or is_machine_error(error):
                 raise
-            _encode_film(path, frames, format, rate, base, crf, (), metadata or {})
+            encode(path, tracks=())
             warn_unwritten("The sound", ValueError(describe(error)))
 
 
 def _encode_film(
     path: str,
+    *,
     frames: Frames,
     format: FilmFormat,
     rate: Fraction,
@@ -169,6 +182,7 @@ def _encode_film(
     crf: int | None,
     tracks: Sequence[Track],
     metadata: Mapping[str, str],
+    callback: Callable[[int], None],
 ) -> None:
     options, last = dict(format.container_options), frames[len(frames) - 1]
     if format.suffix == ".gif":
@@ -183,18 +197,21 @@ def _encode_film(
         stream.time_base = stream.codec_context.time_base = base
         end = last.time + last.duration - frames[0].time
         sounds = [add_track(track, output, files, end) for track in tracks]
-        pictures = _encoded(frames, convert, stream, base)
+        pictures = _encoded(frames, convert, stream, base, callback)
         for packet in heapq.merge(pictures, *sounds, key=_decoding_time):
             output.mux_one(packet)
 
 
-def _write_pictures(pattern: str, frames: Frames, suffix: str) -> None:
+def _write_pictures(
+    pattern: str, frames: Frames, suffix: str, callback: Callable[[int], None]
+) -> None:
     """Writes each frame as a PNG or JPEG file, numbered from 1.
 
     Args:
         pattern: a path with a number such as `%05d`.
         frames: the frames.
         suffix: `".png"` or `".jpg"`.
+        callback: as for `write_film`.
     """
     folder, last = os.path.split(pattern)
     for number, frame in enumerate(frames, 1):
@@ -205,6 +222,7 @@ def _write_pictures(pattern: str, frames: Frames, suffix: str) -> None:
         else:
             image.save(data, "JPEG", quality=_JPEG_QUALITY, subsampling=0)
         write_file(os.path.join(folder, name), data.getvalue())
+        callback(number)
 
 
 def _encoded(
@@ -212,10 +230,11 @@ def _encoded(
     convert: Callable[[np.ndarray], Any],
     stream: Any,
     base: Fraction,
+    callback: Callable[[int], None],
 ) -> Iterator[Any]:
     """Yields the packets of a film's frames."""
     start, last, durations = frames[0].time, -1, {}
-    for each in frames:
+    for number, each in enumerate(frames, 1):
         frame = convert(each.picture)
         # Times are rounded one by one, so that errors don't add up, and rise.
         last = max(last + 1, to_ticks(each.time - start, base))
@@ -224,6 +243,7 @@ def _encoded(
         for packet in stream.encode(frame):
             packet.duration = durations.pop(packet.pts)
             yield packet
+        callback(number)
     for packet in stream.encode():
         packet.duration = durations.pop(packet.pts)
         yield packet
@@ -250,8 +270,8 @@ def _add_stream(
     context.thread_count = _THREADS
     # Without this flag, FFmpeg lets x264's threads race.
     context.flags |= _CODEC_BITEXACT
-    if format.crf is not None:
-        stream.options |= {"crf": str(format.crf if crf is None else crf)}
+    if crf is not None:
+        stream.options |= {"crf": str(crf)}
         context.color_range, context.colorspace = LIMITED, BT709
         context.color_primaries = context.color_trc = BT709
     return stream

@@ -53,6 +53,8 @@ class FilmProgress:
         run: progress of the frame that is being painted; None after a frame.
         picture: the frame that has just been painted, uint8 [H, W, 3]; None within
             one.
+        encoded: number of frames that are encoded, once no more are painted; else
+            None.
         stopped: whether the callback has asked for the film to end.
     """
 
@@ -61,6 +63,7 @@ class FilmProgress:
     seconds: float
     run: TransferProgress | None = None
     picture: np.ndarray | None = None
+    encoded: int | None = None
     stopped: bool = dataclasses.field(default=False, init=False)
 
     def stop(self) -> None:
@@ -157,7 +160,8 @@ def stylize_video(
         config: as for `tfnst.FilmPainter`.
         preset: as for `tfnst.stylize`.
         callback: function called with a FilmProgress after each frame and about twice
-            a second within one; it may call `progress.stop()`.
+            a second within one; it may call `progress.stop()`. It is also called while
+            the film is encoded.
         **settings: fields of StyleTransferConfig that override `config` and `preset`.
 
     Returns:
@@ -221,6 +225,7 @@ def stylize_video(
                 crf=crf,
                 tracks=sound.read(),
                 metadata={"comment": comment, "title": info.title or ""},
+                callback=run.tell_encoded,
             )
         result = run.result(os.fspath(output), config)
         if result.complete:
@@ -369,6 +374,12 @@ class _FilmRun:
             height=height,
             config=config,
         )
+
+    def tell_encoded(self, encoded: int) -> None:
+        """Tells the callback how many frames are encoded."""
+        if self._callback is not None:
+            frames, seconds = self._folder.frames, time.perf_counter() - self._began
+            self._callback(FilmProgress(frames, frames, seconds, encoded=encoded))
 
     def _within(self, run: TransferProgress) -> None:
         self._call_back(run, None)
