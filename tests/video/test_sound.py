@@ -13,21 +13,18 @@ from tfnst.video.encoding import FORMATS
 from tfnst.video.frame_range import FrameRange
 from tfnst.video.frames import DamagedFilmWarning
 from tfnst.video.reading import open_film
-from tfnst.video.sound import SoundTracks
+from tfnst.video.sound import prepare_sound
 
 
 def painted(tmp_path, film, kind, **options):
     """A film painted as it is, and its path."""
     path, folder = tmp_path / f"out{kind}", tmp_path / "sound"
     folder.mkdir(exist_ok=True)
-    sound = SoundTracks(str(folder), FORMATS[kind])
+    range, format = FrameRange(**options), FORMATS[kind]
     with open_film(film) as reader:
-        info, frames = reader.info, list(reader.frames(FrameRange(**options)))
-    end = options.get("end")
-    end = None if end is None else Fraction(str(end))
-    sound.write(film, origin=info.origin, start=frames[0].time, end=end)
-    base = info.time_base
-    write(path, frames, rate=info.rate, time_base=base, tracks=sound.read())
+        info, frames = reader.info, list(reader.frames(range))
+        tracks = prepare_sound(str(folder), film, reader, range, format)
+    write(path, frames, rate=info.rate, time_base=info.time_base, tracks=tracks)
     return path
 
 

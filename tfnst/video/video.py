@@ -7,7 +7,6 @@ import json
 import os
 import time
 from collections.abc import Callable, Iterator
-from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -35,7 +34,7 @@ from tfnst.video.frames import Frame
 from tfnst.video.outputs import check_film_output
 from tfnst.video.painting import FilmPainter, PaintedFrame, check_film_config
 from tfnst.video.reading import FilmReader, open_film
-from tfnst.video.sound import SoundTracks
+from tfnst.video.sound import prepare_sound
 
 PARTS_SUFFIX = ".parts"
 MAX_PASSES = 20
@@ -209,9 +208,7 @@ def stylize_video(
     ):
         info, frames = reader.info, range.count(reader.info)
         folder.check_room(frames, painter.painted_sides(info.height, info.width))
-        sound = SoundTracks(folder.path, format)
-        if info.has_sound and sound.is_missing:
-            _keep_sound(film, reader, range, sound)
+        tracks = prepare_sound(folder.path, film, reader, range, format)
         run = _FilmRun(reader, range, painter, folder, passes, callback)
         run.paint()
         if folder.frames:
@@ -223,7 +220,7 @@ def stylize_video(
                 rate=info.rate / range.every,
                 time_base=info.time_base,
                 crf=crf,
-                tracks=sound.read(),
+                tracks=tracks,
                 metadata={"comment": comment, "title": info.title or ""},
                 callback=run.tell_encoded,
             )
@@ -238,21 +235,6 @@ def parts_folder(output: str | os.PathLike[str]) -> str:
     with argument("output"):
         check_path(output)
     return os.path.normpath(os.fspath(output)).replace("%", "") + PARTS_SUFFIX
-
-
-def _keep_sound(
-    film: str | os.PathLike[str],
-    reader: FilmReader,
-    range: FrameRange,
-    sound: SoundTracks,
-) -> None:
-    """Makes the sound of a film ready."""
-    info, first = reader.info, next(reader.frames(range))
-    end = None if range.end is None else Fraction(range.end)
-    if end is None and info.duration is not None:
-        # Some films are longer than their files say.
-        end = 2 * info.duration + 60
-    sound.write(film, origin=info.origin, start=first.time, end=end)
 
 
 class _FilmRun:
