@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 
 from tests.video.films import RATE, moving
-from tfnst.video.encoding import FORMATS, write_film
+from tfnst.video.encoding import FORMATS, FilmWriter
 from tfnst.video.frame_folder import FrameFolder, FrameState
 from tfnst.video.frames import Frame
 from tfnst.video.reading import open_film
@@ -26,7 +26,7 @@ def open_folder(path, passes=1, **run):
 def write(path, pictures, **options):
     """Writes a film of frames to a path, or to a pattern of picture files."""
     options = {"rate": RATE, "time_base": 1 / RATE, **options}
-    write_film(path, pictures, format=FORMATS[path.suffix], **options)
+    FilmWriter(FORMATS[path.suffix], **options).write(path, pictures)
 
 
 def output(tmp_path, kind):

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import functools
 import heapq
 import io
+import itertools
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from fractions import Fraction
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -107,34 +107,11 @@ _FORMATS = (
 FORMATS = {format.suffix: format for format in _FORMATS}
 
 
-class Frames(Protocol):
-    """Frames of a film, such as a list, each read when it is asked for."""
+@dataclasses.dataclass(frozen=True)
+class FilmWriter:
+    """Writes the frames of a film. Memory doesn't depend on its length.
 
-    def __len__(self) -> int: ...
-
-    def __getitem__(self, number: int, /) -> Frame: ...
-
-    def __iter__(self) -> Iterator[Frame]: ...
-
-
-@argument("output")
-def write_film(
-    output: str | os.PathLike[str],
-    frames: Frames,
-    *,
-    format: FilmFormat,
-    rate: Fraction,
-    time_base: Fraction,
-    crf: int | None = None,
-    tracks: Sequence[Track] = (),
-    metadata: Mapping[str, str] | None = None,
-    callback: Callable[[int], None] = lambda encoded: None,
-) -> None:
-    """Writes a film, whole or not at all. Memory doesn't depend on its length.
-
-    Args:
-        output: path of the film, of the given format.
-        frames: the frames, one or more.
+    Attributes:
         format: format of the film.
         rate: frames per second, roughly, for the encoder's decisions.
         time_base: seconds of which the frames' times are multiples, so that they are
@@ -142,111 +119,115 @@ def write_film(
         crf: constant rate factor; that of the format by default.
         tracks: sound tracks, which end where the film does.
         metadata: texts to store in MP4 and WebM files, by FFmpeg's names.
-        callback: called after each frame with the number of encoded ones.
-
-    Raises:
-        OSError: when it can't be written.
+        callback: called after each frame with the number of written ones.
     """
-    if not format.encoder:
-        _write_pictures(make_pattern(output), frames, format.suffix, callback)
-        return
-    import av
 
-    encode = functools.partial(
-        _encode_film,
-        frames=frames,
-        format=format,
-        rate=rate,
-        base=format.time_base or fit_time_base(time_base),
-        crf=format.crf if crf is None else crf,
-        metadata=metadata or {},
-        callback=callback,
-    )
-    with replaced_file(output) as path:
-        try:
-            encode(path, tracks=tracks)
-        except (av.error.FFmpegError, ValueError) as error:
-            if not tracks or is_machine_error(error):
-                raise
-            encode(path, tracks=())
-            warn_unwritten("The sound", ValueError(describe(error)))
+    format: FilmFormat
+    rate: Fraction
+    time_base: Fraction
+    crf: int | None = None
+    tracks: Sequence[Track] = ()
+    metadata: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    callback: Callable[[int], None] = lambda written: None
 
+    @argument("output")
+    def write(self, output: str | os.PathLike[str], frames: Sequence[Frame]) -> None:
+        """Writes a film of one frame or more, whole or not at all.
 
-def _encode_film(
-    path: str,
-    *,
-    frames: Frames,
-    format: FilmFormat,
-    rate: Fraction,
-    base: Fraction,
-    crf: int | None,
-    tracks: Sequence[Track],
-    metadata: Mapping[str, str],
-    callback: Callable[[int], None],
-) -> None:
-    options, last = dict(format.container_options), frames[len(frames) - 1]
-    if format.suffix == ".gif":
-        options["final_delay"] = str(_duration(last, frames[0].time, base))
-    with (
-        open_output(path, format.suffix[1:], options) as output,
-        contextlib.ExitStack() as files,
-    ):
-        output.metadata.update(metadata)
-        convert = _converter(format, frames)
-        stream = _add_stream(output, convert(frames[0].picture), format, crf, rate)
-        stream.time_base = stream.codec_context.time_base = base
-        end = last.time + last.duration - frames[0].time
-        sounds = [add_track(track, output, files, end) for track in tracks]
-        pictures = _encoded(frames, convert, stream, base, callback)
-        for packet in heapq.merge(pictures, *sounds, key=_decoding_time):
-            output.mux_one(packet)
+        Args:
+            output: path of the film, of the given format.
+            frames: the frames.
 
+        Raises:
+            OSError: when it can't be written.
+        """
+        if not self.format.encoder:
+            self._write_pictures(make_pattern(output), frames)
+            return
+        import av
 
-def _write_pictures(
-    pattern: str, frames: Frames, suffix: str, callback: Callable[[int], None]
-) -> None:
-    """Writes each frame as a PNG or JPEG file, numbered from 1.
+        with replaced_file(output) as path:
+            try:
+                self._encode(path, frames, self.tracks)
+            except (av.error.FFmpegError, ValueError) as error:
+                if not self.tracks or is_machine_error(error):
+                    raise
+                self._encode(path, frames, ())
+                warn_unwritten("The sound", ValueError(describe(error)))
 
-    Args:
-        pattern: a path with a number such as `%05d`.
-        frames: the frames.
-        suffix: `".png"` or `".jpg"`.
-        callback: as for `write_film`.
-    """
-    folder, last = os.path.split(pattern)
-    for number, frame in enumerate(frames, 1):
-        name = NUMBER.sub(lambda found: found[0] % number, last, count=1)  # noqa: B023
-        data, image = io.BytesIO(), Image.fromarray(frame.picture)
-        if suffix == ".png":
-            image.save(data, "PNG")
-        else:
-            image.save(data, "JPEG", quality=_JPEG_QUALITY, subsampling=0)
-        write_file(os.path.join(folder, name), data.getvalue())
-        callback(number)
+    def _write_pictures(self, pattern: str, frames: Sequence[Frame]) -> None:
+        """Writes each frame as a PNG or JPEG file, numbered from 1."""
+        folder, last = os.path.split(pattern)
+        for number, frame in enumerate(frames, 1):
+            name = NUMBER.sub(lambda found: found[0] % number, last, count=1)  # noqa: B023
+            data, image = io.BytesIO(), Image.fromarray(frame.picture)
+            if self.format.suffix == ".png":
+                image.save(data, "PNG")
+            else:
+                image.save(data, "JPEG", quality=_JPEG_QUALITY, subsampling=0)
+            write_file(os.path.join(folder, name), data.getvalue())
+            self.callback(number)
 
+    def _encode(
+        self, path: str, frames: Sequence[Frame], tracks: Sequence[Track]
+    ) -> None:
+        first, last = frames[0], frames[-1]
+        base = self.format.time_base or fit_time_base(self.time_base)
+        options = dict(self.format.container_options)
+        if self.format.suffix == ".gif":
+            options["final_delay"] = str(_duration(last, first.time, base))
+        with (
+            open_output(path, self.format.suffix[1:], options) as output,
+            contextlib.ExitStack() as files,
+        ):
+            output.metadata.update(self.metadata)
+            convert = _converter(self.format, frames)
+            stream = self._add_stream(output, convert(first.picture), base)
+            end = last.time + last.duration - first.time
+            sounds = [add_track(track, output, files, end) for track in tracks]
+            pictures = self._packets(frames, convert, stream, base)
+            for packet in heapq.merge(pictures, *sounds, key=_decoding_time):
+                output.mux_one(packet)
 
-def _encoded(
-    frames: Frames,
-    convert: Callable[[np.ndarray], Any],
-    stream: Any,
-    base: Fraction,
-    callback: Callable[[int], None],
-) -> Iterator[Any]:
-    """Yields the packets of a film's frames."""
-    start, last, durations = frames[0].time, -1, {}
-    for number, each in enumerate(frames, 1):
-        frame = convert(each.picture)
-        # Times are rounded one by one, so that errors don't add up, and rise.
-        last = max(last + 1, to_ticks(each.time - start, base))
-        durations[last] = _duration(each, start, base)
-        frame.pts, frame.time_base = last, base
-        for packet in stream.encode(frame):
-            packet.duration = durations.pop(packet.pts)
-            yield packet
-        callback(number)
-    for packet in stream.encode():
-        packet.duration = durations.pop(packet.pts)
-        yield packet
+    def _add_stream(self, output: Any, first: Any, base: Fraction) -> Any:
+        """Adds a stream for frames like the first one."""
+        format, rate = self.format, self.rate.limit_denominator(1_000_000)
+        stream = output.add_stream(format.encoder, rate=rate)
+        stream.width, stream.height = first.width, first.height
+        stream.options, stream.pix_fmt = dict(format.options), format.pix_fmt
+        context = stream.codec_context
+        stream.time_base = context.time_base = base
+        context.thread_count = _THREADS
+        # Without this flag, FFmpeg lets x264's threads race.
+        context.flags |= _CODEC_BITEXACT
+        if format.crf is not None:
+            crf = format.crf if self.crf is None else self.crf
+            stream.options |= {"crf": str(crf)}
+            context.color_range, context.colorspace = LIMITED, BT709
+            context.color_primaries = context.color_trc = BT709
+        return stream
+
+    def _packets(
+        self,
+        frames: Sequence[Frame],
+        convert: Callable[[np.ndarray], Any],
+        stream: Any,
+        base: Fraction,
+    ) -> Iterator[Any]:
+        """Yields the packets of a film's frames."""
+        start, last, durations = frames[0].time, -1, {}
+        for number, frame in enumerate(itertools.chain(frames, [None]), 1):
+            converted = None  # Makes the encoder give its last packets.
+            if frame is not None:
+                converted = convert(frame.picture)
+                # Times are rounded one by one, so that errors don't add up, and rise.
+                last = max(last + 1, to_ticks(frame.time - start, base))
+                durations[last] = _duration(frame, start, base)
+                converted.pts, converted.time_base = last, base
+                self.callback(number)
+            for packet in stream.encode(converted):
+                packet.duration = durations.pop(packet.pts)
+                yield packet
 
 
 def _duration(frame: Frame, start: Fraction, base: Fraction) -> int:
@@ -259,25 +240,9 @@ def _decoding_time(packet: Any) -> Fraction:
     return packet.dts * Fraction(packet.time_base)
 
 
-def _add_stream(
-    output: Any, first: Any, format: FilmFormat, crf: int | None, rate: Fraction
-) -> Any:
-    """Adds a stream for frames like the first one."""
-    stream = output.add_stream(format.encoder, rate=rate.limit_denominator(1_000_000))
-    stream.width, stream.height = first.width, first.height
-    stream.options, stream.pix_fmt = dict(format.options), format.pix_fmt
-    context = stream.codec_context
-    context.thread_count = _THREADS
-    # Without this flag, FFmpeg lets x264's threads race.
-    context.flags |= _CODEC_BITEXACT
-    if crf is not None:
-        stream.options |= {"crf": str(crf)}
-        context.color_range, context.colorspace = LIMITED, BT709
-        context.color_primaries = context.color_trc = BT709
-    return stream
-
-
-def _converter(format: FilmFormat, frames: Frames) -> Callable[[np.ndarray], Any]:
+def _converter(
+    format: FilmFormat, frames: Sequence[Frame]
+) -> Callable[[np.ndarray], Any]:
     """Returns a function that converts pictures to a format's frames."""
     if format.suffix == ".mp4":
         # H.264's chroma is there by default; VP9 doesn't say.
@@ -300,7 +265,7 @@ def even_sides(picture: np.ndarray) -> np.ndarray:
     return np.pad(picture, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
 
 
-def _palette(frames: Frames) -> Image.Image:
+def _palette(frames: Sequence[Frame]) -> Image.Image:
     """Finds 256 colours for a whole film, from a few of its frames."""
     sampled = []
     for number in np.unique(

@@ -20,7 +20,7 @@ import math
 import os
 import re
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from typing import Any, NamedTuple
 
@@ -55,7 +55,7 @@ class FrameState(NamedTuple):
     scenes: tuple[int, ...]
 
 
-class FrameFolder:
+class FrameFolder(Sequence[Frame]):
     """The painted frames of a film, in the film's order, each as it was painted last.
 
     Memory doesn't depend on the film's length. It is a context manager that closes
@@ -141,14 +141,11 @@ class FrameFolder:
     def __len__(self) -> int:
         return self.frames
 
-    def __getitem__(self, number: int) -> Frame:
+    def __getitem__(self, number: Any) -> Any:
         number = range(self.frames)[number]
         done = self.frames - 1 - number if self.backward else number
         last_pass = self.pass_number - (done >= self.frames_done)
         return self._read(f"frame-{last_pass}", number)
-
-    def __iter__(self) -> Iterator[Frame]:
-        return map(self.__getitem__, range(self.frames))
 
     @property
     def backward(self) -> bool:

@@ -26,7 +26,7 @@ from tfnst.paths import check_outputs
 from tfnst.transfer.progress import TransferProgress
 from tfnst.version import __version__
 from tfnst.video.coherence import Traces
-from tfnst.video.encoding import FORMATS, write_film
+from tfnst.video.encoding import FORMATS, FilmWriter
 from tfnst.video.flow import FlowFiles, OpticalFlow
 from tfnst.video.frame_folder import FrameFolder, FrameState
 from tfnst.video.frame_range import FrameRange
@@ -213,10 +213,8 @@ def stylize_video(
         run.paint()
         if folder.frames:
             comment = json.dumps({"tfnst": __version__, **config.to_dict()})
-            write_film(
-                output,
-                folder,
-                format=format,
+            writer = FilmWriter(
+                format,
                 rate=info.rate / range.every,
                 time_base=info.time_base,
                 crf=crf,
@@ -224,6 +222,7 @@ def stylize_video(
                 metadata={"comment": comment, "title": info.title or ""},
                 callback=run.tell_encoded,
             )
+            writer.write(output, folder)
         result = run.result(os.fspath(output), config)
         if result.complete:
             folder.close(remove=True)
