@@ -191,11 +191,9 @@ class VideoBars(_Progress):
                 **_on_terminal(),
             )
         self._show_run(progress.run)
-        done = progress.frames_done
+        self._bar.update(progress.frames_done - self._bar.n)
         if progress.encoded is not None:
-            self._bar.set_description_str("encoding", refresh=False)
-            self._bar.total, done = progress.frames, progress.encoded
-        self._bar.update(done - self._bar.n)
+            self._bar.set_description_str(f"encoding {progress.encoded:.0%}")
 
 
 def _on_terminal() -> dict[str, Any]:

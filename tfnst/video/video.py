@@ -52,7 +52,7 @@ class FilmProgress:
         run: progress of the frame that is being painted; None after a frame.
         picture: the frame that has just been painted, uint8 [H, W, 3]; None within
             one.
-        encoded: number of frames that are encoded, once no more are painted; else
+        encoded: share of the frames that are encoded, once no more are painted; else
             None.
         stopped: whether the callback has asked for the film to end.
     """
@@ -62,7 +62,7 @@ class FilmProgress:
     seconds: float
     run: TransferProgress | None = None
     picture: np.ndarray | None = None
-    encoded: int | None = None
+    encoded: float | None = None
     stopped: bool = dataclasses.field(default=False, init=False)
 
     def stop(self) -> None:
@@ -296,7 +296,7 @@ class _FilmRun:
                 ),
             )
             self._count(painted, earlier is None)
-            self._call_back(None, painted.picture)
+            self._call_back(picture=painted.picture)
             if self.stopped:
                 return
 
@@ -356,19 +356,20 @@ class _FilmRun:
             config=config,
         )
 
-    def tell_encoded(self, encoded: int) -> None:
+    def tell_encoded(self, written: int) -> None:
         """Tells the callback how many frames are encoded."""
-        if self._callback is not None:
-            frames, seconds = self._folder.frames, time.perf_counter() - self._began
-            self._callback(FilmProgress(frames, frames, seconds, encoded=encoded))
+        self._call_back(encoded=written / self._folder.frames)
 
     def _within(self, run: TransferProgress) -> None:
-        self._call_back(run, None)
+        self._call_back(run)
         if self.stopped:
             run.stop()
 
     def _call_back(
-        self, run: TransferProgress | None, picture: np.ndarray | None
+        self,
+        run: TransferProgress | None = None,
+        picture: np.ndarray | None = None,
+        encoded: float | None = None,
     ) -> None:
         if self._callback is None:
             return
@@ -381,9 +382,11 @@ class _FilmRun:
             time.perf_counter() - self._began,
             run,
             picture,
+            encoded,
         )
         self._callback(progress)
-        self.stopped |= progress.stopped
+        if encoded is None:
+            self.stopped |= progress.stopped
 
 
 def _identity(film: str | os.PathLike[str]) -> list[Any]:
