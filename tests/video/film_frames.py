@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 
 from tests.video.films import RATE, moving
+from tfnst.video.coherence import Traces
 from tfnst.video.encoding import FORMATS, FilmWriter
 from tfnst.video.frame_folder import FrameFolder, FrameState
 from tfnst.video.frames import Frame
@@ -50,7 +51,8 @@ def repainted(frame, number):
 def append(folder, frame, source=None, scenes=()):
     """Adds a frame, whose state is its source; the frame itself by default."""
     source = frame.picture if source is None else source
-    folder.append(frame, source, FrameState(source, scenes))
+    traces = Traces(source, source[..., 0])
+    folder.append(frame, source, FrameState(traces, scenes))
 
 
 def add(folder, wanted, count):

@@ -41,7 +41,7 @@ def test_a_run_goes_on_where_it_was(tmp_path):
             if number:
                 assert folder.state.scenes == (3, number - 1)
                 np.testing.assert_array_equal(
-                    folder.state.traces, wanted[number - 1].picture
+                    folder.state.traces.seen, wanted[number - 1].picture
                 )
             else:
                 assert folder.state is None
@@ -119,9 +119,11 @@ def test_room_on_the_disk(tmp_path, monkeypatch):
         # 3 bytes for each pixel of a frame.
         folder.check_room(651, (32, 32))
         folder.check_room(None, (32, 32))
+        folder.check_room(651, (16, 32), pictures=True)
         assert message(ValueError, folder.check_room, 652, (32, 32)) == (
-            "`output` must be on a disk with 0.002 GB for painted frames, or the "
-            f"film smaller or shorter. Received: {str(path)!r}, where 0.002 GB are free"
+            "`output` must be on a disk with 0.002 GB free for the painted frames; a "
+            f"smaller `size` needs less. Received: {str(path)!r}, where 0.002 GB are "
+            "free"
         )
         append(folder, frames(1)[0])
         # Frames that are painted need no more room.

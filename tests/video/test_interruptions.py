@@ -140,7 +140,9 @@ def test_a_film_goes_on_after_every_kill(tmp_path, monkeypatch, passes, count):
             if film.frames_done:
                 number = film.number(film.frames_done - 1)
                 assert film.state.scenes == (number,)
-                np.testing.assert_array_equal(film.state.traces, wanted[number].picture)
+                np.testing.assert_array_equal(
+                    film.state.traces.seen, wanted[number].picture
+                )
             ended = [film.number(i) for i in range(film.frames_done)]
             turns = [film.pass_number - (i not in ended) for i in range(film.frames)]
             assert_same_frames(

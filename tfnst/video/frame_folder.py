@@ -29,6 +29,7 @@ from PIL import Image, PngImagePlugin
 
 from tfnst.checks import ArgumentError, argument
 from tfnst.files import os_error, read_file, show_path, write_file
+from tfnst.video.coherence import Traces
 from tfnst.video.folder_lock import LOCK, lock_folder
 from tfnst.video.frames import Frame
 
@@ -47,11 +48,11 @@ class FrameState(NamedTuple):
     """State after a frame, from which the next one is painted.
 
     Attributes:
-        traces: traces of each pixel, uint8 [H, W, C].
+        traces: traces of the frame.
         scenes: numbers of the scenes that the last frames belong to.
     """
 
-    traces: np.ndarray
+    traces: Traces
     scenes: tuple[int, ...]
 
 
@@ -191,24 +192,29 @@ class FrameFolder(Sequence[Frame]):
         return True
 
     @argument("output")
-    def check_room(self, frames: int | None, sides: tuple[int, int]) -> None:
+    def check_room(
+        self, frames: int | None, sides: tuple[int, int], *, pictures: bool = False
+    ) -> None:
         """Checks that the disk has room for the frames that aren't painted yet.
 
         Args:
             frames: number of frames in the film; None, if unknown, passes.
             sides: height and width of the painted frames.
+            pictures: whether the film becomes picture files, too. Default False.
 
         Raises:
             ValueError: when there isn't.
         """
+        frames = frames or 0
+        left = max(0, frames - self.frames)
+        files = left * (1 if self._passes == 1 else 2) + frames * pictures
         # A file is smaller than its picture.
-        files = max(0, (frames or 0) - self.frames) * (1 if self._passes == 1 else 2)
         needed = files * math.prod(sides) * 3 / _GIGABYTE
         free = shutil.disk_usage(self.path).free / _GIGABYTE
         if needed > free:
             raise ArgumentError(
-                f"on a disk with {needed:.3g} GB for painted frames, or the film "
-                "smaller or shorter",
+                f"on a disk with {needed:.3g} GB free for the painted frames; a "
+                "smaller `size` needs less",
                 f"{show_path(self.path)}, where {free:.3g} GB are free",
             )
         _logger.info("painted frames take up to %.3g GB until the film ends", needed)
@@ -233,7 +239,8 @@ class FrameFolder(Sequence[Frame]):
     def _write_state(self, state: FrameState) -> None:
         data = io.BytesIO()
         counts = self.pass_number, self.frames_done, self.frames
-        np.savez(data, traces=state.traces, scenes=state.scenes, counts=counts)
+        arrays = state.traces._asdict() | {"scenes": state.scenes, "counts": counts}
+        np.savez(data, **arrays)
         write_file(os.path.join(self.path, _STATE), data.getbuffer())
         self.state = state
 
@@ -245,7 +252,7 @@ class FrameFolder(Sequence[Frame]):
             counts = state["counts"].tolist()
             self.pass_number, self.frames_done, self.frames = counts
             scenes = tuple(state["scenes"].astype(int).tolist())
-            self.state = FrameState(state["traces"], scenes)
+            self.state = FrameState(Traces(state["seen"], state["steps"]), scenes)
 
     def _check_run(self, run: dict[str, Any]) -> None:
         """Checks that the folder is this run's, or makes it so."""

@@ -25,7 +25,6 @@ from tfnst.images.style_images import style_images, style_paths
 from tfnst.paths import check_outputs
 from tfnst.transfer.progress import TransferProgress
 from tfnst.version import __version__
-from tfnst.video.coherence import Traces
 from tfnst.video.encoding import FORMATS, FilmWriter
 from tfnst.video.flow import FlowFiles, OpticalFlow
 from tfnst.video.frame_folder import FrameFolder, FrameState
@@ -206,20 +205,26 @@ def stylize_video(
             parts_folder(output), run=described, passes=passes, resume=resume
         ) as folder,
     ):
-        info, frames = reader.info, range.count(reader.info)
-        folder.check_room(frames, painter.painted_sides(info.height, info.width))
+        info = reader.info
+        folder.check_room(
+            range.count(info),
+            painter.painted_sides(info.height, info.width),
+            pictures=not format.encoder,
+        )
         tracks = prepare_sound(folder.path, film, reader, range, format)
         run = _FilmRun(reader, range, painter, folder, passes, callback)
         run.paint()
         if folder.frames:
-            comment = json.dumps({"tfnst": __version__, **config.to_dict()})
+            texts = {"comment": json.dumps({"tfnst": __version__, **config.to_dict()})}
+            if info.title is not None:
+                texts["title"] = info.title
             writer = FilmWriter(
                 format,
                 rate=info.rate / range.every,
                 time_base=info.time_base,
                 crf=crf,
                 tracks=tracks,
-                metadata={"comment": comment, "title": info.title or ""},
+                metadata=texts,
                 callback=run.tell_encoded,
             )
             writer.write(output, folder)
@@ -290,10 +295,7 @@ class _FilmRun:
             folder.append(
                 dataclasses.replace(frame, picture=painted.picture),
                 painter.past[-1].frame.picture,
-                FrameState(
-                    np.dstack(painter.traces),
-                    tuple(each.scene for each in painter.past),
-                ),
+                FrameState(painter.traces, tuple(x.scene for x in painter.past)),
             )
             self._count(painted, earlier is None)
             self._call_back(picture=painted.picture)
@@ -301,7 +303,7 @@ class _FilmRun:
                 return
 
     def _resume(self) -> Iterator[Frame]:
-        """Gives the frames of the pass that aren't painted yet.
+        """Yields the frames of the pass that aren't painted yet.
 
         Before the first one, the painter is given the last ones that are painted.
         """
@@ -316,13 +318,13 @@ class _FilmRun:
                 [frame.picture for frame in before],
                 [folder[frame.number].picture for frame in before],
                 scenes,
-                Traces(state.traces[..., :3], state.traces[..., 3]),
+                state.traces,
             )
-            self._shape = state.traces.shape[:2]
+            self._shape = state.traces.steps.shape
         return frames
 
     def _sources(self, first: int) -> Iterator[Frame]:
-        """Gives the frames to paint in the pass, after so many others."""
+        """Yields the frames to paint in the pass, after so many others."""
         folder = self._folder
         if not folder.pass_number:
             return self._reader.frames(self._range, skip=first)
