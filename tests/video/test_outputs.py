@@ -58,6 +58,14 @@ def test_mp4_files_say_what_their_colours_are(tmp_path):
         assert color_tags(tmp_path / f"out{kind}") == (1, 1, 1, 1)
 
 
+@pytest.mark.parametrize("kind", [".mp4", ".webm", ".gif", ".webp"])
+def test_the_same_frames_give_the_same_file(tmp_path, kind):
+    paths = [tmp_path / f"{number}{kind}" for number in range(2)]
+    for path in paths:
+        write(path, frames(12, 96, 128))
+    assert paths[0].read_bytes() == paths[1].read_bytes()
+
+
 TIMES = [0, 33, 34, 90, 290, 291, 500, 1700, 1710, 1720, 1730, 1731, 3000]
 
 
