@@ -24,7 +24,6 @@ from tfnst.video.frames import (
     DamagedFrameError,
     FilmInfo,
     Frame,
-    SourceFrame,
 )
 from tfnst.video.picture_files import PictureFiles, is_pattern
 
@@ -37,6 +36,7 @@ MAX_RATE = 1000
 _MISSING = Fraction(1, 2)
 
 
+# `damaged` counts what could not be decoded since `frames` was called.
 FilmSource: TypeAlias = DecodedFilm | Animation | PictureFiles
 
 
