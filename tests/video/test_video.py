@@ -7,6 +7,7 @@ import signal
 import sys
 import time
 from fractions import Fraction
+from types import SimpleNamespace
 
 import av
 import numpy as np
@@ -296,9 +297,9 @@ def test_a_film_that_is_stopped_can_be_played_and_continued(folder, whole, frame
     frames = result.frames
     assert (result.complete, result.painted) == (False, frames)
     assert len(read("out.mp4")) == frames
-    result = tfnst.stylize_video(
-        "in.mp4", STYLE, "out.mp4", resume=True, max_memory=16.0, **SETTINGS
-    )
+    # Neither the memory nor the quality of the file matters to the frames.
+    again = {"resume": True, "max_memory": 16.0, "crf": 17}
+    result = tfnst.stylize_video("in.mp4", STYLE, "out.mp4", **again, **SETTINGS)
     assert (result.complete, result.frames, result.painted) == (True, 6, 6 - frames)
     assert (result.width, result.height) == (48, 36)
     assert_same_films("out.mp4", whole)
@@ -378,6 +379,18 @@ def test_a_film_that_another_process_is_painting(folder, resume):
     ]
     assert (result.complete, result.frames) == (True, 3)
     assert len(read("out.mp4")) == 3
+
+
+def test_a_disk_without_room_is_found_first(folder, monkeypatch):
+    free = SimpleNamespace(free=10_000)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: free)
+    said = message(
+        ValueError, tfnst.stylize_video, "in.mp4", STYLE, "out.mp4", **SETTINGS
+    )
+    # Six frames of 48 by 36 pixels.
+    assert said.startswith("`output` must be on a disk with 3.11e-05 GB free for ")
+    assert said.endswith("Received: 'out.mp4.parts', where 1e-05 GB are free")
+    assert sorted(os.listdir()) == ["in.mp4", "style.png"]
 
 
 def test_what_fails_at_first_leaves_nothing(folder):
