@@ -139,6 +139,10 @@ def write_model(
         names: names of the signatures to write; all of them by default.
     """
     signatures = build_signatures(model, names)
+    # Called as attributes, they fill in the defaults; TensorFlow's own callables in
+    # `signatures` of a loaded model don't.
+    for name, function in signatures.items():
+        setattr(model, name, function)
     with tempfile.TemporaryDirectory() as scratch:
         manifest = pathlib.Path(scratch, MANIFEST)
         manifest.write_text(json.dumps(_manifest(model), indent=2) + "\n")
