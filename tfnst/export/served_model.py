@@ -6,9 +6,11 @@ import tensorflow as tf
 
 from tfnst.config import StyleTransferConfig
 from tfnst.engines.loading import load_engine
+from tfnst.engines.memory import GIB
 from tfnst.engines.plans import memory_per_pixel
 from tfnst.export import decoding, graph_run
 from tfnst.export.checks import checked
+from tfnst.export.memory import fit_limits, request_bytes
 from tfnst.export.requests import (
     RequestLimits,
     RequestSettings,
@@ -59,23 +61,23 @@ class ServedStyleTransfer(tf.Module):
         super().__init__(name="tfnst")
         check_exportable(config)
         self.config = config
-        self.limits = limits
         self._engine, self.backbone = load_engine(config, exported=True)
+        self.limits = fit_limits(limits, self.memory_cost(limits.max_pixels), config)
         # Held as variables: as constants they would come near the 2 GB that a
         # protocol buffer may have.
         self._variables = [v.value for v in self._engine.feature_extractor.variables]
 
-    def memory_per_pixel(self) -> dict[str, float]:
-        """Bytes that a run holds; see `tfnst.engines.plans.memory_per_pixel`.
+    def memory_cost(self, max_pixels: int) -> dict[str, float]:
+        """Bytes that a request takes; see `tfnst.engines.plans.memory_per_pixel`.
 
-        `style` is for each pixel of each style, and `file` for each pixel of a file
-        while it is decoded.
+        `style` is for each pixel of each style, and `files` for decoding a file of
+        `max_pixels`.
         """
         extractor = self._engine.feature_extractor
         return {
             **memory_per_pixel(extractor, self.config),
             "style": _STYLE_BYTES,
-            "file": _FILE_BYTES,
+            "files": _FILE_BYTES * max_pixels,
         }
 
     @property
@@ -131,13 +133,22 @@ class ServedStyleTransfer(tf.Module):
         """Paints an encoded picture in several styles."""
         content, seconds = self._decode("content_bytes", content_bytes)
         size_limit, max_pixels = self.limits.max_size, self.limits.max_pixels
-        request = self._check_settings(settings, 1)
+        request = self._check_settings(settings)
         inputs = StyleInputs(
             style_bytes, style_weights, style_scales, mask_bytes, region_bytes
         )
         inputs = check_styles(inputs, size=request.size, max_size=size_limit)
         inputs = inputs._replace(
             style_scales=self.config.style_scale * inputs.style_scales
+        )
+        has_regions = tf.reduce_any(inputs.region_bytes != "")
+        request = self._check_memory(
+            request,
+            styles=tf.size(inputs.style_bytes),
+            largest_scale=tf.reduce_max(inputs.style_scales),
+            regions=tf.where(
+                has_regions, tf.size(tf.unique(inputs.region_bytes)[0]), 0
+            ),
         )
         preserve_color = check_color_mode(preserve_color)
         sides = tf.shape(content)[1:3]
@@ -168,7 +179,7 @@ class ServedStyleTransfer(tf.Module):
             request,
             preserve_color,
             division,
-            has_regions=tf.reduce_any(inputs.region_bytes != ""),
+            has_regions=has_regions,
         )
         return {
             "image_bytes": decoding.encode_png(stylized),
@@ -186,15 +197,49 @@ class ServedStyleTransfer(tf.Module):
         content = resizing.resize_image(content, *tf.unstack(sides, num=2))
         return make_seamless(content) if self.config.seamless else content
 
-    def _check_settings(
-        self, values: dict[str, tf.Tensor], count: tf.Tensor | int
+    def _check_settings(self, values: dict[str, tf.Tensor]) -> RequestSettings:
+        return check_settings(values, settings=self.settings)
+
+    def _check_memory(
+        self,
+        settings: RequestSettings,
+        *,
+        styles: tf.Tensor,
+        largest_scale: tf.Tensor | float,
+        pictures: tf.Tensor | int = 1,
+        regions: tf.Tensor | int = 0,
     ) -> RequestSettings:
-        return check_settings(
-            values,
-            settings=self.settings,
-            count=count,
-            max_size=self.limits.max_size,
+        """The settings, if such a request takes at most `max_memory`."""
+        limit = self.limits.max_memory
+        gib = (
+            request_bytes(
+                self.memory_cost(self.limits.max_pixels),
+                size=settings.size,
+                pictures=pictures,
+                styles=styles,
+                largest_style=largest_scale * tf.cast(settings.size, tf.float32),
+                regions=regions,
+            )
+            / GIB
         )
+        received = tf.strings.format(
+            "{} GiB for {} of `size` {}, with {} styles and {} regions",
+            [
+                tf.cast(tf.math.ceil(10 * gib) / 10, tf.float32),
+                pictures,
+                settings.size,
+                styles,
+                regions,
+            ],
+        )
+        size = checked(
+            settings.size,
+            gib <= limit,
+            f"A request must take at most {limit:.3g} GiB of memory; choose a smaller "
+            "`size`, or fewer pictures, styles or regions.",
+            received,
+        )
+        return settings._replace(size=size)
 
     def _paint_arrays(
         self,
@@ -205,7 +250,12 @@ class ServedStyleTransfer(tf.Module):
         names: str,
     ) -> tuple[tf.Tensor, Losses]:
         """Pictures [N, H, W, 3], in one style [1, h, w, 3] or one each [N, h, w, 3]."""
-        settings = self._check_settings(values, tf.shape(content)[0])
+        settings = self._check_memory(
+            self._check_settings(values),
+            pictures=tf.shape(content)[0],
+            styles=tf.shape(style)[0],
+            largest_scale=self.config.style_scale,
+        )
         scales = build_scales(
             names,
             *(tf.shape(picture)[1:3] for picture in (content, style)),

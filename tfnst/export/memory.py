@@ -1,0 +1,102 @@
+"""The memory that a request takes, predicted from its settings."""
+
+from __future__ import annotations
+
+import bisect
+import dataclasses
+import math
+from collections.abc import Mapping
+
+import tensorflow as tf
+
+from tfnst.checks import ArgumentError
+from tfnst.config import StyleTransferConfig
+from tfnst.engines.memory import GIB
+from tfnst.export.requests import RequestLimits
+from tfnst.limits import MAX_STYLES
+
+_MIB = 2**20
+
+
+def request_bytes(
+    cost: Mapping[str, float],
+    *,
+    size: tf.Tensor | float,
+    pictures: tf.Tensor | float,
+    styles: tf.Tensor | float,
+    largest_style: tf.Tensor | float,
+    regions: tf.Tensor | float,
+) -> tf.Tensor:
+    """Bytes that a request adds to a server's memory, with square pictures.
+
+    Args:
+        cost: bytes, from `ServedStyleTransfer.memory_cost`.
+        size: long side of the pictures to paint.
+        pictures: number of pictures to paint.
+        styles: number of style pictures.
+        largest_style: long side of the largest style picture.
+        regions: number of regions with styles of their own.
+
+    Returns:
+        Float64 scalar.
+    """
+    size, pictures, styles, largest_style, regions = (
+        tf.cast(value, tf.float64)
+        for value in (size, pictures, styles, largest_style, regions)
+    )
+    seen = tf.maximum(size, largest_style) + 2 * cost["border"]
+    run = (cost["picture"] + cost["region"] * regions) * size**2
+    run += cost["network"] * seen**2
+    kept = cost["style"] * styles * largest_style**2
+    return cost["fixed"] + cost["files"] + pictures * run + kept
+
+
+def fit_limits(
+    limits: RequestLimits, cost: Mapping[str, float], config: StyleTransferConfig
+) -> RequestLimits:
+    """Limits whose largest request takes at most `max_memory`.
+
+    If `max_memory` is infinite, it becomes what `MAX_STYLES` styles take at `max_size`,
+    in a region each. Otherwise `max_size` is lowered to what fits with one style; the
+    graph checks each request with more.
+
+    Args:
+        limits: limits of the export.
+        cost: bytes, from `ServedStyleTransfer.memory_cost`.
+        config: settings of the export.
+
+    Raises:
+        ValueError: when not even the default request fits.
+    """
+
+    def needed(size: int, styles: int = 1, regions: int = 0) -> float:
+        """GiB of a request for one picture."""
+        return float(
+            request_bytes(
+                cost,
+                size=size,
+                pictures=1,
+                styles=styles,
+                largest_style=config.style_scale * size,
+                regions=regions,
+            )
+            / GIB
+        )
+
+    if limits.max_memory == math.inf:
+        largest = needed(limits.max_size, MAX_STYLES, MAX_STYLES)
+        # Rounded up, so that rounding in the graph doesn't count.
+        largest = math.ceil(largest * GIB / _MIB) * _MIB / GIB
+        return dataclasses.replace(limits, max_memory=largest)
+    sizes = range(config.size, limits.max_size + 1)
+    fitting = bisect.bisect_right(sizes, limits.max_memory, key=needed)
+    if not fitting:
+        least = math.ceil(10 * needed(config.size)) / 10
+        raise ArgumentError(
+            f"{least:g} GiB or more for a picture of the default `size`, "
+            f"{config.size}, and files of `max_pixels`, {limits.max_pixels}; choose "
+            "smaller ones",
+            repr(limits.max_memory),
+            argument="max_memory",
+        )
+    return dataclasses.replace(limits, max_size=sizes[fitting - 1])
