@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import logging
 import os
 import queue
@@ -16,11 +17,11 @@ from tensorflow.core.protobuf import meta_graph_pb2
 from tensorflow_serving.apis import predict_pb2, prediction_log_pb2
 
 from tfnst.server import tensors
-from tfnst.server.demand import Demand
 from tfnst.server.runs import Cancellation, StatusError, invalid_argument
 
 DEFAULT_SIGNATURE = "serving_default"
 DECODE_SECONDS = "decode_seconds"  # An output of tfnst's exports.
+MANIFEST = os.path.join("assets", "tfnst.json")
 MAX_WARM_UP_RECORDS = 1000
 WARM_UP_FILE = os.path.join("assets.extra", "tf_serving_warmup_requests")
 _METHODS = tuple(
@@ -42,13 +43,11 @@ class CheckedRequest:
         signature_name: name of the signature to run, never empty.
         inputs: input alias -> TensorProto, defaults included.
         outputs: output alias -> tensor name.
-        size: predicted memory of the run in bytes; 0 if unknown.
     """
 
     signature_name: str
     inputs: dict[str, Any]
     outputs: dict[str, str]
-    size: int
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,6 +77,10 @@ class Servable:
     behind the queue fail, and the executor ends the run at the loop's next iteration,
     as it does at the time limit.
 
+    Attributes:
+        request_bytes: largest memory of a request, as an export of tfnst states it; 0
+            for other models and for exports of earlier releases.
+
     Args:
         path: directory with a `saved_model.pb`.
         slots: maximum number of simultaneous runs; each slot has its own queue. The
@@ -93,8 +96,8 @@ class Servable:
         self, path: str, *, slots: int = 1, max_input_bytes: int = 2**31 - 1
     ) -> None:
         self._path = path
+        self.request_bytes = _read_request_bytes(path)
         self._max_input_bytes = max_input_bytes
-        self._demand = Demand(path)
         self._graph = tf.Graph()
         config = v1.ConfigProto(allow_soft_placement=True)
         config.gpu_options.allow_growth = True
@@ -216,7 +219,7 @@ class Servable:
                 f"The inputs must have at most {self._max_input_bytes} bytes once they "
                 f"are decoded. Received: {size}"
             )
-        return CheckedRequest(name, inputs, outputs, self._demand.of(inputs))
+        return CheckedRequest(name, inputs, outputs)
 
     def _check_types(
         self, signature: meta_graph_pb2.SignatureDef, inputs: dict[str, Any]
@@ -372,6 +375,15 @@ class _Slots:
     def clear(self, session: tf.compat.v1.Session, slot: int) -> None:
         """Removes the tokens that a failed or cancelled run left behind."""
         session.run(self._clear, {self.index: slot}, options=self._options)
+
+
+def _read_request_bytes(path: str) -> int:
+    """Returns the largest memory of a request from an export's manifest, or else 0."""
+    try:
+        with open(os.path.join(path, MANIFEST), encoding="utf-8") as file:
+            return int(json.load(file)["limits"]["max_memory"] * 2**30)
+    except (OSError, ValueError, KeyError, TypeError):
+        return 0
 
 
 def _choose_inputs(

@@ -67,6 +67,8 @@ class Versions:
         directory: directory with the version directories.
         name: name of the model in requests.
         load: loads the version in a directory.
+        admit: called with a version that is warmed up; raises StatusError if it can't
+            be served.
         poll_seconds: seconds between two looks at the directory.
         on_change: called with True if a version can answer, otherwise False; at least
             each time that this changes.
@@ -78,12 +80,14 @@ class Versions:
         name: str,
         *,
         load: Callable[[str], Servable] = Servable,
+        admit: Callable[[Servable], None] = lambda servable: None,
         poll_seconds: float = 1.0,
         on_change: Callable[[bool], None] = lambda available: None,
     ) -> None:
         self.directory = directory
         self.name = name
         self._load_servable = load
+        self._admit = admit
         self._poll_seconds = poll_seconds
         self._on_change = on_change
         self._versions: dict[int, Version] = {}
@@ -262,7 +266,6 @@ class Versions:
         if failure is not None:
             self._set_failed(version, failure)
             return
-        release_memory()
         version.servable, version.failures = servable, 0
         self._set_state(version, AVAILABLE)
         _logger.info(
@@ -278,10 +281,13 @@ class Versions:
         """Returns the model, and the number of requests that warmed it up."""
         servable = self._load_servable(path)
         try:
-            return servable, servable.warm_up(self._cancellation)
+            warm_ups = servable.warm_up(self._cancellation)
+            release_memory()
+            self._admit(servable)
         except BaseException:
             servable.close()
             raise
+        return servable, warm_ups
 
     def _set_failed(self, version: Version, error: StatusError) -> None:
         version.error = error
