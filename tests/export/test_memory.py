@@ -49,10 +49,14 @@ def test_the_memory_of_the_largest_request():
 
 def test_the_largest_request_for_a_memory():
     limits = RequestLimits(max_steps=9, max_size=2048, max_pixels=9, max_memory=0.1)
-    largest = fit_limits(limits, COST, CONFIG).max_size
+    limits = fit_limits(limits, COST, CONFIG)
+    assert limits.max_memory == 0.1
+    largest = limits.max_size
     assert needed(largest) <= 0.1 < needed(largest + 1)
+    # No request takes that much.
     limits = RequestLimits(**LIMITS, max_memory=1.0)
-    assert fit_limits(limits, COST, CONFIG) == limits
+    unlimited = RequestLimits(**LIMITS)
+    assert fit_limits(limits, COST, CONFIG) == fit_limits(unlimited, COST, CONFIG)
 
 
 def test_too_little_memory():

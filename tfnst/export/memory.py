@@ -56,9 +56,9 @@ def fit_limits(
 ) -> RequestLimits:
     """Limits whose largest request takes at most `max_memory`.
 
-    If `max_memory` is infinite, it becomes what `MAX_STYLES` styles take at `max_size`,
-    in a region each. Otherwise `max_size` is lowered to what fits with one style; the
-    graph checks each request with more.
+    `max_size` is lowered to what fits with one style; the graph checks each request
+    with more. `max_memory` becomes what `MAX_STYLES` styles take at that size, in a
+    region each, if that is less.
 
     Args:
         limits: limits of the export.
@@ -83,11 +83,6 @@ def fit_limits(
             / GIB
         )
 
-    if limits.max_memory == math.inf:
-        largest = needed(limits.max_size, MAX_STYLES, MAX_STYLES)
-        # Rounded up, so that rounding in the graph doesn't count.
-        largest = math.ceil(largest * GIB / _MIB) * _MIB / GIB
-        return dataclasses.replace(limits, max_memory=largest)
     sizes = range(config.size, limits.max_size + 1)
     fitting = bisect.bisect_right(sizes, limits.max_memory, key=needed)
     if not fitting:
@@ -99,4 +94,10 @@ def fit_limits(
             repr(limits.max_memory),
             argument="max_memory",
         )
-    return dataclasses.replace(limits, max_size=sizes[fitting - 1])
+    max_size = sizes[fitting - 1]
+    largest = needed(max_size, MAX_STYLES, MAX_STYLES)
+    # Rounded up, so that rounding in the graph doesn't count.
+    largest = math.ceil(largest * GIB / _MIB) * _MIB / GIB
+    return dataclasses.replace(
+        limits, max_size=max_size, max_memory=min(limits.max_memory, largest)
+    )
