@@ -69,10 +69,10 @@ def main() -> None:
                     settings = {"size": size, "steps": 1}
                     predicted = request_bytes(
                         cost,
-                        size=size,
+                        size,
                         pictures=1,
                         styles=count,
-                        largest_style=size,
+                        style_scale=1,
                         regions=count * regions,
                     )
                     with serving(directory) as server:

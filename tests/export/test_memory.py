@@ -26,7 +26,7 @@ COST = {
 
 
 def test_request_bytes():
-    given = {"size": 100, "pictures": 2, "styles": 3, "largest_style": 150}
+    given = {"size": 100, "pictures": 2, "styles": 3, "style_scale": 1.5}
     run = 100**2 * (10 + 4 * 7) + 160**2 * 100
     expected = 3000 + 2 * run + 3 * 3 * 150**2
     assert request_bytes(COST, **given, regions=4).numpy() == expected
@@ -34,9 +34,9 @@ def test_request_bytes():
 
 def needed(size, styles=1, regions=0):
     """GiB of a request for one picture."""
-    sides = {"size": size, "largest_style": CONFIG.style_scale * size}
-    bytes_ = request_bytes(COST, **sides, pictures=1, styles=styles, regions=regions)
-    return float(bytes_) / GIB
+    request = {"pictures": 1, "styles": styles, "regions": regions}
+    scale = CONFIG.style_scale
+    return float(request_bytes(COST, size, style_scale=scale, **request)) / GIB
 
 
 def test_the_memory_of_the_largest_request():
@@ -72,7 +72,7 @@ def test_too_little_memory():
 def test_the_graph_refuses_what_takes_more():
     limits = RequestLimits(**LIMITS)
     cost = ServedStyleTransfer(CONFIG, limits).memory_cost(LIMITS["max_pixels"])
-    given = {"size": 96, "largest_style": 96, "pictures": 1}
+    given = {"size": 96, "style_scale": 1, "pictures": 1}
     four = float(request_bytes(cost, **given, styles=4, regions=4)) / GIB
     limits = RequestLimits(**LIMITS, max_memory=four)
     model = ServedStyleTransfer(CONFIG, limits)
@@ -98,5 +98,5 @@ def test_the_graph_refuses_what_takes_more():
         "`size`, or fewer pictures, styles or regions. Received:"
     ) in caught.value.message
     assert (
-        f"{received:g} GiB for 1 of `size` 96, with 5 styles and 5 regions"
+        f"{received:g} GiB for `size` 96 and 1 pictures, 5 styles, 5 regions"
     ) in caught.value.message

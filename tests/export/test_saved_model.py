@@ -284,7 +284,7 @@ def test_threads_share_nothing(served):
         ),
         (
             {"content_image": np.zeros([50, 20, 20, 3]), "size": 96},
-            " GiB for 50 of `size` 96, with 1 styles and 0 regions]",
+            " GiB for `size` 96 and 50 pictures, 1 styles, 0 regions]",
         ),
         (
             {"content_image": np.zeros([1, 16, 160, 3])},

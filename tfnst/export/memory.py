@@ -6,12 +6,14 @@ import bisect
 import dataclasses
 import math
 from collections.abc import Mapping
+from typing import Any
 
 import tensorflow as tf
 
 from tfnst.checks import ArgumentError
 from tfnst.config import StyleTransferConfig
 from tfnst.engines.memory import GIB
+from tfnst.export.checks import checked
 from tfnst.export.requests import RequestLimits
 from tfnst.limits import MAX_STYLES
 
@@ -20,12 +22,12 @@ _MIB = 2**20
 
 def request_bytes(
     cost: Mapping[str, float],
+    size: Any,
     *,
-    size: tf.Tensor | float,
-    pictures: tf.Tensor | float,
-    styles: tf.Tensor | float,
-    largest_style: tf.Tensor | float,
-    regions: tf.Tensor | float,
+    pictures: Any,
+    styles: Any,
+    style_scale: Any,
+    regions: Any,
 ) -> tf.Tensor:
     """Bytes that a request adds to a server's memory, with square pictures.
 
@@ -34,21 +36,47 @@ def request_bytes(
         size: long side of the pictures to paint.
         pictures: number of pictures to paint.
         styles: number of style pictures.
-        largest_style: long side of the largest style picture.
+        style_scale: size of the largest style picture relative to `size`.
         regions: number of regions with styles of their own.
 
     Returns:
         Float64 scalar.
     """
-    size, pictures, styles, largest_style, regions = (
+    size, pictures, styles, style_scale, regions = (
         tf.cast(value, tf.float64)
-        for value in (size, pictures, styles, largest_style, regions)
+        for value in (size, pictures, styles, style_scale, regions)
     )
-    seen = tf.maximum(size, largest_style) + 2 * cost["border"]
+    seen = tf.maximum(style_scale, 1.0) * size + 2 * cost["border"]
     run = (cost["picture"] + cost["region"] * regions) * size**2
     run += cost["network"] * seen**2
-    kept = cost["style"] * styles * largest_style**2
+    kept = cost["style"] * styles * (style_scale * size) ** 2
     return cost["fixed"] + cost["files"] + pictures * run + kept
+
+
+def check_memory(
+    size: tf.Tensor, cost: Mapping[str, float], limit: float, **request: Any
+) -> tf.Tensor:
+    """`size`, if a request takes at most `limit` GiB.
+
+    Args:
+        size: `size` of the request, int32 scalar.
+        cost: bytes, from `ServedStyleTransfer.memory_cost`.
+        limit: most memory of a request, in GiB.
+        **request: other arguments of `request_bytes`.
+    """
+    gib = request_bytes(cost, size, **request) / GIB
+    rounded = tf.cast(tf.math.ceil(10 * gib) / 10, tf.float32)
+    counts = [request[name] for name in ("pictures", "styles", "regions")]
+    return checked(
+        size,
+        gib <= limit,
+        f"A request must take at most {limit:.3g} GiB of memory; choose a smaller "
+        "`size`, or fewer pictures, styles or regions.",
+        tf.strings.format(
+            "{} GiB for `size` {} and {} pictures, {} styles, {} regions",
+            [rounded, size, *counts],
+        ),
+    )
 
 
 def fit_limits(
@@ -71,17 +99,9 @@ def fit_limits(
 
     def needed(size: int, styles: int = 1, regions: int = 0) -> float:
         """GiB of a request for one picture."""
-        return float(
-            request_bytes(
-                cost,
-                size=size,
-                pictures=1,
-                styles=styles,
-                largest_style=config.style_scale * size,
-                regions=regions,
-            )
-            / GIB
-        )
+        scale = config.style_scale
+        request = {"pictures": 1, "styles": styles, "regions": regions}
+        return float(request_bytes(cost, size, style_scale=scale, **request) / GIB)
 
     sizes = range(config.size, limits.max_size + 1)
     fitting = bisect.bisect_right(sizes, limits.max_memory, key=needed)

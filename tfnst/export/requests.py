@@ -123,9 +123,7 @@ def check_exportable(config: StyleTransferConfig) -> None:
 
 
 def check_settings(
-    values: Mapping[str, tf.Tensor],
-    *,
-    settings: tuple[ScalarInput, ...],
+    values: Mapping[str, tf.Tensor], settings: tuple[ScalarInput, ...]
 ) -> RequestSettings:
     """The settings of a request, checked one by one and together.
 

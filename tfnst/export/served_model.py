@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import tensorflow as tf
 
 from tfnst.config import StyleTransferConfig
 from tfnst.engines.loading import load_engine
-from tfnst.engines.memory import GIB
 from tfnst.engines.plans import memory_per_pixel
 from tfnst.export import decoding, graph_run
 from tfnst.export.checks import checked
-from tfnst.export.memory import fit_limits, request_bytes
+from tfnst.export.memory import check_memory, fit_limits
 from tfnst.export.requests import (
     RequestLimits,
     RequestSettings,
@@ -133,7 +134,7 @@ class ServedStyleTransfer(tf.Module):
         """Paints an encoded picture in several styles."""
         content, seconds = self._decode("content_bytes", content_bytes)
         size_limit, max_pixels = self.limits.max_size, self.limits.max_pixels
-        request = self._check_settings(settings)
+        request = check_settings(settings, self.settings)
         inputs = StyleInputs(
             style_bytes, style_weights, style_scales, mask_bytes, region_bytes
         )
@@ -141,14 +142,14 @@ class ServedStyleTransfer(tf.Module):
         inputs = inputs._replace(
             style_scales=self.config.style_scale * inputs.style_scales
         )
-        has_regions = tf.reduce_any(inputs.region_bytes != "")
+        regions, _ = tf.unique(inputs.region_bytes)
+        has_regions = tf.reduce_any(regions != "")
         request = self._check_memory(
             request,
+            pictures=1,
             styles=tf.size(inputs.style_bytes),
-            largest_scale=tf.reduce_max(inputs.style_scales),
-            regions=tf.where(
-                has_regions, tf.size(tf.unique(inputs.region_bytes)[0]), 0
-            ),
+            style_scale=tf.reduce_max(inputs.style_scales),
+            regions=tf.where(has_regions, tf.size(regions), 0),
         )
         preserve_color = check_color_mode(preserve_color)
         sides = tf.shape(content)[1:3]
@@ -197,48 +198,18 @@ class ServedStyleTransfer(tf.Module):
         content = resizing.resize_image(content, *tf.unstack(sides, num=2))
         return make_seamless(content) if self.config.seamless else content
 
-    def _check_settings(self, values: dict[str, tf.Tensor]) -> RequestSettings:
-        return check_settings(values, settings=self.settings)
-
     def _check_memory(
-        self,
-        settings: RequestSettings,
-        *,
-        styles: tf.Tensor,
-        largest_scale: tf.Tensor | float,
-        pictures: tf.Tensor | int = 1,
-        regions: tf.Tensor | int = 0,
+        self, settings: RequestSettings, **request: Any
     ) -> RequestSettings:
-        """The settings, if such a request takes at most `max_memory`."""
+        """The settings, if such a request takes at most `max_memory`.
+
+        Args:
+            settings: settings of the request.
+            **request: arguments of `request_bytes` besides `size`.
+        """
+        cost = self.memory_cost(self.limits.max_pixels)
         limit = self.limits.max_memory
-        gib = (
-            request_bytes(
-                self.memory_cost(self.limits.max_pixels),
-                size=settings.size,
-                pictures=pictures,
-                styles=styles,
-                largest_style=largest_scale * tf.cast(settings.size, tf.float32),
-                regions=regions,
-            )
-            / GIB
-        )
-        received = tf.strings.format(
-            "{} GiB for {} of `size` {}, with {} styles and {} regions",
-            [
-                tf.cast(tf.math.ceil(10 * gib) / 10, tf.float32),
-                pictures,
-                settings.size,
-                styles,
-                regions,
-            ],
-        )
-        size = checked(
-            settings.size,
-            gib <= limit,
-            f"A request must take at most {limit:.3g} GiB of memory; choose a smaller "
-            "`size`, or fewer pictures, styles or regions.",
-            received,
-        )
+        size = check_memory(settings.size, cost, limit, **request)
         return settings._replace(size=size)
 
     def _paint_arrays(
@@ -251,10 +222,11 @@ class ServedStyleTransfer(tf.Module):
     ) -> tuple[tf.Tensor, Losses]:
         """Pictures [N, H, W, 3], in one style [1, h, w, 3] or one each [N, h, w, 3]."""
         settings = self._check_memory(
-            self._check_settings(values),
+            check_settings(values, self.settings),
             pictures=tf.shape(content)[0],
             styles=tf.shape(style)[0],
-            largest_scale=self.config.style_scale,
+            style_scale=self.config.style_scale,
+            regions=0,
         )
         scales = build_scales(
             names,
