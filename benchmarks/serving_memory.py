@@ -60,7 +60,7 @@ def main() -> None:
         limits = {"max_size": max(sizes), "max_pixels": max(sizes) ** 2}
         tfnst.export_saved_model(directory, config=config, **limits)
         model = ServedStyleTransfer(config, RequestLimits(max_steps=1000, **limits))
-        cost = model.memory_cost(limits["max_pixels"])
+        cost = model.memory_cost
         print("size  styles  regions  idle MiB  peak MiB  a run took  predicted")
         for size in sizes:
             for count in counts:

@@ -71,7 +71,7 @@ def test_too_little_memory():
 
 def test_the_graph_refuses_what_takes_more():
     limits = RequestLimits(**LIMITS)
-    cost = ServedStyleTransfer(CONFIG, limits).memory_cost(LIMITS["max_pixels"])
+    cost = ServedStyleTransfer(CONFIG, limits).memory_cost
     given = {"size": 96, "style_scale": 1, "pictures": 1}
     four = float(request_bytes(cost, **given, styles=4, regions=4)) / GIB
     limits = RequestLimits(**LIMITS, max_memory=four)

@@ -32,7 +32,7 @@ def request_bytes(
     """Bytes that a request adds to a server's memory, with square pictures.
 
     Args:
-        cost: bytes, from `ServedStyleTransfer.memory_cost`.
+        cost: `ServedStyleTransfer.memory_cost`.
         size: long side of the pictures to paint.
         pictures: number of pictures to paint.
         styles: number of style pictures.
@@ -60,7 +60,7 @@ def check_memory(
 
     Args:
         size: `size` of the request, int32 scalar.
-        cost: bytes, from `ServedStyleTransfer.memory_cost`.
+        cost: `ServedStyleTransfer.memory_cost`.
         limit: most memory of a request, in GiB.
         **request: other arguments of `request_bytes`.
     """
@@ -90,7 +90,7 @@ def fit_limits(
 
     Args:
         limits: limits of the export.
-        cost: bytes, from `ServedStyleTransfer.memory_cost`.
+        cost: `ServedStyleTransfer.memory_cost`.
         config: settings of the export.
 
     Raises:

@@ -50,6 +50,13 @@ class ServedStyleTransfer(tf.Module):
     Requests share nothing but the weights, which none of them writes. TensorFlow
     Serving checks no input, so the graph does.
 
+    Attributes:
+        config: as given.
+        limits: the largest request that is accepted.
+        memory_cost: bytes that a request takes, as from
+            `tfnst.engines.plans.memory_per_pixel`; also `style` for each pixel of each
+            style, and `files` for decoding one of `max_pixels`.
+
     Args:
         config: settings, and defaults of those that requests may send.
         limits: the largest request.
@@ -63,23 +70,15 @@ class ServedStyleTransfer(tf.Module):
         check_exportable(config)
         self.config = config
         self._engine, self.backbone = load_engine(config, exported=True)
-        self.limits = fit_limits(limits, self.memory_cost(limits.max_pixels), config)
+        self.memory_cost = {
+            **memory_per_pixel(self._engine.feature_extractor, config),
+            "style": _STYLE_BYTES,
+            "files": _FILE_BYTES * limits.max_pixels,
+        }
+        self.limits = fit_limits(limits, self.memory_cost, config)
         # Held as variables: as constants they would come near the 2 GB that a
         # protocol buffer may have.
         self._variables = [v.value for v in self._engine.feature_extractor.variables]
-
-    def memory_cost(self, max_pixels: int) -> dict[str, float]:
-        """Bytes that a request takes; see `tfnst.engines.plans.memory_per_pixel`.
-
-        `style` is for each pixel of each style, and `files` for decoding a file of
-        `max_pixels`.
-        """
-        extractor = self._engine.feature_extractor
-        return {
-            **memory_per_pixel(extractor, self.config),
-            "style": _STYLE_BYTES,
-            "files": _FILE_BYTES * max_pixels,
-        }
 
     @property
     def settings(self) -> tuple[ScalarInput, ...]:
@@ -207,9 +206,9 @@ class ServedStyleTransfer(tf.Module):
             settings: settings of the request.
             **request: arguments of `request_bytes` besides `size`.
         """
-        cost = self.memory_cost(self.limits.max_pixels)
-        limit = self.limits.max_memory
-        size = check_memory(settings.size, cost, limit, **request)
+        size = check_memory(
+            settings.size, self.memory_cost, self.limits.max_memory, **request
+        )
         return settings._replace(size=size)
 
     def _paint_arrays(
