@@ -16,7 +16,7 @@ from PIL import Image
 from tests import processes
 from tests.cli.helpers import TFNST, TINY_OPTIONS, names, run_here
 
-PAINTING = "tfnst.cli.progress.stylize"
+PAINTING = "tfnst.transfer.style_transfer.stylize"
 
 
 def read_terminal(descriptor):

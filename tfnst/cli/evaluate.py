@@ -39,7 +39,7 @@ def evaluate(
     start: float,
     end: float | None,
     every: int,
-    **options: Any,
+    options: dict[str, Any],
 ) -> None:
     """Measures how well STYLIZED shows the style of STYLE and keeps CONTENT."""
     config = read_config(options)

@@ -38,7 +38,7 @@ def export(
     max_steps: int | None,
     max_size: int | None,
     max_pixels: int | None,
-    **options: Any,
+    options: dict[str, Any],
 ) -> None:
     """Writes a SavedModel for TensorFlow Serving to DIRECTORY."""
     config = read_config(options)

@@ -35,7 +35,7 @@ from tfnst.processor import prefer_onednn
 )
 @json_option
 @config_options
-def info(file: str | None, of_settings: bool, **options: Any) -> None:
+def info(file: str | None, of_settings: bool, options: dict[str, Any]) -> None:
     """Shows versions, devices and the weights that would be used.
 
     With FILE, a picture painted by tfnst, shows its manifest as JSON: the settings, the

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tfnst.checks import ArgumentError
-from tfnst.cli.options import Command, add_options, file_option, grouped
+from tfnst.cli.options import file_option, received_as, together
 from tfnst.cli.reporting import reporting
 
 if TYPE_CHECKING:
@@ -18,66 +18,6 @@ if TYPE_CHECKING:
 
 # Stands for the mask, region or layers of a style that has none of its own.
 REST = "-"
-
-
-def style_arguments(command: Command) -> Command:
-    """Adds the styles and the options for their masks, received as `style`."""
-    return add_options(
-        grouped(command, "style", read_styles),
-        click.argument(
-            "styles",
-            metavar="STYLE[:WEIGHT[:SCALE]]...",
-            nargs=-1,
-            required=True,
-            # Makes shells complete file names.
-            type=click.Path(),
-        ),
-        file_option(
-            "--region",
-            "regions",
-            multiple=True,
-            help="Grey picture, stretched over CONTENT; the style goes where it is "
-            "white. Give one per STYLE, in the same order; - stands for what the "
-            "others leave.",
-        ),
-        file_option(
-            "--style-mask",
-            "style_masks",
-            multiple=True,
-            help="Grey picture, stretched over STYLE; the style is taken from where it "
-            "is white. Give one per STYLE, in the same order; - stands for all of it.",
-        ),
-        click.option(
-            "--layers",
-            "layers",
-            multiple=True,
-            metavar="A,B,...",
-            help="Layers among --style-layers at which STYLE is compared. Give one "
-            "list per STYLE, in the same order; - stands for all of them.",
-        ),
-        click.option(
-            "--style-rotations",
-            "rotations",
-            multiple=True,
-            metavar="1|2|4|8",
-            help="Number of orientations of STYLE to compare with: 2 adds a turn by 90 "
-            "degrees, 4 all quarter turns, 8 also their mirror images. Give one per "
-            "STYLE, in the same order; - stands for 1.",
-        ),
-        file_option(
-            "--label-map",
-            help="Picture of flat colours, stretched over CONTENT, in place of "
-            "--region; each colour is the region of a STYLE. Black and transparent "
-            "parts are what the others leave.",
-        ),
-        click.option(
-            "--label-colors",
-            metavar="COLOR,...",
-            help="Colours of --label-map in the order of the styles, such as "
-            "'#ff0000,-,blue'; - stands for what the others leave. By default in the "
-            "order of the rainbow, from red.",
-        ),
-    )
 
 
 def read_styles(
@@ -153,20 +93,20 @@ def _read_labels(
     labels = read_label_map(
         label_map, None if colors is None else [c for c in colors if c != REST]
     )
+    expected = None
     if len(labels) > count:
-        raise ArgumentError(
+        expected = (
             f"a picture with at most as many colours as styles ({count}), not counting "
-            "black, unless `label_colors` says which of them count",
-            f"{len(labels)}: {', '.join(label.color for label in labels)}",
-            argument="label_map",
+            "black, unless `label_colors` says which of them count"
         )
-    if len(labels) < count and 1 - sum(label.share for label in labels) < MIN_SHARE:
-        raise ArgumentError(
+    elif len(labels) < count and 1 - sum(label.share for label in labels) < MIN_SHARE:
+        expected = (
             f"a picture with a colour for each of the {count} styles, or with black "
-            "for those that have none",
-            f"{len(labels)}: {', '.join(label.color for label in labels)}",
-            argument="label_map",
+            "for those that have none"
         )
+    if expected is not None:
+        shown = f"{len(labels)}: {', '.join(label.color for label in labels)}"
+        raise ArgumentError(expected, shown, argument="label_map")
     found = iter(labels)
     regions = [None if color == REST else next(found) for color in colors or ()]
     regions += found
@@ -222,3 +162,62 @@ def _split_style(text: str) -> tuple[str, float, float]:
         path = head
     weight, scale = numbers + [1.0] * (2 - len(numbers))
     return path, weight, scale
+
+
+# The styles and the options for their masks, received as `style`.
+style_arguments = together(
+    received_as("style", read_styles),
+    click.argument(
+        "styles",
+        metavar="STYLE[:WEIGHT[:SCALE]]...",
+        nargs=-1,
+        required=True,
+        # Makes shells complete file names.
+        type=click.Path(),
+    ),
+    file_option(
+        "--region",
+        "regions",
+        multiple=True,
+        help="Grey picture, stretched over CONTENT; the style goes where it is "
+        "white. Give one per STYLE, in the same order; - stands for what the "
+        "others leave.",
+    ),
+    file_option(
+        "--style-mask",
+        "style_masks",
+        multiple=True,
+        help="Grey picture, stretched over STYLE; the style is taken from where it "
+        "is white. Give one per STYLE, in the same order; - stands for all of it.",
+    ),
+    click.option(
+        "--layers",
+        "layers",
+        multiple=True,
+        metavar="A,B,...",
+        help="Layers among --style-layers at which STYLE is compared. Give one "
+        "list per STYLE, in the same order; - stands for all of them.",
+    ),
+    click.option(
+        "--style-rotations",
+        "rotations",
+        multiple=True,
+        metavar="1|2|4|8",
+        help="Number of orientations of STYLE to compare with: 2 adds a turn by 90 "
+        "degrees, 4 all quarter turns, 8 also their mirror images. Give one per "
+        "STYLE, in the same order; - stands for 1.",
+    ),
+    file_option(
+        "--label-map",
+        help="Picture of flat colours, stretched over CONTENT, in place of "
+        "--region; each colour is the region of a STYLE. Black and transparent "
+        "parts are what the others leave.",
+    ),
+    click.option(
+        "--label-colors",
+        metavar="COLOR,...",
+        help="Colours of --label-map in the order of the styles, such as "
+        "'#ff0000,-,blue'; - stands for what the others leave. By default in the "
+        "order of the rainbow, from red.",
+    ),
+)
