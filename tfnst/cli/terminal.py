@@ -6,7 +6,7 @@ import contextlib
 import os
 import sys
 from collections.abc import Iterator
-from typing import NoReturn, TextIO
+from typing import Any, NoReturn
 
 from tqdm import tqdm
 
@@ -71,13 +71,7 @@ class Warnings:
         self.unwritten = False
 
     def show(
-        self,
-        message: Warning | str,
-        category: type[Warning],
-        filename: str,
-        lineno: int,
-        file: TextIO | None = None,
-        line: str | None = None,
+        self, message: Warning | str, category: type[Warning], *_: Any, **__: Any
     ) -> None:
         """Prints a warning, in place of `warnings.showwarning`."""
         self.unwritten |= issubclass(category, UnwrittenWarning)
