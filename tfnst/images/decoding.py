@@ -14,9 +14,10 @@ import numpy as np
 from PIL import Image, ImageFile, TiffImagePlugin, UnidentifiedImageError
 
 from tfnst.checks import one_line
-from tfnst.images import heif, jpeg_segments, png_chunks, sixteen_bit
+from tfnst.images import heif, sixteen_bit
 from tfnst.images.arrays import to_floats
 from tfnst.images.color_profiles import convert_array, convert_image
+from tfnst.images.damage import without_damaged
 from tfnst.images.deep_grey import is_deep_grey, mend_byte_order, read_deep_grey
 from tfnst.images.metadata import PictureInfo, read_info
 from tfnst.images.source import PictureSource
@@ -106,10 +107,7 @@ def _without_damage(
         return read(file, source)
     except ValueError:
         file.seek(0)
-        data = file.read()
-        mended = png_chunks.without_damaged(data)
-        if mended is None:
-            mended = jpeg_segments.without_damaged(data)
+        mended = without_damaged(file.read())
         if mended is None:
             raise
         _logger.info("left out what is damaged beside the picture in %s", source.shown)

@@ -155,24 +155,10 @@ def check_output_path(
     """
     suffix = check_suffix(path)
     SaveOptions(bits=bits).check_format(suffix)
-    check_longest(suffix, size, shown=show_path(path))
-    write_file(path, None)
-
-
-def check_longest(suffix: str, size: int, *, shown: str) -> None:
-    """Checks that a format can hold a picture with this long side.
-
-    Args:
-        suffix: suffix of the file.
-        size: long side of the picture in pixels.
-        shown: description of the file for the error.
-
-    Raises:
-        ValueError: for WebP and a picture of more than 16,383 pixels.
-    """
     if FORMATS[suffix] == "WEBP" and size > MAX_WEBP_SIZE:
         expected = f"in a format that holds {size} pixels a side"
-        raise ArgumentError(expected, shown)
+        raise ArgumentError(expected, show_path(path))
+    write_file(path, None)
 
 
 def _describe(
@@ -237,18 +223,13 @@ def _to_colours(image: Any) -> np.ndarray:
     Raises:
         ValueError: for any other shape or dtype, and for NaN or infinity.
     """
-    with argument("image"):
-        source = PictureSource(show_type(image))
-        array = to_array(image, source)
-        source = source.shown_as(show_array(array))
-        shape = array.shape[1:] if array.ndim == 4 and len(array) == 1 else array.shape
-        if (
-            array.dtype.kind != "f"
-            or len(shape) != 3
-            or shape[2] != 3
-            or not array.size
-        ):
-            raise source.error("a float array of shape [1, H, W, 3] or [H, W, 3]")
-        finite_range(array, source)
+    source = PictureSource(show_type(image))
+    array = to_array(image, source)
+    source = source.shown_as(show_array(array))
+    shape = array.shape[1:] if array.ndim == 4 and len(array) == 1 else array.shape
+    is_picture = len(shape) == 3 and shape[2] == 3 and array.size > 0
+    if array.dtype.kind != "f" or not is_picture:
+        raise source.error("a float array of shape [1, H, W, 3] or [H, W, 3]")
+    finite_range(array, source)
     # At least float32: float16 would lose the half before the floor.
     return array.reshape(shape).astype(np.promote_types(array.dtype, np.float32))
