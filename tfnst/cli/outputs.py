@@ -29,6 +29,7 @@ from tfnst.paths import NamedPath, check_outputs, named_paths
 if TYPE_CHECKING:
     from tfnst.images.save_options import SaveOptions
     from tfnst.images.style_images import StyleImage
+    from tfnst.transfer.progress import TransferProgress
     from tfnst.transfer.results import TransferResult
     from tfnst.visualization.timelapse import Timelapse
 
@@ -130,6 +131,18 @@ class Outputs:
             if path is not None:
                 with argument(name):
                     check(path)
+
+    def save_on_the_way(
+        self, progress: TransferProgress, *, saving: SaveOptions
+    ) -> None:
+        """Callback of the run: takes a frame, and writes a picture if it is time."""
+        if self.film is not None:
+            with extra_file("a frame of the timelapse"):
+                self.film(progress)
+        if self.save_every and progress.step % self.save_every == 0:
+            path = self.path_of_step(progress.step, progress.steps)
+            with extra_file("a picture on the way"), argument("save_every"):
+                progress.write(path, saving)
 
     def save_picture(self, result: TransferResult, saving: SaveOptions) -> None:
         """Writes the painted picture.

@@ -10,18 +10,13 @@ from typing import Any
 
 from tqdm import tqdm
 
-from tfnst.checks import argument
-from tfnst.cli.outputs import Outputs
 from tfnst.cli.reporting import reporting
 from tfnst.cli.signals import StopSignals
-from tfnst.cli.terminal import extra_file
-from tfnst.images.save_options import SaveOptions
-from tfnst.transfer.progress import TransferProgress
 from tfnst.visualization.progress_bar import ProgressBar
 
 
 @contextlib.contextmanager
-def stoppable(show: RunBar | CountBar) -> Iterator[Callable[[Any], None]]:
+def stoppable(show: ProgressBar | CountBar) -> Iterator[Callable[[Any], None]]:
     """Gives the callback of some work, which shows its progress.
 
     The first Ctrl-C (or SIGTERM) asks the work to stop, so that what there is can be
@@ -41,35 +36,6 @@ def stoppable(show: RunBar | CountBar) -> Iterator[Callable[[Any], None]]:
         yield update
 
 
-class RunBar:
-    """The bar of a run, with the pictures and frames that are saved on the way.
-
-    Args:
-        outputs: the files to write.
-        saving: how to save pictures.
-    """
-
-    def __init__(self, outputs: Outputs, saving: SaveOptions) -> None:
-        self._outputs = outputs
-        self._saving = saving
-        self._bar = ProgressBar(**_on_terminal())
-
-    def __call__(self, progress: TransferProgress) -> None:
-        """Shows the progress, and saves what is asked for at this step."""
-        if self._outputs.film is not None:
-            with extra_file("a frame of the timelapse"):
-                self._outputs.film(progress)
-        self._bar(progress)
-        if self._outputs.save_every and progress.step % self._outputs.save_every == 0:
-            path = self._outputs.path_of_step(progress.step, progress.steps)
-            with extra_file("a picture on the way"), argument("save_every"):
-                progress.write(path, self._saving)
-
-    def close(self) -> None:
-        """Removes the bar."""
-        self._bar.close()
-
-
 class CountBar:
     """A bar that counts pictures or frames, above that of the run for the present one.
 
@@ -84,13 +50,13 @@ class CountBar:
     ) -> None:
         self._count, self._settings = count, settings
         self._bar: tqdm | None = None
-        self._run_bar = ProgressBar(position=1, leave=False, **_on_terminal())
+        self._run_bar = ProgressBar(position=1, leave=False, **on_terminal())
 
     def __call__(self, progress: Any) -> None:
         """Shows the progress of a batch or a video."""
         done, total, description = self._count(progress)
         if self._bar is None:
-            settings = self._settings | _on_terminal()
+            settings = self._settings | on_terminal()
             self._bar = tqdm(total=total, initial=done, **settings)
         if progress.run is None:  # Between two runs.
             self._run_bar.close()
@@ -107,7 +73,7 @@ class CountBar:
             self._bar.close()
 
 
-def _on_terminal() -> dict[str, Any]:
+def on_terminal() -> dict[str, Any]:
     """Settings of a bar on a terminal."""
     # Some terminals report a size of 0 by 0 and would get no bar.
     columns, lines = shutil.get_terminal_size()

@@ -7,15 +7,12 @@ import json
 import logging
 import sys
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any, NoReturn
 
 import click
 
 from tfnst.cli.options import together
 from tfnst.cli.terminal import EXIT_INTERRUPTED, say
-
-if TYPE_CHECKING:
-    from tfnst.transfer.results import TransferResult
 
 STANDARD_OUTPUT = "standard output"
 
@@ -131,22 +128,3 @@ verbose_option = click.option(
     help="Also print what is loaded, how scales are painted, and the times.",
 )
 reporting_options = together(json_option, _quiet_option, verbose_option)
-
-
-def facts_of_run(result: TransferResult, output: str) -> dict[str, Any]:
-    """The result of a run as plain values that JSON can hold.
-
-    Args:
-        result: result of the run.
-        output: path of the picture.
-    """
-    height, width = result.array.shape[:2]
-    last = result.losses[-1]
-    names = ("content", "style", "total_variation", "total")
-    return {
-        "output": "-" if reporting().piped else output,
-        "width": width,
-        "height": height,
-        "seconds": float(last["seconds"]),
-        "losses": {name: float(last[name]) for name in names},
-    } | result.manifest

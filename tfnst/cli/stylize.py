@@ -19,7 +19,7 @@ from tfnst.cli.options import (
 from tfnst.cli.outputs import Outputs, output_options
 from tfnst.cli.pipes import through_pipes
 from tfnst.cli.repeating import PaintedPicture
-from tfnst.cli.reporting import facts_of_run, reporting, reporting_options
+from tfnst.cli.reporting import reporting, reporting_options
 from tfnst.cli.settings import (
     DEFAULTS,
     read_settings,
@@ -161,13 +161,15 @@ def _paint(
             written here.
         saving: how to save pictures.
     """
-    from tfnst.cli.progress import RunBar, stoppable
+    from tfnst.cli.progress import on_terminal, stoppable
     from tfnst.transfer.results import NonFiniteLossError
+    from tfnst.visualization.progress_bar import ProgressBar
 
-    bar = RunBar(outputs, saving)
-    with stoppable(bar) as callback:
+    bar = ProgressBar(**on_terminal())
+    with stoppable(bar) as show:
+        callbacks = [show, functools.partial(outputs.save_on_the_way, saving=saving)]
         try:
-            result = run(callback=callback, callback_steps=outputs.save_every)
+            result = run(callback=callbacks, callback_steps=outputs.save_every)
         except NonFiniteLossError as error:
             bar.close()
             if len(error.result.losses):
@@ -185,23 +187,32 @@ def _paint(
 def _report(result: TransferResult, output: str) -> None:
     """Reports a run; ends the command if the run was interrupted."""
     height, width = result.array.shape[:2]
-    steps, seconds = len(result.losses), result.losses["seconds"][-1]
+    steps = len(result.losses)
     report = reporting()
     shown = report.name_of(output)
-    facts = facts_of_run(result, output)
+    last = result.losses[-1]
+    names = ("content", "style", "total_variation", "total")
+    facts = {
+        "output": "-" if report.piped else output,
+        "width": width,
+        "height": height,
+        "seconds": float(last["seconds"]),
+        "losses": {name: float(last[name]) for name in names},
+    } | result.manifest
     if result.stop_reason == "callback":
         line = f"stopped after {steps} steps; the picture so far is {shown}"
         report.interrupted(facts, line)
     if result.stop_reason == "max_time":
-        size = result.losses["size"][-1]
         report.notice(
-            f"the time was up at {size} pixels; the picture is enlarged from there"
+            f"the time was up at {last['size']} pixels; the picture is enlarged from "
+            "there"
         )
     cut = "".join(
         f", cut by --{name.replace('_', '-')}," for name in result.shortened_by
     )
     report.tell(
         facts,
-        f"{shown}: {width}x{height} pixels, {steps} steps{cut} in {seconds:.0f} s "
-        f"({result.backbone}, weights from {result.weights.source})",
+        f"{shown}: {width}x{height} pixels, {steps} steps{cut} in "
+        f"{facts['seconds']:.0f} s ({result.backbone}, weights from "
+        f"{result.weights.source})",
     )
