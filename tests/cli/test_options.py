@@ -10,7 +10,7 @@ import tfnst
 from tests.cli.helpers import TINY_OPTIONS, names, run_here
 from tests.helpers import TINY
 from tfnst.cli.command import cli
-from tfnst.cli.config_files import read_config_file
+from tfnst.cli.settings import read_config_file
 from tfnst.config import preset_settings
 from tfnst.images.manifest import read_manifest
 

@@ -199,13 +199,12 @@ def _reported(items: Sequence[BatchItem], report: str | pathlib.Path) -> Iterato
 
     check_report(report)
     storage.make_folder(storage.parent(report))
-    with storage.LocalCopy(report) as path:
-        write_report(items, path)
+    write_report(items, report)
     try:
         yield
     finally:
-        with extra_file("the report"), storage.LocalCopy(report) as path:
-            write_report(items, path)
+        with extra_file("the report"):
+            write_report(items, report)
 
 
 def _save_sheet(items: Sequence[BatchItem], sheet: str, size: int) -> None:

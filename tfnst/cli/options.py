@@ -59,6 +59,11 @@ def received_as(
     return group
 
 
+def split_names(text: str) -> tuple[str, ...]:
+    """The names in a list with commas; a type of options."""
+    return tuple(name.strip() for name in text.split(","))
+
+
 def file_option(*names: str, help: str, **settings: Any) -> Option:
     """An option for the path of a file, with further settings of `click.option`."""
     settings = {"metavar": "FILE"} | settings
@@ -157,10 +162,10 @@ def _shown_default(default: Any) -> str:
 
 def _value_of_option(setting: Setting) -> dict[str, Any]:
     """The type and the placeholder of an option's value, for `click.option`."""
+    if setting.type is tuple:
+        return {"type": split_names, "metavar": setting.metavar or "A,B,..."}
     if setting.metavar is not None:
         return {"metavar": setting.metavar}
-    if setting.type is tuple:
-        return {"metavar": "A,B,..."}
     if setting.choices:
         return {"type": click.Choice(setting.choices)}
     if setting.type is bool:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tfnst.checks import ArgumentError
-from tfnst.cli.options import file_option, received_as, together
+from tfnst.cli.options import file_option, received_as, split_names, together
 from tfnst.cli.reporting import reporting
 
 if TYPE_CHECKING:
@@ -24,10 +24,10 @@ def read_styles(
     styles: tuple[str, ...],
     regions: tuple[str, ...],
     style_masks: tuple[str, ...],
-    layers: tuple[str, ...],
+    layers: tuple[tuple[str, ...], ...],
     rotations: tuple[str, ...],
     label_map: str | None,
-    label_colors: str | None,
+    label_colors: tuple[str, ...] | None,
 ) -> list[StyleImage]:
     """The `StyleImage`s that the arguments of `style_arguments` stand for.
 
@@ -55,7 +55,7 @@ def read_styles(
             scale=scale,
             mask=mask,
             region=region,
-            layers=None if names is None else _split_names(names),
+            layers=names,
             rotations=1 if turns is None else _read_rotations(turns),
         )
         for (path, weight, scale), mask, region, names, turns in zip(
@@ -70,7 +70,7 @@ def read_styles(
 
 
 def _read_labels(
-    label_map: str, label_colors: str | None, count: int
+    label_map: str, colors: tuple[str, ...] | None, count: int
 ) -> list[LabelRegion | None]:
     """The region of each style in a label map; None for those that get the rest.
 
@@ -81,15 +81,12 @@ def _read_labels(
     """
     from tfnst.images.label_maps import MIN_SHARE, read_label_map
 
-    colors = None
-    if label_colors is not None:
-        colors = [color.strip() for color in label_colors.split(",")]
-        if len(colors) > count:
-            raise ArgumentError(
-                "at most one colour for each style",
-                f"{len(colors)} for {count}",
-                argument="label_colors",
-            )
+    if colors is not None and len(colors) > count:
+        raise ArgumentError(
+            "at most one colour for each style",
+            f"{len(colors)} for {count}",
+            argument="label_colors",
+        )
     labels = read_label_map(
         label_map, None if colors is None else [c for c in colors if c != REST]
     )
@@ -122,7 +119,7 @@ def _tell_labels(regions: Sequence[LabelRegion | None], paths: list[str]) -> Non
         reporting().notice(f"{path}: {where}")
 
 
-def _one_per_style(name: str, given: tuple[str, ...], count: int) -> list[str | None]:
+def _one_per_style(name: str, given: tuple[Any, ...], count: int) -> list[Any]:
     """A value or None for each style; missing ones are None."""
     if len(given) > count:
         raise ArgumentError(
@@ -130,7 +127,7 @@ def _one_per_style(name: str, given: tuple[str, ...], count: int) -> list[str | 
             f"{len(given)} for {count}",
             argument=name,
         )
-    values = [None if value == REST else value for value in given]
+    values = [None if value in (REST, (REST,)) else value for value in given]
     return values + [None] * (count - len(values))
 
 
@@ -141,10 +138,6 @@ def _read_rotations(text: str) -> int:
         raise ArgumentError(
             "1, 2, 4 or 8", repr(text), argument="style_rotations"
         ) from None
-
-
-def _split_names(text: str) -> list[str]:
-    return [name.strip() for name in text.split(",")]
 
 
 def _split_style(text: str) -> tuple[str, float, float]:
@@ -194,6 +187,7 @@ style_arguments = together(
         "--layers",
         "layers",
         multiple=True,
+        type=split_names,
         metavar="A,B,...",
         help="Layers among --style-layers at which STYLE is compared. Give one "
         "list per STYLE, in the same order; - stands for all of them.",
@@ -215,6 +209,7 @@ style_arguments = together(
     ),
     click.option(
         "--label-colors",
+        type=split_names,
         metavar="COLOR,...",
         help="Colours of --label-map in the order of the styles, such as "
         "'#ff0000,-,blue'; - stands for what the others leave. By default in the "
