@@ -8,8 +8,6 @@ import sys
 from collections.abc import Iterator
 from typing import Any, NoReturn
 
-from tqdm import tqdm
-
 from tfnst.files import UnwrittenWarning, warn_unwritten
 
 EXIT_FAILED = 1
@@ -59,6 +57,8 @@ def quiet_start() -> Iterator[None]:
 
 def say(line: str) -> None:
     """Prints a line to standard error, above any bar."""
+    from tqdm import tqdm  # Not at the top: it would take a fifth of `--help`'s time.
+
     with contextlib.suppress(OSError):  # Nobody reads it any more.
         # A plain print would tear a bar apart.
         tqdm.write(f"tfnst: {line}", file=sys.stderr)
