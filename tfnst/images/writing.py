@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import io
 import logging
 import os
 from typing import Any
 
 import numpy as np
-from PIL import Image, PngImagePlugin
+from PIL import Image
 
 from tfnst.checks import ArgumentError, argument, show_type
 from tfnst.files import show_path, write_file
-from tfnst.images import sixteen_bit
 from tfnst.images.arrays import finite_range, show_array, to_array, to_integers
-from tfnst.images.color_profiles import srgb_profile
+from tfnst.images.encoding import encode
 from tfnst.images.formats import FORMATS, check_suffix
-from tfnst.images.manifest import PNG_KEYWORD, add_manifest
+from tfnst.images.manifest import add_manifest
 from tfnst.images.metadata import PictureInfo, build_exif, encode_exif
 from tfnst.images.reading import load_image
 from tfnst.images.save_options import SaveOptions
@@ -128,7 +126,7 @@ def write_picture(
 
     exif, text = _describe(format, info, (height, width), options.keep_gps, manifest)
     try:
-        data = _encode(format, pixels, exif, text, info.dpi, options.quality)
+        data = encode(format, pixels, exif, text, info.dpi, options.quality)
     except (OSError, ValueError) as error:  # WebP, for one, ends at 16,383 pixels.
         expected = f"in a format that holds {width} x {height} pixels"
         raise ArgumentError(expected, show_path(path)) from error
@@ -184,36 +182,6 @@ def _describe(
         if manifest is not None:
             add_manifest(manifest, format, exif)
     return exif, text
-
-
-def _encode(
-    format: str,
-    pixels: np.ndarray,
-    exif: dict[int, Any],
-    text: str | None,
-    dpi: tuple[float, float] | None,
-    quality: int,
-) -> bytes:
-    """Encodes the values uint8 or uint16 [H, W, 3 or 4] as an image file."""
-    options: dict[str, Any] = {"icc_profile": srgb_profile()}
-    if dpi is not None and format != "WEBP":
-        options["dpi"] = dpi
-    if format == "TIFF":
-        return sixteen_bit.encode_tiff(pixels, tags=exif, **options)
-    if exif:
-        options["exif"] = encode_exif(exif)
-    if format == "PNG" and text is not None:
-        options["pnginfo"] = PngImagePlugin.PngInfo()
-        options["pnginfo"].add_itxt(PNG_KEYWORD, text)
-    if pixels.dtype == np.uint16:
-        return sixteen_bit.encode_png(pixels, **options)
-    if format != "PNG":
-        options["quality"] = quality
-    if format == "JPEG":
-        options["subsampling"] = 0
-    encoded = io.BytesIO()
-    Image.fromarray(pixels).save(encoded, format, **options)
-    return encoded.getvalue()
 
 
 @argument("image")

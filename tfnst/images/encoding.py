@@ -1,95 +1,64 @@
-"""PNG and TIFF files with 16 bits a channel; Pillow itself reads and writes 8."""
+"""Image files from pixels: Pillow's formats, and 16 bits a channel in PNG and TIFF."""
 
 from __future__ import annotations
 
 import io
 import struct
-import sys
 import zlib
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from PIL import Image, ImageFile, TiffImagePlugin
+from PIL import Image, PngImagePlugin, TiffImagePlugin
 
 from tfnst.images import png_chunks
-
-# Pillow keeps the upper byte of each value, which it finds by the byte order. Told the
-# opposite order, it keeps the lower byte. So decoding twice gives 16 bits, with
-# Pillow's speed, limits and checks, and without another library.
-_NATIVE = "B" if sys.byteorder == "big" else "L"
-_OTHER_ORDER = {
-    f"{channels};16{order}": f"{channels};16{'B' if actual == 'L' else 'L'}"
-    for channels in ("RGB", "RGBA", "RGBX")
-    for order, actual in (("B", "B"), ("L", "L"), ("N", _NATIVE))
-}
-# Grey and alpha, read as RGBA: all four bytes as they are.
-_GREY_ALPHA = "LA;16B"
-_OTHER_ORDER[_GREY_ALPHA] = "RGBA"
+from tfnst.images.color_profiles import srgb_profile
+from tfnst.images.manifest import PNG_KEYWORD
+from tfnst.images.metadata import encode_exif
 
 
-def decode(
-    image: Image.Image, open_again: Callable[[], ImageFile.ImageFile]
-) -> np.ndarray | None:
-    """Decodes a file with 16 bits a channel.
+def encode(
+    format: str,
+    pixels: np.ndarray,
+    exif: dict[int, Any],
+    text: str | None,
+    dpi: tuple[float, float] | None,
+    quality: int,
+) -> bytes:
+    """Encodes a picture as an image file in sRGB.
 
     Args:
-        image: the file, opened but not decoded. It is decoded, too, with 8 bits.
-        open_again: function that opens the file a second time.
-
-    Returns:
-        uint16 [H, W, 3] or [H, W, 4]; None for all other files, which are not decoded,
-        including those with a single grey channel, where Pillow keeps 16 bits itself.
+        format: Pillow's name of the file format.
+        pixels: uint8 or uint16, [H, W, 3] or [H, W, 4]; the fourth channel is alpha.
+        exif: Exif tags; directories as dictionaries.
+        text: text of a PNG file under `PNG_KEYWORD`; None for none.
+        dpi: pixels per inch, horizontal and vertical; None if unknown.
+        quality: quality of JPEG and WebP, 1 to 100.
 
     Raises:
-        Exception: whatever Pillow raises for a damaged file.
+        ValueError, OSError: for a picture that the format can't hold.
     """
-    given = getattr(image, "tile", [])
-    tiles = change_raw_modes(given, _OTHER_ORDER)
-    if not tiles:
-        return None
-    is_grey = _GREY_ALPHA in given[0][3]
-    image.load()
-    with open_again() as again:
-        again.tile = tiles
-        again.load()
-        lower = np.asarray(again)
-    if is_grey:
-        grey, alpha = (
-            lower[..., i].astype(np.uint16) << 8 | lower[..., i + 1] for i in (0, 2)
-        )
-        return np.stack([grey, grey, grey, alpha], axis=-1)
-    return np.asarray(image).astype(np.uint16) << 8 | lower
+    options: dict[str, Any] = {"icc_profile": srgb_profile()}
+    if dpi is not None and format != "WEBP":
+        options["dpi"] = dpi
+    if format == "TIFF":
+        return _encode_tiff(pixels, tags=exif, **options)
+    if exif:
+        options["exif"] = encode_exif(exif)
+    if format == "PNG" and text is not None:
+        options["pnginfo"] = PngImagePlugin.PngInfo()
+        options["pnginfo"].add_itxt(PNG_KEYWORD, text)
+    if pixels.dtype == np.uint16:
+        return _encode_deep_png(pixels, **options)
+    if format != "PNG":
+        options["quality"] = quality
+    if format == "JPEG":
+        options["subsampling"] = 0
+    encoded = io.BytesIO()
+    Image.fromarray(pixels).save(encoded, format, **options)
+    return encoded.getvalue()
 
 
-def change_raw_modes(tiles: list[Any], changes: dict[str, str]) -> list[Any]:
-    """A file's tiles, not decoded yet, to be decoded in other raw modes.
-
-    Args:
-        tiles: attribute `tile` of the opened file.
-        changes: new raw modes by the old ones.
-
-    Returns:
-        New tiles; none if any is in yet another mode.
-    """
-    changed: list[Any] = []
-    for tile in tiles:
-        arguments = tile[3]
-        if isinstance(arguments, str) or not arguments:
-            arguments = (arguments,)
-        mode, *rest = arguments
-        if mode not in changes:
-            return []
-        arguments = (changes[mode], *rest)
-        # Before Pillow 11.1, tiles were plain tuples.
-        named = hasattr(tile, "_replace")
-        changed.append(
-            tile._replace(args=arguments) if named else (*tile[:3], arguments)
-        )
-    return changed
-
-
-def encode_png(array: np.ndarray, **options: Any) -> bytes:
+def _encode_deep_png(array: np.ndarray, **options: Any) -> bytes:
     """Encodes a PNG file with 16 bits a channel.
 
     Args:
@@ -137,7 +106,7 @@ def _filter_rows(array: np.ndarray) -> bytes:
     return b"".join(rows)
 
 
-def encode_tiff(
+def _encode_tiff(
     array: np.ndarray,
     *,
     tags: dict[int, Any] | None = None,
