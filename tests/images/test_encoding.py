@@ -37,9 +37,10 @@ def test_deep_files_are_written(tmp_path, suffix, with_alpha):
         image.load()
 
 
-def test_other_programs_read_what_is_written(tmp_path):
+@pytest.mark.parametrize("sides", [(33, 47), (1, 5), (5, 1)])
+def test_other_programs_read_what_is_written(tmp_path, sides):
     tf = pytest.importorskip("tensorflow")
-    array = noise(33, 47, 3, dtype=np.uint16)
+    array = noise(*sides, 3, dtype=np.uint16)
     path = tmp_path / "out.png"
     save_image(unit16(array), path, bits=16)
     decoded = tf.io.decode_png(path.read_bytes(), dtype=tf.uint16)

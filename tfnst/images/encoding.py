@@ -71,7 +71,7 @@ def _encode_deep_png(array: np.ndarray, **options: Any) -> bytes:
     Image.new("RGB", (1, 1)).save(frame, "PNG", **options)
     colour = {3: 2, 4: 6}[channels]
     head = struct.pack(">IIBBBBB", width, height, 16, colour, 0, 0, 0)
-    pixels = zlib.compress(_filter_rows(array), 6)
+    pixels = zlib.compress(_filter_rows(array).data, 6)
     # A chunk can hold 2**31 - 1 bytes.
     parts = [pixels[i : i + 2**30] for i in range(0, len(pixels), 2**30)]
     replaced = {b"IHDR": [head], b"IDAT": parts}
@@ -84,26 +84,18 @@ def _encode_deep_png(array: np.ndarray, **options: Any) -> bytes:
     return b"".join(chunks)
 
 
-def _filter_rows(array: np.ndarray) -> bytes:
-    """The rows as PNG compresses them: their differences from Paeth's prediction."""
+def _filter_rows(array: np.ndarray) -> np.ndarray:
+    """The rows as PNG compresses them: each byte minus that of the pixel on its left.
+
+    Paeth's prediction, which takes longer, makes files about 1 % smaller.
+    """
     step = 2 * array.shape[2]
-    above = np.zeros(array[0].size * 2 + step, np.int16)
-    rows = []
-    for row in array:
-        row = np.frombuffer(row.astype(">u2").tobytes(), np.uint8).astype(np.int16)
-        here = np.concatenate([np.zeros(step, np.int16), row])
-        left, up, corner = here[:-step], above[step:], above[:-step]
-        # The distances from left + up - corner to each of the three.
-        to_left, to_up = np.abs(up - corner), np.abs(left - corner)
-        to_corner = np.abs(left + up - 2 * corner)
-        predicted = np.where(
-            (to_left <= to_up) & (to_left <= to_corner),
-            left,
-            np.where(to_up <= to_corner, up, corner),
-        )
-        rows += [b"\4", (row - predicted).astype(np.uint8).tobytes()]
-        above = here
-    return b"".join(rows)
+    rows = array.astype(">u2").view(np.uint8).reshape(len(array), -1)
+    # Each row begins with the number of its filter, 1.
+    filtered = np.ones((len(rows), 1 + rows.shape[1]), np.uint8)
+    filtered[:, 1 : 1 + step] = rows[:, :step]
+    np.subtract(rows[:, step:], rows[:, :-step], out=filtered[:, 1 + step :])
+    return filtered
 
 
 def _encode_tiff(
