@@ -130,22 +130,18 @@ def batch(
         from tfnst.batch.painter import BatchPainter
         from tfnst.batch.planning import plan_items
         from tfnst.cli.progress import CountBar, stoppable
-    found_contents, found_styles = _find_sources(contents, styles, pairs, output)
     items = plan_items(
-        found_contents,
-        found_styles,
+        *_find_sources(contents, styles, pairs, output),
         output,
         pairs=pairs is not None,
         suffix=suffix,
         saving=saving,
     )
     path = report or storage.join(output, "report.json")
-    sources = [
-        *(("contents", each) for each in found_contents),
-        *(("styles", each) for each in found_styles),
-        ("pairs", pairs),
-        *(("output", item.output) for item in items),
-    ]
+    sources: list[tuple[str, Any]] = [("pairs", pairs)]
+    for item in items:
+        sources += [("contents", item.content_image), ("styles", item.style_image)]
+        sources += [("output", item.output)]
     written = named_paths(("report", path), ("contact_sheet", sheet))
     check_outputs(named_paths(*sources), written)
     if sheet is not None:

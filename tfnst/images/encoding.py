@@ -101,8 +101,8 @@ def _filter_rows(array: np.ndarray) -> np.ndarray:
 def _encode_tiff(
     array: np.ndarray,
     *,
-    tags: dict[int, Any] | None = None,
-    icc_profile: bytes | None = None,
+    tags: dict[int, Any],
+    icc_profile: bytes | None,
     dpi: tuple[float, float] | None = None,
 ) -> bytes:
     """Encodes a TIFF file, compressed with Deflate.
@@ -121,8 +121,7 @@ def _encode_tiff(
     rows = np.diff(array, axis=1, prepend=np.zeros_like(array[:, :1]))
     pixels = zlib.compress(rows.astype(little).tobytes(), 6)
     directory = TiffImagePlugin.ImageFileDirectory_v2(prefix=b"II")
-    for tag, value in (tags or {}).items():
-        directory[tag] = value
+    directory.update(tags)
     directory[256], directory[257] = width, height
     directory[258] = (array.dtype.itemsize * 8,) * channels
     directory[259] = 8  # Deflate
