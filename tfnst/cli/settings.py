@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import sys
+from collections.abc import Iterable
 from typing import Any
 
 import click
@@ -73,6 +74,22 @@ def from_variable(setting: str, context: click.Context | None = None) -> bool:
         context is not None
         and context.get_parameter_source(setting) is ParameterSource.ENVIRONMENT
     )
+
+
+def refuse_options(names: Iterable[str], reason: str) -> None:
+    """Refuses options that were given on the command line.
+
+    Args:
+        names: names of the options.
+        reason: words for the error, after the option's name.
+
+    Raises:
+        click.UsageError: for the first of them.
+    """
+    context = click.get_current_context()
+    for name in names:
+        if context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
+            raise click.UsageError(f"{option_of(name)} {reason}")
 
 
 def given(options: dict[str, Any]) -> dict[str, Any]:
