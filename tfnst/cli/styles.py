@@ -185,7 +185,6 @@ style_arguments = together(
     ),
     click.option(
         "--layers",
-        "layers",
         multiple=True,
         type=split_names,
         metavar="A,B,...",
