@@ -45,7 +45,7 @@ def export(
     max_size: int | None,
     max_pixels: int | None,
     max_memory: float | None,
-    **options: Any,
+    options: dict[str, Any],
 ) -> None:
     """Writes a SavedModel for TensorFlow Serving to DIRECTORY."""
     config = read_config(options)
