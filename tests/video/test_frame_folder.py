@@ -121,8 +121,8 @@ def test_room_on_the_disk(tmp_path, monkeypatch):
         folder.check_room(None, (32, 32))
         folder.check_room(651, (16, 32), pictures=True)
         assert message(ValueError, folder.check_room, 652, (32, 32)) == (
-            "`output` must be on a disk with 0.002 GB free for the painted frames; a "
-            f"smaller `size` needs less. Received: {str(path)!r}, where 0.002 GB are "
+            "`output` must be on a disk with 0.00 GB free for the painted frames; a "
+            f"smaller `size` needs less. Received: {str(path)!r}, where 0.00 GB are "
             "free"
         )
         append(folder, frames(1)[0])

@@ -388,8 +388,8 @@ def test_a_disk_without_room_is_found_first(folder, monkeypatch):
         ValueError, tfnst.stylize_video, "in.mp4", STYLE, "out.mp4", **SETTINGS
     )
     # Six frames of 48 by 36 pixels.
-    assert said.startswith("`output` must be on a disk with 3.11e-05 GB free for ")
-    assert said.endswith("Received: 'out.mp4.parts', where 1e-05 GB are free")
+    assert said.startswith("`output` must be on a disk with 0.00 GB free for ")
+    assert said.endswith("Received: 'out.mp4.parts', where 0.00 GB are free")
     assert sorted(os.listdir()) == ["in.mp4", "style.png"]
 
 

@@ -13,10 +13,10 @@ import click
 
 from tfnst.cli.options import (
     Command,
-    add_options,
     config_options,
-    grouped,
     number_option,
+    received_as,
+    together,
 )
 from tfnst.cli.settings import option_of, read_config
 from tfnst.cli.terminal import quiet_start
@@ -38,7 +38,7 @@ def limit_options(command: Command) -> Command:
                 help=field.metadata["help"],
             )
         )
-    return add_options(grouped(command, "limits", Limits), *options)
+    return together(received_as("limits", Limits), *options)(command)
 
 
 @click.command()
@@ -103,7 +103,7 @@ def studio(
     shared: bool | None,
     open_browser: bool,
     limits: Limits,
-    **options: Any,
+    options: dict[str, Any],
 ) -> None:
     """Opens a page for painting in the browser.
 

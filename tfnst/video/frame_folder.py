@@ -213,11 +213,11 @@ class FrameFolder(Sequence[Frame]):
         free = shutil.disk_usage(self.path).free / _GIGABYTE
         if needed > free:
             raise ArgumentError(
-                f"on a disk with {needed:.3g} GB free for the painted frames; a "
+                f"on a disk with {needed:.2f} GB free for the painted frames; a "
                 "smaller `size` needs less",
-                f"{show_path(self.path)}, where {free:.3g} GB are free",
+                f"{show_path(self.path)}, where {free:.2f} GB are free",
             )
-        _logger.info("painted frames take up to %.3g GB until the film ends", needed)
+        _logger.info("painted frames take up to %.2f GB until the film ends", needed)
 
     def _read(self, kind: str, number: int) -> Frame:
         with Image.open(self._picture_path(kind, number)) as image:
