@@ -101,10 +101,10 @@ class WatchedRun(QueuedRun):
             self.told(self)
 
 
-def make_run(history, task, visitor="someone", session="a page", told=None, **options):
+def make_run(history, task, visitor="someone", told=None, **options):
     """A run for one task or several."""
     tasks = task if isinstance(task, tuple) else (task,)
-    run = WatchedRun(tasks, history, visitor=visitor, session=session, **options)
+    run = WatchedRun(tasks, history, visitor=visitor, **options)
     run.told = told
     return run
 

@@ -96,7 +96,7 @@ class BatchTab(RunTab):
         return {self.gallery: gr.update(value=pictures, visible=bool(pictures))}
 
     def finished(self, data: Data, run: QueuedRun) -> Updates:
-        text = panels.status(run, 0, loading=False)
+        text = panels.status(run)
         updates: Updates = {
             self.panel: "",
             self.said: panels.notice(text) + panels.all_errors(run),

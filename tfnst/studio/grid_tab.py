@@ -64,12 +64,10 @@ class GridTab(RunTab):
         # The variation of each picture in the gallery, as `_changes` returns it.
         self.changes = gr.State([])
         self.connect([self.kind, self.size], [self.gallery, self.changes])
-        settings = self.inputs.settings
-        fields = [settings[name] for name in _KINDS.values() if name in settings]
         self.gallery.select(
             self._choose,
             self.changes,
-            [*fields, *self.inputs.shown_styles, tabs],
+            [*self.inputs.shown, tabs],
             **QUICK,
         ).success(paint.paint, paint.read, paint.written, **AS_SENT)
 

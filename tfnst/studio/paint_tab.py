@@ -30,10 +30,13 @@ class PaintTab(RunTab):
 
     def __init__(self, studio: Studio, visitor: gr.BrowserState) -> None:
         with gr.Row():
+            # First for keyboards, though on the right.
+            with gr.Column(min_width=320, elem_classes="stays") as result:
+                pass
             with gr.Column(min_width=320):
                 super().__init__(studio, visitor, Inputs(studio))
-            with gr.Column(min_width=320, elem_classes="stays"):
-                self._result()
+        with result:
+            self._result()
         self.connect(
             [self.suffix], [self.comparison, self.after, self.download, self.entry]
         )
@@ -81,7 +84,7 @@ class PaintTab(RunTab):
             return {}
         ((_, entry),) = run.results
         before, after = jpeg_copy(run.task.content), jpeg_copy(entry.path)
-        text = panels.status(run, 0, loading=False)
+        text = panels.status(run)
         return {
             self.comparison: panels.comparison(before, after, ("Photo", "Painting")),
             self.panel: panels.notice(text) + panels.curves(run.progress.losses),

@@ -35,7 +35,7 @@ from tfnst.studio.history import Entry, History
 from tfnst.studio.limits import Limits
 from tfnst.studio.painters import Loading, LocalPainter, ServerPainter
 from tfnst.studio.previews import PREVIEW_SIZE, encode_preview
-from tfnst.studio.run_queue import BusyError, QueuedRun, RunQueue, explain
+from tfnst.studio.run_queue import BusyError, RunQueue, explain
 from tfnst.studio.tasks import Task, VideoOptions
 from tfnst.video.frame_range import FrameRange
 from tfnst.video.frames import FilmInfo
@@ -43,7 +43,6 @@ from tfnst.video.reading import open_film
 
 # Longest side of the copies of pictures that the page shows.
 SHOWN_SIZE = 1024
-_SAMPLE_SIZE = 200
 _REMEMBERED = 64
 # Maximum number of visitors' files that are read at the same time.
 _AT_ONCE = 2
@@ -194,21 +193,16 @@ class Studio:
             if self._closed.wait(3600):
                 return
 
-    def scratch(self, session: str) -> History:
-        """Returns a history that is thrown away when the page is closed."""
-        return self._open(self._scratch_folder(session))
+    @contextlib.contextmanager
+    def scratch(self) -> Iterator[History]:
+        """Opens a history whose pictures are thrown away at the end."""
+        with tempfile.TemporaryDirectory(
+            dir=self.folder, ignore_cleanup_errors=True
+        ) as folder:
+            yield self._open(pathlib.Path(folder))
 
     def _open(self, folder: pathlib.Path) -> History:
         return History(folder, self.folder / "thumbnails")
-
-    def leave(self, session: str) -> None:
-        """Stops the runs of a closed page and removes its scratch folder."""
-        self.queue.leave(session)
-        shutil.rmtree(self._scratch_folder(session), ignore_errors=True)
-
-    def _scratch_folder(self, session: str) -> pathlib.Path:
-        name = hashlib.sha256(session.encode()).hexdigest()[:24]
-        return self.folder / f"session-{name}"
 
     def check_picture(self, path: str) -> str | None:
         """Returns an error message about an uploaded picture; None if it is good.
@@ -336,28 +330,6 @@ class Studio:
             image = Image.fromarray(next(reader.frames()).picture)
         image.thumbnail((PREVIEW_SIZE, PREVIEW_SIZE))
         return reader.info, encode_preview(image)
-
-    def submit(self, run: QueuedRun) -> None:
-        """Adds a run to the queue.
-
-        Raises:
-            BusyError: when there are too many; its copied sources are removed.
-        """
-        try:
-            self.queue.submit(run)
-        except BusyError:
-            for task in run.tasks:
-                run.history.forget(task, self.queue.files)
-            raise
-
-    def sample_thumbnail(self, path: pathlib.Path) -> str:
-        """Returns the path of a sample's small copy, for galleries."""
-        folder = self.folder / "samples"
-        folder.mkdir(exist_ok=True)
-        small = folder / f"{path.stem}{path.suffix[1:]}.jpg"
-        if not small.exists():
-            small.write_bytes(jpeg_copy(path, _SAMPLE_SIZE))
-        return str(small)
 
     def copy_file(self, path: pathlib.Path) -> str:
         """Copies a file for the page; returns the path of the copy."""

@@ -164,7 +164,7 @@ class VideoTab(RunTab):
         return self._hide()
 
     def finished(self, data: Data, run: QueuedRun) -> Updates:
-        text = panels.status(run, 0, loading=False)
+        text = panels.status(run)
         said = panels.error(text) if run.errors else panels.notice(text)
         updates: Updates = {self.panel: "", self.said: said}
         if run.video is None:
