@@ -26,7 +26,7 @@ def build_page(studio: Studio) -> gr.Blocks:
         # Kept by the browser, so that it finds its pictures again.
         visitor = gr.BrowserState("", storage_key="tfnst-visitor", secret="tfnst")
         gr.Markdown(f"# {TITLE}\nPaints a photo in the style of another picture.")
-        with gr.Tabs(selected="paint") as tabs:
+        with gr.Tabs(selected="paint", overflow_behavior="wrap") as tabs:
             with gr.Tab("Paint", id="paint"):
                 paint = PaintTab(studio, visitor)
             with gr.Tab("Variations", id="variations"):

@@ -52,7 +52,7 @@ def serve_studio(
         config: initial settings of the page.
         limits: the host's limits.
         server: address of a server that paints.
-        samples: folder with sample pictures; by default those of a checkout.
+        samples: folder with sample pictures; by default those of a checkout, or a few.
         shared: whether all visitors see the same pictures; by default only if `host`
             is the loopback.
         open_browser: whether to open the page in a browser.
@@ -140,12 +140,12 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-def sample_folder(folder: str | None) -> pathlib.Path | None:
-    """Returns the folder with sample pictures; None if there is none.
+def sample_folder(folder: str | None) -> pathlib.Path:
+    """Returns the folder with sample pictures.
 
     Args:
-        folder: the folder; None for that of a checkout, which an installed package
-            doesn't have.
+        folder: the folder; None for that of a checkout, or in an installed package for
+            the few that come with it.
 
     Raises:
         ValueError: when it isn't a folder.
@@ -157,7 +157,7 @@ def sample_folder(folder: str | None) -> pathlib.Path | None:
             )
         return pathlib.Path(folder)
     there = pathlib.Path(__file__).parents[2] / "examples" / "images"
-    return there if there.is_dir() else None
+    return there if there.is_dir() else pathlib.Path(__file__).parent / "samples"
 
 
 def _check_free(host: str, port: int) -> None:
