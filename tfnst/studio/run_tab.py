@@ -165,19 +165,34 @@ class RunTab:
             try:
                 tasks = await asyncio.to_thread(self.tasks, data, filled, history)
                 keep = self.keep is not None and bool(data[self.keep])
-                run = QueuedRun(tasks, history, visitor, keep)
+                run = QueuedRun(tasks, history, visitor, keep, type(self).__name__)
                 self.studio.queue.submit(run)
             except _REFUSALS as error:
                 yield errors | self.refused(data, error)
                 return
             # Gradio closes this generator when the page is closed.
             stack.callback(self.studio.queue.leave, run)
-            begun = {self.run: run.key, self.said: ""} | self.begun(data, filled)
-            yield errors | self._buttons(painting=True) | begun
-            async for updates in self._watch(run):
+            yield errors | self.begun(data, filled)
+            async for updates in self._follow(data, run):
                 yield updates
-            finished = await asyncio.to_thread(self.finished, data, run)
-            yield self._buttons(painting=False) | finished
+
+    async def resume(
+        self, data: dict[Any, Any], request: gr.Request
+    ) -> AsyncIterator[Updates]:
+        """Shows the run that has gone on without its page; for when the page loads."""
+        visitor = visitor_key(data[self.visitor], request)
+        run = self.studio.queue.run_of(visitor)
+        if run is not None and run.keep and run.tab == type(self).__name__:
+            async for updates in self._follow(data, run):
+                yield updates
+
+    async def _follow(self, data: Data, run: QueuedRun) -> AsyncIterator[Updates]:
+        """Yields what the page shows of a run, from its start to its result."""
+        yield self._buttons(painting=True) | {self.run: run.key, self.said: ""}
+        async for updates in self._watch(run):
+            yield updates
+        finished = await asyncio.to_thread(self.finished, data, run)
+        yield self._buttons(painting=False) | finished
 
     def _buttons(self, *, painting: bool) -> Updates:
         return {
@@ -186,7 +201,7 @@ class RunTab:
         }
 
     async def _watch(self, run: QueuedRun) -> AsyncIterator[Updates]:
-        """Yields what the page shows of a run until it ends."""
+        """Yields the progress of a run until it ends."""
         last: Any = None
         done, told = 0, 0.0
         while not run.ended:
