@@ -110,9 +110,9 @@ def test_what_is_missing_is_said_beside_it(tab, filled):
 
 def test_a_picture_is_painted(studio, painter, tab, filled):
     painter.go.release()
-    begun, *_, ended = updates_of(tab, filled)
+    first, begun, *_, ended = updates_of(tab, filled)
     assert begun[tab.start] == {"interactive": False}
-    assert begun[tab.comparison] == ""
+    assert first[tab.comparison] == ""
     assert ended[tab.start] == {"interactive": True}
     assert "Painting" in ended[tab.comparison]
     (entry,) = studio.history("").entries()

@@ -83,7 +83,7 @@ class QueuedRun:
         visitor: the visitor, who may have one run at a time.
         keep: whether it goes on when the page is closed from which it was started.
         tab: name of the tab that shows it.
-        key: random name of the run.
+        key: random name of the run, for the log.
         state: `"waiting"`, `"painting"`, `"done"`, `"stopped"`, `"failed"`, or
             `"left"` when the visitor has closed the page.
         outcomes: the outcomes of the finished tasks.
@@ -257,11 +257,6 @@ class RunQueue:
         with self._lock:
             return next((run for run in self._runs if run.visitor == visitor), None)
 
-    def find(self, key: str) -> QueuedRun | None:
-        """Returns the run with a key; None once it has ended."""
-        with self._lock:
-            return next((run for run in self._runs if run.key == key), None)
-
     @property
     def files(self) -> set[pathlib.Path]:
         """Paths of the files that waiting or running tasks are painted from."""
@@ -269,9 +264,9 @@ class RunQueue:
             tasks = [task for run in self._runs for task in run.tasks]
         return {path for task in tasks for path in task.files}
 
-    def stop(self, key: str) -> None:
-        """Stops the run with a key; the picture so far is kept."""
-        run = self.find(key)
+    def stop(self, visitor: str) -> None:
+        """Stops a visitor's run; the picture so far is kept."""
+        run = self.run_of(visitor)
         if run is not None:
             self._stop(run)
 

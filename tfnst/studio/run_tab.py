@@ -81,7 +81,7 @@ class RunTab:
             )
         self.run = gr.State("")
         self.said = gr.HTML(elem_id=f"{name}said", elem_classes="said")
-        self.stop.click(self._stop, self.run, self.stop, queue=False, **QUICK)
+        self.stop.click(self._stop, self.visitor, self.stop, queue=False, **QUICK)
         # On a phone, what is painted comes first from now on.
         self.run.change(
             None,
@@ -220,8 +220,8 @@ class RunTab:
                 continue
             last, told = now, time.monotonic()
 
-    def _stop(self, key: str) -> Any:
-        self.studio.queue.stop(key)
+    def _stop(self, visitor: str, request: gr.Request) -> Any:
+        self.studio.queue.stop(visitor_key(visitor, request))
         return gr.update(interactive=False)
 
 
