@@ -121,6 +121,7 @@ def test_keyboards_and_screen_readers_find_their_way(visit, server):  # noqa: F8
         if page.evaluate("document.activeElement.id") == "paint":
             break
     assert page.evaluate("document.activeElement.id") == "paint"
+    assert page.inner_text("#paint") == "Paint"
     group = page.get_by_role("group", name="Sample styles")
     assert group.get_by_role("button").count() == 8
     group.get_by_role("button", name="stained glass").focus()
@@ -170,7 +171,10 @@ def test_a_run_goes_on_without_its_page_and_is_found_again(
         page.check("#keep input")
         page.click("#paint")
         page.wait_for_selector("#panel img.preview")
-        page.reload()
+        context = page.context
+        page.close()
+        page = context.new_page()
+        page.goto(server.url)
         page.wait_for_selector("#panel img.preview")
         page.click("#stop")
         page.wait_for_selector("#comparison .comparison")

@@ -180,11 +180,13 @@ class RunTab:
         self, data: dict[Any, Any], request: gr.Request
     ) -> AsyncIterator[Updates]:
         """Shows the run that has gone on without its page; for when the page loads."""
-        visitor = visitor_key(data[self.visitor], request)
-        run = self.studio.queue.run_of(visitor)
-        if run is not None and run.keep and run.tab == type(self).__name__:
-            async for updates in self._follow(data, run):
-                yield updates
+        run = self.studio.queue.run_of(visitor_key(data[self.visitor], request))
+        if run is None or not run.keep or run.tab != type(self).__name__:
+            # Without an answer, Gradio would empty the components.
+            yield {self.panel: gr.skip()}
+            return
+        async for updates in self._follow(data, run):
+            yield updates
 
     async def _follow(self, data: Data, run: QueuedRun) -> AsyncIterator[Updates]:
         """Yields what the page shows of a run, from its start to its result."""
