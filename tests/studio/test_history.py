@@ -99,7 +99,7 @@ def test_what_a_picture_was_painted_from_is_kept(tmp_path, history):
     content.unlink()
     style.unlink()
     assert history.content(entry).name == "content.png"
-    (kept,) = history.styles(entry)
+    _, (kept,) = history.sources(entry)
     assert (kept.image.name, kept.scale) == ("style.png", 0.5)
     with Image.open(kept.region) as image:
         np.testing.assert_array_equal(
@@ -118,10 +118,55 @@ def test_strange_manifests_do_no_harm(history, task):
     tfnst.save_image(picture(20, 20), path, manifest=strange)
     found = history.find("strange.png")
     assert history.content(found) is None
-    assert history.styles(found) == []
+    assert message(LookupError, history.sources, found) == (
+        "The photo of this picture isn't kept."
+    )
     assert found.settings == {}
     history.delete(found)
     assert [each.name for each in history.entries()] == [entry.name]
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"style_image": 3}, "The style of this picture isn't kept."),
+        ({"style_image": [{"sha256": ["a"]}]}, "The style of this picture isn't kept."),
+        ({"mask": {"sha256": "a" * 64}}, "The mask of this picture isn't kept."),
+        ({"style_image": 5 * [{}]}, "The page has no room for 5 styles."),
+        ({"weight": "much"}, "`weight` must be a number above 0. Received: 'much'"),
+    ],
+)
+def test_pictures_that_cannot_be_repeated_say_why(history, task, changes, expected):
+    manifest = add_picture(history, task).manifest
+    changes = {"style_image": manifest["style_image"] | changes} | changes
+    path = history.folder / "odd.png"
+    tfnst.save_image(picture(20, 20), path, manifest=manifest | changes)
+    found = history.find("odd.png")
+    assert history.content(found) == task.content
+    with pytest.raises((LookupError, ValueError)) as refused:
+        history.sources(found)
+    assert str(refused.value) == expected
+
+
+def test_settings_of_another_version_are_refused(history, task):
+    manifest = add_picture(history, task).manifest
+    settings = manifest["settings"] | {"strokes": "wild"}
+    path = history.folder / "odd.png"
+    tfnst.save_image(picture(20, 20), path, manifest=manifest | {"settings": settings})
+    found = history.find("odd.png")
+    assert message(ValueError, found.config, TINY) == (
+        "This version of tfnst has no settings strokes."
+    )
+
+
+def test_a_damaged_picture_is_grey_among_the_others(history, task):
+    manifest = add_picture(history, task).manifest
+    path = history.folder / "damaged.jpg"
+    tfnst.save_image(picture(200, 300), path, manifest=manifest)
+    path.write_bytes(path.read_bytes()[:-20_000])
+    entry = history.find("damaged.jpg")
+    with Image.open(history.thumbnail(entry)) as image:
+        assert image.getpixel((10, 10)) == (128, 128, 128)
 
 
 def test_deleting_spares_sources_that_others_need(tmp_path, history):

@@ -54,6 +54,12 @@ def limit_options(command: Command) -> Command:
     help="Port to listen on.",
 )
 @click.option(
+    "--root-path",
+    default="",
+    metavar="PATH",
+    help="Path, or whole URL, at which a proxy shows the page, such as /tfnst.",
+)
+@click.option(
     "--password",
     envvar="TFNST_STUDIO_PASSWORD",
     metavar="TEXT",
@@ -96,6 +102,7 @@ def limit_options(command: Command) -> Command:
 def studio(
     host: str,
     port: int,
+    root_path: str,
     password: str | None,
     output: str,
     server: str | None,
@@ -121,6 +128,7 @@ def studio(
             output=output,
             host=host,
             port=port,
+            root_path=root_path,
             password=password,
             config=config,
             limits=limits,

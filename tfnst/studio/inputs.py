@@ -189,6 +189,7 @@ class Inputs:
             **changes: settings to change.
 
         Raises:
+            LookupError: when a picture that it was painted from isn't kept.
             ValueError: for settings of another version.
         """
         config = entry.config(self._studio.config).replace(**changes)
@@ -196,16 +197,12 @@ class Inputs:
         updates[self.bits] = str(entry.bits)
         if not pictures:
             return updates
-        content = history.content(entry)
-        styles = history.styles(entry)[:_STYLES]
-        if content is not None:
-            updates[self.content] = self._studio.copy_picture(content)
+        content, styles = history.sources(entry)
+        updates[self.content] = self._studio.copy_picture(content)
         updates |= self._show_count(max(1, len(styles)))
         for slot, style in itertools.zip_longest(self.slots, styles):
             updates |= slot.show(style, several=len(styles) > 1)
-        if content is not None:
-            updates |= self.regions.show(content, [style.region for style in styles])
-        return updates
+        return updates | self.regions.show(content, [each.region for each in styles])
 
     def show_one_style(self, path: pathlib.Path) -> Updates:
         """Returns the changes of `shown_styles` for a single style."""
