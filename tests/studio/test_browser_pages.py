@@ -1,4 +1,4 @@
-"""The history, variations and batches in a real browser, and the page behind a proxy."""
+"""The history, variations and batches in a browser, and the page behind a proxy."""
 
 import contextlib
 import os
@@ -63,8 +63,8 @@ def proxy(name, folder, port):
         # Its workers would be somebody else, who mayn't write into the folder.
         user = "user root; " if os.getuid() == 0 else ""
         text = (
-            f"{user}daemon off; pid {folder}/pid; error_log {folder}/proxy.log; events {{}} "
-            f"http {{ access_log off; {temporary}\n{text}}}"
+            f"{user}daemon off; pid {folder}/pid; error_log {folder}/proxy.log; "
+            f"events {{}} http {{ access_log off; {temporary}\n{text}}}"
         )
         command = [program, "-c"]
     else:

@@ -10,7 +10,6 @@ import gradio as gr
 from tfnst.checks import ArgumentError
 from tfnst.studio import panels
 from tfnst.studio.events import Updates
-from tfnst.studio.history import History
 from tfnst.studio.inputs import FormValues, Inputs
 from tfnst.studio.run_queue import QueuedRun
 from tfnst.studio.run_tab import Data, RunTab, gallery
@@ -57,9 +56,7 @@ class BatchTab(RunTab):
     def read_form(self, data: Data) -> tuple[FormValues | None, Updates]:
         return self.inputs.read(data, photo=False)
 
-    def tasks(
-        self, data: Data, filled: FormValues, history: History
-    ) -> tuple[Task, ...]:
+    def tasks(self, data: Data, filled: FormValues) -> tuple[Task, ...]:
         photos = [photo["path"] for photo in data[self.photos] or []]
         if not photos:
             raise ValueError("Choose photos first.")
@@ -75,7 +72,6 @@ class BatchTab(RunTab):
                 raise ValueError(f"{pathlib.Path(photo).name}: {wrong}")
         return tuple(
             self.studio.picture_task(
-                history,
                 photo,
                 [style.everywhere() for style in filled.styles],
                 filled.config,
@@ -96,7 +92,7 @@ class BatchTab(RunTab):
         return {self.gallery: gr.update(value=pictures, visible=bool(pictures))}
 
     def finished(self, data: Data, run: QueuedRun) -> Updates:
-        text = panels.status(run, 0, loading=False)
+        text = panels.status(run)
         updates: Updates = {
             self.panel: "",
             self.said: panels.notice(text) + panels.all_errors(run),

@@ -10,7 +10,6 @@ import gradio as gr
 from tfnst.config import COLOR_MODES
 from tfnst.studio import panels
 from tfnst.studio.events import AS_SENT, QUICK, Updates
-from tfnst.studio.history import History
 from tfnst.studio.inputs import FormValues
 from tfnst.studio.paint_tab import PaintTab
 from tfnst.studio.run_queue import QueuedRun
@@ -64,21 +63,17 @@ class GridTab(RunTab):
         # The variation of each picture in the gallery, as `_changes` returns it.
         self.changes = gr.State([])
         self.connect([self.kind, self.size], [self.gallery, self.changes])
-        settings = self.inputs.settings
-        fields = [settings[name] for name in _KINDS.values() if name in settings]
         self.gallery.select(
             self._choose,
             self.changes,
-            [*fields, *self.inputs.shown_styles, tabs],
+            [*self.inputs.shown, tabs],
             **QUICK,
         ).success(paint.paint, paint.read, paint.written, **AS_SENT)
 
     def read_form(self, data: Data) -> tuple[FormValues | None, Updates]:
         return self.inputs.read(data, styles=_KINDS[data[self.kind]] != "styles")
 
-    def tasks(
-        self, data: Data, filled: FormValues, history: History
-    ) -> tuple[Task, ...]:
+    def tasks(self, data: Data, filled: FormValues) -> tuple[Task, ...]:
         changes = self._changes(data[self.kind], filled)
         if not changes:
             raise ValueError("There are no styles to choose from.")
@@ -91,7 +86,7 @@ class GridTab(RunTab):
                 changed[name] = value
             config = filled.config.replace(**changed)
             tasks.append(
-                self.studio.picture_task(history, filled.content, styles, config, label)
+                self.studio.picture_task(filled.content, styles, config, label)
             )
         return tuple(tasks)
 

@@ -11,7 +11,6 @@ import contextlib
 import dataclasses
 import functools
 import hashlib
-import io
 import itertools
 import json
 import os
@@ -20,16 +19,14 @@ import re
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Set
+from collections.abc import Callable
 from typing import Any
 
-import numpy as np
 from PIL import Image
 
 from tfnst.checks import argument
 from tfnst.config import StyleTransferConfig, setting_names
 from tfnst.files import os_error, show_path, write_file
-from tfnst.images.arrays import to_integers
 from tfnst.images.formats import SUFFIXES
 from tfnst.images.manifest import read_manifest
 from tfnst.images.reading import read_picture
@@ -146,7 +143,7 @@ class History:
         raise LookupError(f"The picture {name!r} is no longer there.")
 
     def add(self, task: Task, save: Callable[[pathlib.Path], None]) -> Entry:
-        """Adds a picture.
+        """Adds a picture, with copies of the files that it was painted from.
 
         Args:
             task: the task that it was painted for.
@@ -157,6 +154,8 @@ class History:
         entry = _read_entry(path)
         if entry is None:
             raise OSError(f"{path.name} was written without a manifest")
+        for file in task.files:
+            self._keep(file)
         return entry
 
     def new_path(self, task: Task) -> pathlib.Path:
@@ -173,24 +172,6 @@ class History:
         """Returns the paths of the videos, newest first."""
         found = [path for path in self._files(VIDEO_SUFFIXES) if path.stat().st_size]
         return sorted(found, key=lambda path: path.stat().st_mtime_ns, reverse=True)
-
-    def keep_source(self, path: str | os.PathLike[str]) -> pathlib.Path:
-        """Copies a picture or video to the sources; returns its path there.
-
-        Raises:
-            OSError: when it can't be copied.
-        """
-        data = pathlib.Path(path).read_bytes()
-        return self._keep(data, pathlib.Path(path).name)
-
-    def keep_mask(self, mask: np.ndarray | None) -> pathlib.Path | None:
-        """Writes a mask, float [H, W] in [0, 1], to the sources; None stays None."""
-        if mask is None:
-            return None
-        levels = to_integers(mask)
-        encoded = io.BytesIO()
-        Image.fromarray(levels).save(encoded, "PNG")
-        return self._keep(encoded.getvalue(), "mask.png")
 
     def content(self, entry: Entry) -> pathlib.Path | None:
         """Returns the path of a picture's photo; None if it isn't kept."""
@@ -260,58 +241,35 @@ class History:
             save_image(pixels, path, bits=bits, info=info, manifest=entry.manifest)
         return path
 
-    def delete(self, entry: Entry, in_use: Set[pathlib.Path] = frozenset()) -> None:
+    def delete(self, entry: Entry) -> None:
         """Removes a picture, and its sources unless another picture needs them.
-
-        Args:
-            entry: the picture.
-            in_use: paths of sources that queued runs need.
 
         Raises:
             OSError: when it can't be removed.
         """
         self._thumbnail_path(entry).unlink(missing_ok=True)
         entry.path.unlink(missing_ok=True)
-        self._forget(_hashes(entry.manifest), in_use)
+        needed = {sha for other in self.entries() for sha in _hashes(other.manifest)}
+        for sha256 in _hashes(entry.manifest) - needed:
+            shutil.rmtree(self._sources / sha256, ignore_errors=True)
 
-    def delete_older(
-        self, seconds: float, in_use: Set[pathlib.Path] = frozenset()
-    ) -> None:
+    def delete_older(self, seconds: float) -> None:
         """Removes the pictures and videos that were painted here before a time.
 
         Files whose names don't begin with a time stamp belong to somebody else.
 
         Args:
             seconds: the time, in seconds since 1970.
-            in_use: paths of sources that queued runs need.
 
         Raises:
             OSError: when one can't be removed.
         """
         for entry in self.entries():
             if _STAMP.match(entry.name) and entry.modified < seconds:
-                self.delete(entry, in_use)
+                self.delete(entry)
         for video in self.videos():
             if _STAMP.match(video.name) and video.stat().st_mtime < seconds:
                 video.unlink()
-
-    def forget(self, task: Task, in_use: Set[pathlib.Path] = frozenset()) -> None:
-        """Removes the sources of a task without a result, unless others need them.
-
-        Args:
-            task: the task.
-            in_use: paths of sources that queued runs need.
-        """
-        files = task.files
-        names = {p.parent.name for p in files if p.parent.parent == self._sources}
-        self._forget(names, in_use)
-
-    def _forget(self, names: set[str], in_use: Set[pathlib.Path]) -> None:
-        """Removes folders of sources that no picture and no queued run needs."""
-        needed = {path.parent.name for path in in_use}
-        needed |= {sha for other in self.entries() for sha in _hashes(other.manifest)}
-        for name in names - needed:
-            shutil.rmtree(self._sources / name, ignore_errors=True)
 
     def _thumbnail_path(self, entry: Entry) -> pathlib.Path:
         seen = f"{entry.path} {entry.modified}".encode()
@@ -322,14 +280,14 @@ class History:
             path for path in _files_in(self.folder) if path.suffix.lower() in suffixes
         ]
 
-    def _keep(self, data: bytes, name: str) -> pathlib.Path:
+    def _keep(self, file: pathlib.Path) -> None:
+        """Copies a file to the sources, unless it is there already."""
+        data = file.read_bytes()
         folder = self._sources / hashlib.sha256(data).hexdigest()
-        for file in _files_in(folder):
-            return file
-        folder.mkdir(parents=True, exist_ok=True)
-        path = folder / (re.sub(r"[^\w.-]+", "-", name).strip(".") or "picture")
-        write_file(path, data)
-        return path
+        if not _files_in(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+            name = re.sub(r"[^\w.-]+", "-", file.name).strip(".") or "picture"
+            write_file(folder / name, data)
 
 
 @functools.lru_cache(2**16)

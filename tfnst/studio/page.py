@@ -43,10 +43,6 @@ def build_page(studio: Studio) -> gr.Blocks:
             history.refresh, [history.most, visitor], history.listed, **QUICK
         )
 
-        def leave(request: gr.Request) -> None:
-            studio.leave(str(request.session_hash))
-
-        page.unload(leave)
         page.load(_know_again, visitor, visitor, **QUICK)
     return page
 

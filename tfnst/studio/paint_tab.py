@@ -8,7 +8,6 @@ import gradio as gr
 
 from tfnst.studio import panels, run_queue
 from tfnst.studio.events import QUICK, Updates
-from tfnst.studio.history import History
 from tfnst.studio.inputs import FormValues, Inputs
 from tfnst.studio.run_queue import QueuedRun
 from tfnst.studio.run_tab import Data, RunTab
@@ -30,10 +29,13 @@ class PaintTab(RunTab):
 
     def __init__(self, studio: Studio, visitor: gr.BrowserState) -> None:
         with gr.Row():
+            # First for keyboards, though on the right.
+            with gr.Column(min_width=320, elem_classes="stays") as result:
+                pass
             with gr.Column(min_width=320):
                 super().__init__(studio, visitor, Inputs(studio))
-            with gr.Column(min_width=320, elem_classes="stays"):
-                self._result()
+        with result:
+            self._result()
         self.connect(
             [self.suffix], [self.comparison, self.after, self.download, self.entry]
         )
@@ -58,11 +60,9 @@ class PaintTab(RunTab):
             self.download = gr.DownloadButton("Download", elem_id="download")
         self.entry = gr.State("")
 
-    def tasks(
-        self, data: Data, filled: FormValues, history: History
-    ) -> tuple[Task, ...]:
+    def tasks(self, data: Data, filled: FormValues) -> tuple[Task, ...]:
         task = self.studio.picture_task(
-            history, filled.content, filled.styles, filled.config, bits=filled.bits
+            filled.content, filled.styles, filled.config, bits=filled.bits
         )
         return (task,)
 
@@ -81,7 +81,7 @@ class PaintTab(RunTab):
             return {}
         ((_, entry),) = run.results
         before, after = jpeg_copy(run.task.content), jpeg_copy(entry.path)
-        text = panels.status(run, 0, loading=False)
+        text = panels.status(run)
         return {
             self.comparison: panels.comparison(before, after, ("Photo", "Painting")),
             self.panel: panels.notice(text) + panels.curves(run.progress.losses),

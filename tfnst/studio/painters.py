@@ -21,9 +21,9 @@ from tfnst.images.style_images import describe_style
 from tfnst.studio.history import Entry
 from tfnst.studio.limits import Limits
 from tfnst.studio.previews import PREVIEW_SIZE, Previews, encode_preview
-from tfnst.studio.run_queue import AbandonedError, PausedVideo, Progress, QueuedRun
+from tfnst.studio.run_queue import AbandonedError, Progress, QueuedRun
 from tfnst.studio.tasks import Task
-from tfnst.studio.video_painter import TURN_SECONDS, paint_video
+from tfnst.studio.video_painter import paint_video
 
 if TYPE_CHECKING:
     from tfnst.transfer.progress import TransferProgress
@@ -45,19 +45,15 @@ class LocalPainter:
     Args:
         config: usual settings, whose network is loaded at the start.
         loading: context in which TensorFlow is loaded, to suppress its output.
-        turn_seconds: as for `paint_video`.
     """
 
     def __init__(
         self,
         config: StyleTransferConfig,
         loading: Loading = contextlib.nullcontext,
-        *,
-        turn_seconds: float = TURN_SECONDS,
     ) -> None:
         self._config = config
         self._loading = loading
-        self._turn_seconds = turn_seconds
 
     def prepare(self) -> None:
         """Loads TensorFlow and the network."""
@@ -80,7 +76,7 @@ class LocalPainter:
 
     def paint(
         self, run: QueuedRun, task: Task, limits: Limits
-    ) -> Entry | pathlib.Path | PausedVideo | None:
+    ) -> Entry | pathlib.Path | None:
         """Paints a task; see `tfnst.studio.run_queue.Painter`."""
         from tfnst.transfer.results import NonFiniteLossError
         from tfnst.transfer.style_transfer import stylize
@@ -88,9 +84,7 @@ class LocalPainter:
         if run.stopping:
             return None
         if task.video is not None:
-            return paint_video(
-                run, task, task.video, limits, turn_seconds=self._turn_seconds
-            )
+            return paint_video(run, task, task.video, limits)
         try:
             result = stylize(
                 task.content,

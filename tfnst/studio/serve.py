@@ -110,6 +110,8 @@ def serve_studio(
             footer_links=[],
             run_history=False,
             max_file_size=limits.max_upload * 2**20,
+            # Each waiting page occupies one.
+            max_threads=40 + limits.max_waiting,
             app_kwargs=app_options(limits.max_upload_sum * 2**20),
             ssr_mode=False,
             pwa=False,
