@@ -22,6 +22,7 @@ from tfnst.studio.limits import Limits
         (["--port", "0"], r"`port` must be an integer from 1 to 65535\. Received: 0"),
         (["--max-waiting", "0"], r"`max_waiting` must be an integer, 1 or more\."),
         (["--max-megapixels", "-1"], r"`max_megapixels` must be a number above 0\."),
+        (["--max-runs", "2"], r"`max_runs` was removed: each visitor has one run"),
         (["--size", "7"], r"`size` must be an integer from 32 to 16384\."),
         (["--samples", "nowhere"], r"`samples` must be a folder that exists\."),
         (

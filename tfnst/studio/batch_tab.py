@@ -32,13 +32,12 @@ class BatchTab(RunTab):
         super().__init__(studio, visitor, inputs)
         gr.Markdown(
             "Paints many photos with the styles and settings of the tab “Paint”, but "
-            "not its masks over the photo. Between two of them, others have their turn."
+            "not its masks over the photo."
         )
         self.photos = gr.File(
             label="Photos",
             file_count="multiple",
             file_types=["image"],
-            height=180,
             elem_id="batch-photos",
         )
         self.add_controls(
@@ -46,7 +45,7 @@ class BatchTab(RunTab):
             name="batch-",
             kept="The pictures will be in the history.",
         )
-        self.panel = gr.HTML(elem_id="batch-panel")
+        self.panel = gr.HTML(elem_id="batch-panel", elem_classes="said")
         self.gallery = gallery("Painted pictures", "batch", visible=False)
         self.download = gr.DownloadButton(
             "Download all", visible=False, elem_id="batch-download"

@@ -60,9 +60,10 @@ class HistoryTab:
         entries = history.entries()
         now = entries[:most]
         return {
-            self.gallery: [
-                (str(history.thumbnail(entry)), _when(entry)) for entry in now
-            ],
+            self.gallery: gr.update(
+                value=[(str(history.thumbnail(each)), _when(each)) for each in now],
+                visible=bool(now),
+            ),
             self.names: [entry.name for entry in now],
             self.empty: "" if now else panels.notice("Nothing has been painted yet."),
             self.more: gr.update(visible=len(entries) > most),
@@ -154,15 +155,14 @@ class HistoryTab:
         try:
             entry = history.find(names[chosen.index])
             if held in ("", entry.name):
-                updates = self._show(history, entry) | self._offer(history, entry)
+                updates = self._show(history, entry)
+                updates |= self._offer(history, entry, suffix)
             else:
                 which = " the second", " of the second"
                 updates = self._compare(history.find(held), entry)
-                updates |= self._offer(history, entry, *which)
+                updates |= self._offer(history, entry, suffix, *which)
             return updates | {
                 self.actions: gr.update(visible=True),
-                self.sure: gr.update(open=False),
-                self.download: self._studio.download(history, entry, suffix),
                 self.chosen: entry.name,
                 self.held: "",
             }
@@ -190,13 +190,19 @@ class HistoryTab:
         }
 
     def _offer(
-        self, history: History, entry: Entry, it: str = "", of_it: str = ""
+        self,
+        history: History,
+        entry: Entry,
+        suffix: str,
+        it: str = "",
+        of_it: str = "",
     ) -> Updates:
         """Labels the buttons, and switches off those that a manifest doesn't allow.
 
         Args:
             history: the history that keeps the picture's sources.
             entry: the picture.
+            suffix: suffix of the file to download.
             it: which of two pictures the buttons act on; empty for a single one.
             of_it: the same with “of”.
         """
@@ -210,7 +216,14 @@ class HistoryTab:
             self.hold: (f"Compare{it} with another", ""),
             self.delete: (f"Delete{it} for good", ""),
         }
-        return {self.said: panels.error(refusal)} | {
+        return {
+            self.said: panels.error(refusal),
+            self.download: gr.update(
+                label=f"Download{it}",
+                value=self._studio.download(history, entry, suffix),
+            ),
+            self.sure: gr.update(label=f"Delete{it}", open=False),
+        } | {
             button: gr.update(value=label, interactive=not why_not)
             for button, (label, why_not) in buttons.items()
         }

@@ -56,7 +56,8 @@ def serve_studio(
         config: initial settings of the page.
         limits: the host's limits.
         server: address of a server that paints.
-        samples: folder with sample pictures; by default those of a checkout.
+        samples: folder with sample pictures; by default those of a checkout, or those
+            of the package, which are fewer.
         shared: whether all visitors see the same pictures; by default only if `host`
             is the loopback.
         open_browser: whether to open the page in a browser.
@@ -151,8 +152,7 @@ def sample_folder(folder: str | None) -> pathlib.Path | None:
     """Returns the folder with sample pictures; None if there is none.
 
     Args:
-        folder: the folder; None for that of a checkout, which an installed package
-            doesn't have.
+        folder: the folder; None for that of a checkout or of the package.
 
     Raises:
         ValueError: when it isn't a folder.
@@ -163,8 +163,11 @@ def sample_folder(folder: str | None) -> pathlib.Path | None:
                 "a folder that exists", repr(folder), argument="samples"
             )
         return pathlib.Path(folder)
-    there = pathlib.Path(__file__).parents[2] / "examples" / "images"
-    return there if there.is_dir() else None
+    here = pathlib.Path(__file__)
+    for there in (here.parents[2] / "examples" / "images", here.parent / "samples"):
+        if there.is_dir():
+            return there
+    return None
 
 
 def _check_root_path(root_path: str) -> str:
