@@ -51,12 +51,21 @@ class GridTab(RunTab):
         kinds = [k for k in _KINDS if k != "Scale of the strokes" or not studio.server]
         with gr.Row():
             self.kind = gr.Radio(
-                kinds, value=kinds[0], label="What differs", elem_id="grid-kind"
+                kinds,
+                value=kinds[0],
+                label="What differs",
+                min_width=320,
+                elem_id="grid-kind",
             )
             self.size = gr.Slider(
-                64, 512, value=256, step=32, label="Size of each in pixels",
+                64,
+                512,
+                value=256,
+                step=32,
+                label="Size of each in pixels",
+                min_width=320,
                 elem_id="grid-size",
-            )  # fmt: skip
+            )
         self.add_controls("Paint the variations", name="grid-")
         with gr.Row():
             with gr.Column(min_width=240, elem_classes="beside"):
