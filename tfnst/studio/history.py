@@ -193,7 +193,7 @@ class History:
         return content, [self._style(each) for each in styles]
 
     def _style(self, described: Any) -> StyleImage:
-        given = {"image": self._kept(described, "style")}
+        given: dict[str, Any] = {"image": self._kept(described, "style")}
         for name in {"mask", "region"} & set(described):
             given[name] = self._kept(described[name], "mask")
         options = {"weight", "scale", "layers", "rotations"} & set(described)

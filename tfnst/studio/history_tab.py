@@ -275,7 +275,7 @@ class HistoryTab:
     def _delete(self, request: gr.Request, name: str, visitor: str) -> Updates:
         history = self._history(visitor, request)
         try:
-            history.delete(history.find(name), self._studio.queue.files)
+            history.delete(history.find(name))
         except (LookupError, OSError) as error:
             return self._show_nothing(panels.error(str(error)))
         return self._show_nothing(panels.notice(f"{name} is deleted."))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import json
 import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -51,6 +52,7 @@ class Inputs:
         errors: the components that show errors.
         shown: the components that change when the form is filled in.
         settings: the fields of the settings, by name.
+        saved: what is filled in, kept by the browser.
     """
 
     def __init__(self, studio: Studio) -> None:
@@ -58,6 +60,7 @@ class Inputs:
         self.settings: dict[str, Any] = {}
         self.wrong: dict[str, gr.HTML] = {}
         self.count = gr.State(1)
+        self.saved = gr.BrowserState({}, storage_key="tfnst-form", secret="tfnst")
         with gr.Row(elem_classes="pictures"):
             with gr.Column(min_width=260):
                 self.content = picture_input("Photo", "photo")
@@ -94,6 +97,7 @@ class Inputs:
             *(self.content_wrong, self.style_wrong),
         ]
         self._connect(photos, styles)
+        self._save()
 
     def _connect(self, photos: gr.HTML | None, styles: gr.HTML | None) -> None:
         for picture, wrong in (
@@ -129,6 +133,50 @@ class Inputs:
             outputs=self.preset,
             **QUICK,
         )
+
+    @property
+    def _filled_in(self) -> dict[str, Any]:
+        """The components that are saved, by their elements' names."""
+        slots = [component for slot in self.slots for component in slot.filled_in]
+        saved = [self.content, *slots, *self.settings.values(), self.bits]
+        return {component.elem_id: component for component in saved}
+
+    def _save(self) -> None:
+        """Has the browser keep what is filled in, for when the page is reloaded."""
+        filled = self._filled_in
+        gr.on(
+            [component.change for component in filled.values()],
+            None,
+            js=f"""(...values) => {{
+                const names = {json.dumps(list(filled))};
+                const pairs = names.map((name, index) => [name, values[index]]);
+                return {{studio: "{self._studio.key}", ...Object.fromEntries(pairs)}};
+            }}""",
+            inputs=list(filled.values()),
+            outputs=self.saved,
+            **QUICK,
+        )
+
+    def restore(self, saved: dict[str, Any]) -> Updates:
+        """Returns the changes of `shown` for what was filled in before a reload.
+
+        Args:
+            saved: the value of `saved`, of which the browser may have made anything.
+        """
+        if saved.get("studio") != self._studio.key:
+            return {
+                self.count: 1
+            }  # Its pictures are gone, and the host's settings new.
+        values = {field: saved.get(name) for name, field in self._filled_in.items()}
+        for picture in (self.content, *(slot.image for slot in self.slots)):
+            values[picture] = self._studio.find_upload(path_of(values[picture]))
+        given = [n for n, slot in enumerate(self.slots, 1) if values[slot.image]]
+        count = max(given, default=1)
+        weights = {
+            slot.weight: gr.update(value=values[slot.weight], visible=count > 1)
+            for slot in self.slots
+        }
+        return self._show_among(count) | values | weights
 
     def read(
         self, data: Mapping[Any, Any], *, styles: bool = True, photo: bool = True

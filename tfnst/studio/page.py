@@ -44,6 +44,8 @@ def build_page(studio: Studio) -> gr.Blocks:
         )
 
         page.load(_know_again, visitor, visitor, **QUICK)
+        inputs = paint.inputs
+        page.load(inputs.restore, inputs.saved, inputs.shown, **QUICK)
     return page
 
 

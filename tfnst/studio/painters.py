@@ -31,8 +31,9 @@ if TYPE_CHECKING:
 
 Loading = Callable[[], contextlib.AbstractContextManager[None]]
 
-# Long side of the picture that is painted to rehearse.
-_REHEARSED = 64
+# Long sides of the pictures that are painted to rehearse: one for TensorFlow to trace
+# its graphs, and one that tells how fast this machine is.
+_TRACED, _MEASURED = 64, 256
 # Maximum number of points in a loss curve; beyond, every second one is dropped.
 _MOST_POINTS = 240
 _POLL_SECONDS = 0.1
@@ -54,6 +55,8 @@ class LocalPainter:
     ) -> None:
         self._config = config
         self._loading = loading
+        # Seconds for a step of a pixel; None while unknown.
+        self._rate: float | None = None
 
     def prepare(self) -> None:
         """Loads TensorFlow and the network."""
@@ -65,14 +68,37 @@ class LocalPainter:
             load_engine(self._config)
 
     def rehearse(self) -> None:
-        """Paints a small picture, so that TensorFlow traces its graphs."""
+        """Paints small pictures, so that graphs are traced and the speed is known."""
+        self._paint_grey(_TRACED)
+        self._measure(self._paint_grey(_MEASURED))
+
+    def _paint_grey(self, size: int) -> TransferResult:
         from tfnst.transfer.style_transfer import stylize
 
-        grey = np.full((_REHEARSED, _REHEARSED, 3), 0.5, np.float32)
-        short = self._config.replace(
-            size=_REHEARSED, min_size=_REHEARSED, steps=1, initial_steps=1
-        )
-        stylize(grey, grey, config=short)
+        grey = np.full((size, size, 3), 0.5, np.float32)
+        short = {"size": size, "min_size": size, "steps": 1, "initial_steps": 1}
+        return stylize(grey, grey, config=self._config.replace(**short))
+
+    def _measure(self, result: TransferResult) -> None:
+        """Learns from a run how long a step of a pixel takes."""
+        rows, (height, width) = result.losses, result.array.shape[:2]
+        shape = height * width / max(height, width) ** 2
+        if len(rows):
+            work = shape * (rows["size"].astype(float) ** 2).sum()
+            self._rate = rows["seconds"][-1] / work
+
+    def expected_seconds(
+        self, config: StyleTransferConfig, sides: tuple[int, int]
+    ) -> float | None:
+        """Returns how long a picture takes; see `tfnst.studio.run_queue.Painter`."""
+        if self._rate is None:
+            return None
+        from tfnst.ops.pyramid import build_pyramid, scale_steps
+
+        sizes = build_pyramid(sides, sides, config.size, config.min_size).numpy()
+        steps = scale_steps(sizes, config.steps, config.initial_steps_for(config.steps))
+        pixels = np.prod(sizes[:, 0], axis=1, dtype=float)
+        return self._rate * float(pixels @ steps.numpy())
 
     def paint(
         self, run: QueuedRun, task: Task, limits: Limits
@@ -98,6 +124,7 @@ class LocalPainter:
             if len(error.result.losses):
                 _keep(run, task, error.result)
             raise
+        self._measure(result)
         return _keep(run, task, result)
 
 
@@ -185,6 +212,11 @@ class ServerPainter:
 
     def rehearse(self) -> None:
         """Does nothing: the server has warmed up by itself."""
+
+    def expected_seconds(
+        self, config: StyleTransferConfig, sides: tuple[int, int]
+    ) -> None:
+        """Returns None: how fast a server is isn't known."""
 
     def paint(self, run: QueuedRun, task: Task, limits: Limits) -> Entry | None:
         """Has a task painted; see `tfnst.studio.run_queue.Painter`.

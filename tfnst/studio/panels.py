@@ -9,11 +9,21 @@ from collections.abc import Sequence
 
 from tfnst.config import StyleTransferConfig
 from tfnst.studio import run_queue
+from tfnst.studio.form import in_words
 from tfnst.studio.history import Entry
 from tfnst.studio.run_queue import Progress, QueuedRun
 from tfnst.video.frames import FilmInfo
 
+# Reasons for an early stop, as manifests name them, in words.
+_STOPPED = {"callback": "by hand", "max_time": "at the time limit"}
 _WIDTH, _HEIGHT = 320, 90
+# What the slider and the buttons of a comparison do.
+_MOVE = "this.closest('.comparison').style.setProperty('--at', this.value + '%')"
+_ZOOM = "this.ariaPressed = this.closest('.comparison').classList.toggle('actual') + ''"
+_ENLARGE = (
+    "document.fullscreenElement ? document.exitFullscreen() "
+    ": this.closest('.comparison').requestFullscreen()"
+)
 _CURVES = (("total", 3), ("content", 1), ("style", 2))
 
 
@@ -164,16 +174,17 @@ def comparison(before: bytes, after: bytes, names: tuple[str, str]) -> str:
         names: names of the two.
     """
     first, second = (html.escape(name, quote=True) for name in names)
-    move = "this.parentNode.style.setProperty('--at', this.value + '%')"
     return (
-        '<div class="comparison" style="--at: 50%">'
+        '<div class="comparison" style="--at: 50%"><div class="view"><div>'
         f'<img class="after" src="{data_uri(after)}" alt="{second}">'
-        f'<img class="before" src="{data_uri(before)}" alt="{first}">'
+        f'<img class="before" src="{data_uri(before)}" alt="{first}"></div></div>'
         f'<span class="name left" aria-hidden="true">{first}</span>'
         f'<span class="name right" aria-hidden="true">{second}</span>'
-        '<input type="range" min="0" max="100" value="50" '
-        f'aria-label="How much of {first} to show over {second}" oninput="{move}">'
-        "</div>"
+        '<div class="tools"><input type="range" min="0" max="100" value="50" '
+        f'aria-label="How much of {first} to show over {second}" oninput="{_MOVE}">'
+        f'<button type="button" title="Pixel by pixel" aria-pressed="false" '
+        f'onclick="{_ZOOM}">1:1</button>'
+        f'<button type="button" onclick="{_ENLARGE}">Full screen</button></div></div>'
     )
 
 
@@ -216,20 +227,21 @@ def facts(entry: Entry) -> str:
     rows = [("Photo", _names(manifest.get("content_image")))]
     rows.append(("Style", _names(manifest.get("style_image"))))
     rows += [
-        (name.replace("_", " ").capitalize(), _show_value(value))
+        (in_words(name), _show_value(value))
         for name, value in entry.settings.items()
         if name in ("size", "style_strength", "steps")
         or (value != default.get(name) and name not in ("max_time", "max_memory"))
     ]
     if entry.bits != 8:
         rows.append(("Bits per channel", str(entry.bits)))
-    for name, label in (
-        ("steps", "Steps taken"),
-        ("stop_reason", "Stopped by"),
-        ("server", "Server"),
+    reason = manifest.get("stop_reason")
+    for label, value in (
+        ("Steps taken", manifest.get("steps")),
+        ("Stopped early", _STOPPED.get(str(reason), reason)),
+        ("Server", manifest.get("server")),
     ):
-        if manifest.get(name) is not None:
-            rows.append((label, str(manifest[name])))
+        if value is not None:
+            rows.append((label, str(value)))
     body = "".join(
         f'<tr><th scope="row">{html.escape(name)}</th>'
         f"<td>{html.escape(value)}</td></tr>"

@@ -12,6 +12,7 @@ import time
 from typing import Protocol
 
 from tfnst.checks import one_line
+from tfnst.config import StyleTransferConfig
 from tfnst.studio.history import Entry, History
 from tfnst.studio.limits import Limits
 from tfnst.studio.tasks import Task
@@ -168,6 +169,16 @@ class Painter(Protocol):
     def rehearse(self) -> None:
         """Traces graphs beforehand; called after `prepare` if no run waits."""
 
+    def expected_seconds(
+        self, config: StyleTransferConfig, sides: tuple[int, int]
+    ) -> float | None:
+        """Returns about how long a picture takes; None while that is unknown.
+
+        Args:
+            config: settings of the run.
+            sides: height and width of the photo.
+        """
+
     def paint(
         self, run: QueuedRun, task: Task, limits: Limits
     ) -> Entry | pathlib.Path | None:
@@ -200,7 +211,7 @@ class RunQueue:
     def __init__(self, painter: Painter, limits: Limits) -> None:
         self.limits = limits
         self.ready = threading.Event()
-        self._painter = painter
+        self.painter = painter
         self._lock = threading.RLock()
         # All runs that haven't ended, in their order; the first is being painted.
         self._runs: list[QueuedRun] = []
@@ -283,13 +294,13 @@ class RunQueue:
     def _work(self) -> None:
         """Paints runs until the queue is closed; runs in the thread."""
         try:
-            self._painter.prepare()
+            self.painter.prepare()
         except Exception as error:  # Each run tries again, and says why it can't.
             _log.warning("nothing can be painted yet: %s", explain(error))
         self.ready.set()
         if not self._runs:
             try:
-                self._painter.rehearse()
+                self.painter.rehearse()
             except Exception as error:  # It was only a try.
                 _log.debug("the rehearsal failed: %s", explain(error))
         while (run := self._line.get()) is not None:
@@ -305,7 +316,7 @@ class RunQueue:
         began, run.progress = time.monotonic(), Progress()
         outcome: Outcome | None
         try:
-            outcome = self._painter.paint(run, run.task, self.limits)
+            outcome = self.painter.paint(run, run.task, self.limits)
         except Exception as error:  # Other tasks may be painted all the same.
             outcome = explain(error)
             if not isinstance(error, ValueError | OSError | MemoryError):

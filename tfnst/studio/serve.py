@@ -89,7 +89,7 @@ def serve_studio(
     try:
         if importlib.util.find_spec("gradio") is None:
             raise ImportError("The studio needs Gradio: pip install 'tfnst[studio]'")
-        os.environ["GRADIO_TEMP_DIR"] = str(studio.folder / "uploads")
+        os.environ["GRADIO_TEMP_DIR"] = str(studio.uploads)
         import gradio as gr
 
         from tfnst.studio.page import build_page

@@ -129,6 +129,9 @@ class Studio:
             prefix="tfnst-studio-", ignore_cleanup_errors=True
         )
         self.folder = pathlib.Path(self._temporary.name)
+        self.uploads = self.folder / "uploads"
+        # Random name of this studio, for browsers that remember it.
+        self.key = secrets.token_hex(8)
         try:
             self._all = self._open(pathlib.Path(output))
         except OSError:
@@ -206,6 +209,17 @@ class Studio:
     def _open(self, folder: pathlib.Path) -> History:
         return History(folder, self.folder / "thumbnails")
 
+    def find_upload(self, path: str | None) -> str | None:
+        """Returns the path of an uploaded file if it is still there, and None if not.
+
+        Args:
+            path: the path, which may be made up.
+        """
+        if path is None or not os.path.isfile(path):
+            return None
+        real = pathlib.Path(path).resolve()
+        return path if self.uploads.resolve() in real.parents else None
+
     def check_picture(self, path: str) -> str | None:
         """Returns an error message about an uploaded picture; None if it is good.
 
@@ -246,6 +260,20 @@ class Studio:
         labels = {field.name: field.label for field in self.fields}
         return config, {name: in_labels(each, labels) for name, each in wrong.items()}
 
+    def expected_seconds(
+        self, content: str, config: StyleTransferConfig
+    ) -> float | None:
+        """Returns about how long a picture takes to paint; None if that is unknown.
+
+        Args:
+            content: path of the photo, which has been checked.
+            config: the settings.
+        """
+        sides = _sides_of(content)
+        seconds = self.queue.painter.expected_seconds(config, sides)
+        most = self.limits.bound(config).max_time or self.limits.max_seconds
+        return None if seconds is None else min(seconds, most)
+
     def picture_task(
         self,
         content: str,
@@ -266,13 +294,7 @@ class Studio:
         Raises:
             ValueError: when the host's limits don't allow it.
         """
-        source = PictureSource(os.path.basename(content))
-        with (
-            argument("picture"),
-            open(content, "rb") as file,
-            open_image(file, source) as image,
-        ):
-            self.limits.check(config, (image.height, image.width))
+        self.limits.check(config, _sides_of(content))
         return Task(
             content=pathlib.Path(content),
             styles=self._styles(styles),
@@ -387,6 +409,17 @@ class Studio:
         folder = temporary / secrets.token_urlsafe(16)
         folder.mkdir()
         return folder
+
+
+def _sides_of(picture: str) -> tuple[int, int]:
+    """Returns the height and width of a picture, without decoding it."""
+    source = PictureSource(os.path.basename(picture))
+    with (
+        argument("picture"),
+        open(picture, "rb") as file,
+        open_image(file, source) as image,
+    ):
+        return image.height, image.width
 
 
 def shrink(path: pathlib.Path, size: int = SHOWN_SIZE) -> Image.Image:
