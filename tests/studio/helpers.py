@@ -74,6 +74,9 @@ class PretendPainter:
     def rehearse(self):
         self.rehearsed.set()
 
+    def expected_seconds(self, config, sides):
+        return None
+
     def paint(self, run, task, limits):
         while not self.go.acquire(timeout=self.step_seconds):
             run.progress = Progress(step=run.progress.step + 1)

@@ -76,7 +76,7 @@ def test_a_picture_is_watched_stopped_downloaded_and_found_again(
         page.click("#history .thumbnail-item >> nth=0")
         page.wait_for_selector("#chosen .comparison")
         assert "my-photo_my-style" in page.inner_text("#facts")
-        assert "callback" in page.inner_text("#facts")
+        assert "by hand" in page.inner_text("#facts")
         # Painted again from what was kept, with the short steps of a filled form.
         page.click("#use")
         page.wait_for_selector("#photo img")

@@ -111,6 +111,7 @@ def test_what_visitors_write_stays_text(run):
         panels.notice(evil),
         panels.comparison(b"", b"", (evil, evil)),
         panels.side_by_side([(b"", evil)]),
+        panels.choices([(b"", evil)], evil),
     ):
         assert all("onerror" not in given for _, given in Parsed(text).seen)
     task = dataclasses.replace(run.task, label=evil)
@@ -136,6 +137,19 @@ def test_facts_are_what_differs_from_the_defaults(run):
     assert shown["Size"] == "48"
     assert shown["Style layers"] == "block1_conv1, block2_conv1"
     assert "Optimizer" not in shown
+
+
+@pytest.mark.parametrize(
+    ("reason", "said"),
+    [("callback", "by hand"), ("max_time", "at the time limit"), (None, None)],
+)
+def test_why_a_run_ended_early_is_said_in_words(run, reason, said):
+    entry = add_picture(run.history, run.task)
+    entry.manifest["stop_reason"] = reason
+    shown = dict(
+        re.findall(r"<th[^>]*>([^<]*)</th><td>([^<]*)</td>", panels.facts(entry))
+    )
+    assert shown.get("Stopped early") == said
 
 
 @pytest.mark.parametrize(

@@ -41,13 +41,13 @@ def test_a_run_is_painted_and_kept(queue, painter, history, task):
     run = make_run(history, task())
     queue.submit(run)
     wait_for(lambda: run.state == run_queue.PAINTING)
-    assert queue.find(run.key) is run
+    assert queue.run_of(run.visitor) is run
     painter.go.release()
     wait_for(lambda: run.ended)
     assert run.state == run_queue.DONE
     ((_, entry),) = run.results
     assert [each.name for each in history.entries()] == [entry.name]
-    assert queue.find(run.key) is None
+    assert queue.run_of(run.visitor) is None
 
 
 def test_a_painter_rehearses_unless_somebody_waits(painter, history, task):
@@ -108,7 +108,7 @@ def test_stopping_keeps_the_picture_so_far(queue, history, task):
     run = make_run(history, task())
     queue.submit(run)
     wait_for(lambda: run.progress.step > 2)
-    queue.stop(run.key)
+    queue.stop(run.visitor)
     wait_for(lambda: run.ended)
     assert run.state == run_queue.STOPPED
     assert len(history.entries()) == len(run.results) == 1
@@ -119,7 +119,7 @@ def test_a_waiting_run_ends_at_once(queue, history, task):
     waiting = make_run(history, task(), visitor="second")
     for run in (painting, waiting):
         queue.submit(run)
-    queue.stop(waiting.key)
+    queue.stop(waiting.visitor)
     assert waiting.state == run_queue.STOPPED
     assert not painting.ended
 

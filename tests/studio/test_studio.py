@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import tfnst.studio
 from tests.helpers import SAMPLES, TINY, picture
 from tests.image_files import chunk, heif, smooth
 from tests.studio.helpers import add_picture, make_pictures, make_task
@@ -182,6 +183,26 @@ def test_samples_are_photos_styles_or_both(open_studio, tmp_path):
     studio = open_studio(samples=folder)
     assert {path.name for path in studio.photos} == {"flower.png", "photo_1.png"}
     assert {path.name for path in studio.styles} == {"flower.png", "style_1.png"}
+
+
+def test_an_installed_package_has_samples(open_studio):
+    """Small copies of pictures whose licences the samples of a checkout state."""
+    folder = pathlib.Path(tfnst.studio.__file__).parent / "samples"
+    studio = open_studio(samples=folder)
+    assert len(studio.photos) + len(studio.styles) == 3
+    assert sum(path.stat().st_size for path in folder.glob("*.jpg")) < 300_000
+    listed = (SAMPLES / "README.md").read_text()
+    assert all(f"`{path.name}`" in listed for path in folder.glob("*.jpg"))
+
+
+def test_only_uploads_are_given_back(open_studio, tmp_path):
+    studio = open_studio()
+    studio.uploads.mkdir()
+    mine = str(make_pictures(studio.uploads, "mine.png")[0])
+    other = str(make_pictures(tmp_path, "other.png")[0])
+    assert studio.find_upload(mine) == mine
+    for path in (None, other, f"{studio.uploads}/../../{other}", f"{mine}.gone"):
+        assert studio.find_upload(path) is None
 
 
 def test_pages_show_small_copies(tmp_path):

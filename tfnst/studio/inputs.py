@@ -61,7 +61,7 @@ class Inputs:
         self.wrong: dict[str, gr.HTML] = {}
         self.count = gr.State(1)
         self.saved = gr.BrowserState({}, storage_key="tfnst-form", secret="tfnst")
-        with gr.Row(elem_classes="pictures"):
+        with gr.Row(equal_height=True, elem_classes="pictures"):
             with gr.Column(min_width=260):
                 self.content = picture_input("Photo", "photo")
                 self.content_wrong = place_for_errors("photo")

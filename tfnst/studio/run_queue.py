@@ -82,7 +82,8 @@ class QueuedRun:
         history: the folder that keeps them.
         visitor: the visitor, who may have one run at a time.
         keep: whether it goes on when the page is closed from which it was started.
-        key: random name of the run.
+        tab: name of the tab that shows it.
+        key: random name of the run, for the log.
         state: `"waiting"`, `"painting"`, `"done"`, `"stopped"`, `"failed"`, or
             `"left"` when the visitor has closed the page.
         outcomes: the outcomes of the finished tasks.
@@ -95,6 +96,7 @@ class QueuedRun:
     history: History
     visitor: str
     keep: bool = False
+    tab: str = ""
     key: str = dataclasses.field(default_factory=lambda: secrets.token_hex(8))
     state: str = WAITING
     outcomes: list[Outcome] = dataclasses.field(default_factory=list)
@@ -229,7 +231,7 @@ class RunQueue:
             BusyError: when the visitor has one already, or too many wait.
         """
         with self._lock:
-            if any(each.visitor == run.visitor for each in self._runs):
+            if self.run_of(run.visitor) is not None:
                 raise BusyError(
                     "A run of yours is in the queue already: wait for it to end, or "
                     "stop it."
@@ -250,14 +252,14 @@ class RunQueue:
         with self._lock:
             return self._runs.index(run) if run in self._runs else 0
 
-    def find(self, key: str) -> QueuedRun | None:
-        """Returns the run with a key; None once it has ended."""
+    def run_of(self, visitor: str) -> QueuedRun | None:
+        """Returns a visitor's run; None if there is none."""
         with self._lock:
-            return next((run for run in self._runs if run.key == key), None)
+            return next((run for run in self._runs if run.visitor == visitor), None)
 
-    def stop(self, key: str) -> None:
-        """Stops the run with a key; the picture so far is kept."""
-        run = self.find(key)
+    def stop(self, visitor: str) -> None:
+        """Stops a visitor's run; the picture so far is kept."""
+        run = self.run_of(visitor)
         if run is not None:
             self._stop(run)
 

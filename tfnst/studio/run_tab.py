@@ -81,7 +81,7 @@ class RunTab:
             )
         self.run = gr.State("")
         self.said = gr.HTML(elem_id=f"{name}said", elem_classes="said")
-        self.stop.click(self._stop, self.run, self.stop, queue=False, **QUICK)
+        self.stop.click(self._stop, self.visitor, self.stop, queue=False, **QUICK)
         # On a phone, what is painted comes first from now on.
         self.run.change(
             None,
@@ -162,19 +162,34 @@ class RunTab:
             try:
                 tasks = await asyncio.to_thread(self.tasks, data, filled)
                 keep = self.keep is not None and bool(data[self.keep])
-                run = QueuedRun(tasks, history, visitor, keep)
+                run = QueuedRun(tasks, history, visitor, keep, type(self).__name__)
                 self.studio.queue.submit(run)
             except _REFUSALS as error:
                 yield errors | self.refused(data, error)
                 return
             # Gradio closes this generator when the page is closed.
             stack.callback(self.studio.queue.leave, run)
-            begun = {self.run: run.key, self.said: ""} | self.begun(data, filled)
-            yield errors | self._buttons(painting=True) | begun
-            async for updates in self._watch(run):
+            yield errors | self.begun(data, filled)
+            async for updates in self._follow(data, run):
                 yield updates
-            finished = await asyncio.to_thread(self.finished, data, run)
-            yield self._buttons(painting=False) | finished
+
+    async def resume(
+        self, data: dict[Any, Any], request: gr.Request
+    ) -> AsyncIterator[Updates]:
+        """Shows the run that has gone on without its page; for when the page loads."""
+        visitor = visitor_key(data[self.visitor], request)
+        run = self.studio.queue.run_of(visitor)
+        if run is not None and run.keep and run.tab == type(self).__name__:
+            async for updates in self._follow(data, run):
+                yield updates
+
+    async def _follow(self, data: Data, run: QueuedRun) -> AsyncIterator[Updates]:
+        """Yields what the page shows of a run, from its start to its result."""
+        yield self._buttons(painting=True) | {self.run: run.key, self.said: ""}
+        async for updates in self._watch(run):
+            yield updates
+        finished = await asyncio.to_thread(self.finished, data, run)
+        yield self._buttons(painting=False) | finished
 
     def _buttons(self, *, painting: bool) -> Updates:
         return {
@@ -183,7 +198,7 @@ class RunTab:
         }
 
     async def _watch(self, run: QueuedRun) -> AsyncIterator[Updates]:
-        """Yields what the page shows of a run until it ends."""
+        """Yields the progress of a run until it ends."""
         last: Any = None
         done, told = 0, 0.0
         while not run.ended:
@@ -202,8 +217,8 @@ class RunTab:
                 continue
             last, told = now, time.monotonic()
 
-    def _stop(self, key: str) -> Any:
-        self.studio.queue.stop(key)
+    def _stop(self, visitor: str, request: gr.Request) -> Any:
+        self.studio.queue.stop(visitor_key(visitor, request))
         return gr.update(interactive=False)
 
 

@@ -56,8 +56,7 @@ def serve_studio(
         config: initial settings of the page.
         limits: the host's limits.
         server: address of a server that paints.
-        samples: folder with sample pictures; by default those of a checkout, or those
-            of the package, which are fewer.
+        samples: folder with sample pictures; by default those of a checkout, or a few.
         shared: whether all visitors see the same pictures; by default only if `host`
             is the loopback.
         open_browser: whether to open the page in a browser.
@@ -148,11 +147,12 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-def sample_folder(folder: str | None) -> pathlib.Path | None:
-    """Returns the folder with sample pictures; None if there is none.
+def sample_folder(folder: str | None) -> pathlib.Path:
+    """Returns the folder with sample pictures.
 
     Args:
-        folder: the folder; None for that of a checkout or of the package.
+        folder: the folder; None for that of a checkout, or in an installed package for
+            the few that come with it.
 
     Raises:
         ValueError: when it isn't a folder.
@@ -163,11 +163,8 @@ def sample_folder(folder: str | None) -> pathlib.Path | None:
                 "a folder that exists", repr(folder), argument="samples"
             )
         return pathlib.Path(folder)
-    here = pathlib.Path(__file__)
-    for there in (here.parents[2] / "examples" / "images", here.parent / "samples"):
-        if there.is_dir():
-            return there
-    return None
+    there = pathlib.Path(__file__).parents[2] / "examples" / "images"
+    return there if there.is_dir() else pathlib.Path(__file__).parent / "samples"
 
 
 def _check_root_path(root_path: str) -> str:
