@@ -29,10 +29,10 @@ def make_pictures(folder, *names):
     return paths
 
 
-def make_task(history, content, *styles, config=TINY, label=""):
-    """A task for pictures that are copied into a history."""
-    parts = tuple(StyleImage(image=history.keep_source(style)) for style in styles)
-    return Task(history.keep_source(content), parts, config, label=label)
+def make_task(content, *styles, config=TINY, label=""):
+    """A task for a picture."""
+    parts = tuple(StyleImage(image=style) for style in styles)
+    return Task(content, parts, config, label=label)
 
 
 def add_picture(history, task, color=(10, 20, 30)):

@@ -55,7 +55,7 @@ class Parsed(html.parser.HTMLParser):
 @pytest.fixture
 def run(tmp_path):
     history = open_history(tmp_path)
-    task = make_task(history, *make_pictures(tmp_path, "a.png", "b.png"))
+    task = make_task(*make_pictures(tmp_path, "a.png", "b.png"))
     return make_run(history, task)
 
 

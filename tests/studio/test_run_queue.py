@@ -19,7 +19,7 @@ def task(tmp_path, history):
     content, style = make_pictures(tmp_path, "content.png", "style.png")
 
     def make(label=""):
-        return make_task(history, content, style, label=label)
+        return make_task(content, style, label=label)
 
     return make
 

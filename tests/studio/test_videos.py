@@ -40,7 +40,6 @@ def task(studio, tmp_path, video):
 
     def make(**options):
         return studio.video_task(
-            studio.history("someone"),
             str(video),
             [StyleInput(image=style)],
             TINY.replace(steps=2, initial_steps=2),
@@ -124,11 +123,9 @@ def test_a_video_ends_where_the_host_says(studio, task):
 def test_too_many_frames_are_refused_before_the_work(studio, tmp_path, video):
     studio.limits = Limits(max_frames=2)
     (style,) = make_pictures(tmp_path, "style.png")
-    history = studio.history("someone")
-    given = history, str(video), [StyleInput(image=style)], TINY
+    given = str(video), [StyleInput(image=style)], TINY
     with pytest.raises(ValueError, match="has 5 frames to paint; the limit is 2"):
         studio.video_task(*given, VideoOptions(), ".mp4")
-    assert not (history.folder / "sources").exists()
     studio.video_task(*given, VideoOptions(every=3), ".mp4")
     studio.video_task(*given, VideoOptions(end=0.08), ".mp4")
 
@@ -149,7 +146,6 @@ def test_a_list_of_other_files_is_no_film(studio, tmp_path):
     write_film(tmp_path / "private.ts", moving(2))
     private = (tmp_path / "private.ts").as_uri()
     (style,) = make_pictures(tmp_path, "style.png")
-    history = studio.history("someone")
     for name, text in (
         ("x.m3u8", f"#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXTINF:1.2,\n{private}\n"),
         ("self.mp4", "ffconcat version 1.0\nfile 'self.mp4'\n"),
@@ -158,7 +154,7 @@ def test_a_list_of_other_files_is_no_film(studio, tmp_path):
         path.write_text(text)
         with pytest.raises(ValueError, match="`film` must be a film that can be read"):
             studio.look_at_video(str(path))
-        given = history, str(path), [StyleInput(image=style)], TINY
+        given = str(path), [StyleInput(image=style)], TINY
         with pytest.raises(ValueError, match="`film` must be a film that can be read"):
             studio.video_task(*given, VideoOptions(), ".mp4")
 

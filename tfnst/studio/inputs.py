@@ -233,6 +233,7 @@ class Inputs:
             **changes: settings to change.
 
         Raises:
+            LookupError: when a picture that it was painted from isn't kept.
             ValueError: for settings of another version.
         """
         config = entry.config(self._studio.config).replace(**changes)
@@ -240,12 +241,10 @@ class Inputs:
         updates[self.bits] = str(entry.bits)
         if not pictures:
             return updates
-        content = history.content(entry)
-        styles = history.styles(entry)[:_STYLES]
-        if content is not None:
-            updates[self.content] = self._studio.copy_picture(content)
-            updates |= self.regions.show(content, [style.region for style in styles])
-        updates |= self._show_among(max(1, len(styles)))
+        content, styles = history.sources(entry)
+        updates[self.content] = self._studio.copy_picture(content)
+        updates |= self.regions.show(content, [style.region for style in styles])
+        updates |= self._show_among(len(styles))
         for slot, style in zip(self.slots, styles, strict=False):
             updates |= slot.show(style, several=len(styles) > 1)
         return updates

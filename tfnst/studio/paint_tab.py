@@ -8,7 +8,6 @@ import gradio as gr
 
 from tfnst.studio import panels, run_queue
 from tfnst.studio.events import AS_SENT, QUICK, Updates
-from tfnst.studio.history import History
 from tfnst.studio.inputs import FormValues, Inputs
 from tfnst.studio.run_queue import QueuedRun
 from tfnst.studio.run_tab import Data, RunTab
@@ -68,11 +67,9 @@ class PaintTab(RunTab):
             self.download = gr.DownloadButton("Download", elem_id="download")
         self.entry = gr.State("")
 
-    def tasks(
-        self, data: Data, filled: FormValues, history: History
-    ) -> tuple[Task, ...]:
+    def tasks(self, data: Data, filled: FormValues) -> tuple[Task, ...]:
         task = self.studio.picture_task(
-            history, filled.content, filled.styles, filled.config, bits=filled.bits
+            filled.content, filled.styles, filled.config, bits=filled.bits
         )
         return (task,)
 

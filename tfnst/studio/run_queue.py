@@ -257,13 +257,6 @@ class RunQueue:
         with self._lock:
             return next((run for run in self._runs if run.visitor == visitor), None)
 
-    @property
-    def files(self) -> set[pathlib.Path]:
-        """Paths of the files that waiting or running tasks are painted from."""
-        with self._lock:
-            tasks = [task for run in self._runs for task in run.tasks]
-        return {path for task in tasks for path in task.files}
-
     def stop(self, visitor: str) -> None:
         """Stops a visitor's run; the picture so far is kept."""
         run = self.run_of(visitor)

@@ -118,15 +118,12 @@ class RunTab:
         """Reads the form; see `Inputs.read`."""
         return self.inputs.read(data)
 
-    def tasks(
-        self, data: Data, filled: FormValues, history: History
-    ) -> tuple[Task, ...]:
+    def tasks(self, data: Data, filled: FormValues) -> tuple[Task, ...]:
         """Returns the tasks of the run.
 
         Args:
             data: the values of `read`, as they were sent.
             filled: the values of the form.
-            history: the history that keeps the pictures.
 
         Raises:
             ValueError, OSError, ImportError, BusyError: when the run is refused.
@@ -163,7 +160,7 @@ class RunTab:
             if self.scratch:
                 history = stack.enter_context(self.studio.scratch())
             try:
-                tasks = await asyncio.to_thread(self.tasks, data, filled, history)
+                tasks = await asyncio.to_thread(self.tasks, data, filled)
                 keep = self.keep is not None and bool(data[self.keep])
                 run = QueuedRun(tasks, history, visitor, keep, type(self).__name__)
                 self.studio.queue.submit(run)

@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import functools
 import hashlib
+import io
 import logging
 import os
 import pathlib
@@ -23,6 +24,7 @@ from PIL import Image
 
 from tfnst.checks import argument, refusal_in
 from tfnst.config import StyleTransferConfig
+from tfnst.images.arrays import to_integers
 from tfnst.images.decoding import open_image
 from tfnst.images.formats import READ_SUFFIXES
 from tfnst.images.heif import may_be_heif
@@ -184,7 +186,7 @@ class Studio:
         with contextlib.suppress(OSError):
             names = os.listdir(self._visitors)
         for history in (self._all, *map(self._history_in, names)):
-            history.delete_older(before, self.queue.files)
+            history.delete_older(before)
 
     def _tidy(self) -> None:
         """Deletes old pictures and videos every hour; runs in a thread."""
@@ -274,17 +276,15 @@ class Studio:
 
     def picture_task(
         self,
-        history: History,
         content: str,
         styles: Sequence[StyleInput],
         config: StyleTransferConfig,
         label: str = "",
         bits: int = 8,
     ) -> Task:
-        """Returns a task for a picture, with copies of its sources.
+        """Returns a task for a picture.
 
         Args:
-            history: the history that keeps the picture and its sources.
             content: path of the photo, which has been checked.
             styles: the styles, which have been checked.
             config: the settings.
@@ -296,8 +296,8 @@ class Studio:
         """
         self.limits.check(config, _sides_of(content))
         return Task(
-            content=history.keep_source(content),
-            styles=_keep_styles(history, styles),
+            content=pathlib.Path(content),
+            styles=self._styles(styles),
             config=config,
             label=label,
             bits=bits,
@@ -305,17 +305,15 @@ class Studio:
 
     def video_task(
         self,
-        history: History,
         path: str,
         styles: Sequence[StyleInput],
         config: StyleTransferConfig,
         options: VideoOptions,
         suffix: str,
     ) -> Task:
-        """Returns a task for a video, with copies of its sources.
+        """Returns a task for a video.
 
         Args:
-            history: the history that keeps the video and its sources.
             path: path of the uploaded video.
             styles: the styles, which have been checked.
             config: the settings.
@@ -333,12 +331,41 @@ class Studio:
         frames = FrameRange(options.start, options.end, options.every).count(info)
         self.limits.check_frames(frames or 0)
         return Task(
-            content=history.keep_source(path),
-            styles=_keep_styles(history, styles),
+            content=pathlib.Path(path),
+            styles=self._styles(styles),
             config=config,
             video=options,
             suffix=suffix,
         )
+
+    def _styles(self, styles: Sequence[StyleInput]) -> tuple[StyleImage, ...]:
+        """Returns the styles of a task, whose masks are files."""
+        return tuple(
+            StyleImage(
+                image=style.image,
+                weight=style.weight,
+                scale=style.scale,
+                rotations=style.rotations,
+                layers=[x.strip() for x in style.layers.split(",") if x.strip()]
+                or None,
+                mask=self._mask_file(style.mask),
+                region=self._mask_file(style.region),
+            )
+            for style in styles
+        )
+
+    def _mask_file(self, mask: np.ndarray | None) -> pathlib.Path | None:
+        """Writes a mask, float [H, W] in [0, 1], for a task; None stays None."""
+        if mask is None:
+            return None
+        encoded = io.BytesIO()
+        Image.fromarray(to_integers(mask)).save(encoded, "PNG")
+        folder = self.folder / "masks"
+        folder.mkdir(exist_ok=True)
+        name = hashlib.sha256(encoded.getvalue()).hexdigest()[:16]
+        path = folder / f"mask-{name}.png"
+        path.write_bytes(encoded.getvalue())
+        return path
 
     def look_at_video(self, path: str) -> tuple[FilmInfo, bytes]:
         """Returns facts about an uploaded video, and its first frame as a JPEG file.
@@ -393,24 +420,6 @@ def _sides_of(picture: str) -> tuple[int, int]:
         open_image(file, source) as image,
     ):
         return image.height, image.width
-
-
-def _keep_styles(
-    history: History, styles: Sequence[StyleInput]
-) -> tuple[StyleImage, ...]:
-    """Returns the styles of a task, with pictures and masks kept in a history."""
-    return tuple(
-        StyleImage(
-            image=history.keep_source(style.image),
-            weight=style.weight,
-            scale=style.scale,
-            rotations=style.rotations,
-            layers=[x.strip() for x in style.layers.split(",") if x.strip()] or None,
-            mask=history.keep_mask(style.mask),
-            region=history.keep_mask(style.region),
-        )
-        for style in styles
-    )
 
 
 def shrink(path: pathlib.Path, size: int = SHOWN_SIZE) -> Image.Image:

@@ -13,7 +13,7 @@ import gradio as gr
 from tfnst.checks import check_integer, check_number
 from tfnst.studio import panels
 from tfnst.studio.events import AS_SENT, QUICK, Updates, path_of
-from tfnst.studio.history import VIDEO_SUFFIXES, History
+from tfnst.studio.history import VIDEO_SUFFIXES
 from tfnst.studio.inputs import FormValues, Inputs
 from tfnst.studio.run_queue import BusyError, QueuedRun
 from tfnst.studio.run_tab import Data, RunTab
@@ -139,14 +139,11 @@ class VideoTab(RunTab):
     def read_form(self, data: Data) -> tuple[FormValues | None, Updates]:
         return self.inputs.read(data, photo=False)
 
-    def tasks(
-        self, data: Data, filled: FormValues, history: History
-    ) -> tuple[Task, ...]:
+    def tasks(self, data: Data, filled: FormValues) -> tuple[Task, ...]:
         path = path_of(data[self.video])
         if path is None:
             raise ValueError("Choose a video first.")
         task = self.studio.video_task(
-            history,
             path,
             [style.everywhere() for style in filled.styles],
             filled.config,
