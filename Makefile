@@ -3,7 +3,7 @@
 # make test-all   runs all of them: also what repeats, takes long or needs much memory
 # make test-processors  runs the numeric ones with the kernels of other processors
 # make test-oldest runs the short tier with the oldest packages that setup.cfg allows
-# make test-browser  drives `tfnst studio` in a real browser
+# make test-browser  drives `tfnst studio` and the documents in a real browser
 # make fuzz       runs the fuzzers of tests/fuzz with 2,000 random cases each
 # make check      checks format, lint, types, imports, docker/, serving/kubernetes, .github/
 # make dist       builds the wheel and the sdist in dist, and checks them
@@ -87,7 +87,7 @@ test-browser: $(VENV)/installed-browser
 	@command -v chromium chromium-browser > /dev/null \
 	  || $(BIN)/python -m playwright install chromium \
 	  || { echo "The tests need Chromium: apt install chromium"; exit 1; }
-	$(BIN)/python -m pytest -n 0 -m browser tests/studio
+	$(BIN)/python -m pytest -n 0 -m browser tests/studio tests/project/test_site.py
 
 # Cases of each fuzzer.
 CASES ?= 2000
@@ -116,7 +116,7 @@ check: $(VENV)/installed-check $(CFFCONVERT)/installed
 	$(CFFCONVERT)/bin/cffconvert --validate
 
 docs: $(VENV)/installed-docs
-	$(BIN)/python docs/settings_table.py
+	$(BIN)/python docs/settings_page.py
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 dist: $(VENV)/installed-release
@@ -144,8 +144,8 @@ clean:
 	rm -rf $(VENV) demo build dist man tfnst.egg-info
 
 $(VENV)/bin/python:
-	@$(PYTHON) -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))' \
-	  || { echo "tfnst needs Python 3.10 to 3.13. Name one: make PYTHON=python3.12"; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' \
+	  || { echo "tfnst needs Python 3.10 or newer. Name one: make PYTHON=python3.12"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/installed: $(BIN)/python $(SETUP)
@@ -163,7 +163,7 @@ $(VENV)/installed-docs: $(BIN)/python $(SETUP)
 	@touch $@ $(VENV)/installed
 
 $(VENV)/installed-browser: $(VENV)/installed-dev
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[studio,browser]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[studio,browser,docs]'
 	@touch $@
 
 $(VENV)/installed-release: $(BIN)/python $(SETUP)

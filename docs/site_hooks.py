@@ -1,8 +1,8 @@
 """Hooks of MkDocs: changes that the site needs and the pages on GitHub don't.
 
 The pages are plain Markdown that GitHub shows as well. For the site, these hooks add
-pages from outside docs/, make links fit, draw formulas and turn the list of
-public names into the reference.
+pages from outside docs/, make links fit, draw formulas, and write a page of reference
+for each section of the list of public names.
 """
 
 from __future__ import annotations
@@ -29,9 +29,24 @@ GUESTS = {
     "comfyui.md": "integrations/comfyui/README.md",
     "benchmarks.md": "benchmarks/README.md",
     "quality.md": "benchmarks/quality/README.md",
+    "tried.md": "benchmarks/tried.md",
     "contributing.md": "CONTRIBUTING.md",
     "changelog.md": "CHANGELOG.md",
     "security.md": "SECURITY.md",
+}
+# The list of public names; a section is a page of the reference on the site.
+NAMES = ROOT / "docs" / "api.md"
+_SECTION = re.compile(r"^## (.*)$", re.MULTILINE)
+_NAME = re.compile(r"^- `([\w.]+)\.(\w+)`$", re.MULTILINE)
+# Factors for the ranks of pages and folders in searches. What to change is asked most
+# often; pages that mention everything are seldom the answer.
+_RANKS = {
+    "choosing.md": 2,
+    "api": 0.3,
+    "benchmarks.md": 0.3,
+    "quality.md": 0.3,
+    "tried.md": 0.3,
+    "changelog.md": 0.1,
 }
 # Each drawing has its own glyphs, so that it doesn't depend on another.
 ziamath.config.svg2 = False
@@ -43,6 +58,9 @@ _CAPTIONS = re.compile(
     r"(?:<td[^>]*></td>\s*)*</tr>\s*</tbody>\s*</table>",
     re.DOTALL,
 )
+# A word or two of code, which fit on a line of any screen.
+_SHORT_CODE = re.compile(r"<code>([^<\n]{1,28})</code>")
+_TABLE = re.compile(r"<table>(.*?)</table>", re.DOTALL)
 # Size of the letters in a drawing, and its unit of length.
 _SIZE = 24
 _FORMULA = re.compile(
@@ -51,22 +69,28 @@ _FORMULA = re.compile(
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
-    """Adds the pages from outside docs/."""
+    """Adds the pages from outside docs/, and the reference."""
     for uri, path in GUESTS.items():
         files.append(File.generated(config, uri, abs_src_path=str(ROOT / path)))
+    for uri, content in _reference().items():
+        files.append(File.generated(config, uri, content=content))
     return files
 
 
 def on_page_markdown(
     markdown: str, page: Page, config: MkDocsConfig, files: Files
 ) -> str:
-    """Adapts the links, and turns the list of public names into a reference."""
-    if page.file.src_uri == "api.md":
-        markdown = _reference(markdown)
-    home = posixpath.dirname(_in_repository(page.file.src_uri))
+    """Adapts the links, and states how much a page counts in searches."""
+    uri = page.file.src_uri
+    rank = _RANKS.get(uri) or _RANKS.get(posixpath.dirname(uri))
+    if rank is not None:
+        page.meta["search"] = {"boost": rank}
+    if uri == "api.md":
+        markdown = _NAME.sub(_linked, markdown)
+    home = posixpath.dirname(_in_repository(uri))
 
     def fitting(match: re.Match[str]) -> str:
-        return _fit(match, home, page.file.src_uri)
+        return _fit(match, home, uri)
 
     # Code blocks contain no links.
     parts, end = [], 0
@@ -80,11 +104,21 @@ def on_page_markdown(
 def on_page_content(
     content: str, page: Page, config: MkDocsConfig, files: Files
 ) -> str:
-    """Draws formulas, and marks the tables that are captions of pictures."""
+    """Draws formulas, and marks tables and code for the style sheet."""
     # Docstrings mark code blocks as reStructuredText does.
     content = re.sub(r"\s*::</p>", ":</p>", content)
     content = _CAPTIONS.sub(r'<table class="captions">\1</table>', content)
+    content = _SHORT_CODE.sub(r'<code class="whole">\1</code>', content)
+    content = _TABLE.sub(_marked, content)
     return _FORMULA.sub(_typeset, content)
+
+
+def _marked(match: re.Match[str]) -> str:
+    """A table; one with few columns holds prose, others hold numbers."""
+    if match[1].count("</th>") > 3:
+        return match[0]
+    # The theme leaves tables with a class alone.
+    return match[0].replace("<table>", '<table data-holds="prose">')
 
 
 def _typeset(match: re.Match[str]) -> str:
@@ -143,19 +177,32 @@ def _fit(match: re.Match[str], home: str, uri: str) -> str:
     return f"[{text}]({there}{'#' + anchor if anchor else ''})"
 
 
-def _reference(markdown: str) -> str:
-    """The page of public names, each with its documentation."""
-    lines: list[str] = []
-    package = ""
-    for line in markdown.splitlines():
-        if line.startswith("## "):
-            package = line.removeprefix("## ")
-        name = re.fullmatch(r"- `(\w+)`", line)
-        if name is None or name[1] == "__version__":
-            lines.append(line)
-            continue
-        lines += [f"::: {_modules(package).get(name[1], package)}.{name[1]}", ""]
-    return "\n".join(lines)
+def _reference() -> dict[str, str]:
+    """The pages of the reference by their addresses."""
+    _, *parts = _SECTION.split(NAMES.read_text("utf-8"))
+    pages = {}
+    for title, names in zip(parts[::2], parts[1::2], strict=True):
+        # A link out of docs/ has one folder more to leave.
+        text = _NAME.sub(_described, names).replace("](../", "](../../")
+        pages[f"api/{title.lower()}.md"] = f"# {title}\n{text}"
+    return pages
+
+
+def _described(match: re.Match[str]) -> str:
+    """The documentation of a name in the list."""
+    return "" if match[2].startswith("_") else f"::: {_defined(match)}\n"
+
+
+def _linked(match: re.Match[str]) -> str:
+    """A name in the list as a link to its documentation."""
+    name = f"`{match[1]}.{match[2]}`"
+    return f"- {name if match[2].startswith('_') else f'[{name}][{_defined(match)}]'}"
+
+
+def _defined(match: re.Match[str]) -> str:
+    """The path of a name in the module that defines it."""
+    package, name = match.groups()
+    return f"{_modules(package).get(name, package)}.{name}"
 
 
 @functools.cache

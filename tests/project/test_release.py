@@ -19,6 +19,19 @@ def supported_pythons():
     return re.findall(r"Python :: (3\.\d+)$", setup["metadata"]["classifiers"], re.M)
 
 
+def test_documents_name_the_pythons_that_are_tested():
+    """The oldest is a bound wherever it is stated; the newest is no bound."""
+    oldest, newest = supported_pythons()[0], supported_pythons()[-1]
+    for name in ("README.md", "CONTRIBUTING.md", "docs/index.md", "docs/install.md"):
+        text = (ROOT / name).read_text()
+        assert re.findall(r"Python (3\.\d+) to (3\.\d+)", text) == [(oldest, newest)]
+    setup = configparser.ConfigParser()
+    setup.read(ROOT / "setup.cfg")
+    assert setup["options"]["python_requires"] == f">={oldest}"
+    makefile = (ROOT / "Makefile").read_text()
+    assert f"needs Python {oldest} or newer" in makefile
+
+
 def test_the_changelog_has_the_form_of_keepachangelog():
     text = (ROOT / "CHANGELOG.md").read_text()
     releases = re.findall(r"^## (.*)$", text, flags=re.MULTILINE)

@@ -1,6 +1,6 @@
 """Writes docs/settings.md, the page of all settings, from their declarations.
 
-python docs/settings_table.py
+python docs/settings_page.py
 """
 
 from __future__ import annotations
@@ -8,7 +8,6 @@ from __future__ import annotations
 import pathlib
 import textwrap
 
-from tfnst.cli.settings import WEIGHTS_VARIABLE, option_of, variable_of
 from tfnst.config import PRESETS, list_settings
 from tfnst.setting import Setting
 
@@ -17,22 +16,22 @@ PAGE = pathlib.Path(__file__).parent / "settings.md"
 _HEAD = """\
 # All settings
 
-Each setting is a field of `tfnst.StyleTransferConfig`, an argument of
-`tfnst.stylize`, an option of `tfnst stylize` and `tfnst batch`, a line in the file of
-`--config`, and
-[a variable of the environment](commands.md#settings-from-the-environment).
-[choosing.md](choosing.md) sorts them by purpose.
+<!-- Written by docs/settings_page.py from tfnst/config.py. -->
 
-`python docs/settings_table.py` wrote this page from `tfnst/config.py`.
+Each setting is a field of `tfnst.StyleTransferConfig`, an argument of `tfnst.stylize`,
+an option of `tfnst stylize` and `tfnst batch`, a line in the file of `--config`, and an
+[environment variable](commands.md#settings-from-the-environment): `style_scale` is the
+option `--style-scale` and the variable `TFNST_STYLE_SCALE`.
 
-| setting | default | meaning |
-| --- | --- | --- |
+Begin with [`style_strength`](#style_strength), [`size`](#size),
+[`style_scale`](#style_scale) and [`preserve_color`](#preserve_color);
+[choosing.md](choosing.md) says what to change for which purpose.
 """
 
 _FOOT = """
 ## Presets
 
-`--preset` sets several of them by one name. [runs.md](runs.md#presets) says what each
+`--preset` sets several settings by one name. [runs.md](runs.md#presets) says what each
 costs.
 
 """
@@ -45,25 +44,17 @@ def main() -> None:
 
 def page() -> str:
     """The text of the page."""
-    rows = [
-        f"| [`{each.name}`](#{each.name}) | {_shown(each.default)} | {each.help} |\n"
-        for each in list_settings()
-    ]
     sections = [
-        f"\n## {each.name}\n\n{_facts(each)}\n\n{_wrapped(each.text())}\n"
+        f"\n## {each.name}\n\n{_wrapped(each.text())}\n\n{_facts(each)}\n"
         for each in list_settings()
     ]
     presets = [f"- `{name}`: {_changes(PRESETS[name])}\n" for name in PRESETS]
-    return "".join([_HEAD, *rows, *sections, _FOOT, *presets])
+    return "".join([_HEAD, *sections, _FOOT, *presets])
 
 
 def _facts(setting: Setting) -> str:
-    """A line with the option, the variable, the default, and the choices."""
-    facts = [
-        f"`{option_of(setting.name)}`",
-        f"`{variable_of(setting.name) or WEIGHTS_VARIABLE}`",
-        f"default: {_shown(setting.default)}",
-    ]
+    """A line with the default, the choices and where the setting has no meaning."""
+    facts = [f"Default: {_shown(setting.default)}"]
     if setting.choices and setting.metavar is None:
         choices = ", ".join(f"`{choice}`" for choice in setting.choices)
         facts.append(f"choices: {choices}")
