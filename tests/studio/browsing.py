@@ -102,9 +102,13 @@ def drop(page, where, path):
 
 
 def paint(page):
-    """Presses Paint, and waits for the painting."""
+    """Presses Paint, and waits for the painting, of which there may be an older one."""
+    page.evaluate(
+        """() => document.querySelectorAll("#comparison .comparison").forEach(
+            each => each.classList.add("old"))"""
+    )
     page.click("#paint")
-    page.wait_for_selector("#comparison .comparison", timeout=PAINT_MS)
+    page.wait_for_selector("#comparison .comparison:not(.old)", timeout=PAINT_MS)
 
 
 def download(page, button="#download"):

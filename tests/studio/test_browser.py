@@ -128,7 +128,7 @@ def test_a_style_is_taken_from_where_its_brush_was(visit, server, files, tmp_pat
     hand_in(page, "photo", files[0])
     hand_in(page, "style-1", style)
     x, y = open_editor(page, "style-1-mask")
-    brush(page, (x - 50, y - 30), (x - 20, y - 20), (x - 50, y), (x - 20, y + 30))
+    brush(page, (x - 90, y - 30), (x - 60, y - 20), (x - 90, y), (x - 60, y + 30))
     paint(page)
     data = download(page)
     described = read_manifest(data)["style_image"]
@@ -261,9 +261,7 @@ def test_the_drawer_has_every_setting_and_changes_none_by_itself(visit, server, 
     expected = TINY.replace(seed=5, max_time=3600.0).to_dict()
     assert manifest["settings"] == expected
     page.click("#bits label:has-text('16')")
-    page.click("#paint")
-    page.wait_for_selector("#stop:not([disabled])")
-    page.wait_for_selector("#comparison .comparison", timeout=PAINT_MS)
+    paint(page)
     assert download(page)[24] == 16  # As a PNG file says it.
     page.click("#preset >> text=fast")
     fast = preset_settings("fast")
@@ -350,7 +348,7 @@ def test_a_video_is_watched_stopped_played_and_downloaded(
     with av.open(str(painted)) as file:
         assert len(list(file.decode(video=0))) == count
     (kept,) = server.output.glob("*.mp4")
-    assert "my-film_my-style" in kept.name
+    assert "my-video_my-style" in kept.name
     # It is still there for those who come back.
     page.reload()
     page.click("button[role=tab]:has-text('Video')")

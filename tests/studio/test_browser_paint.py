@@ -6,16 +6,7 @@ import pytest
 
 from tests.cli.helpers import TINY_OPTIONS
 from tests.helpers import TINY
-from tests.studio.test_browser import (  # noqa: F401
-    LONG,
-    Server,
-    browser,
-    files,
-    hand_in,
-    paint,
-    server,
-    visit,
-)
+from tests.studio.browsing import LONG, Server, hand_in, paint
 from tfnst.config import PRESETS, preset_settings
 from tfnst.images.manifest import read_manifest
 
@@ -35,7 +26,7 @@ def src(page, where):
     return page.get_attribute(f"#{where} img", "src")
 
 
-def test_samples_replace_and_a_button_adds(visit, server):  # noqa: F811
+def test_samples_replace_and_a_button_adds(visit, server):
     page = visit(server)
     choose_samples(page)
     mosaic = src(page, "style-1")
@@ -56,7 +47,7 @@ def test_samples_replace_and_a_button_adds(visit, server):  # noqa: F811
     ]
 
 
-def test_a_reload_gives_everything_back(visit, server):  # noqa: F811
+def test_a_reload_gives_everything_back(visit, server):
     page = visit(server)
     choose_samples(page)
     page.click("text=Add a style")
@@ -76,7 +67,7 @@ def test_a_reload_gives_everything_back(visit, server):  # noqa: F811
     assert page.is_hidden("#style-3")
 
 
-def test_presets_leave_the_size_alone_unless_they_set_it(visit, server):  # noqa: F811
+def test_presets_leave_the_size_alone_unless_they_set_it(visit, server):
     page = visit(server)
 
     def tick(preset):
@@ -101,8 +92,8 @@ def test_presets_leave_the_size_alone_unless_they_set_it(visit, server):  # noqa
 
 
 def test_what_is_no_picture_leaves_no_broken_one(
-    visit,  # noqa: F811
-    server,  # noqa: F811
+    visit,
+    server,
     tmp_path,
 ):
     page = visit(server)
@@ -114,7 +105,7 @@ def test_what_is_no_picture_leaves_no_broken_one(
     page.wait_for_selector("#photo >> text=Drop Image Here")
 
 
-def test_keyboards_and_screen_readers_find_their_way(visit, server):  # noqa: F811
+def test_keyboards_and_screen_readers_find_their_way(visit, server):
     page = visit(server)
     for _ in range(7):
         page.keyboard.press("Tab")
@@ -130,8 +121,8 @@ def test_keyboards_and_screen_readers_find_their_way(visit, server):  # noqa: F8
 
 
 def test_the_time_is_told_before_and_the_result_seen_closely(
-    visit,  # noqa: F811
-    server,  # noqa: F811
+    visit,
+    server,
 ):
     page = visit(server)
     choose_samples(page)
@@ -150,7 +141,7 @@ def test_the_time_is_told_before_and_the_result_seen_closely(
     page.wait_for_function("!document.fullscreenElement")
 
 
-def test_all_tabs_are_in_one_row_on_a_phone(visit, server):  # noqa: F811
+def test_all_tabs_are_in_one_row_on_a_phone(visit, server):
     page = visit(server, viewport={"width": 390, "height": 844}, is_mobile=True)
     tabs = page.get_by_role("tab")
     boxes = [tab.bounding_box() for tab in tabs.all() if tab.is_visible()]
@@ -160,11 +151,11 @@ def test_all_tabs_are_in_one_row_on_a_phone(visit, server):  # noqa: F811
 
 
 def test_a_run_goes_on_without_its_page_and_is_found_again(
-    visit,  # noqa: F811
+    visit,
     tmp_path,
-    files,  # noqa: F811
+    files,
 ):
-    with Server(tmp_path, *TINY_OPTIONS, *LONG) as server:  # noqa: F811
+    with Server(tmp_path, *TINY_OPTIONS, *LONG) as server:
         page = visit(server)
         hand_in(page, "photo", files[0])
         hand_in(page, "style-1", files[1])

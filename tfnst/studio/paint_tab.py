@@ -100,7 +100,7 @@ class PaintTab(RunTab):
     def _connect_expected(self) -> None:
         """Has the page say how long the run will take."""
         fields = [self.inputs.settings[name] for name in _LENGTHS]
-        # Until this machine's speed is known.
+        # Until this machine's speed is known, if it will be.
         self.asking = gr.Timer(2, active=False)
         gr.on(
             [
@@ -121,7 +121,8 @@ class PaintTab(RunTab):
             return {self.expected: "", self.asking: gr.update(active=False)}
         seconds = self.studio.expected_seconds(filled.content, filled.config)
         if seconds is None:
-            return {self.expected: "", self.asking: gr.update(active=True)}
+            later = not self.studio.queue.ready.is_set()
+            return {self.expected: "", self.asking: gr.update(active=later)}
         text = panels.notice(f"It will take about {panels.duration(seconds)}.")
         return {self.expected: text, self.asking: gr.update(active=False)}
 

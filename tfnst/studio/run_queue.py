@@ -208,6 +208,9 @@ class RunQueue:
     Args:
         painter: paints the tasks.
         limits: the host's limits.
+
+    Attributes:
+        ready: set once the painter has prepared and rehearsed, or has failed to.
     """
 
     def __init__(self, painter: Painter, limits: Limits) -> None:
@@ -299,12 +302,12 @@ class RunQueue:
             self.painter.prepare()
         except Exception as error:  # Each run tries again, and says why it can't.
             _log.warning("nothing can be painted yet: %s", explain(error))
-        self.ready.set()
         if not self._runs:
             try:
                 self.painter.rehearse()
             except Exception as error:  # It was only a try.
                 _log.debug("the rehearsal failed: %s", explain(error))
+        self.ready.set()
         while (run := self._line.get()) is not None:
             with self._lock:
                 if run.ended:  # It was stopped while it waited.
