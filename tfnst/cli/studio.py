@@ -19,7 +19,7 @@ from tfnst.cli.options import (
     together,
 )
 from tfnst.cli.settings import option_of, read_config
-from tfnst.cli.terminal import quiet_start
+from tfnst.cli.terminal import EXIT_BAD_INPUT, fail, quiet_start
 from tfnst.processor import prefer_onednn
 from tfnst.studio.limits import Limits
 
@@ -54,6 +54,12 @@ def limit_options(command: Command) -> Command:
     help="Port to listen on.",
 )
 @click.option(
+    "--root-path",
+    default="",
+    metavar="PATH",
+    help="Path, or whole URL, at which a proxy shows the page, such as /tfnst.",
+)
+@click.option(
     "--password",
     envvar="TFNST_STUDIO_PASSWORD",
     metavar="TEXT",
@@ -86,6 +92,7 @@ def limit_options(command: Command) -> Command:
     "default shared if only this machine can reach the page.",
 )
 @limit_options
+@number_option("--max-runs", help="Removed.", hidden=True)
 @click.option(
     "--open/--no-open",
     "open_browser",
@@ -96,6 +103,7 @@ def limit_options(command: Command) -> Command:
 def studio(
     host: str,
     port: int,
+    root_path: str,
     password: str | None,
     output: str,
     server: str | None,
@@ -103,6 +111,7 @@ def studio(
     shared: bool | None,
     open_browser: bool,
     limits: Limits,
+    max_runs: int | None,
     options: dict[str, Any],
 ) -> None:
     """Opens a page for painting in the browser.
@@ -110,6 +119,11 @@ def studio(
     The page begins with the settings given here. Ctrl-C ends it; finished pictures are
     kept.
     """
+    if max_runs is not None:
+        fail(
+            "`max_runs` was removed: each visitor has one run at a time",
+            EXIT_BAD_INPUT,
+        )
     config = read_config(options)
     # TensorFlow is loaded when the page is already there, and its messages are dropped;
     # so the log has a stream of its own.
@@ -121,6 +135,7 @@ def studio(
             output=output,
             host=host,
             port=port,
+            root_path=root_path,
             password=password,
             config=config,
             limits=limits,
