@@ -96,6 +96,7 @@ class Server:
             "max-message-bytes": MESSAGE_BYTES,
             "max-pending-bytes": PENDING_BYTES,
             "poll-seconds": 0.2,
+            "max-memory": 8,
         }
         self._process = subprocess.Popen(
             [sys.executable, "-c", command, "serve", str(self._directory)]
@@ -337,8 +338,10 @@ def cancel_storm(asker: Asker, tally: Tally) -> None:
         time.sleep(0.5)
 
 
-def roll_overs(asker: Asker, tally: Tally, directory: pathlib.Path) -> None:
-    """Two new versions while four clients send requests."""
+def roll_overs(
+    asker: Asker, tally: Tally, directory: pathlib.Path, seconds: float
+) -> None:
+    """Two new versions while four clients send requests, each within a time limit."""
     with (
         asker.asking(tally, 4, max_attempts=1),
         StylizeClient(asker.target) as client,
@@ -348,7 +351,7 @@ def roll_overs(asker: Asker, tally: Tally, directory: pathlib.Path) -> None:
             hidden = directory / f".{number}"
             shutil.copytree(directory / str(newest), hidden)
             hidden.rename(directory / str(number))
-            deadline = time.monotonic() + 120
+            deadline = time.monotonic() + seconds
             while time.monotonic() < deadline:
                 states = {v.version: v.state for v in client.status()}
                 if states.get(number) == "AVAILABLE" and states[number - 1] == "END":
@@ -366,6 +369,16 @@ def kill(asker: Asker, tally: Tally, server: Server) -> None:
         server.start()
         server.wait()
         time.sleep(2)
+
+
+@contextlib.contextmanager
+def watching(target: str) -> Iterator[None]:
+    """A client that watches the server's health, and must not keep it from ending."""
+    with grpc.insecure_channel(target, options=OWN_CONNECTION) as channel:
+        watch = channel.unary_stream("/grpc.health.v1.Health/Watch")(b"", timeout=3600)
+        with contextlib.suppress(grpc.RpcError):  # It may have ended by itself.
+            next(watch)
+        yield
 
 
 @contextlib.contextmanager
@@ -457,10 +470,13 @@ def main() -> None:
     failures = []
     with tempfile.TemporaryDirectory() as scratch:
         directory = pathlib.Path(scratch, "tfnst")
-        tfnst.export_saved_model(directory, config=MODEL, max_size=64)
+        tfnst.export_saved_model(directory, config=MODEL, max_size=64, max_memory=2)
+        start = time.monotonic()
         server = Server(directory)
         try:
             server.wait()
+            # Beside requests, loading takes several times as long as alone.
+            longest = 30 * (time.monotonic() - start)
             asker = Asker(server.target)
             load(asker, Tally(), 8, arguments.seconds)  # Until its memory has settled.
             stages: list[tuple[str, Callable[[Tally], None]]] = [
@@ -477,7 +493,10 @@ def main() -> None:
                 ("floods", lambda tally: floods(asker, tally)),
                 ("bombs", lambda tally: bombs(asker, tally)),
                 ("cancel storm", lambda tally: cancel_storm(asker, tally)),
-                ("roll-overs", lambda tally: roll_overs(asker, tally, directory)),
+                (
+                    "roll-overs",
+                    lambda tally: roll_overs(asker, tally, directory, longest),
+                ),
                 ("kill", lambda tally: kill(asker, tally, server)),
             ]
             if arguments.stages:
@@ -490,7 +509,8 @@ def main() -> None:
             for name, stage in stages:
                 failures += run_stage(name, stage, server)
         finally:
-            status = server.stop()
+            with watching(server.target):
+                status = server.stop()
     if status:
         failures.append(f"the server ended with status {status}")
     for failure in failures:

@@ -1,10 +1,10 @@
 """Memory of requests on a server, measured and predicted.
 
 Each row is a fresh `tfnst serve` that gets one request of one step per scale, after the
-export's warm-up. `predicted` is the prediction that the server uses for `--max-memory`.
+export's warm-up. `predicted` is what `tfnst export --max-memory` limits.
 
     python benchmarks/serving_memory.py [--sizes 256,512,1024] [--styles 1,8]
-        [--weights none] [--model DIRECTORY]
+        [--weights none]
 """
 
 from __future__ import annotations
@@ -18,9 +18,10 @@ import numpy as np
 import tfnst
 from serving import picture, serving
 from tfnst.client.client import StylizeClient
-from tfnst.client.requests import ModelChoice, build_request
+from tfnst.export.memory import request_bytes
+from tfnst.export.requests import RequestLimits
+from tfnst.export.served_model import ServedStyleTransfer
 from tfnst.images.style_images import StyleImage
-from tfnst.server.demand import Demand
 
 
 def styles_of(count: int, size: int, regions: bool) -> list[StyleImage] | bytes:
@@ -45,32 +46,35 @@ def main() -> None:
     parser.add_argument("--styles", default="1,8", help="numbers of styles")
     parser.add_argument("--backbone", default="vgg19", help="vgg19 or vgg16")
     parser.add_argument("--weights", default="none", help="weights; any take as much")
-    parser.add_argument("--model", type=pathlib.Path, help="an export to measure")
     arguments = parser.parse_args()
 
     sizes = [int(size) for size in arguments.sizes.split(",")]
     counts = [int(count) for count in arguments.styles.split(",")]
     with tempfile.TemporaryDirectory() as scratch:
-        directory = arguments.model
-        if directory is None:
-            directory = pathlib.Path(scratch, "tfnst")
-            config = tfnst.StyleTransferConfig(
-                backbone=arguments.backbone,
-                weights=None if arguments.weights == "none" else arguments.weights,
-            )
-            tfnst.export_saved_model(directory, config=config, max_size=max(sizes))
-        demand = Demand(str(next(directory.glob("[0-9]*"))))
+        directory = pathlib.Path(scratch, "tfnst")
+        config = tfnst.StyleTransferConfig(
+            backbone=arguments.backbone,
+            weights=None if arguments.weights == "none" else arguments.weights,
+            precision="float32",
+        )
+        limits = {"max_size": max(sizes), "max_pixels": max(sizes) ** 2}
+        tfnst.export_saved_model(directory, config=config, **limits)
+        model = ServedStyleTransfer(config, RequestLimits(max_steps=1000, **limits))
+        cost = model.memory_cost
         print("size  styles  regions  idle MiB  peak MiB  a run took  predicted")
         for size in sizes:
             for count in counts:
                 for regions in (False, True) if count > 1 else (False,):
                     style = styles_of(count, size, regions)
                     settings = {"size": size, "steps": 1}
-                    message = build_request(
-                        ModelChoice("tfnst"), picture(size, 1), style, settings
-                    ).message
-                    inputs = {each.key: each.value for each in message.inputs}
-                    predicted = demand.of(inputs) / 2**20
+                    predicted = request_bytes(
+                        cost,
+                        size,
+                        pictures=1,
+                        styles=count,
+                        style_scale=1,
+                        regions=count * regions,
+                    )
                     with serving(directory) as server:
                         idle = server.memory()
                         with StylizeClient(server.target, timeout=3600) as client:
@@ -78,7 +82,8 @@ def main() -> None:
                         peak = server.peak_memory()
                     print(
                         f"{size:4}  {count:6}  {count * regions:7}  {idle:8.0f}"
-                        f"  {peak:8.0f}  {peak - idle:10.0f}  {predicted:9.0f}",
+                        f"  {peak:8.0f}  {peak - idle:10.0f}"
+                        f"  {float(predicted) / 2**20:9.0f}",
                         flush=True,
                     )
 

@@ -173,7 +173,7 @@ def measure_phases(
         with clock.phase("import tensorflow"):
             import tensorflow  # noqa: F401 (for the time it takes)
         with clock.phase("import tfnst's modules"):
-            import tfnst.cli.progress  # noqa: F401 (the same)
+            import tfnst.transfer.style_transfer  # noqa: F401 (the same)
         clock.watch_run()
         yield
 
@@ -249,12 +249,12 @@ class _Clock:
     def watch_run(self) -> None:
         """Times the functions of a run."""
         from tfnst.cli.outputs import Outputs
-        from tfnst.cli.progress import RunProgress
         from tfnst.engines.whole import WholeEngine
         from tfnst.losses.objective import Objective
         from tfnst.networks import backbones, features
         from tfnst.transfer import style_transfer
         from tfnst.transfer.pictures import PreparedPictures
+        from tfnst.visualization.progress_bar import ProgressBar
 
         self.watch(style_transfer, "load_style", "reading pictures")
         self.watch(style_transfer, "load_content", "reading pictures")
@@ -268,15 +268,15 @@ class _Clock:
         self.watch(WholeEngine, "enter_scale", "first entry of a scale")
         self.watch(WholeEngine, "run", "first step")
         self.watch(Outputs, "save_picture", "saving")
-        update = RunProgress.update
+        show = ProgressBar.__call__
 
-        def see(progress: RunProgress, run: Any) -> None:
+        def see(bar: ProgressBar, run: Any) -> None:
             if PREVIEW not in self.times:
                 run.image()
                 self.note(PREVIEW, self.since_start())
-            update(progress, run)
+            show(bar, run)
 
-        RunProgress.update = see  # type: ignore[method-assign]
+        ProgressBar.__call__ = see  # type: ignore[method-assign]
 
 
 if __name__ == "__main__":

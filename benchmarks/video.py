@@ -321,7 +321,7 @@ def measure_memory(photo: pathlib.Path, style: pathlib.Path) -> None:
     peaks: list[float] = []
 
     def watch(progress: tfnst.FilmProgress) -> None:
-        if progress.run is None and progress.frames_done % MEMORY_GROUP == 0:
+        if progress.picture is not None and progress.frames_done % MEMORY_GROUP == 0:
             peaks.append(peak_memory())
             print(
                 f"frames {progress.frames_done - MEMORY_GROUP + 1} to "

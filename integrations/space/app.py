@@ -16,7 +16,6 @@ OPTIONS = {
     "max-megapixels": 0.4,
     "max-steps": 200,
     "max-seconds": 180,
-    "max-runs": 2,
     "max-waiting": 30,
     "max-batch": 4,
     "max-frames": 48,

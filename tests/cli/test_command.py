@@ -21,6 +21,10 @@ def test_help_does_not_load_tensorflow(tmp_path):
         "    cli.main(arguments, standalone_mode=False)\n"
         "heavy = {'tensorflow', 'keras', 'numpy', 'PIL', 'grpc'} & set(sys.modules)\n"
         "assert not heavy, heavy\n"
+        # What a run writes is checked before TensorFlow is loaded.
+        "import tfnst.images.writing\n"
+        "import tfnst.visualization.plots, tfnst.visualization.timelapse\n"
+        "assert not {'tensorflow', 'keras'} & set(sys.modules)\n"
     )
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=False

@@ -6,12 +6,11 @@ import re
 import pytest
 
 import tfnst
-from tests.cli.helpers import run_here
 from tests.helpers import picture
 
 
-def test_info_names_versions_devices_and_weights(tmp_path, monkeypatch, capsys):
-    code, out, err = run_here(monkeypatch, capsys, tmp_path, "info")
+def test_info_names_versions_devices_and_weights(tmp_path, run):
+    code, out, err = run("info")
     assert (code, err) == (0, "")
     for line in (
         rf"tfnst +{re.escape(tfnst.__version__)}",
@@ -25,20 +24,20 @@ def test_info_names_versions_devices_and_weights(tmp_path, monkeypatch, capsys):
         assert re.search(rf"^{line}", out, re.MULTILINE), line
 
 
-def test_info_prints_how_a_picture_was_painted(pictures, monkeypatch, capsys):
+def test_info_prints_how_a_picture_was_painted(pictures, run):
     manifest = {"settings": {"size": 48}, "content_image": {"name": "Müller.png"}}
     tfnst.save_image(picture(20, 20), pictures / "out.jpg", manifest=manifest)
-    code, out, err = run_here(monkeypatch, capsys, pictures, "info", "out.jpg")
+    code, out, err = run("info", "out.jpg")
     assert (code, json.loads(out), err) == (0, manifest, "")
     (pictures / "text.png").write_text("not a picture")
     for name in ("content.png", "text.png"):
-        code, out, err = run_here(monkeypatch, capsys, pictures, "info", name)
+        code, out, err = run("info", name)
         assert (code, out) == (2, "")
         assert err == (
             "tfnst: error: `file` must be a picture that tfnst has painted. "
             f"Received: '{name}', which holds no manifest\n"
         )
-    code, out, err = run_here(monkeypatch, capsys, pictures, "info", "no.png")
+    code, out, err = run("info", "no.png")
     assert (code, out) == (2, "")
     assert err == (
         "tfnst: error: `file` must be a file that can be read. "
@@ -46,8 +45,8 @@ def test_info_prints_how_a_picture_was_painted(pictures, monkeypatch, capsys):
     )
 
 
-def test_json_is_one_line(pictures, monkeypatch, capsys):
-    code, out, err = run_here(monkeypatch, capsys, pictures, "info", "--json")
+def test_json_is_one_line(pictures, run):
+    code, out, err = run("info", "--json")
     assert (code, err, out.count("\n")) == (0, "", 1)
     facts = json.loads(out)
     assert facts["versions"]["tfnst"] == tfnst.__version__
@@ -61,9 +60,7 @@ def test_json_is_one_line(pictures, monkeypatch, capsys):
         assert (found["source"] is None) == (found["error"] is not None)
     manifest = {"settings": {"size": 48}}
     tfnst.save_image(picture(20, 20), pictures / "out.jpg", manifest=manifest)
-    code, out, err = run_here(
-        monkeypatch, capsys, pictures, "info", "out.jpg", "--json"
-    )
+    code, out, err = run("info", "out.jpg", "--json")
     assert (code, out, err) == (0, json.dumps(manifest) + "\n", "")
 
 
@@ -74,8 +71,6 @@ def test_json_is_one_line(pictures, monkeypatch, capsys):
         (["--settings", "a.png"], "--settings replaces FILE"),
     ],
 )
-def test_options_that_do_not_go_together(
-    pictures, arguments, expected, monkeypatch, capsys
-):
-    code, out, err = run_here(monkeypatch, capsys, pictures, "info", *arguments)
+def test_options_that_do_not_go_together(pictures, arguments, expected, run):
+    code, out, err = run("info", *arguments)
     assert (code, out, err) == (2, "", f"tfnst: error: {expected}\n")

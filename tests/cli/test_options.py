@@ -7,10 +7,10 @@ import pytest
 from click.testing import CliRunner
 
 import tfnst
-from tests.cli.helpers import TINY_OPTIONS, names, run_here
+from tests.cli.helpers import TINY_OPTIONS, names
 from tests.helpers import TINY
 from tfnst.cli.command import cli
-from tfnst.cli.config_files import read_config_file
+from tfnst.cli.settings import read_config_file
 from tfnst.config import preset_settings
 from tfnst.images.manifest import read_manifest
 
@@ -26,7 +26,7 @@ def test_every_setting_is_an_option_with_its_default():
             assert re.search(rf"\[default: {re.escape(str(value))}[;\]]", flat)
 
 
-def test_settings_come_from_a_file(pictures, monkeypatch, capsys):
+def test_settings_come_from_a_file(pictures, run):
     names = ("weights", "precision", "content_layers", "style_layers")
     lines = [
         *(f"{name} = {json.dumps(TINY.to_dict()[name] or 'none')}" for name in names),
@@ -35,9 +35,9 @@ def test_settings_come_from_a_file(pictures, monkeypatch, capsys):
         "seamless = true",
     ]
     (pictures / "my.toml").write_text("\n".join(lines))
-    code, _, err = run_here(
-        monkeypatch, capsys, pictures, "stylize", "content.png", "style.png",
-        "-o", "out.png", "--config", "my.toml", "--size", "48",
+    code, _, err = run(
+        "stylize", "content.png", "style.png", "-o", "out.png", "--config", "my.toml",
+        "--size", "48",
     )  # fmt: skip
     assert (code, err) == (0, "")
     told = read_manifest(pictures / "out.png")
@@ -61,15 +61,12 @@ def test_settings_come_from_a_file(pictures, monkeypatch, capsys):
         (None, "`config` must be a file that can be read. Received: 'my.toml', which"),
     ],
 )
-def test_a_bad_file_of_settings_is_one_line(
-    pictures, text, expected, monkeypatch, capsys
-):
+def test_a_bad_file_of_settings_is_one_line(pictures, text, expected, run):
     if text is not None:
         (pictures / "my.toml").write_text(text)
-    code, _, err = run_here(
-        monkeypatch, capsys, pictures, "stylize", "content.png", "style.png",
-        "-o", "out.png", "--config", "my.toml",
-    )  # fmt: skip
+    code, _, err = run(
+        "stylize", "content.png", "style.png", "-o", "out.png", "--config", "my.toml"
+    )
     assert code == 2
     assert err.startswith(f"tfnst: error: {expected}")
     assert err.count("\n") == 1
@@ -82,14 +79,12 @@ def test_a_file_of_settings_may_begin_with_a_byte_order_mark(tmp_path, encoding)
     assert read_config_file(path) == {"size": 96}
 
 
-def test_bits_are_refused_before_the_work_starts(pictures, monkeypatch, capsys):
+def test_bits_are_refused_before_the_work_starts(pictures, run):
     for arguments in (
         ["stylize", "content.png", "style.png", "-o", "out.jpg"],
         ["batch", "content.png", "-s", "style.png", "-o", "out", "--suffix", ".jpg"],
     ):
-        code, _, err = run_here(
-            monkeypatch, capsys, pictures, *arguments, "--bits", "16"
-        )
+        code, _, err = run(*arguments, "--bits", "16")
         assert code == 2
         assert err == (
             "tfnst: error: `bits` must be 8 in a .jpg file (PNG and TIFF hold 16). "
@@ -97,13 +92,12 @@ def test_bits_are_refused_before_the_work_starts(pictures, monkeypatch, capsys):
         )
 
 
-def test_options_and_files_override_presets(pictures, monkeypatch, capsys):
+def test_options_and_files_override_presets(pictures, run):
     (pictures / "my.toml").write_text("initial_steps = 2\nseed = 5\n")
     tiny = TINY_OPTIONS[: TINY_OPTIONS.index("--steps")]
-    code, _, err = run_here(
-        monkeypatch, capsys, pictures, "stylize", "content.png", "style.png",
-        "-o", "out.png", *tiny, "--preset", "fast", "--config", "my.toml",
-        "--min-size", "48",
+    code, _, err = run(
+        "stylize", "content.png", "style.png", "-o", "out.png", *tiny, "--preset",
+        "fast", "--config", "my.toml", "--min-size", "48",
     )  # fmt: skip
     assert (code, err) == (0, "")
     told = read_manifest(pictures / "out.png")["settings"]
@@ -111,22 +105,20 @@ def test_options_and_files_override_presets(pictures, monkeypatch, capsys):
     assert told == expected.replace(initial_steps=2, seed=5).to_dict()
     assert "preset" not in told
     # A preset takes the place of what a picture was painted by.
-    code, _, err = run_here(
-        monkeypatch, capsys, pictures, "stylize", "content.png", "style.png",
-        "-o", "new.png", "--from", "out.png", "--preset", "balanced", "--size", "48",
-        "--steps", "2",
+    code, _, err = run(
+        "stylize", "content.png", "style.png", "-o", "new.png", "--from", "out.png",
+        "--preset", "balanced", "--size", "48", "--steps", "2",
     )  # fmt: skip
     assert (code, err) == (0, "")
     told = read_manifest(pictures / "new.png")["settings"]
     assert (told["steps"], told["initial_steps"], told["seed"]) == (2, None, 5)
 
 
-def test_an_unknown_preset_is_bad_input(pictures, monkeypatch, capsys):
+def test_an_unknown_preset_is_bad_input(pictures, run):
     for name in ("stylize", "batch"):
-        code, out, err = run_here(
-            monkeypatch, capsys, pictures, name, "content.png", "style.png",
-            "-o", "out.png", "--preset", "slow",
-        )  # fmt: skip
+        code, out, err = run(
+            name, "content.png", "style.png", "-o", "out.png", "--preset", "slow"
+        )
         assert (code, out) == (2, "")
         assert err.startswith("tfnst: error: Invalid value for '--preset': 'slow' is")
     assert names(pictures) == ["content.png", "style.png"]

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import tfnst
-from tests.cli.helpers import TINY_OPTIONS, names, run_here
+from tests.cli.helpers import TINY_OPTIONS, names
 from tfnst.engines import whole
 from tfnst.images.writing import MAX_WEBP_SIZE
 from tfnst.transfer.results import TransferResult
@@ -32,13 +32,6 @@ def full(monkeypatch, pictures):
     return pictures / "full"
 
 
-def stylize(monkeypatch, capsys, folder, *arguments):
-    return run_here(
-        *(monkeypatch, capsys, folder, "stylize", "content.png", "style.png"),
-        *(*TINY_OPTIONS, *arguments),
-    )
-
-
 @pytest.mark.parametrize(
     ("arguments", "what"),
     [
@@ -48,13 +41,9 @@ def stylize(monkeypatch, capsys, folder, *arguments):
         (["--checkpoint", "full/c"], "the checkpoint"),
     ],
 )
-def test_what_is_beside_the_picture_may_fail(
-    full, pictures, arguments, what, monkeypatch, capsys
-):
+def test_what_is_beside_the_picture_may_fail(full, pictures, arguments, what, stylize):
     pytest.importorskip("matplotlib")
-    code, out, err = stylize(
-        monkeypatch, capsys, pictures, "-o", "out.png", "--sheet", "s.png", *arguments
-    )
+    code, out, err = stylize("--sheet", "s.png", *arguments)
     assert (code, out[:8]) == (1, "out.png:")
     name = arguments[0].removeprefix("--")
     path = arguments[1]
@@ -68,7 +57,7 @@ def test_what_is_beside_the_picture_may_fail(
     assert ("s.png" in names(pictures)) == (name != "sheet")
 
 
-def test_pictures_on_the_way_may_fail(pictures, monkeypatch, capsys):
+def test_pictures_on_the_way_may_fail(pictures, monkeypatch, stylize):
     replace = os.replace
 
     def fail(source, target):
@@ -77,9 +66,7 @@ def test_pictures_on_the_way_may_fail(pictures, monkeypatch, capsys):
         replace(source, target)
 
     monkeypatch.setattr(os, "replace", fail)
-    code, _, err = stylize(
-        monkeypatch, capsys, pictures, "-o", "out.png", "--save-every", "6"
-    )
+    code, _, err = stylize("--save-every", "6")
     assert code == 1
     lines = err.splitlines()
     assert len(lines) == 2
@@ -92,11 +79,11 @@ def test_pictures_on_the_way_may_fail(pictures, monkeypatch, capsys):
 
 
 def test_a_picture_whose_place_is_full_is_kept_elsewhere(
-    full, pictures, monkeypatch, capsys, tmp_path
+    full, pictures, monkeypatch, stylize, tmp_path
 ):
     (tmp_path / "temporary").mkdir()
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "temporary"))
-    code, out, err = stylize(monkeypatch, capsys, pictures, "-o", "full/out.png")
+    code, out, err = stylize("-o", "full/out.png")
     assert (code, out) == (1, "")
     found = re.fullmatch(
         r"tfnst: error: `output` must .* but the disk is full; "
@@ -104,14 +91,14 @@ def test_a_picture_whose_place_is_full_is_kept_elsewhere(
         err,
     )
     assert found, err
-    code, _, _ = stylize(monkeypatch, capsys, pictures, "-o", "out.png")
+    code, _, _ = stylize()
     assert code == 0
     np.testing.assert_array_equal(
         tfnst.load_image(found[1]), tfnst.load_image(pictures / "out.png")
     )
 
 
-def test_a_disk_that_is_full_at_once_is_no_bad_input(pictures, monkeypatch, capsys):
+def test_a_disk_that_is_full_at_once_is_no_bad_input(monkeypatch, stylize):
     opened = open
 
     def fail(path, *rest, **more):
@@ -120,12 +107,12 @@ def test_a_disk_that_is_full_at_once_is_no_bad_input(pictures, monkeypatch, caps
         return opened(path, *rest, **more)
 
     monkeypatch.setattr("builtins.open", fail)
-    code, out, err = stylize(monkeypatch, capsys, pictures, "-o", "out.png")
+    code, out, err = stylize()
     assert (code, out) == (1, "")
     assert err.endswith("but the disk is full\n")
 
 
-def test_what_could_not_be_saved_is_refused_at_once(pictures, monkeypatch, capsys):
+def test_what_could_not_be_saved_is_refused_at_once(pictures, stylize):
     for arguments, message in (
         (["-o", "x" * 300 + ".png"], "`output` must be a file that can be written. "),
         (
@@ -138,13 +125,13 @@ def test_what_could_not_be_saved_is_refused_at_once(pictures, monkeypatch, capsy
             "Received: 'out.webp'",
         ),
     ):
-        code, out, err = stylize(monkeypatch, capsys, pictures, *arguments)
+        code, out, err = stylize(*arguments)
         assert (code, out) == (2, "")
         assert err.startswith(f"tfnst: error: {message}")
     assert names(pictures) == ["content.png", "style.png"]
 
 
-def test_a_report_that_cannot_be_written_is_said(pictures, monkeypatch, capsys):
+def test_a_report_that_cannot_be_written_is_said(pictures, monkeypatch, run):
     replace, reports = os.replace, []
 
     def fail(source, target):
@@ -156,27 +143,27 @@ def test_a_report_that_cannot_be_written_is_said(pictures, monkeypatch, capsys):
 
     monkeypatch.setattr(os, "replace", fail)
     arguments = ["batch", "content.png", "-s", "style.png", "-o", "out", *TINY_OPTIONS]
-    code, out, err = run_here(monkeypatch, capsys, pictures, *arguments)
+    code, out, err = run(*arguments)
     assert (code, out) == (1, "out: 1 painted; out/report.json\n")
     assert err.startswith("tfnst: warning: the report was not written: `report` must ")
     assert names(pictures / "out") == ["content_style.png", "report.json"]
 
 
-def test_an_interrupt_after_the_picture_says_where_it_is(pictures, monkeypatch, capsys):
+def test_an_interrupt_after_the_picture_says_where_it_is(
+    pictures, monkeypatch, stylize
+):
     def interrupt(*_):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(sheet, "comparison_sheet", interrupt)
-    code, _, err = stylize(
-        monkeypatch, capsys, pictures, "-o", "out.png", "--sheet", "sheet.png"
-    )
+    code, _, err = stylize("--sheet", "sheet.png")
     assert (code, err) == (130, "tfnst: error: interrupted; the picture is out.png\n")
     assert names(pictures) == ["content.png", "out.png", "style.png"]
 
 
 @pytest.mark.parametrize("times", [1, 2])
 def test_one_interrupt_does_not_cost_a_picture_that_is_being_saved(
-    pictures, times, monkeypatch, capsys
+    pictures, times, monkeypatch, stylize
 ):
     real = TransferResult.write
 
@@ -186,13 +173,13 @@ def test_one_interrupt_does_not_cost_a_picture_that_is_being_saved(
         real(*arguments, **options)
 
     monkeypatch.setattr(TransferResult, "write", write)
-    code, _, err = stylize(monkeypatch, capsys, pictures, "-o", "out.png")
+    code, _, err = stylize()
     message = "tfnst: error: interrupted before there was a picture to keep\n"
     assert (code, err) == ((0, "") if times == 1 else (130, message))
     assert ("out.png" in names(pictures)) == (times == 1)
 
 
-def test_a_loss_that_is_never_finite_leaves_nothing(pictures, monkeypatch, capsys):
+def test_a_loss_that_is_never_finite_leaves_nothing(pictures, monkeypatch, stylize):
     real = whole.WholeEngine._losses
 
     def losses(*arguments):
@@ -202,7 +189,7 @@ def test_a_loss_that_is_never_finite_leaves_nothing(pictures, monkeypatch, capsy
     monkeypatch.setattr(whole.WholeEngine, "_losses", losses)
     # No other test paints with this engine.
     unique = ["--seed", "99", "--min-size", "48"]
-    code, out, err = stylize(monkeypatch, capsys, pictures, "-o", "out.png", *unique)
+    code, out, err = stylize(*unique)
     assert (code, out) == (1, "")
     assert re.fullmatch(
         r"tfnst: error: The loss is no longer finite at step 1 of 6 \(.*\); smaller "
@@ -213,14 +200,13 @@ def test_a_loss_that_is_never_finite_leaves_nothing(pictures, monkeypatch, capsy
 
 
 def test_names_that_are_too_long_fail_before_they_are_painted(
-    pictures, monkeypatch, capsys
+    pictures, monkeypatch, run
 ):
     long = "x" * 250 + ".png"
     (pictures / "content.png").rename(pictures / long)
     monkeypatch.setattr(Run, "paint", None)
-    code, out, err = run_here(
-        *(monkeypatch, capsys, pictures, "batch", long, "-s", "style.png"),
-        *("-s", long, "-o", "out", *TINY_OPTIONS),
+    code, out, err = run(
+        "batch", long, "-s", "style.png", "-s", long, "-o", "out", *TINY_OPTIONS
     )
     assert (code, out) == (1, "out: 2 failed; out/report.json\n")
     assert err.count("`output` must be a file that can be written. Received: ") == 2

@@ -16,7 +16,7 @@ from PIL import Image
 
 import tfnst
 from tests import processes
-from tests.cli.helpers import TFNST, TINY_OPTIONS, names, run_here
+from tests.cli.helpers import TFNST, TINY_OPTIONS, names
 from tests.cli.test_progress import start_on_terminal
 from tests.helpers import TINY
 from tfnst.cli import command
@@ -112,12 +112,9 @@ def test_ctrl_c_sends_the_picture_so_far(pictures):
         assert out.size == (48, 36)
 
 
-def test_what_comes_must_be_a_picture(pictures, monkeypatch, capsys):
+def test_what_comes_must_be_a_picture(pictures, monkeypatch, run):
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"text")))
-    code, out, err = run_here(
-        monkeypatch, capsys, pictures, "stylize", "-", "style.png", "-o", "out.png",
-        *TINY_OPTIONS,
-    )  # fmt: skip
+    code, out, err = run("stylize", "-", "style.png", "-o", "out.png", *TINY_OPTIONS)
     assert (code, out) == (2, "")
     assert re.fullmatch(
         r"tfnst: error: `content_image` must be .*standard_input.*\n", err
@@ -139,21 +136,15 @@ def test_no_picture_goes_to_a_terminal(pictures):
     )
 
 
-def test_pictures_on_the_way_need_a_file(pictures, monkeypatch, capsys):
+def test_pictures_on_the_way_need_a_file(monkeypatch, stylize):
     monkeypatch.setattr("os.isatty", lambda _: False)
-    code, out, err = run_here(
-        monkeypatch, capsys, pictures, "stylize", "content.png", "style.png",
-        "-o", "-", "--save-every", "3", *TINY_OPTIONS,
-    )  # fmt: skip
+    code, out, err = stylize("-o", "-", "--save-every", "3")
     assert (code, out) == (2, "")
     assert err.startswith("tfnst: error: `save_every` must be left out when")
 
 
-def test_a_file_of_that_name_is_written_by_its_path(pictures, monkeypatch, capsys):
+def test_a_file_of_that_name_is_written_by_its_path(pictures, run):
     (pictures / "-").write_bytes((pictures / "content.png").read_bytes())
-    code, out, err = run_here(
-        monkeypatch, capsys, pictures, "stylize", "./-", "style.png", "-o", "out.png",
-        *TINY_OPTIONS,
-    )  # fmt: skip
+    code, out, err = run("stylize", "./-", "style.png", "-o", "out.png", *TINY_OPTIONS)
     assert (code, err) == (0, "")
     assert out.startswith("out.png: 48x36 pixels, 12 steps in ")

@@ -14,9 +14,9 @@ import pytest
 from PIL import Image
 
 from tests import processes
-from tests.cli.helpers import TFNST, TINY_OPTIONS, names, run_here
+from tests.cli.helpers import TFNST, TINY_OPTIONS, names
 
-PAINTING = "tfnst.cli.progress.stylize"
+PAINTING = "tfnst.transfer.style_transfer.stylize"
 
 
 def read_terminal(descriptor):
@@ -95,12 +95,9 @@ def interruptible():
 
 @pytest.mark.usefixtures("interruptible")
 @pytest.mark.parametrize("place", ["tfnst.cli.stylize.quiet_start", PAINTING])
-def test_ctrl_c_before_there_is_a_picture(pictures, place, monkeypatch, capsys):
+def test_ctrl_c_before_there_is_a_picture(pictures, place, monkeypatch, stylize):
     monkeypatch.setattr(place, lambda *_, **__: signal.raise_signal(signal.SIGINT))
-    done = run_here(
-        monkeypatch, capsys, pictures, "stylize", "content.png", "style.png",
-        "-o", "out.png", *TINY_OPTIONS,
-    )  # fmt: skip
+    done = stylize()
     message = "tfnst: error: interrupted before there was a picture to keep\n"
     assert done == (130, "", message)
     assert names(pictures) == ["content.png", "style.png"]

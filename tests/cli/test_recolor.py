@@ -6,29 +6,23 @@ import numpy as np
 import pytest
 
 import tfnst
-from tests.cli.helpers import TINY_OPTIONS, names, run_here
+from tests.cli.helpers import names
 from tests.helpers import picture
 from tfnst.images.manifest import read_manifest
 
 
 @pytest.fixture
-def run(monkeypatch, capsys, pictures):
+def run(pictures, run):
     mask = np.zeros((20, 20, 3), np.float32)
     mask[:, 10:] = 1
     tfnst.save_image(mask, pictures / "mask.png")
     tfnst.save_image(picture(30, 40, seed=5), pictures / "painted.png")
-
-    def call(*arguments):
-        return run_here(monkeypatch, capsys, pictures, *arguments)
-
-    return call
+    return run
 
 
 @pytest.mark.slow
-def test_it_recolours_as_python_does(run, pictures):
-    assert run("stylize", "content.png", "style.png", "-o", "p.jpg", *TINY_OPTIONS)[
-        0
-    ] == 0  # fmt: skip
+def test_it_recolours_as_python_does(run, stylize, pictures):
+    assert stylize("-o", "p.jpg")[0] == 0
     code, out, err = run(
         "recolor", "p.jpg", "content.png", "-o", "out.png", "--preserve-color",
         "histogram", "--mask", "mask.png", "--bits", "16", "--json",

@@ -5,22 +5,15 @@ import pytest
 from PIL import Image
 
 import tfnst
-from tests.cli.helpers import TINY_OPTIONS, run_here
 from tests.helpers import TINY, picture
 from tfnst.images.manifest import read_manifest
 
 
-def test_a_run_is_repeated_from_its_picture(pictures, monkeypatch, capsys):
-    def stylize(*arguments):
-        return run_here(
-            monkeypatch, capsys, pictures, "stylize", "content.png", *arguments
-        )
-
-    code, _, err = stylize(
-        "style.png", "-o", "out.png", *TINY_OPTIONS, "--learning-rate", "0.03"
-    )
+def test_a_run_is_repeated_from_its_picture(pictures, stylize, run):
+    code, _, err = stylize("--learning-rate", "0.03")
     assert (code, err) == (0, "")
-    code, out, err = stylize("style.png", "-o", "new.png", "--from", "out.png")
+    repeat = ("stylize", "--from", "out.png", "content.png")
+    code, out, err = run(*repeat, "style.png", "-o", "new.png")
     assert (code, err) == (0, "")
     assert out.startswith("new.png: 48x36 pixels, 12 steps in ")
     with (
@@ -33,9 +26,9 @@ def test_a_run_is_repeated_from_its_picture(pictures, monkeypatch, capsys):
     assert told["settings"] == TINY.replace(learning_rate=0.03).to_dict()
     # Options override; another picture or network is pointed out.
     tfnst.save_image(picture(50, 40, seed=3), pictures / "other.png")
-    code, out, err = stylize(
-        *("other.png", "-o", "new.tif", "--from", "out.png"),
-        *("--steps", "2", "--learning-rate", "0.04", "--bits", "16"),
+    code, out, err = run(
+        *(*repeat, "other.png", "-o", "new.tif", "--bits", "16"),
+        *("--steps", "2", "--learning-rate", "0.04"),
     )
     assert code == 0
     assert out.startswith("new.tif: 48x36 pixels, ")
@@ -48,11 +41,11 @@ def test_a_run_is_repeated_from_its_picture(pictures, monkeypatch, capsys):
     assert lines[1:] == [] or lines[1].startswith("tfnst: warning: out.png was painted")
 
 
-def test_a_resumed_run_is_no_repeated_one(pictures, monkeypatch, capsys):
-    code, out, err = run_here(
-        *(monkeypatch, capsys, pictures, "stylize", "content.png", "style.png"),
-        *("-o", "out.png", "--from", "old.png", "--resume", "x"),
-    )
+def test_a_resumed_run_is_no_repeated_one(pictures, run):
+    code, out, err = run(
+        "stylize", "content.png", "style.png", "-o", "out.png", "--from", "old.png",
+        "--resume", "x",
+    )  # fmt: skip
     assert (code, out) == (2, "")
     assert err == (
         "tfnst: error: --resume brings its own settings in place of --from\n"
@@ -70,14 +63,11 @@ def test_a_resumed_run_is_no_repeated_one(pictures, monkeypatch, capsys):
         ({"init_image": "given"}, "`init_image` must be given"),
     ],
 )
-def test_strange_manifests_are_refused(
-    pictures, monkeypatch, capsys, settings, message
-):
+def test_strange_manifests_are_refused(pictures, settings, message, run):
     manifest = None if settings is None else {"settings": settings}
     tfnst.save_image(picture(20, 20), pictures / "old.png", manifest=manifest)
-    code, out, err = run_here(
-        *(monkeypatch, capsys, pictures, "stylize", "content.png", "style.png"),
-        *("-o", "out.png", "--from", "old.png"),
+    code, out, err = run(
+        "stylize", "content.png", "style.png", "-o", "out.png", "--from", "old.png"
     )
     assert (code, out) == (2, "")
     assert err.startswith(f"tfnst: error: {message}")

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from tests.cli.helpers import TINY_OPTIONS, run_here
+from tests.cli.helpers import TINY_OPTIONS
 from tests.cli.test_progress import start_on_terminal
 from tests.helpers import ROOT, TINY
 from tfnst.cli import terminal
@@ -24,8 +24,8 @@ def documented(header):
     return [word for row in rows for word in re.findall(r"\w+", row)]
 
 
-def test_json_is_one_line_with_the_documented_keys(pictures, monkeypatch, capsys):
-    code, out, err = run_here(monkeypatch, capsys, pictures, *ARGUMENTS, "--json")
+def test_json_is_one_line_with_the_documented_keys(pictures, run):
+    code, out, err = run(*ARGUMENTS, "--json")
     assert (code, err, out.count("\n")) == (0, "", 1)
     facts = json.loads(out)
     assert sorted(facts) == sorted(documented("key"))
@@ -41,15 +41,15 @@ def test_json_is_one_line_with_the_documented_keys(pictures, monkeypatch, capsys
     assert {name: facts[name] for name in told} == told
 
 
-def test_quiet_says_nothing_but_warnings_and_errors(pictures, monkeypatch, capsys):
+def test_quiet_says_nothing_but_warnings_and_errors(pictures, run):
     quiet = [*ARGUMENTS, "--quiet", "--max-time", "0.001s"]
-    assert run_here(monkeypatch, capsys, pictures, *quiet) == (0, "", "")
-    code, out, err = run_here(monkeypatch, capsys, pictures, *quiet, "--steps", "0")
+    assert run(*quiet) == (0, "", "")
+    code, out, err = run(*quiet, "--steps", "0")
     assert (code, out) == (2, "")
     assert err.startswith("tfnst: error: `steps` must be")
-    code, out, err = run_here(
-        monkeypatch, capsys, pictures, "stylize", "--from", "out.png", "style.png",
-        "style.png", "-o", "new.png", "-q", "--steps", "1", "--initial-steps", "1",
+    code, out, err = run(
+        "stylize", "--from", "out.png", "style.png", "style.png", "-o", "new.png", "-q",
+        "--steps", "1", "--initial-steps", "1",
     )  # fmt: skip
     assert (code, out) == (0, "")
     assert err == (
@@ -58,13 +58,13 @@ def test_quiet_says_nothing_but_warnings_and_errors(pictures, monkeypatch, capsy
     )
 
 
-def test_a_batch_tells_as_json_or_nothing(pictures, monkeypatch, capsys):
+def test_a_batch_tells_as_json_or_nothing(pictures, run):
     (pictures / "text.png").write_text("not a picture")
     batch = [
         "batch", "content.png", "text.png", "-s", "style.png", "-o", "out",
         *TINY_OPTIONS,
     ]  # fmt: skip
-    code, out, err = run_here(monkeypatch, capsys, pictures, *batch, "--json")
+    code, out, err = run(*batch, "--json")
     assert (code, out.count("\n")) == (1, 1)
     assert err.startswith("tfnst: failed: out/text_style.png: `content_image` must")
     facts = json.loads(out)
@@ -77,12 +77,12 @@ def test_a_batch_tells_as_json_or_nothing(pictures, monkeypatch, capsys):
     assert items == report["items"]
     assert [item["status"] for item in items] == ["painted", "failed"]
     # A picture that failed is an error, which is said also then.
-    code, out, told = run_here(monkeypatch, capsys, pictures, *batch, "--quiet")
+    code, out, told = run(*batch, "--quiet")
     assert (code, out, told) == (1, "", err)
 
 
-def test_verbose_says_what_is_loaded_how_and_how_long(pictures, monkeypatch, capsys):
-    code, out, err = run_here(monkeypatch, capsys, pictures, *ARGUMENTS, "--verbose")
+def test_verbose_says_what_is_loaded_how_and_how_long(pictures, run):
+    code, out, err = run(*ARGUMENTS, "--verbose")
     assert code == 0
     assert out.startswith("out.png: 48x36 pixels, 12 steps in ")
     expected = [
@@ -102,8 +102,8 @@ def test_verbose_says_what_is_loaded_how_and_how_long(pictures, monkeypatch, cap
         assert re.fullmatch(f"tfnst: {pattern}", line), line
     # Later commands in the same process say nothing of it.
     assert not logging.getLogger("tfnst").handlers
-    assert run_here(monkeypatch, capsys, pictures, *ARGUMENTS)[2] == ""
-    both = run_here(monkeypatch, capsys, pictures, *ARGUMENTS, "-q", "-v")
+    assert run(*ARGUMENTS)[2] == ""
+    both = run(*ARGUMENTS, "-q", "-v")
     assert both == (
         2, "", "tfnst: error: --quiet and --verbose exclude each other\n",
     )  # fmt: skip

@@ -30,6 +30,13 @@ from tfnst.client.responses import StylizeResponse
             r"The server at 127\.0\.0\.1:1 did not have .* ready within 0\.1 seconds",
         ),
         ("127.0.0.1:1", ["--wait", "0"], 2, r".*--wait.*0\.0"),
+        (
+            "127.0.0.1:1",
+            ["--root-certificates", "missing.pem"],
+            2,
+            r"`root_certificates` must be a file that can be read\. Received: "
+            r"'missing\.pem', which does not exist",
+        ),
     ],
 )
 def test_what_is_wrong_is_said(

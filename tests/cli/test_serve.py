@@ -26,6 +26,24 @@ def test_a_directory_is_needed(pictures, monkeypatch, capsys):
     assert re.search(r"^tfnst: error: `directory` must be a directory", err, re.M), err
 
 
+@pytest.mark.parametrize("missing", ["certificate", "private-key"])
+def test_a_certificate_that_is_missing(pictures, monkeypatch, capsys, missing):
+    files = {"certificate": "content.png", "private-key": "content.png"}
+    options = [
+        word
+        for name, file in (files | {missing: "missing.pem"}).items()
+        for word in (f"--{name}", file)
+    ]
+    arguments = ("serve", ".", "--port", "0", *options)
+    code, _, err = run_here(monkeypatch, capsys, pictures, *arguments)
+    assert code == 2
+    name = missing.replace("-", "_")
+    assert err.splitlines()[-1] == (
+        f"tfnst: error: `{name}` must be a file that can be read. Received: "
+        "'missing.pem', which does not exist"
+    )
+
+
 @pytest.mark.parametrize("option", ["model-config-file", "admin-token-file"])
 def test_removed_options_say_what_to_use(pictures, monkeypatch, capsys, option):
     arguments = ("serve", f"--{option}", "file")

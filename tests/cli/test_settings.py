@@ -5,7 +5,7 @@ import json
 import pytest
 
 import tfnst
-from tests.cli.helpers import TINY_OPTIONS, names, run_here
+from tests.cli.helpers import TINY_OPTIONS, names
 from tests.helpers import TINY
 from tfnst.cli.settings import variable_of
 from tfnst.config import setting_names
@@ -13,20 +13,18 @@ from tfnst.images.manifest import read_manifest
 
 
 @pytest.fixture
-def told(monkeypatch, capsys, tmp_path):
+def told(tmp_path, run):
     """The output of `tfnst info --settings`: {setting: (value, kind, name)}."""
 
-    def run(*arguments):
-        code, out, err = run_here(
-            monkeypatch, capsys, tmp_path, "info", "--settings", "--json", *arguments
-        )
+    def call(*arguments):
+        code, out, err = run("info", "--settings", "--json", *arguments)
         assert (code, err, out.count("\n")) == (0, "", 1)
         return {
             name: (fact["value"], fact["from"], fact["name"])
             for name, fact in json.loads(out).items()
         }
 
-    return run
+    return call
 
 
 def test_options_override_variables_files_and_presets(told, monkeypatch, tmp_path):
@@ -81,11 +79,9 @@ def test_every_setting_has_a_variable(told, name, monkeypatch):
     assert ",".join(shown) == ("90" if name == "max_time" else value)
 
 
-def test_people_get_a_table(monkeypatch, capsys, tmp_path):
+def test_people_get_a_table(monkeypatch, tmp_path, run):
     monkeypatch.setenv("TFNST_STEPS", "7")
-    code, out, err = run_here(
-        monkeypatch, capsys, tmp_path, "info", "--settings", "--style-layers", "a,b"
-    )
+    code, out, err = run("info", "--settings", "--style-layers", "a,b")
     assert (code, err) == (0, "")
     rows = {line.split()[0]: line.split()[1:] for line in out.splitlines()}
     assert tuple(rows) == setting_names()
@@ -118,32 +114,25 @@ def test_the_variable_for_weights_says_what_imagenet_is(told, monkeypatch, tmp_p
     ],
 )  # fmt: skip
 def test_errors_name_the_variable(
-    pictures, variable, value, expected, monkeypatch, capsys
+    pictures, variable, value, expected, monkeypatch, run
 ):
     monkeypatch.setenv(f"TFNST_{variable}", value)
     arguments = ["stylize", "content.png", "style.png", "-o", "out.png"]
-    code, out, err = run_here(
-        monkeypatch, capsys, pictures, *arguments, *TINY_OPTIONS[:12]
-    )
+    code, out, err = run(*arguments, *TINY_OPTIONS[:12])
     assert (code, out, err.count("\n")) == (2, "", 1)
     assert err.startswith(f"tfnst: error: {expected}")
     assert names(pictures) == ["content.png", "style.png"]
     # An option takes the variable's place, and its error names the option.
     option = f"--{variable.lower().replace('_', '-')}"
-    _, _, err = run_here(
-        monkeypatch, capsys, pictures, *arguments, *TINY_OPTIONS[:12], option, value
-    )
+    _, _, err = run(*arguments, *TINY_OPTIONS[:12], option, value)
     assert "TFNST_" not in err
     assert err
 
 
-def test_a_repeated_picture_brings_its_settings(pictures, monkeypatch, capsys):
+def test_a_repeated_picture_brings_its_settings(pictures, monkeypatch, run):
     arguments = ["stylize", "content.png", "style.png", "-o", "out.png"]
     monkeypatch.setenv("TFNST_STEPS", "2")
-    code, _, err = run_here(
-        monkeypatch, capsys, pictures, *arguments, *TINY_OPTIONS[:-4],
-        "--initial-steps", "3",
-    )  # fmt: skip
+    code, _, err = run(*arguments, *TINY_OPTIONS[:-4], "--initial-steps", "3")
     assert (code, err) == (0, "")
     settings = read_manifest(pictures / "out.png")["settings"]
     assert settings == TINY.replace(steps=2, initial_steps=3).to_dict()
@@ -151,9 +140,7 @@ def test_a_repeated_picture_brings_its_settings(pictures, monkeypatch, capsys):
     monkeypatch.setenv("TFNST_INIT_IMAGE", "noise")
     monkeypatch.setenv("TFNST_DEVICE", "cpu")
     arguments[-1] = "new.png"
-    code, _, err = run_here(
-        monkeypatch, capsys, pictures, *arguments, "--from", "out.png"
-    )
+    code, _, err = run(*arguments, "--from", "out.png")
     assert (code, err) == (0, "")
     # What a run may use of the machine isn't repeated.
     assert read_manifest(pictures / "new.png")["settings"] == settings | {

@@ -20,10 +20,15 @@ from tfnst.studio.limits import Limits
     ("options", "expected"),
     [
         (["--port", "0"], r"`port` must be an integer from 1 to 65535\. Received: 0"),
-        (["--max-runs", "0"], r"`max_runs` must be an integer, 1 or more\."),
+        (["--max-waiting", "0"], r"`max_waiting` must be an integer, 1 or more\."),
         (["--max-megapixels", "-1"], r"`max_megapixels` must be a number above 0\."),
+        (["--max-runs", "2"], r"`max_runs` was removed: each visitor has one run"),
         (["--size", "7"], r"`size` must be an integer from 32 to 16384\."),
         (["--samples", "nowhere"], r"`samples` must be a folder that exists\."),
+        (
+            ["--root-path", "tfnst"],
+            r"`root_path` must be a path that begins with /, or",
+        ),
         (["--server", "nowhere"], r"`server` must be HOST:PORT\. Received: 'nowhere'"),
         (["--output", "content.png/x"], r"`output` must be a folder that can be"),
         (["--host", "256.1.1.1"], r"`host` and `port` must be an address that is free"),
@@ -82,10 +87,9 @@ def test_strangers_are_announced(caplog):
 
 
 def test_the_password_is_compared_whole():
-    admits = serve._door("open sesame")
-    assert admits("anybody", "open sesame")
-    assert not admits("anybody", "open")
-    assert not admits("anybody", "")
+    for given in ("open sesame", "open", ""):
+        admitted = serve._admits("open sesame", "anybody", given)
+        assert admitted is (given == "open sesame")
 
 
 def test_samples_come_from_the_checkout_or_a_folder(tmp_path):

@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 import tfnst
-from tests.cli.helpers import TINY_OPTIONS, names, run_here
+from tests.cli.helpers import names
 from tests.helpers import TINY, picture
 from tests.images.test_label_maps import BLUE, GREEN, RED, stripes
 from tfnst.images.manifest import read_manifest
@@ -26,11 +26,8 @@ def folder(pictures):
 
 
 @pytest.mark.slow
-def test_a_label_map_gives_each_style_its_region(folder, monkeypatch, capsys):
-    code, _, err = run_here(
-        monkeypatch, capsys, folder, "stylize", "content.png", "style.png",
-        "other.png:2", "-o", "out.png", "--label-map", "rest.png", *TINY_OPTIONS,
-    )  # fmt: skip
+def test_a_label_map_gives_each_style_its_region(folder, stylize):
+    code, _, err = stylize("other.png:2", "--label-map", "rest.png")
     assert (code, err) == (
         0,
         "tfnst: style.png: #ff0000, 33% of the label map\n"
@@ -58,12 +55,10 @@ def test_a_label_map_gives_each_style_its_region(folder, monkeypatch, capsys):
 
 
 @pytest.mark.slow
-def test_colours_can_be_named_and_a_style_can_get_the_rest(folder, monkeypatch, capsys):
-    code, _, err = run_here(
-        monkeypatch, capsys, folder, "stylize", "content.png", "style.png",
-        "other.png", "-o", "out.png", "--label-map", "three.png",
-        "--label-colors", "-, blue", *TINY_OPTIONS,
-    )  # fmt: skip
+def test_colours_can_be_named_and_a_style_can_get_the_rest(folder, stylize):
+    code, _, err = stylize(
+        "other.png", "--label-map", "three.png", "--label-colors", "-, blue"
+    )
     assert (code, err) == (
         0,
         "tfnst: style.png: what the others leave\n"
@@ -108,22 +103,17 @@ def test_colours_can_be_named_and_a_style_can_get_the_rest(folder, monkeypatch, 
         ),
     ],
 )
-def test_what_does_not_suit_the_styles_is_refused(
-    arguments, expected, folder, monkeypatch, capsys
-):
+def test_what_does_not_suit_the_styles_is_refused(arguments, expected, folder, stylize):
     before = names(folder)
-    code, printed, errors = run_here(
-        monkeypatch, capsys, folder, "stylize", "content.png", "style.png",
-        "other.png", "-o", "out.png", *arguments, *TINY_OPTIONS,
-    )  # fmt: skip
+    code, printed, errors = stylize("other.png", *arguments)
     assert (code, printed, names(folder)) == (2, "", before)
     assert expected in errors
 
 
-def test_a_style_without_a_colour_needs_a_rest(folder, monkeypatch, capsys):
-    code, _, errors = run_here(
-        monkeypatch, capsys, folder, "stylize", "content.png", "style.png",
-        "other.png", "style.png", "-o", "out.png", "--label-map", "two.png",
+def test_a_style_without_a_colour_needs_a_rest(folder, run):
+    code, _, errors = run(
+        "stylize", "content.png", "style.png", "other.png", "style.png", "-o",
+        "out.png", "--label-map", "two.png",
     )  # fmt: skip
     assert code == 2
     assert errors == (

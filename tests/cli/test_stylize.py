@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 import tfnst
-from tests.cli.helpers import TINY_OPTIONS, names, new_tfnst_command, run_here
+from tests.cli.helpers import TINY_OPTIONS, names, new_tfnst_command
 from tests.helpers import TINY, picture
 from tfnst.images.manifest import read_manifest
 
@@ -34,11 +34,8 @@ def test_stylize_writes_what_python_gives(pictures):
     assert names(pictures) == ["content.png", "out.png", "style.png"]
 
 
-def test_pictures_in_between_and_the_sheet(pictures, monkeypatch, capsys):
-    code, _, err = run_here(
-        monkeypatch, capsys, pictures, "stylize", "content.png", "style.png",
-        "-o", "out.jpg", "--save-every", "4", "--sheet", "sheet.png", *TINY_OPTIONS,
-    )  # fmt: skip
+def test_pictures_in_between_and_the_sheet(pictures, stylize):
+    code, _, err = stylize("-o", "out.jpg", "--save-every", "4", "--sheet", "sheet.png")
     assert (code, err) == (0, "")
     assert names(pictures) == [
         "content.png", "out-04.jpg", "out-08.jpg", "out-12.jpg", "out.jpg",
@@ -49,13 +46,13 @@ def test_pictures_in_between_and_the_sheet(pictures, monkeypatch, capsys):
         assert sheet.height == 36 + 24
 
 
-def test_pictures_in_between_have_what_the_last_one_has(pictures, monkeypatch, capsys):
+def test_pictures_in_between_have_what_the_last_one_has(pictures, run):
     with Image.open(pictures / "content.png") as photo:
         photo.putalpha(100)
         photo.save(pictures / "clear.png", dpi=(300, 300))
-    code, _, err = run_here(
-        monkeypatch, capsys, pictures, "stylize", "clear.png", "style.png",
-        "-o", "out.png", "--save-every", "6", *TINY_OPTIONS,
+    code, _, err = run(
+        "stylize", "clear.png", "style.png", "-o", "out.png", "--save-every", "6",
+        *TINY_OPTIONS,
     )  # fmt: skip
     assert (code, err) == (0, "")
     for name in ("out-06.png", "out-12.png", "out.png"):
@@ -119,7 +116,7 @@ def test_pictures_in_between_have_what_the_last_one_has(pictures, monkeypatch, c
     ],
 )
 def test_bad_input_is_one_line_and_leaves_nothing_behind(
-    pictures, arguments, message, monkeypatch, capsys
+    pictures, arguments, message, run
 ):
     (pictures / "text.jpg").write_text("not a picture\n")
     whole = (pictures / "style.png").read_bytes()
@@ -127,9 +124,7 @@ def test_bad_input_is_one_line_and_leaves_nothing_behind(
     Image.new("RGB", (1, 1)).save(pictures / "dot.png")
     before = names(pictures)
     # The last one of an option counts.
-    code, out, err = run_here(
-        monkeypatch, capsys, pictures, "stylize", *TINY_OPTIONS, *arguments
-    )
+    code, out, err = run("stylize", *TINY_OPTIONS, *arguments)
     assert (code, out) == (2, "")
     assert re.fullmatch(rf"tfnst: error: {message}.*\n", err), err
     assert names(pictures) == before
@@ -174,46 +169,38 @@ def test_bad_input_is_one_line_and_leaves_nothing_behind(
         ),
     ],
 )
-def test_nothing_that_is_read_is_written_over(
-    pictures, arguments, message, monkeypatch, capsys
-):
+def test_nothing_that_is_read_is_written_over(pictures, arguments, message, stylize):
     shutil.copy(pictures / "content.png", pictures / "other.png")
     shutil.copy(pictures / "content.png", pictures / "p-03.png")
     (pictures / "link.png").symlink_to("content.png")
     painted = {"settings": TINY.to_dict()}
     tfnst.save_image(picture(20, 20), pictures / "p.png", manifest=painted)
     before = {path: path.read_bytes() for path in pictures.iterdir()}
-    code, out, err = run_here(
-        *(monkeypatch, capsys, pictures, "stylize", "content.png", "style.png"),
-        *(*TINY_OPTIONS, *arguments),
-    )
+    code, out, err = stylize(*arguments)
     assert (code, out) == (2, "")
     assert err.startswith(f"tfnst: error: {message}")
     assert err.count("\n") == 1
     assert {path: path.read_bytes() for path in pictures.iterdir()} == before
 
 
-def test_pictures_in_between_may_be_named_like_other_files(
-    pictures, monkeypatch, capsys
-):
+def test_pictures_in_between_may_be_named_like_other_files(pictures, run):
     # No picture is saved after step 3.
     (pictures / "content.png").rename(pictures / "out-3.png")
-    code, _, err = run_here(
-        *(monkeypatch, capsys, pictures, "stylize", "out-3.png", "style.png"),
-        *("-o", "out.png", *TINY_OPTIONS, "--save-every", "6"),
-    )
+    code, _, err = run(
+        "stylize", "out-3.png", "style.png", "-o", "out.png", *TINY_OPTIONS,
+        "--save-every", "6",
+    )  # fmt: skip
     assert (code, err) == (0, "")
     assert names(pictures) == [
         "out-06.png", "out-12.png", "out-3.png", "out.png", "style.png"
     ]  # fmt: skip
 
 
-def test_a_film_and_a_plot(pictures, monkeypatch, capsys):
+def test_a_film_and_a_plot(pictures, stylize):
     pytest.importorskip("matplotlib")
-    code, _, err = run_here(
-        monkeypatch, capsys, pictures, "stylize", "content.png", "style.png",
-        "-o", "out.png", *TINY_OPTIONS, "--timelapse", "film.webp",
-        "--timelapse-size", "32", "--plot", "losses.svg", "--save-every", "6",
+    code, _, err = stylize(
+        "--timelapse", "film.webp", "--timelapse-size", "32", "--plot", "losses.svg",
+        "--save-every", "6",
     )  # fmt: skip
     assert (code, err) == (0, "")
     assert names(pictures) == [
@@ -225,11 +212,8 @@ def test_a_film_and_a_plot(pictures, monkeypatch, capsys):
         assert film.n_frames > 2
 
 
-def test_a_run_says_when_its_time_is_up(pictures, monkeypatch, capsys):
-    code, out, err = run_here(
-        monkeypatch, capsys, pictures, "stylize", "content.png", "style.png",
-        "-o", "out.png", *TINY_OPTIONS, "--max-time", "0.001s",
-    )  # fmt: skip
+def test_a_run_says_when_its_time_is_up(pictures, stylize, run):
+    code, out, err = stylize("--max-time", "0.001s")
     assert code == 0
     assert re.match(r"out\.png: 48x36 pixels, \d steps, cut by --max-time, in ", out)
     assert err == (
@@ -238,9 +222,8 @@ def test_a_run_says_when_its_time_is_up(pictures, monkeypatch, capsys):
     told = read_manifest(pictures / "out.png")
     assert (told["stopped"], told["stop_reason"]) == (True, "max_time")
     # A repeated run has no time limit, and takes all steps.
-    code, out, _ = run_here(
-        monkeypatch, capsys, pictures, "stylize", "content.png", "style.png",
-        "-o", "new.png", "--from", "out.png",
-    )  # fmt: skip
+    code, out, _ = run(
+        "stylize", "content.png", "style.png", "-o", "new.png", "--from", "out.png"
+    )
     assert code == 0
     assert out.startswith("new.png: 48x36 pixels, 12 steps in ")

@@ -209,7 +209,7 @@ def test_ctrl_c_leaves_a_film_that_can_be_completed(films, run, passes, monkeypa
     more = ["--passes", str(passes)]
     assert run(*more, output="whole.mp4")[0] == 0
     # In the first pass, or the second.
-    last = "frame-00000003.png" if passes == 1 else "frame-00000007.png"
+    last = "frame-0-00000003.png" if passes == 1 else "frame-1-00000005.png"
     interrupt_after(monkeypatch, last)
     code, _, errors = run(*more)
     assert code == 130, errors
@@ -257,7 +257,7 @@ def interrupted(when, *arguments):
 @pytest.mark.slow
 def test_ctrl_c_ends_the_process(films):
     arguments = ["video", "in.mp4", "style.png", "-o", "out.mp4", *OPTIONS]
-    done = processes.run(interrupted, "frame-00000003.png", *arguments, cwd=films)
+    done = processes.run(interrupted, "frame-0-00000003.png", *arguments, cwd=films)
     assert done.returncode == 130
     # TensorFlow may say something, too.
     lines = [line for line in done.stderr.splitlines() if line.startswith("tfnst: ")]

@@ -15,6 +15,7 @@ from tests.client.stand_in import LIMIT, PAINTED, PNG, Code, Server, answer
 from tfnst.client import (
     DeadlineError,
     ServerUnavailableError,
+    ServingError,
     StylizeClient,
     channels,
 )
@@ -166,24 +167,68 @@ def test_tls(tmp_path, mutual):
         "client_key": tmp_path / "client.key",
     }
     trusted = {"root_certificates": tmp_path / "ca.crt", **(own if mutual else {})}
+    other = {"root_certificates": tmp_path / "stranger.crt", **(own if mutual else {})}
     strangers = [
-        {"root_certificates": tmp_path / "stranger.crt", **(own if mutual else {})},
-        {},
+        (other, "has a certificate that isn't trusted; .*: unable to get local issuer"),
+        ({}, "whether it requires TLS"),
     ]
     if mutual:
-        strangers.append({"root_certificates": tmp_path / "ca.crt"})
+        without = {"root_certificates": tmp_path / "ca.crt"}
+        strangers.append((without, "whether it requires TLS"))
     with contextlib.closing(server):
         with StylizeClient(server.target, timeout=LIMIT, **trusted) as client:
             assert client.stylize(PNG, PAINTED).model_version == 3
         assert server.contexts[0].auth_context()["transport_security_type"] == [b"ssl"]
-        for options in strangers:
+        for options, message in strangers:
             with (
                 StylizeClient(
                     server.target, timeout=LIMIT, max_attempts=1, **options
                 ) as client,
-                pytest.raises(ServerUnavailableError, match="whether it requires TLS"),
+                pytest.raises(ServingError, match=message) as caught,
             ):
                 client.stylize(PNG, PAINTED)
+            assert caught.value.code == Code.UNAVAILABLE
         assert len(server.requests) == 1
-    with pytest.raises(FileNotFoundError):
-        StylizeClient("localhost:1", root_certificates=tmp_path / "missing.pem")
+
+
+def test_a_certificate_for_another_name(tmp_path):
+    pytest.importorskip("cryptography")
+    authority = write_certificate(tmp_path, "ca")
+    write_certificate(tmp_path, "server", authority)  # For 127.0.0.1.
+    files = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    server = Server(
+        credentials=grpc.ssl_server_credentials(
+            [(files["server.key"], files["server.crt"])]
+        )
+    )
+    with (
+        contextlib.closing(server),
+        StylizeClient(
+            f"localhost:{server.port}", root_certificates=tmp_path / "ca.crt"
+        ) as client,
+        pytest.raises(ServingError) as caught,
+    ):
+        client.wait_until_ready(3600)
+    assert str(caught.value) == (
+        f"The server at localhost:{server.port} has a certificate that isn't trusted; "
+        "use the name that it is for, or `root_certificates` with its authority: "
+        "Hostname mismatch, certificate is not valid for 'localhost'."
+    )
+
+
+@pytest.mark.parametrize(
+    "name", ["root_certificates", "client_certificate", "client_key"]
+)
+def test_a_file_that_is_missing(tmp_path, name):
+    (tmp_path / "there.pem").write_text("-----BEGIN CERTIFICATE-----")
+    files = dict.fromkeys(
+        ("root_certificates", "client_certificate", "client_key"),
+        tmp_path / "there.pem",
+    )
+    missing = tmp_path / "missing.pem"
+    with pytest.raises(FileNotFoundError) as caught:
+        StylizeClient("localhost:1", **files | {name: missing})
+    assert str(caught.value) == (
+        f"`{name}` must be a file that can be read. Received: '{missing}', which does "
+        "not exist"
+    )

@@ -63,6 +63,9 @@ CALLS = {
     "NaN": call("stylize", content_image=CONTENT[None] * np.float32("nan")),
     "empty": call("stylize", content_image=np.zeros([1, 0, 80, 3], np.float32)),
     "no picture": call("serving_default", style_bytes=b"abc"),
+    "too much memory": call(
+        "stylize", content_image=np.zeros([50, 20, 20, 3], np.float32), size=96
+    ),
     "an hour's work": call("stylize", 200, size=64, steps=AN_HOUR),
     "after all that": call("serving_default"),
 }
@@ -74,6 +77,7 @@ REFUSALS = {
     "float steps": "to be int32 but float is provided",
     "NaN": "`content_image` must hold finite numbers from 0 to 1. Received:] [nan nan]",
     "empty": "`content_image` must be one or more pictures of at least 16 pixels a ",
+    "too much memory": " GiB for `size` 96 and 50 pictures, 1 styles, 0 regions]",
     "no picture": "`style_bytes` must be an image file (PNG or JPEG). Received: "
     "a file of 3 bytes, which is neither]",
 }

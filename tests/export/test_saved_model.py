@@ -104,6 +104,7 @@ def test_lies_where_a_server_looks(base):
     } <= names
     manifest = json.loads((base / "1/assets/tfnst.json").read_text())
     assert manifest["config"] == CONFIG.to_dict()
+    assert 0.1 < manifest["limits"].pop("max_memory") < 0.5
     assert manifest["limits"] == LIMITS
     assert manifest["backbone"] == "vgg19"
     assert len(manifest["weights"]["sha256"]) == 64
@@ -282,9 +283,8 @@ def test_threads_share_nothing(served):
             "`style_image` must be 1 picture or as many as `content_image`.",
         ),
         (
-            {"content_image": np.zeros([5, 20, 20, 3])},
-            "`size` is too large for this number of pictures: together they may have "
-            "at most 96^2 pixels. Received:] [5 48]",
+            {"content_image": np.zeros([50, 20, 20, 3]), "size": 96},
+            " GiB for `size` 96 and 50 pictures, 1 styles, 0 regions]",
         ),
         (
             {"content_image": np.zeros([1, 16, 160, 3])},
@@ -524,9 +524,14 @@ def test_a_failed_export_leaves_nothing(tmp_path):
             "Received: 1000000000",
         ),
         (
-            {"max_memory": 4},
-            "`max_memory` must be None for an export: it paints without tiles, and "
-            "`max_size` bounds its memory. Received: 4.0",
+            {"max_memory": 0},
+            "`max_memory` must be a number of GiB above 0. Received: 0",
+        ),
+        (
+            {"config": TINY.replace(max_memory=4)},
+            "`max_memory` must be None for an export: it paints without tiles; "
+            "`max_memory` of the export itself bounds the memory of a request. "
+            "Received: 4.0",
         ),
         (
             {"patience": 4},
@@ -547,7 +552,7 @@ def test_a_failed_export_leaves_nothing(tmp_path):
 )
 def test_bad_settings_are_named(tmp_path, settings, message):
     with pytest.raises(ValueError) as caught:  # noqa: PT011 (compared below)
-        tfnst.export_saved_model(tmp_path, config=TINY, **settings)
+        tfnst.export_saved_model(tmp_path, **{"config": TINY, **settings})
     assert str(caught.value) == message
 
 

@@ -17,7 +17,7 @@ import tfnst
 from tests.fuzz.settings import cases
 from tests.helpers import TINY, picture
 from tfnst.batch.sources import read_pairs
-from tfnst.cli.config_files import read_config_file
+from tfnst.cli.settings import read_config_file
 from tfnst.images.formats import SUFFIXES
 from tfnst.images.manifest import read_manifest
 from tfnst.images.writing import save_image

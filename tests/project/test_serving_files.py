@@ -2,10 +2,14 @@
 
 import inspect
 import json
+import os
+import pathlib
 import re
 import shutil
 import subprocess
+import sys
 
+import numpy as np
 import pytest
 from google.protobuf import (
     descriptor_pb2,
@@ -21,7 +25,8 @@ from tensorflow_serving.apis import (
 from tensorflow_serving.config import model_server_config_pb2
 
 import tfnst
-from tests.helpers import ROOT
+from tests.helpers import ROOT, TINY, assert_alike
+from tests.project import documents
 from tfnst.client import ModelNotFoundError, ServerUnavailableError, StylizeClient
 from tfnst.export.requests import RequestLimits, request_settings
 from tfnst.export.signatures import signature_inputs
@@ -291,6 +296,24 @@ def test_limits_are_stated_as_they_are():
 
 def test_python_blocks_are_python():
     blocks = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
-    assert len(blocks) == 2
+    assert len(blocks) == 3
     for block in blocks:
         compile(block, "README.md", "exec")
+
+
+@pytest.mark.slow
+def test_an_export_in_a_process_as_the_readme_says(tmp_path, monkeypatch):
+    tools = pathlib.Path(sys.executable).parent  # `saved_model_cli` is among them.
+    monkeypatch.setenv("PATH", f"{tools}{os.pathsep}{os.environ['PATH']}")
+    tfnst.export_saved_model(tmp_path / "models" / "tfnst", config=TINY)
+    blocks = documents.blocks_of("serving/README.md")
+    python = next(block for block in blocks if "TFSMLayer" in block.text)
+    shell = next(block for block in blocks if "saved_model_cli" in block.text)
+    with documents.Runner(tmp_path) as runner:
+        runner.run(python)
+        runner.run(shell)
+    painted = tfnst.load_image(tmp_path / "cat.png")
+    assert painted.shape[1:] == (32, 48, 3)
+    assert tfnst.load_image(tmp_path / "cat_of_a_layer.png").shape[2] == 256
+    by_command = np.load(tmp_path / "painted/image_bytes.npy", allow_pickle=True)
+    assert_alike(tfnst.load_image(by_command.item()), painted)

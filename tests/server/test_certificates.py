@@ -100,12 +100,32 @@ def test_a_metrics_client_that_never_shakes_hands(tmp_path, files):
 
 
 def test_files_that_are_no_certificates(tmp_path, files):
-    server = ModelServer(
-        tmp_path, port=0, certificate=files["server_key"], private_key=files["server"]
-    )
-    with pytest.raises(OSError, match="certificate is not valid"):
-        server.start()
+    key, certificate = files["server_key"], files["server"]
     missing = files["server"].with_suffix(".none")
-    server = ModelServer(tmp_path, port=0, certificate=missing, private_key=missing)
-    with pytest.raises(FileNotFoundError):
-        server.start()
+    for options, kind, text in (
+        (
+            {"certificate": key, "private_key": certificate},
+            ValueError,
+            "`certificate` must be a PEM file that goes with `private_key`. Received: "
+            f"'{key}' (",
+        ),
+        (
+            {"certificate": missing, "private_key": key},
+            FileNotFoundError,
+            "`certificate` must be a file that can be read. Received: "
+            f"'{missing}', which does not exist",
+        ),
+        (
+            {"certificate": certificate, "private_key": missing},
+            FileNotFoundError,
+            "`private_key` must be a file that can be read.",
+        ),
+        (
+            {**mutual(files), "client_ca": key},
+            ValueError,
+            "`client_ca` must be a PEM file of certificates. Received: ",
+        ),
+    ):
+        with pytest.raises(kind) as caught:
+            ModelServer(tmp_path, port=0, **options).start()
+        assert str(caught.value).startswith(text)

@@ -18,7 +18,7 @@ from PIL import Image
 from tests import toys
 from tests.helpers import picture
 from tests.server.helpers import LIMIT, Caller, busy, connected, idle, until
-from tfnst.client import DeadlineError, ServerBusyError, StylizeClient
+from tfnst.client import DeadlineError, StylizeClient
 from tfnst.server import ModelServer
 from tfnst.server.servables import WARM_UP_FILE
 
@@ -86,20 +86,14 @@ def test_a_client_that_leaves_ends_its_run(server, target):
     assert until(idle)
 
 
-def test_a_run_that_needs_too_much_memory_is_refused(server, target, monkeypatch):
-    limit = server._limit
-    assert until(lambda: limit.idle_bytes)
-    in_use = psutil.Process().memory_info().rss
-    assert 0.3 * in_use < limit.idle_bytes < 1.5 * in_use
-    monkeypatch.setattr(limit, "max_bytes", limit.idle_bytes + 0.3 * 2**30)
-    with StylizeClient(target, max_attempts=1) as client:
-        assert client.stylize(CONTENT, STYLE).image.size == (48, 36)
-        with pytest.raises(ServerBusyError, match="The request takes about"):
-            client.stylize(CONTENT, STYLE, size=256)
-
-
-def test_the_bound_on_memory_is_in_gibibytes(tiny_model):
-    assert ModelServer(tiny_model, max_memory=1.5)._limit.max_bytes == 1.5 * 2**30
+def test_memory_limits_how_many_requests_run(tiny_model):
+    idle = psutil.Process().memory_info().rss / 2**30
+    with ModelServer(tiny_model, port=0, max_memory=idle, max_concurrent=8) as server:
+        client = StylizeClient(f"127.0.0.1:{server.port}")
+        assert until(lambda: [v.state for v in client.status()] == ["END"])
+        (version,) = client.status()
+        client.close()
+    assert version.error.startswith("its largest request takes ")
 
 
 def test_serves_on_after_that(target):

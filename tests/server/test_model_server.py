@@ -14,6 +14,7 @@ import urllib.request
 
 import grpc
 import pytest
+import tensorflow as tf
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
 from tests import toys
@@ -29,6 +30,7 @@ from tests.server.helpers import (
     open_files,
     running,
     serving,
+    status_request,
     until,
 )
 from tfnst.server import ModelServer, model_server, serve
@@ -131,7 +133,6 @@ class TestOperation:
             'tfnst_request_seconds_count{method="Predict"} 3.0',
             "tfnst_runs_in_progress 1.0",
             "tfnst_queue_length 1.0",
-            "tfnst_run_bytes 0.0",
             "tfnst_queue_seconds_count 2.0",
             'tfnst_run_seconds_count{model="toy",signature="serving_default"} 1.0',
             'tfnst_decode_seconds_count{model="toy",signature="decode"} 1.0',
@@ -204,15 +205,23 @@ class TestOperation:
             ModelServer(base, **options)
         assert str(caught.value).startswith(text)
 
-    @pytest.mark.parametrize("name", ["model_config_file", "admin_token_file"])
-    def test_removed_arguments(self, base, name):
-        with pytest.raises(ValueError, match="TensorFlow Serving; see") as caught:
-            ModelServer(base, **{name: "file"})
-        assert str(caught.value).startswith(f"`{name}` was removed: this server has")
+    def test_memory(self, base, caplog):
+        """As many requests as fit, by what the model states in its manifest."""
+        for text, most in (('{"limits": {"max_memory": 1000}}', 2), ("[]", 8)):
+            write_manifest(base, text)
+            with serving(base, max_memory=2500, max_concurrent=8) as (server, _):
+                assert server._limit.max_running == most
+        assert caplog.text.count("The model doesn't state the memory of its") == 1
 
-    def test_unknown_arguments(self, base):
-        with pytest.raises(TypeError, match="no argument 'colour'"):
-            ModelServer(base, colour="red")
+    def test_too_little_memory(self, base):
+        write_manifest(base, '{"limits": {"max_memory": 1000}}')
+        with running(base, max_memory=900) as (_, caller):
+            assert until(lambda: caller.states() == {1: "END"})
+            status = caller(status_request()).model_version_status[0].status
+        assert status.error_code == tf.errors.RESOURCE_EXHAUSTED
+        assert status.error_message.startswith(
+            "its largest request takes 1000.0 GiB, and of `max_memory`, 900.0 GiB, "
+        )
 
     def test_no_directory(self, tmp_path):
         with pytest.raises(ValueError, match="`directory` must be a directory"):
@@ -221,6 +230,13 @@ class TestOperation:
     def test_import_tfnst_needs_no_grpc(self):
         code = "import sys; sys.modules['grpc'] = None; import tfnst"
         subprocess.run([sys.executable, "-c", code], check=True, timeout=LIMIT)
+
+
+def write_manifest(base, text):
+    folder = os.path.join(base, "1", "assets")
+    os.makedirs(folder, exist_ok=True)
+    with open(os.path.join(folder, "tfnst.json"), "w") as file:
+        file.write(text)
 
 
 def test_serve_may_have_a_file_for_each_connection():

@@ -7,6 +7,8 @@ import tensorflow as tf
 
 from tfnst.server.runs import Cancellation, Intake, RunLimit, StatusError
 
+GIB = 2**30
+
 
 async def refused(limit, cancellation=None):
     """The code and text with which a request gets no turn."""
@@ -57,28 +59,33 @@ class TestRunLimit:
 
         asyncio.run(main())
 
-    def test_memory(self):
+    @pytest.mark.parametrize(
+        ("gibibytes", "running"), [(0, 4), (1, 4), (2.5, 4), (3, 3), (10, 1)]
+    )
+    def test_memory_limits_how_many_run(self, gibibytes, running):
+        limit = RunLimit(4, 8, max_bytes=12 * GIB)
+        limit.fit(int(gibibytes * GIB), idle_bytes=2 * GIB)
+        assert limit.max_running == running
+
+    def test_a_request_for_which_there_is_no_memory(self):
+        limit = RunLimit(4, 8, max_bytes=12 * GIB)
+        with pytest.raises(StatusError) as caught:
+            limit.fit(11 * GIB, idle_bytes=2 * GIB)
+        assert caught.value.code == tf.errors.RESOURCE_EXHAUSTED
+        assert caught.value.message == (
+            "its largest request takes 11.0 GiB, and of `max_memory`, 12.0 GiB, there "
+            "are 10.0 GiB left for requests: choose a larger one, or a smaller "
+            "`max_memory` for the export"
+        )
+        assert limit.max_running == 4
+
+    def test_memory_of_requests_is_not_counted_as_idle(self):
         async def main():
-            limit, order = RunLimit(4, 8, max_bytes=12 * 2**30), []
-            limit.idle_bytes = 2 * 2**30
-
-            async def work(size):
-                async with limit.turn(Cancellation(), size * 2**30):
-                    order.append((size, limit.running_bytes // 2**30))
-                    await asyncio.sleep(0.01)
-
-            # The third waits for room, and the fourth, which had room, behind it.
-            await asyncio.gather(*(work(size) for size in (6, 3, 5, 1)))
-            assert [size for size, _ in order] == [6, 3, 5, 1]
-            assert max(total for _, total in order) == 9
-            with pytest.raises(StatusError) as caught:
-                await work(11)
-            assert caught.value.code == tf.errors.RESOURCE_EXHAUSTED
-            assert caught.value.message == (
-                "The request takes about 11.0 GiB, and the server has 10.0 GiB for "
-                "requests. Choose a smaller `size`, or fewer styles or regions."
-            )
-            assert (limit.running, limit.running_bytes) == (0, 0)
+            limit = RunLimit(4, 8, max_bytes=12 * GIB)
+            limit.fit(5 * GIB, idle_bytes=2 * GIB)
+            async with limit.turn(Cancellation()):
+                limit.fit(5 * GIB, idle_bytes=7 * GIB)
+                assert limit.max_running == 2
 
         asyncio.run(main())
 
@@ -113,16 +120,15 @@ class TestRunLimit:
 class TestIntake:
     def test_arriving_requests_count_as_the_longest(self):
         intake = Intake(100, 250)
-        with intake.place() as first, intake.place():
+        with intake.room(100), intake.room(100):
             assert intake.pending_bytes == 200
-            with pytest.raises(StatusError) as caught, intake.place():
+            with pytest.raises(StatusError) as caught, intake.room(100):
                 pass
             assert caught.value.code == tf.errors.RESOURCE_EXHAUSTED
             assert caught.value.message == (
                 "The server is busy: 2 requests are arriving or waiting. Try again "
                 "later."
             )
-            first.size = 50
-            with intake.place():
+            with intake.room(50):
                 assert intake.pending_bytes == 250
         assert intake.pending_bytes == 0

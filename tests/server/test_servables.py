@@ -1,5 +1,4 @@
 import contextlib
-import os
 import threading
 import time
 from concurrent import futures
@@ -376,18 +375,6 @@ class TestWarmUp:
             file.write(b"no record at all")
         with pytest.raises(tf.errors.DataLossError):
             self.warm_up(fresh)
-
-    @pytest.mark.parametrize("requests", [0, 2])
-    @pytest.mark.parametrize("rest", [1, 7, 11])
-    def test_less_than_a_record(self, fresh, requests, rest):
-        path = toys.write_warm_up(
-            fresh, [toys.predict_request(a=[1], b=[2])] * requests
-        )
-        whole = os.path.getsize(path)
-        with open(path, "ab") as file:
-            file.write(bytes(rest))
-        text = refused(tf.errors.DATA_LOSS, self.warm_up, fresh)
-        assert text == f"truncated record at {whole} in {path}"
 
 
 @pytest.mark.parametrize(

@@ -30,7 +30,7 @@ def with_tensor(tensor):
         field(2, b"") * (wire.MAX_FIELDS + 1),
         with_tensor(field(8, b"") * wire.MAX_FIELDS),
         with_tensor(field(2, field(2, b"") * wire.MAX_FIELDS)),
-        with_tensor(field(10, b"\0" * (wire.MAX_VARINT_BYTES + 1))),
+        with_tensor(field(10, b"\0" * (wire.MAX_FIELDS + 1))),
         with_tensor(field(15, field(3, field(8, b"") * wire.MAX_FIELDS))),
         b"\x7b\x7c" * wire.MAX_FIELDS,
     ],

@@ -1,10 +1,84 @@
 """Fixtures of the studio's tests."""
 
+import os
+import re
+import shutil
+
 import pytest
 
+import tfnst
+from tests.cli.helpers import TINY_OPTIONS
+from tests.helpers import picture
+from tests.studio.browsing import PAINT_MS, Server
 from tests.studio.helpers import open_history
 
 
 @pytest.fixture
 def history(tmp_path):
     return open_history(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """Chromium."""
+    sync_api = pytest.importorskip("playwright.sync_api")
+    pytest.importorskip("gradio")
+    found = shutil.which("chromium") or shutil.which("chromium-browser")
+    with sync_api.sync_playwright() as playwright:
+        path = found or playwright.chromium.executable_path
+        if not os.path.exists(path):
+            pytest.skip("there is no chromium")
+        chromium = playwright.chromium.launch(
+            executable_path=path, args=["--no-sandbox"]
+        )
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture
+def visit(browser):
+    """Opens the page of a server as another person each time it is called."""
+    wrong, contexts = [], []
+
+    def open_page(server, **options):
+        context = browser.new_context(**options)
+        contexts.append(context)
+        context.set_default_timeout(PAINT_MS)
+        page = context.new_page()
+        page.on("request", lambda request: check_request(request.url))
+        page.on("pageerror", lambda error: wrong.append(str(error)))
+        page.on(
+            "console",
+            lambda said: wrong.append(said.text) if said.type == "error" else None,
+        )
+        page.goto(server.url)
+        page.wait_for_selector("#paint")
+        # The page is alive once it has called the server.
+        page.wait_for_function("localStorage.getItem('tfnst-visitor')")
+        page.wait_for_timeout(500)
+        return page
+
+    def check_request(url):
+        if not re.match(r"(http://127\.0\.0\.1[:/]|data:|blob:)", url):
+            wrong.append(url)
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    assert wrong == []
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    """A studio for all tests of a module."""
+    with Server(tmp_path_factory.mktemp("studio"), *TINY_OPTIONS) as server:
+        yield server
+
+
+@pytest.fixture
+def files(tmp_path):
+    """Paths of a photo and a style."""
+    paths = tmp_path / "my photo.png", tmp_path / "my style.png"
+    for seed, path in enumerate(paths):
+        tfnst.save_image(picture(60, 80, seed=seed), path)
+    return paths

@@ -29,10 +29,10 @@ def make_pictures(folder, *names):
     return paths
 
 
-def make_task(history, content, *styles, config=TINY, label=""):
-    """A task for pictures that are copied into a history."""
-    parts = tuple(StyleImage(image=history.keep_source(style)) for style in styles)
-    return Task(history.keep_source(content), parts, config, label=label)
+def make_task(content, *styles, config=TINY, label=""):
+    """A task for a picture."""
+    parts = tuple(StyleImage(image=style) for style in styles)
+    return Task(content, parts, config, label=label)
 
 
 def add_picture(history, task, color=(10, 20, 30)):
@@ -74,6 +74,9 @@ class PretendPainter:
     def rehearse(self):
         self.rehearsed.set()
 
+    def expected_seconds(self, config, sides):
+        return None
+
     def paint(self, run, task, limits):
         while not self.go.acquire(timeout=self.step_seconds):
             run.progress = Progress(step=run.progress.step + 1)
@@ -101,10 +104,10 @@ class WatchedRun(QueuedRun):
             self.told(self)
 
 
-def make_run(history, task, visitor="someone", session="a page", told=None, **options):
+def make_run(history, task, visitor="someone", told=None, **options):
     """A run for one task or several."""
     tasks = task if isinstance(task, tuple) else (task,)
-    run = WatchedRun(tasks, history, visitor=visitor, session=session, **options)
+    run = WatchedRun(tasks, history, visitor=visitor, **options)
     run.told = told
     return run
 

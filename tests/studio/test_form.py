@@ -48,6 +48,16 @@ def test_kinds_follow_from_what_the_settings_say():
     assert "by default from style strength" in fields["style_weight"].help
 
 
+def test_the_page_says_photo_and_colours():
+    fields = {field.name: field for field in form.fields()}
+    colors = fields["preserve_color"]
+    assert (colors.label, colors.help) == (
+        "Colours",
+        "Way to keep the photo's colours.",
+    )
+    assert fields["content_weight"].help == "Weight of the content loss."
+
+
 def test_an_untouched_form_is_the_hosts_settings():
     assert form.read_values(filled(), form.fields(), HOST) == (HOST, {})
 

@@ -17,8 +17,8 @@ from tfnst.studio.tasks import Task
 
 
 @pytest.fixture
-def task(tmp_path, history):
-    return make_task(history, *make_pictures(tmp_path, "my photo.png", "style.jpg"))
+def task(tmp_path):
+    return make_task(*make_pictures(tmp_path, "my photo.png", "style.jpg"))
 
 
 def test_pictures_are_found_again_after_a_restart(tmp_path, history, task):
@@ -57,7 +57,7 @@ def test_what_is_older_than_a_time_goes_if_it_was_painted_here(history, task):
     history.delete_older(2e9 - 1e9 + 1)
     left = {each.name for each in history.folder.iterdir() if each.is_file()}
     assert left == {new.name, "holiday.mp4", "mine.png"}
-    assert task.content.exists()  # The new one needs it.
+    assert history.content(new).exists()
 
 
 @pytest.mark.parametrize("bits", [8, 16])
@@ -90,21 +90,17 @@ def test_names_lead_nowhere_else(history, task, tmp_path):
 
 
 def test_what_a_picture_was_painted_from_is_kept(tmp_path, history):
-    content, style = make_pictures(tmp_path, "content.png", "style.png")
-    mask = np.zeros((8, 8))
-    mask[:4] = 0.6
-    region = history.keep_mask(mask)
-    part = StyleImage(image=history.keep_source(style), scale=0.5, region=region)
-    entry = add_picture(history, Task(history.keep_source(content), (part,), TINY))
-    content.unlink()
-    style.unlink()
-    assert history.content(entry).name == "content.png"
-    (kept,) = history.styles(entry)
-    assert (kept.image.name, kept.scale) == ("style.png", 0.5)
-    with Image.open(kept.region) as image:
-        np.testing.assert_array_equal(
-            np.asarray(image), np.where(mask > 0, 153, 0).astype(np.uint8)
-        )
+    content, style, region = make_pictures(tmp_path, "my photo.png", "s.png", "m.png")
+    data = region.read_bytes()
+    part = StyleImage(image=style, scale=0.5, region=region)
+    entry = add_picture(history, Task(content, (part,), TINY))
+    for path in (content, style, region):
+        path.unlink()
+    assert history.content(entry).name == "my-photo.png"
+    photo, (kept,) = history.sources(entry)
+    assert photo == history.content(entry)
+    assert (kept.image.name, kept.scale) == ("s.png", 0.5)
+    assert kept.region.read_bytes() == data
 
 
 def test_strange_manifests_do_no_harm(history, task):
@@ -118,27 +114,71 @@ def test_strange_manifests_do_no_harm(history, task):
     tfnst.save_image(picture(20, 20), path, manifest=strange)
     found = history.find("strange.png")
     assert history.content(found) is None
-    assert history.styles(found) == []
+    assert message(LookupError, history.sources, found) == (
+        "The photo of this picture isn't kept."
+    )
     assert found.settings == {}
     history.delete(found)
     assert [each.name for each in history.entries()] == [entry.name]
 
 
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"style_image": 3}, "The style of this picture isn't kept."),
+        ({"style_image": [{"sha256": ["a"]}]}, "The style of this picture isn't kept."),
+        ({"mask": {"sha256": "a" * 64}}, "The mask of this picture isn't kept."),
+        ({"style_image": 5 * [{}]}, "The page has no room for 5 styles."),
+        ({"weight": "much"}, "`weight` must be a number above 0. Received: 'much'"),
+    ],
+)
+def test_pictures_that_cannot_be_repeated_say_why(history, task, changes, expected):
+    manifest = add_picture(history, task).manifest
+    changes = {"style_image": manifest["style_image"] | changes} | changes
+    path = history.folder / "odd.png"
+    tfnst.save_image(picture(20, 20), path, manifest=manifest | changes)
+    found = history.find("odd.png")
+    assert history.content(found).name == "my-photo.png"
+    with pytest.raises((LookupError, ValueError)) as refused:
+        history.sources(found)
+    assert str(refused.value) == expected
+
+
+def test_settings_of_another_version_are_refused(history, task):
+    manifest = add_picture(history, task).manifest
+    settings = manifest["settings"] | {"strokes": "wild"}
+    path = history.folder / "odd.png"
+    tfnst.save_image(picture(20, 20), path, manifest=manifest | {"settings": settings})
+    found = history.find("odd.png")
+    assert message(ValueError, found.config, TINY) == (
+        "This version of tfnst has no settings strokes."
+    )
+
+
+def test_a_damaged_picture_is_grey_among_the_others(history, task):
+    manifest = add_picture(history, task).manifest
+    path = history.folder / "damaged.jpg"
+    tfnst.save_image(picture(200, 300), path, manifest=manifest)
+    path.write_bytes(path.read_bytes()[:-20_000])
+    entry = history.find("damaged.jpg")
+    with Image.open(history.thumbnail(entry)) as image:
+        assert image.getpixel((10, 10)) == (128, 128, 128)
+
+
 def test_deleting_spares_sources_that_others_need(tmp_path, history):
     content, style, other = make_pictures(tmp_path, "c.png", "s.png", "o.png")
-    first = make_task(history, content, style)
-    second = make_task(history, content, other)
-    one, two = add_picture(history, first), add_picture(history, second)
+    one = add_picture(history, make_task(content, style))
+    two = add_picture(history, make_task(content, other))
     thumbnail = history.thumbnail(one)
+    _, (kept,) = history.sources(one)
     history.delete(one)
     assert not one.path.exists()
     assert not thumbnail.exists()
-    assert not first.styles[0].image.exists()
-    assert second.content.exists()
-    history.delete(two, in_use=second.files)
-    assert second.content.exists()
-    history.forget(second)
+    assert not kept.image.exists()
+    assert history.content(two).exists()
+    history.delete(two)
     assert list((history.folder / "sources").iterdir()) == []
+    assert content.exists()
 
 
 @pytest.mark.parametrize("suffix", [".png", ".jpg", ".webp", ".tif"])

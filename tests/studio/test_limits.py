@@ -35,7 +35,12 @@ def test_steps_are_limited_at_each_scale(name):
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("max_megapixels", 0), ("max_seconds", -1.0), ("max_runs", 0), ("max_steps", 1.5)],
+    [
+        ("max_megapixels", 0),
+        ("max_seconds", -1.0),
+        ("max_waiting", 0),
+        ("max_steps", 1.5),
+    ],
 )
 def test_bad_limits_are_refused(name, value):
     text = message(ValueError, lambda: Limits(**{name: value}))

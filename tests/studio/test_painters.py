@@ -66,7 +66,7 @@ def progress_of(step, steps=10):
 
 
 def test_the_picture_is_that_of_stylize(history, pictures):
-    run = make_run(history, make_task(history, *pictures))
+    run = make_run(history, make_task(*pictures))
     painter = LocalPainter(TINY)
     painter.prepare()
     entry = painter.paint(run, run.task, Limits())
@@ -90,13 +90,29 @@ def test_a_rehearsal_traces_what_runs_use(history, pictures):
     painter.rehearse()
     traced = engine.traces
     assert traced > 0
-    run = make_run(history, make_task(history, *pictures, config=config))
+    run = make_run(history, make_task(*pictures, config=config))
     painter.paint(run, run.task, Limits())
     assert engine.traces == traced
 
 
+def test_the_time_of_a_run_follows_from_its_steps_and_pixels():
+    painter = LocalPainter(TINY)
+    assert painter.expected_seconds(TINY, (60, 80)) is None  # The speed is unknown.
+    painter.prepare()
+    painter.rehearse()
+    config = TINY.replace(size=64, min_size=64, initial_steps=5)
+    seconds = painter.expected_seconds(config, (60, 80))
+    assert 0 < seconds < 60
+    for changed, ratio in (
+        (config.replace(initial_steps=10), 2.0),
+        (config.replace(size=128, min_size=128), 4.0),
+    ):
+        longer = painter.expected_seconds(changed, (60, 80))
+        assert longer == pytest.approx(ratio * seconds)
+
+
 def test_a_picture_has_as_many_bits_as_its_task_asks_for(history, pictures):
-    task = dataclasses.replace(make_task(history, *pictures), bits=16)
+    task = dataclasses.replace(make_task(*pictures), bits=16)
     run = make_run(history, task)
     entry = LocalPainter(TINY).paint(run, run.task, Limits())
     assert entry.bits == 16
@@ -113,7 +129,7 @@ def test_a_run_that_stops_keeps_the_picture_so_far(history, pictures):
         steps.append(run.progress.step)
         run.stop()
 
-    task = make_task(history, *pictures, config=config)
+    task = make_task(*pictures, config=config)
     run = make_run(history, task, told=stop)
     entry = LocalPainter(TINY).paint(run, run.task, Limits())
     assert len(steps) == 1
@@ -122,10 +138,10 @@ def test_a_run_that_stops_keeps_the_picture_so_far(history, pictures):
 
 
 def test_nothing_is_painted_for_somebody_who_left(history, pictures):
-    run = make_run(history, make_task(history, *pictures))
+    run = make_run(history, make_task(*pictures))
     run.stop(leave=True)
     assert LocalPainter(TINY).paint(run, run.task, Limits()) is None
-    task = make_task(history, *pictures)
+    task = make_task(*pictures)
     run = make_run(history, task, told=lambda run: run.stop(leave=True))
     assert LocalPainter(TINY).paint(run, run.task, Limits()) is None
     assert history.entries() == []
@@ -133,7 +149,7 @@ def test_nothing_is_painted_for_somebody_who_left(history, pictures):
 
 def test_the_hosts_limit_of_time_holds(history, pictures):
     config = TINY.replace(steps=100_000, max_time=900.0)
-    run = make_run(history, make_task(history, *pictures, config=config))
+    run = make_run(history, make_task(*pictures, config=config))
     entry = LocalPainter(TINY).paint(run, run.task, Limits(max_seconds=0.01))
     assert entry.settings["max_time"] == 0.01
     assert 0 < entry.manifest["steps"] < 100_000
@@ -141,7 +157,7 @@ def test_the_hosts_limit_of_time_holds(history, pictures):
 
 def test_previews_are_the_picture_as_it_is_and_not_too_many(history, pictures):
     now = 100.0
-    run = make_run(history, make_task(history, *pictures))
+    run = make_run(history, make_task(*pictures))
     watcher = Watcher(run, clock=lambda: now)
     watcher(progress_of(1))
     first = run.progress
@@ -162,7 +178,7 @@ def test_previews_are_the_picture_as_it_is_and_not_too_many(history, pictures):
 
 
 def test_the_curves_have_a_bounded_number_of_points(history, pictures):
-    run = make_run(history, make_task(history, *pictures))
+    run = make_run(history, make_task(*pictures))
     watcher = Watcher(run)
     for step in range(1, 2001):
         watcher(progress_of(step, 2000))
@@ -213,7 +229,7 @@ class SilentClient(PretendClient):
 def test_what_a_server_answers_is_kept(history, pictures):
     painter = ServerPainter("studio:8500", PretendClient)
     painter.prepare()
-    run = make_run(history, make_task(history, *pictures))
+    run = make_run(history, make_task(*pictures))
     entry = painter.paint(run, run.task, Limits(max_seconds=50))
     with Image.open(entry.path) as image:
         np.testing.assert_array_equal(image, PretendClient.image)
@@ -232,7 +248,7 @@ def test_what_a_server_answers_is_kept(history, pictures):
 
 
 def test_a_call_ends_when_the_run_is_to_stop(history, pictures):
-    run = make_run(history, make_task(history, *pictures))
+    run = make_run(history, make_task(*pictures))
     run.stop()
     painter = ServerPainter("studio:8500", SilentClient)
     assert painter.paint(run, run.task, Limits()) is None
@@ -244,7 +260,7 @@ def test_a_server_paints(address, history, pictures):
     painter = ServerPainter(address)
     painter.prepare()  # Waits until the model is loaded.
     config = TINY.replace(steps=1)
-    run = make_run(history, make_task(history, *pictures, config=config))
+    run = make_run(history, make_task(*pictures, config=config))
     entry = painter.paint(run, run.task, Limits())
     expected = tfnst.stylize(*pictures, config=config)
     with Image.open(entry.path) as image:
@@ -259,7 +275,7 @@ def test_a_server_paints(address, history, pictures):
 @pytest.mark.slow
 def test_a_call_to_a_server_ends_when_the_job_is_to_stop(address, history, pictures):
     config = TINY.replace(steps=100_000)
-    run = make_run(history, make_task(history, *pictures, config=config))
+    run = make_run(history, make_task(*pictures, config=config))
     painter = ServerPainter(address)
     painter.prepare()
 

@@ -55,13 +55,13 @@ class Parsed(html.parser.HTMLParser):
 @pytest.fixture
 def run(tmp_path):
     history = open_history(tmp_path)
-    task = make_task(history, *make_pictures(tmp_path, "a.png", "b.png"))
+    task = make_task(*make_pictures(tmp_path, "a.png", "b.png"))
     return make_run(history, task)
 
 
 def test_a_run_is_shown_with_its_picture_bar_and_curves(run):
     run.state, run.progress = run_queue.PAINTING, NOW
-    text = panels.progress(run, 0, loading=False)
+    text = panels.progress(run)
     parsed = Parsed(text)
     (picture,) = parsed.all("img")
     assert picture["src"] == "data:image/jpeg;base64,YSBwaWN0dXJl"
@@ -80,26 +80,27 @@ def test_curves_span_the_picture_and_fall_with_the_loss():
 
 
 @pytest.mark.parametrize(
-    ("state", "place", "loading", "said"),
+    ("state", "before", "said"),
     [
-        (run_queue.WAITING, 1, True, "Getting ready to paint ..."),
-        (run_queue.WAITING, 1, False, "In the queue. It is next."),
-        (run_queue.WAITING, 4, True, "In the queue. 3 before it."),
-        (run_queue.DONE, 0, False, "Done: 120 steps in 20 s."),
-        (run_queue.STOPPED, 0, False, "Stopped after 30 steps; there is no picture."),
-        (run_queue.FAILED, 0, False, "It failed: the <disk> is full"),
+        (run_queue.WAITING, 0, "Getting ready to paint ..."),
+        (run_queue.WAITING, 1, "In the queue, 1 run ahead of it."),
+        (run_queue.WAITING, 3, "In the queue, 3 runs ahead of it."),
+        (run_queue.DONE, 0, "Done: 120 steps in 20 s."),
+        (run_queue.STOPPED, 0, "Stopped after 30 steps; there is no picture."),
+        (run_queue.FAILED, 0, "It failed: the <disk> is full"),
     ],
 )
-def test_each_state_has_its_words(run, state, place, loading, said):
+def test_each_state_has_its_words(run, state, before, said):
     run.state, run.progress = state, NOW
+    run.stopping = state == run_queue.STOPPED
     if state == run_queue.FAILED:
         run.outcomes.append("the <disk> is full")
-    assert panels.status(run, place, loading) == said
+    assert panels.status(run, before) == said
 
 
 def test_a_server_tells_nothing_on_the_way(run):
     run.state, run.progress = run_queue.PAINTING, Progress(seconds=12.3)
-    text = panels.status(run, 0, loading=False)
+    text = panels.status(run)
     assert text == "The server has been painting for 12 s."
 
 
@@ -110,6 +111,7 @@ def test_what_visitors_write_stays_text(run):
         panels.notice(evil),
         panels.comparison(b"", b"", (evil, evil)),
         panels.side_by_side([(b"", evil)]),
+        panels.choices([(b"", evil)], evil),
     ):
         assert all("onerror" not in given for _, given in Parsed(text).seen)
     task = dataclasses.replace(run.task, label=evil)
@@ -135,6 +137,19 @@ def test_facts_are_what_differs_from_the_defaults(run):
     assert shown["Size"] == "48"
     assert shown["Style layers"] == "block1_conv1, block2_conv1"
     assert "Optimizer" not in shown
+
+
+@pytest.mark.parametrize(
+    ("reason", "said"),
+    [("callback", "by hand"), ("max_time", "at the time limit"), (None, None)],
+)
+def test_why_a_run_ended_early_is_said_in_words(run, reason, said):
+    entry = add_picture(run.history, run.task)
+    entry.manifest["stop_reason"] = reason
+    shown = dict(
+        re.findall(r"<th[^>]*>([^<]*)</th><td>([^<]*)</td>", panels.facts(entry))
+    )
+    assert shown.get("Stopped early") == said
 
 
 @pytest.mark.parametrize(

@@ -81,9 +81,9 @@ def test_the_host_is_told_what_it_needs(front):
     assert (SPACE / front["app_file"]).is_file()
     setup = configparser.ConfigParser()
     setup.read(ROOT / "setup.cfg")
-    (gradio,) = setup["options.extras_require"]["studio"].split("\n")[1:]
-    lowest = gradio.removeprefix("gradio >= ")
-    assert int(front["sdk_version"].split(".")[0]) >= int(lowest)
+    lowest = re.search(r"gradio >= (\S+)", setup["options.extras_require"]["studio"])
+    needed, offered = (v.split(".") for v in (lowest[1], front["sdk_version"]))
+    assert [int(part) for part in offered] >= [int(part) for part in needed]
     versions = setup["metadata"]["classifiers"]
     assert f"Python :: {front['python_version']}" in versions
     assert setup["metadata"]["license"].lower() == front["license"]

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import tfnst.studio
 from tests.helpers import SAMPLES, TINY, picture
 from tests.image_files import chunk, heif, smooth
 from tests.studio.helpers import add_picture, make_pictures, make_task
@@ -89,49 +90,46 @@ def test_videos_are_handed_out_as_they_are(open_studio, tmp_path):
 
 def test_photos_that_only_tfnst_can_open_may_be_painted(open_studio, tmp_path):
     studio = open_studio()
-    history = studio.history("someone")
     style, content = make_pictures(tmp_path, "style.png", "content.png")
     data = pathlib.Path(content).read_bytes()
     spoiled = chunk(b"pHYs", b"short")
     pathlib.Path(content).write_bytes(data[:33] + spoiled + data[33:])
     assert studio.check_picture(str(content)) is None
-    task = studio.picture_task(history, str(content), [StyleInput(image=style)], TINY)
+    task = studio.picture_task(str(content), [StyleInput(image=style)], TINY)
     assert load_image(task.content).shape == load_image(style).shape
 
 
-def test_a_task_keeps_what_it_is_painted_from(open_studio, tmp_path):
+def test_the_masks_of_a_task_are_files(open_studio, tmp_path):
     studio = open_studio()
     content, style = make_pictures(tmp_path, "content.png", "style.png")
     region = np.zeros((5, 5), np.float32)
     region[0] = 1
     mask = region.T
-    history = studio.history("someone")
     about = {"weight": 2.0, "scale": 0.5, "rotations": 4}
     given = StyleInput(
         image=style, **about, layers="block1_conv1, ", mask=mask, region=region
     )
-    task = studio.picture_task(history, str(content), [given], TINY)
-    assert task.content.read_bytes() == content.read_bytes()
+    task = studio.picture_task(str(content), [given], TINY)
+    assert task.content == content
     (part,) = task.styles
+    assert part.image == style
     assert {name: getattr(part, name) for name in about} == about
     assert part.layers == ("block1_conv1",)
     for path, expected in ((part.mask, mask), (part.region, region)):
         with Image.open(path) as kept:
             assert (np.asarray(kept) == 255 * expected).all()
-    everywhere = studio.picture_task(history, str(content), [given.everywhere()], TINY)
+    everywhere = studio.picture_task(str(content), [given.everywhere()], TINY)
     assert everywhere.styles[0].region is None
     assert everywhere.styles[0].mask == part.mask
-    assert all(history.folder in path.parents for path in task.files)
+    assert task.files == {content, style, part.mask, part.region}
+    assert not (tmp_path / "painted" / "sources").exists()
 
 
 def test_the_hosts_limits_hold_for_tasks(open_studio, tmp_path):
     studio = open_studio(limits=Limits(max_megapixels=0.001))
     content, style = make_pictures(tmp_path, "content.png", "style.png")
     with pytest.raises(ValueError, match=r"the host allows 0\.001 megapixels"):
-        studio.picture_task(
-            studio.history(""), str(content), [StyleInput(image=style)], TINY
-        )
-    assert not (tmp_path / "painted" / "sources").exists()
+        studio.picture_task(str(content), [StyleInput(image=style)], TINY)
 
 
 def test_browsers_share_their_pictures_or_not(open_studio):
@@ -150,7 +148,7 @@ def test_old_pictures_of_all_visitors_are_deleted(open_studio, tmp_path):
     pictures = make_pictures(tmp_path, "content.png", "style.png")
     before = open_studio(shared=False)
     entries = [
-        add_picture(history, make_task(history, *pictures))
+        add_picture(history, make_task(*pictures))
         for history in (before.history("one"), before.history("two"))
     ]
     os.utime(entries[0].path, (1e9, 1e9))
@@ -178,8 +176,6 @@ def test_samples_are_photos_styles_or_both(open_studio, tmp_path):
         "photo_rocket.jpg",
     ]
     assert len(studio.styles) == 8
-    with Image.open(studio.sample_thumbnail(studio.photos[0])) as small:
-        assert small.size == (200, 133)
     folder = tmp_path / "samples"
     folder.mkdir()
     make_pictures(folder, "flower.png", "photo_1.png", "style_1.png")
@@ -187,6 +183,26 @@ def test_samples_are_photos_styles_or_both(open_studio, tmp_path):
     studio = open_studio(samples=folder)
     assert {path.name for path in studio.photos} == {"flower.png", "photo_1.png"}
     assert {path.name for path in studio.styles} == {"flower.png", "style_1.png"}
+
+
+def test_an_installed_package_has_samples(open_studio):
+    """Small copies of pictures whose licences the samples of a checkout state."""
+    folder = pathlib.Path(tfnst.studio.__file__).parent / "samples"
+    studio = open_studio(samples=folder)
+    assert len(studio.photos) + len(studio.styles) == 3
+    assert sum(path.stat().st_size for path in folder.glob("*.jpg")) < 300_000
+    listed = (SAMPLES / "README.md").read_text()
+    assert all(f"`{path.name}`" in listed for path in folder.glob("*.jpg"))
+
+
+def test_only_uploads_are_given_back(open_studio, tmp_path):
+    studio = open_studio()
+    studio.uploads.mkdir()
+    mine = str(make_pictures(studio.uploads, "mine.png")[0])
+    other = str(make_pictures(tmp_path, "other.png")[0])
+    assert studio.find_upload(mine) == mine
+    for path in (None, other, f"{studio.uploads}/../../{other}", f"{mine}.gone"):
+        assert studio.find_upload(path) is None
 
 
 def test_pages_show_small_copies(tmp_path):

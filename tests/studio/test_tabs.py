@@ -7,7 +7,7 @@ import types
 import pytest
 
 from tests.helpers import TINY
-from tests.studio.helpers import PretendPainter, make_pictures
+from tests.studio.helpers import PretendPainter, make_pictures, wait_for
 from tfnst.studio.limits import Limits
 from tfnst.studio.run_queue import RunQueue
 from tfnst.studio.studio import Studio
@@ -17,7 +17,7 @@ class Component:
     """A component, whose events connect nothing; also what connecting returns."""
 
     def __init__(self, *values, **options):
-        self.options = options
+        self.options, self.elem_id = options, options.get("elem_id")
 
     def __enter__(self):
         return self
@@ -40,6 +40,8 @@ class StandIn(types.ModuleType):
     @staticmethod
     def update(**changes):
         return changes
+
+    skip = update
 
 
 def forget_the_page():
@@ -110,13 +112,43 @@ def test_what_is_missing_is_said_beside_it(tab, filled):
 
 def test_a_picture_is_painted(studio, painter, tab, filled):
     painter.go.release()
-    begun, *_, ended = updates_of(tab, filled)
+    first, begun, *_, ended = updates_of(tab, filled)
     assert begun[tab.start] == {"interactive": False}
-    assert begun[tab.comparison] == ""
+    assert first[tab.comparison] == ""
     assert ended[tab.start] == {"interactive": True}
     assert "Painting" in ended[tab.comparison]
     (entry,) = studio.history("").entries()
     assert ended[tab.entry] == entry.name
+
+
+def test_the_run_of_a_closed_page_ends_unless_it_goes_on(studio, tab, filled):
+    async def begin(keep):
+        request = types.SimpleNamespace(session_hash="a session")
+        page = tab.paint(filled | {tab.keep: keep}, request)
+        async for updates in page:
+            if tab.panel in updates:
+                break
+        run = studio.queue.run_of("a session")
+        # As Gradio does, some time after the page has been closed.
+        await page.aclose()
+        return run
+
+    left = asyncio.run(begin(False))
+    wait_for(lambda: left.ended)
+    assert left.state == "left"
+    kept = asyncio.run(begin(True))
+    assert not kept.stopping
+
+    async def come_back():
+        request = types.SimpleNamespace(session_hash="a session")
+        return [updates async for updates in tab.resume(filled, request)]
+
+    kept.stop()
+    begun, *_, ended = asyncio.run(come_back())
+    assert begun[tab.run] == kept.key
+    assert "Painting" in ended[tab.comparison]
+    (nothing,) = asyncio.run(come_back())
+    assert list(nothing) == [tab.panel]
 
 
 def test_a_refusal_stands_beside_its_setting(tab, filled):

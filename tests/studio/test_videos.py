@@ -1,21 +1,18 @@
-"""Videos: painted in turns, stopped, limited."""
+"""Videos: painted, stopped, limited."""
 
 import inspect
-import itertools
-import threading
 
 import av
 import numpy as np
 import pytest
 
 from tests.helpers import TINY
-from tests.studio.helpers import make_pictures, make_run, wait_for
+from tests.studio.helpers import make_pictures, make_run
 from tests.video.films import moving, write_film
 from tfnst.images.writing import save_image
 from tfnst.studio import panels, run_queue
 from tfnst.studio.limits import Limits
 from tfnst.studio.painters import LocalPainter
-from tfnst.studio.run_queue import RunQueue
 from tfnst.studio.studio import Studio, StyleInput
 from tfnst.studio.tasks import VideoOptions
 from tfnst.video.video import stylize_video
@@ -43,7 +40,6 @@ def task(studio, tmp_path, video):
 
     def make(**options):
         return studio.video_task(
-            studio.history("someone"),
             str(video),
             [StyleInput(image=style)],
             TINY.replace(steps=2, initial_steps=2),
@@ -60,14 +56,9 @@ def frames_of(path):
         return [frame.to_ndarray(format="rgb24") for frame in file.decode(video=0)]
 
 
-def paint(run, limits=None, **options):
-    """Paints a run's video: (its path, the number of turns that it took)."""
-    painter, limits = LocalPainter(TINY, **options), limits or Limits()
-    for turn in itertools.count(1):
-        outcome = painter.paint(run, run.task, limits)
-        run.paused = outcome if isinstance(outcome, run_queue.PausedVideo) else None
-        if run.paused is None:
-            return outcome, turn
+def paint(run, limits=None):
+    """Paints a run's video: its path."""
+    return LocalPainter(TINY).paint(run, run.task, limits or Limits())
 
 
 def test_defaults_are_those_of_stylize_video():
@@ -78,7 +69,7 @@ def test_defaults_are_those_of_stylize_video():
 
 def test_a_video_is_that_of_stylize_video(studio, task, video, tmp_path):
     run = make_run(studio.history("someone"), task())
-    path, _ = paint(run)
+    path = paint(run)
     expected = tmp_path / "expected.mp4"
     stylize_video(
         video,
@@ -98,24 +89,6 @@ def test_a_video_is_that_of_stylize_video(studio, task, video, tmp_path):
     assert now.seconds_left == 0
 
 
-@pytest.mark.slow
-def test_a_video_pauses_and_comes_out_the_same(studio, task):
-    history = studio.history("someone")
-    whole, turns = paint(make_run(history, task()))
-    assert turns == 1
-    run = make_run(history, task())
-    run.others_wait = True
-    path, turns = paint(run, turn_seconds=0.0)
-    assert turns == 5
-    for ours, theirs in zip(frames_of(path), frames_of(whole), strict=True):
-        np.testing.assert_array_equal(ours, theirs)
-    assert [each.suffix for each in history.folder.iterdir() if each.is_file()] == [
-        ".mp4",
-        ".mp4",
-    ]
-    assert not list(history.folder.glob("*.parts"))
-
-
 @pytest.mark.parametrize("leave", [False, True])
 def test_the_frames_so_far_are_a_video_unless_nobody_waits(studio, task, leave):
     def stop_after_two(run):
@@ -124,7 +97,7 @@ def test_the_frames_so_far_are_a_video_unless_nobody_waits(studio, task, leave):
 
     history = studio.history("someone")
     run = make_run(history, task(), told=stop_after_two)
-    path, _ = paint(run)
+    path = paint(run)
     if leave:
         assert path is None
         assert history.videos() == []
@@ -135,11 +108,11 @@ def test_the_frames_so_far_are_a_video_unless_nobody_waits(studio, task, leave):
 
 def test_a_video_ends_where_the_host_says(studio, task):
     run = make_run(studio.history("someone"), task())
-    path, _ = paint(run, Limits(max_frames=3))
+    path = paint(run, Limits(max_frames=3))
     assert len(frames_of(path)) == 3
     run.outcomes.append(path)
     run.state = run_queue.DONE
-    assert panels.status(run, 0, loading=False).startswith(
+    assert panels.status(run).startswith(
         "Its time is over. 3 of 5 frames are painted in "
     )
     run = make_run(studio.history("someone"), task())
@@ -147,72 +120,12 @@ def test_a_video_ends_where_the_host_says(studio, task):
         paint(run, Limits(max_seconds=1e-9))
 
 
-def test_others_are_painted_while_a_video_is_in_the_queue(studio, task, tmp_path):
-    begun = threading.Event()
-
-    def wait_for_others(run):
-        if run.progress.frames_done is not None:
-            begun.set()
-            wait_for(lambda: run.others_wait or picture.ended)
-
-    history = studio.history("someone")
-    content, style = make_pictures(tmp_path, "content.png", "style.png")
-    queue = RunQueue(LocalPainter(TINY, turn_seconds=0.0), Limits())
-    video = make_run(history, task(), visitor="one", told=wait_for_others)
-    picture = make_run(
-        history,
-        studio.picture_task(history, str(content), [StyleInput(image=style)], TINY),
-        visitor="two",
-    )
-    queue.start()
-    queue.submit(video)
-    assert begun.wait(300)
-    queue.submit(picture)
-    wait_for(lambda: picture.ended)
-    assert picture.state == run_queue.DONE
-    assert not video.ended
-    wait_for(lambda: video.ended)
-    assert video.state == run_queue.DONE
-    assert len(frames_of(video.video)) == 5
-    # Nothing is repeated from the video, so its copy goes.
-    assert not video.task.content.exists()
-    assert picture.task.content.exists()
-    queue.close()
-
-
-@pytest.mark.parametrize("leave", [False, True])
-def test_a_paused_video_can_be_stopped(studio, task, leave):
-    run = make_run(studio.history("someone"), task())
-    run.others_wait = True
-    painter = LocalPainter(TINY, turn_seconds=0.0)
-    paused = painter.paint(run, run.task, Limits())
-    assert paused.parts.is_dir()
-    # As it waits for its next turn.
-    queue = RunQueue(LocalPainter(TINY), Limits())
-    queue.submit(run)
-    run.paused = paused
-    assert panels.status(run, 1, loading=False) == (
-        "1 of 5 frames are painted. In the queue. It is next."
-    )
-    if leave:
-        queue.leave(run.session)
-        assert (run.state, run.video) == (run_queue.LEFT, None)
-        assert not paused.path.exists()
-    else:
-        queue.stop(run.key)
-        assert run.state == run_queue.STOPPED
-        assert len(frames_of(run.video)) == 1
-    assert not paused.parts.exists()
-
-
 def test_too_many_frames_are_refused_before_the_work(studio, tmp_path, video):
     studio.limits = Limits(max_frames=2)
     (style,) = make_pictures(tmp_path, "style.png")
-    history = studio.history("someone")
-    given = history, str(video), [StyleInput(image=style)], TINY
+    given = str(video), [StyleInput(image=style)], TINY
     with pytest.raises(ValueError, match="has 5 frames to paint; the limit is 2"):
         studio.video_task(*given, VideoOptions(), ".mp4")
-    assert not (history.folder / "sources").exists()
     studio.video_task(*given, VideoOptions(every=3), ".mp4")
     studio.video_task(*given, VideoOptions(end=0.08), ".mp4")
 
@@ -233,7 +146,6 @@ def test_a_list_of_other_files_is_no_film(studio, tmp_path):
     write_film(tmp_path / "private.ts", moving(2))
     private = (tmp_path / "private.ts").as_uri()
     (style,) = make_pictures(tmp_path, "style.png")
-    history = studio.history("someone")
     for name, text in (
         ("x.m3u8", f"#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXTINF:1.2,\n{private}\n"),
         ("self.mp4", "ffconcat version 1.0\nfile 'self.mp4'\n"),
@@ -242,7 +154,7 @@ def test_a_list_of_other_files_is_no_film(studio, tmp_path):
         path.write_text(text)
         with pytest.raises(ValueError, match="`film` must be a film that can be read"):
             studio.look_at_video(str(path))
-        given = history, str(path), [StyleInput(image=style)], TINY
+        given = str(path), [StyleInput(image=style)], TINY
         with pytest.raises(ValueError, match="`film` must be a film that can be read"):
             studio.video_task(*given, VideoOptions(), ".mp4")
 

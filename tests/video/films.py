@@ -211,6 +211,14 @@ def packets(path, kind):
         ]
 
 
+def color_tags(path):
+    """Numbers of a film's colour range, matrix, primaries and transfer in H.273."""
+    with av.open(str(path)) as file:
+        frame, context = next(file.decode(video=0)), file.streams.video[0].codec_context
+        own = [int(frame.color_range), int(frame.colorspace)]
+    return (*own, int(context.color_primaries), int(context.color_trc))
+
+
 def samples(path):
     """The decoded sound of a file, float [2, N], and its first time in seconds."""
     parts, first = [], None

@@ -6,7 +6,7 @@ import av
 import numpy as np
 import pytest
 
-from tests.video.films import blocks, centres, write_film, yuv_frame
+from tests.video.films import blocks, centres, color_tags, write_film, yuv_frame
 from tfnst.video.colors import to_bt709, to_picture
 from tfnst.video.reading import open_film
 
@@ -24,9 +24,7 @@ def test_films_in_any_matrix_and_range(tmp_path, matrix, full, bits):
     path = tmp_path / "film.mkv"
     picture = blocks(seed=matrix, rows=3, columns=4)
     write_film(path, [picture], codec="ffv1", matrix=matrix, full=full, bits=bits)
-    with open_film(path) as reader:
-        assert reader.info.color_range == ("full" if full else "limited")
-        assert reader.info.matrix == matrix
+    assert color_tags(path)[:2] == (2 if full else 1, matrix)
     found = first_picture(path)
     assert found.dtype == np.uint8
     np.testing.assert_allclose(centres(found), centres(picture), atol=2)
@@ -107,8 +105,7 @@ def test_tags_of_films_are_used(tmp_path):
     picture = np.full((32, 32, 3), 191.25)
     frame = yuv_frame(picture, matrix=9, bits=10)
     write_film(path, [frame], codec="ffv1", matrix=9, bits=10, tags=(9, 18))
-    with open_film(path) as reader:
-        assert (reader.info.primaries, reader.info.transfer) == (9, 18)
+    assert color_tags(path)[2:] == (9, 18)
     np.testing.assert_allclose(first_picture(path), 231, atol=3)
 
 
@@ -153,3 +150,17 @@ def test_values_survive_being_written_and_read():
     picture = blocks(seed=5, rows=4, columns=6)
     found = to_picture(to_bt709(picture))
     np.testing.assert_allclose(centres(found), centres(picture), atol=3)
+
+
+@pytest.mark.parametrize(("chroma", "offset"), [("left", 0), ("center", 0.5)])
+def test_chroma_lies_where_it_should(chroma, offset):
+    """On a ramp of blue, chroma has the values of the places between the pixels."""
+    picture = np.full((16, 64, 3), 100, np.uint8)
+    picture[..., 2] = 20 + 3 * np.arange(64)
+    plane = to_bt709(picture, chroma=chroma).planes[1]
+    row = np.frombuffer(bytes(plane), np.uint8)[: plane.width]
+    luma = picture[0] @ [0.2126, 0.7152, 0.0722]
+    wanted = 128 + 224 / 255 * (picture[0, :, 2] - luma) / (2 * (1 - 0.0722))
+    places = 2 * np.arange(2, 30) + offset
+    errors = row[2:30] - np.interp(places, np.arange(64), wanted)
+    assert abs(errors.mean()) < 0.3

@@ -6,27 +6,25 @@ import av
 import numpy as np
 import pytest
 
-from tests.video.film_parts import append, parts
+from tests.video.film_frames import write
 from tests.video.films import RATE, moving, packets, samples, sine, write_film
 from tfnst.files import UnwrittenWarning
+from tfnst.video.encoding import FORMATS
 from tfnst.video.frame_range import FrameRange
 from tfnst.video.frames import DamagedFilmWarning
 from tfnst.video.reading import open_film
+from tfnst.video.sound import prepare_sound
 
 
 def painted(tmp_path, film, kind, **options):
     """A film painted as it is, and its path."""
-    path = tmp_path / f"out{kind}"
+    path, folder = tmp_path / f"out{kind}", tmp_path / "sound"
+    folder.mkdir(exist_ok=True)
+    range, format = FrameRange(**options), FORMATS[kind]
     with open_film(film) as reader:
-        info = reader.info
-        made = parts(tmp_path / "parts", kind, rate=info.rate, time_base=info.time_base)
-        for frame in reader.frames(FrameRange(**options)):
-            if made.sound.is_missing:
-                start, end = frame.time, options.get("end")
-                end = None if end is None else Fraction(str(end))
-                made.sound.write(film, origin=info.origin, start=start, end=end)
-            append(made, frame)
-        made.finish(path)
+        info, frames = reader.info, list(reader.frames(range))
+        tracks = prepare_sound(str(folder), film, reader, range, format)
+    write(path, frames, rate=info.rate, time_base=info.time_base, tracks=tracks)
     return path
 
 

@@ -258,7 +258,7 @@ def test_progressive_parts_of_interlaced_films_stay(tmp_path):
     assert {frame.picture.shape for frame in frames} == {(32, 48, 3)}
     plain = read(tmp_path / "2.h264")[0].picture
     resized = Image.fromarray(plain).resize((48, 32), Image.Resampling.LANCZOS)
-    np.testing.assert_array_equal(frames[8].picture, np.asarray(resized))
+    np.testing.assert_allclose(frames[8].picture.astype(int), resized, atol=2)
 
 
 # Names.

@@ -1,6 +1,5 @@
 """Films that are painted, interrupted and continued."""
 
-import contextlib
 import os
 import random
 import shutil
@@ -8,6 +7,7 @@ import signal
 import sys
 import time
 from fractions import Fraction
+from types import SimpleNamespace
 
 import av
 import numpy as np
@@ -28,7 +28,6 @@ from tests.video.films import (
 )
 from tests.video.moving_photos import panned, photo, with_square
 from tfnst.video.flow import FlowFiles
-from tfnst.video.kept_frames import KeptFrames
 from tfnst.video.reading import open_film
 from tfnst.video.video import parts_folder
 
@@ -110,8 +109,11 @@ def test_a_film(folder):
     assert [f.duration for f in painted] == [f.duration for f in source]
     assert not os.path.exists("out.mp4.parts")
     # The callback has been told of every frame, and of steps within them.
-    done = [p for p in seen if p.run is None]
+    done = [p for p in seen if p.picture is not None]
     assert [(p.frames_done, p.frames) for p in done] == [(i, 6) for i in range(1, 7)]
+    # And, in the end, of every frame that is encoded.
+    assert [p.encoded for p in seen[-6:]] == [i / 6 for i in range(1, 7)]
+    assert {p.encoded for p in seen[:-6]} == {None}
     assert {p.picture.shape for p in done} == {(36, 48, 3)}
     assert any(p.run is not None and p.picture is None for p in seen)
     # Of luma: colours are stored at half the size.
@@ -233,11 +235,11 @@ def check_passes(output, result, seen, passes):
     """That a film of six frames was painted in so many passes."""
     assert (result.frames, result.painted) == (6, 6 * passes)
     assert (result.shots, result.complete) == (1, True)
-    done = [(p.frames_done, p.frames) for p in seen if p.run is None]
+    done = [(p.frames_done, p.frames) for p in seen if p.picture is not None]
     assert done == [(i, 6 * passes) for i in range(1, 6 * passes + 1)]
     assert not os.path.exists(f"{output}.parts")
     # The frames of the last pass, in the film's order.
-    last = [p.picture for p in seen if p.run is None][-6:]
+    last = [p.picture for p in seen if p.picture is not None][-6:]
     found = [each.picture for each in read(output)]
     for one, other in zip(found, last[:: 1 if passes % 2 else -1], strict=True):
         np.testing.assert_array_equal(one, other)
@@ -246,7 +248,7 @@ def check_passes(output, result, seen, passes):
 
 def test_several_passes(folder, whole_in_passes):
     found = check_passes(*whole_in_passes, 3)
-    first = [p.picture for p in whole_in_passes[2] if p.run is None][:6]
+    first = [p.picture for p in whole_in_passes[2] if p.picture is not None][:6]
     assert np.abs(found - np.stack(first)).mean() > 0.2
 
 
@@ -295,9 +297,9 @@ def test_a_film_that_is_stopped_can_be_played_and_continued(folder, whole, frame
     frames = result.frames
     assert (result.complete, result.painted) == (False, frames)
     assert len(read("out.mp4")) == frames
-    result = tfnst.stylize_video(
-        "in.mp4", STYLE, "out.mp4", resume=True, max_memory=16.0, **SETTINGS
-    )
+    # Neither the memory nor the quality of the file matters to the frames.
+    again = {"resume": True, "max_memory": 16.0, "crf": 17}
+    result = tfnst.stylize_video("in.mp4", STYLE, "out.mp4", **again, **SETTINGS)
     assert (result.complete, result.frames, result.painted) == (True, 6, 6 - frames)
     assert (result.width, result.height) == (48, 36)
     assert_same_films("out.mp4", whole)
@@ -336,7 +338,6 @@ def test_other_runs_are_not_continued(folder):
         {"passes": 2},
         {"end": 0.15},
         {"content_weight": 2.0},
-        {"crf": 30},
         {"film": "other.mp4"},
         {"style": picture(50, 40, seed=3)},
         {"flow": FlowFiles(".")},
@@ -365,7 +366,7 @@ def test_a_film_that_another_process_is_painting(folder, resume):
         )
 
     def watch(progress):
-        if progress.frames_done == 1 and progress.run is None:
+        if progress.frames_done == 1 and progress.picture is not None:
             again()
 
     said = []
@@ -378,6 +379,18 @@ def test_a_film_that_another_process_is_painting(folder, resume):
     ]
     assert (result.complete, result.frames) == (True, 3)
     assert len(read("out.mp4")) == 3
+
+
+def test_a_disk_without_room_is_found_first(folder, monkeypatch):
+    free = SimpleNamespace(free=10_000)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: free)
+    said = message(
+        ValueError, tfnst.stylize_video, "in.mp4", STYLE, "out.mp4", **SETTINGS
+    )
+    # Six frames of 48 by 36 pixels.
+    assert said.startswith("`output` must be on a disk with 0.00 GB free for ")
+    assert said.endswith("Received: 'out.mp4.parts', where 0.00 GB are free")
+    assert sorted(os.listdir()) == ["in.mp4", "style.png"]
 
 
 def test_what_fails_at_first_leaves_nothing(folder):
@@ -444,7 +457,7 @@ def paint_some(passes, most):
 
     def watch(progress):
         nonlocal painted
-        painted += progress.run is None
+        painted += progress.picture is not None
         if painted == most:
             signal.pause()
 
@@ -464,11 +477,10 @@ def test_ten_kills_and_the_same_film(folder, passes, count):
     tfnst.stylize_video("in.mp4", STYLE, "whole.mp4", passes=passes, **SETTINGS)
     each = (time.perf_counter() - began) / frames
     rng, kept = random.Random(0), [0]
-    for kill in range(10):
+    for _ in range(10):
         # It waits after some frames, so that it isn't done before it is killed,
-        # however fast it is; a film's last segment begins with its 49th frame.
-        most = frames // 10 if kill else frames // 10 + 3
-        process = processes.Process(paint_some, passes, most, cwd=folder)
+        # however fast it is.
+        process = processes.Process(paint_some, passes, frames // 10, cwd=folder)
         # Once it paints, for some frames.
         deadline = time.monotonic() + 300
         while _frames_kept(folder) <= kept[-1]:
@@ -490,13 +502,12 @@ def test_ten_kills_and_the_same_film(folder, passes, count):
 
 def _frames_kept(folder):
     """How many frames are safe, over all passes."""
-    kept, last, again = KeptFrames(str(folder / "out.mp4.parts")), 0, 0
-    for path in folder.glob("out.mp4.parts/frame-*.png"):
-        number = int(path.stem.split("-")[1])
-        with contextlib.suppress(FileNotFoundError):  # It was encoded meanwhile.
-            again += kept.pass_number("frame", number)
-            last = max(last, number + 1)
-    return last + again
+    path = folder / "out.mp4.parts" / "state.npz"
+    if not path.exists():
+        return 0
+    with np.load(path) as state:
+        pass_number, done, frames = state["counts"]
+        return pass_number * frames + done
 
 
 @pytest.mark.slow
@@ -505,7 +516,7 @@ def test_memory_does_not_grow(folder):
     process, used = psutil.Process(), []
 
     def watch(progress):
-        if progress.run is None:
+        if progress.picture is not None:
             used.append(process.memory_info().rss)
 
     tfnst.stylize_video("long.mp4", STYLE, "out.mp4", callback=watch, **SETTINGS)

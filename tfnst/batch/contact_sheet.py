@@ -56,7 +56,7 @@ def write_contact_sheet(
             label, painted = f"{label} ({item.status})", None
         groups[source].append(_cell(label, painted))
     page = contact_sheet(list(groups.values()), largest=min(size, LARGEST))
-    with storage.LocalCopy(path) as local:
+    with storage.local_copy(path) as local:
         writing.save_image(page, local, name=_NAME)
 
 

@@ -296,7 +296,7 @@ class BatchPainter:
             return
 
         def write() -> None:
-            with argument("output"), storage.LocalCopy(output) as path:
+            with argument("output"), storage.local_copy(output) as path:
                 self._write(result, path, saving)
 
         def ended(error: Exception | None) -> None:

@@ -49,11 +49,11 @@ def write_report(items: Sequence[BatchItem], path: str | os.PathLike[str]) -> No
 
     Args:
         items: items of the batch.
-        path: path of the file.
+        path: path or URL of the file.
 
     Raises:
         OSError: when the file can't be written.
     """
     document = count(items) | {"items": [item.to_dict() for item in items]}
-    with argument("report"):
-        write_file(path, json.dumps(document, indent=1).encode())
+    with argument("report"), storage.local_copy(path) as local:
+        write_file(local, json.dumps(document, indent=1).encode())

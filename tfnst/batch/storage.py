@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import os
 import pathlib
 import posixpath
 import tempfile
+from collections.abc import Iterator
 from typing import Any, TypeGuard
 
 from tfnst import files
@@ -128,29 +130,19 @@ def write_url(url: str, data: bytes) -> None:
         file.write(data)
 
 
-class LocalCopy:
-    """Context with a local path to write to, for a path or URL.
+@contextlib.contextmanager
+def local_copy(path: str | os.PathLike[str]) -> Iterator[str | os.PathLike[str]]:
+    """Gives a local path to write to, for a path or URL.
 
     The file is uploaded to a URL when the context ends without an error.
     """
-
-    def __init__(self, path: str | os.PathLike[str]) -> None:
-        self._path = path
-        self._folder: tempfile.TemporaryDirectory[str] | None = None
-
-    def __enter__(self) -> str | os.PathLike[str]:
-        if not is_url(self._path):
-            return self._path
-        self._folder = tempfile.TemporaryDirectory(prefix="tfnst-")
-        return pathlib.Path(self._folder.name, file_name(self._path))
-
-    def __exit__(self, kind: Any, *_: object) -> None:
-        if self._folder is None:
-            return
-        with self._folder as folder:
-            if kind is None and is_url(self._path):
-                local = pathlib.Path(folder, file_name(self._path))
-                write_url(self._path, local.read_bytes())
+    if not is_url(path):
+        yield path
+        return
+    with tempfile.TemporaryDirectory(prefix="tfnst-") as folder:
+        local = pathlib.Path(folder, file_name(path))
+        yield local
+        write_url(path, local.read_bytes())
 
 
 def _open_url(url: str) -> tuple[Any, str]:

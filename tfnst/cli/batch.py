@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import pathlib
 import sys
 from collections.abc import Iterator, Sequence
@@ -13,11 +12,8 @@ import click
 
 from tfnst.checks import argument
 from tfnst.cli.options import (
-    Command,
-    add_options,
     config_options,
     file_option,
-    grouped,
     number_option,
     saving_options,
 )
@@ -30,194 +26,47 @@ from tfnst.cli.terminal import (
     quiet_start,
     say,
 )
-from tfnst.config import StyleTransferConfig
+from tfnst.images.save_options import SaveOptions
 from tfnst.paths import check_outputs, named_paths
 from tfnst.processor import prefer_onednn
 
 if TYPE_CHECKING:
     from tfnst.batch.items import BatchItem
-    from tfnst.batch.painter import BatchCallback
-    from tfnst.images.save_options import SaveOptions
+    from tfnst.batch.progress import BatchProgress
 
 
-@dataclasses.dataclass(frozen=True)
-class Pictures:
-    """The pictures of a batch and their folder; the fields are the options."""
-
-    contents: tuple[str, ...]
-    styles: tuple[str, ...]
-    pairs: str | None
-    output: str
-    suffix: str
-
-    def plan(
-        self, saving: SaveOptions, report: str | pathlib.Path, sheet: str | None
-    ) -> list[BatchItem]:
-        """The items of the batch.
-
-        Args:
-            saving: options for saving the pictures.
-            report: path of the report.
-            sheet: path of the contact sheet; None for none.
-
-        Raises:
-            click.UsageError: for contents or styles beside `--pairs`.
-            ValueError, OSError: as `find_pictures`, `read_pairs` and `plan_items`.
-        """
-        from tfnst.batch.planning import plan_items
-        from tfnst.batch.sources import find_pictures, read_pairs
-
-        contents: Sequence[Any]
-        styles: Sequence[Any]
-        if self.pairs is None:
-            with argument("contents"):
-                contents = find_pictures(self.contents, apart_from=self.output)
-            with argument("styles"):
-                styles = find_pictures(self.styles, apart_from=self.output)
-        elif self.contents or self.styles:
-            raise click.UsageError("--pairs replaces CONTENT and --style")
-        else:
-            contents, styles = read_pairs(self.pairs)
-        items = plan_items(
-            contents,
-            styles,
-            self.output,
-            pairs=self.pairs is not None,
-            suffix=self.suffix,
-            saving=saving,
-        )
-        sources = [
-            ("contents", *contents),
-            ("styles", *styles),
-            ("pairs", self.pairs),
-            ("output", *(item.output for item in items)),
-        ]
-        check_outputs(
-            named_paths(*((name, p) for name, *paths in sources for p in paths)),
-            named_paths(("report", report), ("contact_sheet", sheet)),
-        )
-        return items
-
-
-def picture_options(command: Command) -> Command:
-    """Adds the contents, styles and names of a batch, received as `pictures`."""
-    return add_options(
-        grouped(command, "pictures", Pictures),
-        click.argument("contents", type=click.Path(), nargs=-1, metavar="CONTENT..."),
-        file_option(
-            "-s",
-            "--style",
-            "styles",
-            multiple=True,
-            metavar="FILE|DIR",
-            help="Style image, or a folder of them. With several, every content is "
-            "painted in every style.",
-        ),
-        file_option(
-            "--pairs",
-            help="CSV file with the columns content and style, in place of CONTENT and "
-            "--style.",
-        ),
-        file_option(
-            "-o",
-            "--output",
-            required=True,
-            metavar="DIR",
-            help="Folder for the pictures, which are named CONTENT_STYLE.png.",
-        ),
-        click.option(
-            "--suffix",
-            default=".png",
-            metavar=".png|.jpg|...",
-            help="Format of the pictures.",
-        ),
-    )
-
-
-@dataclasses.dataclass(frozen=True)
-class Workers:
-    """The engine that paints a batch; the fields are the options."""
-
-    batch_size: int | None
-    engine: str
-    address: str | None
-    workers: int | None
-    cpus: float
-    gpus: float
-
-    def paint(
-        self,
-        items: Sequence[BatchItem],
-        config: StyleTransferConfig,
-        saving: SaveOptions,
-        callback: BatchCallback,
-    ) -> None:
-        """Paints items, and sets their status."""
-        if self.engine == "ray":
-            from tfnst.batch import ray_workers
-
-            ray_workers.paint_items(
-                items,
-                config,
-                address=self.address,
-                workers=self.workers,
-                cpus=self.cpus,
-                gpus=self.gpus,
-                saving=saving,
-                callback=callback,
-            )
-            return
-        from tfnst.batch.painter import BatchPainter
-
-        painter = BatchPainter(
-            config, batch_size=self.batch_size, saving=saving, callback=callback
-        )
-        painter.paint(items)
-
-
-def worker_options(command: Command) -> Command:
-    """Adds the options for the engine of a batch, received as `workers`."""
-    return add_options(
-        grouped(command, "workers", Workers),
-        number_option(
-            "--batch-size",
-            type=click.IntRange(min=1),
-            help="Largest number of pictures of one size to paint together; by default "
-            "what suits the device.",
-        ),
-        click.option(
-            "--engine",
-            type=click.Choice(["local", "ray"]),
-            default="local",
-            help="Paint in this process or on a Ray cluster.",
-        ),
-        click.option(
-            "--address",
-            metavar="HOST",
-            help="Address of the Ray cluster; by default a local one is started.",
-        ),
-        number_option(
-            "--workers",
-            type=click.IntRange(min=1),
-            help="Largest number of Ray workers.",
-        ),
-        number_option(
-            "--cpus",
-            type=float,
-            default=1,
-            help="CPUs per Ray worker.",
-        ),
-        number_option(
-            "--gpus",
-            type=float,
-            default=0,
-            help="GPUs per Ray worker.",
-        ),
-    )
+_BAR = "{n}/{total} pictures|{bar:12}| {elapsed}<{remaining}  {desc}"
 
 
 @click.command(short_help="Paints many pictures.")
-@picture_options
+@click.argument("contents", type=click.Path(), nargs=-1, metavar="CONTENT...")
+@file_option(
+    "-s",
+    "--style",
+    "styles",
+    multiple=True,
+    metavar="FILE|DIR",
+    help="Style image, or a folder of them. With several, every content is painted in "
+    "every style.",
+)
+@file_option(
+    "--pairs",
+    help="CSV file with the columns content and style, in place of CONTENT and "
+    "--style.",
+)
+@file_option(
+    "-o",
+    "--output",
+    required=True,
+    metavar="DIR",
+    help="Folder for the pictures, which are named CONTENT_STYLE.png.",
+)
+@click.option(
+    "--suffix",
+    default=".png",
+    metavar=".png|.jpg|...",
+    help="Format of the pictures.",
+)
 @file_option(
     "--report",
     help="JSON report of the batch; by default report.json in DIR.",
@@ -227,17 +76,46 @@ def worker_options(command: Command) -> Command:
     "sheet",
     help="Also write a contact sheet: small copies of all pictures, with their names.",
 )
-@worker_options
+@number_option(
+    "--batch-size",
+    type=click.IntRange(min=1),
+    help="Largest number of pictures of one size to paint together; by default what "
+    "suits the device.",
+)
+@click.option(
+    "--engine",
+    type=click.Choice(["local", "ray"]),
+    default="local",
+    help="Paint in this process or on a Ray cluster.",
+)
+@click.option(
+    "--address",
+    metavar="HOST",
+    help="Address of the Ray cluster; by default a local one is started.",
+)
+@number_option(
+    "--workers",
+    type=click.IntRange(min=1),
+    help="Largest number of Ray workers.",
+)
+@number_option("--cpus", type=float, default=1, help="CPUs per Ray worker.")
+@number_option("--gpus", type=float, default=0, help="GPUs per Ray worker.")
 @saving_options
 @reporting_options
 @config_options
 def batch(
-    pictures: Pictures,
+    contents: tuple[str, ...],
+    styles: tuple[str, ...],
+    pairs: str | None,
+    output: str,
+    suffix: str,
     report: str | None,
     sheet: str | None,
-    workers: Workers,
+    batch_size: int | None,
+    engine: str,
     saving: SaveOptions,
-    **options: Any,
+    options: dict[str, Any],
+    **cluster: Any,
 ) -> None:
     """Paints every CONTENT, a file or a folder, in every style.
 
@@ -249,16 +127,64 @@ def batch(
     with quiet_start():
         from tfnst.batch import storage
         from tfnst.batch.contact_sheet import check_contact_sheet
-        from tfnst.cli.progress import BatchBars
-    path = report or storage.join(pictures.output, "report.json")
-    items = pictures.plan(saving, path, sheet)
+        from tfnst.batch.painter import BatchPainter
+        from tfnst.batch.planning import plan_items
+        from tfnst.cli.progress import CountBar, stoppable
+    items = plan_items(
+        *_find_sources(contents, styles, pairs, output),
+        output,
+        pairs=pairs is not None,
+        suffix=suffix,
+        saving=saving,
+    )
+    path = report or storage.join(output, "report.json")
+    sources: list[tuple[str, Any]] = [("pairs", pairs)]
+    for item in items:
+        sources += [("contents", item.content_image), ("styles", item.style_image)]
+        sources += [("output", item.output)]
+    written = named_paths(("report", path), ("contact_sheet", sheet))
+    check_outputs(named_paths(*sources), written)
     if sheet is not None:
         check_contact_sheet(sheet)
-    with BatchBars() as bars, _reported(items, path):
-        workers.paint(items, config, saving, bars.update)
+    bar = CountBar(_count, bar_format=_BAR, smoothing=0)
+    with stoppable(bar) as callback, _reported(items, path):
+        painting: dict[str, Any] = {"saving": saving, "callback": callback}
+        if engine == "ray":
+            from tfnst.batch import ray_workers
+
+            ray_workers.paint_items(items, config, **painting, **cluster)
+        else:
+            BatchPainter(config, batch_size=batch_size, **painting).paint(items)
     if sheet is not None:
         _save_sheet(items, sheet, config.size)
-    _finish(items, pictures.output, path, sheet)
+    _finish(items, output, path, sheet)
+
+
+def _find_sources(
+    contents: Sequence[str], styles: Sequence[str], pairs: str | None, output: str
+) -> tuple[Sequence[Any], Sequence[Any]]:
+    """The paths of contents and styles, in folders or in the table of pairs.
+
+    Raises:
+        click.UsageError: for contents or styles beside `--pairs`.
+        ValueError, OSError: as `find_pictures` and `read_pairs`.
+    """
+    from tfnst.batch.sources import find_pictures, read_pairs
+
+    if pairs is not None:
+        if contents or styles:
+            raise click.UsageError("--pairs replaces CONTENT and --style")
+        return read_pairs(pairs)
+    with argument("contents"):
+        found = find_pictures(contents, apart_from=output)
+    with argument("styles"):
+        return found, find_pictures(styles, apart_from=output)
+
+
+def _count(progress: BatchProgress) -> tuple[int, int, str]:
+    """The number of pictures done, of all, and the names of the present ones."""
+    names = ", ".join(str(item.output) for item in progress.items)
+    return progress.done, progress.total, names
 
 
 @contextlib.contextmanager
@@ -269,13 +195,12 @@ def _reported(items: Sequence[BatchItem], report: str | pathlib.Path) -> Iterato
 
     check_report(report)
     storage.make_folder(storage.parent(report))
-    with storage.LocalCopy(report) as path:
-        write_report(items, path)
+    write_report(items, report)
     try:
         yield
     finally:
-        with extra_file("the report"), storage.LocalCopy(report) as path:
-            write_report(items, path)
+        with extra_file("the report"):
+            write_report(items, report)
 
 
 def _save_sheet(items: Sequence[BatchItem], sheet: str, size: int) -> None:

@@ -9,7 +9,7 @@ import click
 
 from tfnst.cli.options import cut_options, network_options
 from tfnst.cli.reporting import json_option, reporting, verbose_option
-from tfnst.cli.settings import read_config
+from tfnst.cli.settings import read_config, refuse_options
 from tfnst.cli.terminal import quiet_start
 from tfnst.config import setting_names
 
@@ -36,10 +36,8 @@ def evaluate(
     style: str,
     stylized: str,
     film: bool,
-    start: float,
-    end: float | None,
-    every: int,
-    **options: Any,
+    options: dict[str, Any],
+    **cut: Any,
 ) -> None:
     """Measures how well STYLIZED shows the style of STYLE and keeps CONTENT."""
     config = read_config(options)
@@ -47,9 +45,7 @@ def evaluate(
     if film:
         with quiet_start():
             from tfnst.video.evaluation import evaluate_video
-        of_video = evaluate_video(
-            content, style, stylized, start=start, end=end, every=every, **network
-        )
+        of_video = evaluate_video(content, style, stylized, **cut, **network)
         lines = [
             *_measures(of_video),
             *_describe(of_video.pictures),
@@ -57,13 +53,7 @@ def evaluate(
         ]
         reporting().tell(of_video.to_dict(), "\n".join(lines))
         return
-    for name, given in (
-        ("--start", start != 0),
-        ("--end", end is not None),
-        ("--every", every != 1),
-    ):
-        if given:
-            raise click.UsageError(f"{name} goes with --film")
+    refuse_options(cut, "goes with --film")
     with quiet_start():
         from tfnst.evaluation.evaluation import evaluate as evaluate_pictures
     result = evaluate_pictures(content, style, stylized, **network)

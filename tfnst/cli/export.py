@@ -30,6 +30,12 @@ from tfnst.cli.terminal import quiet_start
     "--max-pixels",
     help="Largest number of pixels of a picture in a request.  [default: 33554432]",
 )
+@number_option(
+    "--max-memory",
+    type=float,
+    help="Largest memory in GiB that a request may take; by default what 8 styles in 8 "
+    "regions take at --max-size.",
+)
 @reporting_options
 @export_options
 def export(
@@ -38,13 +44,19 @@ def export(
     max_steps: int | None,
     max_size: int | None,
     max_pixels: int | None,
-    **options: Any,
+    max_memory: float | None,
+    options: dict[str, Any],
 ) -> None:
     """Writes a SavedModel for TensorFlow Serving to DIRECTORY."""
     config = read_config(options)
     with quiet_start():
         from tfnst.export.saved_model import export_saved_model
-    limits = {"max_steps": max_steps, "max_size": max_size, "max_pixels": max_pixels}
+    limits = {
+        "max_steps": max_steps,
+        "max_size": max_size,
+        "max_pixels": max_pixels,
+        "max_memory": max_memory,
+    }
     folder = export_saved_model(
         directory, config=config, **given({"version": version, **limits})
     )

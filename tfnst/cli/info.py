@@ -7,7 +7,6 @@ import os
 from typing import Any
 
 import click
-from click.core import ParameterSource
 
 from tfnst.checks import argument
 from tfnst.cli.options import config_options
@@ -16,9 +15,8 @@ from tfnst.cli.settings import (
     WEIGHTS_VARIABLE,
     Origin,
     find_settings,
-    given,
-    option_of,
     read_settings,
+    refuse_options,
 )
 from tfnst.cli.terminal import quiet_start
 from tfnst.processor import prefer_onednn
@@ -35,7 +33,7 @@ from tfnst.processor import prefer_onednn
 )
 @json_option
 @config_options
-def info(file: str | None, of_settings: bool, **options: Any) -> None:
+def info(file: str | None, of_settings: bool, options: dict[str, Any]) -> None:
     """Shows versions, devices and the weights that would be used.
 
     With FILE, a picture painted by tfnst, shows its manifest as JSON: the settings, the
@@ -46,10 +44,7 @@ def info(file: str | None, of_settings: bool, **options: Any) -> None:
             raise click.UsageError("--settings replaces FILE")
         _tell_settings(options)
         return
-    context = click.get_current_context()
-    for name in given(options):
-        if context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
-            raise click.UsageError(f"{option_of(name)} goes with --settings")
+    refuse_options(options, "goes with --settings")
     if file is not None:
         from tfnst.images.manifest import read_painted
 

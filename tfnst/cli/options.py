@@ -6,8 +6,8 @@ import functools
 import inspect
 import math
 import re
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterable
+from typing import Any
 
 import click
 
@@ -18,20 +18,50 @@ from tfnst.cli.settings import (
     variable_of,
 )
 from tfnst.config import PRESETS, list_settings
+from tfnst.images.save_options import SaveOptions
 from tfnst.setting import Scope, Setting
-
-if TYPE_CHECKING:
-    from tfnst.images.save_options import SaveOptions
 
 Command = Callable[..., Any]
 Option = Callable[[Command], Command]
 
 
-def add_options(command: Command, *options: Option) -> Command:
-    """Adds options to a command; `--help` shows them in this order."""
-    for option in reversed(options):
-        command = option(command)
-    return command
+def together(*options: Option) -> Option:
+    """Several options in one decorator; `--help` shows them in this order."""
+
+    def add(command: Command) -> Command:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return add
+
+
+def received_as(
+    argument: str, make: Callable[..., Any], names: Iterable[str] = ()
+) -> Option:
+    """A decorator of a command that receives some of its options as one argument.
+
+    Args:
+        argument: name of the argument.
+        make: function of these options that makes the argument.
+        names: names of these options; by default those of the function's parameters.
+    """
+    names = list(names) or list(inspect.signature(make).parameters)
+
+    def group(command: Command) -> Command:
+        @functools.wraps(command)
+        def with_group(**options: Any) -> Any:
+            made = make(**{name: options.pop(name) for name in names})
+            return command(**options, **{argument: made})
+
+        return with_group
+
+    return group
+
+
+def split_names(text: str) -> tuple[str, ...]:
+    """The names in a list with commas; a type of options."""
+    return tuple(name.strip() for name in text.split(","))
 
 
 def file_option(*names: str, help: str, **settings: Any) -> Option:
@@ -47,73 +77,56 @@ def number_option(*names: str, type: Any = int, **settings: Any) -> Option:
     return click.option(*names, type=type, **settings)
 
 
-def grouped(command: Command, name: str, make: Callable[..., Any]) -> Command:
-    """A command that receives some of its options as one argument.
+output_option = file_option(
+    "-o",
+    "--output",
+    required=True,
+    help="File for the picture: .png, .jpg, .webp or .tif.",
+)
 
-    Args:
-        command: function of the options by name.
-        name: name of the argument.
-        make: function that makes the argument from the options it takes.
-    """
-    names = list(inspect.signature(make).parameters)
+cut_options = together(
+    click.option(
+        "--start",
+        type=click.FloatRange(min=0),
+        default=0,
+        metavar="SECONDS",
+        help="Time in the video to begin at.",
+    ),
+    click.option(
+        "--end",
+        type=float,
+        metavar="SECONDS",
+        help="Time in the video to stop at; by default its end.",
+    ),
+    number_option(
+        "--every",
+        type=click.IntRange(min=1),
+        default=1,
+        help="Use only every N-th frame.",
+    ),
+)
 
-    @functools.wraps(command)
-    def with_group(**options: Any) -> Any:
-        group = make(**{each: options.pop(each) for each in names})
-        return command(**options, **{name: group})
-
-    return with_group
-
-
-def config_options(command: Command) -> Command:
-    """Adds an option for every setting, and those that set several at once."""
-    return _with_settings(
-        command,
-        click.option(
-            "--preset",
-            type=click.Choice(list(PRESETS)),
-            help="Set of settings; --config and other options override it.",
-        ),
-        file_option(
-            "--config",
-            help="TOML file with settings; other options override it.",
-        ),
-        *_setting_options(),
-    )
-
-
-def request_options(command: Command) -> Command:
-    """Adds an option for each setting that a request may carry."""
-    return _with_settings(command, *_setting_options("requested", "the server's"))
+gps_option = click.option(
+    "--keep-gps",
+    is_flag=True,
+    help="Keep the location in the Exif data, which is left out by default.",
+)
 
 
-def export_options(command: Command) -> Command:
-    """Adds an option for each setting that an exported model can have."""
-    return _with_settings(command, *_setting_options("exported"))
+def _saving(bits: str, keep_gps: bool) -> SaveOptions:
+    return SaveOptions(bits=int(bits), keep_gps=keep_gps)
 
 
-def training_options(command: Command) -> Command:
-    """Adds an option for each setting that a network learns by."""
-    return _with_settings(command, *_setting_options("trained"))
-
-
-def network_options(command: Command) -> Command:
-    """Adds an option for each setting of the network that compares pictures."""
-    return _with_settings(command, *_setting_options("network"))
-
-
-def _with_settings(command: Command, *options: Option) -> Command:
-    """A command with options for settings, whose errors name the variables."""
-
-    @functools.wraps(command)
-    def with_variables(**arguments: Any) -> Any:
-        try:
-            return command(**arguments)
-        except (ValueError, OSError, MemoryError) as error:
-            name_variable(error)
-            raise
-
-    return add_options(with_variables, *options)
+saving_options = together(
+    received_as("saving", _saving),
+    click.option(
+        "--bits",
+        type=click.Choice(["8", "16"]),
+        default="8",
+        help="Bits per channel; 16 only in PNG and TIFF.",
+    ),
+    gps_option,
+)
 
 
 class SettingOption(click.Option):
@@ -126,16 +139,38 @@ class SettingOption(click.Option):
         return super().get_error_hint(ctx)
 
 
-def _setting_options(
-    scope: Scope | None = None, default: str | None = None
-) -> list[Option]:
-    """An option for each setting in a scope, with the setting's name and help.
+def _name_variables(command: Command) -> Command:
+    """A command whose errors about settings name the variables they come from."""
 
-    Args:
-        scope: scope of the settings; None for all of them.
-        default: description of the defaults in place of StyleTransferConfig's.
-    """
-    return [_setting_option(each, default) for each in list_settings(scope)]
+    @functools.wraps(command)
+    def with_variables(**arguments: Any) -> Any:
+        try:
+            return command(**arguments)
+        except (ValueError, OSError, MemoryError) as error:
+            name_variable(error)
+            raise
+
+    return with_variables
+
+
+def _shown_default(default: Any) -> str:
+    """The default as `--help` shows it; empty for one that goes without saying."""
+    if default is None or default is False:
+        return ""
+    return ",".join(default) if isinstance(default, tuple) else str(default)
+
+
+def _value_of_option(setting: Setting) -> dict[str, Any]:
+    """The type and the placeholder of an option's value, for `click.option`."""
+    if setting.type is tuple:
+        return {"type": split_names, "metavar": setting.metavar or "A,B,..."}
+    if setting.metavar is not None:
+        return {"metavar": setting.metavar}
+    if setting.choices:
+        return {"type": click.Choice(setting.choices)}
+    if setting.type is bool:
+        return {}
+    return {"type": setting.type, "metavar": "N" if setting.type is int else "X"}
 
 
 def _setting_option(setting: Setting, default: str | None) -> Option:
@@ -161,83 +196,39 @@ def _setting_option(setting: Setting, default: str | None) -> Option:
     )
 
 
-def _shown_default(default: Any) -> str:
-    """The default as `--help` shows it; empty for one that goes without saying."""
-    if default is None or default is False:
-        return ""
-    return ",".join(default) if isinstance(default, tuple) else str(default)
+def _setting_options(
+    scope: Scope | None = None, default: str | None = None, **others: Option
+) -> Option:
+    """An option for each setting in a scope, received as the dict `options`.
 
-
-def _value_of_option(setting: Setting) -> dict[str, Any]:
-    """The type and the placeholder of an option's value, for `click.option`."""
-    if setting.metavar is not None:
-        return {"metavar": setting.metavar}
-    if setting.type is tuple:
-        return {"metavar": "A,B,..."}
-    if setting.choices:
-        return {"type": click.Choice(setting.choices)}
-    if setting.type is bool:
-        return {}
-    return {"type": setting.type, "metavar": "N" if setting.type is int else "X"}
-
-
-def output_option(command: Command) -> Command:
-    """Adds the option for the file of the painted picture."""
-    return file_option(
-        "-o",
-        "--output",
-        required=True,
-        help="File for the picture: .png, .jpg, .webp or .tif.",
-    )(command)
-
-
-def cut_options(command: Command) -> Command:
-    """Adds the options that select frames of a video."""
-    return add_options(
-        command,
-        click.option(
-            "--start",
-            type=click.FloatRange(min=0),
-            default=0,
-            metavar="SECONDS",
-            help="Time in the video to begin at.",
-        ),
-        click.option(
-            "--end",
-            type=float,
-            metavar="SECONDS",
-            help="Time in the video to stop at; by default its end.",
-        ),
-        number_option(
-            "--every",
-            type=click.IntRange(min=1),
-            default=1,
-            help="Use only every N-th frame.",
-        ),
+    Args:
+        scope: scope of the settings; None for all of them.
+        default: description of the defaults in place of StyleTransferConfig's.
+        **others: further options for this dict, by name.
+    """
+    settings = list_settings(scope)
+    return together(
+        received_as("options", dict, [*others, *(each.name for each in settings)]),
+        _name_variables,
+        *others.values(),
+        *(_setting_option(each, default) for each in settings),
     )
 
 
-def gps_option(command: Command) -> Command:
-    """Adds the option that keeps the location of photos in the files."""
-    return click.option(
-        "--keep-gps",
-        is_flag=True,
-        help="Keep the location in the Exif data, which is left out by default.",
-    )(command)
-
-
-def saving_options(command: Command) -> Command:
-    """Adds the options for saving pictures, received as `saving`."""
-    bits = click.option(
-        "--bits",
-        type=click.Choice(["8", "16"]),
-        default="8",
-        help="Bits per channel; 16 only in PNG and TIFF.",
-    )
-    return add_options(grouped(command, "saving", _saving), bits, gps_option)
-
-
-def _saving(bits: str, keep_gps: bool) -> SaveOptions:
-    from tfnst.images.save_options import SaveOptions
-
-    return SaveOptions(bits=int(bits), keep_gps=keep_gps)
+config_options = _setting_options(
+    preset=click.option(
+        "--preset",
+        type=click.Choice(list(PRESETS)),
+        help="Set of settings; --config and other options override it.",
+    ),
+    config=file_option(
+        "--config",
+        help="TOML file with settings; other options override it.",
+    ),
+)
+# The settings that a request may carry, those that an exported model can have, those
+# that a network learns by, and those of the network that compares pictures.
+request_options = _setting_options("requested", default="the server's")
+export_options = _setting_options("exported")
+training_options = _setting_options("trained")
+network_options = _setting_options("network")

@@ -16,12 +16,11 @@ import click
 
 from tfnst.checks import argument, one_line
 from tfnst.cli.options import (
-    Command,
-    add_options,
     file_option,
-    grouped,
     number_option,
     output_option,
+    received_as,
+    together,
 )
 from tfnst.cli.terminal import EXIT_FAILED, extra_file, fail
 from tfnst.limits import MAX_STEPS
@@ -30,6 +29,7 @@ from tfnst.paths import NamedPath, check_outputs, named_paths
 if TYPE_CHECKING:
     from tfnst.images.save_options import SaveOptions
     from tfnst.images.style_images import StyleImage
+    from tfnst.transfer.progress import TransferProgress
     from tfnst.transfer.results import TransferResult
     from tfnst.visualization.timelapse import Timelapse
 
@@ -102,43 +102,47 @@ class Outputs:
                 path = output.with_name(f"{output.stem}-{step}{output.suffix}")
                 yield "save_every", path
 
-    def check_pictures(self, *, bits: int, size: int) -> None:
-        """Checks that the pictures can be written; loads no TensorFlow.
+    def check(self, *, bits: int, size: int) -> None:
+        """Checks that all files can be written; loads no TensorFlow.
 
         Args:
             bits: bits per channel.
             size: long side of the picture in pixels.
 
         Raises:
-            ValueError, OSError: as when they are written.
+            ValueError, ImportError, OSError: as when they are written.
         """
-        from tfnst.images import writing
+        from tfnst.images.writing import check_output_path
+        from tfnst.visualization.plots import check_plot_path
+        from tfnst.visualization.timelapse import check_timelapse_path
 
         with argument("output"):
-            writing.check_output_path(self.output, bits=bits, size=size)
+            check_output_path(self.output, bits=bits, size=size)
+        longest = None
         if self.save_every is not None:
             # No run takes more steps than these digits can count.
             longest = self.path_of_step(0, 100 * MAX_STEPS)
-            with argument("save_every"):
-                writing.check_output_path(longest)
-        if self.sheet is not None:
-            with argument("sheet"):
-                writing.check_output_path(self.sheet)
+        for name, path, check in (
+            ("save_every", longest, check_output_path),
+            ("sheet", self.sheet, check_output_path),
+            ("timelapse", self.timelapse, check_timelapse_path),
+            ("plot", self.plot, check_plot_path),
+        ):
+            if path is not None:
+                with argument(name):
+                    check(path)
 
-    def check_records(self) -> None:
-        """Checks that the timelapse and the plot can be written.
-
-        Raises:
-            ValueError, ImportError, OSError: as when they are written.
-        """
-        from tfnst.visualization import plots, timelapse
-
-        if self.timelapse is not None:
-            with argument("timelapse"):
-                timelapse.check_timelapse_path(self.timelapse)
-        if self.plot is not None:
-            with argument("plot"):
-                plots.check_plot_path(self.plot)
+    def save_on_the_way(
+        self, progress: TransferProgress, *, saving: SaveOptions
+    ) -> None:
+        """Callback of the run: takes a frame, and writes a picture if it is time."""
+        if self.film is not None:
+            with extra_file("a frame of the timelapse"):
+                self.film(progress)
+        if self.save_every and progress.step % self.save_every == 0:
+            path = self.path_of_step(progress.step, progress.steps)
+            with extra_file("a picture on the way"), argument("save_every"):
+                progress.write(path, saving)
 
     def save_picture(self, result: TransferResult, saving: SaveOptions) -> None:
         """Writes the painted picture.
@@ -146,6 +150,8 @@ class Outputs:
         If that fails now, the picture is kept in a temporary file, and the command
         ends.
         """
+        from tfnst.images.writing import write_picture
+
         try:
             with argument("output"):
                 result.write(self.output, saving)
@@ -153,19 +159,22 @@ class Outputs:
         except (OSError, ValueError) as error:
             message = one_line(error)
             with contextlib.suppress(OSError):
-                message += f"; the picture is kept in {_keep(result, saving)}"
+                path = os.path.join(tempfile.mkdtemp(prefix="tfnst-"), "painted.png")
+                # Without the manifest, which may be what can't be written.
+                write_picture(result.array, path, saving, info=result.info)
+                message += f"; the picture is kept in {path}"
             fail(message, EXIT_FAILED)
 
     def save_records(self, result: TransferResult) -> None:
         """Writes the timelapse and the plot of the run; warns if that fails."""
-        from tfnst.visualization import plots
-
         if self.film is not None and self.timelapse is not None:
             with extra_file("the timelapse"):
                 self.film.save(
                     self.timelapse, last_image=result.image, name="timelapse"
                 )
         if self.plot is not None:
+            from tfnst.visualization import plots
+
             with extra_file("the plot"):
                 plots.plot_losses(result, self.plot, name="plot")
 
@@ -182,47 +191,31 @@ class Outputs:
                 writing.save_image(page, self.sheet, name="sheet")
 
 
-def _keep(result: TransferResult, saving: SaveOptions) -> str:
-    """The path of a temporary file into which a picture is written, as PNG."""
-    from tfnst.images import writing
-
-    path = os.path.join(tempfile.mkdtemp(prefix="tfnst-"), "painted.png")
-    writing.save_image(
-        result.array,
-        path,
-        bits=saving.bits,
-        info=result.info,
-        keep_gps=saving.keep_gps,
-    )
-    return path
-
-
-def output_options(command: Command) -> Command:
-    """Adds the options for the files to write, received as `outputs`."""
-    return add_options(
-        grouped(command, "outputs", Outputs),
-        output_option,
-        file_option(
-            "--sheet",
-            help="Also write a picture of content, style and result side by side.",
-        ),
-        number_option(
-            "--save-every",
-            type=click.IntRange(min=1),
-            help="Also write the picture after every N steps, as OUTPUT-STEP.suffix.",
-        ),
-        file_option(
-            "--timelapse",
-            help="Also write a timelapse of the run: .gif, .webp or .mp4.",
-        ),
-        number_option(
-            "--timelapse-size",
-            type=click.IntRange(32, 1024),
-            default=512,
-            help="Long side of the timelapse in pixels.",
-        ),
-        file_option(
-            "--plot",
-            help="Also write a plot of the losses over the steps: .png, .svg or .pdf.",
-        ),
-    )
+# The files to write, received as `outputs`.
+output_options = together(
+    received_as("outputs", Outputs),
+    output_option,
+    file_option(
+        "--sheet",
+        help="Also write a picture of content, style and result side by side.",
+    ),
+    number_option(
+        "--save-every",
+        type=click.IntRange(min=1),
+        help="Also write the picture after every N steps, as OUTPUT-STEP.suffix.",
+    ),
+    file_option(
+        "--timelapse",
+        help="Also write a timelapse of the run: .gif, .webp or .mp4.",
+    ),
+    number_option(
+        "--timelapse-size",
+        type=click.IntRange(32, 1024),
+        default=512,
+        help="Long side of the timelapse in pixels.",
+    ),
+    file_option(
+        "--plot",
+        help="Also write a plot of the losses over the steps: .png, .svg or .pdf.",
+    ),
+)

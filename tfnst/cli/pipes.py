@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import functools
 import os
+import pathlib
 import shutil
 import sys
 import tempfile
@@ -40,12 +41,10 @@ def through_pipes(command: Command) -> Command:
     ) -> Any:
         with contextlib.ExitStack() as stack:
             if PIPE in (content, *(part.image for part in style)):
-                path = stack.enter_context(_standard_input())
-                content = path if content == PIPE else content
+                files = {PIPE: stack.enter_context(_standard_input())}
+                content = files.get(content, content)
                 style = [
-                    dataclasses.replace(part, image=path)
-                    if part.image == PIPE
-                    else part
+                    dataclasses.replace(part, image=files.get(part.image, part.image))
                     for part in style
                 ]
             if outputs.output == PIPE:
@@ -104,7 +103,11 @@ def _standard_output() -> Iterator[str]:
         sys.stdout.flush()
         os.dup2(kept, 1)
         try:
-            _send(path, kept)
+            with (
+                os.fdopen(kept, "wb") as stream,
+                contextlib.suppress(FileNotFoundError),
+            ):
+                stream.write(pathlib.Path(path).read_bytes())
         except OSError as error:
             fail(
                 f"the picture could not be written to {STANDARD_OUTPUT}: "
@@ -112,11 +115,3 @@ def _standard_output() -> Iterator[str]:
                 EXIT_FAILED,
             )
         shutil.rmtree(folder, ignore_errors=True)
-
-
-def _send(path: str, descriptor: int) -> None:
-    """Writes a file, if it exists, to a descriptor, and closes the descriptor."""
-    with os.fdopen(descriptor, "wb") as stream:
-        if os.path.exists(path):
-            with open(path, "rb") as file:
-                shutil.copyfileobj(file, stream)

@@ -2,232 +2,79 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import sys
-import time
-from typing import TYPE_CHECKING, Any, TypeVar
+from collections.abc import Callable, Iterator
+from typing import Any
 
 from tqdm import tqdm
 
-from tfnst.checks import argument, one_line
-from tfnst.cli.outputs import Outputs
 from tfnst.cli.reporting import reporting
 from tfnst.cli.signals import StopSignals
-from tfnst.cli.terminal import EXIT_FAILED, extra_file, fail, say
-from tfnst.images.save_options import SaveOptions
-from tfnst.images.style_images import StyleImage
-from tfnst.images.writing import save_image
-from tfnst.transfer.progress import TransferProgress
-from tfnst.transfer.results import NonFiniteLossError, TransferResult
-from tfnst.transfer.style_transfer import stylize
 from tfnst.visualization.progress_bar import ProgressBar
 
-if TYPE_CHECKING:  # Modules of other commands, which take time to load.
-    from tfnst.batch.progress import BatchProgress
-    from tfnst.training.progress import TrainingProgress
-    from tfnst.video.video import FilmProgress
 
-
-_SECONDS_PER_PREVIEW = 60
-
-
-def paint(
-    content: str,
-    style: list[StyleImage],
-    outputs: Outputs,
-    saving: SaveOptions,
-    **arguments: Any,
-) -> TransferResult:
-    """Paints and saves a picture while a person watches.
-
-    If the loss is no longer finite, the last good picture is saved and the command
-    ends.
-
-    Args:
-        content: path of the content image.
-        style: the styles.
-        outputs: the files to write; those beside the finished picture are not
-            written here.
-        saving: how to save pictures.
-        **arguments: further arguments of `tfnst.stylize`.
-    """
-    with RunProgress(outputs, saving) as progress:
-        try:
-            result = stylize(
-                content,
-                style,
-                callback=progress.update,
-                callback_steps=outputs.save_every,
-                **arguments,
-            )
-        except NonFiniteLossError as error:
-            progress.close()
-            if len(error.result.losses):
-                outputs.save_picture(error.result, saving)
-                shown = reporting().name_of(outputs.output)
-                say(f"the last good picture is {shown}")
-                outputs.save_records(error.result)
-            fail(one_line(error), EXIT_FAILED)
-        progress.close()
-        # Ctrl-C must not cost the painting now.
-        outputs.save_picture(result, saving)
-        return result
-
-
-class RunBar(ProgressBar):
-    """The bar of a run on a terminal; nothing in a pipe.
-
-    Args:
-        position: line of the bar; 0 is the first.
-    """
-
-    def __init__(self, position: int = 0) -> None:
-        super().__init__(position=position, leave=not position, **_on_terminal())
-
-
-_AnyProgress = TypeVar("_AnyProgress", bound="_Progress")
-
-
-class _Progress:
-    """The bars of a command, and Ctrl-C.
+@contextlib.contextmanager
+def stoppable(show: ProgressBar | CountBar) -> Iterator[Callable[[Any], None]]:
+    """Gives the callback of some work, which shows its progress.
 
     The first Ctrl-C (or SIGTERM) asks the work to stop, so that what there is can be
     saved; a second one aborts.
 
     Args:
-        position: line of the bar of the current run.
+        show: the bar; it is closed in the end.
+    """
+    with StopSignals() as signals, contextlib.closing(show):
+
+        def update(progress: Any) -> None:
+            signals.begun = True
+            show(progress)
+            if signals.stopping:
+                progress.stop()
+
+        yield update
+
+
+class CountBar:
+    """A bar that counts pictures or frames, above that of the run for the present one.
+
+    Args:
+        count: function of the progress that gives the number done, the number of all,
+            and a description of the present ones.
+        **settings: arguments of `tqdm`.
     """
 
-    def __init__(self, position: int) -> None:
-        self._run_bar = RunBar(position)
+    def __init__(
+        self, count: Callable[[Any], tuple[int, int | None, str]], **settings: Any
+    ) -> None:
+        self._count, self._settings = count, settings
         self._bar: tqdm | None = None
-        self._signals = StopSignals()
+        self._run_bar = ProgressBar(position=1, leave=False, **on_terminal())
 
-    def __enter__(self: _AnyProgress) -> _AnyProgress:
-        self._signals.__enter__()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-        self._signals.__exit__()
+    def __call__(self, progress: Any) -> None:
+        """Shows the progress of a batch or a video."""
+        done, total, description = self._count(progress)
+        if self._bar is None:
+            settings = self._settings | on_terminal()
+            self._bar = tqdm(total=total, initial=done, **settings)
+        if progress.run is None:  # Between two runs.
+            self._run_bar.close()
+        else:
+            self._run_bar(progress.run)
+        if description:
+            self._bar.set_description_str(description, refresh=False)
+        self._bar.update(done - self._bar.n)
+        self._bar.refresh()
 
     def close(self) -> None:
         """Removes the bars."""
         self._run_bar.close()
         if self._bar is not None:
             self._bar.close()
-            self._bar = None
-
-    def update(self, progress: Any) -> None:
-        """Callback of the work."""
-        self._signals.begun = True
-        self._show(progress)
-        if self._signals.stopping:
-            progress.stop()
-
-    def _show(self, progress: Any) -> None:
-        raise NotImplementedError
-
-    def _show_run(self, run: TransferProgress | None) -> None:
-        """Shows how far one of several runs is; None between two of them."""
-        if run is None:
-            self._run_bar.close()
-        else:
-            self._run_bar(run)
 
 
-class RunProgress(_Progress):
-    """The bar of a run, and the pictures and frames saved on the way.
-
-    Args:
-        outputs: the files to write.
-        saving: how to save pictures.
-    """
-
-    def __init__(self, outputs: Outputs, saving: SaveOptions) -> None:
-        super().__init__(position=0)
-        self._outputs = outputs
-        self._saving = saving
-
-    def _show(self, progress: TransferProgress) -> None:
-        if self._outputs.film is not None:
-            with extra_file("a frame of the timelapse"):
-                self._outputs.film(progress)
-        self._run_bar(progress)
-        if self._outputs.save_every and progress.step % self._outputs.save_every == 0:
-            path = self._outputs.path_of_step(progress.step, progress.steps)
-            with extra_file("a picture on the way"), argument("save_every"):
-                progress.write(path, self._saving)
-
-
-class BatchBars(_Progress):
-    """The bars of a batch, whose main one counts pictures."""
-
-    def __init__(self) -> None:
-        super().__init__(position=1)
-
-    def _show(self, progress: BatchProgress) -> None:
-        if self._bar is None:
-            self._bar = tqdm(
-                total=progress.total,
-                bar_format="{n}/{total} pictures|{bar:12}| {elapsed}<{remaining}  "
-                "{desc}",
-                **_on_terminal(),
-            )
-        self._show_run(progress.run)
-        if progress.run is not None:
-            names = ", ".join(str(item.output) for item in progress.items)
-            self._bar.set_description_str(names, refresh=False)
-        self._bar.n = progress.done
-        self._bar.refresh()
-
-
-class VideoBars(_Progress):
-    """The bars of a video, whose main one counts frames."""
-
-    def __init__(self) -> None:
-        super().__init__(position=1)
-
-    def _show(self, progress: FilmProgress) -> None:
-        if self._bar is None:
-            self._bar = tqdm(
-                total=progress.frames,
-                initial=progress.frames_done,
-                unit=" frames",
-                **_on_terminal(),
-            )
-        self._show_run(progress.run)
-        self._bar.update(progress.frames_done - self._bar.n)
-
-
-class TrainingBar(_Progress):
-    """The bar of a training, and the previews that are saved on the way.
-
-    Args:
-        preview: path of the file for previews; None for none.
-
-    Attributes:
-        stopped: whether the training was interrupted.
-    """
-
-    def __init__(self, preview: str | None) -> None:
-        super().__init__(position=0)
-        self._preview = preview
-        self._saved = time.monotonic()
-        self.stopped = False
-
-    def _show(self, progress: TrainingProgress) -> None:
-        self._run_bar(progress)
-        self.stopped = self._signals.stopping and progress.fraction < 1
-        last = self.stopped or progress.fraction >= 1
-        due = last or time.monotonic() - self._saved > _SECONDS_PER_PREVIEW
-        if self._preview is not None and due:
-            with extra_file("the preview"):
-                save_image(progress.preview(), self._preview, name="preview")
-            self._saved = time.monotonic()
-
-
-def _on_terminal() -> dict[str, Any]:
+def on_terminal() -> dict[str, Any]:
     """Settings of a bar on a terminal."""
     # Some terminals report a size of 0 by 0 and would get no bar.
     columns, lines = shutil.get_terminal_size()

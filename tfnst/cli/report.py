@@ -67,17 +67,13 @@ def report(facts: dict[str, Any]) -> str:
 
 def weights_facts(backbone: str) -> dict[str, str | None]:
     """The weights that a backbone would have, or the error for the lack of them."""
+    found = failure = None
     try:
         found = weight_sources.find_weights(backbone, download=False)
     except (OSError, ValueError) as error:
-        failure = {"source": None, "path": None, "sha256": None}
-        return failure | {"error": one_line(error)}
-    return {
-        "source": found.source,
-        "path": found.path,
-        "sha256": found.sha256,
-        "error": None,
-    }
+        failure = one_line(error)
+    names = ("source", "path", "sha256")
+    return {name: getattr(found, name, None) for name in names} | {"error": failure}
 
 
 def describe_weights(facts: dict[str, str | None]) -> str:

@@ -7,15 +7,12 @@ import json
 import logging
 import sys
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any, NoReturn
 
 import click
 
-from tfnst.cli.options import Command, add_options
+from tfnst.cli.options import together
 from tfnst.cli.terminal import EXIT_INTERRUPTED, say
-
-if TYPE_CHECKING:
-    from tfnst.transfer.results import TransferResult
 
 STANDARD_OUTPUT = "standard output"
 
@@ -75,49 +72,18 @@ def reporting() -> Reporting:
     return Reporting() if context is None else context.ensure_object(Reporting)
 
 
-def reporting_options(command: Command) -> Command:
-    """Adds --json, --quiet and --verbose, which `reporting` gives."""
-    return add_options(
-        command,
-        json_option,
-        click.option(
-            "-q",
-            "--quiet",
-            is_flag=True,
-            expose_value=False,
-            callback=_remember,
-            help="Print only warnings and errors, and no progress bar.",
-        ),
-        verbose_option,
-    )
+class _TerminalHandler(logging.Handler):
+    """Prints log messages above any bar."""
 
-
-def json_option(command: Command) -> Command:
-    """Adds the option that prints the result as JSON."""
-    return click.option(
-        "--json",
-        is_flag=True,
-        expose_value=False,
-        callback=_remember,
-        help="Print the result as one line of JSON.",
-    )(command)
-
-
-def verbose_option(command: Command) -> Command:
-    """Adds the option that prints the log of `tfnst`."""
-    return click.option(
-        "-v",
-        "--verbose",
-        is_flag=True,
-        expose_value=False,
-        callback=_log,
-        help="Also print what is loaded, how scales are painted, and the times.",
-    )(command)
+    def emit(self, record: logging.LogRecord) -> None:
+        say(self.format(record))
 
 
 def _remember(context: click.Context, option: click.Parameter, value: bool) -> None:
-    setattr(context.ensure_object(Reporting), str(option.name), value)
-    _check_verbosity(context)
+    report = context.ensure_object(Reporting)
+    setattr(report, str(option.name), value)
+    if report.quiet and report.verbose:
+        raise click.UsageError("--quiet and --verbose exclude each other")
 
 
 def _log(context: click.Context, option: click.Parameter, value: bool) -> None:
@@ -137,35 +103,28 @@ def _log(context: click.Context, option: click.Parameter, value: bool) -> None:
     context.call_on_close(undo)
 
 
-def _check_verbosity(context: click.Context) -> None:
-    report = context.ensure_object(Reporting)
-    if report.quiet and report.verbose:
-        raise click.UsageError("--quiet and --verbose exclude each other")
-
-
-class _TerminalHandler(logging.Handler):
-    """Prints log messages above any bar."""
-
-    def emit(self, record: logging.LogRecord) -> None:
-        say(self.format(record))
-
-
-def facts_of_run(result: TransferResult, output: str) -> dict[str, Any]:
-    """The result of a run as plain values that JSON can hold.
-
-    Args:
-        result: result of the run.
-        output: path of the picture.
-    """
-    height, width = result.array.shape[:2]
-    facts = {
-        "output": "-" if reporting().piped else output,
-        "width": width,
-        "height": height,
-        "seconds": result.seconds,
-    }
-    if len(result.losses):
-        names = ("content", "style", "total_variation", "total")
-        last = result.losses[-1]
-        facts["losses"] = {name: float(last[name]) for name in names}
-    return facts | result.manifest
+# The three options that `reporting` gives.
+json_option = click.option(
+    "--json",
+    is_flag=True,
+    expose_value=False,
+    callback=_remember,
+    help="Print the result as one line of JSON.",
+)
+_quiet_option = click.option(
+    "-q",
+    "--quiet",
+    is_flag=True,
+    expose_value=False,
+    callback=_remember,
+    help="Print only warnings and errors, and no progress bar.",
+)
+verbose_option = click.option(
+    "-v",
+    "--verbose",
+    is_flag=True,
+    expose_value=False,
+    callback=_log,
+    help="Also print what is loaded, how scales are painted, and the times.",
+)
+reporting_options = together(json_option, _quiet_option, verbose_option)

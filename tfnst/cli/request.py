@@ -19,7 +19,6 @@ from tfnst.cli.reporting import reporting, reporting_options
 from tfnst.cli.settings import given
 from tfnst.cli.styles import style_arguments
 from tfnst.cli.terminal import EXIT_BAD_INPUT, EXIT_FAILED, fail, quiet_start
-from tfnst.config import setting_names
 from tfnst.paths import check_outputs, named_paths
 
 if TYPE_CHECKING:
@@ -70,15 +69,14 @@ def request(
     output: str,
     wait: float | None,
     keep_gps: bool,
-    **options: Any,
+    options: dict[str, Any],
+    **others: Any,
 ) -> None:
     """Asks a server to paint CONTENT in the style of STYLE, or in a blend of several.
 
     WEIGHT and SCALE are 1 by default; SCALE multiplies the server's --style-scale.
     """
-    names = setting_names("requested")
-    settings = {n: value for n, value in given(options).items() if n in names}
-    connection = {n: value for n, value in given(options).items() if n not in names}
+    settings, connection = given(options), given(others)
     from tfnst.images import writing
     from tfnst.images.style_images import style_paths
 

@@ -9,7 +9,14 @@ import click
 
 from tfnst.cli.options import file_option, number_option
 from tfnst.cli.settings import given
-from tfnst.cli.terminal import EXIT_FAILED, fail, quiet_start
+from tfnst.cli.terminal import EXIT_BAD_INPUT, EXIT_FAILED, fail, quiet_start
+
+_REMOVED = ("model_config_file", "admin_token_file")
+_INSTEAD = (
+    "this server has one model, whose newest version answers. For several models, "
+    "labels, version policies and HandleReloadConfigRequest, use TensorFlow Serving; "
+    "see serving/README.md."
+)
 
 
 @click.command(short_help="Serves a model like TensorFlow Serving.")
@@ -45,7 +52,8 @@ from tfnst.cli.terminal import EXIT_FAILED, fail, quiet_start
 @number_option(
     "--max-memory",
     type=float,
-    help="Memory limit in GiB; requests that need more wait or are refused.",
+    help="Memory limit in GiB, which limits --max-concurrent by the largest request "
+    "that the export states.",
 )
 @number_option(
     "--poll-seconds",
@@ -85,6 +93,9 @@ def serve(directory: Any, check: bool, **options: Any) -> None:
     Ctrl-C or SIGTERM stops the server once the requests that it has accepted are
     answered.
     """
+    for name in _REMOVED:
+        if options.pop(name) is not None:
+            fail(f"`{name}` was removed: {_INSTEAD}", EXIT_BAD_INPUT)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     with quiet_start():
         from tfnst import server

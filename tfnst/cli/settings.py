@@ -7,19 +7,29 @@ overrides a preset, which overrides the defaults.
 from __future__ import annotations
 
 import dataclasses
+import os
+import sys
+from collections.abc import Iterable
 from typing import Any
 
 import click
 from click.core import ParameterSource
 
-from tfnst.checks import argument_in, check_choice, rename_argument
+from tfnst.checks import (
+    ArgumentError,
+    argument,
+    argument_in,
+    check_choice,
+    one_line,
+    rename_argument,
+)
 from tfnst.config import (
     INIT_IMAGES,
     StyleTransferConfig,
-    list_settings,
     preset_settings,
     setting_names,
 )
+from tfnst.files import decode_text, read_file, show_path
 from tfnst.paths import NamedPath, named_paths
 
 DEFAULTS = StyleTransferConfig()
@@ -66,6 +76,22 @@ def from_variable(setting: str, context: click.Context | None = None) -> bool:
     )
 
 
+def refuse_options(names: Iterable[str], reason: str) -> None:
+    """Refuses options that were given on the command line.
+
+    Args:
+        names: names of the options.
+        reason: words for the error, after the option's name.
+
+    Raises:
+        click.UsageError: for the first of them.
+    """
+    context = click.get_current_context()
+    for name in names:
+        if context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
+            raise click.UsageError(f"{option_of(name)} {reason}")
+
+
 def given(options: dict[str, Any]) -> dict[str, Any]:
     """The options that were given a value; the others' defaults aren't known here."""
     return {name: value for name, value in options.items() if value is not None}
@@ -90,6 +116,38 @@ def name_variable(error: Exception) -> None:
         rename_argument(error, variable_of(setting) or setting)
 
 
+def read_config_file(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """The settings in a TOML file, by name.
+
+    Args:
+        path: path of a file such as ::
+
+            size = 768
+            style_strength = 0.6
+            style_layers = ["block1_conv1", "block2_conv1"]
+
+    Raises:
+        OSError: when the file can't be read.
+        ValueError: when it isn't TOML, or a setting in it is unknown or out of its
+            range.
+    """
+    if sys.version_info >= (3, 11):
+        import tomllib
+    else:
+        import tomli as tomllib
+
+    with argument("config"):
+        data = read_file(path)
+    try:
+        settings = tomllib.loads(decode_text(data))
+    except (tomllib.TOMLDecodeError, UnicodeError) as error:
+        received = f"{show_path(path)}, {one_line(error)}"
+        raise ArgumentError("a TOML file", received, argument="config") from error
+    # A bad setting is an error even if an option overrides it.
+    DEFAULTS.replace(**settings)
+    return settings
+
+
 def find_settings(options: dict[str, Any]) -> dict[str, tuple[Any, Origin]]:
     """The settings that options stand for, each with its source.
 
@@ -107,14 +165,9 @@ def find_settings(options: dict[str, Any]) -> dict[str, tuple[Any, Origin]]:
         origin = Origin("preset", preset)
         found |= {n: (value, origin) for n, value in preset_settings(preset).items()}
     if path is not None:
-        from tfnst.cli.config_files import read_config_file
-
         origin = Origin("file", path)
         found |= {n: (value, origin) for n, value in read_config_file(path).items()}
-    several = [each.name for each in list_settings() if each.type is tuple]
     for name, value in chosen.items():
-        if name in several:
-            value = tuple(part.strip() for part in value.split(","))
         origin = Origin("option", option_of(name))
         if from_variable(name):
             origin = Origin("variable", variable_of(name))

@@ -13,13 +13,13 @@ import click
 
 from tfnst.cli.options import (
     Command,
-    add_options,
     config_options,
-    grouped,
     number_option,
+    received_as,
+    together,
 )
 from tfnst.cli.settings import option_of, read_config
-from tfnst.cli.terminal import quiet_start
+from tfnst.cli.terminal import EXIT_BAD_INPUT, fail, quiet_start
 from tfnst.processor import prefer_onednn
 from tfnst.studio.limits import Limits
 
@@ -38,7 +38,7 @@ def limit_options(command: Command) -> Command:
                 help=field.metadata["help"],
             )
         )
-    return add_options(grouped(command, "limits", Limits), *options)
+    return together(received_as("limits", Limits), *options)(command)
 
 
 @click.command()
@@ -52,6 +52,12 @@ def limit_options(command: Command) -> Command:
     "--port",
     default=7860,
     help="Port to listen on.",
+)
+@click.option(
+    "--root-path",
+    default="",
+    metavar="PATH",
+    help="Path, or whole URL, at which a proxy shows the page, such as /tfnst.",
 )
 @click.option(
     "--password",
@@ -86,6 +92,7 @@ def limit_options(command: Command) -> Command:
     "default shared if only this machine can reach the page.",
 )
 @limit_options
+@number_option("--max-runs", help="Removed.", hidden=True)
 @click.option(
     "--open/--no-open",
     "open_browser",
@@ -96,6 +103,7 @@ def limit_options(command: Command) -> Command:
 def studio(
     host: str,
     port: int,
+    root_path: str,
     password: str | None,
     output: str,
     server: str | None,
@@ -103,13 +111,19 @@ def studio(
     shared: bool | None,
     open_browser: bool,
     limits: Limits,
-    **options: Any,
+    max_runs: int | None,
+    options: dict[str, Any],
 ) -> None:
     """Opens a page for painting in the browser.
 
     The page begins with the settings given here. Ctrl-C ends it; finished pictures are
     kept.
     """
+    if max_runs is not None:
+        fail(
+            "`max_runs` was removed: each visitor has one run at a time",
+            EXIT_BAD_INPUT,
+        )
     config = read_config(options)
     # TensorFlow is loaded when the page is already there, and its messages are dropped;
     # so the log has a stream of its own.
@@ -121,6 +135,7 @@ def studio(
             output=output,
             host=host,
             port=port,
+            root_path=root_path,
             password=password,
             config=config,
             limits=limits,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tfnst.checks import ArgumentError
-from tfnst.cli.options import Command, add_options, file_option, grouped
+from tfnst.cli.options import file_option, received_as, split_names, together
 from tfnst.cli.reporting import reporting
 
 if TYPE_CHECKING:
@@ -20,74 +20,14 @@ if TYPE_CHECKING:
 REST = "-"
 
 
-def style_arguments(command: Command) -> Command:
-    """Adds the styles and the options for their masks, received as `style`."""
-    return add_options(
-        grouped(command, "style", read_styles),
-        click.argument(
-            "styles",
-            metavar="STYLE[:WEIGHT[:SCALE]]...",
-            nargs=-1,
-            required=True,
-            # Makes shells complete file names.
-            type=click.Path(),
-        ),
-        file_option(
-            "--region",
-            "regions",
-            multiple=True,
-            help="Grey picture, stretched over CONTENT; the style goes where it is "
-            "white. Give one per STYLE, in the same order; - stands for what the "
-            "others leave.",
-        ),
-        file_option(
-            "--style-mask",
-            "style_masks",
-            multiple=True,
-            help="Grey picture, stretched over STYLE; the style is taken from where it "
-            "is white. Give one per STYLE, in the same order; - stands for all of it.",
-        ),
-        click.option(
-            "--layers",
-            "layers",
-            multiple=True,
-            metavar="A,B,...",
-            help="Layers among --style-layers at which STYLE is compared. Give one "
-            "list per STYLE, in the same order; - stands for all of them.",
-        ),
-        click.option(
-            "--style-rotations",
-            "rotations",
-            multiple=True,
-            metavar="1|2|4|8",
-            help="Number of orientations of STYLE to compare with: 2 adds a turn by 90 "
-            "degrees, 4 all quarter turns, 8 also their mirror images. Give one per "
-            "STYLE, in the same order; - stands for 1.",
-        ),
-        file_option(
-            "--label-map",
-            help="Picture of flat colours, stretched over CONTENT, in place of "
-            "--region; each colour is the region of a STYLE. Black and transparent "
-            "parts are what the others leave.",
-        ),
-        click.option(
-            "--label-colors",
-            metavar="COLOR,...",
-            help="Colours of --label-map in the order of the styles, such as "
-            "'#ff0000,-,blue'; - stands for what the others leave. By default in the "
-            "order of the rainbow, from red.",
-        ),
-    )
-
-
 def read_styles(
     styles: tuple[str, ...],
     regions: tuple[str, ...],
     style_masks: tuple[str, ...],
-    layers: tuple[str, ...],
+    layers: tuple[tuple[str, ...], ...],
     rotations: tuple[str, ...],
     label_map: str | None,
-    label_colors: str | None,
+    label_colors: tuple[str, ...] | None,
 ) -> list[StyleImage]:
     """The `StyleImage`s that the arguments of `style_arguments` stand for.
 
@@ -115,7 +55,7 @@ def read_styles(
             scale=scale,
             mask=mask,
             region=region,
-            layers=None if names is None else _split_names(names),
+            layers=names,
             rotations=1 if turns is None else _read_rotations(turns),
         )
         for (path, weight, scale), mask, region, names, turns in zip(
@@ -130,7 +70,7 @@ def read_styles(
 
 
 def _read_labels(
-    label_map: str, label_colors: str | None, count: int
+    label_map: str, colors: tuple[str, ...] | None, count: int
 ) -> list[LabelRegion | None]:
     """The region of each style in a label map; None for those that get the rest.
 
@@ -141,32 +81,29 @@ def _read_labels(
     """
     from tfnst.images.label_maps import MIN_SHARE, read_label_map
 
-    colors = None
-    if label_colors is not None:
-        colors = [color.strip() for color in label_colors.split(",")]
-        if len(colors) > count:
-            raise ArgumentError(
-                "at most one colour for each style",
-                f"{len(colors)} for {count}",
-                argument="label_colors",
-            )
+    if colors is not None and len(colors) > count:
+        raise ArgumentError(
+            "at most one colour for each style",
+            f"{len(colors)} for {count}",
+            argument="label_colors",
+        )
     labels = read_label_map(
         label_map, None if colors is None else [c for c in colors if c != REST]
     )
+    expected = None
     if len(labels) > count:
-        raise ArgumentError(
+        expected = (
             f"a picture with at most as many colours as styles ({count}), not counting "
-            "black, unless `label_colors` says which of them count",
-            f"{len(labels)}: {', '.join(label.color for label in labels)}",
-            argument="label_map",
+            "black, unless `label_colors` says which of them count"
         )
-    if len(labels) < count and 1 - sum(label.share for label in labels) < MIN_SHARE:
-        raise ArgumentError(
+    elif len(labels) < count and 1 - sum(label.share for label in labels) < MIN_SHARE:
+        expected = (
             f"a picture with a colour for each of the {count} styles, or with black "
-            "for those that have none",
-            f"{len(labels)}: {', '.join(label.color for label in labels)}",
-            argument="label_map",
+            "for those that have none"
         )
+    if expected is not None:
+        shown = f"{len(labels)}: {', '.join(label.color for label in labels)}"
+        raise ArgumentError(expected, shown, argument="label_map")
     found = iter(labels)
     regions = [None if color == REST else next(found) for color in colors or ()]
     regions += found
@@ -182,7 +119,7 @@ def _tell_labels(regions: Sequence[LabelRegion | None], paths: list[str]) -> Non
         reporting().notice(f"{path}: {where}")
 
 
-def _one_per_style(name: str, given: tuple[str, ...], count: int) -> list[str | None]:
+def _one_per_style(name: str, given: tuple[Any, ...], count: int) -> list[Any]:
     """A value or None for each style; missing ones are None."""
     if len(given) > count:
         raise ArgumentError(
@@ -190,7 +127,7 @@ def _one_per_style(name: str, given: tuple[str, ...], count: int) -> list[str | 
             f"{len(given)} for {count}",
             argument=name,
         )
-    values = [None if value == REST else value for value in given]
+    values = [None if value in (REST, (REST,)) else value for value in given]
     return values + [None] * (count - len(values))
 
 
@@ -201,10 +138,6 @@ def _read_rotations(text: str) -> int:
         raise ArgumentError(
             "1, 2, 4 or 8", repr(text), argument="style_rotations"
         ) from None
-
-
-def _split_names(text: str) -> list[str]:
-    return [name.strip() for name in text.split(",")]
 
 
 def _split_style(text: str) -> tuple[str, float, float]:
@@ -222,3 +155,63 @@ def _split_style(text: str) -> tuple[str, float, float]:
         path = head
     weight, scale = numbers + [1.0] * (2 - len(numbers))
     return path, weight, scale
+
+
+# The styles and the options for their masks, received as `style`.
+style_arguments = together(
+    received_as("style", read_styles),
+    click.argument(
+        "styles",
+        metavar="STYLE[:WEIGHT[:SCALE]]...",
+        nargs=-1,
+        required=True,
+        # Makes shells complete file names.
+        type=click.Path(),
+    ),
+    file_option(
+        "--region",
+        "regions",
+        multiple=True,
+        help="Grey picture, stretched over CONTENT; the style goes where it is "
+        "white. Give one per STYLE, in the same order; - stands for what the "
+        "others leave.",
+    ),
+    file_option(
+        "--style-mask",
+        "style_masks",
+        multiple=True,
+        help="Grey picture, stretched over STYLE; the style is taken from where it "
+        "is white. Give one per STYLE, in the same order; - stands for all of it.",
+    ),
+    click.option(
+        "--layers",
+        multiple=True,
+        type=split_names,
+        metavar="A,B,...",
+        help="Layers among --style-layers at which STYLE is compared. Give one "
+        "list per STYLE, in the same order; - stands for all of them.",
+    ),
+    click.option(
+        "--style-rotations",
+        "rotations",
+        multiple=True,
+        metavar="1|2|4|8",
+        help="Number of orientations of STYLE to compare with: 2 adds a turn by 90 "
+        "degrees, 4 all quarter turns, 8 also their mirror images. Give one per "
+        "STYLE, in the same order; - stands for 1.",
+    ),
+    file_option(
+        "--label-map",
+        help="Picture of flat colours, stretched over CONTENT, in place of "
+        "--region; each colour is the region of a STYLE. Black and transparent "
+        "parts are what the others leave.",
+    ),
+    click.option(
+        "--label-colors",
+        type=split_names,
+        metavar="COLOR,...",
+        help="Colours of --label-map in the order of the styles, such as "
+        "'#ff0000,-,blue'; - stands for what the others leave. By default in the "
+        "order of the rainbow, from red.",
+    ),
+)

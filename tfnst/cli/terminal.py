@@ -6,9 +6,7 @@ import contextlib
 import os
 import sys
 from collections.abc import Iterator
-from typing import NoReturn, TextIO
-
-from tqdm import tqdm
+from typing import Any, NoReturn
 
 from tfnst.files import UnwrittenWarning, warn_unwritten
 
@@ -59,6 +57,8 @@ def quiet_start() -> Iterator[None]:
 
 def say(line: str) -> None:
     """Prints a line to standard error, above any bar."""
+    from tqdm import tqdm  # Not at the top: it would take a fifth of `--help`'s time.
+
     with contextlib.suppress(OSError):  # Nobody reads it any more.
         # A plain print would tear a bar apart.
         tqdm.write(f"tfnst: {line}", file=sys.stderr)
@@ -71,13 +71,7 @@ class Warnings:
         self.unwritten = False
 
     def show(
-        self,
-        message: Warning | str,
-        category: type[Warning],
-        filename: str,
-        lineno: int,
-        file: TextIO | None = None,
-        line: str | None = None,
+        self, message: Warning | str, category: type[Warning], *_: Any, **__: Any
     ) -> None:
         """Prints a warning, in place of `warnings.showwarning`."""
         self.unwritten |= issubclass(category, UnwrittenWarning)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -15,12 +17,15 @@ from tfnst.cli.options import (
 from tfnst.cli.reporting import reporting, reporting_options
 from tfnst.cli.settings import given, read_settings
 from tfnst.cli.styles import style_arguments
-from tfnst.cli.terminal import quiet_start
+from tfnst.cli.terminal import extra_file, quiet_start
 from tfnst.paths import NamedPath, check_outputs, named_paths
 from tfnst.processor import prefer_onednn
 
 if TYPE_CHECKING:
     from tfnst.images.style_images import StyleImage
+    from tfnst.training.progress import TrainingProgress
+
+_SECONDS_PER_PREVIEW = 60
 
 
 @click.command(short_help="Trains a network to paint a style at once.")
@@ -83,32 +88,29 @@ def train(
     preview: str | None,
     checkpoint: str | None,
     resume: str | None,
-    **options: Any,
+    options: dict[str, Any],
+    **own: Any,
 ) -> None:
     """Trains a network that paints the style of STYLE, or of a blend of several.
 
     The network can then take the place of STYLE in `tfnst stylize`.
     """
-    own = {
-        name: options.pop(name)
-        for name in (
-            *("steps", "minutes", "batch_size", "crop_size", "width"),
-            "learning_rate",
-        )
-    }
     config, _ = read_settings(options)
     inputs = [*named_paths(("resume", resume), ("weights", config.weights))]
     _check_outputs(inputs, style, photos, output, preview, checkpoint)
     prefer_onednn()
     with quiet_start():
-        from tfnst.cli.progress import TrainingBar
+        from tfnst.cli.progress import on_terminal, stoppable
         from tfnst.training.training import train_network
-    with TrainingBar(preview) as bar:
+        from tfnst.visualization.progress_bar import ProgressBar
+    bar = ProgressBar(**on_terminal())
+    with stoppable(bar) as show:
+        watch = _Watch(show, preview)
         network = train_network(
             style,
             list(photos),
             config=None if resume and not given(options) else config,
-            callback=bar.update,
+            callback=watch,
             checkpoint=checkpoint,
             resume=resume,
             **own,
@@ -121,9 +123,41 @@ def train(
         f"{output}: {facts['steps']} steps over {facts['photos']} photos in "
         f"{facts['seconds']:.0f} s, total loss {facts['losses']['total']:.3f}"
     )
-    if bar.stopped:
+    if watch.stopped:
         reporting().interrupted({"output": output} | facts, f"stopped; {line}")
     reporting().tell({"output": output} | facts, line)
+
+
+class _Watch:
+    """Callback of a training that shows its progress and writes previews.
+
+    Args:
+        show: callback that shows the progress, and stops the training on Ctrl-C.
+        preview: path of the file for previews; None for none.
+
+    Attributes:
+        stopped: whether the training was interrupted.
+    """
+
+    def __init__(
+        self, show: Callable[[TrainingProgress], None], preview: str | None
+    ) -> None:
+        self._show = show
+        self._preview = preview
+        self._saved = time.monotonic()
+        self.stopped = False
+
+    def __call__(self, progress: TrainingProgress) -> None:
+        self._show(progress)
+        self.stopped = progress.stopped and progress.fraction < 1
+        last = self.stopped or progress.fraction >= 1
+        due = last or time.monotonic() - self._saved > _SECONDS_PER_PREVIEW
+        if self._preview is not None and due:
+            from tfnst.images.writing import save_image
+
+            with extra_file("the preview"):
+                save_image(progress.preview(), self._preview, name="preview")
+            self._saved = time.monotonic()
 
 
 def _check_outputs(

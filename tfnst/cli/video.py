@@ -2,20 +2,11 @@
 
 from __future__ import annotations
 
-import dataclasses
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from tfnst.cli.options import (
-    Command,
-    add_options,
-    config_options,
-    cut_options,
-    file_option,
-    grouped,
-    number_option,
-)
+from tfnst.cli.options import config_options, cut_options, file_option, number_option
 from tfnst.cli.reporting import reporting, reporting_options
 from tfnst.cli.settings import read_config, setting_files
 from tfnst.cli.styles import style_arguments
@@ -26,67 +17,10 @@ from tfnst.processor import prefer_onednn
 
 if TYPE_CHECKING:
     from tfnst.images.style_images import StyleImage
-    from tfnst.video.video import FilmResult
+    from tfnst.video.video import FilmProgress, FilmResult
 
 # Size in pixels and length of a video for --preview.
 _PREVIEW_SIZE, _PREVIEW_SECONDS = 256, 2.0
-
-
-@dataclasses.dataclass(frozen=True)
-class VideoOptions:
-    """The options for videos; the fields are arguments of `tfnst.stylize_video`."""
-
-    start: float
-    end: float | None
-    every: int
-    rate: float | None
-    frame_steps: int
-    temporal_weight: float
-    passes: int
-    crf: int | None
-    resume: bool
-
-
-def video_options(command: Command) -> Command:
-    """Adds the options for videos, received as `film`."""
-    return add_options(
-        grouped(command, "film", VideoOptions),
-        cut_options,
-        number_option(
-            "--rate",
-            type=float,
-            help="Frames per second if IN is a folder or a pattern of pictures; by "
-            "default 24.",
-        ),
-        number_option(
-            "--frame-steps",
-            type=click.IntRange(1, 1000),
-            default=FRAME_STEPS,
-            help="Gradient steps for each frame but the first of a scene.",
-        ),
-        number_option(
-            "--temporal-weight",
-            type=float,
-            default=TEMPORAL_WEIGHT,
-            help="Weight of the loss that holds a frame to the previous ones.",
-        ),
-        number_option(
-            "--passes",
-            type=click.IntRange(1, 20),
-            default=1,
-            help="Number of passes over the video: forward, backward and so on.",
-        ),
-        number_option(
-            "--crf",
-            help="Constant rate factor of the encoder; lower is better. By default 17 "
-            "for MP4, 22 for WebM.",
-        ),
-        click.option(
-            "--resume",
-            is_flag=True,
-            help="Continue a video that was interrupted.",
-        ),
-    )
 
 
 @click.command(short_help="Paints a video.")
@@ -99,7 +33,40 @@ def video_options(command: Command) -> Command:
     help="File for the video (.mp4, .webm, .gif or .webp), or a folder or a pattern "
     "such as frames/%05d.png for its frames.",
 )
-@video_options
+@cut_options
+@number_option(
+    "--rate",
+    type=float,
+    help="Frames per second if IN is a folder or a pattern of pictures; by default 24.",
+)
+@number_option(
+    "--frame-steps",
+    type=click.IntRange(1, 1000),
+    default=FRAME_STEPS,
+    help="Gradient steps for each frame but the first of a scene.",
+)
+@number_option(
+    "--temporal-weight",
+    type=float,
+    default=TEMPORAL_WEIGHT,
+    help="Weight of the loss that holds a frame to the previous ones.",
+)
+@number_option(
+    "--passes",
+    type=click.IntRange(1, 20),
+    default=1,
+    help="Number of passes over the video: forward, backward and so on.",
+)
+@number_option(
+    "--crf",
+    help="Constant rate factor of the encoder; lower is better. By default 17 for MP4, "
+    "22 for WebM.",
+)
+@click.option(
+    "--resume",
+    is_flag=True,
+    help="Continue a video that was interrupted.",
+)
 @file_option(
     "--flow",
     metavar="DIR",
@@ -117,10 +84,11 @@ def video(
     film_path: str,
     style: list[StyleImage],
     output: str,
-    film: VideoOptions,
+    end: float | None,
     flow: str | None,
     preview: bool,
-    **options: Any,
+    options: dict[str, Any],
+    **others: Any,
 ) -> None:
     """Paints the video IN in the style of STYLE, without flicker.
 
@@ -134,44 +102,37 @@ def video(
     check_outputs(inputs, [("output", output)])
     if preview:
         config = config.replace(size=min(config.size, _PREVIEW_SIZE))
-        last = film.start + _PREVIEW_SECONDS
-        if film.end is not None:
-            last = min(film.end, last)
-        film = dataclasses.replace(film, end=last)
+        last = others["start"] + _PREVIEW_SECONDS
+        end = last if end is None else min(end, last)
     prefer_onednn()
     with quiet_start():
-        from tfnst.cli.progress import VideoBars
+        from tfnst.cli.progress import CountBar, stoppable
         from tfnst.video.flow import FlowFiles
         from tfnst.video.video import stylize_video
-    with VideoBars() as bars:
+    with stoppable(CountBar(_count, unit=" frames")) as callback:
         result = stylize_video(
             film_path,
             style,
             output,
+            end=end,
             config=config,
             flow=None if flow is None else FlowFiles(flow),
-            callback=bars.update,
-            **dataclasses.asdict(film),
+            callback=callback,
+            **others,
         )
     _report(result)
 
 
+def _count(progress: FilmProgress) -> tuple[int, int | None, str]:
+    encoded = progress.encoded
+    description = "" if encoded is None else f"encoding {encoded:.0%}"
+    return progress.frames_done, progress.frames, description
+
+
 def _report(result: FilmResult) -> None:
     """Reports a video; ends the command if the video was interrupted."""
-    facts = {
-        name: getattr(result, name)
-        for name in (
-            "output",
-            "width",
-            "height",
-            "frames",
-            "painted",
-            "shots",
-            "steps",
-            "seconds",
-            "complete",
-        )
-    }
+    names = "output width height frames painted shots steps seconds complete"
+    facts = {name: getattr(result, name) for name in names.split()}
     facts["config"] = result.config.to_dict()
     report = reporting()
     if not result.complete:

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import json
 import os
+import socket
+import ssl
 from typing import Any
 
 import grpc
 
-from tfnst.checks import ArgumentError
+from tfnst.checks import ArgumentError, argument
+from tfnst.files import read_file
 
 # Environment variables in which gRPC finds a proxy, and the hosts to reach without it.
 _PROXY_VARIABLES = ("grpc_proxy", "https_proxy", "http_proxy")
 _NO_PROXY_VARIABLES = ("no_grpc_proxy", "no_proxy")
+_CONNECT_SECONDS = 5.0
 _Path = str | os.PathLike[str]
 
 
@@ -106,11 +110,36 @@ def proxy_variable(target: str) -> str | None:
     return next((name for name in _PROXY_VARIABLES if os.environ.get(name)), None)
 
 
+def certificate_problem(target: str, root_certificates: _Path) -> str | None:
+    """The reason why the certificate of a server isn't trusted.
+
+    gRPC doesn't always say it: where a name has two addresses, the error may be about
+    the other one.
+
+    Returns:
+        A sentence; None if the certificate is trusted, or can't be had.
+    """
+    host, _, port = target.rpartition("/")[2].rpartition(":")
+    host = host.strip("[]")
+    context = ssl.create_default_context(cafile=root_certificates)
+    context.verify_flags &= ~ssl.VERIFY_X509_STRICT  # As gRPC.
+    try:
+        with (
+            socket.create_connection((host, int(port)), _CONNECT_SECONDS) as connection,
+            context.wrap_socket(connection, server_hostname=host),
+        ):
+            return None
+    except ssl.SSLCertVerificationError as error:
+        return error.verify_message
+    except (OSError, ValueError):
+        return None
+
+
 def _read_pem(name: str, path: _Path | None) -> bytes | None:
     if path is None:
         return None
-    with open(path, "rb") as file:
-        data = file.read()
-    if b"-----BEGIN " not in data:
-        raise ArgumentError("a PEM file", repr(os.fspath(path)), argument=name)
+    with argument(name):
+        data = read_file(path)
+        if b"-----BEGIN " not in data:
+            raise ArgumentError("a PEM file", repr(os.fspath(path)))
     return data

@@ -17,7 +17,12 @@ from typing import Any
 import grpc
 
 from tfnst.checks import ArgumentError, check_integer
-from tfnst.client.channels import channel_options, open_channel, proxy_variable
+from tfnst.client.channels import (
+    certificate_problem,
+    channel_options,
+    open_channel,
+    proxy_variable,
+)
 from tfnst.client.errors import (
     DeadlineError,
     ModelNotFoundError,
@@ -98,6 +103,7 @@ class StylizeClient:
         self.target = target
         self._model = ModelChoice(model, version, version_label)
         self._timeout = timeout
+        self._root_certificates = root_certificates
         self._channel = open_channel(
             target,
             channel_options(max_attempts, retry_seconds),
@@ -195,7 +201,8 @@ class StylizeClient:
         Raises:
             DeadlineError: when no version is ready after `timeout` seconds.
             ServingError: when the server answers with an error, unless it says that
-                the model, or the server itself, isn't there yet.
+                the model, or the server itself, isn't there yet; or when its
+                certificate isn't trusted.
         """
         _check_seconds("timeout", timeout)
         deadline = time.monotonic() + timeout
@@ -252,11 +259,22 @@ class StylizeClient:
                 model=str(self._model),
                 timeout=timeout,
                 proxy=proxy_variable(self.target),
+                distrust=self._distrust(error),
                 painting=painting,
             ) from error
         except BaseException:  # On Ctrl-C, the server needn't go on.
             call.cancel()
             raise
+
+    def _distrust(self, error: grpc.RpcError) -> str | None:
+        """The reason why the server's certificate isn't trusted, if that may be it."""
+        if (
+            error.code() != grpc.StatusCode.UNAVAILABLE
+            or self._root_certificates is None
+            or proxy_variable(self.target)
+        ):
+            return None
+        return certificate_problem(self.target, self._root_certificates)
 
 
 def _check_target(value: Any) -> None:

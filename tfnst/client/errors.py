@@ -10,8 +10,9 @@ _MAX_DETAILS = 500  # Characters of the server's text that a message shows.
 class ServingError(RuntimeError):
     """A call to a server that failed ::
 
-        ServingError (a RuntimeError): any other code, an answer without a picture, or
-         |                             a call after the client was closed
+        ServingError (a RuntimeError): any other code, an answer without a picture, a
+         |                             server whose certificate isn't trusted, or a
+         |                             call after the client was closed
          +- InvalidRequestError (a ValueError): INVALID_ARGUMENT, or a request that is
          |                             too long
          +- ModelNotFoundError (a LookupError): NOT_FOUND, FAILED_PRECONDITION
@@ -87,6 +88,11 @@ _TOO_LONG = (
     "The request is too long for the server at {target}; send smaller pictures, or "
     "start `tfnst serve` with larger `--max-message-bytes`: {details}",
 )
+_UNTRUSTED = (
+    ServingError,
+    "The server at {target} has a certificate that isn't trusted; use the name that it "
+    "is for, or `root_certificates` with its authority: {details}",
+)
 _OTHER_ERROR = (ServingError, "The server at {target} failed with {code}: {details}")
 
 
@@ -97,6 +103,7 @@ def error_of_call(
     model: str,
     timeout: float,
     proxy: str | None,
+    distrust: str | None,
     painting: bool,
 ) -> ServingError:
     """The error to raise for a call that failed.
@@ -107,6 +114,7 @@ def error_of_call(
         model: description of the model.
         timeout: time limit of the call in seconds.
         proxy: environment variable that names a proxy to the server, or None.
+        distrust: reason why the server's certificate isn't trusted, or None.
         painting: whether the call asked for a picture.
     """
     code, details = error.code(), error.details() or ""
@@ -114,6 +122,8 @@ def error_of_call(
     # gRPC has words for this, but no code of its own.
     if kind is ServerBusyError and "message larger than max" in details:
         kind, message = _TOO_LONG
+    if distrust:
+        (kind, message), details = _UNTRUSTED, distrust
     failure = kind(
         message.format(
             target=target,

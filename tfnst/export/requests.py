@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -18,7 +19,8 @@ from tfnst.ops import pyramid
 # Reasons for settings that aren't exported. `device` has none: it is for building the
 # export.
 REFUSALS = {
-    "max_memory": "it paints without tiles, and `max_size` bounds its memory",
+    "max_memory": "it paints without tiles; `max_memory` of the export itself bounds "
+    "the memory of a request",
     "patience": "every run takes all of its steps",
     "max_time": "every run takes all of its steps",
 }
@@ -32,11 +34,14 @@ class RequestLimits:
         max_steps: largest `steps`.
         max_size: largest `size`.
         max_pixels: most pixels of each picture that is sent.
+        max_memory: most memory that a request takes, in GiB; infinity leaves it
+            to `max_size`.
     """
 
     max_steps: int
     max_size: int
     max_pixels: int
+    max_memory: float = math.inf
 
 
 class ScalarInput(NamedTuple):
@@ -118,20 +123,13 @@ def check_exportable(config: StyleTransferConfig) -> None:
 
 
 def check_settings(
-    values: Mapping[str, tf.Tensor],
-    *,
-    settings: tuple[ScalarInput, ...],
-    count: tf.Tensor | int,
-    max_size: int,
+    values: Mapping[str, tf.Tensor], settings: tuple[ScalarInput, ...]
 ) -> RequestSettings:
     """The settings of a request, checked one by one and together.
 
     Args:
         values: settings by name.
         settings: the settings that may be sent, from `request_settings`.
-        count: number of pictures to paint.
-        max_size: side of a square with as many pixels as all pictures together may
-            have.
     """
     values = {setting.name: setting.check(values[setting.name]) for setting in settings}
     size = checked(
@@ -145,13 +143,6 @@ def check_settings(
         (values["learning_rate"] > 0) & (values["learning_rate"] <= 1),
         "`learning_rate` must be a number above 0 and at most 1.",
         values["learning_rate"],
-    )
-    size = checked(
-        size,
-        tf.cast(count, tf.int64) * tf.cast(size, tf.int64) ** 2 <= max_size**2,
-        "`size` is too large for this number of pictures: together they may have at "
-        f"most {max_size}^2 pixels.",
-        tf.stack([count, size]),
     )
     knobs = Knobs(**{name: tf.cast(values[name], tf.float32) for name in Knobs._fields})
     return RequestSettings(values["steps"], size, values["seed"], knobs)

@@ -16,7 +16,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from tfnst.checks import ArgumentError, argument, check_integer
+from tfnst.checks import ArgumentError, argument, check_integer, check_number
 from tfnst.config import StyleTransferConfig, build_config
 from tfnst.eager import eagerly
 from tfnst.export.requests import RequestLimits
@@ -41,6 +41,7 @@ def export_saved_model(
     max_steps: int = 1000,
     max_size: int = 2048,
     max_pixels: int = 2**25,
+    max_memory: float | None = None,
     **settings: Any,
 ) -> pathlib.Path:
     """Writes `<directory>/<version>/`, which TensorFlow Serving can serve.
@@ -57,9 +58,12 @@ def export_saved_model(
             about twice as fast on servers that support it.
         version: number of the version; the next free one by default.
         max_steps: largest `steps` of a request, up to 100,000.
-        max_size: largest `size` of a request, up to 16,384. N pictures of `size` may
-            have no more pixels together than one of `max_size`.
+        max_size: largest `size` of a request, up to 16,384.
         max_pixels: most pixels of each picture that is sent.
+        max_memory: largest memory that a request may take on a server, in GiB, as
+            predicted from `size`, `max_pixels`, and the numbers of pictures, styles
+            and regions. It lowers `max_size` to what one style leaves room for. The
+            default is what 8 styles in 8 regions take at `max_size`.
         **settings: fields of StyleTransferConfig that override those of `config`.
 
     Returns:
@@ -82,6 +86,10 @@ def export_saved_model(
         max_size=check_integer("max_size", max_size, config.size, MAX_SIZE),
         max_pixels=check_integer("max_pixels", max_pixels, MIN_SIDE**2, MAX_PIXELS),
     )
+    if max_memory is not None:
+        expected = "a number of GiB above 0"
+        max_memory = check_number("max_memory", max_memory, expected, above=0)
+        limits = dataclasses.replace(limits, max_memory=max_memory)
     with argument("directory"):
         check_path(directory)
 
@@ -139,6 +147,10 @@ def write_model(
         names: names of the signatures to write; all of them by default.
     """
     signatures = build_signatures(model, names)
+    # Called as attributes, they fill in the defaults; TensorFlow's own callables in
+    # `signatures` of a loaded model don't.
+    for name, function in signatures.items():
+        setattr(model, name, function)
     with tempfile.TemporaryDirectory() as scratch:
         manifest = pathlib.Path(scratch, MANIFEST)
         manifest.write_text(json.dumps(_manifest(model), indent=2) + "\n")
@@ -169,7 +181,6 @@ def _manifest(model: ServedStyleTransfer) -> dict[str, Any]:
         "tensorflow": tf.__version__,
         "config": model.config.to_dict(),
         "limits": dataclasses.asdict(model.limits),
-        "memory": model.memory_per_pixel(),
         "backbone": model.backbone.name,
         "weights": {"source": weights.source, "sha256": weights.sha256},
     }

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import tensorflow as tf
 
 from tfnst.config import StyleTransferConfig
@@ -9,6 +11,7 @@ from tfnst.engines.loading import load_engine
 from tfnst.engines.plans import memory_per_pixel
 from tfnst.export import decoding, graph_run
 from tfnst.export.checks import checked
+from tfnst.export.memory import check_memory, fit_limits
 from tfnst.export.requests import (
     RequestLimits,
     RequestSettings,
@@ -47,6 +50,13 @@ class ServedStyleTransfer(tf.Module):
     Requests share nothing but the weights, which none of them writes. TensorFlow
     Serving checks no input, so the graph does.
 
+    Attributes:
+        config: as given.
+        limits: the largest request that is accepted.
+        memory_cost: bytes that a request takes, as from
+            `tfnst.engines.plans.memory_per_pixel`; also `style` for each pixel of each
+            style, and `files` for decoding one of `max_pixels`.
+
     Args:
         config: settings, and defaults of those that requests may send.
         limits: the largest request.
@@ -59,24 +69,16 @@ class ServedStyleTransfer(tf.Module):
         super().__init__(name="tfnst")
         check_exportable(config)
         self.config = config
-        self.limits = limits
         self._engine, self.backbone = load_engine(config, exported=True)
+        self.memory_cost = {
+            **memory_per_pixel(self._engine.feature_extractor, config),
+            "style": _STYLE_BYTES,
+            "files": _FILE_BYTES * limits.max_pixels,
+        }
+        self.limits = fit_limits(limits, self.memory_cost, config)
         # Held as variables: as constants they would come near the 2 GB that a
         # protocol buffer may have.
         self._variables = [v.value for v in self._engine.feature_extractor.variables]
-
-    def memory_per_pixel(self) -> dict[str, float]:
-        """Bytes that a run holds; see `tfnst.engines.plans.memory_per_pixel`.
-
-        `style` is for each pixel of each style, and `file` for each pixel of a file
-        while it is decoded.
-        """
-        extractor = self._engine.feature_extractor
-        return {
-            **memory_per_pixel(extractor, self.config),
-            "style": _STYLE_BYTES,
-            "file": _FILE_BYTES,
-        }
 
     @property
     def settings(self) -> tuple[ScalarInput, ...]:
@@ -131,13 +133,22 @@ class ServedStyleTransfer(tf.Module):
         """Paints an encoded picture in several styles."""
         content, seconds = self._decode("content_bytes", content_bytes)
         size_limit, max_pixels = self.limits.max_size, self.limits.max_pixels
-        request = self._check_settings(settings, 1)
+        request = check_settings(settings, self.settings)
         inputs = StyleInputs(
             style_bytes, style_weights, style_scales, mask_bytes, region_bytes
         )
         inputs = check_styles(inputs, size=request.size, max_size=size_limit)
         inputs = inputs._replace(
             style_scales=self.config.style_scale * inputs.style_scales
+        )
+        regions, _ = tf.unique(inputs.region_bytes)
+        has_regions = tf.reduce_any(regions != "")
+        request = self._check_memory(
+            request,
+            pictures=1,
+            styles=tf.size(inputs.style_bytes),
+            style_scale=tf.reduce_max(inputs.style_scales),
+            regions=tf.where(has_regions, tf.size(regions), 0),
         )
         preserve_color = check_color_mode(preserve_color)
         sides = tf.shape(content)[1:3]
@@ -168,7 +179,7 @@ class ServedStyleTransfer(tf.Module):
             request,
             preserve_color,
             division,
-            has_regions=tf.reduce_any(inputs.region_bytes != ""),
+            has_regions=has_regions,
         )
         return {
             "image_bytes": decoding.encode_png(stylized),
@@ -186,15 +197,19 @@ class ServedStyleTransfer(tf.Module):
         content = resizing.resize_image(content, *tf.unstack(sides, num=2))
         return make_seamless(content) if self.config.seamless else content
 
-    def _check_settings(
-        self, values: dict[str, tf.Tensor], count: tf.Tensor | int
+    def _check_memory(
+        self, settings: RequestSettings, **request: Any
     ) -> RequestSettings:
-        return check_settings(
-            values,
-            settings=self.settings,
-            count=count,
-            max_size=self.limits.max_size,
+        """The settings, if such a request takes at most `max_memory`.
+
+        Args:
+            settings: settings of the request.
+            **request: arguments of `request_bytes` besides `size`.
+        """
+        size = check_memory(
+            settings.size, self.memory_cost, self.limits.max_memory, **request
         )
+        return settings._replace(size=size)
 
     def _paint_arrays(
         self,
@@ -205,7 +220,13 @@ class ServedStyleTransfer(tf.Module):
         names: str,
     ) -> tuple[tf.Tensor, Losses]:
         """Pictures [N, H, W, 3], in one style [1, h, w, 3] or one each [N, h, w, 3]."""
-        settings = self._check_settings(values, tf.shape(content)[0])
+        settings = self._check_memory(
+            check_settings(values, self.settings),
+            pictures=tf.shape(content)[0],
+            styles=tf.shape(style)[0],
+            style_scale=self.config.style_scale,
+            regions=0,
+        )
         scales = build_scales(
             names,
             *(tf.shape(picture)[1:3] for picture in (content, style)),

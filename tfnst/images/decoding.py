@@ -11,13 +11,20 @@ from collections.abc import Callable
 from typing import Any, BinaryIO
 
 import numpy as np
-from PIL import Image, ImageFile, TiffImagePlugin, UnidentifiedImageError
+from PIL import Image, ImageFile, UnidentifiedImageError
 
 from tfnst.checks import one_line
-from tfnst.images import heif, jpeg_segments, png_chunks, sixteen_bit
+from tfnst.images import heif
 from tfnst.images.arrays import to_floats
 from tfnst.images.color_profiles import convert_array, convert_image
-from tfnst.images.deep_grey import is_deep_grey, mend_byte_order, read_deep_grey
+from tfnst.images.damage import without_damaged
+from tfnst.images.deep import (
+    decode_deep,
+    has_deep_planes,
+    is_deep_grey,
+    mend_byte_order,
+    read_deep_grey,
+)
 from tfnst.images.metadata import PictureInfo, read_info
 from tfnst.images.source import PictureSource
 
@@ -27,7 +34,6 @@ _NOT_DECODED = {"BUFR": "BUFR", "EPS": "PostScript", "GRIB": "GRIB", "HDF5": "HD
 # Pillow's message.
 _CLOSED = "Operation on closed image"
 _ORIENTATION_TAG = 0x0112
-_BITS_PER_SAMPLE = 258
 _TURNS: dict[int, Callable[[np.ndarray], np.ndarray]] = {
     2: lambda a: a[:, ::-1],
     3: lambda a: a[::-1, ::-1],
@@ -106,10 +112,7 @@ def _without_damage(
         return read(file, source)
     except ValueError:
         file.seek(0)
-        data = file.read()
-        mended = png_chunks.without_damaged(data)
-        if mended is None:
-            mended = jpeg_segments.without_damaged(data)
+        mended = without_damaged(file.read())
         if mended is None:
             raise
         _logger.info("left out what is damaged beside the picture in %s", source.shown)
@@ -122,12 +125,12 @@ def _read_file(file: BinaryIO, source: PictureSource) -> tuple[np.ndarray, Pictu
             received = f"{source.shown}, which is {_NOT_DECODED[image.format]}"
             raise source.error(_IMAGE_FILE, received)
 
-        def decode_deep() -> np.ndarray | None:
+        def decode() -> np.ndarray | None:
             if image.format == "HEIF":
                 return heif.decode_deep(image, file)
-            return sixteen_bit.decode(image, lambda: _open(file, source))
+            return decode_deep(image, lambda: _open(file, source))
 
-        return read_pil(image, source, decode_deep)
+        return read_pil(image, source, decode)
 
 
 def _open(file: BinaryIO, source: PictureSource) -> ImageFile.ImageFile:
@@ -187,16 +190,16 @@ def _ask_plug_ins(file: BinaryIO, start: bytes) -> str:
 def read_pil(
     image: Image.Image,
     source: PictureSource,
-    decode_deep: Callable[[], np.ndarray | None] | None = None,
+    decode: Callable[[], np.ndarray | None] | None = None,
 ) -> tuple[np.ndarray, PictureInfo]:
     """Reads a PIL image, which may not have been decoded yet.
 
     Args:
         image: the image.
         source: description for errors, and size limits.
-        decode_deep: function that decodes the image's file, if that has more than 8
-            bits a channel, into uint16 [H, W, 3] or [H, W, 4]; None for an image
-            without a file.
+        decode: function that decodes the image's file, if that has more than 8 bits a
+            channel, into uint16 [H, W, 3] or [H, W, 4]; None for an image without a
+            file.
 
     Returns:
         (colours float32 [H, W, 3] in [0, 1], everything else).
@@ -205,7 +208,7 @@ def read_pil(
         ValueError: when it is too large, too narrow or damaged.
     """
     source.check_size(image.height, image.width)
-    if _has_deep_planes(image):  # Pillow would read it as noise.
+    if has_deep_planes(image):
         raise source.error(
             "a TIFF file with all channels of a pixel together",
             f"{source.shown}, which keeps its 16-bit channels in separate planes",
@@ -213,7 +216,7 @@ def read_pil(
     try:
         if _has_lost_its_file(image):
             raise ValueError(_CLOSED)
-        deep = None if decode_deep is None else decode_deep()
+        deep = None if decode is None else decode()
         if deep is None:
             if isinstance(image, ImageFile.ImageFile):
                 mend_byte_order(image)
@@ -297,14 +300,3 @@ def _has_lost_its_file(image: Image.Image) -> bool:
     """Returns whether a PIL image isn't decoded yet, and its file is closed."""
     file = getattr(image, "fp", None)
     return bool(getattr(image, "tile", ())) and (file is None or file.closed)
-
-
-def _has_deep_planes(image: Image.Image) -> bool:
-    """Returns whether a TIFF file holds 16 bits, uncompressed, channel by channel."""
-    return (
-        isinstance(image, TiffImagePlugin.TiffImageFile)
-        and len(image.getbands()) > 1
-        and any(tile[0] == "raw" for tile in getattr(image, "tile", ()))
-        and getattr(image, "_planar_configuration", 1) == 2
-        and 16 in image.tag_v2.get(_BITS_PER_SAMPLE, ())
-    )

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import io
 import logging
 import os
 from typing import Any
 
 import numpy as np
-from PIL import Image, PngImagePlugin
+from PIL import Image
 
 from tfnst.checks import ArgumentError, argument, show_type
 from tfnst.files import show_path, write_file
-from tfnst.images import sixteen_bit
 from tfnst.images.arrays import finite_range, show_array, to_array, to_integers
-from tfnst.images.color_profiles import srgb_profile
+from tfnst.images.encoding import encode
 from tfnst.images.formats import FORMATS, check_suffix
-from tfnst.images.manifest import PNG_KEYWORD, add_manifest
+from tfnst.images.manifest import add_manifest
 from tfnst.images.metadata import PictureInfo, build_exif, encode_exif
 from tfnst.images.reading import load_image
 from tfnst.images.save_options import SaveOptions
@@ -128,7 +126,7 @@ def write_picture(
 
     exif, text = _describe(format, info, (height, width), options.keep_gps, manifest)
     try:
-        data = _encode(format, pixels, exif, text, info.dpi, options.quality)
+        data = encode(format, pixels, exif, text, info.dpi, options.quality)
     except (OSError, ValueError) as error:  # WebP, for one, ends at 16,383 pixels.
         expected = f"in a format that holds {width} x {height} pixels"
         raise ArgumentError(expected, show_path(path)) from error
@@ -155,24 +153,10 @@ def check_output_path(
     """
     suffix = check_suffix(path)
     SaveOptions(bits=bits).check_format(suffix)
-    check_longest(suffix, size, shown=show_path(path))
-    write_file(path, None)
-
-
-def check_longest(suffix: str, size: int, *, shown: str) -> None:
-    """Checks that a format can hold a picture with this long side.
-
-    Args:
-        suffix: suffix of the file.
-        size: long side of the picture in pixels.
-        shown: description of the file for the error.
-
-    Raises:
-        ValueError: for WebP and a picture of more than 16,383 pixels.
-    """
     if FORMATS[suffix] == "WEBP" and size > MAX_WEBP_SIZE:
         expected = f"in a format that holds {size} pixels a side"
-        raise ArgumentError(expected, shown)
+        raise ArgumentError(expected, show_path(path))
+    write_file(path, None)
 
 
 def _describe(
@@ -200,36 +184,6 @@ def _describe(
     return exif, text
 
 
-def _encode(
-    format: str,
-    pixels: np.ndarray,
-    exif: dict[int, Any],
-    text: str | None,
-    dpi: tuple[float, float] | None,
-    quality: int,
-) -> bytes:
-    """Encodes the values uint8 or uint16 [H, W, 3 or 4] as an image file."""
-    options: dict[str, Any] = {"icc_profile": srgb_profile()}
-    if dpi is not None and format != "WEBP":
-        options["dpi"] = dpi
-    if format == "TIFF":
-        return sixteen_bit.encode_tiff(pixels, tags=exif, **options)
-    if exif:
-        options["exif"] = encode_exif(exif)
-    if format == "PNG" and text is not None:
-        options["pnginfo"] = PngImagePlugin.PngInfo()
-        options["pnginfo"].add_itxt(PNG_KEYWORD, text)
-    if pixels.dtype == np.uint16:
-        return sixteen_bit.encode_png(pixels, **options)
-    if format != "PNG":
-        options["quality"] = quality
-    if format == "JPEG":
-        options["subsampling"] = 0
-    encoded = io.BytesIO()
-    Image.fromarray(pixels).save(encoded, format, **options)
-    return encoded.getvalue()
-
-
 @argument("image")
 def _to_colours(image: Any) -> np.ndarray:
     """float [H, W, 3] from an array or tensor.
@@ -237,18 +191,13 @@ def _to_colours(image: Any) -> np.ndarray:
     Raises:
         ValueError: for any other shape or dtype, and for NaN or infinity.
     """
-    with argument("image"):
-        source = PictureSource(show_type(image))
-        array = to_array(image, source)
-        source = source.shown_as(show_array(array))
-        shape = array.shape[1:] if array.ndim == 4 and len(array) == 1 else array.shape
-        if (
-            array.dtype.kind != "f"
-            or len(shape) != 3
-            or shape[2] != 3
-            or not array.size
-        ):
-            raise source.error("a float array of shape [1, H, W, 3] or [H, W, 3]")
-        finite_range(array, source)
+    source = PictureSource(show_type(image))
+    array = to_array(image, source)
+    source = source.shown_as(show_array(array))
+    shape = array.shape[1:] if array.ndim == 4 and len(array) == 1 else array.shape
+    is_picture = len(shape) == 3 and shape[2] == 3 and array.size > 0
+    if array.dtype.kind != "f" or not is_picture:
+        raise source.error("a float array of shape [1, H, W, 3] or [H, W, 3]")
+    finite_range(array, source)
     # At least float32: float16 would lose the half before the floor.
     return array.reshape(shape).astype(np.promote_types(array.dtype, np.float32))

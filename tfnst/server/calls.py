@@ -8,13 +8,14 @@ only those that work have threads.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import dataclasses
 import functools
 import itertools
 import logging
 import re
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent import futures
 from typing import Any, TypeVar
 
@@ -29,8 +30,7 @@ from tfnst.server.runs import Cancellation, Intake, StatusError, invalid_argumen
 
 MAX_ERROR_BYTES = 1024
 _ARRIVAL_SECONDS = 300.0
-_PROBE_SECONDS = 5.0
-_MAX_PROBES = 64
+_FIRST_SECONDS = 5.0
 _MAX_STREAMS = 1000
 _SPARE_THREADS = 4
 _SMALL_BYTES = 2**16  # Largest message that is parsed without a thread.
@@ -113,7 +113,7 @@ class Calls:
         )
         self._numbers = itertools.count(1)
         self._tasks: set[asyncio.Future[Any]] = set()
-        self._probes = self._streams = 0
+        self._streams = 0
         loop = asyncio.get_running_loop()
         self._refusing: asyncio.Future[None] = loop.create_future()
         self._closing: asyncio.Future[None] = loop.create_future()
@@ -130,41 +130,23 @@ class Calls:
         # As a stream, so that a call can be refused before its request arrives.
         return grpc.stream_unary_rpc_method_handler(answer)
 
-    def probe_handler(self, request_type: Any, respond: Callable[..., Any]) -> Any:
-        """Returns a gRPC handler for health checks, which need no turn or thread."""
+    def stream_handler(
+        self, request_type: Any, respond: Callable[..., AsyncIterator[Any]]
+    ) -> Any:
+        """Returns a gRPC handler for a method that needs no turn and no thread.
 
-        async def answer(_: Any, context: Any) -> Any:
-            request = await self._receive_probe(context, request_type)
-            return (await respond(request, context)).SerializeToString()
-
-        return grpc.stream_unary_rpc_method_handler(answer)
-
-    def watch_handler(self, request_type: Any, respond: Callable[..., Any]) -> Any:
-        """Returns a gRPC handler that answers one request until the server stops."""
-
-        async def answer(_: Any, context: Any) -> None:
-            request = await self._receive_probe(context, request_type)
-            await self._until_closing(respond(request, context), context)
-
-        return grpc.stream_stream_rpc_method_handler(
-            answer, response_serializer=lambda response: response.SerializeToString()
-        )
-
-    def stream_handler(self, request_type: Any, respond: Callable[..., Any]) -> Any:
-        """Returns a gRPC handler for a stream of requests, each with a response.
+        It is for streams and single messages; open ones end when the server stops.
 
         Args:
             request_type: class of the requests.
-            respond: turns an iterator of requests into one of responses.
+            respond: turns an iterator of requests, and gRPC's context, into an
+                iterator of responses.
         """
-
-        async def requests(context: Any) -> Any:
-            while (data := await context.read()) is not grpc.aio.EOF:
-                yield _parse(request_type, data)
 
         async def converse(context: Any) -> None:
             try:
-                async for response in respond(requests(context), context):
+                requests = _requests(context, request_type)
+                async for response in respond(requests, context):
                     await context.write(response)
             except StatusError as error:
                 await context.abort(_CODES[error.code], error.message)
@@ -256,9 +238,9 @@ class Calls:
     async def _work(
         self, call: Call, request_type: Any, work: Work, context: Any
     ) -> bytes:
-        with self._intake.place() as place:
+        with self._intake.room(self._intake.max_message_bytes):
             data = await self._receive(context)
-            place.size = len(data)
+        with self._intake.room(len(data)):
             start = time.monotonic()
             if len(data) <= _SMALL_BYTES:
                 request = _parse(request_type, data)
@@ -294,24 +276,6 @@ class Calls:
                 f"{self._intake.max_message_bytes} bytes.",
             )
         return data
-
-    async def _receive_probe(self, context: Any, request_type: Any) -> Any:
-        """Returns the request of a health check, which must arrive soon."""
-        if self._probes >= _MAX_PROBES:
-            await context.abort(_CODES[tf.errors.RESOURCE_EXHAUSTED], "too many checks")
-        self._probes += 1
-        try:
-            data = await asyncio.wait_for(context.read(), _PROBE_SECONDS)
-        except asyncio.TimeoutError:
-            data = grpc.aio.EOF
-        finally:
-            self._probes -= 1
-        if data is grpc.aio.EOF:
-            await context.abort(_CODES[tf.errors.CANCELLED], "no request arrived")
-        try:
-            return _parse(request_type, data)
-        except StatusError as error:
-            await context.abort(_CODES[error.code], error.message)
 
     async def _until_closing(self, answering: Any, context: Any) -> None:
         """Awaits a coroutine, which may never end, until the server stops."""
@@ -350,12 +314,21 @@ def _log(call: Call, status: str, text: str, seconds: float) -> None:
     )
 
 
+async def _requests(context: Any, request_type: Any) -> AsyncIterator[Any]:
+    """Yields the requests of a stream, the first of which must arrive soon."""
+    reading = asyncio.wait_for(context.read(), _FIRST_SECONDS)
+    with contextlib.suppress(asyncio.TimeoutError):
+        data = await reading
+        while data is not grpc.aio.EOF:
+            yield _parse(request_type, data)
+            data = await context.read()
+
+
 def _parse(request_type: Any, data: bytes) -> Any:
     if len(data) > _SMALL_BYTES and not wire.is_cheap(data, request_type.DESCRIPTOR):
         raise invalid_argument(
-            f"The request must have at most {wire.MAX_FIELDS} fields and "
-            f"{wire.MAX_VARINT_BYTES} bytes of integers; `tensor_content` has room for "
-            "more."
+            f"The request must have at most {wire.MAX_FIELDS} fields and bytes of "
+            "integers; `tensor_content` has room for more."
         )
     try:
         return request_type.FromString(data)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
-import pathlib
 import ssl
+from collections.abc import Iterator
 from typing import Any
 
 import grpc
 
-from tfnst.server.arguments import argument_error
+from tfnst.checks import ArgumentError, argument
+from tfnst.files import read_file, show_path
 
 _Path = str | os.PathLike[str]
 
@@ -35,35 +37,40 @@ class Certificates:
 
     def __post_init__(self) -> None:
         if (self.certificate is None) != (self.private_key is None):
-            pair = (self.certificate, self.private_key)
-            raise argument_error("certificate", "given with `private_key`", pair)
+            pair = repr((self.certificate, self.private_key))
+            raise ArgumentError(
+                "given with `private_key`", pair, argument="certificate"
+            )
         if self.client_ca is not None and self.certificate is None:
             expected = "given with `certificate` and `private_key`"
-            raise argument_error("client_ca", expected, self.client_ca)
+            raise ArgumentError(expected, repr(self.client_ca), argument="client_ca")
 
     def credentials(self) -> grpc.ServerCredentials | None:
         """Returns the credentials for gRPC; None without a certificate.
 
         Raises:
-            OSError: when a file can't be read or isn't valid.
+            OSError: when a file can't be read.
+            ValueError: when one isn't valid.
         """
         if self.certificate is None or self.private_key is None:
             return None
-        # Read by Python first, because gRPC doesn't say what is wrong with a file.
+        files = dataclasses.asdict(self)
+        data: dict[str, bytes | None] = dict.fromkeys(files)
+        for name, path in files.items():
+            if path is not None:
+                with argument(name):
+                    data[name] = read_file(path)
+        # Loaded by Python first, because gRPC doesn't say what is wrong with a file.
         context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-        try:
+        with _valid("certificate", "a PEM file that goes with `private_key`", files):
             context.load_cert_chain(self.certificate, self.private_key)
-            if self.client_ca is not None:
+        if self.client_ca is not None:
+            with _valid("client_ca", "a PEM file of certificates", files):
                 context.load_verify_locations(self.client_ca)
-        except ssl.SSLError as error:
-            paths = (self.certificate, self.private_key, self.client_ca)
-            names = ", ".join(str(path) for path in paths if path is not None)
-            raise OSError(f"the certificate is not valid: {error} ({names})") from error
-        key = pathlib.Path(self.private_key).read_bytes()
-        chain = pathlib.Path(self.certificate).read_bytes()
-        authorities = self.client_ca and pathlib.Path(self.client_ca).read_bytes()
         return grpc.ssl_server_credentials(
-            [(key, chain)], authorities, require_client_auth=self.client_ca is not None
+            [(data["private_key"], data["certificate"])],
+            data["client_ca"],
+            require_client_auth=self.client_ca is not None,
         )
 
     def http_options(self) -> dict[str, Any]:
@@ -76,3 +83,12 @@ class Certificates:
             "client_cafile": self.client_ca,
             "client_auth_required": self.client_ca is not None,
         }
+
+
+@contextlib.contextmanager
+def _valid(name: str, expected: str, files: dict[str, Any]) -> Iterator[None]:
+    try:
+        yield
+    except ssl.SSLError as error:
+        received = f"{show_path(files[name])} ({error.reason or error})"
+        raise ArgumentError(expected, received, argument=name) from error

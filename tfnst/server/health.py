@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 from typing import Any
 
 import grpc
@@ -43,24 +44,25 @@ class Health:
         self._stopping = True
         self.set(False)
 
-    async def check(
-        self, request: health_pb2.HealthCheckRequest, context: Any
-    ) -> health_pb2.HealthCheckResponse:
+    async def check(self, requests: AsyncIterator[Any], context: Any) -> Any:
         """Answers the method Check."""
-        if request.service not in NAMES:
-            await context.abort(grpc.StatusCode.NOT_FOUND, "unknown service")
-        return _Status(status=self._status(request.service))
+        async for request in requests:
+            if request.service not in NAMES:
+                await context.abort(grpc.StatusCode.NOT_FOUND, "unknown service")
+            yield _Status(status=self._status(request.service))
+            return
 
-    async def watch(self, request: health_pb2.HealthCheckRequest, context: Any) -> None:
+    async def watch(self, requests: AsyncIterator[Any], _: Any) -> Any:
         """Answers the method Watch: sends the status now and at each change."""
-        last = None
-        while True:
-            changed, status = self._changed, self._status(request.service)
-            if status != last:
-                await context.write(_Status(status=status))
-                last = status
-            else:
-                await changed.wait()
+        async for request in requests:
+            last = None
+            while True:
+                changed, status = self._changed, self._status(request.service)
+                if status != last:
+                    yield _Status(status=status)
+                    last = status
+                else:
+                    await changed.wait()
 
     def _status(self, service: str) -> Any:
         if service not in NAMES:

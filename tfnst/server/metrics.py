@@ -71,11 +71,6 @@ class Metrics:
             ("runs_in_progress", "Requests now running.", lambda: limit.running),
             ("queue_length", "Requests now waiting.", lambda: limit.waiting),
             (
-                "run_bytes",
-                "Memory of the runs in progress, as predicted.",
-                lambda: limit.running_bytes,
-            ),
-            (
                 "pending_bytes",
                 "Bytes of requests; one that is arriving counts as the longest.",
                 lambda: intake.pending_bytes,

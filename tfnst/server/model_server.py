@@ -18,8 +18,8 @@ from grpc_health.v1 import health_pb2
 from grpc_reflection.v1alpha import reflection as grpc_reflection
 from grpc_reflection.v1alpha import reflection_pb2
 
+from tfnst.checks import ArgumentError, check_integer, check_number
 from tfnst.server import event_loop
-from tfnst.server.arguments import argument_error, check_integer
 from tfnst.server.calls import Calls
 from tfnst.server.certificates import Certificates
 from tfnst.server.health import Health
@@ -41,7 +41,6 @@ DEFAULT_MAX_QUEUE = 16
 DEFAULT_MAX_MESSAGE_BYTES = 64 * 2**20
 DEFAULT_MAX_PENDING_BYTES = 2 * 2**30
 _INT32_MAX = 2**31 - 1  # The largest message that gRPC can send.
-_REMOVED = ("model_config_file", "admin_token_file")
 _FOREVER = 10**8  # Seconds: three years.
 _MAX_CONNECTIONS = 4096
 _SIGNAL_SECONDS = 1.0
@@ -97,18 +96,16 @@ class ModelServer:
             Default 64 MiB: two photos of 12 megapixels as PNG.
         max_pending_bytes: maximum size of all requests together in bytes; one that is
             still arriving counts as the longest. Default 2 GiB.
-        max_memory: maximum memory of the process in GiB. A request whose run would
-            exceed it waits for others to end, or is refused; for exports of tfnst, the
-            memory of a run is predicted from its pictures. Default None: no limit.
+        max_memory: maximum memory of the process in GiB, which limits how many
+            requests run at a time by the largest request that the export states; a
+            version of which not even one fits isn't served. Default None: no limit.
         metrics_port: port for Prometheus, at `/metrics` on the same host and with the
             same TLS; 0 chooses a free one. Default None: no metrics.
         reflection: whether clients may ask for the services' descriptions. Default
             True.
-        **removed: arguments of earlier releases, which are refused.
 
     Raises:
-        ValueError: when an argument is out of range, conflicts with another, or no
-            longer exists.
+        ValueError: when an argument is out of range or conflicts with another.
     """
 
     def __init__(
@@ -129,16 +126,18 @@ class ModelServer:
         max_memory: float | None = None,
         metrics_port: int | None = None,
         reflection: bool = True,
-        **removed: Any,
     ) -> None:
-        _refuse_removed(removed)
         if directory is None or not os.path.isdir(directory):
             expected = "a directory with versions of a model"
-            raise argument_error("directory", expected, directory)
+            raise ArgumentError(expected, repr(directory), argument="directory")
         if not isinstance(name, str) or not name:
-            raise argument_error("name", "a non-empty string", name)
-        if not poll_seconds > 0:
-            raise argument_error("poll_seconds", "a number above 0", poll_seconds)
+            raise ArgumentError("a non-empty string", repr(name), argument="name")
+        check_number("poll_seconds", poll_seconds, "a number above 0", above=0)
+        max_bytes = math.inf
+        if max_memory is not None:
+            expected = "a number of GiB above 0"
+            max_bytes = check_number("max_memory", max_memory, expected, above=0)
+            max_bytes *= 2**30
         check_integer("port", port, 0, 65535)
         check_integer("max_concurrent", max_concurrent, 1, 64)
         check_integer("max_queue", max_queue, 0, 10_000)
@@ -163,11 +162,13 @@ class ModelServer:
                 # Integers and strings take more room than in a message.
                 max_input_bytes=2 * max_message_bytes,
             ),
+            admit=self._admit,
             poll_seconds=poll_seconds,
             on_change=self._set_health,
         )
         self._reflection = reflection
-        self._limit = RunLimit(max_concurrent, max_queue, _in_bytes(max_memory))
+        self._limit = RunLimit(max_concurrent, max_queue, max_bytes)
+        self._has_max_memory = max_memory is not None
         self._intake = Intake(max_message_bytes, max_pending_bytes)
         self._metrics: Metrics | None = None
 
@@ -220,11 +221,11 @@ class ModelServer:
 
     def _handlers(self) -> dict[str, dict[str, Any]]:
         """Returns service -> method -> gRPC handler."""
-        check = health_pb2.HealthCheckRequest
+        handler, check = self._calls.stream_handler, health_pb2.HealthCheckRequest
         handlers = Services(self._versions, self._limit, self._calls).handlers()
         handlers[_HEALTH_SERVICE] = {
-            "Check": self._calls.probe_handler(check, self._health.check),
-            "Watch": self._calls.watch_handler(check, self._health.watch),
+            "Check": handler(check, self._health.check),
+            "Watch": handler(check, self._health.watch),
         }
         if not self._reflection:
             return handlers
@@ -233,7 +234,7 @@ class ModelServer:
         ).ServerReflectionInfo
         request = reflection_pb2.ServerReflectionRequest
         handlers[grpc_reflection.SERVICE_NAME] = {
-            "ServerReflectionInfo": self._calls.stream_handler(request, reflect)
+            "ServerReflectionInfo": handler(request, reflect)
         }
         return handlers
 
@@ -287,14 +288,18 @@ class ModelServer:
     def __exit__(self, *exception: object) -> None:
         self.stop(grace=0)
 
+    def _admit(self, servable: Servable) -> None:
+        """Lets as many requests to a new version run at a time as fit into memory."""
+        if self._has_max_memory and not servable.request_bytes:
+            _logger.warning(
+                "The model doesn't state the memory of its largest request, so "
+                "`max_memory` doesn't limit it: export it again"
+            )
+        self._limit.fit(servable.request_bytes, psutil.Process().memory_info().rss)
+
     def _set_health(self, available: bool) -> None:
         if self._loop:
-            self._loop.call_soon_threadsafe(self._change, available)
-
-    def _change(self, available: bool) -> None:
-        self._health.set(available)
-        if not self._limit.running:
-            self._limit.idle_bytes = psutil.Process().memory_info().rss
+            self._loop.call_soon_threadsafe(self._health.set, available)
 
 
 def serve(directory: _Path, *, grace: float | None = None, **options: Any) -> None:
@@ -349,23 +354,3 @@ def _raise_file_limit() -> None:
         wanted = min(wanted, hard)
     if soft != resource.RLIM_INFINITY and soft < wanted:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
-
-
-def _refuse_removed(options: dict[str, Any]) -> None:
-    for name in options:
-        if name not in _REMOVED:
-            raise TypeError(f"ModelServer() has no argument {name!r}")
-        raise ValueError(
-            f"`{name}` was removed: this server has one model, whose newest version "
-            "answers. For several models, labels, version policies and "
-            "HandleReloadConfigRequest, use TensorFlow Serving; see serving/README.md."
-        )
-
-
-def _in_bytes(max_memory: float | None) -> int | None:
-    """Returns a checked limit on memory, given in GiB, in bytes."""
-    if max_memory is None:
-        return None
-    if isinstance(max_memory, bool) or not 0 < max_memory < math.inf:
-        raise argument_error("max_memory", "a number of GiB above 0", max_memory)
-    return int(max_memory * 2**30)

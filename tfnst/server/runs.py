@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import collections
 import contextlib
-import dataclasses
 import math
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -76,88 +75,89 @@ class Cancellation:
 class RunLimit:
     """Runs a few requests at a time, queues some more in order, refuses the rest.
 
-    Only code in the event loop may use it.
+    Only code in the event loop may use it, except for `fit`.
 
     Args:
         max_concurrent: maximum number of running requests, 1 or more.
         max_queue: maximum number of waiting requests, 0 or more.
-        max_bytes: maximum memory of the process; None for no limit.
+        max_bytes: maximum memory of the process; infinity for no limit.
 
     Attributes:
+        max_running: number of requests that may run now.
         running: number of running requests.
-        running_bytes: predicted memory of the running requests.
-        max_bytes: as given.
-        idle_bytes: memory of the process when no request runs.
     """
 
     def __init__(
-        self, max_concurrent: int, max_queue: int, max_bytes: int | None = None
+        self, max_concurrent: int, max_queue: int, max_bytes: float = math.inf
     ) -> None:
-        self._max_concurrent = max_concurrent
+        self._max_concurrent = self.max_running = max_concurrent
         self._max_queue = max_queue
-        self.max_bytes = max_bytes
-        self.idle_bytes = 0
-        self.running = self.running_bytes = 0
-        self._waiting: collections.deque[tuple[asyncio.Future[None], int]]
-        self._waiting = collections.deque()
+        self._max_bytes = max_bytes
+        self._idle_bytes = 0
+        self.running = 0
+        self._waiting: collections.deque[asyncio.Future[None]] = collections.deque()
 
     @property
     def waiting(self) -> int:
         """Number of waiting requests."""
         return len(self._waiting)
 
+    def fit(self, request_bytes: int, idle_bytes: int) -> None:
+        """Lets as many requests run at a time as the memory allows.
+
+        Args:
+            request_bytes: largest memory of a request to the new version; 0 if unknown.
+            idle_bytes: memory that the process holds with that version.
+
+        Raises:
+            StatusError: RESOURCE_EXHAUSTED when there isn't enough for one request.
+        """
+        if not self.running:  # Otherwise it holds requests, too.
+            self._idle_bytes = idle_bytes
+        fitting = self._max_concurrent
+        if request_bytes and self._max_bytes < math.inf:
+            room = max(0, self._max_bytes - self._idle_bytes)
+            fitting = min(fitting, int(room // request_bytes))
+            if not fitting:
+                raise StatusError(
+                    tf.errors.RESOURCE_EXHAUSTED,
+                    f"its largest request takes {request_bytes / _GIB:.1f} GiB, and of "
+                    f"`max_memory`, {self._max_bytes / _GIB:.1f} GiB, there are "
+                    f"{room / _GIB:.1f} GiB left for requests: choose a larger one, or "
+                    f"a smaller `max_memory` for the export",
+                )
+        self.max_running = fitting
+
     @contextlib.asynccontextmanager
-    async def turn(
-        self, cancellation: Cancellation, size: int = 0
-    ) -> AsyncIterator[None]:
+    async def turn(self, cancellation: Cancellation) -> AsyncIterator[None]:
         """Waits for this request's turn, which lasts as long as the block.
 
         Args:
             cancellation: the request's cancellation, which also ends the wait.
-            size: predicted memory of the run in bytes.
 
         Raises:
-            StatusError: RESOURCE_EXHAUSTED when the queue is full or the request is too
-                large for the server, CANCELLED when it ends before its turn.
+            StatusError: RESOURCE_EXHAUSTED when the queue is full, CANCELLED when the
+                request ends before its turn.
         """
-        await self._enter(cancellation, size)
+        await self._enter(cancellation)
         try:
             yield
         finally:
             self.running -= 1
-            self.running_bytes -= size
             self._let_in()
 
-    def _has_room(self, size: int) -> bool:
-        if self.running >= self._max_concurrent:
-            return False
-        return self.running_bytes + size <= self._bytes_for_runs()
-
-    def _bytes_for_runs(self) -> float:
-        if self.max_bytes is None:
-            return math.inf
-        return max(0, self.max_bytes - self.idle_bytes)
-
-    async def _enter(self, cancellation: Cancellation, size: int) -> None:
-        room = self._bytes_for_runs()
-        if size > room:
-            raise StatusError(
-                tf.errors.RESOURCE_EXHAUSTED,
-                f"The request takes about {size / _GIB:.1f} GiB, and the server has "
-                f"{room / _GIB:.1f} GiB for requests. Choose a smaller "
-                "`size`, or fewer styles or regions.",
-            )
-        full = not self._has_room(size)
+    async def _enter(self, cancellation: Cancellation) -> None:
+        full = self.running >= self.max_running
         if (full or self._waiting) and len(self._waiting) >= self._max_queue:
             raise StatusError(
                 tf.errors.RESOURCE_EXHAUSTED,
-                f"The server is busy: {self.running} of at most "
-                f"{self._max_concurrent} requests running, {len(self._waiting)} of at "
-                f"most {self._max_queue} waiting. Try again later.",
+                f"The server is busy: {self.running} of at most {self.max_running} "
+                f"requests running, {len(self._waiting)} of at most {self._max_queue} "
+                "waiting. Try again later.",
             )
         loop = asyncio.get_running_loop()
         place: asyncio.Future[None] = loop.create_future()
-        self._waiting.append((place, size))
+        self._waiting.append(place)
         self._let_in()
 
         def leave() -> None:
@@ -171,66 +171,55 @@ class RunLimit:
                 raise
 
     def _let_in(self) -> None:
-        while self._waiting and self._has_room(self._waiting[0][1]):
-            place, size = self._waiting.popleft()
+        while self._waiting and self.running < self.max_running:
             self.running += 1
-            self.running_bytes += size
-            place.set_result(None)
+            self._waiting.popleft().set_result(None)
 
     def _leave(self, place: asyncio.Future[None]) -> None:
         if not place.done():  # Otherwise its turn has come.
-            self._waiting = collections.deque(
-                each for each in self._waiting if each[0] is not place
-            )
+            self._waiting.remove(place)
             place.cancel()
-            self._let_in()
 
 
 class Intake:
     """Bounds the bytes that requests hold from their arrival to their answer.
 
-    The length of a message is known only once it has arrived; until then the request
-    counts as the longest one. Only code in the event loop may use it.
+    Only code in the event loop may use it.
 
     Args:
         max_message_bytes: maximum size of one request in bytes.
         max_pending_bytes: maximum size of all requests together in bytes.
+
+    Attributes:
+        max_message_bytes: as given.
+        pending_bytes: bytes that the requests hold or may come to hold.
     """
 
     def __init__(self, max_message_bytes: int, max_pending_bytes: int) -> None:
         self.max_message_bytes = max_message_bytes
         self._max_pending_bytes = max_pending_bytes
-        self._places: set[Place] = set()
-
-    @property
-    def pending_bytes(self) -> int:
-        """Bytes that the requests hold or may come to hold."""
-        # A copy, because a scrape of the metrics comes from another thread.
-        return sum(place.size for place in list(self._places))
+        self.pending_bytes = self._requests = 0
 
     @contextlib.contextmanager
-    def place(self) -> Iterator[Place]:
+    def room(self, size: int) -> Iterator[None]:
         """Reserves bytes for a request, as long as the block lasts.
+
+        The length of a message is known only once it has arrived; until then the
+        request needs room for the longest one.
 
         Raises:
             StatusError: RESOURCE_EXHAUSTED when there are too few left.
         """
-        place = Place(self.max_message_bytes)
-        if self.pending_bytes + place.size > self._max_pending_bytes:
+        if self.pending_bytes + size > self._max_pending_bytes:
             raise StatusError(
                 tf.errors.RESOURCE_EXHAUSTED,
-                f"The server is busy: {len(self._places)} requests are arriving or "
+                f"The server is busy: {self._requests} requests are arriving or "
                 "waiting. Try again later.",
             )
-        self._places.add(place)
+        self.pending_bytes += size
+        self._requests += 1
         try:
-            yield place
+            yield
         finally:
-            self._places.remove(place)
-
-
-@dataclasses.dataclass(eq=False)
-class Place:
-    """Bytes reserved for a request."""
-
-    size: int
+            self.pending_bytes -= size
+            self._requests -= 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import logging
 import os
 import queue
@@ -16,18 +17,16 @@ from tensorflow.core.protobuf import meta_graph_pb2
 from tensorflow_serving.apis import predict_pb2, prediction_log_pb2
 
 from tfnst.server import tensors
-from tfnst.server.demand import Demand
 from tfnst.server.runs import Cancellation, StatusError, invalid_argument
 
 DEFAULT_SIGNATURE = "serving_default"
 DECODE_SECONDS = "decode_seconds"  # An output of tfnst's exports.
+MANIFEST = os.path.join("assets", "tfnst.json")
 MAX_WARM_UP_RECORDS = 1000
 WARM_UP_FILE = os.path.join("assets.extra", "tf_serving_warmup_requests")
 _METHODS = tuple(
     f"tensorflow/serving/{name}" for name in ("predict", "classify", "regress")
 )
-# Around each record of a TFRecord file: its length, and two checksums.
-_RECORD_FRAME_BYTES = 16
 _MAX_TIMEOUT = 2**31 / 1000  # Seconds that fit into milliseconds as int32: 24 days.
 _SPARE_THREADS = 16  # More than the parallel iterations of a map, usually 10.
 
@@ -42,13 +41,11 @@ class CheckedRequest:
         signature_name: name of the signature to run, never empty.
         inputs: input alias -> TensorProto, defaults included.
         outputs: output alias -> tensor name.
-        size: predicted memory of the run in bytes; 0 if unknown.
     """
 
     signature_name: str
     inputs: dict[str, Any]
     outputs: dict[str, str]
-    size: int
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,6 +75,10 @@ class Servable:
     behind the queue fail, and the executor ends the run at the loop's next iteration,
     as it does at the time limit.
 
+    Attributes:
+        request_bytes: largest memory of a request, as an export of tfnst states it; 0
+            for other models and for exports of earlier releases.
+
     Args:
         path: directory with a `saved_model.pb`.
         slots: maximum number of simultaneous runs; each slot has its own queue. The
@@ -93,8 +94,8 @@ class Servable:
         self, path: str, *, slots: int = 1, max_input_bytes: int = 2**31 - 1
     ) -> None:
         self._path = path
+        self.request_bytes = _read_request_bytes(path)
         self._max_input_bytes = max_input_bytes
-        self._demand = Demand(path)
         self._graph = tf.Graph()
         config = v1.ConfigProto(allow_soft_placement=True)
         config.gpu_options.allow_growth = True
@@ -165,9 +166,8 @@ class Servable:
         path = os.path.join(self._path, WARM_UP_FILE)
         if not os.path.exists(path):
             return 0
-        count = read = 0
+        count = 0
         for record in tf.data.TFRecordDataset(path):
-            read += _RECORD_FRAME_BYTES + len(record.numpy())
             log = prediction_log_pb2.PredictionLog.FromString(record.numpy())
             if log.WhichOneof("log_type") != "predict_log":
                 raise StatusError(
@@ -182,9 +182,6 @@ class Servable:
                     f"({max_records}) at {path}",
                 )
             self.run(self.check(log.predict_log.request), None, cancellation)
-        if read != os.path.getsize(path):  # TensorFlow takes too few bytes for its end.
-            problem = f"truncated record at {read} in {path}"
-            raise StatusError(tf.errors.DATA_LOSS, problem)
         return count
 
     def check(self, request: predict_pb2.PredictRequest) -> CheckedRequest:
@@ -216,7 +213,7 @@ class Servable:
                 f"The inputs must have at most {self._max_input_bytes} bytes once they "
                 f"are decoded. Received: {size}"
             )
-        return CheckedRequest(name, inputs, outputs, self._demand.of(inputs))
+        return CheckedRequest(name, inputs, outputs)
 
     def _check_types(
         self, signature: meta_graph_pb2.SignatureDef, inputs: dict[str, Any]
@@ -372,6 +369,15 @@ class _Slots:
     def clear(self, session: tf.compat.v1.Session, slot: int) -> None:
         """Removes the tokens that a failed or cancelled run left behind."""
         session.run(self._clear, {self.index: slot}, options=self._options)
+
+
+def _read_request_bytes(path: str) -> int:
+    """Returns the largest memory of a request from an export's manifest, or else 0."""
+    try:
+        with open(os.path.join(path, MANIFEST), encoding="utf-8") as file:
+            return int(json.load(file)["limits"]["max_memory"] * 2**30)
+    except (OSError, ValueError, KeyError, TypeError):
+        return 0
 
 
 def _choose_inputs(

@@ -10,13 +10,10 @@ from typing import Any
 import tensorflow as tf
 from google.protobuf import any_pb2
 from tensorflow_serving.apis import (
-    classification_pb2,
     get_model_metadata_pb2,
     get_model_status_pb2,
-    inference_pb2,
     model_pb2,
     predict_pb2,
-    regression_pb2,
 )
 
 from tfnst.server.calls import Call, Calls
@@ -25,8 +22,6 @@ from tfnst.server.runs import RunLimit, StatusError, invalid_argument
 from tfnst.server.servables import CheckedRequest, Result, Servable
 from tfnst.server.versions import Versions
 
-_PREDICTION_SERVICE = "tensorflow.serving.PredictionService"
-_MODEL_SERVICE = "tensorflow.serving.ModelService"
 # For reflection. Before release 2.21, these modules fail at their end, after they have
 # added the services to what reflection describes.
 for _module in ("prediction_service_pb2", "model_service_pb2"):
@@ -37,8 +32,8 @@ for _module in ("prediction_service_pb2", "model_service_pb2"):
 class Services:
     """Answers the requests of both services.
 
-    Predict and GetModelMetadata work; Classify, Regress and MultiInference are for
-    other kinds of models.
+    Classify, Regress and MultiInference are for other kinds of models; gRPC answers
+    UNIMPLEMENTED.
 
     Args:
         versions: the model's versions.
@@ -54,31 +49,22 @@ class Services:
     def handlers(self) -> dict[str, dict[str, Any]]:
         """Returns service -> method -> gRPC handler."""
         handler = self._calls.handler
-        prediction = {
-            "Predict": (predict_pb2.PredictRequest, self._predict),
-            "GetModelMetadata": (
-                get_model_metadata_pb2.GetModelMetadataRequest,
-                self._get_model_metadata,
-            ),
-            "Classify": (classification_pb2.ClassificationRequest, _refuse),
-            "Regress": (regression_pb2.RegressionRequest, _refuse),
-            "MultiInference": (inference_pb2.MultiInferenceRequest, _refuse),
-        }
-        model = {
-            "GetModelStatus": (
-                get_model_status_pb2.GetModelStatusRequest,
-                self._get_model_status,
-            ),
-        }
+        metadata_request = get_model_metadata_pb2.GetModelMetadataRequest
+        status_request = get_model_status_pb2.GetModelStatusRequest
         return {
-            service: {
-                name: handler(name, request_type, work)
-                for name, (request_type, work) in methods.items()
-            }
-            for service, methods in (
-                (_PREDICTION_SERVICE, prediction),
-                (_MODEL_SERVICE, model),
-            )
+            "tensorflow.serving.PredictionService": {
+                "Predict": handler(
+                    "Predict", predict_pb2.PredictRequest, self._predict
+                ),
+                "GetModelMetadata": handler(
+                    "GetModelMetadata", metadata_request, self._get_model_metadata
+                ),
+            },
+            "tensorflow.serving.ModelService": {
+                "GetModelStatus": handler(
+                    "GetModelStatus", status_request, self._get_model_status
+                ),
+            },
         }
 
     async def _predict(
@@ -91,7 +77,7 @@ class Services:
             checked = servable.check(request)
             call.signature = checked.signature_name
             waiting = time.monotonic()
-            async with self._limit.turn(call.cancellation, checked.size):
+            async with self._limit.turn(call.cancellation):
                 running = time.monotonic()
                 call.queue_seconds = running - waiting
                 try:
@@ -162,17 +148,6 @@ def _run(servable: Servable, request: CheckedRequest, call: Call) -> Result:
         return servable.run(request, call.seconds_left(), call.cancellation)
     finally:
         trim_memory()
-
-
-async def _refuse(call: Call, request: Any) -> Any:
-    if not isinstance(request, inference_pb2.MultiInferenceRequest):
-        call.asks_for(request.model_spec)
-    elif request.tasks:
-        call.asks_for(request.tasks[0].model_spec)
-    raise StatusError(
-        tf.errors.UNIMPLEMENTED,
-        f"This server answers Predict and GetModelMetadata, not {call.method}.",
-    )
 
 
 def _check_spec(request: Any) -> None:

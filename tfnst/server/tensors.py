@@ -37,8 +37,6 @@ _FIELDS = {
 }
 # The fields of half, complex and quantised types.
 _RARE_FIELDS = ("half_val", "scomplex_val", "dcomplex_val", "int_val")
-# After such a tag, the parser reads floats as they lie in memory.
-_PACKED_TAGS = {tf.float32: b"\x2a", tf.float64: b"\x32"}  # Fields 5 and 6.
 _SHORT_NAMES = {"float32": "float", "float64": "double", "float16": "half"}
 
 
@@ -151,27 +149,13 @@ def encode(array: np.ndarray | bytes) -> tensor_pb2.TensorProto:
     dtype = tf.dtypes.as_dtype(array.dtype if array.dtype != object else tf.string)
     if dtype not in _FIELDS:
         return tf.make_tensor_proto(array)
-    proto = tf.make_tensor_proto(np.zeros([0], dtype.as_numpy_dtype), dtype=dtype)
-    del proto.tensor_shape.dim[:]
-    for size in array.shape:
-        proto.tensor_shape.dim.add(size=size)
+    proto = tensor_pb2.TensorProto(
+        dtype=dtype.as_datatype_enum,
+        tensor_shape=tf.TensorShape(array.shape).as_proto(),
+    )
     flat = array.ravel()
-    if dtype in _PACKED_TAGS and flat.size:
-        little_endian = flat.astype(flat.dtype.newbyteorder("<"), copy=False)
-        data = little_endian.tobytes()
-        proto.MergeFromString(_PACKED_TAGS[dtype] + _varint(len(data)) + data)
-        return proto
     values = getattr(proto, _FIELDS[dtype])
     # In chunks, because Python's numbers are eight times as large.
     for start in range(0, flat.size, _CHUNK):
         values.extend(flat[start : start + _CHUNK].tolist())
     return proto
-
-
-def _varint(number: int) -> bytes:
-    """Encodes a number as protocol buffers do."""
-    groups = []
-    while number > 127:
-        groups.append(number & 127 | 128)
-        number >>= 7
-    return bytes([*groups, number])

@@ -19,12 +19,11 @@ from tfnst.server.runs import Cancellation, StatusError, invalid_argument
 from tfnst.server.servables import Servable
 
 _State = get_model_status_pb2.ModelVersionStatus
-START, LOADING, AVAILABLE = _State.START, _State.LOADING, _State.AVAILABLE
+LOADING, AVAILABLE = _State.LOADING, _State.AVAILABLE
 UNLOADING, END = _State.UNLOADING, _State.END
 
 _MAX_ENDED = 100  # Remembered versions that have ended.
 _MAX_VERSION = 2**63 - 1
-_LONGEST_WAIT = 60.0  # Seconds between two attempts to load a version.
 _logger = logging.getLogger("tfnst.server")
 
 
@@ -34,31 +33,30 @@ class Version:
 
     Attributes:
         number: version number, the name of the directory.
-        state: one of START, LOADING, AVAILABLE, UNLOADING, END.
+        fingerprint: description of the directory's files when it was loaded.
+        seen: the same at the last look.
+        state: one of LOADING, AVAILABLE, UNLOADING, END.
         error: error of the last failed load, or None.
         servable: the loaded model while the state is AVAILABLE or UNLOADING.
         uses: number of requests that hold the version.
-        fingerprint: description of the directory's files at the last load.
-        failures: number of failed loads since the last success.
-        retry_time: earliest time of the next attempt, by `time.monotonic`.
     """
 
     number: int
-    state: int = START
+    fingerprint: tuple[Any, ...]
+    seen: tuple[Any, ...] = ()
+    state: int = LOADING
     error: StatusError | None = None
     servable: Servable | None = None
     uses: int = 0
-    fingerprint: tuple[Any, ...] = ()
-    failures: int = 0
-    retry_time: float = 0.0
 
 
 class Versions:
     """The versions `<directory>/<integer>/`, watched by a thread.
 
     The newest version answers. A new one is loaded and warmed up before it answers, and
-    only then is the old one drained and unloaded. A version that fails to load is tried
-    again when its files change, but after each failure it has to wait twice as long.
+    only then is the old one drained and unloaded. A version that fails to load, perhaps
+    because it was still being copied, is tried again once its files have changed and
+    then stay the same.
 
     Attributes:
         load_failures: number of failed loads.
@@ -67,6 +65,8 @@ class Versions:
         directory: directory with the version directories.
         name: name of the model in requests.
         load: loads the version in a directory.
+        admit: called with a version that is warmed up; raises StatusError if it can't
+            be served.
         poll_seconds: seconds between two looks at the directory.
         on_change: called with True if a version can answer, otherwise False; at least
             each time that this changes.
@@ -78,12 +78,14 @@ class Versions:
         name: str,
         *,
         load: Callable[[str], Servable] = Servable,
+        admit: Callable[[Servable], None] = lambda servable: None,
         poll_seconds: float = 1.0,
         on_change: Callable[[bool], None] = lambda available: None,
     ) -> None:
         self.directory = directory
         self.name = name
         self._load_servable = load
+        self._admit = admit
         self._poll_seconds = poll_seconds
         self._on_change = on_change
         self._versions: dict[int, Version] = {}
@@ -172,7 +174,7 @@ class Versions:
         """Returns whether the versions found first are still being loaded."""
         states = {version.state for version in self._versions.values()}
         return not self._polled or (
-            bool(states & {START, LOADING}) and not states & {AVAILABLE, UNLOADING}
+            LOADING in states and not states & {AVAILABLE, UNLOADING}
         )
 
     def available(self) -> bool:
@@ -209,16 +211,11 @@ class Versions:
             return
         newest = max(found, default=None)
         if newest is None:
-            self._polled = True
             self._warn(f"There is no version to serve in {self.directory}")
         elif self._should_load(newest, found[newest]):
             self._load(newest, found[newest])
-        with self._condition:
-            if newest is None or self._available(newest):
-                self._unload_all_but(newest)
-            ended = [n for n, v in sorted(self._versions.items()) if v.state == END]
-            for number in ended[:-_MAX_ENDED]:
-                del self._versions[number]
+        self._polled = True
+        self._unload_all_but(newest)
         self._report_change()
 
     def _warn(self, message: str) -> None:
@@ -231,39 +228,44 @@ class Versions:
         version = self._versions.get(number)
         if version is None:
             return True
-        # It was unloaded and is the newest again; or it failed, perhaps because it was
-        # still being copied, and its files have changed.
-        if version.state != END or time.monotonic() < version.retry_time:
+        if version.state != END:
             return False
-        return version.error is None or version.fingerprint != _fingerprint(path)
+        if version.error is None:  # It was unloaded and is the newest again.
+            return True
+        before, version.seen = version.seen, _fingerprint(path)
+        return version.seen == before and version.seen != version.fingerprint
 
     def _unload_all_but(self, newest: int | None) -> None:
-        for version in self._versions.values():
-            if version.state == AVAILABLE and version.number != newest:
-                version.state = UNLOADING
-                threading.Thread(
-                    target=self._unload, args=[version], daemon=True
-                ).start()
+        """Unloads other versions, if the newest can answer, once they aren't in use."""
+        with self._condition:
+            if newest is None or self._available(newest):
+                for version in self._versions.values():
+                    if version.state == AVAILABLE and version.number != newest:
+                        version.state = UNLOADING
+            unused = [
+                version
+                for version in self._versions.values()
+                if version.state == UNLOADING and not version.uses
+            ]
+            ended = [n for n, v in sorted(self._versions.items()) if v.state == END]
+            for number in ended[:-_MAX_ENDED]:
+                del self._versions[number]
+        for version in unused:
+            self._unload(version)
 
     def _load(self, number: int, path: str) -> None:
-        before = self._versions.get(number)
-        version = Version(number, fingerprint=_fingerprint(path))
-        version.failures = before.failures if before else 0
+        version = Version(number, _fingerprint(path))
         with self._condition:
             self._versions[number] = version
-            self._polled = True
-        self._set_state(version, LOADING)
         start, failure = time.monotonic(), None
         try:
-            servable, warm_ups = self._load_and_warm_up(path)
+            version.servable, warm_ups = self._load_and_warm_up(path)
         except Exception as error:
             failure = _load_error(error)
         # Only now, because the error's traceback holds the model.
         if failure is not None:
             self._set_failed(version, failure)
             return
-        release_memory()
-        version.servable, version.failures = servable, 0
         self._set_state(version, AVAILABLE)
         _logger.info(
             "Version %d of %s is available after %.1f s and %d warm-up requests",
@@ -272,23 +274,22 @@ class Versions:
             time.monotonic() - start,
             warm_ups,
         )
-        self._report_change()
 
     def _load_and_warm_up(self, path: str) -> tuple[Servable, int]:
         """Returns the model, and the number of requests that warmed it up."""
         servable = self._load_servable(path)
         try:
-            return servable, servable.warm_up(self._cancellation)
+            warm_ups = servable.warm_up(self._cancellation)
+            release_memory()
+            self._admit(servable)
         except BaseException:
             servable.close()
             raise
+        return servable, warm_ups
 
     def _set_failed(self, version: Version, error: StatusError) -> None:
         version.error = error
-        version.failures += 1
         self.load_failures += 1
-        wait = min(_LONGEST_WAIT, self._poll_seconds * 2**version.failures)
-        version.retry_time = time.monotonic() + wait
         release_memory()
         self._set_state(version, END)
         if not self._stopping.is_set():
@@ -300,12 +301,9 @@ class Versions:
             )
 
     def _unload(self, version: Version) -> None:
-        with self._condition:
-            self._condition.wait_for(lambda: not version.uses)
-            servable, version.servable = version.servable, None
-        if servable:
-            servable.close()
-        del servable
+        if version.servable:
+            version.servable.close()
+            version.servable = None
         release_memory()
         self._set_state(version, END)
         _logger.info("Version %d of %s is unloaded", version.number, self.name)

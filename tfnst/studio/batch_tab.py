@@ -10,7 +10,6 @@ import gradio as gr
 from tfnst.checks import ArgumentError
 from tfnst.studio import panels
 from tfnst.studio.events import Updates
-from tfnst.studio.history import History
 from tfnst.studio.inputs import FormValues, Inputs
 from tfnst.studio.run_queue import QueuedRun
 from tfnst.studio.run_tab import Data, RunTab, gallery
@@ -33,13 +32,12 @@ class BatchTab(RunTab):
         super().__init__(studio, visitor, inputs)
         gr.Markdown(
             "Paints many photos with the styles and settings of the tab “Paint”, but "
-            "not its masks over the photo. Between two of them, others have their turn."
+            "not its masks over the photo."
         )
         self.photos = gr.File(
             label="Photos",
             file_count="multiple",
             file_types=["image"],
-            height=180,
             elem_id="batch-photos",
         )
         self.add_controls(
@@ -47,7 +45,7 @@ class BatchTab(RunTab):
             name="batch-",
             kept="The pictures will be in the history.",
         )
-        self.panel = gr.HTML(elem_id="batch-panel")
+        self.panel = gr.HTML(elem_id="batch-panel", elem_classes="said")
         self.gallery = gallery("Painted pictures", "batch", visible=False)
         self.download = gr.DownloadButton(
             "Download all", visible=False, elem_id="batch-download"
@@ -57,9 +55,7 @@ class BatchTab(RunTab):
     def read_form(self, data: Data) -> tuple[FormValues | None, Updates]:
         return self.inputs.read(data, photo=False)
 
-    def tasks(
-        self, data: Data, filled: FormValues, history: History
-    ) -> tuple[Task, ...]:
+    def tasks(self, data: Data, filled: FormValues) -> tuple[Task, ...]:
         photos = [photo["path"] for photo in data[self.photos] or []]
         if not photos:
             raise ValueError("Choose photos first.")
@@ -75,7 +71,6 @@ class BatchTab(RunTab):
                 raise ValueError(f"{pathlib.Path(photo).name}: {wrong}")
         return tuple(
             self.studio.picture_task(
-                history,
                 photo,
                 [style.everywhere() for style in filled.styles],
                 filled.config,
@@ -96,7 +91,7 @@ class BatchTab(RunTab):
         return {self.gallery: gr.update(value=pictures, visible=bool(pictures))}
 
     def finished(self, data: Data, run: QueuedRun) -> Updates:
-        text = panels.status(run, 0, loading=False)
+        text = panels.status(run)
         updates: Updates = {
             self.panel: "",
             self.said: panels.notice(text) + panels.all_errors(run),

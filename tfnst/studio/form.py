@@ -17,6 +17,10 @@ from tfnst.setting import Setting
 HOST_SETTINGS = ("backbone", "weights", "device", "max_memory")
 # Settings that everybody needs; the others are in a drawer.
 FRONT_SETTINGS = ("style_strength", "size", "preserve_color")
+# Labels other than the settings' names in words.
+_LABELS = {"preserve_color": "Colours"}
+# The page calls the content image the photo.
+_CONTENT = re.compile(r"(?<=the )content(?=['.])")
 # Widest range in which a slider can still be set precisely.
 _WIDEST = 10.0
 
@@ -108,8 +112,10 @@ def read_values(
 def _field(setting: Setting) -> Field:
     return Field(
         name=setting.name,
-        label=_in_words(setting.name),
-        help=re.sub(r"`(\w+)`", lambda m: _in_words(m[1]).lower(), setting.help),
+        label=in_words(setting.name),
+        help=_CONTENT.sub(
+            "photo", re.sub(r"`(\w+)`", lambda m: in_words(m[1]).lower(), setting.help)
+        ),
         kind=_kind(setting),
         # There is no picture to start from.
         choices=tuple(choice for choice in setting.choices if choice != "given"),
@@ -132,8 +138,9 @@ def _kind(setting: Setting) -> str:
     return "slider" if setting.high - setting.low <= _WIDEST else "number"
 
 
-def _in_words(name: str) -> str:
-    return name.replace("_", " ").capitalize()
+def in_words(name: str) -> str:
+    """The name of a setting in words, as the page shows it."""
+    return _LABELS.get(name, name.replace("_", " ").capitalize())
 
 
 def _show(value: Any, field: Field) -> str | float | None:

@@ -10,12 +10,11 @@ import gradio as gr
 from tfnst.config import COLOR_MODES
 from tfnst.studio import panels
 from tfnst.studio.events import AS_SENT, QUICK, Updates
-from tfnst.studio.history import History
 from tfnst.studio.inputs import FormValues
 from tfnst.studio.paint_tab import PaintTab
 from tfnst.studio.run_queue import QueuedRun
 from tfnst.studio.run_tab import Data, RunTab, gallery
-from tfnst.studio.studio import Studio, StyleInput
+from tfnst.studio.studio import Studio, StyleInput, jpeg_copy
 from tfnst.studio.tasks import Task
 
 _STRENGTHS = (0.2, 0.35, 0.5, 0.65, 0.8, 1.0)
@@ -52,33 +51,45 @@ class GridTab(RunTab):
         kinds = [k for k in _KINDS if k != "Scale of the strokes" or not studio.server]
         with gr.Row():
             self.kind = gr.Radio(
-                kinds, value=kinds[0], label="What differs", elem_id="grid-kind"
+                kinds,
+                value=kinds[0],
+                label="What differs",
+                min_width=320,
+                elem_id="grid-kind",
             )
             self.size = gr.Slider(
-                64, 512, value=192, step=32, label="Size of each in pixels",
+                64,
+                512,
+                value=256,
+                step=32,
+                label="Size of each in pixels",
+                min_width=320,
                 elem_id="grid-size",
-            )  # fmt: skip
+            )
         self.add_controls("Paint the variations", name="grid-")
-        self.gallery = gallery("Variations", "grid", allow_preview=False)
-        self.panel = gr.HTML(elem_id="grid-panel")
+        with gr.Row():
+            with gr.Column(min_width=240, elem_classes="beside"):
+                self.photo = gr.HTML(elem_id="grid-photo", elem_classes="result")
+                self.panel = gr.HTML(elem_id="grid-panel", elem_classes="said")
+            with gr.Column(min_width=320, scale=3):
+                self.gallery = gallery(
+                    "Variations", "grid", allow_preview=False, visible=False
+                )
         # The variation of each picture in the gallery, as `_changes` returns it.
         self.changes = gr.State([])
-        self.connect([self.kind, self.size], [self.gallery, self.changes])
-        settings = self.inputs.settings
-        fields = [settings[name] for name in _KINDS.values() if name in settings]
+        own = [self.photo, self.gallery, self.changes]
+        self.connect([self.kind, self.size], own)
         self.gallery.select(
             self._choose,
             self.changes,
-            [*fields, *self.inputs.shown_styles, tabs],
+            [*self.inputs.shown, tabs],
             **QUICK,
         ).success(paint.paint, paint.read, paint.written, **AS_SENT)
 
     def read_form(self, data: Data) -> tuple[FormValues | None, Updates]:
         return self.inputs.read(data, styles=_KINDS[data[self.kind]] != "styles")
 
-    def tasks(
-        self, data: Data, filled: FormValues, history: History
-    ) -> tuple[Task, ...]:
+    def tasks(self, data: Data, filled: FormValues) -> tuple[Task, ...]:
         changes = self._changes(data[self.kind], filled)
         if not changes:
             raise ValueError("There are no styles to choose from.")
@@ -91,16 +102,22 @@ class GridTab(RunTab):
                 changed[name] = value
             config = filled.config.replace(**changed)
             tasks.append(
-                self.studio.picture_task(history, filled.content, styles, config, label)
+                self.studio.picture_task(filled.content, styles, config, label)
             )
         return tuple(tasks)
 
     def begun(self, data: Data, filled: FormValues) -> Updates:
         changes = self._changes(data[self.kind], filled)
-        return {self.gallery: [], self.changes: changes}
+        photo = jpeg_copy(pathlib.Path(filled.content))
+        return {
+            self.photo: panels.side_by_side([(photo, "Photo")]),
+            self.gallery: gr.update(value=[], visible=False),
+            self.changes: changes,
+        }
 
     def painted(self, run: QueuedRun) -> Updates:
-        return {self.gallery: run.thumbnails()}
+        pictures = [(str(entry.path), task.label) for task, entry in run.results]
+        return {self.gallery: gr.update(value=pictures, visible=bool(pictures))}
 
     def finished(self, data: Data, run: QueuedRun) -> Updates:
         said = panels.all_errors(run) + panels.notice("Choose one to paint it large.")

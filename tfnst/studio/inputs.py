@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import itertools
+import json
 import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -23,10 +23,12 @@ from tfnst.studio.studio import (
     StyleInput,
     in_labels,
     is_hidden_from_browsers,
+    jpeg_copy,
 )
 from tfnst.studio.style_slot import StyleSlot, picture_input, place_for_errors
 
 _STYLES = len(masks.BRUSHES)
+_SAMPLE_SIZE = 200
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,95 +46,137 @@ class Inputs:
 
     Args:
         studio: the studio whose settings and samples they show.
+
+    Attributes:
+        all: the components whose values `read` takes.
+        errors: the components that show errors.
+        shown: the components that change when the form is filled in.
+        settings: the fields of the settings, by name.
+        saved: what is filled in, kept by the browser.
     """
 
     def __init__(self, studio: Studio) -> None:
         self._studio = studio
-        with gr.Row():
+        self.settings: dict[str, Any] = {}
+        self.wrong: dict[str, gr.HTML] = {}
+        self.count = gr.State(1)
+        self.saved = gr.BrowserState({}, storage_key="tfnst-form", secret="tfnst")
+        with gr.Row(equal_height=True, elem_classes="pictures"):
             with gr.Column(min_width=260):
                 self.content = picture_input("Photo", "photo")
                 self.content_wrong = place_for_errors("photo")
-                photos = _samples(studio, studio.photos, "Sample photos")
+                photos = _samples(studio.photos, "Sample photos")
             with gr.Column(min_width=260):
-                self.slots = [
-                    StyleSlot(studio, number + 1) for number in range(_STYLES)
-                ]
+                self.slots = [StyleSlot(studio, 1)]
                 self.style_wrong = place_for_errors("style")
-                styles = _samples(studio, studio.styles, "Sample styles")
+                styles = _samples(studio.styles, "Sample styles")
                 with gr.Row():
                     self.more = gr.Button("Add a style", size="sm", min_width=110)
                     self.fewer = gr.Button(
                         "Remove the last", size="sm", min_width=110, visible=False
                     )
-        self.count = gr.State(1)
+        with gr.Row():
+            self.slots += [StyleSlot(studio, n) for n in range(2, _STYLES + 1)]
+        self._front()
+        for slot in self.slots:
+            slot.lay_out_options()
+        self._masks()
+        self._drawer()
+        self.all = {
+            *(self.content, self.count, self.regions.painted, self.bits),
+            *(component for slot in self.slots for component in slot.filled_in),
+            *(slot.mask.painted for slot in self.slots),
+            *self.settings.values(),
+        }
+        self.errors = [self.content_wrong, self.style_wrong, *self.wrong.values()]
+        self.errors += [slot.wrong for slot in self.slots]
+        self.shown = [
+            *(self.content, self.count, self.fewer, self.more, self.bits, self.preset),
+            *(*self.regions.shown, self.legend, *self.settings.values()),
+            *(component for slot in self.slots for component in slot.shown),
+            *(self.content_wrong, self.style_wrong),
+        ]
+        self._connect(photos, styles)
+        self._save()
+
+    def _connect(self, photos: gr.HTML | None, styles: gr.HTML | None) -> None:
         for picture, wrong in (
             (self.content, self.content_wrong),
             *((slot.image, slot.wrong) for slot in self.slots),
         ):
             take = functools.partial(self._take_upload, picture, wrong)
             picture.input(take, picture, [picture, wrong], **AS_SENT)
-        if styles is not None:
-            styles.select(
-                self._take_style,
-                [
-                    self.count,
-                    *(slot.image for slot in self.slots),
-                    *(slot.mask.opened for slot in self.slots),
-                ],
-                [*self.shown_styles, self.style_wrong, *(s.wrong for s in self.slots)],
-                **AS_SENT,
-            )
-        for button, change in ((self.more, 1), (self.fewer, -1)):
-            button.click(self._adding(change), self.count, self.shown_styles, **QUICK)
-        self.settings: dict[str, Any] = {}
-        self.wrong: dict[str, gr.HTML] = {}
-        self._front()
-        self._drawer()
-        self._brushes()
         if photos is not None:
-            outputs = [self.content, self.content_wrong, *self.regions.shown]
-            photos.select(self._take_photo, self.regions.opened, outputs, **QUICK)
+            photos.select(self._take_photo, self.regions.opened, self.shown, **QUICK)
+        if styles is not None:
+            known = {self.count}
+            known |= {c for slot in self.slots for c in (slot.image, slot.mask.opened)}
+            styles.select(self._take_style, known, self.shown, **AS_SENT)
+        for button, change in ((self.more, 1), (self.fewer, -1)):
+            count = functools.partial(self._change_count, change)
+            button.click(count, self.count, self.shown, **QUICK)
+        names = sorted({name for values in PRESETS.values() for name in values})
+        fields = [self.settings[name] for name in names if name in self.settings]
+        # The preset that was chosen before.
+        self.before = gr.State(None)
+        self.preset.input(
+            self._take_preset,
+            [self.preset, self.before, self.settings["size"]],
+            [*fields, self.before],
+            **QUICK,
+        )
+        # It no longer says what the settings are.
+        gr.on(
+            [field.input for field in fields],
+            None,
+            js="() => null",
+            outputs=self.preset,
+            **QUICK,
+        )
 
     @property
-    def all(self) -> set[Any]:
-        """The components whose values `read` takes."""
-        return {
-            *(self.content, self.count, self.regions.painted),
-            *(component for slot in self.slots for component in slot.filled_in),
-            *(slot.mask.painted for slot in self.slots),
-            *(*self.settings.values(), self.bits),
+    def _filled_in(self) -> dict[str, Any]:
+        """The components that are saved, by their elements' names."""
+        slots = [component for slot in self.slots for component in slot.filled_in]
+        saved = [self.content, *slots, *self.settings.values(), self.bits]
+        return {component.elem_id: component for component in saved}
+
+    def _save(self) -> None:
+        """Has the browser keep what is filled in, for when the page is reloaded."""
+        filled = self._filled_in
+        gr.on(
+            [component.change for component in filled.values()],
+            None,
+            js=f"""(...values) => {{
+                const names = {json.dumps(list(filled))};
+                const pairs = names.map((name, index) => [name, values[index]]);
+                return {{studio: "{self._studio.key}", ...Object.fromEntries(pairs)}};
+            }}""",
+            inputs=list(filled.values()),
+            outputs=self.saved,
+            **QUICK,
+        )
+
+    def restore(self, saved: dict[str, Any]) -> Updates:
+        """Returns the changes of `shown` for what was filled in before a reload.
+
+        Args:
+            saved: the value of `saved`, of which the browser may have made anything.
+        """
+        if saved.get("studio") != self._studio.key:
+            return {
+                self.count: 1
+            }  # Its pictures are gone, and the host's settings new.
+        values = {field: saved.get(name) for name, field in self._filled_in.items()}
+        for picture in (self.content, *(slot.image for slot in self.slots)):
+            values[picture] = self._studio.find_upload(path_of(values[picture]))
+        given = [n for n, slot in enumerate(self.slots, 1) if values[slot.image]]
+        count = max(given, default=1)
+        weights = {
+            slot.weight: gr.update(value=values[slot.weight], visible=count > 1)
+            for slot in self.slots
         }
-
-    @property
-    def errors(self) -> list[gr.HTML]:
-        """The components that show errors."""
-        slots = [slot.wrong for slot in self.slots]
-        return [self.content_wrong, self.style_wrong, *slots, *self.wrong.values()]
-
-    @property
-    def shown(self) -> list[Any]:
-        """The components that `show` changes."""
-        slots = [
-            component
-            for slot in self.slots
-            for component in (slot.group, *slot.filled_in, *slot.mask.shown)
-        ]
-        return [
-            *(self.content, self.count, self.fewer, self.more),
-            *self.regions.shown,
-            *slots,
-            *(*self.settings.values(), self.bits),
-        ]
-
-    @property
-    def shown_styles(self) -> list[Any]:
-        """The components that `show_one_style` changes."""
-        groups = [
-            component
-            for slot in self.slots
-            for component in (slot.group, slot.image, slot.weight, *slot.mask.shown)
-        ]
-        return [self.count, self.fewer, self.more, *groups]
+        return self._show_among(count) | values | weights
 
     def read(
         self, data: Mapping[Any, Any], *, styles: bool = True, photo: bool = True
@@ -189,6 +233,7 @@ class Inputs:
             **changes: settings to change.
 
         Raises:
+            LookupError: when a picture that it was painted from isn't kept.
             ValueError: for settings of another version.
         """
         config = entry.config(self._studio.config).replace(**changes)
@@ -196,28 +241,26 @@ class Inputs:
         updates[self.bits] = str(entry.bits)
         if not pictures:
             return updates
-        content = history.content(entry)
-        styles = history.styles(entry)[:_STYLES]
-        if content is not None:
-            updates[self.content] = self._studio.copy_picture(content)
-        updates |= self._show_count(max(1, len(styles)))
-        for slot, style in itertools.zip_longest(self.slots, styles):
+        content, styles = history.sources(entry)
+        updates[self.content] = self._studio.copy_picture(content)
+        updates |= self.regions.show(content, [style.region for style in styles])
+        updates |= self._show_among(len(styles))
+        for slot, style in zip(self.slots, styles, strict=False):
             updates |= slot.show(style, several=len(styles) > 1)
-        if content is not None:
-            updates |= self.regions.show(content, [style.region for style in styles])
         return updates
 
     def show_one_style(self, path: pathlib.Path) -> Updates:
-        """Returns the changes of `shown_styles` for a single style."""
-        updates = self._show_count(1)
-        for slot in self.slots:
-            updates |= slot.clear()
-        return updates | self.slots[0].show_picture(path, opened=True)
+        """Returns the changes of `shown` for a single style."""
+        slot = self.slots[0]
+        updates = slot.clear() | slot.show_picture(path, opened=True)
+        return updates | self._show_among(1)
 
     def show_settings(self, config: StyleTransferConfig) -> Updates:
         """Returns the changes of the fields for these settings."""
         values = form.show_values(config, self._studio.fields)
-        return {self.settings[name]: value for name, value in values.items()}
+        return {self.settings[name]: value for name, value in values.items()} | {
+            self.preset: None
+        }
 
     def _take_photo(self, chosen: gr.SelectData, opened: bool) -> Updates:
         photo = self._studio.photos[chosen.index]
@@ -226,37 +269,31 @@ class Inputs:
             self.content_wrong: "",
         } | self.regions.begin(photo, opened)
 
-    def _take_style(self, chosen: gr.SelectData, count: int, *places: Any) -> Updates:
-        """Puts a sample into the first empty place, a new one, or the last one."""
-        images, opened = places[:_STYLES], places[_STYLES:]
-        empty = [index for index in range(count) if not images[index]]
-        index = empty[0] if empty else min(count, _STYLES - 1)
-        updates = self._show_count(max(count, index + 1))
-        slot = self.slots[index]
+    def _take_style(self, data: dict[Any, Any], chosen: gr.SelectData) -> Updates:
+        """Puts a sample into the first empty place, or in place of the last style."""
+        slots = self.slots[: data[self.count]]
+        slot = next((slot for slot in slots if not data[slot.image]), slots[-1])
         path = self._studio.styles[chosen.index]
-        updates |= slot.show_picture(path, opened=opened[index])
-        return updates | {slot.wrong: "", self.style_wrong: ""}
+        opened = data[slot.mask.opened]
+        return slot.show_picture(path, opened=opened) | {self.style_wrong: ""}
 
-    def _adding(self, change: int) -> Any:
-        def change_count(count: int) -> Updates:
-            count = min(max(count + change, 1), _STYLES)
-            updates = self._show_count(count)
-            for slot in self.slots[count:]:
-                updates |= slot.clear()
-            return updates
+    def _change_count(self, change: int, count: int) -> Updates:
+        return self._show_among(min(max(count + change, 1), _STYLES))
 
-        return change_count
-
-    def _show_count(self, count: int) -> Updates:
+    def _show_among(self, count: int) -> Updates:
+        """Returns the changes for a number of styles; the others are cleared."""
         updates: Updates = {
             self.count: count,
             self.fewer: gr.update(visible=count > 1),
             self.more: gr.update(visible=count < _STYLES),
+            self.legend: panels.legend(masks.BRUSHES[:count]),
         }
         for index, slot in enumerate(self.slots):
-            updates[slot.group] = gr.update(visible=index < count)
+            there = index < count
+            updates[slot.group] = updates[slot.drawer] = gr.update(visible=there)
             # The weight of a single style changes nothing.
             updates[slot.weight] = gr.update(visible=count > 1)
+            updates |= {} if there else slot.clear()
         return updates
 
     def _take_upload(
@@ -266,7 +303,10 @@ class Inputs:
         path = path_of(sent)
         said = self._studio.check_picture(path) if path else None
         updates: Updates = {wrong: panels.error(said)}
-        if path and not said and is_hidden_from_browsers(path):
+        if said:
+            # Browsers would show it as a broken picture.
+            updates[picture] = None
+        elif path and is_hidden_from_browsers(path):
             updates[picture] = self._studio.copy_picture(pathlib.Path(path))
         return updates
 
@@ -275,19 +315,17 @@ class Inputs:
         shown = {field.name: field for field in self._studio.fields}
         strength, *others = form.FRONT_SETTINGS
         self._component(shown[strength])
-        self._error_of(strength)
         with gr.Row():
             for name in others:
                 with gr.Column(min_width=160):
                     self._component(shown[name])
-                    self._error_of(name)
-        if self._studio.server is None:
-            self.preset = gr.Radio(
-                list(PRESETS),
-                label="Preset",
-                info="Sets size and steps: how fine, and how long it takes.",
-                elem_id="preset",
-            )
+        self.preset = gr.Radio(
+            list(PRESETS),
+            label="Preset",
+            info="Sets size and steps: how fine, and how long it takes.",
+            visible=self._studio.server is None,
+            elem_id="preset",
+        )
 
     def _drawer(self) -> None:
         """Lays out all other settings."""
@@ -300,7 +338,6 @@ class Inputs:
                     for field in others[first : first + 2]:
                         with gr.Column(min_width=240):
                             self._component(field)
-                            self._error_of(field.name)
             self.bits = gr.Radio(
                 ["8", "16"],
                 value="8",
@@ -310,22 +347,32 @@ class Inputs:
                 visible=self._studio.server is None,
                 elem_id="bits",
             )
-        self._error_of("")
-        if self._studio.server is None:
-            names = {name for values in PRESETS.values() for name in values}
-            outputs = [self.settings[name] for name in sorted(names)]
-            self.preset.input(self._take_preset, self.preset, outputs, **QUICK)
+        self.wrong[""] = place_for_errors("setting-")
 
-    def _take_preset(self, preset: str) -> Updates:
+    def _take_preset(
+        self, preset: str, before: str | None, size: float | None
+    ) -> Updates:
+        """Fills in a preset; only a preset that sets the size changes it.
+
+        Args:
+            preset: the chosen preset.
+            before: the one chosen before.
+            size: the size as it is.
+        """
         values = preset_settings(preset)
-        return {self.settings[name]: value for name, value in values.items()}
+        if "size" not in PRESETS[preset]:
+            from_preset = size == PRESETS.get(before or "", {}).get("size", 0)
+            values["size"] = self._studio.config.size if from_preset else size
+        return {self.settings[n]: v for n, v in values.items()} | {self.before: preset}
 
     def _component(self, field: Field) -> None:
+        """Lays out the field of a setting, with a place for its errors."""
         value = form.show_values(self._studio.config, [field])[field.name]
+        name = f"setting-{field.name.replace('_', '-')}"
         about: dict[str, Any] = {
             "label": field.label,
             "info": field.help,
-            "elem_id": f"setting-{field.name.replace('_', '-')}",
+            "elem_id": name,
             "min_width": 160,
         }
         component: Any
@@ -342,27 +389,27 @@ class Inputs:
         else:
             component = gr.Textbox(value=value or "", **about)
         self.settings[field.name] = component
+        self.wrong[field.name] = place_for_errors(name)
 
-    def _error_of(self, name: str) -> None:
-        self.wrong[name] = place_for_errors(f"setting-{name.replace('_', '-')}")
-
-    def _brushes(self) -> None:
+    def _masks(self) -> None:
         """Lays out the editor in which regions are painted."""
-        colors = ", ".join(
-            f"{color} for style {number}"
-            for number, (color, _) in enumerate(masks.BRUSHES, start=1)
-        )
-        self.regions = MaskEditor(
-            self._studio,
-            self.content,
-            title="Masks: which style goes where",
-            about=f"Paint over the photo where a style is to go: {colors}. Styles "
-            "without paint share the rest; if each has some, the rest of the photo "
-            "stays as it is.",
-            label="Masks over the photo",
-            name="mask",
-            brushes=_STYLES,
-        )
+        with gr.Accordion(
+            "Masks: which style goes where", open=False, elem_id="masks"
+        ) as drawer:
+            self.legend = gr.HTML(
+                panels.legend(masks.BRUSHES[:1]), elem_id="mask-legend"
+            )
+            self.regions = MaskEditor(
+                self._studio,
+                self.content,
+                drawer,
+                about="Paint over the photo where a style is to go. Styles without "
+                "paint share the rest; if each has some, the rest of the photo stays "
+                "as it is.",
+                label="Masks over the photo",
+                name="mask",
+                brushes=_STYLES,
+            )
 
     def after_masks(self, event: Any) -> Any:
         """Returns an event after which `read` sees the masks as they are now.
@@ -383,23 +430,21 @@ def _layers_of(*values: dict[str, Any] | None) -> list[Any]:
     return [None if value is None else value["layers"] for value in values]
 
 
-def _samples(
-    studio: Studio, files: Sequence[pathlib.Path], label: str
-) -> gr.Gallery | None:
-    """A gallery of sample pictures; None where there are none."""
+def _samples(files: Sequence[pathlib.Path], label: str) -> gr.HTML | None:
+    """Sample pictures to choose from, as buttons with names; None where there are none.
+
+    Its event `select` tells which one by its index.
+    """
     if not files:
         return None
-    return gr.Gallery(
-        [(studio.sample_thumbnail(file), _sample_name(file)) for file in files],
-        label=label,
-        columns=[4],
-        height="auto",
-        object_fit="cover",
-        allow_preview=False,
-        interactive=False,
-        buttons=[],
+    named = [(jpeg_copy(file, _SAMPLE_SIZE), _sample_name(file)) for file in files]
+    return gr.HTML(
+        panels.choices(named, label),
+        js_on_load="""element.addEventListener("click", event => {
+            const button = event.target.closest("button");
+            if (button) trigger("select", {index: +button.value, value: null});
+        })""",
         elem_id=label.lower().replace(" ", "-"),
-        elem_classes="samples",
     )
 
 

@@ -30,7 +30,6 @@ class Limits:
         max_steps: steps at each scale: the settings `steps` and `initial_steps`.
         max_seconds: duration of a run in seconds; longer ones get fewer steps, as by
             the setting `max_time`.
-        max_runs: waiting or running runs per visitor.
         max_waiting: waiting runs of all visitors.
         max_batch: pictures in a batch.
         max_frames: frames of a painted video; 0 for no videos at all.
@@ -47,7 +46,6 @@ class Limits:
     max_seconds: float = _limit(
         3600.0, "Longest run in seconds; longer ones get fewer steps."
     )
-    max_runs: int = _limit(4, "Most waiting or running runs per visitor.")
     max_waiting: int = _limit(100, "Most waiting runs of all visitors.")
     max_batch: int = _limit(100, "Most pictures in a batch.")
     max_frames: int = _limit(3000, "Most frames of a video; 0 for no videos.", low=0)

@@ -18,12 +18,12 @@ _SIZE = 640
 
 
 class MaskEditor:
-    """The components: a drawer with an editor.
+    """The editor and its button, in a drawer.
 
     Args:
         studio: the studio, which checks pictures.
         picture: the component with the picture to paint over.
-        title: title of the drawer.
+        drawer: the drawer, which is open in the layout.
         about: explanation for visitors.
         label: label of the editor.
         name: prefix of the elements' names.
@@ -34,30 +34,29 @@ class MaskEditor:
         self,
         studio: Studio,
         picture: gr.Image,
+        drawer: gr.Accordion,
         *,
-        title: str,
         about: str,
         label: str,
         name: str,
         brushes: int,
     ) -> None:
         self._studio = studio
-        with gr.Accordion(title, open=False, elem_id=f"{name}s") as drawer:
-            gr.Markdown(about)
-            self.editor = gr.ImageEditor(
-                label=label,
-                type="numpy",
-                image_mode="RGBA",
-                format="png",
-                sources=(),
-                transforms=(),
-                layers=False,
-                buttons=[],
-                brush=gr.Brush(colors=masks.brush_colors(brushes), color_mode="fixed"),
-                canvas_size=(_SIZE, _SIZE * 3 // 4),
-                elem_id=f"{name}-editor",
-            )
-            again = gr.Button("Begin anew", size="sm")
+        gr.Markdown(about)
+        self.editor = gr.ImageEditor(
+            label=label,
+            type="numpy",
+            image_mode="RGBA",
+            format="png",
+            sources=(),
+            transforms=(),
+            layers=False,
+            buttons=[],
+            brush=gr.Brush(colors=masks.brush_colors(brushes), color_mode="fixed"),
+            canvas_size=(_SIZE, _SIZE * 3 // 4),
+            elem_id=f"{name}-editor",
+        )
+        again = gr.Button("Begin anew", size="sm")
         # The painted layers.
         self.painted = gr.State(None)
         # While the drawer is closed, nothing is sent to the editor.

@@ -8,10 +8,11 @@ from typing import Any
 import gradio as gr
 
 from tfnst.studio.batch_tab import BatchTab
-from tfnst.studio.events import QUICK
+from tfnst.studio.events import AS_SENT, QUICK
 from tfnst.studio.grid_tab import GridTab
 from tfnst.studio.history_tab import HistoryTab
 from tfnst.studio.paint_tab import PaintTab
+from tfnst.studio.run_tab import RunTab
 from tfnst.studio.studio import Studio
 from tfnst.studio.video_tab import VideoTab
 
@@ -26,16 +27,20 @@ def build_page(studio: Studio) -> gr.Blocks:
         # Kept by the browser, so that it finds its pictures again.
         visitor = gr.BrowserState("", storage_key="tfnst-visitor", secret="tfnst")
         gr.Markdown(f"# {TITLE}\nPaints a photo in the style of another picture.")
-        with gr.Tabs(selected="paint") as tabs:
+        with gr.Tabs(selected="paint", overflow_behavior="wrap") as tabs:
             with gr.Tab("Paint", id="paint"):
                 paint = PaintTab(studio, visitor)
             with gr.Tab("Variations", id="variations"):
                 GridTab(studio, visitor, paint, tabs)
             with gr.Tab("Batch", id="batch"):
-                BatchTab(studio, visitor, paint.inputs)
+                going_on: list[RunTab] = [
+                    paint,
+                    BatchTab(studio, visitor, paint.inputs),
+                ]
             if studio.paints_videos:
                 with gr.Tab("Video", id="video") as video_tab:
                     video = VideoTab(studio, visitor, paint.inputs)
+                going_on.append(video)
                 video_tab.select(video.refresh, visitor, video.listed, **QUICK)
             with gr.Tab("History", id="history") as history_tab:
                 history = HistoryTab(studio, visitor, paint, tabs)
@@ -43,11 +48,11 @@ def build_page(studio: Studio) -> gr.Blocks:
             history.refresh, [history.most, visitor], history.listed, **QUICK
         )
 
-        def leave(request: gr.Request) -> None:
-            studio.leave(str(request.session_hash))
-
-        page.unload(leave)
         page.load(_know_again, visitor, visitor, **QUICK)
+        inputs = paint.inputs
+        page.load(inputs.restore, inputs.saved, inputs.shown, **QUICK)
+        for tab in going_on:
+            page.load(tab.resume, tab.read, tab.written, **AS_SENT)
     return page
 
 

@@ -7,8 +7,7 @@ from typing import Any
 import gradio as gr
 
 from tfnst.studio import panels, run_queue
-from tfnst.studio.events import QUICK, Updates
-from tfnst.studio.history import History
+from tfnst.studio.events import AS_SENT, QUICK, Updates
 from tfnst.studio.inputs import FormValues, Inputs
 from tfnst.studio.run_queue import QueuedRun
 from tfnst.studio.run_tab import Data, RunTab
@@ -16,6 +15,10 @@ from tfnst.studio.studio import Studio, jpeg_copy
 from tfnst.studio.tasks import Task
 
 FORMATS = (".png", ".jpg", ".webp", ".tif")
+# Settings that determine how long a run takes.
+_LENGTHS = ("size", "min_size", "steps", "initial_steps", "max_time")
+# Longest side of the painting as it is shown, so that it can be seen pixel by pixel.
+_SHOWN = 4096
 
 
 class PaintTab(RunTab):
@@ -30,13 +33,18 @@ class PaintTab(RunTab):
 
     def __init__(self, studio: Studio, visitor: gr.BrowserState) -> None:
         with gr.Row():
+            # First for keyboards, though on the right.
+            with gr.Column(min_width=320, elem_classes="stays") as result:
+                pass
             with gr.Column(min_width=320):
                 super().__init__(studio, visitor, Inputs(studio))
-            with gr.Column(min_width=320, elem_classes="stays"):
-                self._result()
+        with result:
+            self._result()
         self.connect(
             [self.suffix], [self.comparison, self.after, self.download, self.entry]
         )
+        if studio.server is None:
+            self._connect_expected()
         self.suffix.input(
             self._convert,
             [self.entry, self.suffix, visitor],
@@ -46,6 +54,7 @@ class PaintTab(RunTab):
 
     def _result(self) -> None:
         self.add_controls("Paint", kept="The picture will be in the history.")
+        self.expected = gr.HTML(elem_id="expected", elem_classes="said")
         self.comparison = gr.HTML(elem_id="comparison", elem_classes="result")
         self.panel = gr.HTML(
             panels.notice("Choose a photo and a style, and press Paint."),
@@ -58,11 +67,9 @@ class PaintTab(RunTab):
             self.download = gr.DownloadButton("Download", elem_id="download")
         self.entry = gr.State("")
 
-    def tasks(
-        self, data: Data, filled: FormValues, history: History
-    ) -> tuple[Task, ...]:
+    def tasks(self, data: Data, filled: FormValues) -> tuple[Task, ...]:
         task = self.studio.picture_task(
-            history, filled.content, filled.styles, filled.config, bits=filled.bits
+            filled.content, filled.styles, filled.config, bits=filled.bits
         )
         return (task,)
 
@@ -80,8 +87,8 @@ class PaintTab(RunTab):
         if not run.results:
             return {}
         ((_, entry),) = run.results
-        before, after = jpeg_copy(run.task.content), jpeg_copy(entry.path)
-        text = panels.status(run, 0, loading=False)
+        before, after = jpeg_copy(run.task.content), jpeg_copy(entry.path, _SHOWN)
+        text = panels.status(run)
         return {
             self.comparison: panels.comparison(before, after, ("Photo", "Painting")),
             self.panel: panels.notice(text) + panels.curves(run.progress.losses),
@@ -89,6 +96,35 @@ class PaintTab(RunTab):
             self.entry: entry.name,
             self.download: self.studio.download(run.history, entry, data[self.suffix]),
         }
+
+    def _connect_expected(self) -> None:
+        """Has the page say how long the run will take."""
+        fields = [self.inputs.settings[name] for name in _LENGTHS]
+        # Until this machine's speed is known, if it will be.
+        self.asking = gr.Timer(2, active=False)
+        gr.on(
+            [
+                self.inputs.content.change,
+                self.asking.tick,
+                *(field.change for field in fields),
+            ],
+            self._expect,
+            self.inputs.all,
+            [self.expected, self.asking],
+            trigger_mode="always_last",
+            **AS_SENT,
+        )
+
+    def _expect(self, data: dict[Any, Any]) -> Updates:
+        filled, _ = self.inputs.read(data, styles=False)
+        if filled is None:
+            return {self.expected: "", self.asking: gr.update(active=False)}
+        seconds = self.studio.expected_seconds(filled.content, filled.config)
+        if seconds is None:
+            later = not self.studio.queue.ready.is_set()
+            return {self.expected: "", self.asking: gr.update(active=later)}
+        text = panels.notice(f"It will take about {panels.duration(seconds)}.")
+        return {self.expected: text, self.asking: gr.update(active=False)}
 
     def _convert(
         self, name: str, suffix: str, visitor: str, request: gr.Request

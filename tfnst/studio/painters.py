@@ -21,9 +21,9 @@ from tfnst.images.style_images import describe_style
 from tfnst.studio.history import Entry
 from tfnst.studio.limits import Limits
 from tfnst.studio.previews import PREVIEW_SIZE, Previews, encode_preview
-from tfnst.studio.run_queue import AbandonedError, PausedVideo, Progress, QueuedRun
+from tfnst.studio.run_queue import AbandonedError, Progress, QueuedRun
 from tfnst.studio.tasks import Task
-from tfnst.studio.video_painter import TURN_SECONDS, paint_video
+from tfnst.studio.video_painter import paint_video
 
 if TYPE_CHECKING:
     from tfnst.transfer.progress import TransferProgress
@@ -31,8 +31,9 @@ if TYPE_CHECKING:
 
 Loading = Callable[[], contextlib.AbstractContextManager[None]]
 
-# Long side of the picture that is painted to rehearse.
-_REHEARSED = 64
+# Long sides of the pictures that are painted to rehearse: one for TensorFlow to trace
+# its graphs, and one that tells how fast this machine is.
+_TRACED, _MEASURED = 64, 256
 # Maximum number of points in a loss curve; beyond, every second one is dropped.
 _MOST_POINTS = 240
 _POLL_SECONDS = 0.1
@@ -45,19 +46,17 @@ class LocalPainter:
     Args:
         config: usual settings, whose network is loaded at the start.
         loading: context in which TensorFlow is loaded, to suppress its output.
-        turn_seconds: as for `paint_video`.
     """
 
     def __init__(
         self,
         config: StyleTransferConfig,
         loading: Loading = contextlib.nullcontext,
-        *,
-        turn_seconds: float = TURN_SECONDS,
     ) -> None:
         self._config = config
         self._loading = loading
-        self._turn_seconds = turn_seconds
+        # Seconds for a step of a pixel; None while unknown.
+        self._rate: float | None = None
 
     def prepare(self) -> None:
         """Loads TensorFlow and the network."""
@@ -69,18 +68,41 @@ class LocalPainter:
             load_engine(self._config)
 
     def rehearse(self) -> None:
-        """Paints a small picture, so that TensorFlow traces its graphs."""
+        """Paints small pictures, so that graphs are traced and the speed is known."""
+        self._paint_grey(_TRACED)
+        self._measure(self._paint_grey(_MEASURED))
+
+    def _paint_grey(self, size: int) -> TransferResult:
         from tfnst.transfer.style_transfer import stylize
 
-        grey = np.full((_REHEARSED, _REHEARSED, 3), 0.5, np.float32)
-        short = self._config.replace(
-            size=_REHEARSED, min_size=_REHEARSED, steps=1, initial_steps=1
-        )
-        stylize(grey, grey, config=short)
+        grey = np.full((size, size, 3), 0.5, np.float32)
+        short = {"size": size, "min_size": size, "steps": 1, "initial_steps": 1}
+        return stylize(grey, grey, config=self._config.replace(**short))
+
+    def _measure(self, result: TransferResult) -> None:
+        """Learns from a run how long a step of a pixel takes."""
+        rows, (height, width) = result.losses, result.array.shape[:2]
+        shape = height * width / max(height, width) ** 2
+        if len(rows):
+            work = shape * (rows["size"].astype(float) ** 2).sum()
+            self._rate = rows["seconds"][-1] / work
+
+    def expected_seconds(
+        self, config: StyleTransferConfig, sides: tuple[int, int]
+    ) -> float | None:
+        """Returns how long a picture takes; see `tfnst.studio.run_queue.Painter`."""
+        if self._rate is None:
+            return None
+        from tfnst.ops.pyramid import build_pyramid, scale_steps
+
+        sizes = build_pyramid(sides, sides, config.size, config.min_size).numpy()
+        steps = scale_steps(sizes, config.steps, config.initial_steps_for(config.steps))
+        pixels = np.prod(sizes[:, 0], axis=1, dtype=float)
+        return self._rate * float(pixels @ steps.numpy())
 
     def paint(
         self, run: QueuedRun, task: Task, limits: Limits
-    ) -> Entry | pathlib.Path | PausedVideo | None:
+    ) -> Entry | pathlib.Path | None:
         """Paints a task; see `tfnst.studio.run_queue.Painter`."""
         from tfnst.transfer.results import NonFiniteLossError
         from tfnst.transfer.style_transfer import stylize
@@ -88,9 +110,7 @@ class LocalPainter:
         if run.stopping:
             return None
         if task.video is not None:
-            return paint_video(
-                run, task, task.video, limits, turn_seconds=self._turn_seconds
-            )
+            return paint_video(run, task, task.video, limits)
         try:
             result = stylize(
                 task.content,
@@ -104,6 +124,7 @@ class LocalPainter:
             if len(error.result.losses):
                 _keep(run, task, error.result)
             raise
+        self._measure(result)
         return _keep(run, task, result)
 
 
@@ -191,6 +212,11 @@ class ServerPainter:
 
     def rehearse(self) -> None:
         """Does nothing: the server has warmed up by itself."""
+
+    def expected_seconds(
+        self, config: StyleTransferConfig, sides: tuple[int, int]
+    ) -> None:
+        """Returns None: how fast a server is isn't known."""
 
     def paint(self, run: QueuedRun, task: Task, limits: Limits) -> Entry | None:
         """Has a task painted; see `tfnst.studio.run_queue.Painter`.

@@ -9,11 +9,21 @@ from collections.abc import Sequence
 
 from tfnst.config import StyleTransferConfig
 from tfnst.studio import run_queue
+from tfnst.studio.form import in_words
 from tfnst.studio.history import Entry
 from tfnst.studio.run_queue import Progress, QueuedRun
 from tfnst.video.frames import FilmInfo
 
+# Reasons for an early stop, as manifests name them, in words.
+_STOPPED = {"callback": "by hand", "max_time": "at the time limit"}
 _WIDTH, _HEIGHT = 320, 90
+# What the slider and the buttons of a comparison do.
+_MOVE = "this.closest('.comparison').style.setProperty('--at', this.value + '%')"
+_ZOOM = "this.ariaPressed = this.closest('.comparison').classList.toggle('actual') + ''"
+_ENLARGE = (
+    "document.fullscreenElement ? document.exitFullscreen() "
+    ": this.closest('.comparison').requestFullscreen()"
+)
 _CURVES = (("total", 3), ("content", 1), ("style", 2))
 
 
@@ -36,15 +46,14 @@ def notice(text: str) -> str:
     return f'<p class="notice" role="status">{html.escape(text)}</p>'
 
 
-def progress(run: QueuedRun, place: int, *, loading: bool) -> str:
+def progress(run: QueuedRun, before: int = 0) -> str:
     """The progress of a run, with the picture as it is now.
 
     Args:
         run: the run.
-        place: place in the queue.
-        loading: whether the painter isn't ready yet.
+        before: number of runs that are painted before it.
     """
-    now, said = run.progress, html.escape(status(run, place, loading))
+    now, said = run.progress, html.escape(status(run, before))
     return (
         '<div class="watch">'
         f"{_picture(now, 'The picture as it is now')}"
@@ -53,30 +62,23 @@ def progress(run: QueuedRun, place: int, *, loading: bool) -> str:
     )
 
 
-def status(run: QueuedRun, place: int, loading: bool) -> str:
-    """The progress of a run in words."""
+def status(run: QueuedRun, before: int = 0) -> str:
+    """The progress of a run in words; `before` as for `progress`."""
+    if run.state == run_queue.WAITING:
+        if not before:
+            return "Getting ready to paint ..."
+        return f"In the queue, {before} {'run' if before == 1 else 'runs'} ahead of it."
+    return _outcome(run) if run.ended else _work(run)
+
+
+def _work(run: QueuedRun) -> str:
+    """What is being done for a run."""
     now, several = run.progress, ""
     if len(run.tasks) > 1:
         number = min(len(run.outcomes) + 1, len(run.tasks))
         several = f"Picture {number} of {len(run.tasks)}. "
-    if run.task.video is not None and now.frames_done is not None:
-        several = _frames(run)
-    if run.state == run_queue.WAITING:
-        if loading and place <= 1:
-            return f"{several}Getting ready to paint ..."
-        turns = "It is next." if place <= 1 else f"{place - 1} before it."
-        return f"{several}In the queue. {turns}"
-    if run.state == run_queue.FAILED:
-        return f"It failed: {run.errors[-1][1]}"
-    if run.state == run_queue.DONE and len(run.tasks) > 1:
-        return f"Done: {len(run.results)} of {len(run.tasks)} pictures are painted."
-    if run.ended and run.task.video is not None:
-        return _ended_video(run)
-    if run.state == run_queue.DONE:
-        return f"Done: {now.steps or 'all'} steps in {duration(now.seconds)}."
-    if run.state in (run_queue.STOPPED, run_queue.LEFT):
-        kept = "the picture so far is kept" if run.results else "there is no picture"
-        return f"Stopped after {now.step} steps; {kept}."
+    if now.frames_done is not None:
+        several = f"{_frames(now)}. "
     if run.stopping:
         return f"{several}Stopping after this step ..."
     if not now.steps:
@@ -88,22 +90,31 @@ def status(run: QueuedRun, place: int, loading: bool) -> str:
     return f"{several}Step {now.step} of {now.steps}, at {now.size} pixels{time_left}."
 
 
-def _frames(run: QueuedRun) -> str:
-    """The progress of a video in words."""
+def _outcome(run: QueuedRun) -> str:
+    """What became of a run."""
     now = run.progress
-    whole = "" if now.frames is None else f" of {now.frames}"
-    took = f" in {duration(now.seconds)}" if run.ended else ""
-    return f"{now.frames_done}{whole} frames are painted{took}. "
-
-
-def _ended_video(run: QueuedRun) -> str:
-    now = run.progress
-    if run.video is None:
+    if run.state == run_queue.FAILED:
+        return f"It failed: {run.errors[-1][1]}"
+    if run.video is not None:
+        painted = f"{_frames(now)} in {duration(now.seconds)}."
+        if run.stopping:
+            return f"Stopped. {painted} They can be played."
+        whole = now.frames is None or now.frames == now.frames_done
+        return f"{'Done' if whole else 'Its time is over'}. {painted}"
+    if run.stopping and run.task.video is not None:
         return "Stopped before the first frame was painted."
-    if run.state != run_queue.DONE:
-        return f"Stopped. {_frames(run)}They can be played."
-    whole = now.frames is None or now.frames == now.frames_done
-    return f"{'Done' if whole else 'Its time is over'}. {_frames(run)}".strip()
+    if run.stopping:
+        kept = "the picture so far is kept" if run.results else "there is no picture"
+        return f"Stopped after {now.step} steps; {kept}."
+    if len(run.tasks) > 1:
+        return f"Done: {len(run.results)} of {len(run.tasks)} pictures are painted."
+    return f"Done: {now.steps or 'all'} steps in {duration(now.seconds)}."
+
+
+def _frames(now: Progress) -> str:
+    """The painted frames of a video in words."""
+    whole = "" if now.frames is None else f" of {now.frames}"
+    return f"{now.frames_done}{whole} frames are painted"
 
 
 def duration(seconds: float) -> str:
@@ -163,16 +174,17 @@ def comparison(before: bytes, after: bytes, names: tuple[str, str]) -> str:
         names: names of the two.
     """
     first, second = (html.escape(name, quote=True) for name in names)
-    move = "this.parentNode.style.setProperty('--at', this.value + '%')"
     return (
-        '<div class="comparison" style="--at: 50%">'
+        '<div class="comparison" style="--at: 50%"><div class="view"><div>'
         f'<img class="after" src="{data_uri(after)}" alt="{second}">'
-        f'<img class="before" src="{data_uri(before)}" alt="{first}">'
+        f'<img class="before" src="{data_uri(before)}" alt="{first}"></div></div>'
         f'<span class="name left" aria-hidden="true">{first}</span>'
         f'<span class="name right" aria-hidden="true">{second}</span>'
-        '<input type="range" min="0" max="100" value="50" '
-        f'aria-label="How much of {first} to show over {second}" oninput="{move}">'
-        "</div>"
+        '<div class="tools"><input type="range" min="0" max="100" value="50" '
+        f'aria-label="How much of {first} to show over {second}" oninput="{_MOVE}">'
+        f'<button type="button" title="Pixel by pixel" aria-pressed="false" '
+        f'onclick="{_ZOOM}">1:1</button>'
+        f'<button type="button" onclick="{_ENLARGE}">Full screen</button></div></div>'
     )
 
 
@@ -186,26 +198,50 @@ def side_by_side(pictures: Sequence[tuple[bytes, str]]) -> str:
     return f'<div class="pair">{shown}</div>'
 
 
+def choices(pictures: Sequence[tuple[bytes, str]], label: str) -> str:
+    """Pictures as buttons with names, whose values are their numbers from 0."""
+    buttons = "".join(
+        f'<button type="button" value="{number}">'
+        f'<img src="{data_uri(picture)}" alt="">{html.escape(name)}</button>'
+        for number, (picture, name) in enumerate(pictures)
+    )
+    return (
+        f'<div class="choices" role="group" aria-label="{html.escape(label)}">'
+        f"<p>{html.escape(label)}</p>{buttons}</div>"
+    )
+
+
+def legend(brushes: Sequence[tuple[str, tuple[int, int, int]]]) -> str:
+    """The colours of the brushes, each with its style."""
+    colors = "".join(
+        '<li><span style="background: rgb({}, {}, {})"></span>'.format(*color)
+        + f"Style {number}: {name}</li>"
+        for number, (name, color) in enumerate(brushes, start=1)
+    )
+    return f'<ul class="legend">{colors}</ul>'
+
+
 def facts(entry: Entry) -> str:
     """The sources of a picture, and its settings other than the defaults."""
     manifest, default = entry.manifest, StyleTransferConfig().to_dict()
     rows = [("Photo", _names(manifest.get("content_image")))]
     rows.append(("Style", _names(manifest.get("style_image"))))
     rows += [
-        (name.replace("_", " ").capitalize(), _show_value(value))
+        (in_words(name), _show_value(value))
         for name, value in entry.settings.items()
         if name in ("size", "style_strength", "steps")
         or (value != default.get(name) and name not in ("max_time", "max_memory"))
     ]
     if entry.bits != 8:
         rows.append(("Bits per channel", str(entry.bits)))
-    for name, label in (
-        ("steps", "Steps taken"),
-        ("stop_reason", "Stopped by"),
-        ("server", "Server"),
+    reason = manifest.get("stop_reason")
+    for label, value in (
+        ("Steps taken", manifest.get("steps")),
+        ("Stopped early", _STOPPED.get(str(reason), reason)),
+        ("Server", manifest.get("server")),
     ):
-        if manifest.get(name) is not None:
-            rows.append((label, str(manifest[name])))
+        if value is not None:
+            rows.append((label, str(value)))
     body = "".join(
         f'<tr><th scope="row">{html.escape(name)}</th>'
         f"<td>{html.escape(value)}</td></tr>"

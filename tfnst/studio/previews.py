@@ -17,8 +17,6 @@ class Previews:
     """The latest preview of a run, made anew now and then.
 
     Args:
-        latest: the preview to begin with.
-        count: number of previews before.
         clock: returns the time in seconds.
 
     Attributes:
@@ -26,14 +24,9 @@ class Previews:
         count: number of previews so far.
     """
 
-    def __init__(
-        self,
-        latest: bytes | None = None,
-        count: int = 0,
-        *,
-        clock: Callable[[], float] = time.perf_counter,
-    ) -> None:
-        self.latest, self.count = latest, count
+    def __init__(self, clock: Callable[[], float] = time.perf_counter) -> None:
+        self.latest: bytes | None = None
+        self.count = 0
         self._clock = clock
         self._next = 0.0
 

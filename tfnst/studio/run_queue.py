@@ -1,26 +1,24 @@
-"""The queue of runs: fair turns for all visitors, and one thread that paints."""
+"""The queue of runs: first come, first served, painted by one thread."""
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
-import itertools
 import logging
 import pathlib
+import queue
 import secrets
-import shutil
 import threading
 import time
 from typing import Protocol
 
 from tfnst.checks import one_line
+from tfnst.config import StyleTransferConfig
 from tfnst.studio.history import Entry, History
 from tfnst.studio.limits import Limits
 from tfnst.studio.tasks import Task
 
 WAITING, PAINTING = "waiting", "painting"
 DONE, STOPPED, FAILED, LEFT = "done", "stopped", "failed", "left"
-_ENDED = (DONE, STOPPED, FAILED, LEFT)
 
 _log = logging.getLogger(__name__)
 
@@ -71,36 +69,6 @@ class Progress:
         return self.seconds * (1 - self.fraction) / self.fraction
 
 
-@dataclasses.dataclass(frozen=True)
-class PausedVideo:
-    """A video that waits while others have their turn.
-
-    Attributes:
-        path: path of the video, which has the frames so far.
-        parts: folder from which painting continues.
-        seconds: time spent on it so far.
-    """
-
-    path: pathlib.Path
-    parts: pathlib.Path
-    seconds: float
-
-    def end(self, *, keep: bool) -> pathlib.Path | None:
-        """Gives up painting the rest.
-
-        Args:
-            keep: whether to keep the frames so far.
-
-        Returns:
-            Path of the video; None if it isn't kept.
-        """
-        shutil.rmtree(self.parts, ignore_errors=True)
-        if keep:
-            return self.path
-        self.path.unlink(missing_ok=True)
-        return None
-
-
 # The outcome of a task: a picture, a video, or an error message.
 Outcome = Entry | pathlib.Path | str
 
@@ -112,17 +80,14 @@ class QueuedRun:
     Attributes:
         tasks: the pictures or videos to paint.
         history: the folder that keeps them.
-        visitor: the visitor, who gets a turn.
-        session: the open page from which the run was started.
-        keep: whether it goes on when that page is closed.
-        key: random name of the run.
+        visitor: the visitor, who may have one run at a time.
+        keep: whether it goes on when the page is closed from which it was started.
+        tab: name of the tab that shows it.
+        key: random name of the run, for the log.
         state: `"waiting"`, `"painting"`, `"done"`, `"stopped"`, `"failed"`, or
             `"left"` when the visitor has closed the page.
         outcomes: the outcomes of the finished tasks.
-        paused: the video that waits for its next turn; None if there is none.
-        others_wait: whether other runs wait while this one is being painted.
         progress: progress of the present task.
-        turn: position in the queue: lower ones are painted first.
         stopping: whether the run has been asked to stop.
         abandoned: whether nobody wants the picture so far.
     """
@@ -130,15 +95,12 @@ class QueuedRun:
     tasks: tuple[Task, ...]
     history: History
     visitor: str
-    session: str
     keep: bool = False
+    tab: str = ""
     key: str = dataclasses.field(default_factory=lambda: secrets.token_hex(8))
     state: str = WAITING
     outcomes: list[Outcome] = dataclasses.field(default_factory=list)
-    paused: PausedVideo | None = None
-    others_wait: bool = False
     progress: Progress = Progress()
-    turn: tuple[int, int] = (0, 0)
     stopping: bool = False
     abandoned: bool = False
 
@@ -175,7 +137,7 @@ class QueuedRun:
     @property
     def ended(self) -> bool:
         """True once nothing more will happen."""
-        return self.state in _ENDED
+        return self.state not in (WAITING, PAINTING)
 
     def stop(self, *, leave: bool = False) -> None:
         """Asks the run to stop.
@@ -185,6 +147,15 @@ class QueuedRun:
         """
         self.abandoned |= leave
         self.stopping = True
+
+    def end(self) -> None:
+        """Sets the state of a run of which nothing more will be painted."""
+        if self.abandoned:
+            self.state = LEFT
+        elif self.stopping:
+            self.state = STOPPED
+        else:
+            self.state = FAILED if len(self.errors) == len(self.tasks) else DONE
 
 
 class AbandonedError(Exception):
@@ -200,13 +171,22 @@ class Painter(Protocol):
     def rehearse(self) -> None:
         """Traces graphs beforehand; called after `prepare` if no run waits."""
 
+    def expected_seconds(
+        self, config: StyleTransferConfig, sides: tuple[int, int]
+    ) -> float | None:
+        """Returns about how long a picture takes; None while that is unknown.
+
+        Args:
+            config: settings of the run.
+            sides: height and width of the photo.
+        """
+
     def paint(
         self, run: QueuedRun, task: Task, limits: Limits
-    ) -> Entry | pathlib.Path | PausedVideo | None:
+    ) -> Entry | pathlib.Path | None:
         """Paints a task and adds the result to the run's history.
 
-        It sets `run.progress` on the way, and ends early once the run is `stopping`. A
-        video may pause if `run.others_wait`; later it goes on from `run.paused`.
+        It sets `run.progress` on the way, and ends early once the run is `stopping`.
 
         Args:
             run: the run with the task.
@@ -214,36 +194,33 @@ class Painter(Protocol):
             limits: the host's limits.
 
         Returns:
-            The picture, the video or the paused video; None if the run was stopped
-            before there was one.
+            The picture or the video; None if the run was stopped before there was one.
         """
 
 
 class RunQueue:
-    """The runs of all visitors, painted one at a time.
+    """The runs of all visitors, painted one at a time in the order of their arrival.
 
-    Each run gets a turn when it is submitted: the present one, or the one after its
-    visitor's last. The lowest turn is painted first, and of several the oldest. So
-    everybody's first run comes before anybody's second, whoever began, and nobody waits
-    for ever. A run of several pictures takes a new turn for each, and a video each time
-    it has paused.
+    Gradio's own queue would check a form only when its turn has come, forget runs that
+    go on when their page is closed, and, once it is full, refuse every click on the
+    page. So its events wait here, and it ends those of closed pages.
 
     Args:
         painter: paints the tasks.
         limits: the host's limits.
+
+    Attributes:
+        ready: set once the painter has prepared and rehearsed, or has failed to.
     """
 
     def __init__(self, painter: Painter, limits: Limits) -> None:
         self.limits = limits
-        self._painter = painter
-        self._changed = threading.Condition()
-        self._waiting: list[QueuedRun] = []
-        self._painting: QueuedRun | None = None
-        self._turn = 0
-        self._last_turns: dict[str, int] = {}
-        self._arrivals = itertools.count()
-        self._closed = False
         self.ready = threading.Event()
+        self.painter = painter
+        self._lock = threading.RLock()
+        # All runs that haven't ended, in their order; the first is being painted.
+        self._runs: list[QueuedRun] = []
+        self._line: queue.SimpleQueue[QueuedRun | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._work, name="painter", daemon=True)
 
     def start(self) -> None:
@@ -254,64 +231,45 @@ class RunQueue:
         """Adds a run to the queue.
 
         Raises:
-            BusyError: when there are too many runs.
+            BusyError: when the visitor has one already, or too many wait.
         """
-        with self._changed:
-            own = sum(each.visitor == run.visitor for each in self._runs())
-            if own >= self.limits.max_runs:
+        with self._lock:
+            if self.run_of(run.visitor) is not None:
                 raise BusyError(
-                    f"You have {own} runs in the queue, as many as the host allows. "
-                    "Wait for one to end, or stop one."
+                    "A run of yours is in the queue already: wait for it to end, or "
+                    "stop it."
                 )
-            if len(self._waiting) >= self.limits.max_waiting:
+            waiting = sum(each.state == WAITING for each in self._runs)
+            if waiting >= self.limits.max_waiting:
                 raise BusyError(
-                    f"{len(self._waiting)} runs are waiting, as many as the host "
-                    "allows. Try again in a few minutes."
+                    f"{waiting} runs are waiting, as many as the host allows. Try "
+                    "again in a few minutes."
                 )
-            self._enter(run)
-            self._changed.notify_all()
-        _log.info("%s: %s, waits at place %d", run.key, _describe(run), self.place(run))
+            self._runs.append(run)
+            self._line.put(run)
+            place = len(self._runs)
+        _log.info("%s: %s, waits at place %d", run.key, _describe(run), place)
 
-    def place(self, run: QueuedRun) -> int:
-        """Returns a waiting run's place in line, from 1; 0 for any other run."""
-        with self._changed:
-            if run not in self._waiting:
-                return 0
-            before = sum(each.turn < run.turn for each in self._waiting)
-            return before + 1
+    def runs_before(self, run: QueuedRun) -> int:
+        """Returns how many runs are painted before this one."""
+        with self._lock:
+            return self._runs.index(run) if run in self._runs else 0
 
-    @property
-    def files(self) -> set[pathlib.Path]:
-        """Paths of the files that waiting or running tasks are painted from."""
-        with self._changed:
-            tasks = [task for run in self._runs() for task in run.tasks]
-        return {path for task in tasks for path in task.files}
+    def run_of(self, visitor: str) -> QueuedRun | None:
+        """Returns a visitor's run; None if there is none."""
+        with self._lock:
+            return next((run for run in self._runs if run.visitor == visitor), None)
 
-    def stop(self, key: str) -> None:
-        """Stops the run with a key; the picture so far is kept."""
-        with self._changed:
-            for run in self._runs():
-                if run.key == key:
-                    self._end(run)
+    def stop(self, visitor: str) -> None:
+        """Stops a visitor's run; the picture so far is kept."""
+        run = self.run_of(visitor)
+        if run is not None:
+            self._stop(run)
 
-    def _end(self, run: QueuedRun, *, leave: bool = False) -> None:
-        with self._changed:
-            run.stop(leave=leave)
-            if run in self._waiting:
-                self._waiting.remove(run)
-                if run.paused is not None:
-                    video = run.paused.end(keep=not leave)
-                    run.outcomes += [] if video is None else [video]
-                self._forget_sources(run)
-                run.state = LEFT if leave else STOPPED
-                _log.info("%s: %s while it waited", run.key, run.state)
-
-    def leave(self, session: str) -> None:
-        """Stops the runs of a closed page, except those that go on."""
-        with self._changed:
-            for run in self._runs():
-                if run.session == session and not run.keep:
-                    self._end(run, leave=True)
+    def leave(self, run: QueuedRun) -> None:
+        """Stops the run of a closed page, unless it goes on."""
+        if not run.keep and not run.stopping:
+            self._stop(run, leave=True)
 
     def close(self, seconds: float = 5.0) -> None:
         """Stops all runs; the picture so far is kept.
@@ -319,114 +277,63 @@ class RunQueue:
         Args:
             seconds: maximum time to wait for the run that is being painted.
         """
-        with self._changed:
-            self._closed = True
-            for run in self._runs():
-                self._end(run)
-            self._changed.notify_all()
+        with self._lock:
+            for run in list(self._runs):
+                self._stop(run)
+        self._line.put(None)
         if self._thread.is_alive():
             self._thread.join(seconds)
 
-    def _runs(self) -> list[QueuedRun]:
-        painting = [] if self._painting is None else [self._painting]
-        return [*painting, *self._waiting]
+    def _stop(self, run: QueuedRun, *, leave: bool = False) -> None:
+        with self._lock:
+            run.stop(leave=leave)
+            if run.state == WAITING:
+                self._end(run)
 
-    def _forget_sources(self, run: QueuedRun) -> None:
-        """Removes the copied sources of an ended run that no picture needs.
-
-        A video can't be repeated from the page, so its sources go, too. If the disk
-        fails, the queue goes on.
-        """
-        with contextlib.suppress(OSError):
-            painted = [task for task, _ in run.results]
-            for task in run.tasks:
-                if task not in painted:
-                    run.history.forget(task, self.files)
-
-    def _enter(self, run: QueuedRun) -> None:
-        turn = max(self._turn, self._last_turns.get(run.visitor, -1) + 1)
-        self._last_turns[run.visitor] = turn
-        run.turn = (turn, next(self._arrivals))
-        run.state = WAITING
-        self._waiting.append(run)
-        if self._painting is not None:
-            self._painting.others_wait = True
-
-    def _next(self) -> QueuedRun | None:
-        """Waits for the next run and returns it; None once the queue is closed."""
-        with self._changed:
-            while not self._waiting and not self._closed:
-                self._changed.wait()
-            if self._closed:
-                return None
-            run = min(self._waiting, key=lambda each: each.turn)
-            self._waiting.remove(run)
-            self._turn = run.turn[0]
-            self._last_turns = {
-                visitor: turn
-                for visitor, turn in self._last_turns.items()
-                if turn >= self._turn
-            }
-            self._painting = run
-            run.others_wait = bool(self._waiting)
-            run.state = PAINTING
-            if run.paused is None:
-                run.progress = Progress()
-            return run
+    def _end(self, run: QueuedRun) -> None:
+        with self._lock:
+            self._runs.remove(run)
+            run.end()
+        _log.info("%s: %s after %s", run.key, run.state, _work_of(run.progress))
 
     def _work(self) -> None:
         """Paints runs until the queue is closed; runs in the thread."""
         try:
-            self._painter.prepare()
+            self.painter.prepare()
         except Exception as error:  # Each run tries again, and says why it can't.
             _log.warning("nothing can be painted yet: %s", explain(error))
-        self.ready.set()
-        if not self._waiting:
+        if not self._runs:
             try:
-                self._painter.rehearse()
+                self.painter.rehearse()
             except Exception as error:  # It was only a try.
                 _log.debug("the rehearsal failed: %s", explain(error))
-        while (run := self._next()) is not None:
-            self._paint(run)
+        self.ready.set()
+        while (run := self._line.get()) is not None:
+            with self._lock:
+                if run.ended:  # It was stopped while it waited.
+                    continue
+                run.state = PAINTING
+            while len(run.outcomes) < len(run.tasks) and not run.stopping:
+                self._paint(run)
+            self._end(run)
 
     def _paint(self, run: QueuedRun) -> None:
-        task, began = run.task, time.monotonic()
-        outcome: Outcome | PausedVideo | None
+        began, run.progress = time.monotonic(), Progress()
+        outcome: Outcome | None
         try:
-            outcome = self._painter.paint(run, task, self.limits)
-        except Exception as error:
+            outcome = self.painter.paint(run, run.task, self.limits)
+        except Exception as error:  # Other tasks may be painted all the same.
             outcome = explain(error)
             if not isinstance(error, ValueError | OSError | MemoryError):
                 _log.info("%s failed", run.key, exc_info=True)
-        with self._changed:
-            self._painting = None
-            run.paused = None
-            if isinstance(outcome, PausedVideo) and run.stopping:
-                outcome = outcome.end(keep=not run.abandoned)
-            if isinstance(outcome, PausedVideo):
-                run.paused = outcome
-            elif outcome is not None:
-                run.outcomes.append(outcome)
-            again = not run.stopping and len(run.outcomes) < len(run.tasks)
-            if again:
-                # Others may be painted although this one couldn't.
-                self._enter(run)
-        if not again:
-            self._forget_sources(run)
-            if run.abandoned:
-                run.state = LEFT
-            elif run.stopping:
-                run.state = STOPPED
-            else:
-                run.state = FAILED if len(run.errors) == len(run.tasks) else DONE
         _log.info(
-            "%s: %s after %.1f s, %d %s%s",
+            "%s: %s in %.1f s",
             run.key,
-            run.state,
+            outcome if isinstance(outcome, str) else _work_of(run.progress),
             time.monotonic() - began,
-            *_work_of(run.progress),
-            f": {outcome}" if isinstance(outcome, str) else "",
         )
+        if outcome is not None:
+            run.outcomes.append(outcome)
 
 
 def explain(error: BaseException) -> str:
@@ -436,10 +343,10 @@ def explain(error: BaseException) -> str:
     return one_line(error)
 
 
-def _work_of(progress: Progress) -> tuple[int, str]:
+def _work_of(progress: Progress) -> str:
     if progress.frames_done is None:
-        return progress.step, "steps"
-    return progress.frames_done, "frames"
+        return f"{progress.step} steps"
+    return f"{progress.frames_done} frames"
 
 
 def _describe(run: QueuedRun) -> str:

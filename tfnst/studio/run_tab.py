@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import time
 from collections.abc import AsyncIterator, Iterable, Mapping
 from typing import Any
 
@@ -19,6 +21,8 @@ from tfnst.studio.tasks import Task
 Data = Mapping[Any, Any]
 
 _POLL_SECONDS = 0.15
+# Gradio learns that a page has been closed when it is told something.
+_SILENT_SECONDS = 0.5
 # Errors of a submission that are shown to the visitor.
 _REFUSALS = (BusyError, ValueError, OSError, ImportError)
 
@@ -41,7 +45,7 @@ class RunTab:
         written: the components that `paint` changes.
     """
 
-    # Whether the pictures are thrown away when the page is closed.
+    # Whether the pictures are thrown away once the page has shown them.
     scratch = False
     # The message if the form has errors, which are shown beside its fields.
     wrong_form = "Something is missing or wrong in the tab “Paint”: see there."
@@ -77,7 +81,7 @@ class RunTab:
             )
         self.run = gr.State("")
         self.said = gr.HTML(elem_id=f"{name}said", elem_classes="said")
-        self.stop.click(self._stop, self.run, self.stop, queue=False, **QUICK)
+        self.stop.click(self._stop, self.visitor, self.stop, queue=False, **QUICK)
         # On a phone, what is painted comes first from now on.
         self.run.change(
             None,
@@ -114,15 +118,12 @@ class RunTab:
         """Reads the form; see `Inputs.read`."""
         return self.inputs.read(data)
 
-    def tasks(
-        self, data: Data, filled: FormValues, history: History
-    ) -> tuple[Task, ...]:
+    def tasks(self, data: Data, filled: FormValues) -> tuple[Task, ...]:
         """Returns the tasks of the run.
 
         Args:
             data: the values of `read`, as they were sent.
             filled: the values of the form.
-            history: the history that keeps the pictures.
 
         Raises:
             ValueError, OSError, ImportError, BusyError: when the run is refused.
@@ -153,63 +154,73 @@ class RunTab:
         if filled is None:
             yield errors | {self.said: panels.error(self.wrong_form)}
             return
-        try:
-            run = await asyncio.to_thread(self._submit, data, filled, request)
-        except _REFUSALS as error:
-            yield errors | self.refused(data, error)
-            return
-        buttons = {
-            self.start: gr.update(interactive=False),
-            self.stop: gr.update(interactive=True),
-        }
-        begun = {self.run: run.key, self.said: ""} | self.begun(data, filled)
-        yield errors | buttons | begun
-        done = 0
-        async for progress in self._watch(run):
-            updates: Updates = {self.panel: progress}
-            if len(run.outcomes) != done:
-                done = len(run.outcomes)
-                updates |= self.painted(run)
-            yield updates
-        buttons = {
-            self.start: gr.update(interactive=True),
-            self.stop: gr.update(interactive=False),
-        }
-        yield buttons | await asyncio.to_thread(self.finished, data, run)
-
-    def _submit(self, data: Data, filled: FormValues, request: gr.Request) -> QueuedRun:
-        visitor = visitor_key(data[self.visitor], request)
-        session = str(request.session_hash)
-        history = self.studio.history(visitor)
-        if self.scratch:
-            history = self.studio.scratch(session)
-        run = QueuedRun(
-            self.tasks(data, filled, history),
-            history,
-            visitor=visitor,
-            session=session,
-            keep=self.keep is not None and bool(data[self.keep]),
-        )
-        self.studio.submit(run)
-        return run
-
-    async def _watch(self, run: QueuedRun) -> AsyncIterator[str]:
-        """Yields the progress of a run in HTML, each time that something changes."""
-        last: Any = None
-        queue = self.studio.queue
-        while True:
-            ended, loading = run.ended, not queue.ready.is_set()
-            place, done = queue.place(run), len(run.outcomes)
-            now = run.state, place, run.progress, done, run.stopping, loading
-            if now != last:
-                last = now
-                yield panels.progress(run, place, loading=loading)
-            if ended:
+        with contextlib.ExitStack() as stack:
+            visitor = visitor_key(data[self.visitor], request)
+            history = self.studio.history(visitor)
+            if self.scratch:
+                history = stack.enter_context(self.studio.scratch())
+            try:
+                tasks = await asyncio.to_thread(self.tasks, data, filled)
+                keep = self.keep is not None and bool(data[self.keep])
+                run = QueuedRun(tasks, history, visitor, keep, type(self).__name__)
+                self.studio.queue.submit(run)
+            except _REFUSALS as error:
+                yield errors | self.refused(data, error)
                 return
-            await asyncio.sleep(_POLL_SECONDS)
+            # Gradio closes this generator when the page is closed.
+            stack.callback(self.studio.queue.leave, run)
+            yield errors | self.begun(data, filled)
+            async for updates in self._follow(data, run):
+                yield updates
 
-    def _stop(self, key: str) -> Any:
-        self.studio.queue.stop(key)
+    async def resume(
+        self, data: dict[Any, Any], request: gr.Request
+    ) -> AsyncIterator[Updates]:
+        """Shows the run that has gone on without its page; for when the page loads."""
+        run = self.studio.queue.run_of(visitor_key(data[self.visitor], request))
+        if run is None or not run.keep or run.tab != type(self).__name__:
+            # Without an answer, Gradio would empty the components.
+            yield {self.panel: gr.skip()}
+            return
+        async for updates in self._follow(data, run):
+            yield updates
+
+    async def _follow(self, data: Data, run: QueuedRun) -> AsyncIterator[Updates]:
+        """Yields what the page shows of a run, from its start to its result."""
+        yield self._buttons(painting=True) | {self.run: run.key, self.said: ""}
+        async for updates in self._watch(run):
+            yield updates
+        finished = await asyncio.to_thread(self.finished, data, run)
+        yield self._buttons(painting=False) | finished
+
+    def _buttons(self, *, painting: bool) -> Updates:
+        return {
+            self.start: gr.update(interactive=not painting),
+            self.stop: gr.update(interactive=painting),
+        }
+
+    async def _watch(self, run: QueuedRun) -> AsyncIterator[Updates]:
+        """Yields the progress of a run until it ends."""
+        last: Any = None
+        done, told = 0, 0.0
+        while not run.ended:
+            before = self.studio.queue.runs_before(run)
+            now = before, run.progress, len(run.outcomes), run.stopping
+            if now != last:
+                updates: Updates = {self.panel: panels.progress(run, before)}
+                if len(run.outcomes) != done:
+                    done = len(run.outcomes)
+                    updates |= self.painted(run)
+                yield updates
+            elif time.monotonic() - told > _SILENT_SECONDS:
+                yield {self.panel: gr.skip()}
+            else:
+                await asyncio.sleep(_POLL_SECONDS)
+                continue
+            last, told = now, time.monotonic()
+
+    def _stop(self, visitor: str, request: gr.Request) -> Any:
+        self.studio.queue.stop(visitor_key(visitor, request))
         return gr.update(interactive=False)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import hmac
 import importlib.util
 import ipaddress
@@ -12,8 +13,6 @@ import pathlib
 import signal
 import socket
 import threading
-from collections.abc import Callable
-from types import FrameType
 from typing import TYPE_CHECKING
 
 from tfnst.checks import ArgumentError, check_integer
@@ -24,6 +23,8 @@ if TYPE_CHECKING:
     from tfnst.studio.painters import Loading
 
 _STYLE_SHEET = pathlib.Path(__file__).parent / "style.css"
+# Relative, so that browsers find it behind a proxy with a path, too.
+_HEAD = '<link rel="icon" href="favicon.ico">'
 
 _log = logging.getLogger(__name__)
 
@@ -33,6 +34,7 @@ def serve_studio(
     output: str,
     host: str = "127.0.0.1",
     port: int = 7860,
+    root_path: str = "",
     password: str | None = None,
     config: StyleTransferConfig,
     limits: Limits,
@@ -48,11 +50,13 @@ def serve_studio(
         output: folder of the painted pictures.
         host: address to listen on.
         port: port to listen on.
+        root_path: path, or whole URL, at which a proxy shows the page; empty without
+            a proxy, and for one that shows it at the root.
         password: password for visitors; None for none.
         config: initial settings of the page.
         limits: the host's limits.
         server: address of a server that paints.
-        samples: folder with sample pictures; by default those of a checkout.
+        samples: folder with sample pictures; by default those of a checkout, or a few.
         shared: whether all visitors see the same pictures; by default only if `host`
             is the loopback.
         open_browser: whether to open the page in a browser.
@@ -63,6 +67,7 @@ def serve_studio(
         ImportError: when Gradio is missing.
     """
     check_integer("port", port, 1, 65535)
+    root_path = _check_root_path(root_path)
     local = is_loopback(host)
     _check_free(host, port)
     # Gradio reads these when it is imported. With them, nothing leaves this machine.
@@ -83,22 +88,21 @@ def serve_studio(
     try:
         if importlib.util.find_spec("gradio") is None:
             raise ImportError("The studio needs Gradio: pip install 'tfnst[studio]'")
-        os.environ["GRADIO_TEMP_DIR"] = str(studio.folder / "uploads")
+        os.environ["GRADIO_TEMP_DIR"] = str(studio.uploads)
         import gradio as gr
-        from starlette.middleware import Middleware
 
         from tfnst.studio.page import build_page
-        from tfnst.studio.uploads import UploadLimit
+        from tfnst.studio.uploads import app_options
 
         fonts = ["system-ui", "sans-serif"]
         page = build_page(studio)
-        most = limits.max_upload_sum * 2**20
         _, address, _ = page.launch(
             server_name=host,
             server_port=port,
+            root_path=root_path,
             share=False,
             inbrowser=open_browser,
-            auth=None if password is None else _door(password),
+            auth=None if password is None else functools.partial(_admits, password),
             auth_message="Any name, and the password of this studio.",
             prevent_thread_lock=True,
             quiet=True,
@@ -106,13 +110,16 @@ def serve_studio(
             footer_links=[],
             run_history=False,
             max_file_size=limits.max_upload * 2**20,
-            app_kwargs={"middleware": [Middleware(UploadLimit, most=most)]},
+            # Each waiting page occupies one.
+            max_threads=40 + limits.max_waiting,
+            app_kwargs=app_options(limits.max_upload_sum * 2**20),
             ssr_mode=False,
             pwa=False,
             mcp_server=False,
             enable_monitoring=False,
             theme=gr.themes.Default(font=fonts, font_mono=["monospace"]),
-            css=_STYLE_SHEET.read_text(encoding="utf-8"),
+            css_paths=_STYLE_SHEET,
+            head=_HEAD,
         )
         # Not before: two threads that import at once take longer than in turn.
         studio.start()
@@ -140,12 +147,12 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-def sample_folder(folder: str | None) -> pathlib.Path | None:
-    """Returns the folder with sample pictures; None if there is none.
+def sample_folder(folder: str | None) -> pathlib.Path:
+    """Returns the folder with sample pictures.
 
     Args:
-        folder: the folder; None for that of a checkout, which an installed package
-            doesn't have.
+        folder: the folder; None for that of a checkout, or in an installed package for
+            the few that come with it.
 
     Raises:
         ValueError: when it isn't a folder.
@@ -157,7 +164,15 @@ def sample_folder(folder: str | None) -> pathlib.Path | None:
             )
         return pathlib.Path(folder)
     there = pathlib.Path(__file__).parents[2] / "examples" / "images"
-    return there if there.is_dir() else None
+    return there if there.is_dir() else pathlib.Path(__file__).parent / "samples"
+
+
+def _check_root_path(root_path: str) -> str:
+    """Returns a path or URL without a slash at its end; ValueError for others."""
+    if root_path and not root_path.startswith(("/", "http://", "https://")):
+        expected = "a path that begins with /, or a URL"
+        raise ArgumentError(expected, repr(root_path), argument="root_path")
+    return root_path.rstrip("/")
 
 
 def _check_free(host: str, port: int) -> None:
@@ -175,13 +190,8 @@ def _check_free(host: str, port: int) -> None:
         ) from error
 
 
-def _door(password: str) -> Callable[[str, str], bool]:
-    """Returns a function that checks a name and a password."""
-
-    def admits(name: str, given: str) -> bool:
-        return hmac.compare_digest(given.encode(), password.encode())
-
-    return admits
+def _admits(password: str, name: str, given: str) -> bool:
+    return hmac.compare_digest(given.encode(), password.encode())
 
 
 def _warn_of_strangers(host: str, password: str | None) -> None:
@@ -197,14 +207,7 @@ def _warn_of_strangers(host: str, password: str | None) -> None:
 
 
 def _wait_for_signal() -> None:
-    asked = threading.Event()
-
-    def stop(number: int, frame: FrameType | None) -> None:
-        asked.set()
-
-    before = {n: signal.signal(n, stop) for n in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        asked.wait()
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+    """Waits for Ctrl-C or SIGTERM."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    with contextlib.suppress(KeyboardInterrupt):
+        threading.Event().wait()

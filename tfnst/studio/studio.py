@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import functools
 import hashlib
+import io
 import logging
 import os
 import pathlib
@@ -23,6 +24,7 @@ from PIL import Image
 
 from tfnst.checks import argument, refusal_in
 from tfnst.config import StyleTransferConfig
+from tfnst.images.arrays import to_integers
 from tfnst.images.decoding import open_image
 from tfnst.images.formats import READ_SUFFIXES
 from tfnst.images.heif import may_be_heif
@@ -35,7 +37,7 @@ from tfnst.studio.history import Entry, History
 from tfnst.studio.limits import Limits
 from tfnst.studio.painters import Loading, LocalPainter, ServerPainter
 from tfnst.studio.previews import PREVIEW_SIZE, encode_preview
-from tfnst.studio.run_queue import BusyError, QueuedRun, RunQueue, explain
+from tfnst.studio.run_queue import BusyError, RunQueue, explain
 from tfnst.studio.tasks import Task, VideoOptions
 from tfnst.video.frame_range import FrameRange
 from tfnst.video.frames import FilmInfo
@@ -43,7 +45,6 @@ from tfnst.video.reading import open_film
 
 # Longest side of the copies of pictures that the page shows.
 SHOWN_SIZE = 1024
-_SAMPLE_SIZE = 200
 _REMEMBERED = 64
 # Maximum number of visitors' files that are read at the same time.
 _AT_ONCE = 2
@@ -128,6 +129,9 @@ class Studio:
             prefix="tfnst-studio-", ignore_cleanup_errors=True
         )
         self.folder = pathlib.Path(self._temporary.name)
+        self.uploads = self.folder / "uploads"
+        # Random name of this studio, for browsers that remember it.
+        self.key = secrets.token_hex(8)
         try:
             self._all = self._open(pathlib.Path(output))
         except OSError:
@@ -182,7 +186,7 @@ class Studio:
         with contextlib.suppress(OSError):
             names = os.listdir(self._visitors)
         for history in (self._all, *map(self._history_in, names)):
-            history.delete_older(before, self.queue.files)
+            history.delete_older(before)
 
     def _tidy(self) -> None:
         """Deletes old pictures and videos every hour; runs in a thread."""
@@ -194,21 +198,27 @@ class Studio:
             if self._closed.wait(3600):
                 return
 
-    def scratch(self, session: str) -> History:
-        """Returns a history that is thrown away when the page is closed."""
-        return self._open(self._scratch_folder(session))
+    @contextlib.contextmanager
+    def scratch(self) -> Iterator[History]:
+        """Opens a history whose pictures are thrown away at the end."""
+        with tempfile.TemporaryDirectory(
+            dir=self.folder, ignore_cleanup_errors=True
+        ) as folder:
+            yield self._open(pathlib.Path(folder))
 
     def _open(self, folder: pathlib.Path) -> History:
         return History(folder, self.folder / "thumbnails")
 
-    def leave(self, session: str) -> None:
-        """Stops the runs of a closed page and removes its scratch folder."""
-        self.queue.leave(session)
-        shutil.rmtree(self._scratch_folder(session), ignore_errors=True)
+    def find_upload(self, path: str | None) -> str | None:
+        """Returns the path of an uploaded file if it is still there, and None if not.
 
-    def _scratch_folder(self, session: str) -> pathlib.Path:
-        name = hashlib.sha256(session.encode()).hexdigest()[:24]
-        return self.folder / f"session-{name}"
+        Args:
+            path: the path, which may be made up.
+        """
+        if path is None or not os.path.isfile(path):
+            return None
+        real = pathlib.Path(path).resolve()
+        return path if self.uploads.resolve() in real.parents else None
 
     def check_picture(self, path: str) -> str | None:
         """Returns an error message about an uploaded picture; None if it is good.
@@ -250,19 +260,31 @@ class Studio:
         labels = {field.name: field.label for field in self.fields}
         return config, {name: in_labels(each, labels) for name, each in wrong.items()}
 
+    def expected_seconds(
+        self, content: str, config: StyleTransferConfig
+    ) -> float | None:
+        """Returns about how long a picture takes to paint; None if that is unknown.
+
+        Args:
+            content: path of the photo, which has been checked.
+            config: the settings.
+        """
+        sides = _sides_of(content)
+        seconds = self.queue.painter.expected_seconds(config, sides)
+        most = self.limits.bound(config).max_time or self.limits.max_seconds
+        return None if seconds is None else min(seconds, most)
+
     def picture_task(
         self,
-        history: History,
         content: str,
         styles: Sequence[StyleInput],
         config: StyleTransferConfig,
         label: str = "",
         bits: int = 8,
     ) -> Task:
-        """Returns a task for a picture, with copies of its sources.
+        """Returns a task for a picture.
 
         Args:
-            history: the history that keeps the picture and its sources.
             content: path of the photo, which has been checked.
             styles: the styles, which have been checked.
             config: the settings.
@@ -272,16 +294,10 @@ class Studio:
         Raises:
             ValueError: when the host's limits don't allow it.
         """
-        source = PictureSource(os.path.basename(content))
-        with (
-            argument("picture"),
-            open(content, "rb") as file,
-            open_image(file, source) as image,
-        ):
-            self.limits.check(config, (image.height, image.width))
+        self.limits.check(config, _sides_of(content))
         return Task(
-            content=history.keep_source(content),
-            styles=_keep_styles(history, styles),
+            content=pathlib.Path(content),
+            styles=self._styles(styles),
             config=config,
             label=label,
             bits=bits,
@@ -289,17 +305,15 @@ class Studio:
 
     def video_task(
         self,
-        history: History,
         path: str,
         styles: Sequence[StyleInput],
         config: StyleTransferConfig,
         options: VideoOptions,
         suffix: str,
     ) -> Task:
-        """Returns a task for a video, with copies of its sources.
+        """Returns a task for a video.
 
         Args:
-            history: the history that keeps the video and its sources.
             path: path of the uploaded video.
             styles: the styles, which have been checked.
             config: the settings.
@@ -317,12 +331,41 @@ class Studio:
         frames = FrameRange(options.start, options.end, options.every).count(info)
         self.limits.check_frames(frames or 0)
         return Task(
-            content=history.keep_source(path),
-            styles=_keep_styles(history, styles),
+            content=pathlib.Path(path),
+            styles=self._styles(styles),
             config=config,
             video=options,
             suffix=suffix,
         )
+
+    def _styles(self, styles: Sequence[StyleInput]) -> tuple[StyleImage, ...]:
+        """Returns the styles of a task, whose masks are files."""
+        return tuple(
+            StyleImage(
+                image=style.image,
+                weight=style.weight,
+                scale=style.scale,
+                rotations=style.rotations,
+                layers=[x.strip() for x in style.layers.split(",") if x.strip()]
+                or None,
+                mask=self._mask_file(style.mask),
+                region=self._mask_file(style.region),
+            )
+            for style in styles
+        )
+
+    def _mask_file(self, mask: np.ndarray | None) -> pathlib.Path | None:
+        """Writes a mask, float [H, W] in [0, 1], for a task; None stays None."""
+        if mask is None:
+            return None
+        encoded = io.BytesIO()
+        Image.fromarray(to_integers(mask)).save(encoded, "PNG")
+        folder = self.folder / "masks"
+        folder.mkdir(exist_ok=True)
+        name = hashlib.sha256(encoded.getvalue()).hexdigest()[:16]
+        path = folder / f"mask-{name}.png"
+        path.write_bytes(encoded.getvalue())
+        return path
 
     def look_at_video(self, path: str) -> tuple[FilmInfo, bytes]:
         """Returns facts about an uploaded video, and its first frame as a JPEG file.
@@ -336,28 +379,6 @@ class Studio:
             image = Image.fromarray(next(reader.frames()).picture)
         image.thumbnail((PREVIEW_SIZE, PREVIEW_SIZE))
         return reader.info, encode_preview(image)
-
-    def submit(self, run: QueuedRun) -> None:
-        """Adds a run to the queue.
-
-        Raises:
-            BusyError: when there are too many; its copied sources are removed.
-        """
-        try:
-            self.queue.submit(run)
-        except BusyError:
-            for task in run.tasks:
-                run.history.forget(task, self.queue.files)
-            raise
-
-    def sample_thumbnail(self, path: pathlib.Path) -> str:
-        """Returns the path of a sample's small copy, for galleries."""
-        folder = self.folder / "samples"
-        folder.mkdir(exist_ok=True)
-        small = folder / f"{path.stem}{path.suffix[1:]}.jpg"
-        if not small.exists():
-            small.write_bytes(jpeg_copy(path, _SAMPLE_SIZE))
-        return str(small)
 
     def copy_file(self, path: pathlib.Path) -> str:
         """Copies a file for the page; returns the path of the copy."""
@@ -390,22 +411,15 @@ class Studio:
         return folder
 
 
-def _keep_styles(
-    history: History, styles: Sequence[StyleInput]
-) -> tuple[StyleImage, ...]:
-    """Returns the styles of a task, with pictures and masks kept in a history."""
-    return tuple(
-        StyleImage(
-            image=history.keep_source(style.image),
-            weight=style.weight,
-            scale=style.scale,
-            rotations=style.rotations,
-            layers=[x.strip() for x in style.layers.split(",") if x.strip()] or None,
-            mask=history.keep_mask(style.mask),
-            region=history.keep_mask(style.region),
-        )
-        for style in styles
-    )
+def _sides_of(picture: str) -> tuple[int, int]:
+    """Returns the height and width of a picture, without decoding it."""
+    source = PictureSource(os.path.basename(picture))
+    with (
+        argument("picture"),
+        open(picture, "rb") as file,
+        open_image(file, source) as image,
+    ):
+        return image.height, image.width
 
 
 def shrink(path: pathlib.Path, size: int = SHOWN_SIZE) -> Image.Image:

@@ -1,4 +1,4 @@
-"""The part of the form with one style: its picture, options and mask."""
+"""The parts of the form with one style: its picture, and its options with a mask."""
 
 from __future__ import annotations
 
@@ -35,7 +35,8 @@ class StyleSlot:
 
     def __init__(self, studio: Studio, number: int) -> None:
         self._studio = studio
-        with gr.Column(visible=number == 1) as self.group:
+        self._number = number
+        with gr.Column(visible=number == 1, min_width=160) as self.group:
             self.image = picture_input(f"Style {number}", f"style-{number}")
             self.weight = gr.Slider(
                 0.1,
@@ -46,6 +47,17 @@ class StyleSlot:
                 visible=False,
                 elem_id=f"weight-{number}",
             )
+            self.wrong = place_for_errors(f"style-{number}")
+
+    def lay_out_options(self) -> None:
+        """Lays out what beginners don't need, in a drawer."""
+        number = self._number
+        with gr.Accordion(
+            f"Style {number}: scale, strokes, and the part of it that counts",
+            open=False,
+            visible=number == 1,
+            elem_id=f"style-{number}-masks",
+        ) as self.drawer:
             self.scale = gr.Slider(
                 MIN_SCALE,
                 MAX_SCALE,
@@ -55,9 +67,7 @@ class StyleSlot:
                 elem_id=f"scale-{number}",
             )
             # Servers support neither.
-            with gr.Accordion(
-                f"Strokes of style {number}", open=False, visible=studio.server is None
-            ):
+            with gr.Row(visible=self._studio.server is None):
                 self.rotations = gr.Dropdown(
                     list(zip(_SEEN, ROTATIONS, strict=True)),
                     value=1,
@@ -72,11 +82,10 @@ class StyleSlot:
                     placeholder="block1_conv1, block2_conv1",
                     elem_id=f"layers-{number}",
                 )
-            self.wrong = place_for_errors(f"style-{number}")
             self.mask = MaskEditor(
-                studio,
+                self._studio,
                 self.image,
-                title=f"Which part of style {number} counts",
+                self.drawer,
                 about="Paint over the part of the picture that is to count as the "
                 "style. Without paint, all of it counts.",
                 label=f"Mask over style {number}",
@@ -88,6 +97,11 @@ class StyleSlot:
     def filled_in(self) -> list[Any]:
         """The picture and its options."""
         return [self.image, self.weight, self.scale, self.rotations, self.layers]
+
+    @property
+    def shown(self) -> list[Any]:
+        """The components that the other methods change."""
+        return [self.group, self.drawer, *self.filled_in, self.wrong, *self.mask.shown]
 
     def read(
         self, data: Mapping[Any, Any], region: np.ndarray | None
@@ -112,25 +126,20 @@ class StyleSlot:
             region=region,
         )
 
-    def show(self, style: StyleImage | None, *, several: bool) -> Updates:
-        """Returns the changes for a style of a painted picture; None for no style.
+    def show(self, style: StyleImage, *, several: bool) -> Updates:
+        """Returns the changes for a style of a painted picture.
 
         Args:
             style: the style, whose image and mask are paths.
             several: whether there are other styles, so that the weight matters.
         """
-        if style is None:
-            updates = self.clear()
-            style = StyleImage(image="")  # Only its defaults are shown.
-        else:
-            image = self._studio.copy_picture(style.image)
-            updates = {self.image: image} | self.mask.show(style.image, [style.mask])
-        return updates | {
+        return {
+            self.image: self._studio.copy_picture(style.image),
             self.weight: gr.update(value=style.weight, visible=several),
             self.scale: style.scale,
             self.rotations: style.rotations,
             self.layers: ", ".join(style.layers or ()),
-        }
+        } | self.mask.show(style.image, [style.mask])
 
     def show_picture(self, path: pathlib.Path, *, opened: bool) -> Updates:
         """Returns the changes for another picture.
@@ -140,11 +149,12 @@ class StyleSlot:
             opened: whether the mask editor is open.
         """
         image = self._studio.copy_picture(path)
-        return {self.image: image} | self.mask.begin(path, opened)
+        return {self.image: image, self.wrong: ""} | self.mask.begin(path, opened)
 
     def clear(self) -> Updates:
-        """Returns the changes for no picture."""
-        return {self.image: None} | self.mask.clear()
+        """Returns the changes for no style."""
+        defaults = [None, gr.update(value=1, visible=False), 1, 1, ""]
+        return dict(zip(self.filled_in, defaults, strict=True)) | self.mask.clear()
 
 
 def place_for_errors(name: str) -> gr.HTML:

@@ -2,52 +2,50 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
-_Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
-_App = Callable[[MutableMapping[str, Any], Any, _Send], Awaitable[None]]
+from starlette.middleware import Middleware
+from starlette.middleware.body_limit import RequestBodyLimitMiddleware
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
 
 # Gradio would hand what is sent there to the command ffmpeg, which opens any file that
 # a playlist names. The page doesn't use it.
-_CLOSED = "/process_recording"
+_CLOSED = "/gradio_api/process_recording"
 
 
-class UploadLimit:
-    """ASGI middleware that limits what one request may send.
-
-    Gradio's own limit is that of each file. The length has to be stated first, as
-    browsers do; servers see to it that no more is sent.
+def app_options(most: int) -> dict[str, Any]:
+    """Returns the options of the FastAPI application that serves the page.
 
     Args:
-        app: ASGI application that receives the other requests.
-        most: limit in bytes.
+        most: limit in bytes for all that one request sends. Gradio's own limit is that
+            of each file.
+    """
+    return {
+        # It comes before Gradio's own route.
+        "routes": [Route(_CLOSED, _not_found, methods=["POST"])],
+        "middleware": [Middleware(UploadLimit, max_body_size=most)],
+    }
+
+
+class UploadLimit(RequestBodyLimitMiddleware):
+    """Starlette's limit, with an answer that says how much is allowed.
+
+    Requests that don't state their length are cut off by Starlette.
     """
 
-    def __init__(self, app: _App, most: int) -> None:
-        self._app, self._most = app, most
-
-    async def __call__(
-        self, scope: MutableMapping[str, Any], receive: Any, send: _Send
-    ) -> None:
-        """Passes a request on, or answers it."""
-        refusal = self._refusal(scope) if scope["type"] == "http" else None
-        if refusal is None:
-            await self._app(scope, receive, send)
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Passes a request on, or refuses it."""
+        headers = dict(scope.get("headers", ()))
+        if int(headers.get(b"content-length", 0)) <= self.max_body_size:
+            await super().__call__(scope, receive, send)
             return
-        status, text = refusal
-        headers = [(b"content-type", b"text/plain"), (b"connection", b"close")]
-        start = {"type": "http.response.start", "status": status, "headers": headers}
-        await send(start)
-        await send({"type": "http.response.body", "body": text.encode()})
+        text = f"An upload may have at most {self.max_body_size >> 20} MiB."
+        refusal = PlainTextResponse(text, 413, {"connection": "close"})
+        await refusal(scope, receive, send)
 
-    def _refusal(self, scope: MutableMapping[str, Any]) -> tuple[int, str] | None:
-        """Status and text with which a request is refused."""
-        if scope["path"].rstrip("/").endswith(_CLOSED):
-            return 404, "Not found"
-        headers = dict(scope["headers"])
-        if b"transfer-encoding" in headers:
-            return 411, "The length must be stated."
-        if int(headers.get(b"content-length", 0)) > self._most:
-            return 413, f"An upload may have at most {self._most >> 20} MiB."
-        return None
+
+def _not_found(request: Request) -> Response:
+    return PlainTextResponse("Not found", 404)

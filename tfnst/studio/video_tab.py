@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
-import math
 import pathlib
 from collections.abc import Mapping
 from typing import Any
 
 import gradio as gr
 
-from tfnst.checks import ArgumentError, check_integer, check_number
+from tfnst.checks import check_integer, check_number
 from tfnst.studio import panels
 from tfnst.studio.events import AS_SENT, QUICK, Updates, path_of
-from tfnst.studio.history import VIDEO_SUFFIXES, History
+from tfnst.studio.history import VIDEO_SUFFIXES
 from tfnst.studio.inputs import FormValues, Inputs
 from tfnst.studio.run_queue import BusyError, QueuedRun
 from tfnst.studio.run_tab import Data, RunTab
@@ -47,8 +46,7 @@ class VideoTab(RunTab):
         super().__init__(studio, visitor, inputs)
         gr.Markdown(
             "Paints a video with the styles and settings of the tab “Paint”, but not "
-            "its masks over the photo. Strokes move with what they depict. Now and "
-            "then, others have their turn."
+            "its masks over the photo. Strokes move with what they depict."
         )
         if not all(importlib.util.find_spec(name) for name in _NEEDED):
             gr.Markdown("**Videos need the extra: pip install 'tfnst[video]'**")
@@ -141,14 +139,11 @@ class VideoTab(RunTab):
     def read_form(self, data: Data) -> tuple[FormValues | None, Updates]:
         return self.inputs.read(data, photo=False)
 
-    def tasks(
-        self, data: Data, filled: FormValues, history: History
-    ) -> tuple[Task, ...]:
+    def tasks(self, data: Data, filled: FormValues) -> tuple[Task, ...]:
         path = path_of(data[self.video])
         if path is None:
             raise ValueError("Choose a video first.")
         task = self.studio.video_task(
-            history,
             path,
             [style.everywhere() for style in filled.styles],
             filled.config,
@@ -164,7 +159,7 @@ class VideoTab(RunTab):
         return self._hide()
 
     def finished(self, data: Data, run: QueuedRun) -> Updates:
-        text = panels.status(run, 0, loading=False)
+        text = panels.status(run)
         said = panels.error(text) if run.errors else panels.notice(text)
         updates: Updates = {self.panel: "", self.said: said}
         if run.video is None:
@@ -212,24 +207,19 @@ def _number(name: str, **about: Any) -> gr.Number:
 def _read_options(values: Mapping[str, Any]) -> VideoOptions:
     """Reads the options of a video from the fields of the page.
 
+    The range of frames is checked where the frames are counted.
+
     Raises:
         ValueError: for a value out of its range.
     """
-    start = check_number("start", values["start"] or 0, "0 or more seconds", low=0)
-    end, given = None, str(values["end"] or "").strip()
-    if given:
-        with contextlib.suppress(ValueError):
-            end = float(given)
-        if end is None or not start < end < math.inf:
-            expected = "seconds after the beginning, or empty"
-            raise ArgumentError(expected, repr(given), argument="end")
+    end: Any = str(values["end"] or "").strip() or None
+    with contextlib.suppress(TypeError, ValueError):
+        end = float(end)
     return VideoOptions(
-        start=start,
+        start=values["start"] or 0,
         end=end,
-        every=check_integer("every", values["every"], 1, whole_floats=True),
-        frame_steps=check_integer(
-            "frame_steps", values["frame_steps"], 1, 1000, whole_floats=True
-        ),
+        every=values["every"],
+        frame_steps=check_integer("frame_steps", values["frame_steps"], 1, 1000),
         temporal_weight=check_number(
             "temporal_weight",
             values["temporal_weight"],

@@ -1,11 +1,15 @@
 """Colours of films: decoded frames to sRGB pictures, and pictures to BT.709 frames.
 
 Values of standard films (BT.709 and BT.601 transfer) are taken for sRGB values, as
-players do: a film that is read and written keeps its values.
+players do: a film that is read and written keeps its values. FFmpeg converts
+matrices and ranges. Wide primaries and HDR are converted here: FFmpeg's own conversion
+moves colours that both primaries have by up to 10 of 255 levels, and shows all that is
+brighter than diffuse white as white.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -14,6 +18,7 @@ from PIL import Image
 from tfnst.images.arrays import to_integers
 from tfnst.images.color_profiles import srgb_from_linear
 from tfnst.images.transparency import on_white
+from tfnst.video.filters import Filter, run_filters
 
 # Numbers of ITU-T H.273.
 BT709, UNSPECIFIED = 1, 2
@@ -23,11 +28,13 @@ _P3 = 12
 _PQ, _HLG = 16, 18
 _MATRICES = (1, 4, 5, 6, 7, 9)
 # Flags of FFmpeg's scaler: every chroma value counts, and sums are exact.
-_BILINEAR, _BICUBIC = 0x2, 0x4
+_BICUBIC, _LANCZOS = 0x4, 0x200
 _EXACT = 0x2000 | 0x4000 | 0x40000
-_DECODING = _BICUBIC | _EXACT
-# Sharper filters ring where flat colours meet.
-_ENCODING = _BILINEAR | _EXACT
+# Sharper filters than the bilinear one ring where flat colours meet.
+_ENCODING = (
+    "flags=bilinear+full_chroma_int+full_chroma_inp+accurate_rnd"
+    ":out_color_matrix=bt709:out_range=limited"
+)
 # FFmpeg's numbers.
 LIMITED, FULL = 1, 2
 # From linear light in BT.2020 and P3 (D65) to BT.709: Rec. ITU-R BT.2087, SMPTE EG 432.
@@ -55,13 +62,13 @@ _WHITE, _PEAK = 203.0, 1000.0
 _KNEE = 0.6
 
 
-def is_rgb(frame: Any) -> bool:
-    """Returns whether a frame has no YUV matrix."""
-    return bool(frame.format.is_rgb) or frame.format.name.startswith(("gbr", "pal8"))
-
-
 def to_picture(
-    frame: Any, *, primaries: int = UNSPECIFIED, transfer: int = UNSPECIFIED
+    frame: Any,
+    *,
+    size: tuple[int, int] | None = None,
+    turns: Sequence[Filter] = (),
+    primaries: int = UNSPECIFIED,
+    transfer: int = UNSPECIFIED,
 ) -> np.ndarray:
     """Converts a decoded frame to uint8 sRGB [H, W, 3], over white if transparent.
 
@@ -73,48 +80,61 @@ def to_picture(
 
     Args:
         frame: a frame of PyAV.
+        size: width and height to scale it to; its own by default.
+        turns: filters that turn it upright.
         primaries: number of the primaries in ITU-T H.273. Unspecified by default.
         transfer: number of the transfer characteristic. Unspecified by default.
     """
-    if not is_rgb(frame):
-        if frame.colorspace not in _MATRICES:
-            large = frame.width >= 1280 or frame.height > 576
-            wide = primaries == _BT2020
-            frame.colorspace = _BT2020 if wide else BT709 if large else _BT601
-        if frame.color_range not in (LIMITED, FULL):
-            full = frame.format.name.startswith("yuvj")
-            frame.color_range = FULL if full else LIMITED
-    picture = _opaque(frame, primaries, transfer)
-    if not any(part.is_alpha for part in frame.format.components):
+    _complete_tags(frame, primaries)
+    is_hdr = transfer in (_PQ, _HLG)
+    has_alpha = any(part.is_alpha for part in frame.format.components)
+    format = "rgba" if has_alpha else "rgb24"
+    if is_hdr:
+        format = "rgba64le" if has_alpha else "rgb48le"
+    own = frame.width, frame.height
+    width, height = size or own
+    # Not by a filter, which doesn't see where a frame's chroma lies.
+    converted = frame.reformat(
+        width,
+        height,
+        format,
+        # Not every PyAV looks at the frame for it.
+        src_color_range=frame.color_range,
+        dst_color_range=FULL,
+        interpolation=(_BICUBIC if (width, height) == own else _LANCZOS) | _EXACT,
+    )
+    values = run_filters(converted, turns).to_ndarray()
+    picture = _to_srgb(values[..., :3], primaries, transfer)
+    if not has_alpha:
         return picture
-    alpha = _convert(frame, "rgba")[..., 3:]
+    alpha = (values[..., 3:] >> (8 if is_hdr else 0)).astype(np.uint8)
     return np.array(on_white(Image.fromarray(np.concatenate([picture, alpha], -1))))
 
 
-def _opaque(frame: Any, primaries: int, transfer: int) -> np.ndarray:
-    """Converts a frame whose matrix and range are known to uint8 sRGB [H, W, 3]."""
+def _complete_tags(frame: Any, primaries: int) -> None:
+    """Names the matrix and the range of a frame that doesn't."""
+    if frame.format.is_rgb or frame.format.name.startswith(("gbr", "pal8")):
+        frame.color_range = FULL
+        return
+    if frame.colorspace not in _MATRICES:
+        large = frame.width >= 1280 or frame.height > 576
+        wide = primaries == _BT2020
+        frame.colorspace = _BT2020 if wide else BT709 if large else _BT601
+    if frame.color_range not in (LIMITED, FULL):
+        full = frame.format.name.startswith("yuvj")
+        frame.color_range = FULL if full else LIMITED
+
+
+def _to_srgb(rgb: np.ndarray, primaries: int, transfer: int) -> np.ndarray:
+    """Converts values to uint8 sRGB: uint8, or uint16 for HDR."""
     if transfer in (_PQ, _HLG):
         primaries = _BT2020 if primaries in (0, UNSPECIFIED) else primaries
-        rgb = _convert(frame, "rgb48le").astype(np.float32) / 65535
-        light = _to_bt709(_hdr_light(rgb, transfer), primaries)
-        return _encode_light(_compress(light))
-    rgb = _convert(frame, "rgb24")
+        light = _hdr_light(rgb.astype(np.float32) / 65535, transfer)
+        return _encode_light(_compress(_to_bt709(light, primaries)))
     if primaries not in _TO_BT709:
         return np.ascontiguousarray(rgb)
     light = (np.arange(256, dtype=np.float32) / 255) ** 2.4
     return _encode_light(_to_bt709(light[rgb], primaries), 2.4)
-
-
-def _convert(frame: Any, format: str) -> np.ndarray:
-    """Converts a frame to an array in an RGB format."""
-    converted = frame.reformat(
-        format=format,
-        # Not every PyAV looks at the frame for it.
-        src_color_range=FULL if is_rgb(frame) else frame.color_range,
-        dst_color_range=FULL,
-        interpolation=_DECODING,
-    )
-    return converted.to_ndarray()
 
 
 def _to_bt709(light: np.ndarray, primaries: int) -> np.ndarray:
@@ -160,22 +180,19 @@ def _encode_light(light: np.ndarray, gamma: float | None = None) -> np.ndarray:
     return to_integers(np.clip(light, 0, 1) ** (1 / gamma))
 
 
-def to_bt709(picture: np.ndarray) -> Any:
+def to_bt709(picture: np.ndarray, *, chroma: str = "center") -> Any:
     """Converts a picture to a frame in limited range BT.709, 4:2:0.
 
     Args:
         picture: uint8 sRGB [H, W, 3].
+        chroma: place of the chroma between the pixels, by FFmpeg's name.
     """
-    frame = rgb_frame(picture).reformat(
-        format="yuv420p",
-        dst_colorspace=BT709,
-        dst_color_range=LIMITED,
-        interpolation=_ENCODING,
-    )
-    frame.color_range, frame.colorspace = LIMITED, BT709
-    if hasattr(frame, "color_primaries"):  # Older PyAV has them in encoders only.
-        frame.color_primaries, frame.color_trc = BT709, BT709
-    return frame
+    filters = [
+        ("scale", f"{_ENCODING}:out_chroma_loc={chroma}"),
+        ("format", "yuv420p"),
+        ("setparams", "color_primaries=bt709:color_trc=bt709"),
+    ]
+    return run_filters(rgb_frame(picture), filters)
 
 
 def rgb_frame(picture: np.ndarray) -> Any:

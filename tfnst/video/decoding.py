@@ -11,13 +11,13 @@ from fractions import Fraction
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
 from tfnst.checks import ArgumentError
 from tfnst.files import show_path
 from tfnst.limits import MAX_PIXELS
 from tfnst.video.av_library import film_error, import_av, open_input
-from tfnst.video.colors import UNSPECIFIED, to_picture
+from tfnst.video.colors import to_picture
+from tfnst.video.filters import Filter, deinterlace
 from tfnst.video.frames import (
     LONGEST_STEP,
     DamagedFrameError,
@@ -134,14 +134,15 @@ class DecodedFilm:
                 "a film with frames that can be decoded",
                 f"{self._shown}, in which there is none",
             )
-        self._turn = functools.partial(_turn, turns=_display_turns(first))
+        self._turns = _upright_turns(first)
         ratio = stream.sample_aspect_ratio
         self._square = _square_size(
             first.width, first.height, Fraction(ratio) if ratio else None
         )
         check_frame_size(self._shown, *self._square)
-        sides = np.zeros((self._square[1], self._square[0], 0), np.uint8)
-        height, width = self._turn(sides).shape[:2]
+        width, height = self._square
+        if any(name == "transpose" for name, _ in self._turns):
+            width, height = height, width
         self._origin = self._time_of(first) or Fraction(0)
         rate = stream.average_rate or stream.guessed_rate
         sane = rate and rate * LONGEST_STEP >= 1
@@ -156,10 +157,6 @@ class DecodedFilm:
             origin=self._origin,
             has_sound=len(container.streams.audio) > 0,
             title=container.metadata.get("title"),
-            color_range={1: "limited", 2: "full"}.get(int(first.color_range)),
-            matrix=_known(first.colorspace),
-            primaries=_known(self._tag(first, "color_primaries")),
-            transfer=_known(self._tag(first, "color_trc")),
         )
 
     def _tag(self, frame: Any, name: str) -> int:
@@ -225,36 +222,13 @@ class DecodedFilm:
         # An empty packet, the last one, makes the decoder give its last frames.
         return self._decoder.decode(packet if packet.size else None)
 
-    def _whole_frames(self) -> Iterator[Any]:
-        """Yields frames without the combs of interlaced ones."""
-        graph, kind = None, None
-        for frame in self._raw_frames():
-            if graph is not None and kind != _kind(frame):
-                yield from self._filtered(graph, None)
-                graph = None
-            if graph is None:
-                if not frame.interlaced_frame:
-                    yield frame
-                    continue
-                graph, kind = _deinterlacer(frame, self._stream.time_base), _kind(frame)
-            yield from self._filtered(graph, frame)
-        if graph is not None:
-            yield from self._filtered(graph, None)
-
-    def _filtered(self, graph: Any, frame: Any) -> Iterator[Any]:
-        """Puts a frame into a graph of filters, and yields those that come out."""
-        graph.push(frame)
-        with contextlib.suppress(self._av.error.BlockingIOError, EOFError):
-            while True:
-                yield graph.pull()
-
     def _decode(self) -> Iterator[SourceFrame]:
         """Yields each frame with its time."""
         tick, last = fit_time_base(self.info.time_base), None
         step = max(1 / self._rate, tick)
         # MP4 files hold durations in 31 bits.
         longest = min(Fraction(LONGEST_STEP), (2**31 - 1) * tick)
-        for frame in self._whole_frames():
+        for frame in deinterlace(self._raw_frames()):
             time = self._time_of(frame)
             if time is not None:
                 time -= self._origin
@@ -282,51 +256,21 @@ class DecodedFilm:
     def _read(self, frame: Any) -> np.ndarray:
         """Converts a frame to a picture, upright, in square pixels."""
         try:
-            picture = to_picture(
+            return to_picture(
                 frame,
+                # Joined recordings may change their size, too.
+                size=self._square,
+                turns=self._turns,
                 primaries=self._tag(frame, "color_primaries"),
                 transfer=self._tag(frame, "color_trc"),
             )
         except self._av.error.FFmpegError as error:
             raise DamagedFrameError from error
-        # Joined recordings may change their size, too.
-        if picture.shape[1::-1] != self._square:
-            image = Image.fromarray(picture)
-            picture = np.asarray(image.resize(self._square, Image.Resampling.LANCZOS))
-        return self._turn(picture)
 
 
 def _is_cover(stream: Any) -> bool:
     # A plain number or a Flag, depending on PyAV.
     return bool(getattr(stream.disposition, "value", stream.disposition) & _COVER)
-
-
-def _kind(frame: Any) -> tuple[Any, ...]:
-    """Returns the properties of frames that a graph of filters depends on."""
-    return frame.width, frame.height, frame.format.name
-
-
-def _deinterlacer(frame: Any, time_base: Fraction) -> Any:
-    """Makes a graph that deinterlaces frames like one; others pass unchanged."""
-    from av.filter import Graph
-
-    graph = Graph()
-    graph.link_nodes(
-        graph.add_buffer(
-            width=frame.width,
-            height=frame.height,
-            format=frame.format.name,
-            time_base=frame.time_base or time_base,
-        ),
-        graph.add("bwdif", "mode=send_frame:deint=interlaced"),
-        graph.add("buffersink"),
-    ).configure()
-    return graph
-
-
-def _known(code: int) -> int | None:
-    """Returns a number of H.273, or None for those that say nothing."""
-    return None if int(code) in (0, UNSPECIFIED) else int(code)
 
 
 def _square_size(width: int, height: int, ratio: Fraction | None) -> tuple[int, int]:
@@ -338,31 +282,21 @@ def _square_size(width: int, height: int, ratio: Fraction | None) -> tuple[int, 
     return width, round(height / ratio)
 
 
-def _display_turns(frame: Any) -> tuple[bool, int]:
-    """Finds how a frame is set upright: whether mirrored, and then quarter turns.
+def _upright_turns(frame: Any) -> list[Filter]:
+    """Returns the filters that turn a frame upright.
 
     The display matrix [a b u; c d v; x y w] maps each point (p, q) of the frame, as a
-    row, to the point that shows it; p goes right, q down. Quarter turns are
-    anticlockwise, as in np.rot90.
+    row, to the point that shows it; p goes right, q down.
     """
     data = None
     for side in frame.side_data or ():
         if getattr(side.type, "name", "") == "DISPLAYMATRIX":
             data = bytes(side)
     if data is None or len(data) < 36:
-        return False, 0
+        return []
     a, b, _, c, d, *_ = np.frombuffer(data[:36], np.int32).astype(float).tolist()
-    if a * d - b * c == 0:
-        return False, 0
-    mirrored = a * d - b * c < 0
-    if mirrored:  # Mirror first, which negates p.
-        a, b = -a, -b
-    # The frame's right, (1, 0), is shown at (a, b).
-    return mirrored, round(math.atan2(-b, a) / (math.pi / 2)) % 4
-
-
-def _turn(picture: np.ndarray, *, turns: tuple[bool, int]) -> np.ndarray:
-    mirrored, quarters = turns
-    if mirrored:
-        picture = picture[:, ::-1]
-    return np.ascontiguousarray(np.rot90(picture, quarters))
+    if abs(a) + abs(d) >= abs(b) + abs(c):
+        return [("hflip", "")] * (a < 0) + [("vflip", "")] * (d < 0)
+    if b > 0:
+        return [("transpose", "clock" if c < 0 else "cclock_flip")]
+    return [("transpose", "cclock" if c > 0 else "clock_flip")]

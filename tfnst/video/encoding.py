@@ -1,162 +1,258 @@
-"""Formats of painted films, and the encoder of their frames.
+"""Formats of painted films, and their encoding.
 
-The encoder always runs with the same settings and the same number of threads, as other
-numbers give other bytes: a run that was interrupted must give the same film.
+Encoders always run with the same settings and the same number of threads, as other
+numbers give other bytes: a film that was interrupted must be the same file.
 """
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import heapq
+import io
+import itertools
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from fractions import Fraction
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
-from tfnst.video.av_library import open_input, open_output
+from tfnst.checks import argument
+from tfnst.files import is_machine_error, replaced_file, warn_unwritten, write_file
+from tfnst.video.av_library import describe, open_output
 from tfnst.video.colors import BT709, LIMITED, rgb_frame, to_bt709
+from tfnst.video.frames import Frame, fit_time_base, to_ticks
+from tfnst.video.outputs import make_pattern
+from tfnst.video.palettes import common_palette
+from tfnst.video.picture_files import NUMBER
+from tfnst.video.sound import Track, add_track
 
-THREADS = 2
+_THREADS = 2
 _CODEC_BITEXACT = 1 << 23
-_MILLISECOND = Fraction(1, 1000)
+_JPEG_QUALITY = 95
+# A GIF file's palette comes from so many frames at most.
+_PALETTE_FRAMES = 32
 
 
 @dataclasses.dataclass(frozen=True)
-class VideoFormat:
+class FilmFormat:
     """A kind of film that can be written.
 
     Attributes:
-        suffix: suffix of the film's file, or of the file of each frame.
-        encoder: FFmpeg's name of the encoder of chunks.
+        suffix: suffix of the film's file.
+        encoder: FFmpeg's name of the encoder; "" for picture files.
         options: options of this encoder; `crf` is added where there is a quality.
-        crf: default constant rate factor; None for lossless chunks.
+        container_options: options of the muxer.
+        pix_fmt: FFmpeg's name of the pixels' format.
+        time_base: unit of times in seconds; None where the source's is kept.
+        crf: default constant rate factor; None where there is none.
         max_crf: largest constant rate factor.
-        even: whether sides must be even.
-        delay: number of frames by which decoding runs ahead of showing.
         sounds: codecs of sound that the file can hold.
         sound_encoder: encoder of any other sound; None for files without sound.
     """
 
     suffix: str
-    encoder: str
-    options: dict[str, str]
+    encoder: str = ""
+    options: dict[str, str] = dataclasses.field(default_factory=dict)
+    container_options: dict[str, str] = dataclasses.field(default_factory=dict)
+    pix_fmt: str = "yuv420p"
+    time_base: Fraction | None = None
     crf: int | None = None
     max_crf: int = 51
-    even: bool = False
-    delay: int = 0
     sounds: tuple[str, ...] = ()
     sound_encoder: str | None = None
 
-    @property
-    def is_lossless(self) -> bool:
-        """True if chunks are lossless, to be encoded again when the film ends."""
-        return self.crf is None
 
-
-_MP4 = VideoFormat(
-    ".mp4",
-    "libx264",
-    # With stitchable, headers don't depend on a chunk's frames. With mbtree, the same
-    # frames don't always give the same bytes: its AVX-512 code seems to read memory
-    # that nothing has been written to.
-    {"preset": "medium", "x264-params": "stitchable=1:mbtree=0"},
-    crf=17,
-    even=True,
-    delay=2,
-    sounds=("aac", "mp3", "ac3", "eac3", "alac", "opus"),
-    sound_encoder="aac",
+_FORMATS = (
+    FilmFormat(
+        ".mp4",
+        "libx264",
+        # With mbtree, the same frames don't always give the same bytes: its AVX-512
+        # code seems to read memory that nothing has been written to.
+        {"preset": "medium", "x264-params": "mbtree=0"},
+        {"movflags": "+faststart"},
+        crf=17,
+        sounds=("aac", "mp3", "ac3", "eac3", "alac", "opus"),
+        sound_encoder="aac",
+    ),
+    FilmFormat(
+        ".webm",
+        "libvpx-vp9",
+        {"b": "0", "deadline": "good", "cpu-used": "2", "tile-columns": "1"},
+        crf=22,
+        max_crf=63,
+        sounds=("opus", "vorbis"),
+        sound_encoder="libopus",
+    ),
+    FilmFormat(
+        ".gif",
+        "gif",
+        container_options={"loop": "0"},
+        pix_fmt="pal8",
+        time_base=Fraction(1, 100),
+    ),
+    FilmFormat(
+        ".webp",
+        "libwebp",
+        {"quality": "90", "compression_level": "4"},
+        {"loop": "0"},
+        pix_fmt="bgra",
+        time_base=Fraction(1, 1000),
+    ),
+    FilmFormat(".png"),
+    FilmFormat(".jpg"),
 )
-_WEBM = VideoFormat(
-    ".webm",
-    "libvpx-vp9",
-    {"b": "0", "deadline": "good", "cpu-used": "2", "tile-columns": "1"},
-    crf=22,
-    max_crf=63,
-    sounds=("opus", "vorbis"),
-    sound_encoder="libopus",
-)
-_LOSSLESS = [
-    # Each frame can be decoded by itself.
-    VideoFormat(suffix, "ffv1", {"level": "3", "g": "1"})
-    for suffix in (".gif", ".webp", ".png", ".jpg")
-]
-FORMATS = {format.suffix: format for format in (_MP4, _WEBM, *_LOSSLESS)}
+FORMATS = {format.suffix: format for format in _FORMATS}
 
 
 @dataclasses.dataclass(frozen=True)
-class ChunkEncoder:
-    """Encoder of a film's chunks.
+class FilmWriter:
+    """Writes the frames of a film. Memory doesn't depend on its length.
 
     Attributes:
         format: format of the film.
-        crf: constant rate factor; None for the format's default.
         rate: frames per second, roughly, for the encoder's decisions.
-        time_base: unit of times, in seconds.
+        time_base: seconds of which the frames' times are multiples, so that they are
+            stored exactly; GIF and WebP files have their own.
+        crf: constant rate factor; that of the format by default.
+        tracks: sound tracks, which end where the film does.
+        metadata: texts to store in MP4 and WebM files, by FFmpeg's names.
+        callback: called after each frame with the number of written ones.
     """
 
-    format: VideoFormat
-    crf: int | None
+    format: FilmFormat
     rate: Fraction
     time_base: Fraction
+    crf: int | None = None
+    tracks: Sequence[Track] = ()
+    metadata: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    callback: Callable[[int], None] = lambda written: None
 
-    def encode(
-        self, path: str, pictures: Iterable[np.ndarray], times: Sequence[int]
-    ) -> None:
-        """Encodes frames into a Matroska file, which can be decoded by itself.
-
-        Matroska rounds times to milliseconds, so each packet gets as many milliseconds
-        as there are frames before its own; the true times are kept elsewhere.
+    @argument("output")
+    def write(self, output: str | os.PathLike[str], frames: Sequence[Frame]) -> None:
+        """Writes a film of one frame or more, whole or not at all.
 
         Args:
-            path: path of the file.
-            pictures: the frames, each uint8 [H, W, 3].
-            times: time of each frame in units of `time_base`, from 0.
-        """
-        ranks = {time: rank for rank, time in enumerate(times)}
-        with open_output(path, "matroska") as container:
-            stream: Any = None
-            packets: list[Any] = []
-            for picture, time in zip(pictures, times, strict=True):
-                if self.format.even:
-                    picture = even_sides(picture)
-                if stream is None:
-                    stream = self._add_stream(container, picture)
-                if self.format.is_lossless:
-                    frame = rgb_frame(picture).reformat(format="bgr0")
-                else:
-                    frame = to_bt709(picture)
-                frame.pts, frame.time_base = time, self.time_base
-                packets += stream.encode(frame)
-            packets += stream.encode()
-            for number, packet in enumerate(packets):
-                packet.pts, packet.dts = ranks[packet.pts] + self.format.delay, number
-                packet.time_base, packet.duration = _MILLISECOND, 1
-                container.mux_one(packet)
+            output: path of the film, of the given format.
+            frames: the frames.
 
-    def _add_stream(self, container: Any, picture: np.ndarray) -> Any:
-        """Adds a stream for frames of a picture's size."""
-        format = self.format
-        stream = container.add_stream(
-            format.encoder, rate=self.rate.limit_denominator(1_000_000)
-        )
-        stream.height, stream.width = picture.shape[:2]
-        stream.time_base = self.time_base
+        Raises:
+            OSError: when it can't be written.
+        """
+        if not self.format.encoder:
+            self._write_pictures(make_pattern(output), frames)
+            return
+        import av
+
+        with replaced_file(output) as path:
+            try:
+                self._encode(path, frames, self.tracks)
+            except (av.error.FFmpegError, ValueError) as error:
+                if not self.tracks or is_machine_error(error):
+                    raise
+                self._encode(path, frames, ())
+                warn_unwritten("The sound", ValueError(describe(error)))
+
+    def _write_pictures(self, pattern: str, frames: Sequence[Frame]) -> None:
+        """Writes each frame as a PNG or JPEG file, numbered from 1."""
+        folder, last = os.path.split(pattern)
+        for number, frame in enumerate(frames, 1):
+            name = NUMBER.sub(lambda found: found[0] % number, last, count=1)  # noqa: B023
+            data, image = io.BytesIO(), Image.fromarray(frame.picture)
+            if self.format.suffix == ".png":
+                image.save(data, "PNG")
+            else:
+                image.save(data, "JPEG", quality=_JPEG_QUALITY, subsampling=0)
+            write_file(os.path.join(folder, name), data.getvalue())
+            self.callback(number)
+
+    def _encode(
+        self, path: str, frames: Sequence[Frame], tracks: Sequence[Track]
+    ) -> None:
+        first, last = frames[0], frames[-1]
+        base = self.format.time_base or fit_time_base(self.time_base)
+        options = dict(self.format.container_options)
+        if self.format.suffix == ".gif":
+            options["final_delay"] = str(_duration(last, first.time, base))
+        with (
+            open_output(path, self.format.suffix[1:], options) as output,
+            contextlib.ExitStack() as files,
+        ):
+            output.metadata.update(self.metadata)
+            convert = _converter(self.format, frames)
+            stream = self._add_stream(output, convert(first.picture), base)
+            end = last.time + last.duration - first.time
+            sounds = [add_track(track, output, files, end) for track in tracks]
+            pictures = self._packets(frames, convert, stream, base)
+            for packet in heapq.merge(pictures, *sounds, key=_decoding_time):
+                output.mux_one(packet)
+
+    def _add_stream(self, output: Any, first: Any, base: Fraction) -> Any:
+        """Adds a stream for frames like the first one."""
+        format, rate = self.format, self.rate.limit_denominator(1_000_000)
+        stream = output.add_stream(format.encoder, rate=rate)
+        stream.width, stream.height = first.width, first.height
+        stream.options, stream.pix_fmt = dict(format.options), format.pix_fmt
         context = stream.codec_context
-        context.time_base = self.time_base
-        context.thread_count = THREADS
+        stream.time_base = context.time_base = base
+        context.thread_count = _THREADS
         # Without this flag, FFmpeg lets x264's threads race.
         context.flags |= _CODEC_BITEXACT
-        if format.is_lossless:
-            stream.options, stream.pix_fmt = dict(format.options), "bgr0"
-            return stream
-        crf = format.crf if self.crf is None else self.crf
-        stream.options = format.options | {"crf": str(crf)}
-        stream.pix_fmt = "yuv420p"
-        context.color_range = LIMITED
-        context.colorspace = BT709
-        context.color_primaries = context.color_trc = BT709
+        if format.crf is not None:
+            crf = format.crf if self.crf is None else self.crf
+            stream.options |= {"crf": str(crf)}
+            context.color_range, context.colorspace = LIMITED, BT709
+            context.color_primaries = context.color_trc = BT709
         return stream
+
+    def _packets(
+        self,
+        frames: Sequence[Frame],
+        convert: Callable[[np.ndarray], Any],
+        stream: Any,
+        base: Fraction,
+    ) -> Iterator[Any]:
+        """Yields the packets of a film's frames."""
+        start, last, durations = frames[0].time, -1, {}
+        for number, frame in enumerate(itertools.chain(frames, [None]), 1):
+            converted = None  # Makes the encoder give its last packets.
+            if frame is not None:
+                converted = convert(frame.picture)
+                # Times are rounded one by one, so that errors don't add up, and rise.
+                last = max(last + 1, to_ticks(frame.time - start, base))
+                durations[last] = _duration(frame, start, base)
+                converted.pts, converted.time_base = last, base
+                self.callback(number)
+            for packet in stream.encode(converted):
+                packet.duration = durations.pop(packet.pts)
+                yield packet
+
+
+def _duration(frame: Frame, start: Fraction, base: Fraction) -> int:
+    """Returns the duration of a frame as a multiple of a time base."""
+    time = frame.time - start
+    return max(1, to_ticks(time + frame.duration, base) - to_ticks(time, base))
+
+
+def _decoding_time(packet: Any) -> Fraction:
+    return packet.dts * Fraction(packet.time_base)
+
+
+def _converter(
+    format: FilmFormat, frames: Sequence[Frame]
+) -> Callable[[np.ndarray], Any]:
+    """Returns a function that converts pictures to a format's frames."""
+    if format.suffix == ".mp4":
+        # H.264's chroma is there by default; VP9 doesn't say.
+        return lambda picture: to_bt709(even_sides(picture), chroma="left")
+    if format.suffix == ".webm":
+        return to_bt709
+    if format.suffix == ".webp":
+        return rgb_frame
+    palette = _palette(frames)
+    return lambda picture: _indexed(picture, palette)
 
 
 def even_sides(picture: np.ndarray) -> np.ndarray:
@@ -169,8 +265,25 @@ def even_sides(picture: np.ndarray) -> np.ndarray:
     return np.pad(picture, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
 
 
-def decode_chunk(path: str | os.PathLike[str]) -> Iterator[np.ndarray]:
-    """Yields the pictures of a lossless chunk, uint8 [H, W, 3]."""
-    with open_input(path) as container:
-        for frame in container.decode(video=0):
-            yield frame.reformat(format="rgb24").to_ndarray()
+def _palette(frames: Sequence[Frame]) -> Image.Image:
+    """Finds 256 colours for a whole film, from a few of its frames."""
+    sampled = []
+    for number in np.unique(
+        np.linspace(0, len(frames) - 1, _PALETTE_FRAMES, dtype=int)
+    ):
+        image = Image.fromarray(frames[int(number)].picture)
+        # Large frames are thinned out, not blended, which would lose colours.
+        image.thumbnail((256, 256), Image.Resampling.NEAREST)
+        sampled.append(image)
+    return common_palette(sampled)
+
+
+def _indexed(picture: np.ndarray, palette: Image.Image) -> Any:
+    """Converts a picture to a frame of the format pal8."""
+    import av
+
+    indices = np.asarray(Image.fromarray(picture).quantize(palette=palette))
+    colours = np.zeros((256, 4), np.uint8)
+    values = np.asarray(palette.getpalette("RGB"), np.uint8).reshape(-1, 3)
+    colours[:, 0], colours[: len(values), 1:] = 255, values
+    return av.VideoFrame.from_ndarray((indices, colours), format="pal8")

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 from types import ModuleType
-from typing import IO, Any
+from typing import Any
 
 fcntl: ModuleType | None
 try:
@@ -18,61 +19,30 @@ LOCK = "lock"
 _UNKNOWN = (errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL)
 
 
-class FolderInUseError(Exception):
-    """Raised when another process holds the lock."""
+def lock_folder(folder: str, *, locks: Any = fcntl) -> contextlib.ExitStack:
+    """Locks a folder until the result is closed, or the process ends in any way.
 
-
-class FolderLock:
-    """A lock on a folder, which lasts until `close` or the end of the process.
-
-    The system frees it however the process ends. It keeps out only those who ask for
-    it. On Windows and on file systems without such locks nobody is kept out.
+    The lock keeps out only those who ask for it. On Windows and on file systems without
+    such locks nobody is kept out.
 
     Args:
         folder: path of a folder that exists. The lock is a file in it.
         locks: the module `fcntl`, or None where there is none.
 
     Raises:
-        FolderInUseError: when another process, or another lock in this one, has it.
+        BlockingIOError: when another process, or this one, has locked it.
         OSError: when the file can't be made.
     """
-
-    def __init__(self, folder: str, *, locks: Any = fcntl) -> None:
-        self._file: IO[bytes] | None = None
-        if locks is None:
-            return
-        path = os.path.join(folder, LOCK)
-        file = open(path, "ab")  # noqa: SIM115 - it stays open.
+    if locks is None:
+        return contextlib.ExitStack()
+    with contextlib.ExitStack() as stack:
+        file = stack.enter_context(open(os.path.join(folder, LOCK), "ab"))
         try:
             locks.flock(file, locks.LOCK_EX | locks.LOCK_NB)
-        except BlockingIOError as error:
-            file.close()
-            raise FolderInUseError(folder) from error
         except OSError as error:
             if error.errno not in _UNKNOWN:
-                file.close()
                 raise
         if not os.fstat(file.fileno()).st_nlink:
             # Whoever had it has just removed it.
-            file.close()
-            raise FolderInUseError(folder)
-        self._file = file
-
-    def close(self) -> None:
-        """Lets others have the folder."""
-        if self._file is not None:
-            self._file.close()
-            self._file = None
-
-
-def is_locked(folder: str) -> bool:
-    """Returns whether another process has the lock on a folder."""
-    if not os.path.exists(os.path.join(folder, LOCK)):
-        return False
-    try:
-        FolderLock(folder).close()
-    except FolderInUseError:
-        return True
-    except OSError:
-        pass
-    return False
+            raise BlockingIOError(errno.EWOULDBLOCK, os.strerror(errno.EWOULDBLOCK))
+        return stack.pop_all()

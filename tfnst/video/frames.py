@@ -57,10 +57,6 @@ class FilmInfo:
         origin: the film's beginning on the file's own clock, in seconds.
         has_sound: whether there is sound.
         title: title of the film, or None.
-        color_range: `"limited"`, `"full"`, or None if the file doesn't say.
-        matrix: number of the YUV matrix in ITU-T H.273, or None.
-        primaries: number of the primaries in H.273, or None.
-        transfer: number of the transfer characteristic in H.273, or None.
     """
 
     width: int
@@ -72,10 +68,6 @@ class FilmInfo:
     origin: Fraction = Fraction(0)
     has_sound: bool = False
     title: str | None = None
-    color_range: str | None = None
-    matrix: int | None = None
-    primaries: int | None = None
-    transfer: int | None = None
 
 
 def fit_time_base(base: Fraction) -> Fraction:

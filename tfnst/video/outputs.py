@@ -10,6 +10,7 @@ from tfnst.paths import check_outputs
 from tfnst.video.picture_files import NUMBER
 
 SUFFIXES = (".mp4", ".webm", ".gif", ".webp")
+PICTURE_SUFFIXES = (".png", ".jpg")
 _PICTURES = {".png": ".png", ".jpg": ".jpg", ".jpeg": ".jpg"}
 _FRAME_NAME = "%05d.png"
 _EXPECTED = (
@@ -48,12 +49,27 @@ def film_suffix(path: str | os.PathLike[str]) -> str:
     raise ArgumentError(_EXPECTED, show_path(path))
 
 
-def frame_pattern(path: str | os.PathLike[str]) -> str:
+def _frame_pattern(path: str | os.PathLike[str]) -> str:
     """Returns the pattern of a film's picture files; for a folder, the usual one."""
     text = os.fspath(path)
     if NUMBER.search(os.path.basename(text)):
         return text
     return os.path.join(text, _FRAME_NAME)
+
+
+def make_pattern(path: str | os.PathLike[str]) -> str:
+    """Returns the pattern of a film's picture files, whose folder is made.
+
+    Raises:
+        OSError: when it can't be made.
+    """
+    pattern = _frame_pattern(path)
+    try:
+        os.makedirs(os.path.dirname(pattern) or ".", exist_ok=True)
+    except OSError as error:
+        expected = "a folder that can be written to"
+        raise os_error(error, expected, show_path(path)) from error
+    return pattern
 
 
 @argument("output")
@@ -81,7 +97,7 @@ def check_film_output(
             raise ArgumentError("a regular file", show_path(path))
         write_file(path, None)
         return suffix
-    folder = os.path.dirname(frame_pattern(path)) or "."
+    folder = os.path.dirname(_frame_pattern(path)) or "."
     if film is not None and _reads_from(film, folder):
         raise ArgumentError("a folder other than that of `film`", show_path(path))
     # The folder is made if its parent exists.

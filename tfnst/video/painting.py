@@ -223,6 +223,11 @@ class FilmPainter:
         """Traces of the last painted frame; None before the first one."""
         return self._traces
 
+    def painted_sides(self, height: int, width: int) -> tuple[int, int]:
+        """Returns height and width of painted frames, for frames of a size."""
+        height, width = self._style.scales((height, width), self.config)[-1].sides
+        return int(height), int(width)
+
     def begin_pass(self, number: int, *, backward: bool) -> None:
         """Begins to paint a film's frames, perhaps again.
 

@@ -7,7 +7,7 @@ import os
 import warnings
 from collections.abc import Iterator
 from fractions import Fraction
-from typing import Protocol
+from typing import TypeAlias
 
 from tfnst.checks import (
     ArgumentError,
@@ -24,7 +24,6 @@ from tfnst.video.frames import (
     DamagedFrameError,
     FilmInfo,
     Frame,
-    SourceFrame,
 )
 from tfnst.video.picture_files import PictureFiles, is_pattern
 
@@ -37,22 +36,8 @@ MAX_RATE = 1000
 _MISSING = Fraction(1, 2)
 
 
-class FilmSource(Protocol):
-    """Source of frames: a film in one file, an animation, picture files.
-
-    Attributes:
-        damaged: number of frames, or pieces of file, that could not be decoded since
-            `frames` was called.
-    """
-
-    damaged: int
-
-    @property
-    def info(self) -> FilmInfo: ...
-
-    def frames(self, start: Fraction) -> Iterator[SourceFrame]: ...
-
-    def close(self) -> None: ...
+# `damaged` counts what could not be decoded since `frames` was called.
+FilmSource: TypeAlias = DecodedFilm | Animation | PictureFiles
 
 
 class FilmReader:

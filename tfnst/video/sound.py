@@ -12,7 +12,7 @@ import json
 import os
 from collections.abc import Iterator
 from fractions import Fraction
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -25,9 +25,14 @@ from tfnst.files import (
     write_file,
 )
 from tfnst.video.av_library import describe, open_input, open_output
-from tfnst.video.encoding import VideoFormat
+from tfnst.video.frame_range import FrameRange, exact_seconds
 from tfnst.video.frames import LONGEST_STEP
 
+if TYPE_CHECKING:
+    from tfnst.video.encoding import FilmFormat
+    from tfnst.video.reading import FilmReader
+
+_LIST = "sound.json"
 # Sound that begins with the film may have packets that only prime its decoder.
 _PRIMING = Fraction(1, 10)
 # Seconds by which times of copied packets may go back, which are then nudged, and of a
@@ -56,124 +61,87 @@ class Track(NamedTuple):
     metadata: dict[str, str]
 
 
-class SoundTracks:
-    """Sound of a film that is being painted, in a folder.
+@argument("output")
+def prepare_sound(
+    folder: str,
+    film: str | os.PathLike[str],
+    reader: FilmReader,
+    range: FrameRange,
+    format: FilmFormat,
+) -> list[Track]:
+    """Writes the sound tracks of a film, unless an earlier run has.
+
+    Tracks are copied if the painted film can hold them as they are, and encoded
+    otherwise. Empty ones are left out; so are those that can't be kept, with an
+    UnwrittenWarning.
 
     Args:
         folder: path of a folder that exists.
+        film: path of the film that is painted.
+        reader: the same film.
+        range: range of its frames.
         format: format of the painted film.
+
+    Raises:
+        OSError: when the disk is full.
     """
-
-    # File that lists the tracks, and patterns of all files' names.
-    LIST = "sound.json"
-    FILES = r"sound\.json|sound-\d+\.(mp4|webm)"
-
-    def __init__(self, folder: str, format: VideoFormat) -> None:
-        self._folder, self._format = folder, format
-        self._list = os.path.join(folder, self.LIST)
-
-    @property
-    def is_ready(self) -> bool:
-        """True once the tracks are written."""
-        return os.path.exists(self._list)
-
-    @property
-    def is_missing(self) -> bool:
-        """True if the painted film can have sound, and the tracks aren't written."""
-        return self._format.sound_encoder is not None and not self.is_ready
-
-    @argument("output")
-    def write(
-        self,
-        film: str | os.PathLike[str],
-        *,
-        origin: Fraction,
-        start: Fraction,
-        end: Fraction | None = None,
-    ) -> None:
-        """Writes the tracks of a part of a film, and the list of them last.
-
-        Tracks are copied if the painted film can hold them as they are, and encoded
-        otherwise. Empty ones are left out; so are those that can't be kept, with an
-        UnwrittenWarning.
-
-        Args:
-            film: path of the film that is painted.
-            origin: the film's beginning on its file's own clock, in seconds.
-            start: time of the part's first frame, in seconds from the film's beginning.
-            end: end of the part in seconds from the film's beginning; None for all.
-
-        Raises:
-            OSError: when the disk is full.
-        """
-        earliest = Fraction(0) if start else -_PRIMING
-        part = _Part(origin + start, earliest, None if end is None else end - start)
+    listed = os.path.join(folder, _LIST)
+    if not reader.info.has_sound or format.sound_encoder is None:
+        return []
+    if not os.path.exists(listed):
+        part = _find_part(reader, range)
         with open_input(film) as opened:
             codecs = [_codec(stream) for stream in opened.streams.audio]
-        tracks = [
-            self._write_track(film, number, codec, part)
+        rows = [
+            _write_track(folder, film, number, codec, format, part)
             for number, codec in enumerate(codecs)
         ]
-        rows = [
-            (os.path.basename(track.path), str(track.first), *track[2:])
-            for track in tracks
-            if track is not None
-        ]
-        write_file(self._list, json.dumps(rows).encode())
+        rows = [row for row in rows if row is not None]
+        write_file(listed, json.dumps(rows).encode())
+    return [
+        Track(os.path.join(folder, file), Fraction(first), *rest)
+        for file, first, *rest in json.loads(read_file(listed))
+    ]
 
-    @argument("resume")
-    def read(self) -> list[Track]:
-        """Lists the tracks that are ready."""
-        if not self.is_ready:
-            return []
-        return [
-            Track(os.path.join(self._folder, file), Fraction(first), *rest)
-            for file, first, *rest in json.loads(read_file(self._list))
-        ]
 
-    def _write_track(
-        self,
-        film: str | os.PathLike[str],
-        number: int,
-        codec: str | None,
-        part: _Part,
-    ) -> Track | None:
-        import av
+def _write_track(
+    folder: str,
+    film: str | os.PathLike[str],
+    number: int,
+    codec: str | None,
+    format: FilmFormat,
+    part: _Part,
+) -> list[Any] | None:
+    """Writes a track, and returns its row of the list; None if it is left out."""
+    import av
 
-        failure = "nothing decodes it"
-        ways: list[Any] = []
-        if codec is not None:
-            encoder = self._format.sound_encoder
-            ways.append(functools.partial(_encoded, encoder=encoder))
-        if codec in self._format.sounds:
-            ways.insert(0, _copied)
-        for way in ways:
-            try:
-                return self._try(film, number, way, part)
-            except (av.error.FFmpegError, ValueError) as error:
-                if is_machine_error(error):
-                    raise
-                failure = describe(error)
-        shown = f"Sound track {number + 1} of {show_path(film)}"
-        warn_unwritten(shown, ValueError(failure))
-        return None
-
-    def _try(
-        self, film: str | os.PathLike[str], number: int, way: Any, part: _Part
-    ) -> Track | None:
-        """Writes a track in one way; returns None if there is nothing in it."""
-        suffix, first = self._format.suffix, None
-        path = os.path.join(self._folder, f"sound-{number}{suffix}")
-        with open_input(film) as opened, open_output(path, suffix[1:]) as output:
-            stream = opened.streams.audio[number]
-            for packet in way(opened, stream, output, part):
-                if first is None:
-                    first = packet.pts * Fraction(packet.time_base)
-                output.mux_one(packet)
-            texts = _texts(stream.metadata)
-            # A plain number or a Flag, depending on PyAV.
-            flags = getattr(stream.disposition, "value", stream.disposition)
-        return None if first is None else Track(path, first, flags, texts)
+    failure = "nothing decodes it"
+    ways: list[Any] = []
+    if codec is not None:
+        ways.append(functools.partial(_encoded, encoder=format.sound_encoder))
+    if codec in format.sounds:
+        ways.insert(0, _copied)
+    file, first = f"sound-{number}{format.suffix}", None
+    path, muxer = os.path.join(folder, file), format.suffix[1:]
+    for way in ways:
+        try:
+            with open_input(film) as opened, open_output(path, muxer) as output:
+                stream = opened.streams.audio[number]
+                for packet in way(opened, stream, output, part):
+                    if first is None:
+                        first = packet.pts * Fraction(packet.time_base)
+                    output.mux_one(packet)
+                # A plain number or a Flag, depending on PyAV.
+                flags = getattr(stream.disposition, "value", stream.disposition)
+                row = [file, str(first), flags, _texts(stream.metadata)]
+            return None if first is None else row
+        except (av.error.FFmpegError, ValueError) as error:
+            if is_machine_error(error):
+                raise
+            failure, first = describe(error), None
+    shown = f"Sound track {number + 1} of {show_path(film)}"
+    warn_unwritten(shown, ValueError(failure))
+    return None
 
 
 class _Part(NamedTuple):
@@ -188,6 +156,17 @@ class _Part(NamedTuple):
     zero: Fraction
     earliest: Fraction
     length: Fraction | None
+
+
+def _find_part(reader: FilmReader, range: FrameRange) -> _Part:
+    """Finds the part of the sound that belongs to a range of frames."""
+    info, start = reader.info, next(reader.frames(range)).time
+    end = None if range.end is None else exact_seconds(range.end)
+    if end is None and info.duration is not None:
+        # Some films are longer than their files say.
+        end = 2 * info.duration + 60
+    length = None if end is None else end - start
+    return _Part(info.origin + start, Fraction(0) if start else -_PRIMING, length)
 
 
 def _copied(film: Any, stream: Any, output: Any, part: _Part) -> Iterator[Any]:

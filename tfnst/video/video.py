@@ -7,12 +7,11 @@ import json
 import os
 import time
 from collections.abc import Callable, Iterator
-from fractions import Fraction
 from typing import Any
 
 import numpy as np
 
-from tfnst.checks import ArgumentError, argument, check_integer
+from tfnst.checks import argument, check_integer
 from tfnst.config import (
     FRAME_STEPS,
     TEMPORAL_WEIGHT,
@@ -21,21 +20,20 @@ from tfnst.config import (
     picture_settings,
 )
 from tfnst.eager import eagerly
-from tfnst.files import check_path, show_path
+from tfnst.files import check_path
 from tfnst.images.style_images import style_images, style_paths
 from tfnst.paths import check_outputs
 from tfnst.transfer.progress import TransferProgress
 from tfnst.version import __version__
-from tfnst.video.coherence import DISTANCES, Traces
+from tfnst.video.encoding import FORMATS, FilmWriter
 from tfnst.video.flow import FlowFiles, OpticalFlow
-from tfnst.video.folder_lock import is_locked
+from tfnst.video.frame_folder import FrameFolder, FrameState
 from tfnst.video.frame_range import FrameRange
 from tfnst.video.frames import Frame
 from tfnst.video.outputs import check_film_output
 from tfnst.video.painting import FilmPainter, PaintedFrame, check_film_config
-from tfnst.video.parts import FilmParts, FrameState
-from tfnst.video.parts_folder import folder_in_use
 from tfnst.video.reading import FilmReader, open_film
+from tfnst.video.sound import prepare_sound
 
 PARTS_SUFFIX = ".parts"
 MAX_PASSES = 20
@@ -53,6 +51,8 @@ class FilmProgress:
         run: progress of the frame that is being painted; None after a frame.
         picture: the frame that has just been painted, uint8 [H, W, 3]; None within
             one.
+        encoded: share of the frames that are encoded, once no more are painted; else
+            None.
         stopped: whether the callback has asked for the film to end.
     """
 
@@ -61,6 +61,7 @@ class FilmProgress:
     seconds: float
     run: TransferProgress | None = None
     picture: np.ndarray | None = None
+    encoded: float | None = None
     stopped: bool = dataclasses.field(default=False, init=False)
 
     def stop(self) -> None:
@@ -157,7 +158,8 @@ def stylize_video(
         config: as for `tfnst.FilmPainter`.
         preset: as for `tfnst.stylize`.
         callback: function called with a FilmProgress after each frame and about twice
-            a second within one; it may call `progress.stop()`.
+            a second within one; it may call `progress.stop()`. It is also called while
+            the film is encoded.
         **settings: fields of StyleTransferConfig that override `config` and `preset`.
 
     Returns:
@@ -175,11 +177,10 @@ def stylize_video(
     check_film_config(config)
     range = FrameRange(start, end, every)
     passes = check_integer("passes", passes, 1, MAX_PASSES)
-    suffix = check_film_output(output, film=film)
+    format = FORMATS[check_film_output(output, film=film)]
+    if crf is not None:
+        check_integer("crf", crf, 0, format.max_crf)
     check_outputs(style_paths(style_images(style_image)), [("output", output)])
-    folder = parts_folder(output)
-    if not resume:
-        _check_no_parts(folder)
     painter = FilmPainter(
         style_image,
         frame_steps=frame_steps,
@@ -187,40 +188,50 @@ def stylize_video(
         flow=flow,
         config=config,
     )
+    described = {
+        "film": _identity(film),
+        "style_image": painter.style_source,
+        **vars(range),
+        "rate": rate,
+        "frame_steps": frame_steps,
+        "temporal_weight": temporal_weight,
+        "flow": _describe_flow(painter.flow),
+        **picture_settings(config.to_dict()),
+        "version": __version__,
+    }
     with (
         open_film(film, rate=rate) as reader,
-        FilmParts(
-            folder,
-            suffix=suffix,
-            rate=reader.info.rate / range.every,
-            time_base=reader.info.time_base,
-            description={
-                "film": _identity(film),
-                "style_image": painter.style_source,
-                **vars(range),
-                "rate": rate,
-                "frame_steps": frame_steps,
-                "temporal_weight": temporal_weight,
-                "flow": _describe_flow(painter.flow),
-                "config": picture_settings(config.to_dict()),
-                "version": __version__,
-            },
-            crf=crf,
-            keep=max(DISTANCES),
-            passes=passes,
-        ) as parts,
+        FrameFolder(
+            parts_folder(output), run=described, passes=passes, resume=resume
+        ) as folder,
     ):
-        if reader.info.has_sound and parts.sound.is_missing:
-            _keep_sound(film, reader, range, parts)
-        run = _FilmRun(reader, range, painter, parts, passes, callback)
+        info = reader.info
+        folder.check_room(
+            range.count(info),
+            painter.painted_sides(info.height, info.width),
+            pictures=not format.encoder,
+        )
+        tracks = prepare_sound(folder.path, film, reader, range, format)
+        run = _FilmRun(reader, range, painter, folder, passes, callback)
         run.paint()
-        complete = not run.stopped
-        if complete or parts.frames:
+        if folder.frames:
             texts = {"comment": json.dumps({"tfnst": __version__, **config.to_dict()})}
-            if reader.info.title is not None:
-                texts["title"] = reader.info.title
-            parts.finish(output, complete=complete, metadata=texts)
-        return run.result(os.fspath(output), config)
+            if info.title is not None:
+                texts["title"] = info.title
+            writer = FilmWriter(
+                format,
+                rate=info.rate / range.every,
+                time_base=info.time_base,
+                crf=crf,
+                tracks=tracks,
+                metadata=texts,
+                callback=run.tell_encoded,
+            )
+            writer.write(output, folder)
+        result = run.result(os.fspath(output), config)
+        if result.complete:
+            folder.close(remove=True)
+        return result
 
 
 def parts_folder(output: str | os.PathLike[str]) -> str:
@@ -230,40 +241,6 @@ def parts_folder(output: str | os.PathLike[str]) -> str:
     return os.path.normpath(os.fspath(output)).replace("%", "") + PARTS_SUFFIX
 
 
-def _check_no_parts(folder: str) -> None:
-    """Raises ValueError for a film that is unfinished, or that is being painted."""
-    if not os.path.lexists(folder):
-        return
-    if is_locked(folder):
-        raise folder_in_use(folder)
-    raise ArgumentError(
-        f"True to continue the unfinished film in {show_path(folder)}; or remove that "
-        "folder to start over",
-        "False",
-        argument="resume",
-    )
-
-
-def _keep_sound(
-    film: str | os.PathLike[str],
-    reader: FilmReader,
-    range: FrameRange,
-    parts: FilmParts,
-) -> None:
-    """Makes the sound of a film ready."""
-    first = next(reader.frames(range))
-    last: float | Fraction | None = range.end
-    if last is None and reader.info.duration is not None:
-        # Some films are longer than their files say.
-        last = 2 * reader.info.duration + 60
-    parts.sound.write(
-        film,
-        origin=reader.info.origin,
-        start=first.time,
-        end=None if last is None else Fraction(last),
-    )
-
-
 class _FilmRun:
     """Paints a film's frames, one after the other.
 
@@ -271,7 +248,7 @@ class _FilmRun:
         reader: the film.
         range: range of its frames.
         painter: painter of the frames.
-        parts: frames that are painted.
+        folder: folder for the painted frames.
         passes: number of passes over the film.
         callback: as for `stylize_video`.
 
@@ -284,12 +261,12 @@ class _FilmRun:
         reader: FilmReader,
         range: FrameRange,
         painter: FilmPainter,
-        parts: FilmParts,
+        folder: FrameFolder,
         passes: int,
         callback: FilmCallback | None,
     ) -> None:
         self._reader, self._range = reader, range
-        self._painter, self._parts = painter, parts
+        self._painter, self._folder = painter, folder
         self._passes, self._callback = passes, callback
         self._began = time.perf_counter()
         self._frames = range.count(reader.info)
@@ -302,31 +279,57 @@ class _FilmRun:
 
     def paint(self) -> None:
         """Paints what isn't painted yet, or until the callback stops it."""
-        while not self.stopped:
+        self._paint_pass()
+        while not self.stopped and self._folder.end_pass():
             self._paint_pass()
-            if not self._parts.end_pass():
-                break
 
     def _paint_pass(self) -> None:
-        for frame, earlier in self._frames_left():
-            painted = self._painter.paint(frame.picture, self._within, painted=earlier)
+        folder, painter = self._folder, self._painter
+        for frame in self._resume():
+            earlier = folder[frame.number].picture if folder.pass_number else None
+            painted = painter.paint(frame.picture, self._within, painted=earlier)
             if self.stopped and painted.result is not None and painted.result.stopped:
                 # A frame that was cut short is painted again when the film goes on.
                 return
-            self._keep(frame, painted)
+            assert painter.traces is not None
+            folder.append(
+                dataclasses.replace(frame, picture=painted.picture),
+                painter.past[-1].frame.picture,
+                FrameState(painter.traces, tuple(x.scene for x in painter.past)),
+            )
             self._count(painted, earlier is None)
-            self._call_back(None, painted.picture)
+            self._call_back(picture=painted.picture)
             if self.stopped:
                 return
 
-    def _keep(self, frame: Frame, painted: PaintedFrame) -> None:
-        past, traces = self._painter.past, self._painter.traces
-        assert traces is not None
-        self._parts.append(
-            dataclasses.replace(frame, picture=painted.picture),
-            past[-1].frame.picture,
-            FrameState(np.dstack(traces), tuple(each.scene for each in past)),
-        )
+    def _resume(self) -> Iterator[Frame]:
+        """Yields the frames of the pass that aren't painted yet.
+
+        Before the first one, the painter is given the last ones that are painted.
+        """
+        folder, state = self._folder, self._folder.state
+        scenes = () if state is None else state.scenes
+        first = folder.frames_done - len(scenes)
+        self._painter.begin_pass(folder.number(first), backward=folder.backward)
+        frames = self._sources(first)
+        if state is not None:
+            before = [next(frames) for _ in scenes]
+            self._painter.resume(
+                [frame.picture for frame in before],
+                [folder[frame.number].picture for frame in before],
+                scenes,
+                state.traces,
+            )
+            self._shape = state.traces.steps.shape
+        return frames
+
+    def _sources(self, first: int) -> Iterator[Frame]:
+        """Yields the frames to paint in the pass, after so many others."""
+        folder = self._folder
+        if not folder.pass_number:
+            return self._reader.frames(self._range, skip=first)
+        numbers = [folder.number(done) for done in range(first, folder.frames)]
+        return map(folder.source, numbers)
 
     def _count(self, painted: PaintedFrame, is_first_pass: bool) -> None:
         self._painted += 1
@@ -343,7 +346,7 @@ class _FilmRun:
         height, width = self._shape
         return FilmResult(
             output=output,
-            frames=self._parts.frames,
+            frames=self._folder.frames,
             painted=self._painted,
             shots=self._scenes,
             still=self._still / going_on if going_on else 0.0,
@@ -355,61 +358,37 @@ class _FilmRun:
             config=config,
         )
 
-    def _frames_left(self) -> Iterator[tuple[Frame, np.ndarray | None]]:
-        """Gives the frames of the pass that aren't painted yet.
-
-        Before the first one, the painter is given the last ones that are painted.
-
-        Returns:
-            Each frame, with what the pass before has painted.
-        """
-        parts, state = self._parts, self._parts.last_state()
-        kept, scenes = parts.kept, () if state is None else state.scenes
-        first, last = parts.frames_done - len(scenes), parts.last_numbers(len(scenes))
-        self._painter.begin_pass(parts.number(first), backward=parts.backward)
-        frames: Iterator[tuple[Frame, np.ndarray | None]]
-        if parts.pass_number:
-            before = [kept.picture("source", number) for number in last]
-            frames = map(self._frame_again, parts.numbers_left())
-        else:
-            read = self._reader.frames(self._range, skip=first)
-            before = [next(read).picture for _ in last]
-            frames = ((frame, None) for frame in read)
-        if state is not None:
-            painted = [kept.picture("frame", number) for number in last]
-            traces = Traces(state.traces[..., :3], state.traces[..., 3])
-            self._painter.resume(before, painted, scenes, traces)
-            self._shape = state.traces.shape[:2]
-        return frames
-
-    def _frame_again(self, number: int) -> tuple[Frame, np.ndarray]:
-        """Reads a frame, and what the pass before has painted."""
-        kept = self._parts.kept
-        frame, source = kept.frame(number), kept.picture("source", number)
-        return dataclasses.replace(frame, picture=source), frame.picture
+    def tell_encoded(self, written: int) -> None:
+        """Tells the callback how many frames are encoded."""
+        self._call_back(encoded=written / self._folder.frames)
 
     def _within(self, run: TransferProgress) -> None:
-        self._call_back(run, None)
+        self._call_back(run)
         if self.stopped:
             run.stop()
 
     def _call_back(
-        self, run: TransferProgress | None, picture: np.ndarray | None
+        self,
+        run: TransferProgress | None = None,
+        picture: np.ndarray | None = None,
+        encoded: float | None = None,
     ) -> None:
         if self._callback is None:
             return
-        parts, frames = self._parts, self._frames
-        if parts.pass_number:
-            frames = parts.frames
+        folder, frames = self._folder, self._frames
+        if folder.pass_number:
+            frames = folder.frames
         progress = FilmProgress(
-            parts.pass_number * parts.frames + parts.frames_done,
+            folder.pass_number * folder.frames + folder.frames_done,
             None if frames is None else frames * self._passes,
             time.perf_counter() - self._began,
             run,
             picture,
+            encoded,
         )
         self._callback(progress)
-        self.stopped |= progress.stopped
+        if encoded is None:
+            self.stopped |= progress.stopped
 
 
 def _identity(film: str | os.PathLike[str]) -> list[Any]:

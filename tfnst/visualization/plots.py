@@ -12,11 +12,12 @@ import numpy as np
 from tfnst.checks import ArgumentError, argument, attach_refusal
 from tfnst.files import write_file
 from tfnst.images.formats import check_suffix
-from tfnst.transfer.results import TransferResult
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+    from tfnst.transfer.results import TransferResult  # It loads TensorFlow.
 
 SUFFIXES = (".png", ".svg", ".pdf")
 _LINES = (

@@ -6,7 +6,7 @@ import importlib.util
 import io
 import os
 import warnings
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image
@@ -14,8 +14,10 @@ from PIL import Image
 from tfnst.checks import ArgumentError, argument, attach_refusal, check_integer
 from tfnst.files import write_file
 from tfnst.images.formats import check_suffix
-from tfnst.transfer.progress import TransferProgress
 from tfnst.video.palettes import common_palette
+
+if TYPE_CHECKING:  # It loads TensorFlow.
+    from tfnst.transfer.progress import TransferProgress
 
 SUFFIXES = (".gif", ".webp", ".mp4")
 MAX_SIZE = 1024

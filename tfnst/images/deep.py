@@ -1,13 +1,16 @@
-"""Grey pictures whose values aren't 8 bits: 12, 16 or 32 bits, signed, or float."""
+"""PIL images with more than 8 bits a channel; Pillow reads colours with 8."""
 
 from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from PIL import Image, ImageFile, TiffImagePlugin
 
 from tfnst.images.arrays import finite_range
 from tfnst.images.color_profiles import convert_array
-from tfnst.images.sixteen_bit import change_raw_modes
 from tfnst.images.source import PictureSource
 
 _BITS_PER_SAMPLE, _PHOTOMETRIC, _SAMPLE_FORMAT = 258, 262, 339
@@ -20,6 +23,54 @@ _IN_THE_MACHINES_ORDER = {
     **dict.fromkeys(("I;32S", "I;32BS"), "I;32NS"),
     **dict.fromkeys(("F;32F", "F;32BF"), "F;32NF"),
 }
+# Pillow keeps the upper byte of each value, which it finds by the byte order. Told the
+# opposite order, it keeps the lower byte. So decoding twice gives 16 bits, with
+# Pillow's speed, limits and checks. No other library reads all of these files and is
+# small: tifffile needs imagecodecs (79 MB) for LZW and 12 bits, OpenCV (153 MB)
+# ignores which value is white, and libvips (21 MB) refuses 12 bits.
+_NATIVE = "B" if sys.byteorder == "big" else "L"
+_OTHER_ORDER = {
+    f"{channels};16{order}": f"{channels};16{'B' if actual == 'L' else 'L'}"
+    for channels in ("RGB", "RGBA", "RGBX")
+    for order, actual in (("B", "B"), ("L", "L"), ("N", _NATIVE))
+}
+# Grey and alpha, read as RGBA: all four bytes as they are.
+_GREY_ALPHA = "LA;16B"
+_OTHER_ORDER[_GREY_ALPHA] = "RGBA"
+
+
+def decode_deep(
+    image: Image.Image, open_again: Callable[[], ImageFile.ImageFile]
+) -> np.ndarray | None:
+    """Decodes a file with 16 bits a channel.
+
+    Args:
+        image: the file, opened but not decoded. It is decoded, too, with 8 bits.
+        open_again: function that opens the file a second time.
+
+    Returns:
+        uint16 [H, W, 3] or [H, W, 4]; None for all other files, which are not decoded,
+        including those with a single grey channel, where Pillow keeps 16 bits itself.
+
+    Raises:
+        Exception: whatever Pillow raises for a damaged file.
+    """
+    given = getattr(image, "tile", [])
+    tiles = _change_raw_modes(given, _OTHER_ORDER)
+    if not tiles:
+        return None
+    is_grey = _GREY_ALPHA in given[0][3]
+    image.load()
+    with open_again() as again:
+        again.tile = tiles
+        again.load()
+        lower = np.asarray(again)
+    if is_grey:
+        grey, alpha = (
+            lower[..., i].astype(np.uint16) << 8 | lower[..., i + 1] for i in (0, 2)
+        )
+        return np.stack([grey, grey, grey, alpha], axis=-1)
+    return np.asarray(image).astype(np.uint16) << 8 | lower
 
 
 def is_deep_grey(image: Image.Image) -> bool:
@@ -36,7 +87,7 @@ def mend_byte_order(image: ImageFile.ImageFile) -> None:
         image: the file, opened but not loaded.
     """
     if any(tile[0] == "libtiff" for tile in image.tile):
-        changed = change_raw_modes(image.tile, _IN_THE_MACHINES_ORDER)
+        changed = _change_raw_modes(image.tile, _IN_THE_MACHINES_ORDER)
         image.tile = changed or image.tile
 
 
@@ -82,6 +133,47 @@ def read_deep_grey(
         converted = convert_array(rgb, profile)
         rgb = rgb if converted is None else converted
     return rgb, alpha
+
+
+def has_deep_planes(image: Image.Image) -> bool:
+    """Returns whether a TIFF file holds 16 bits, uncompressed, channel by channel.
+
+    Pillow would read it as noise.
+    """
+    return (
+        isinstance(image, TiffImagePlugin.TiffImageFile)
+        and len(image.getbands()) > 1
+        and any(tile[0] == "raw" for tile in getattr(image, "tile", ()))
+        and getattr(image, "_planar_configuration", 1) == 2
+        and 16 in image.tag_v2.get(_BITS_PER_SAMPLE, ())
+    )
+
+
+def _change_raw_modes(tiles: list[Any], changes: dict[str, str]) -> list[Any]:
+    """A file's tiles, not decoded yet, to be decoded in other raw modes.
+
+    Args:
+        tiles: attribute `tile` of the opened file.
+        changes: new raw modes by the old ones.
+
+    Returns:
+        New tiles; none if any is in yet another mode.
+    """
+    changed: list[Any] = []
+    for tile in tiles:
+        arguments = tile[3]
+        if isinstance(arguments, str) or not arguments:
+            arguments = (arguments,)
+        mode, *rest = arguments
+        if mode not in changes:
+            return []
+        arguments = (changes[mode], *rest)
+        # Before Pillow 11.1, tiles were plain tuples.
+        named = hasattr(tile, "_replace")
+        changed.append(
+            tile._replace(args=arguments) if named else (*tile[:3], arguments)
+        )
+    return changed
 
 
 def _tiff_integers(

@@ -11,6 +11,7 @@ from tests.helpers import message
 from tests.image_files import chunk, deep_png, encode, noise, png, unit, unit16
 from tfnst.images import png_chunks
 from tfnst.images.color_profiles import srgb_profile
+from tfnst.images.damage import without_damaged
 from tfnst.images.reading import load_image, read_picture
 
 ARRAY = noise(16, 18, 3)
@@ -102,9 +103,9 @@ def test_damage_to_the_picture_itself_is_named():
 
 
 def test_only_what_is_damaged_is_left_out():
-    assert png_chunks.without_damaged(encode(ARRAY, "JPEG")) is None
-    assert png_chunks.without_damaged(with_chunks([chunk(b"tEXt", TEXT)])) is None
-    mended = png_chunks.without_damaged(with_chunks([DAMAGED["pHYs"]]))
+    assert without_damaged(encode(ARRAY, "JPEG")) is None
+    assert without_damaged(with_chunks([chunk(b"tEXt", TEXT)])) is None
+    mended = without_damaged(with_chunks([DAMAGED["pHYs"]]))
     assert mended == with_chunks()
     for end in range(len(mended)):  # However it is cut off.
-        assert png_chunks.without_damaged(mended[:end]) is None
+        assert without_damaged(mended[:end]) is None

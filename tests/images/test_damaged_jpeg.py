@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from tests.image_files import encode, noise
-from tfnst.images import jpeg_segments
+from tfnst.images.damage import without_damaged
 from tfnst.images.reading import load_image, read_picture
 
 
@@ -48,9 +48,9 @@ def test_what_is_whole_beside_it_is_kept():
 
 def test_only_what_is_damaged_is_left_out():
     data = encode(noise(16, 18, 3), "JPEG")
-    assert jpeg_segments.without_damaged(encode(noise(16, 18, 3))) is None
-    assert jpeg_segments.without_damaged(data) is None
+    assert without_damaged(encode(noise(16, 18, 3))) is None
+    assert without_damaged(data) is None
     spoiled = with_segments(data, DAMAGED["Adobe"])
-    assert jpeg_segments.without_damaged(spoiled) == data
+    assert without_damaged(spoiled) == data
     for end in range(300):  # However it is cut off.
-        assert jpeg_segments.without_damaged(data[:end]) is None
+        assert without_damaged(data[:end]) is None
