@@ -15,7 +15,12 @@ NOT_RUN = {
     ("README.md", "make demo"): "it makes an environment and runs these tests",
     ("docs/fleets.md", "tfnst batch s3:"): "it needs a cluster and its storage",
     ("docs/studio.md", "pip install"): "it installs; test_browser.py runs it",
-    ("docs/studio.md", "TFNST_STUDIO"): "it serves until it is stopped",
+    ("docs/studio.md", "TFNST_STUDIO_PASSWORD='open sesame' tfnst studio --host"): (
+        "it serves until it is stopped"
+    ),
+    ("docs/studio.md", "TFNST_STUDIO_PASSWORD='open sesame' tfnst studio --root"): (
+        "it serves until it is stopped; test_browser_pages.py runs it"
+    ),
     ("docs/index.md", "pip install"): "it installs; `make try-dist` does so",
     ("docs/install.md", "pip install"): "it installs; `make try-dist` does so",
 }

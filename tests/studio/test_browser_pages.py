@@ -351,7 +351,7 @@ def test_it_works_behind_a_proxy_with_a_path(browser, tmp_path, name):
         width = "getComputedStyle(document.querySelector('.gradio-container')).maxWidth"
         page.wait_for_function(f"{width} == '1280px'")  # The style sheet.
         hand_in(page, "photo", photo)
-        page.click("#sample-styles .thumbnail-item >> nth=0")
+        page.click("#sample-styles button >> nth=0")
         page.wait_for_selector("#style-1 img")
         page.click("#paint")
         seen = set()

@@ -55,7 +55,6 @@ def limit_options(command: Command) -> Command:
 )
 @click.option(
     "--root-path",
-    default="",
     metavar="PATH",
     help="Path, or whole URL, at which a proxy shows the page, such as /tfnst.",
 )
@@ -103,7 +102,7 @@ def limit_options(command: Command) -> Command:
 def studio(
     host: str,
     port: int,
-    root_path: str,
+    root_path: str | None,
     password: str | None,
     output: str,
     server: str | None,
@@ -135,7 +134,7 @@ def studio(
             output=output,
             host=host,
             port=port,
-            root_path=root_path,
+            root_path=root_path or "",
             password=password,
             config=config,
             limits=limits,

@@ -208,6 +208,8 @@ def _warn_of_strangers(host: str, password: str | None) -> None:
 
 def _wait_for_signal() -> None:
     """Waits for Ctrl-C or SIGTERM."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # Shells have programs in the background ignore Ctrl-C unless they say otherwise.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
     with contextlib.suppress(KeyboardInterrupt):
         threading.Event().wait()
