@@ -72,7 +72,7 @@ def status(run: QueuedRun, before: int = 0) -> str:
 
 
 def _work(run: QueuedRun) -> str:
-    """What is being done for a run."""
+    """The present state of a run, in words."""
     now, several = run.progress, ""
     if len(run.tasks) > 1:
         number = min(len(run.outcomes) + 1, len(run.tasks))
@@ -91,7 +91,7 @@ def _work(run: QueuedRun) -> str:
 
 
 def _outcome(run: QueuedRun) -> str:
-    """What became of a run."""
+    """The outcome of a run, in words."""
     now = run.progress
     if run.state == run_queue.FAILED:
         return f"It failed: {run.errors[-1][1]}"

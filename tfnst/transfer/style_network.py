@@ -149,7 +149,7 @@ class StyleNetwork:
 
     @functools.cached_property
     def painter(self) -> PicturePainter:
-        """What paints pictures of any size."""
+        """The painter of pictures of any size, tiles included."""
         return PicturePainter(self.network)
 
     def save(self, path: str | os.PathLike[str], *, name: str = "path") -> None:
