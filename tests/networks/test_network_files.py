@@ -155,3 +155,13 @@ def test_a_file_that_is_no_archive_is_refused(tmp_path):
         load_network_file(path)
     with pytest.raises(FileNotFoundError):
         load_network_file(tmp_path / "missing.keras")
+
+
+@pytest.mark.slow
+def test_the_widest_network_can_be_read_again(tmp_path):
+    widest = PaintingNetwork(width=128)
+    round_weights(widest)
+    save_network(widest, {}, tmp_path / "widest.keras")
+    loaded, _, _ = load_network_file(tmp_path / "widest.keras")
+    for one, other in zip(loaded.weights, widest.weights, strict=True):
+        np.testing.assert_array_equal(one, other)

@@ -26,9 +26,10 @@ from tfnst.images.formats import NETWORK_SUFFIX, check_suffix
 from tfnst.networks.painting_network import PaintingNetwork
 
 _FACTS, _WEIGHTS = "tfnst.json", "model.weights.h5"
-# Larger than any network that `tfnst train` writes.
-_MAX_BYTES, _MAX_FACTS = 2**26, 2**20
-_MAX_WIDTH, _MAX_BLOCKS = 128, 32
+_MAX_FACTS = 2**20
+_MAX_WIDTH, _MAX_BLOCKS = 128, 8
+# Bytes in a file of weights that aren't weights, at most.
+_OVERHEAD = 2**20
 
 
 def round_weights(network: PaintingNetwork) -> None:
@@ -86,11 +87,15 @@ def load_network_file(
     """
     data = read_file(path)
     try:
-        facts, weights = _read_members(data)
-        network = PaintingNetwork(
-            _size(facts["width"], _MAX_WIDTH), _size(facts["blocks"], _MAX_BLOCKS)
-        )
-        _load_weights(network, weights)
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            facts = json.loads(_read_member(archive, _FACTS, _MAX_FACTS))
+            if not isinstance(facts, dict):
+                raise ValueError(f"{_FACTS} is no object")
+            network = PaintingNetwork(
+                _size(facts["width"], _MAX_WIDTH), _size(facts["blocks"], _MAX_BLOCKS)
+            )
+            most = 4 * network.count_params() + _OVERHEAD
+            _load_weights(network, _read_member(archive, _WEIGHTS, most), most)
     except MemoryError:
         raise
     except Exception as error:  # For a damaged file, zipfile and HDF5 raise anything.
@@ -106,24 +111,18 @@ def _size(value: Any, most: int) -> int:
     return value
 
 
-def _read_members(data: bytes) -> tuple[dict[str, Any], bytes]:
-    """The facts and the bytes of the weights, of bounded sizes."""
-    with zipfile.ZipFile(io.BytesIO(data)) as archive:
-        for name, most in ((_FACTS, _MAX_FACTS), (_WEIGHTS, _MAX_BYTES)):
-            if archive.getinfo(name).file_size > most:
-                raise ValueError(f"{name} is larger than {most:,} bytes")
-        # The sizes are what the archive says; `read` checks them.
-        facts = json.loads(archive.read(_FACTS))
-        weights = archive.read(_WEIGHTS)
-    if not isinstance(facts, dict):
-        raise ValueError(f"{_FACTS} is no object")
-    return facts, weights
+def _read_member(archive: zipfile.ZipFile, name: str, most: int) -> bytes:
+    """The bytes of a member of an archive, if they are at most so many."""
+    # The size is what the archive says; `read` checks it.
+    if archive.getinfo(name).file_size > most:
+        raise ValueError(f"{name} is larger than {most:,} bytes")
+    return archive.read(name)
 
 
-def _load_weights(network: PaintingNetwork, weights: bytes) -> None:
-    """Gives a network the weights in a file of HDF5."""
+def _load_weights(network: PaintingNetwork, weights: bytes, most: int) -> None:
+    """Gives a network the weights in a file of HDF5, of at most so many bytes."""
     with h5py.File(io.BytesIO(weights)) as file:
-        _check_contained(file)
+        _check_contained(file, most)
     with tempfile.TemporaryDirectory(prefix="tfnst-") as folder:
         path = os.path.join(folder, _WEIGHTS)
         with open(path, "wb") as copy:
@@ -133,7 +132,7 @@ def _load_weights(network: PaintingNetwork, weights: bytes) -> None:
         raise ValueError("its weights aren't finite")
 
 
-def _check_contained(group: h5py.Group, depth: int = 0) -> None:
+def _check_contained(group: h5py.Group, most: int, depth: int = 0) -> None:
     """Checks that no part of a file leads to another file, or unfolds."""
     if depth > 16:
         raise ValueError("its groups are nested too deeply")
@@ -142,8 +141,8 @@ def _check_contained(group: h5py.Group, depth: int = 0) -> None:
             raise ValueError(f"{name} is a link")
         each = group[name]
         if isinstance(each, h5py.Group):
-            _check_contained(each, depth + 1)
+            _check_contained(each, most, depth + 1)
         elif each.external or each.is_virtual:
             raise ValueError(f"{name} lies in another file")
-        elif each.nbytes > _MAX_BYTES:
-            raise ValueError(f"{name} is larger than {_MAX_BYTES:,} bytes")
+        elif each.nbytes > most:
+            raise ValueError(f"{name} is larger than {most:,} bytes")
