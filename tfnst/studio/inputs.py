@@ -164,9 +164,8 @@ class Inputs:
             saved: the value of `saved`, of which the browser may have made anything.
         """
         if saved.get("studio") != self._studio.key:
-            return {
-                self.count: 1
-            }  # Its pictures are gone, and the host's settings new.
+            # Its pictures are gone, and the host's settings new.
+            return {self.count: 1}
         values = {field: saved.get(name) for name, field in self._filled_in.items()}
         for picture in (self.content, *(slot.image for slot in self.slots)):
             values[picture] = self._studio.find_upload(path_of(values[picture]))

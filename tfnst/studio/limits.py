@@ -107,5 +107,8 @@ class Limits:
 
     def bound(self, config: StyleTransferConfig) -> StyleTransferConfig:
         """Returns the settings with the host's limit of time."""
-        seconds = min(config.max_time or self.max_seconds, self.max_seconds)
-        return config.replace(max_time=seconds)
+        return config.replace(max_time=self.seconds(config))
+
+    def seconds(self, config: StyleTransferConfig) -> float:
+        """Returns the most seconds that a run may take."""
+        return min(config.max_time or self.max_seconds, self.max_seconds)

@@ -271,8 +271,7 @@ class Studio:
         """
         sides = _sides_of(content)
         seconds = self.queue.painter.expected_seconds(config, sides)
-        most = self.limits.bound(config).max_time or self.limits.max_seconds
-        return None if seconds is None else min(seconds, most)
+        return None if seconds is None else min(seconds, self.limits.seconds(config))
 
     def picture_task(
         self,

@@ -42,7 +42,7 @@ def paint_video(
             callback=VideoWatcher(
                 run,
                 # The time is that of the whole video, not of a frame.
-                limits.bound(task.config).max_time or limits.max_seconds,
+                limits.seconds(task.config),
                 limits.max_frames,
             ),
             **dataclasses.asdict(options),
