@@ -4,7 +4,6 @@ import functools
 import http.server
 import os
 import re
-import shutil
 import subprocess
 import sys
 import threading
@@ -12,13 +11,13 @@ import urllib.parse
 
 import pytest
 
+from tests.chromium import open_chromium
 from tests.helpers import ROOT
 
 pytest.importorskip("material")
 pytest.importorskip("mkdocstrings")
-sync_api = pytest.importorskip("playwright.sync_api")
+pytest.importorskip("playwright.sync_api")
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 # Elements of the text that scroll sideways; tables of numbers may.
 SIDEWAYS = """
 [...document.querySelectorAll(".md-content *")].filter(
@@ -58,15 +57,8 @@ def address(site):
 
 @pytest.fixture(scope="module")
 def browser():
-    with sync_api.sync_playwright() as playwright:
-        path = CHROMIUM or playwright.chromium.executable_path
-        if not os.path.exists(path):
-            pytest.skip("there is no chromium")
-        chromium = playwright.chromium.launch(
-            executable_path=path, args=["--no-sandbox"]
-        )
+    with open_chromium() as chromium:
         yield chromium
-        chromium.close()
 
 
 @pytest.mark.parametrize("width", [390, 1280])

@@ -1,12 +1,11 @@
 """Fixtures of the studio's tests."""
 
-import os
 import re
-import shutil
 
 import pytest
 
 import tfnst
+from tests.chromium import open_chromium
 from tests.cli.helpers import TINY_OPTIONS
 from tests.helpers import picture
 from tests.studio.browsing import PAINT_MS, Server
@@ -21,18 +20,9 @@ def history(tmp_path):
 @pytest.fixture(scope="module")
 def browser():
     """Chromium."""
-    sync_api = pytest.importorskip("playwright.sync_api")
     pytest.importorskip("gradio")
-    found = shutil.which("chromium") or shutil.which("chromium-browser")
-    with sync_api.sync_playwright() as playwright:
-        path = found or playwright.chromium.executable_path
-        if not os.path.exists(path):
-            pytest.skip("there is no chromium")
-        chromium = playwright.chromium.launch(
-            executable_path=path, args=["--no-sandbox"]
-        )
+    with open_chromium() as chromium:
         yield chromium
-        chromium.close()
 
 
 @pytest.fixture
