@@ -482,6 +482,26 @@ def config_of_dict(
     )
 
 
+def refuse_settings_beyond(
+    scope: Scope, config: StyleTransferConfig, expected: str, verb: str = "must be"
+) -> None:
+    """Checks that all settings outside of a scope have their defaults.
+
+    Args:
+        scope: scope of the settings that have an effect.
+        config: the settings.
+        expected: words for the error; see `tfnst.checks.ArgumentError`.
+        verb: words before these.
+
+    Raises:
+        ValueError: for a setting without effect.
+    """
+    defaults, effective = StyleTransferConfig().to_dict(), setting_names(scope)
+    for name, value in config.to_dict().items():
+        if name not in effective and value != defaults[name]:
+            raise ArgumentError(expected, repr(value), argument=name, verb=verb)
+
+
 def picture_settings(settings: dict[str, Any]) -> dict[str, Any]:
     """The given settings that change the picture, unknown ones included."""
     others = set(setting_names()) - set(setting_names("picture"))

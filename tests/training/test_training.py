@@ -1,5 +1,7 @@
 """Training of networks: that they learn, go on after a break, and say what is wrong."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -11,6 +13,7 @@ from tfnst.engines.loading import load_engine
 from tfnst.losses.objective import Targets
 from tfnst.losses.terms import LossWeights
 from tfnst.networks.painting_network import PaintingNetwork
+from tfnst.training.checkpoint import load_training
 from tfnst.training.photos import Crops, Photo, UnreadPhotoWarning
 from tfnst.training.step import TrainingStep, falling_rate
 from tfnst.training.training import train_network
@@ -131,6 +134,11 @@ def test_a_checkpoint_of_another_training_is_refused(tmp_path):
         train_network(picture(64, 64, 9), photos()[:2], resume=path)
     with pytest.raises(ValueError, match="one with other options, width 4 and not 8"):
         train_network(picture(64, 64, 9), photos(), resume=path, width=8)
+    kept = load_training(path)
+    strange = {name: kept.training[name] for name in ("settings", "photos")}
+    dataclasses.replace(kept, training=strange).save(path)
+    with pytest.raises(ValueError, match="`resume` must be a checkpoint of `tfnst tr"):
+        train_network(picture(64, 64, 9), photos(), resume=path)
     path.write_text("something else")
     with pytest.raises(ValueError, match="`resume` must be a checkpoint of `tfnst tr"):
         train_network(picture(64, 64, 9), photos(), resume=path)
@@ -181,6 +189,11 @@ def test_photos_that_cannot_be_read_are_named(tmp_path):
         ({"seamless": True}, "`seamless` must be left out"),
         ({"optimizer": "lbfgs"}, "`optimizer` must be left out"),
         ({"checkpoint": "missing/training"}, "`checkpoint` must be a path in a folder"),
+        ({"checkpoint": __file__}, "`checkpoint` must be a new file or a checkpoint"),
+        (
+            {"checkpoint": "training", "checkpoint_seconds": -1},
+            "`checkpoint_seconds` must be a finite number, 0 or more",
+        ),
     ],
 )
 def test_bad_arguments_are_refused(arguments, message):

@@ -57,9 +57,10 @@ def load_training(path: str | os.PathLike[str]) -> TrainingCheckpoint:
             if losses.dtype != LOSS_FIELDS or losses.ndim != 1:
                 raise TypeError("losses")
             state = [arrays[f"state_{i}"] for i in range(len(arrays))]
-            return TrainingCheckpoint(
-                dict(header["training"]), int(header["rollbacks"]), losses, state
-            )
+            training = dict(header["training"])
+            for name in ("settings", "options"):
+                training[name] = dict(training[name])
+            return TrainingCheckpoint(training, int(header["rollbacks"]), losses, state)
         except MemoryError:
             raise
         except Exception as error:  # For a damaged archive, zipfile raises anything.

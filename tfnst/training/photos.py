@@ -13,6 +13,7 @@ import tensorflow as tf
 from PIL import Image
 
 from tfnst.batch.sources import find_pictures, show_source
+from tfnst.batch.storage import is_path
 from tfnst.checks import ArgumentError, argument, one_line
 from tfnst.images.formats import READ_SUFFIXES
 from tfnst.images.manifest import describe_arrays
@@ -61,11 +62,11 @@ def load_photos(
         ValueError: if none of them can be read.
         OSError: for a folder that can't be read, and a file that doesn't exist.
     """
-    sources = [photos] if isinstance(photos, str | os.PathLike) else list(photos)
+    sources = [photos] if is_path(photos) else list(photos)
     found: list[Any] = []
     with argument("photos"):
         for source in sources:
-            found += find_pictures([source]) if _is_path(source) else [source]
+            found += find_pictures([source]) if is_path(source) else [source]
     if len(found) > MAX_PHOTOS:
         chosen = np.random.default_rng(seed).choice(len(found), MAX_PHOTOS, False)
         found = [found[i] for i in sorted(chosen)]
@@ -151,13 +152,9 @@ class Crops:
         return iter(numbers.map(load).prefetch(1))
 
 
-def _is_path(source: Any) -> bool:
-    return isinstance(source, str | os.PathLike)
-
-
 def _read(source: Any) -> Iterable[tuple[np.ndarray, str | None]]:
     """The picture of a source, or frames of a film, [1, H, W, 3], with digests."""
-    suffix = os.path.splitext(os.fspath(source))[1].lower() if _is_path(source) else ""
+    suffix = os.path.splitext(os.fspath(source))[1].lower() if is_path(source) else ""
     if suffix and suffix not in READ_SUFFIXES:
         yield from _read_film(source)
         return

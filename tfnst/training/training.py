@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import functools
 import hashlib
-import logging
 import math
 import os
 import time
@@ -15,19 +14,19 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from tfnst.checks import ArgumentError, argument, check_integer, check_number
+from tfnst.checks import ArgumentError, check_integer, check_number
 from tfnst.config import (
     StyleTransferConfig,
     build_config,
     config_of_dict,
-    setting_names,
+    refuse_settings_beyond,
 )
 from tfnst.eager import eagerly
 from tfnst.engines.devices import placement
 from tfnst.engines.engine import Knobs
 from tfnst.engines.loading import load_engine
 from tfnst.engines.memory import memory_errors
-from tfnst.files import warn_unwritten, write_file
+from tfnst.files import warn_unwritten
 from tfnst.images.manifest import without_names
 from tfnst.images.style_images import style_images, style_paths
 from tfnst.networks.network_files import round_weights
@@ -44,15 +43,13 @@ from tfnst.training.photos import Crops, load_photos
 from tfnst.training.progress import Callback, TrainingProgress
 from tfnst.training.step import TrainingState, TrainingStep, falling_rate
 from tfnst.transfer.history import LOSS_FIELDS
+from tfnst.transfer.recovery import MAX_ROLLBACKS, check_checkpoint
 from tfnst.transfer.style_network import StyleNetwork
 from tfnst.transfer.style_transfer import load_style
-
-_logger = logging.getLogger(__name__)
 
 # Crops of a block, whose content targets are computed together, and the number of
 # steps that see each of them. Targets for each step anew would take a third longer.
 _BLOCK, _USES = 16, 4
-_MAX_ROLLBACKS = 4
 _SECONDS_PER_CALL = 0.5
 _PREVIEW_SIZE = 384
 # Steps over which the losses in a network's file are averaged.
@@ -149,12 +146,14 @@ def train_network(
         "learning_rate": learning_rate,
         "width": width,
     }
-    options = dict(OPTIONS) if resumed is None else dict(resumed.training["options"])
+    options = (
+        dict(OPTIONS) if resumed is None else OPTIONS | resumed.training["options"]
+    )
     if minutes is not None and resumed is None:
         options["steps"] = MAX_TRAINING_STEPS
     options |= {name: value for name, value in given.items() if value is not None}
     options = _check_options(options)
-    _check_settings(config)
+    refuse_settings_beyond("trained", config, "left out; a training doesn't use it")
     limit = math.inf
     if minutes is not None:
         expected = "a finite number above 0"
@@ -165,8 +164,7 @@ def train_network(
         check_outputs(
             style_paths(style_images(style_image)), [("checkpoint", checkpoint)]
         )
-        with argument("checkpoint"):
-            write_file(checkpoint, None)
+        checkpoint_seconds = check_checkpoint(checkpoint, checkpoint_seconds)
     with memory_errors(config.size), placement(config.device):
         training = _Training(style_image, photos, config, options)
         return training.run(
@@ -361,7 +359,7 @@ class _Training:
         The average lies amid weights whose losses were finite.
         """
         problem = f"The loss is no longer finite at step {done + 1}"
-        if self._rollbacks == _MAX_ROLLBACKS:
+        if self._rollbacks == MAX_ROLLBACKS:
             raise ArgumentError(
                 "smaller, or the weights of the losses",
                 f"{self._options['learning_rate']!r}: {problem.lower()}",
@@ -370,7 +368,7 @@ class _Training:
         if not self._rollbacks:
             warnings.warn(
                 f"{problem}; the training goes on from the averaged weights with half "
-                f"the `learning_rate`, up to {_MAX_ROLLBACKS} times",
+                f"the `learning_rate`, up to {MAX_ROLLBACKS} times",
                 stacklevel=2,
             )
         self._rollbacks += 1
@@ -456,17 +454,3 @@ def _check_options(options: dict[str, Any]) -> dict[str, Any]:
         high=0.1,
     )
     return checked | {"learning_rate": rate}
-
-
-def _check_settings(config: StyleTransferConfig) -> None:
-    """Checks that no setting is changed that a training doesn't use.
-
-    Raises:
-        ValueError: for such a setting.
-    """
-    defaults = StyleTransferConfig().to_dict()
-    for name, value in config.to_dict().items():
-        if name not in setting_names("trained") and value != defaults[name]:
-            raise ArgumentError(
-                "left out; a training doesn't use it", repr(value), argument=name
-            )

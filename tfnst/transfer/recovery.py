@@ -52,16 +52,7 @@ class Recovery:
         resume: Checkpoint | None = None,
     ) -> None:
         if path is not None:
-            expected = "a finite number, 0 or more"
-            seconds = check_number("checkpoint_seconds", seconds, expected, low=0)
-            with argument("checkpoint"):
-                write_file(path, None)
-            if not is_replaceable(path):
-                raise ArgumentError(
-                    "a new file or a checkpoint of tfnst",
-                    f"{show_path(path)}, which is something else",
-                    argument="checkpoint",
-                )
+            seconds = check_checkpoint(path, seconds)
         self._path = path
         self._seconds = seconds
         self._last_written = time.monotonic()
@@ -219,3 +210,23 @@ class Recovery:
         except (OSError, MemoryError) as error:
             warn_unwritten("the checkpoint", error)
         self._last_written = time.monotonic()
+
+
+def check_checkpoint(path: str | os.PathLike[str], seconds: Any) -> float:
+    """Checks a file for checkpoints, and the least time between two; returns the time.
+
+    Raises:
+        ValueError: if `seconds` isn't a number, 0 or more, or the file holds something
+            else.
+        OSError: if the file could not be written.
+    """
+    expected = "a finite number, 0 or more"
+    seconds = check_number("checkpoint_seconds", seconds, expected, low=0)
+    with argument("checkpoint"):
+        write_file(path, None)
+        if not is_replaceable(path):
+            raise ArgumentError(
+                "a new file or a checkpoint of tfnst",
+                f"{show_path(path)}, which is something else",
+            )
+    return seconds

@@ -17,10 +17,11 @@ from tfnst.config import (
     StyleTransferConfig,
     build_config,
     config_of_dict,
-    setting_names,
+    refuse_settings_beyond,
 )
 from tfnst.eager import eagerly
 from tfnst.engines.devices import placement
+from tfnst.engines.engine import Knobs
 from tfnst.engines.memory import memory_errors
 from tfnst.images import reading
 from tfnst.images.formats import is_network
@@ -142,9 +143,7 @@ class StyleNetwork:
         Args:
             content_image: [1, H, W, 3] in [0, 1].
         """
-        weights = self.config.loss_weights()
-        style, content = weights["style_weight"], weights["content_weight"]
-        share = tf.constant(style / (style + content), tf.float32)
+        share = Knobs.from_config(self.config).style_share
         return coloring.carry_colors(content_image, self.colors, share)
 
     @functools.cached_property
@@ -256,15 +255,12 @@ def check_painting_settings(config: StyleTransferConfig) -> None:
     Raises:
         ValueError: for such a setting.
     """
-    defaults = StyleTransferConfig().to_dict()
-    for name, value in config.to_dict().items():
-        if name not in setting_names("at_once") and value != defaults[name]:
-            raise ArgumentError(
-                "no effect on a style that a network has learned; leave it out",
-                repr(value),
-                argument=name,
-                verb="has",
-            )
+    refuse_settings_beyond(
+        "at_once",
+        config,
+        "no effect on a style that a network has learned; leave it out",
+        verb="has",
+    )
 
 
 def _sides(picture: np.ndarray, size: int) -> tuple[int, int]:

@@ -193,7 +193,6 @@ class StyleTransfer:
             return self._paint_at_once(
                 content_image,
                 init_image=init_image,
-                callback=callback,
                 callback_steps=callback_steps,
                 checkpoint=checkpoint,
                 resume=resume,
@@ -233,14 +232,13 @@ class StyleTransfer:
         return result
 
     def _paint_at_once(self, content_image: Any, **others: Any) -> TransferResult:
-        """Paints a picture by a network, for which only a picture can be given."""
+        """Paints a picture by a network, which takes no other arguments of a run."""
         assert self._network is not None
-        # A callback is only never called.
-        for name in ("init_image", "callback_steps", "checkpoint", "resume"):
-            if others[name] is not None:
+        for name, value in others.items():
+            if value is not None:
                 raise ArgumentError(
                     "None where a network paints the picture at once",
-                    repr(others[name]),
+                    repr(value),
                     argument=name,
                 )
         return self._network.stylize(content_image, config=self.config)
