@@ -171,16 +171,26 @@ def test_a_network_to_begin_with_is_checked(network):
         train(start="photo.jpg")
 
 
-def test_progress_has_losses_and_a_preview():
+def test_progress_has_losses_and_a_picture():
     seen = []
 
     def look(progress):
         seen.append((progress.step, progress.steps, progress.fraction))
         assert progress.losses["total"] > 0
-        assert progress.preview().size == (3 * 80, 60)
+        assert progress.image().size == (3 * 80, 60)
+        assert progress.image(40).size == (3 * 40, 30)
 
     train(steps=2, callback=look)
     assert seen[-1] == (2, 2, 1.0)
+
+
+def test_tensorboard_shows_a_training(tmp_path):
+    pytest.importorskip("tensorboard")
+    train(steps=2, callback=tfnst.TensorBoardCallback(tmp_path))
+    (log,) = tmp_path.iterdir()
+    written = log.read_bytes()
+    assert b"loss/total" in written
+    assert b"stylized" in written
 
 
 def test_a_time_limit_ends_a_training():

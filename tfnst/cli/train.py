@@ -162,7 +162,7 @@ class _Watch:
             from tfnst.images.writing import save_image
 
             with extra_file("the preview"):
-                save_image(progress.preview(), self._preview, name="preview")
+                save_image(progress.image(), self._preview, name="preview")
             self._saved = time.monotonic()
 
 

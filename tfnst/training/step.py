@@ -124,7 +124,7 @@ class TrainingStep:
                 self._sizes(painted), content_targets, self._style_targets, strict=True
             )
         ]
-        return Losses(*(tf.add_n(list(terms)) / len(each) for terms in zip(*each)))
+        return tf.nest.map_structure(lambda *terms: tf.add_n(terms) / len(terms), *each)
 
     def _run(
         self,

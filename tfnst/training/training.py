@@ -54,7 +54,6 @@ _BLOCK, _USES = 16, 4
 # at one alone, a network paints no large strokes.
 _SIZES = 2
 _SECONDS_PER_CALL = 0.5
-_PREVIEW_SIZE = 384
 # Steps over which the losses in a network's file are averaged.
 _LAST_LOSSES = 100
 MAX_TRAINING_STEPS = 1_000_000
@@ -298,7 +297,8 @@ class _Training:
                     losses=_rows(losses[-1:])[0],
                     learning_rate=rate,
                     seconds=now - began,
-                    paint=functools.partial(self._preview, state),
+                    config=self._config,
+                    paint=functools.partial(self._paint_some, state),
                 )
                 callback(progress)
                 stopped = progress.stopped
@@ -398,7 +398,7 @@ class _Training:
         fresh = adam_init(state.average)
         return state._replace(weights=state.average, optimizer=fresh)
 
-    def _preview(self, state: TrainingState) -> np.ndarray:
+    def _paint_some(self, state: TrainingState, size: int) -> np.ndarray:
         """Three of the photos, painted, side by side."""
         self._step.assign(state.average)
         count = len(self._photos)
@@ -406,7 +406,7 @@ class _Training:
         painted = []
         for photo in (self._photos[i] for i in chosen):
             pixels = photo.pixels[np.newaxis] / np.float32(255)
-            small = shrink_image(pixels, _PREVIEW_SIZE)
+            small = shrink_image(pixels, size)
             painted.append(np.asarray(self._result.painter.paint(small))[0])
         height = min(each.shape[0] for each in painted)
         return np.concatenate([each[:height] for each in painted], axis=1)
