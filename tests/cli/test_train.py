@@ -102,6 +102,7 @@ def test_a_finished_training_has_nothing_to_continue(run, pictures):
         (["-o", "a.keras", "--preview", "style.png"], "a file other than `style_ima"),
         (["-o", "a.keras", "--checkpoint", "style.png"], "a file other than `style_"),
         (["-o", "a.keras", "--resume", "style.png"], "`resume` must be a checkpoint"),
+        (["-o", "a.keras", "--region", "style.png"], "No such option '--region'"),
         (["-o", "a.keras", "--photos", "nowhere"], "`photos` must be a file that"),
     ],
 )

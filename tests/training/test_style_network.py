@@ -114,8 +114,11 @@ def test_arguments_without_an_effect_are_refused(path, arguments, message):
 def test_a_network_takes_no_scale_and_no_pictures_beside_it(path):
     with pytest.raises(ValueError, match="`style_image` must be networks alone or pic"):
         tfnst.stylize(CONTENT, [path, picture(64, 64)])
-    with pytest.raises(ValueError, match="`style_image` must be a network without a s"):
-        tfnst.stylize(CONTENT, tfnst.StyleImage(image=path, scale=2))
+    for others in ({"scale": 2}, {"mask": picture(8, 8)}, {"rotations": 4}):
+        with pytest.raises(
+            ValueError, match=rf"`{next(iter(others))}` must be left out"
+        ):
+            tfnst.stylize(CONTENT, tfnst.StyleImage(image=path, **others))
 
 
 def test_a_picture_that_is_too_narrow_is_refused(path):

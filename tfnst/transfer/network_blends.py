@@ -47,7 +47,7 @@ def blend_networks(parts: list[StyleImage]) -> StyleNetwork:
     first = networks[0]
     if len(networks) == 1:
         return first
-    start = _check_alike(networks)
+    _check_alike(networks)
     weights = np.array(relative_weights(parts))
     shares = weights / weights.sum()
     blend = PaintingNetwork(first.network.width, first.network.blocks)
@@ -75,13 +75,13 @@ def blend_networks(parts: list[StyleImage]) -> StyleNetwork:
             tf.nest.map_structure(lambda *same: tf.concat(same, axis=0), *colors),
             tf.constant([colored / np.sum(colored)]),
         ),
-        training={"start": start},
+        training={"start": first.root},
         source=describe_style(parts, [network.source for network in networks]),
     )
 
 
-def _check_alike(networks: list[StyleNetwork]) -> str:
-    """The start that networks share.
+def _check_alike(networks: list[StyleNetwork]) -> None:
+    """Checks that networks can be blended.
 
     Raises:
         ValueError: for networks of different sizes or starts.
@@ -92,11 +92,8 @@ def _check_alike(networks: list[StyleNetwork]) -> str:
         if len(set(sizes)) > 1:
             expected = f"networks of the same {name}, to be blended"
             raise ArgumentError(expected, ", ".join(map(str, sizes)))
-    starts = [{n.training.get("start"), n.source["sha256"]} for n in networks]
-    shared = set.intersection(*starts) - {None}
-    if not shared:
+    if len({network.root for network in networks}) > 1:
         raise ArgumentError(
             "networks that were trained from the same start, to be blended",
             ", ".join(str(network.source["name"]) for network in networks),
         )
-    return min(shared)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import hashlib
 import os
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
-from tfnst.checks import ArgumentError, argument
+from tfnst.checks import ArgumentError, argument, show_type
 from tfnst.config import (
     StyleTransferConfig,
     build_config,
@@ -50,8 +51,7 @@ class StyleNetwork:
             there were several, and for a blend of networks.
         colors: mean and covariance of the style's colours.
         weights: name of the backbone and SHA-256 of its weights.
-        training: facts of the training, such as the number of steps, and the SHA-256 of
-            the network that it began from under `start`.
+        training: facts of the training, such as the number of steps.
         source: name and SHA-256 of the network's file; of None where it has none yet. A
             list with their weights for a blend.
     """
@@ -120,6 +120,20 @@ class StyleNetwork:
         """What the manifests of painted pictures tell of the network."""
         settings = self.config.to_dict()
         return {"style_image": self.style_image, "settings": settings, **self.training}
+
+    @property
+    def root(self) -> str:
+        """Digest of the network from which this one comes; its own if from none.
+
+        Networks with the same root can be blended by their weights.
+        """
+        start = self.training.get("start")
+        if start is not None:
+            return str(start)
+        digest = hashlib.sha256()
+        for each in self.network.get_weights():
+            digest.update(each.tobytes())
+        return digest.hexdigest()
 
     @functools.cached_property
     def painter(self) -> PicturePainter:
@@ -243,12 +257,15 @@ def _find_part(part: StyleImage, name: str) -> StyleImage | None:
         network = load_network(network, name=name)
     if not isinstance(network, StyleNetwork):
         return None
-    found = StyleImage(image=network, weight=part.weight, region=part.region)
-    if dataclasses.replace(part, image=network) != found:
-        raise ArgumentError(
-            "a network without a scale, style mask, layers or rotations", repr(part)
-        )
-    return found
+    for field in ("scale", "mask", "layers", "rotations"):
+        value = getattr(part, field)
+        if value is not None and not (isinstance(value, int | float) and value == 1):
+            raise ArgumentError(
+                "left out for a style that a network has learned",
+                show_type(value),
+                argument=field,
+            )
+    return StyleImage(image=network, weight=part.weight, region=part.region)
 
 
 def check_painting_settings(config: StyleTransferConfig) -> None:
