@@ -25,13 +25,18 @@ def crops(count=2):
     return np.stack([picture(64, 64, seed) for seed in range(count)])
 
 
+def halved(pictures):
+    count, height, width, _ = pictures.shape
+    return pictures.reshape(count, height // 2, 2, width // 2, 2, 3).mean(axis=(2, 4))
+
+
 @pytest.fixture(scope="module")
 def step():
     engine, _ = load_engine(tfnst.StyleTransferConfig(**SETTINGS))
     network = PaintingNetwork(width=4, blocks=1)
     network.initialize(seed=1)
     style = tf.constant(picture(64, 64, 9)[np.newaxis])
-    targets = engine.style_targets(style, tf.constant([64, 64]))
+    targets = [engine.style_targets(style, tf.constant([s, s])) for s in (64, 32)]
     return TrainingStep(network, engine.objective, targets, WEIGHTS)
 
 
@@ -42,13 +47,17 @@ def run(step, state, chosen, rate=0.002, pictures=None):
     return step.run(state, pictures, content, chosen, rate)
 
 
-def test_losses_are_those_of_the_painted_crops(step):
+def test_losses_are_those_of_the_painted_crops_at_both_sizes(step):
     state, losses = run(step, step.first_state(), [1])
-    objective, image = step._objective, tf.constant(crops()[1:])
-    targets = Targets(objective.content_targets(image), step._style_targets)
-    painted = step._network(image)
-    expected = objective.losses(painted, targets, WEIGHTS)
-    np.testing.assert_allclose(losses, np.stack(expected)[:, 0], rtol=1e-4)
+    objective, image = step._objective, crops()[1:]
+    painted = step._network(tf.constant(image)).numpy()
+    each = []
+    for style in step._style_targets:
+        targets = Targets(objective.content_targets(tf.constant(image)), style)
+        each.append(objective.losses(tf.constant(painted), targets, WEIGHTS))
+        image, painted = halved(image), halved(painted)
+    expected = np.mean(np.stack(each)[:, :, 0], axis=0)
+    np.testing.assert_allclose(losses, expected, rtol=1e-4)
     assert int(state.step) == 1
 
 
@@ -142,6 +151,24 @@ def test_a_checkpoint_of_another_training_is_refused(tmp_path):
     path.write_text("something else")
     with pytest.raises(ValueError, match="`resume` must be a checkpoint of `tfnst tr"):
         train_network(picture(64, 64, 9), photos(), resume=path)
+
+
+def test_a_training_begins_with_another_network(network, tmp_path):
+    path = tmp_path / "first.keras"
+    network.save(path)
+    # The learning rate is too low to change a weight that has 16 bits.
+    same = train(start=path, steps=1, learning_rate=1e-9, width=None)
+    for one, other in zip(weights_of(same), weights_of(network), strict=True):
+        np.testing.assert_array_equal(one, other)
+    assert same.root == network.root != train(steps=1, seed=1).root
+    assert train(start=same, steps=1, width=None).root == network.root
+
+
+def test_a_network_to_begin_with_is_checked(network):
+    with pytest.raises(ValueError, match="`width` must be 4, that of `start`"):
+        train(start=network, width=8)
+    with pytest.raises(ValueError, match="`start` must be a StyleNetwork or the path"):
+        train(start="photo.jpg")
 
 
 def test_progress_has_losses_and_a_preview():

@@ -63,6 +63,10 @@ _SECONDS_PER_PREVIEW = 60
     type=click.IntRange(4, 128),
     help="Channels of the network's first layer; by default 16.",
 )
+@file_option(
+    "--start",
+    help="Network to begin with, which learns a new style in a fraction of the time.",
+)
 @number_option(
     "--learning-rate",
     type=float,
@@ -96,7 +100,9 @@ def train(
     The network can then take the place of STYLE in `tfnst stylize`.
     """
     config, _ = read_settings(options)
-    inputs = [*named_paths(("resume", resume), ("weights", config.weights))]
+    inputs = named_paths(
+        ("resume", resume), ("weights", config.weights), ("start", own["start"])
+    )
     _check_outputs(inputs, style, photos, output, preview, checkpoint)
     prefer_onednn()
     with quiet_start():

@@ -8,6 +8,7 @@ step that fails leaves nothing behind.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -47,7 +48,8 @@ class TrainingStep:
     Args:
         network: the network; its own weights are not changed.
         objective: the loss that it learns to minimise.
-        style_targets: `Targets.style`, [1, ...].
+        style_targets: `Targets.style`, [1, ...], of each size that crops are compared
+            at: their own, half of it, and so on.
         weights: weights of the losses.
     """
 
@@ -55,7 +57,7 @@ class TrainingStep:
         self,
         network: PaintingNetwork,
         objective: Objective,
-        style_targets: dict[str, Any],
+        style_targets: Sequence[dict[str, Any]],
         weights: LossWeights,
     ) -> None:
         self._network = network
@@ -67,8 +69,8 @@ class TrainingStep:
         row = tf.TensorSpec([1, self.count])
         scalar = tf.TensorSpec([], tf.int32)
         state = TrainingState(scalar, row, AdamState(scalar, row, row), row)
-        #: `Targets.content` of crops [N, H, W, 3].
-        self.content_targets = compiled(objective.content_targets, pictures)
+        #: `Targets.content` of crops [N, H, W, 3], of each size.
+        self.content_targets = compiled(self._content_targets, pictures)
         self.run = compiled(
             self._run,
             state,
@@ -102,11 +104,33 @@ class TrainingStep:
         parts = tf.split(row[0], sizes)
         return [tf.reshape(p, s) for p, s in zip(parts, self._shapes, strict=True)]
 
+    def _sizes(self, pictures: tf.Tensor) -> list[tf.Tensor]:
+        """Pictures at each size that they are compared at."""
+        sizes = [pictures]
+        while len(sizes) < len(self._style_targets):
+            sizes.append(tf.nn.avg_pool2d(sizes[-1], 2, 2, "VALID"))
+        return sizes
+
+    def _content_targets(self, crops: tf.Tensor) -> list[dict[str, tf.Tensor]]:
+        return [self._objective.content_targets(each) for each in self._sizes(crops)]
+
+    def _losses(
+        self, painted: tf.Tensor, content_targets: list[dict[str, tf.Tensor]]
+    ) -> Losses:
+        """The losses of painted crops, averaged over the sizes, each [N]."""
+        each = [
+            self._objective.losses(picture, Targets(content, style), self._weights)
+            for picture, content, style in zip(
+                self._sizes(painted), content_targets, self._style_targets, strict=True
+            )
+        ]
+        return Losses(*(tf.add_n(list(terms)) / len(each) for terms in zip(*each)))
+
     def _run(
         self,
         state: TrainingState,
         crops: tf.Tensor,
-        content_targets: dict[str, tf.Tensor],
+        content_targets: list[dict[str, tf.Tensor]],
         chosen: tf.Tensor,
         rate: tf.Tensor,
     ) -> tuple[TrainingState, tf.Tensor]:
@@ -115,7 +139,7 @@ class TrainingStep:
         Args:
             state: the state.
             crops: a block of crops, [K, H, W, 3] in [0, 1].
-            content_targets: their `Targets.content`, [K, ...].
+            content_targets: their `Targets.content` of each size, [K, ...].
             chosen: numbers of the crops that the step sees, int32 [N].
             rate: learning rate, scalar.
 
@@ -124,14 +148,13 @@ class TrainingStep:
             state that comes out is the one that came in, and the total loss is NaN.
         """
         pictures = tf.gather(crops, chosen)
-        content = {k: tf.gather(v, chosen) for k, v in content_targets.items()}
-        targets = Targets(content, self._style_targets)
+        content = tf.nest.map_structure(lambda t: tf.gather(t, chosen), content_targets)
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(state.weights)
             painted, _ = self._network.stateless_call(
                 self._split(state.weights), [], pictures
             )
-            measured = self._objective.losses(painted, targets, self._weights)
+            measured = self._losses(painted, content)
             total = tf.reduce_mean(measured.total)
         gradients = tape.gradient(total, state.weights)
         weights, optimizer = adam_update(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import hashlib
 import logging
 import os
 import time
@@ -145,6 +146,20 @@ class StyleNetwork:
         """
         share = Knobs.from_config(self.config).style_share
         return coloring.carry_colors(content_image, self.colors, share)
+
+    @property
+    def root(self) -> str:
+        """Digest of the network from which this one comes; its own if from none.
+
+        Networks with the same root can be blended by their weights.
+        """
+        start = self.training.get("start")
+        if start is not None:
+            return str(start)
+        digest = hashlib.sha256()
+        for each in self.network.get_weights():
+            digest.update(each.tobytes())
+        return digest.hexdigest()
 
     @functools.cached_property
     def painter(self) -> PicturePainter:
