@@ -63,6 +63,11 @@ _SECONDS_PER_PREVIEW = 60
     type=click.IntRange(4, 128),
     help="Channels of the network's first layer; by default 16.",
 )
+@number_option(
+    "--temporal-weight",
+    type=float,
+    help="Weight of the loss that keeps films from flickering; by default 0.",
+)
 @file_option(
     "--start",
     help="Network to begin with, which learns a new style in a fraction of the time.",

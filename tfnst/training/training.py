@@ -65,6 +65,7 @@ OPTIONS: dict[str, Any] = {
     "crop_size": 256,
     "learning_rate": 0.002,
     "width": 16,
+    "temporal_weight": 0.0,
     "start": None,
 }
 
@@ -81,6 +82,7 @@ def train_network(
     crop_size: int | None = None,
     learning_rate: float | None = None,
     width: int | None = None,
+    temporal_weight: float | None = None,
     start: Any = None,
     callback: Callback | None = None,
     checkpoint: str | os.PathLike[str] | None = None,
@@ -114,6 +116,9 @@ def train_network(
             fiftieth. Default 0.002.
         width: number of channels of the network's first layer, 4 to 128; the time that
             painting takes grows with its square. Default 16.
+        temporal_weight: weight of the mean squared difference between the painting of
+            a crop, moved, and that of the moved crop: larger for films with less
+            flicker. Default 0.
         start: a network to begin with, or the path of its file, in place of random
             weights. A style is learned from another in a fraction of the time, and
             networks with the same start can be blended. It brings its width.
@@ -152,6 +157,7 @@ def train_network(
         "crop_size": crop_size,
         "learning_rate": learning_rate,
         "width": width,
+        "temporal_weight": temporal_weight,
     }
     options = (
         dict(OPTIONS) if resumed is None else OPTIONS | resumed.training["options"]
@@ -251,6 +257,7 @@ class _Training:
             engine.objective,
             [style.targets(engine, each) for each in sizes],
             Knobs.from_config(config).relative_weights(),
+            options["temporal_weight"],
         )
         self._rollbacks = 0
         self._block: tuple[int, Any, Any] | None = None
@@ -476,7 +483,15 @@ def _check_options(options: dict[str, Any]) -> dict[str, Any]:
         above=0,
         high=0.1,
     )
-    return checked | {"learning_rate": rate, "start": options["start"]}
+    weight = check_number(
+        "temporal_weight",
+        options["temporal_weight"],
+        "a number from 0 to 1e9",
+        low=0,
+        high=1e9,
+    )
+    checked |= {"learning_rate": rate, "temporal_weight": weight}
+    return checked | {"start": options["start"]}
 
 
 def _load_start(start: Any) -> StyleNetwork:
