@@ -227,7 +227,8 @@ def stylize_video(
                 metadata=texts,
                 callback=run.tell_encoded,
             )
-            writer.write(output, folder)
+            with argument("output"):
+                writer.write(output, folder)
         result = run.result(os.fspath(output), config)
         if result.complete:
             folder.close(remove=True)
