@@ -19,7 +19,6 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from tfnst.checks import argument
 from tfnst.files import is_machine_error, replaced_file, warn_unwritten, write_file
 from tfnst.video.av_library import describe, open_output
 from tfnst.video.colors import BT709, LIMITED, rgb_frame, to_bt709
@@ -130,7 +129,6 @@ class FilmWriter:
     metadata: Mapping[str, str] = dataclasses.field(default_factory=dict)
     callback: Callable[[int], None] = lambda written: None
 
-    @argument("output")
     def write(self, output: str | os.PathLike[str], frames: Sequence[Frame]) -> None:
         """Writes a film of one frame or more, whole or not at all.
 

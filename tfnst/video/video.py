@@ -255,7 +255,8 @@ def stylize_video(
         if folder.frames:
             writer = _writer(format, reader, range, crf, tracks, config)
             writer = dataclasses.replace(writer, callback=run.tell_encoded)
-            writer.write(output, folder)
+            with argument("output"):
+                writer.write(output, folder)
         result = run.result(os.fspath(output), config)
         if result.complete:
             folder.close(remove=True)
