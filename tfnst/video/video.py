@@ -217,7 +217,8 @@ def stylize_video(
                 writer = _writer(
                     format, reader, range, crf, tracks, config, network.source
                 )
-                writer.write(output, frames)
+                with argument("output"):
+                    writer.write(output, frames)
             return frames.result(os.fspath(output))
     painter = FilmPainter(
         style_image,
