@@ -9,7 +9,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tfnst.checks import ArgumentError
-from tfnst.cli.options import file_option, received_as, split_names, together
+from tfnst.cli.options import (
+    Option,
+    file_option,
+    received_as,
+    split_names,
+    together,
+)
 from tfnst.cli.reporting import reporting
 
 if TYPE_CHECKING:
@@ -157,17 +163,7 @@ def _split_style(text: str) -> tuple[str, float, float]:
     return path, weight, scale
 
 
-# The styles and the options for their masks, received as `style`.
-style_arguments = together(
-    received_as("style", read_styles),
-    click.argument(
-        "styles",
-        metavar="STYLE[:WEIGHT[:SCALE]]...",
-        nargs=-1,
-        required=True,
-        # Makes shells complete file names.
-        type=click.Path(),
-    ),
+_style_options = together(
     file_option(
         "--region",
         "regions",
@@ -215,3 +211,23 @@ style_arguments = together(
         "order of the rainbow, from red.",
     ),
 )
+
+
+def _style_arguments(required: bool) -> Option:
+    """The styles and the options for their masks, received as `style`."""
+    return together(
+        received_as("style", read_styles),
+        click.argument(
+            "styles",
+            metavar="STYLE[:WEIGHT[:SCALE]]...",
+            nargs=-1,
+            required=required,
+            # Makes shells complete file names.
+            type=click.Path(),
+        ),
+        _style_options,
+    )
+
+
+style_arguments = _style_arguments(required=True)
+optional_style_arguments = _style_arguments(required=False)
