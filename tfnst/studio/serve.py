@@ -15,6 +15,7 @@ import socket
 import threading
 from typing import TYPE_CHECKING
 
+from tfnst.built_in import FOLDER
 from tfnst.checks import ArgumentError, check_integer
 from tfnst.config import StyleTransferConfig
 from tfnst.studio.limits import Limits
@@ -84,7 +85,7 @@ def serve_studio(
         limits=limits,
         server=server,
         samples=sample_folder(samples),
-        networks=None if samples is None else pathlib.Path(samples),
+        networks=FOLDER if samples is None else pathlib.Path(samples),
         shared=local if shared is None else shared,
         loading=loading,
     )
