@@ -9,6 +9,7 @@ import tfnst
 from tests.helpers import TINY, message, picture
 from tests.studio.helpers import make_pictures, make_run
 from tests.training.helpers import untrained
+from tfnst.config import settings_within
 from tfnst.images.manifest import read_manifest
 from tfnst.images.reading import load_image
 from tfnst.images.writing import to_pil
@@ -17,6 +18,7 @@ from tfnst.studio.limits import Limits
 from tfnst.studio.painters import LocalPainter
 from tfnst.studio.studio import Studio, StyleInput
 from tfnst.studio.tasks import VideoOptions
+from tfnst.video.reading import open_film
 
 
 @pytest.fixture
@@ -148,11 +150,17 @@ def test_the_time_follows_from_the_size():
     assert large == pytest.approx(4 * small)
 
 
-def test_videos_have_the_network_in_their_task(open_studio, samples, tmp_path):
+@pytest.fixture
+def film(tmp_path):
+    """A video of two frames."""
     pytest.importorskip("av")
-    film = tmp_path / "film.gif"
+    path = tmp_path / "film.gif"
     frames = [to_pil(picture(40, 50, seed=seed)) for seed in range(2)]
-    frames[0].save(film, save_all=True, append_images=frames[1:])
+    frames[0].save(path, save_all=True, append_images=frames[1:])
+    return path
+
+
+def test_videos_have_the_network_in_their_task(open_studio, samples, film):
     studio = open_studio()
     style = StyleInput(image=samples / "style_waves.png")
     for at_once in (True, False):
@@ -161,3 +169,18 @@ def test_videos_have_the_network_in_their_task(open_studio, samples, tmp_path):
         )
         network = samples / "waves.keras"
         assert task.style == (network if at_once else list(task.styles))
+
+
+def test_a_video_is_painted_at_once(open_studio, samples, film):
+    studio = open_studio()
+    style = StyleInput(image=samples / "style_waves.png")
+    config = settings_within("at_once", TINY)
+    task = studio.video_task(
+        str(film), [style], config, VideoOptions(), ".mp4", at_once=True
+    )
+    run = make_run(studio.history("me"), task)
+    video = LocalPainter(TINY).paint(run, task, studio.limits)
+    assert studio.history("me").videos() == [video]
+    assert run.progress.frames_done == 2
+    with open_film(video) as reader:
+        assert len(list(reader.frames())) == 2

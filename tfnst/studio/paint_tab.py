@@ -40,9 +40,8 @@ class PaintTab(RunTab):
                 super().__init__(studio, visitor, Inputs(studio))
         with result:
             self._result()
-        self.connect(
-            [self.suffix], [self.comparison, self.after, self.download, self.entry]
-        )
+        shown = [self.expected, self.comparison, self.after, self.download, self.entry]
+        self.connect([self.suffix], shown)
         if studio.server is None:
             self._connect_expected()
         self.suffix.input(
@@ -83,7 +82,8 @@ class PaintTab(RunTab):
         return super().refused(data, error)
 
     def begun(self, data: Data, filled: FormValues) -> Updates:
-        return {self.after: gr.update(visible=False), self.comparison: ""}
+        hidden = dict.fromkeys((self.expected, self.comparison), "")
+        return hidden | {self.after: gr.update(visible=False)}
 
     def finished(self, data: Data, run: QueuedRun) -> Updates:
         if run.state == run_queue.FAILED:
