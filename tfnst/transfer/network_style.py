@@ -16,10 +16,11 @@ from tfnst.engines.memory import memory_errors
 from tfnst.images import reading
 from tfnst.images.style_images import StyleImage, describe_style, relative_weights
 from tfnst.networks.weight_sources import WeightsInfo
-from tfnst.ops import coloring, pyramid
+from tfnst.ops import pyramid
 from tfnst.ops.resizing import resize_image
 from tfnst.transfer.history import LOSS_FIELDS
 from tfnst.transfer.network_blends import blend_networks
+from tfnst.transfer.recoloring import in_colors_of
 from tfnst.transfer.regions import Regions
 from tfnst.transfer.results import TransferResult
 from tfnst.transfer.styles import too_narrow
@@ -100,7 +101,7 @@ class NetworkStyle:
         """The finished picture, [1, H, W, 3]."""
 
         def paint(network: StyleNetwork) -> Any:
-            return _restore_colors(network.paint(content), content, preserve_color)
+            return in_colors_of(network.paint(content), content, preserve_color)
 
         if not self._has_regions:
             return paint(self._networks[0])
@@ -121,13 +122,3 @@ def _sides(picture: np.ndarray, size: int) -> tuple[int, int]:
     if max(wanted) != size:
         raise too_narrow([("content_image", sides)], size)
     return int(wanted[0]), int(wanted[1])
-
-
-def _restore_colors(
-    painted: Any, content_image: Any, preserve_color: str
-) -> tf.Tensor | np.ndarray:
-    """A painted picture with the content's colours, if they are to be kept."""
-    if preserve_color == "luminance":
-        return coloring.finish(painted, content_image, preserve_color)
-    # Not the style gets the content's colours, as in a run: the network has learned it.
-    return coloring.match_style_colors(painted, content_image, preserve_color)
