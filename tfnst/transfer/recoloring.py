@@ -109,7 +109,7 @@ def recolor(
     if preserve_color == "luminance" or mask is not None:
         _check_shape(content, height, width)
     photo = resize_image(content, height, width)
-    picture = _recolored(painted, photo, preserve_color)
+    picture = in_colors_of(painted, photo, preserve_color)
     done: dict[str, Any] = {
         "preserve_color": preserve_color,
         "painted_image": source,
@@ -162,10 +162,18 @@ def _check_shape(content: np.ndarray, height: int, width: int) -> None:
             )
 
 
-def _recolored(
-    painted: np.ndarray, photo: tf.Tensor | np.ndarray, preserve_color: str
+def in_colors_of(
+    painted: tf.Tensor | np.ndarray,
+    photo: tf.Tensor | np.ndarray,
+    preserve_color: str,
 ) -> tf.Tensor | np.ndarray:
-    """A picture [1, H, W, 3] in the colours of another one of its size."""
+    """A painted picture with the colours of its photo, as `recolor` gives them.
+
+    Args:
+        painted: [1, H, W, 3] in [0, 1].
+        photo: [1, H, W, 3] in [0, 1].
+        preserve_color: as for `recolor`.
+    """
     if preserve_color == "luminance":
         return coloring.finish(painted, photo, preserve_color)
     if preserve_color == "histogram":
