@@ -54,7 +54,6 @@ _BLOCK, _USES = 16, 4
 # at one alone, a network paints no large strokes.
 _SIZES = 2
 _SECONDS_PER_CALL = 0.5
-_PREVIEW_SIZE = 384
 # Steps over which the losses in a network's file are averaged.
 _LAST_LOSSES = 100
 MAX_TRAINING_STEPS = 1_000_000
@@ -66,6 +65,7 @@ OPTIONS: dict[str, Any] = {
     "crop_size": 256,
     "learning_rate": 0.002,
     "width": 16,
+    "temporal_weight": 0.0,
     "start": None,
 }
 
@@ -82,6 +82,7 @@ def train_network(
     crop_size: int | None = None,
     learning_rate: float | None = None,
     width: int | None = None,
+    temporal_weight: float | None = None,
     start: Any = None,
     callback: Callback | None = None,
     checkpoint: str | os.PathLike[str] | None = None,
@@ -115,6 +116,9 @@ def train_network(
             fiftieth. Default 0.002.
         width: number of channels of the network's first layer, 4 to 128; the time that
             painting takes grows with its square. Default 16.
+        temporal_weight: weight of the mean squared difference between the painting of
+            a crop, moved, and that of the moved crop: larger for films with less
+            flicker. Default 0.
         start: a network to begin with, or the path of its file, in place of random
             weights. A style is learned from another in a fraction of the time, and
             networks with the same start can be blended. It brings its width.
@@ -153,6 +157,7 @@ def train_network(
         "crop_size": crop_size,
         "learning_rate": learning_rate,
         "width": width,
+        "temporal_weight": temporal_weight,
     }
     options = (
         dict(OPTIONS) if resumed is None else OPTIONS | resumed.training["options"]
@@ -252,6 +257,7 @@ class _Training:
             engine.objective,
             [style.targets(engine, each) for each in sizes],
             Knobs.from_config(config).relative_weights(),
+            options["temporal_weight"],
         )
         self._rollbacks = 0
         self._block: tuple[int, Any, Any] | None = None
@@ -298,7 +304,8 @@ class _Training:
                     losses=_rows(losses[-1:])[0],
                     learning_rate=rate,
                     seconds=now - began,
-                    paint=functools.partial(self._preview, state),
+                    config=self._config,
+                    paint=functools.partial(self._paint_some, state),
                 )
                 callback(progress)
                 stopped = progress.stopped
@@ -398,7 +405,7 @@ class _Training:
         fresh = adam_init(state.average)
         return state._replace(weights=state.average, optimizer=fresh)
 
-    def _preview(self, state: TrainingState) -> np.ndarray:
+    def _paint_some(self, state: TrainingState, size: int) -> np.ndarray:
         """Three of the photos, painted, side by side."""
         self._step.assign(state.average)
         count = len(self._photos)
@@ -406,7 +413,7 @@ class _Training:
         painted = []
         for photo in (self._photos[i] for i in chosen):
             pixels = photo.pixels[np.newaxis] / np.float32(255)
-            small = shrink_image(pixels, _PREVIEW_SIZE)
+            small = shrink_image(pixels, size)
             painted.append(np.asarray(self._result.painter.paint(small))[0])
         height = min(each.shape[0] for each in painted)
         return np.concatenate([each[:height] for each in painted], axis=1)
@@ -476,7 +483,15 @@ def _check_options(options: dict[str, Any]) -> dict[str, Any]:
         above=0,
         high=0.1,
     )
-    return checked | {"learning_rate": rate, "start": options["start"]}
+    weight = check_number(
+        "temporal_weight",
+        options["temporal_weight"],
+        "a number from 0 to 1e9",
+        low=0,
+        high=1e9,
+    )
+    checked |= {"learning_rate": rate, "temporal_weight": weight}
+    return checked | {"start": options["start"]}
 
 
 def _load_start(start: Any) -> StyleNetwork:
