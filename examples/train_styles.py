@@ -72,6 +72,8 @@ def main():
     for name in arguments.names or STYLES:
         network = train(name, photos, arguments.out)
         network.save(arguments.out / f"{name}.keras")
+        for checkpoint in arguments.out.glob(f"{name}.*.ckpt"):
+            checkpoint.unlink()
         print(name, network.training, flush=True)
 
 

@@ -1,36 +1,24 @@
 """`tfnst styles`, and `tfnst stylize` with a name."""
 
+import dataclasses
 import json
 
 import numpy as np
 import pytest
-import tensorflow as tf
 from PIL import Image
 
 import tfnst
 from tests.cli.helpers import names, new_tfnst_command
-from tfnst.networks.network_files import round_weights
-from tfnst.networks.painting_network import PaintingNetwork
-from tfnst.ops.moments import Moments
-from tfnst.transfer.style_network import StyleNetwork
+from tests.training.helpers import untrained
 from tfnst.visualization.contact_sheet import LARGEST
 from tfnst.visualization.sheet import MARGIN
 
 
 @pytest.fixture(scope="module")
 def network():
-    """A tiny network with random weights."""
-    painting = PaintingNetwork(width=4)
-    painting.initialize(seed=0)
-    round_weights(painting)
-    return StyleNetwork(
-        network=painting,
-        config=tfnst.StyleTransferConfig(),
-        style_image={"name": "waves.png", "sha256": None},
-        colors=Moments(tf.fill([1, 3], 0.5), 0.1 * tf.eye(3)[tf.newaxis]),
-        weights={"backbone": "vgg19", "sha256": None},
-        training={"steps": 2000, "photos": 4, "losses": {"total": 3.456}},
-    )
+    """A network with facts of a training."""
+    facts = {"steps": 2000, "photos": 4, "losses": {"total": 3.456}}
+    return dataclasses.replace(untrained(), training=facts)
 
 
 @pytest.fixture
