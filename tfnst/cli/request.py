@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tfnst.checks import argument, one_line
+from tfnst.checks import one_line
 from tfnst.cli.options import (
     file_option,
     gps_option,
@@ -15,11 +15,12 @@ from tfnst.cli.options import (
     output_option,
     request_options,
 )
+from tfnst.cli.outputs import check_output
 from tfnst.cli.reporting import reporting, reporting_options
 from tfnst.cli.settings import given
 from tfnst.cli.styles import optional_style_arguments
 from tfnst.cli.terminal import EXIT_BAD_INPUT, EXIT_FAILED, fail, quiet_start
-from tfnst.paths import check_outputs, named_paths
+from tfnst.paths import named_paths
 
 if TYPE_CHECKING:
     from tfnst.images.style_images import StyleImage
@@ -78,13 +79,10 @@ def request(
     A server whose model is a network has a style of its own and takes none.
     """
     settings, connection = given(options), given(others)
-    from tfnst.images import writing
     from tfnst.images.style_images import style_paths
 
     inputs = [*named_paths(("content_image", content)), *style_paths(style)]
-    check_outputs(inputs, [("output", output)])
-    with argument("output"):
-        writing.check_output_path(output)
+    check_output(output, inputs)
     with quiet_start():
         from tfnst.client.client import ServingError, StylizeClient
     try:

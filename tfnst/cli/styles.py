@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -163,15 +164,18 @@ def _split_style(text: str) -> tuple[str, float, float]:
     return path, weight, scale
 
 
-_style_options = together(
-    file_option(
-        "--region",
-        "regions",
-        multiple=True,
-        help="Grey picture, stretched over CONTENT; the style goes where it is "
-        "white. Give one per STYLE, in the same order; - stands for what the "
-        "others leave.",
-    ),
+def _styles(required: bool = True) -> Option:
+    return click.argument(
+        "styles",
+        metavar="STYLE[:WEIGHT[:SCALE]]...",
+        nargs=-1,
+        required=required,
+        # Makes shells complete file names.
+        type=click.Path(),
+    )
+
+
+_picture_options = together(
     file_option(
         "--style-mask",
         "style_masks",
@@ -196,6 +200,17 @@ _style_options = together(
         "degrees, 4 all quarter turns, 8 also their mirror images. Give one per "
         "STYLE, in the same order; - stands for 1.",
     ),
+)
+
+_region_options = together(
+    file_option(
+        "--region",
+        "regions",
+        multiple=True,
+        help="Grey picture, stretched over CONTENT; the style goes where it is "
+        "white. Give one per STYLE, in the same order; - stands for what the "
+        "others leave.",
+    ),
     file_option(
         "--label-map",
         help="Picture of flat colours, stretched over CONTENT, in place of "
@@ -217,17 +232,21 @@ def _style_arguments(required: bool) -> Option:
     """The styles and the options for their masks, received as `style`."""
     return together(
         received_as("style", read_styles),
-        click.argument(
-            "styles",
-            metavar="STYLE[:WEIGHT[:SCALE]]...",
-            nargs=-1,
-            required=required,
-            # Makes shells complete file names.
-            type=click.Path(),
-        ),
-        _style_options,
+        _styles(required),
+        _picture_options,
+        _region_options,
     )
 
 
 style_arguments = _style_arguments(required=True)
 optional_style_arguments = _style_arguments(required=False)
+# The same without regions, where no picture is painted.
+whole_style_arguments = together(
+    received_as(
+        "style",
+        functools.partial(read_styles, regions=(), label_map=None, label_colors=None),
+        ["styles", "style_masks", "layers", "rotations"],
+    ),
+    _styles(),
+    _picture_options,
+)
