@@ -10,8 +10,9 @@ tables are:
 - with `--network`, only this table: requests per second, median and 95th percentile of
   their seconds, and the server's peak memory, by `--sizes` (256,512 by default) and
   `--clients`;
-- with `--sizes` otherwise, only this table: time of a request and peak memory of a fresh server
-  by image size. Core seconds are summed over all cores and hardly depend on other load.
+- with `--sizes` otherwise, only this table: time of a request and peak memory of a
+  fresh server by image size. Core seconds are summed over all cores and hardly depend
+  on other load.
 
 With `--sizes`, requests use the defaults except for the steps. Otherwise the work is
 `--steps` steps at the full size, without the coarser scales before it.
@@ -215,7 +216,9 @@ def load(
     return rate, times
 
 
-def print_network(directory: pathlib.Path, sizes: list[int], clients: list[int]) -> None:
+def print_network(
+    directory: pathlib.Path, sizes: list[int], clients: list[int]
+) -> None:
     print("size   clients   requests/s   median s   95% s   peak memory MiB")
     for size in sizes:
         files = [picture(size, 1)]

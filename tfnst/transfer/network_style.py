@@ -100,7 +100,8 @@ class NetworkStyle:
         """The finished picture, [1, H, W, 3]."""
 
         def paint(network: StyleNetwork) -> Any:
-            return _restore_colors(network.paint(content), content, preserve_color)
+            painted = network.paint(content)
+            return coloring.restore_colors(painted, content, preserve_color)
 
         if not self._has_regions:
             return paint(self._networks[0])
@@ -121,13 +122,3 @@ def _sides(picture: np.ndarray, size: int) -> tuple[int, int]:
     if max(wanted) != size:
         raise too_narrow([("content_image", sides)], size)
     return int(wanted[0]), int(wanted[1])
-
-
-def _restore_colors(
-    painted: Any, content_image: Any, preserve_color: str
-) -> tf.Tensor | np.ndarray:
-    """A painted picture with the content's colours, if they are to be kept."""
-    if preserve_color == "luminance":
-        return coloring.finish(painted, content_image, preserve_color)
-    # Not the style gets the content's colours, as in a run: the network has learned it.
-    return coloring.match_style_colors(painted, content_image, preserve_color)
