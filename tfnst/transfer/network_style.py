@@ -70,6 +70,11 @@ class NetworkStyle:
             self._networks = [blend_networks(group) for group in shared]
         self._has_regions = bool(groups)
 
+    @property
+    def source(self) -> dict[str, Any] | list[dict[str, Any]]:
+        """Description of the networks, as for manifests."""
+        return describe_style(self._parts, [part.image.source for part in self._parts])
+
     def stylize(
         self, content_image: Any, config: StyleTransferConfig
     ) -> TransferResult:
@@ -100,9 +105,7 @@ class NetworkStyle:
             backbone=backbone,
             weights=WeightsInfo("the training of the network", None, sha256, backbone),
             content_image=source,
-            style_image=describe_style(
-                self._parts, [part.image.source for part in self._parts]
-            ),
+            style_image=self.source,
             info=info,
             network=facts[0] if len(facts) == 1 else {"networks": facts},
             network_seconds=seconds,
