@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 import tfnst
-from tests.cli.helpers import names, run_here
+from tests.cli.helpers import TINY_OPTIONS, names, run_here
 from tests.helpers import picture
 from tests.training.helpers import photos
 from tfnst.images.manifest import read_manifest
@@ -57,6 +57,20 @@ def test_a_style_is_learned_and_painted(run, pictures):
     np.testing.assert_allclose(painted, expected, atol=0.51 / 255)
     assert read_manifest(pictures / "p.png")["network"]["steps"] == 3
 
+    code, out, err = run(
+        "stylize", "content.png", "style.png", "-o", "q.png", *TINY_OPTIONS,
+        "--init-image", "style.keras", "--min-size", "48", "--initial-steps", "2",
+    )  # fmt: skip
+    assert (code, err) == (0, "")
+    assert out.startswith("q.png: 48x36 pixels, 2 steps in ")
+    code, out, err = run(
+        "stylize", "content.png", "style.keras:3", "style.keras", "-o", "p.png",
+        "--region", "style.png", "--region", "-", "--size", "64",
+    )  # fmt: skip
+    assert (code, err) == (0, "")
+    both = read_manifest(pictures / "p.png")["style_image"]
+    assert [each["weight"] for each in both] == [3.0, 1.0]
+
 
 def test_a_finished_training_has_nothing_to_continue(run, pictures):
     options = ["-o", "style.keras", "--checkpoint", "training"]
@@ -88,6 +102,7 @@ def test_a_finished_training_has_nothing_to_continue(run, pictures):
         (["-o", "a.keras", "--preview", "style.png"], "a file other than `style_ima"),
         (["-o", "a.keras", "--checkpoint", "style.png"], "a file other than `style_"),
         (["-o", "a.keras", "--resume", "style.png"], "`resume` must be a checkpoint"),
+        (["-o", "a.keras", "--region", "style.png"], "No such option '--region'"),
         (["-o", "a.keras", "--photos", "nowhere"], "`photos` must be a file that"),
     ],
 )

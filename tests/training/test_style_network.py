@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 import tfnst
-from tests.helpers import assert_grey, picture
+from tests.helpers import TINY, assert_grey, picture
 from tests.training.helpers import SETTINGS
 from tfnst.images.manifest import read_manifest
 
@@ -35,6 +35,21 @@ def test_a_style_is_used_for_many_pictures(path):
     style = tfnst.StyleTransfer(path, size=64)
     one, other = (style.stylize(picture(64, 64, seed)).array for seed in (1, 2))
     assert np.abs(one - other).mean() > 0.01
+
+
+def test_a_run_can_start_from_what_a_network_paints(network, path):
+    painted = network.stylize(CONTENT, size=TINY.size).array
+    settings = {"config": TINY.replace(min_size=TINY.size, initial_steps=2)}
+    style = picture(64, 64, 9)
+    expected = tfnst.stylize(CONTENT, style, init_image=painted, **settings)
+    for start in (path, network):
+        result = tfnst.stylize(CONTENT, style, init_image=start, **settings)
+        np.testing.assert_array_equal(result.array, expected.array)
+        assert len(result.losses) == 2
+    broken = path.with_name("broken.keras")
+    broken.write_text("no network")
+    with pytest.raises(ValueError, match="`init_image` must be a network that"):
+        tfnst.stylize(CONTENT, style, init_image=broken, config=TINY)
 
 
 def test_a_painted_file_says_which_network_has_painted_it(network, path, tmp_path):
@@ -96,11 +111,14 @@ def test_arguments_without_an_effect_are_refused(path, arguments, message):
         tfnst.stylize(CONTENT, path, **arguments)
 
 
-def test_a_network_cannot_be_blended_or_masked(path):
-    with pytest.raises(ValueError, match="a network can't be blended"):
+def test_a_network_takes_no_scale_and_no_pictures_beside_it(path):
+    with pytest.raises(ValueError, match="`style_image` must be networks alone or pic"):
         tfnst.stylize(CONTENT, [path, picture(64, 64)])
-    with pytest.raises(ValueError, match="a network without a scale"):
-        tfnst.stylize(CONTENT, tfnst.StyleImage(image=path, scale=2))
+    for others in ({"scale": 2}, {"mask": picture(8, 8)}, {"rotations": 4}):
+        with pytest.raises(
+            ValueError, match=rf"`{next(iter(others))}` must be left out"
+        ):
+            tfnst.stylize(CONTENT, tfnst.StyleImage(image=path, **others))
 
 
 def test_a_picture_that_is_too_narrow_is_refused(path):

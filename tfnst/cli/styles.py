@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -9,7 +10,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tfnst.checks import ArgumentError
-from tfnst.cli.options import file_option, received_as, split_names, together
+from tfnst.cli.options import (
+    Option,
+    file_option,
+    received_as,
+    split_names,
+    together,
+)
 from tfnst.cli.reporting import reporting
 
 if TYPE_CHECKING:
@@ -157,25 +164,18 @@ def _split_style(text: str) -> tuple[str, float, float]:
     return path, weight, scale
 
 
-# The styles and the options for their masks, received as `style`.
-style_arguments = together(
-    received_as("style", read_styles),
-    click.argument(
+def _styles(required: bool = True) -> Option:
+    return click.argument(
         "styles",
         metavar="STYLE[:WEIGHT[:SCALE]]...",
         nargs=-1,
-        required=True,
+        required=required,
         # Makes shells complete file names.
         type=click.Path(),
-    ),
-    file_option(
-        "--region",
-        "regions",
-        multiple=True,
-        help="Grey picture, stretched over CONTENT; the style goes where it is "
-        "white. Give one per STYLE, in the same order; - stands for what the "
-        "others leave.",
-    ),
+    )
+
+
+_picture_options = together(
     file_option(
         "--style-mask",
         "style_masks",
@@ -200,6 +200,17 @@ style_arguments = together(
         "degrees, 4 all quarter turns, 8 also their mirror images. Give one per "
         "STYLE, in the same order; - stands for 1.",
     ),
+)
+
+_region_options = together(
+    file_option(
+        "--region",
+        "regions",
+        multiple=True,
+        help="Grey picture, stretched over CONTENT; the style goes where it is "
+        "white. Give one per STYLE, in the same order; - stands for what the "
+        "others leave.",
+    ),
     file_option(
         "--label-map",
         help="Picture of flat colours, stretched over CONTENT, in place of "
@@ -214,4 +225,28 @@ style_arguments = together(
         "'#ff0000,-,blue'; - stands for what the others leave. By default in the "
         "order of the rainbow, from red.",
     ),
+)
+
+
+def _style_arguments(required: bool) -> Option:
+    """The styles and the options for their masks, received as `style`."""
+    return together(
+        received_as("style", read_styles),
+        _styles(required),
+        _picture_options,
+        _region_options,
+    )
+
+
+style_arguments = _style_arguments(required=True)
+optional_style_arguments = _style_arguments(required=False)
+# The same without regions, where no picture is painted.
+whole_style_arguments = together(
+    received_as(
+        "style",
+        functools.partial(read_styles, regions=(), label_map=None, label_colors=None),
+        ["styles", "style_masks", "layers", "rotations"],
+    ),
+    _styles(),
+    _picture_options,
 )

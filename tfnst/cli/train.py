@@ -16,7 +16,7 @@ from tfnst.cli.options import (
 )
 from tfnst.cli.reporting import reporting, reporting_options
 from tfnst.cli.settings import given, read_settings
-from tfnst.cli.styles import style_arguments
+from tfnst.cli.styles import whole_style_arguments
 from tfnst.cli.terminal import extra_file, quiet_start
 from tfnst.paths import NamedPath, check_outputs, named_paths
 from tfnst.processor import prefer_onednn
@@ -29,7 +29,7 @@ _SECONDS_PER_PREVIEW = 60
 
 
 @click.command(short_help="Trains a network to paint a style at once.")
-@style_arguments
+@whole_style_arguments
 @click.option(
     "--photos",
     multiple=True,
@@ -64,6 +64,15 @@ _SECONDS_PER_PREVIEW = 60
     help="Channels of the network's first layer; by default 16.",
 )
 @number_option(
+    "--temporal-weight",
+    type=float,
+    help="Weight of the loss that keeps films from flickering; by default 0.",
+)
+@file_option(
+    "--start",
+    help="Network to begin with, which learns a new style in a fraction of the time.",
+)
+@number_option(
     "--learning-rate",
     type=float,
     help="First step size of the training; by default 0.002.",
@@ -96,7 +105,9 @@ def train(
     The network can then take the place of STYLE in `tfnst stylize`.
     """
     config, _ = read_settings(options)
-    inputs = [*named_paths(("resume", resume), ("weights", config.weights))]
+    inputs = named_paths(
+        ("resume", resume), ("weights", config.weights), ("start", own["start"])
+    )
     _check_outputs(inputs, style, photos, output, preview, checkpoint)
     prefer_onednn()
     with quiet_start():
@@ -156,7 +167,7 @@ class _Watch:
             from tfnst.images.writing import save_image
 
             with extra_file("the preview"):
-                save_image(progress.preview(), self._preview, name="preview")
+                save_image(progress.image(), self._preview, name="preview")
             self._saved = time.monotonic()
 
 

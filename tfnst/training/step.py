@@ -8,6 +8,7 @@ step that fails leaves nothing behind.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -23,6 +24,9 @@ from tfnst.optimizers.adam import AdamState, adam_init, adam_update, bias_correc
 _EMA_MOMENTUM = 0.99
 # The learning rate falls along a cosine to this share.
 _LAST_RATE = 0.02
+# Most pixels that a crop is moved by, down or up and right or left, to see whether its
+# painting moves with it, and the deviation of the noise that is added.
+_MOVE, _NOISE = 8, 0.02
 
 
 class TrainingState(NamedTuple):
@@ -47,28 +51,32 @@ class TrainingStep:
     Args:
         network: the network; its own weights are not changed.
         objective: the loss that it learns to minimise.
-        style_targets: `Targets.style`, [1, ...].
+        style_targets: `Targets.style`, [1, ...], of each size that crops are compared
+            at: their own, half of it, and so on.
         weights: weights of the losses.
+        temporal_weight: weight of `unsteadiness`. Default 0.
     """
 
     def __init__(
         self,
         network: PaintingNetwork,
         objective: Objective,
-        style_targets: dict[str, Any],
+        style_targets: Sequence[dict[str, Any]],
         weights: LossWeights,
+        temporal_weight: float = 0.0,
     ) -> None:
         self._network = network
         self._objective = objective
         self._style_targets = style_targets
         self._weights = weights
+        self._temporal_weight = temporal_weight
         self._shapes = [tuple(v.shape) for v in network.trainable_variables]
         pictures = tf.TensorSpec([None, None, None, 3])
         row = tf.TensorSpec([1, self.count])
         scalar = tf.TensorSpec([], tf.int32)
         state = TrainingState(scalar, row, AdamState(scalar, row, row), row)
-        #: `Targets.content` of crops [N, H, W, 3].
-        self.content_targets = compiled(objective.content_targets, pictures)
+        #: `Targets.content` of crops [N, H, W, 3], of each size.
+        self.content_targets = compiled(self._content_targets, pictures)
         self.run = compiled(
             self._run,
             state,
@@ -102,11 +110,33 @@ class TrainingStep:
         parts = tf.split(row[0], sizes)
         return [tf.reshape(p, s) for p, s in zip(parts, self._shapes, strict=True)]
 
+    def _sizes(self, pictures: tf.Tensor) -> list[tf.Tensor]:
+        """Pictures at each size that they are compared at."""
+        sizes = [pictures]
+        while len(sizes) < len(self._style_targets):
+            sizes.append(tf.nn.avg_pool2d(sizes[-1], 2, 2, "VALID"))
+        return sizes
+
+    def _content_targets(self, crops: tf.Tensor) -> list[dict[str, tf.Tensor]]:
+        return [self._objective.content_targets(each) for each in self._sizes(crops)]
+
+    def _losses(
+        self, painted: tf.Tensor, content_targets: list[dict[str, tf.Tensor]]
+    ) -> Losses:
+        """The losses of painted crops, averaged over the sizes, each [N]."""
+        each = [
+            self._objective.losses(picture, Targets(content, style), self._weights)
+            for picture, content, style in zip(
+                self._sizes(painted), content_targets, self._style_targets, strict=True
+            )
+        ]
+        return tf.nest.map_structure(lambda *terms: tf.add_n(terms) / len(terms), *each)
+
     def _run(
         self,
         state: TrainingState,
         crops: tf.Tensor,
-        content_targets: dict[str, tf.Tensor],
+        content_targets: list[dict[str, tf.Tensor]],
         chosen: tf.Tensor,
         rate: tf.Tensor,
     ) -> tuple[TrainingState, tf.Tensor]:
@@ -115,7 +145,7 @@ class TrainingStep:
         Args:
             state: the state.
             crops: a block of crops, [K, H, W, 3] in [0, 1].
-            content_targets: their `Targets.content`, [K, ...].
+            content_targets: their `Targets.content` of each size, [K, ...].
             chosen: numbers of the crops that the step sees, int32 [N].
             rate: learning rate, scalar.
 
@@ -124,14 +154,20 @@ class TrainingStep:
             state that comes out is the one that came in, and the total loss is NaN.
         """
         pictures = tf.gather(crops, chosen)
-        content = {k: tf.gather(v, chosen) for k, v in content_targets.items()}
-        targets = Targets(content, self._style_targets)
+        content = tf.nest.map_structure(lambda t: tf.gather(t, chosen), content_targets)
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(state.weights)
-            painted, _ = self._network.stateless_call(
-                self._split(state.weights), [], pictures
-            )
-            measured = self._objective.losses(painted, targets, self._weights)
+            parts = self._split(state.weights)
+
+            def paint(pictures: tf.Tensor) -> tf.Tensor:
+                return self._network.stateless_call(parts, [], pictures)[0]
+
+            painted = paint(pictures)
+            measured = self._losses(painted, content)
+            if self._temporal_weight:
+                moving = unsteadiness(paint, pictures, painted, state.step)
+                total = measured.total + self._temporal_weight * moving
+                measured = measured._replace(total=total)
             total = tf.reduce_mean(measured.total)
         gradients = tape.gradient(total, state.weights)
         weights, optimizer = adam_update(
@@ -148,6 +184,47 @@ class TrainingStep:
         means = Losses(*map(tf.reduce_mean, measured))
         means = means._replace(total=tf.where(finite, total, math.nan))
         return kept, tf.stack(means)
+
+
+def unsteadiness(
+    paint: Callable[[tf.Tensor], tf.Tensor],
+    pictures: tf.Tensor,
+    painted: tf.Tensor,
+    step: tf.Tensor,
+) -> tf.Tensor:
+    """Mean squared difference between moved paintings and paintings of moved pictures.
+
+    Pictures are moved by a random number of whole pixels, which blur nothing, and get
+    some noise. Their edges don't count, where other things come into sight.
+
+    Args:
+        paint: function of pictures that gives painted ones.
+        pictures: [N, H, W, 3] in [0, 1].
+        painted: the same, painted.
+        step: number that the random ones depend on, int32 scalar.
+
+    Returns:
+        [N], 0 or more.
+
+    Reference:
+        Gao et al., "ReCoNet: Real-time Coherent Video Style Transfer Network", arXiv
+        1807.01197, whose pictures are frames of films, moved by optical flow.
+    """
+    seed = tf.stack([0, step])
+    move = tf.random.stateless_uniform([2], seed, -_MOVE, _MOVE + 1, tf.int32)
+    noise = tf.random.stateless_normal(tf.shape(pictures), seed, stddev=_NOISE)
+    again = paint(_moved(pictures, move) + noise)
+    difference = again - _moved(painted, move)
+    inside = difference[:, _MOVE:-_MOVE, _MOVE:-_MOVE]
+    return tf.reduce_mean(tf.square(inside), axis=[1, 2, 3])
+
+
+def _moved(pictures: tf.Tensor, move: tf.Tensor) -> tf.Tensor:
+    """Pictures moved up and to the left, reflected at their edges."""
+    sides = [_MOVE, _MOVE]
+    wide = tf.pad(pictures, [[0, 0], sides, sides, [0, 0]], "REFLECT")
+    begin = tf.concat([[0], _MOVE + move, [0]], axis=0)
+    return tf.slice(wide, begin, tf.shape(pictures))
 
 
 def falling_rate(highest: float, done: float) -> float:

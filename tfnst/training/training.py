@@ -44,25 +44,29 @@ from tfnst.training.progress import Callback, TrainingProgress
 from tfnst.training.step import TrainingState, TrainingStep, falling_rate
 from tfnst.transfer.history import LOSS_FIELDS
 from tfnst.transfer.recovery import MAX_ROLLBACKS, check_checkpoint
-from tfnst.transfer.style_network import StyleNetwork
+from tfnst.transfer.style_network import StyleNetwork, find_network
 from tfnst.transfer.style_transfer import load_style
 
 # Crops of a block, whose content targets are computed together, and the number of
 # steps that see each of them. Targets for each step anew would take a third longer.
 _BLOCK, _USES = 16, 4
+# Sizes at which painted crops are compared with the style, each half of the one before;
+# at one alone, a network paints no large strokes.
+_SIZES = 2
 _SECONDS_PER_CALL = 0.5
-_PREVIEW_SIZE = 384
 # Steps over which the losses in a network's file are averaged.
 _LAST_LOSSES = 100
 MAX_TRAINING_STEPS = 1_000_000
 
 # Options of a training and their defaults.
-OPTIONS: dict[str, int | float] = {
+OPTIONS: dict[str, Any] = {
     "steps": 4000,
     "batch_size": 1,
     "crop_size": 256,
     "learning_rate": 0.002,
     "width": 16,
+    "temporal_weight": 0.0,
+    "start": None,
 }
 
 
@@ -78,6 +82,8 @@ def train_network(
     crop_size: int | None = None,
     learning_rate: float | None = None,
     width: int | None = None,
+    temporal_weight: float | None = None,
+    start: Any = None,
     callback: Callback | None = None,
     checkpoint: str | os.PathLike[str] | None = None,
     checkpoint_seconds: float = 60.0,
@@ -87,9 +93,9 @@ def train_network(
     """Trains a network to paint any photo in a style at once.
 
     The network minimises what `tfnst.stylize` minimises, with the same weights, over
-    random crops of the photos ::
+    random crops of the photos, at their own size and at half of it ::
 
-        mean over crops c of total_loss(network(c); content c, style)
+        mean over crops c and sizes s of total_loss(network(c) at s; c at s, style at s)
 
     A training takes as long as some pictures that `tfnst.stylize` paints, and after it
     the network paints a picture in less than a hundredth of that time.
@@ -110,6 +116,12 @@ def train_network(
             fiftieth. Default 0.002.
         width: number of channels of the network's first layer, 4 to 128; the time that
             painting takes grows with its square. Default 16.
+        temporal_weight: weight of the mean squared difference between the painting of
+            a crop, moved, and that of the moved crop: larger for films with less
+            flicker. Default 0.
+        start: a network to begin with, or the path of its file, in place of random
+            weights. A style is learned from another in a fraction of the time, and
+            networks with the same start can be blended. It brings its width.
         callback: function called with a TrainingProgress about twice a second and
             after the last step; it may call `progress.stop()`.
         checkpoint: file in which the state of the training is kept.
@@ -145,14 +157,24 @@ def train_network(
         "crop_size": crop_size,
         "learning_rate": learning_rate,
         "width": width,
+        "temporal_weight": temporal_weight,
     }
     options = (
         dict(OPTIONS) if resumed is None else OPTIONS | resumed.training["options"]
     )
     if minutes is not None and resumed is None:
         options["steps"] = MAX_TRAINING_STEPS
+    if start is not None:
+        start = _load_start(start)
+        options |= {"start": start.root, "width": start.network.width}
     options |= {name: value for name, value in given.items() if value is not None}
     options = _check_options(options)
+    if start is not None and options["width"] != start.network.width:
+        raise ArgumentError(
+            f"{start.network.width}, that of `start`",
+            repr(options["width"]),
+            argument="width",
+        )
     refuse_settings_beyond("trained", config, "left out; a training doesn't use it")
     limit = math.inf
     if minutes is not None:
@@ -166,7 +188,7 @@ def train_network(
         )
         checkpoint_seconds = check_checkpoint(checkpoint, checkpoint_seconds)
     with memory_errors(config.size), placement(config.device):
-        training = _Training(style_image, photos, config, options)
+        training = _Training(style_image, photos, config, options, start)
         return training.run(
             limit=limit,
             callback=callback,
@@ -184,6 +206,7 @@ class _Training:
         photos: the photos.
         config: the settings.
         options: the options, as in `OPTIONS`.
+        start: the network to begin with, if any.
     """
 
     def __init__(
@@ -192,6 +215,7 @@ class _Training:
         photos: Any,
         config: StyleTransferConfig,
         options: dict[str, Any],
+        start: StyleNetwork | None,
     ) -> None:
         self._config, self._options = config, options
         style = load_style(style_image, config)
@@ -200,10 +224,14 @@ class _Training:
                 "None for a style that a network learns", "a region", argument="region"
             )
         engine, backbone = load_engine(config)
-        # Of the size that it has beside a picture.
-        sizes = style.scales((config.size, config.size), config)[-1].sizes[1:]
+        # Of the sizes that it has beside a picture and beside one of half the size.
+        finest = style.scales((config.size, config.size), config)[-1].sizes[1:]
+        sizes = [finest // 2**i for i in range(_SIZES)]
         network = PaintingNetwork(options["width"])
-        network.initialize(config.seed)
+        if start is None:
+            network.initialize(config.seed)
+        else:
+            network.set_weights(start.network.get_weights())
         self._result = StyleNetwork(
             network=network,
             config=config,
@@ -227,8 +255,9 @@ class _Training:
         self._step = TrainingStep(
             network,
             engine.objective,
-            style.targets(engine, sizes),
+            [style.targets(engine, each) for each in sizes],
             Knobs.from_config(config).relative_weights(),
+            options["temporal_weight"],
         )
         self._rollbacks = 0
         self._block: tuple[int, Any, Any] | None = None
@@ -275,7 +304,8 @@ class _Training:
                     losses=_rows(losses[-1:])[0],
                     learning_rate=rate,
                     seconds=now - began,
-                    paint=functools.partial(self._preview, state),
+                    config=self._config,
+                    paint=functools.partial(self._paint_some, state),
                 )
                 callback(progress)
                 stopped = progress.stopped
@@ -345,7 +375,7 @@ class _Training:
                 self._blocks = self._crops.blocks(number, _BLOCK)
             crops = next(self._blocks)
             each = [self._step.content_targets(crop[tf.newaxis]) for crop in crops]
-            targets = {k: tf.concat([t[k] for t in each], axis=0) for k in each[0]}
+            targets = tf.nest.map_structure(lambda *t: tf.concat(t, axis=0), *each)
             self._block = number, crops, targets
         return self._block[1], self._block[2]
 
@@ -375,7 +405,7 @@ class _Training:
         fresh = adam_init(state.average)
         return state._replace(weights=state.average, optimizer=fresh)
 
-    def _preview(self, state: TrainingState) -> np.ndarray:
+    def _paint_some(self, state: TrainingState, size: int) -> np.ndarray:
         """Three of the photos, painted, side by side."""
         self._step.assign(state.average)
         count = len(self._photos)
@@ -383,7 +413,7 @@ class _Training:
         painted = []
         for photo in (self._photos[i] for i in chosen):
             pixels = photo.pixels[np.newaxis] / np.float32(255)
-            small = shrink_image(pixels, _PREVIEW_SIZE)
+            small = shrink_image(pixels, size)
             painted.append(np.asarray(self._result.painter.paint(small))[0])
         height = min(each.shape[0] for each in painted)
         return np.concatenate([each[:height] for each in painted], axis=1)
@@ -453,4 +483,24 @@ def _check_options(options: dict[str, Any]) -> dict[str, Any]:
         above=0,
         high=0.1,
     )
-    return checked | {"learning_rate": rate}
+    weight = check_number(
+        "temporal_weight",
+        options["temporal_weight"],
+        "a number from 0 to 1e9",
+        low=0,
+        high=1e9,
+    )
+    checked |= {"learning_rate": rate, "temporal_weight": weight}
+    return checked | {"start": options["start"]}
+
+
+def _load_start(start: Any) -> StyleNetwork:
+    """The network that a training begins with."""
+    network = find_network(start)
+    if network is None:
+        raise ArgumentError(
+            "a StyleNetwork or the path of one, which ends in .keras",
+            repr(start),
+            argument="start",
+        )
+    return network

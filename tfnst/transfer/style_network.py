@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import logging
+import hashlib
 import os
-import time
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
-from tfnst.checks import ArgumentError, argument
+from tfnst.built_in import find_built_in
+from tfnst.checks import ArgumentError, argument, show_type
 from tfnst.config import (
     StyleTransferConfig,
     build_config,
@@ -20,24 +20,17 @@ from tfnst.config import (
     refuse_settings_beyond,
 )
 from tfnst.eager import eagerly
-from tfnst.engines.devices import placement
 from tfnst.engines.engine import Knobs
-from tfnst.engines.memory import memory_errors
-from tfnst.images import reading
 from tfnst.images.formats import is_network
 from tfnst.images.style_images import StyleImage, style_images
 from tfnst.networks.network_files import load_network_file, save_network
 from tfnst.networks.painting import PicturePainter
 from tfnst.networks.painting_network import PaintingNetwork
-from tfnst.networks.weight_sources import WeightsInfo
-from tfnst.ops import coloring, pyramid
+from tfnst.ops import coloring
 from tfnst.ops.moments import Moments
-from tfnst.ops.resizing import resize_image
-from tfnst.transfer.history import LOSS_FIELDS
+from tfnst.transfer.network_blends import blend_networks
+from tfnst.transfer.network_style import NetworkStyle
 from tfnst.transfer.results import TransferResult
-from tfnst.transfer.styles import too_narrow
-
-_logger = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,11 +49,12 @@ class StyleNetwork:
         network: the keras.Model.
         config: the settings that it was trained with.
         style_image: name and SHA-256 of the picture it has learned from; a list if
-            there were several.
+            there were several, and for a blend of networks.
         colors: mean and covariance of the style's colours.
         weights: name of the backbone and SHA-256 of its weights.
         training: facts of the training, such as the number of steps.
-        source: name and SHA-256 of the network's file; of None where it has none yet.
+        source: name and SHA-256 of the network's file; of None where it has none yet. A
+            list with their weights for a blend.
     """
 
     network: PaintingNetwork
@@ -69,7 +63,7 @@ class StyleNetwork:
     colors: Moments
     weights: dict[str, str | None]
     training: dict[str, Any]
-    source: dict[str, str | None] = dataclasses.field(
+    source: Any = dataclasses.field(
         default_factory=lambda: {"name": None, "sha256": None}
     )
 
@@ -103,39 +97,15 @@ class StyleNetwork:
         """
         config = build_config(config, preset, settings)
         check_painting_settings(config)
-        began = time.perf_counter()
-        with argument("content_image"):
-            picture, info, source = reading.read_described(content_image)
-            sides = _sides(picture, config.size)
-        with memory_errors(config.size), placement(config.device):
-            content = resize_image(picture, *sides)
-            del picture
-            painted = self.painter.paint(self.prepare(content))
-            finished = _restore_colors(painted, content, config.preserve_color)
-            array = np.asarray(finished)[0]
-        seconds = time.perf_counter() - began
-        _logger.info("painted by a network in %.1f s", seconds)
-        return TransferResult(
-            array=array,
-            losses=np.zeros(0, LOSS_FIELDS),
-            config=config,
-            backbone=str(self.weights["backbone"]),
-            weights=WeightsInfo(
-                "the training of the network",
-                None,
-                self.weights["sha256"],
-                str(self.weights["backbone"]),
-            ),
-            content_image=source,
-            style_image=self.source,
-            info=info,
-            network={
-                "style_image": self.style_image,
-                "settings": self.config.to_dict(),
-                **self.training,
-            },
-            network_seconds=seconds,
-        )
+        return NetworkStyle([StyleImage(image=self)]).stylize(content_image, config)
+
+    def paint(self, content_image: tf.Tensor) -> tf.Tensor | np.ndarray:
+        """The painted picture, of the same size.
+
+        Args:
+            content_image: [1, H, W, 3] in [0, 1].
+        """
+        return self.painter.paint(self.prepare(content_image))
 
     def prepare(self, content_image: tf.Tensor) -> tf.Tensor:
         """Pictures in the colours of the style, as the network sees them.
@@ -145,6 +115,26 @@ class StyleNetwork:
         """
         share = Knobs.from_config(self.config).style_share
         return coloring.carry_colors(content_image, self.colors, share)
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What the manifests of painted pictures tell of the network."""
+        settings = self.config.to_dict()
+        return {"style_image": self.style_image, "settings": settings, **self.training}
+
+    @property
+    def root(self) -> str:
+        """Digest of the network from which this one comes; its own if from none.
+
+        Networks with the same root can be blended by their weights.
+        """
+        start = self.training.get("start")
+        if start is not None:
+            return str(start)
+        digest = hashlib.sha256()
+        for each in self.network.get_weights():
+            digest.update(each.tobytes())
+        return digest.hexdigest()
 
     @functools.cached_property
     def painter(self) -> PicturePainter:
@@ -183,7 +173,7 @@ def load_network(path: str | os.PathLike[str], *, name: str = "path") -> StyleNe
     Nothing in the file is executed.
 
     Args:
-        path: path of the file.
+        path: path of the file, or the name of a built-in style.
         name: name of the path in errors. Default `"path"`.
 
     Raises:
@@ -191,6 +181,7 @@ def load_network(path: str | os.PathLike[str], *, name: str = "path") -> StyleNe
         ValueError: for any other file.
     """
     with argument(name):
+        path = find_built_in(path) or path
         network, facts, sha256 = load_network_file(path)
         try:
             colors = Moments(
@@ -214,39 +205,69 @@ def load_network(path: str | os.PathLike[str], *, name: str = "path") -> StyleNe
             ) from error
 
 
-def find_network(style_image: Any) -> StyleNetwork | None:
-    """The network that a style is given by; None for pictures.
+def find_network(style_image: Any, *, name: str = "style_image") -> StyleNetwork | None:
+    """The network that a style is given by, or a blend of several; None for pictures.
+
+    Args:
+        style_image: as for `tfnst.stylize`, but without regions.
+        name: name of the argument in errors. Default `"style_image"`.
+
+    Raises:
+        OSError, ValueError: as `find_networks` and `blend_networks`.
+    """
+    parts = find_networks(style_image, name=name)
+    if parts is None:
+        return None
+    if any(part.region is not None for part in parts):
+        raise ArgumentError(
+            "None where networks paint anything but single pictures",
+            "a region",
+            argument="region",
+        )
+    with argument(name):
+        return blend_networks(parts)
+
+
+def find_networks(
+    style_image: Any, *, name: str = "style_image"
+) -> list[StyleImage] | None:
+    """The networks that a style is given by, with their weights and regions.
 
     Args:
         style_image: as for `tfnst.stylize`.
+        name: name of the argument in errors. Default `"style_image"`.
+
+    Returns:
+        The parts, each with a StyleNetwork for its image; None for pictures.
 
     Raises:
-        OSError, ValueError: as `load_network`.
+        OSError, ValueError: as `load_network`; and for networks among pictures.
     """
-    parts = style_images(style_image)
-    if len(parts) > 1:
-        for part in parts:
-            if isinstance(part.image, StyleNetwork) or is_network(part.image):
-                raise ArgumentError(
-                    "pictures where there are several; a network can't be blended",
-                    repr(part.image),
-                    argument="style_image",
-                )
-        return None
-    (part,) = parts
+    with argument(name):
+        parts = style_images(style_image)
+        networks = [_find_part(part, name) for part in parts]
+        found = [network for network in networks if network is not None]
+        if found and len(found) < len(parts):
+            raise ArgumentError("networks alone or pictures alone", "both")
+    return found or None
+
+
+def _find_part(part: StyleImage, name: str) -> StyleImage | None:
+    """A part of a style with a loaded network for its image; None for a picture."""
     network = part.image
     if is_network(network):
-        network = load_network(network, name="style_image")
+        network = load_network(network, name=name)
     if not isinstance(network, StyleNetwork):
         return None
-    plain = StyleImage(image=None, weight=part.weight)
-    if dataclasses.replace(part, image=None) != plain:
-        raise ArgumentError(
-            "a network without a scale, mask, region, layers or rotations",
-            repr(part),
-            argument="style_image",
-        )
-    return network
+    for field in ("scale", "mask", "layers", "rotations"):
+        value = getattr(part, field)
+        if value is not None and not (isinstance(value, int | float) and value == 1):
+            raise ArgumentError(
+                "left out for a style that a network has learned",
+                show_type(value),
+                argument=field,
+            )
+    return StyleImage(image=network, weight=part.weight, region=part.region)
 
 
 def check_painting_settings(config: StyleTransferConfig) -> None:
@@ -261,25 +282,6 @@ def check_painting_settings(config: StyleTransferConfig) -> None:
         "no effect on a style that a network has learned; leave it out",
         verb="has",
     )
-
-
-def _sides(picture: np.ndarray, size: int) -> tuple[int, int]:
-    """Height and width of a picture with a long side of `size` pixels."""
-    sides = picture.shape[1:3]
-    wanted = pyramid.finest_sides(tf.constant(sides), size).numpy()
-    if max(wanted) != size:
-        raise too_narrow([("content_image", sides)], size)
-    return int(wanted[0]), int(wanted[1])
-
-
-def _restore_colors(
-    painted: Any, content_image: Any, preserve_color: str
-) -> tf.Tensor | np.ndarray:
-    """A painted picture with the content's colours, if they are to be kept."""
-    if preserve_color == "luminance":
-        return coloring.finish(painted, content_image, preserve_color)
-    # Not the style gets the content's colours, as in a run: the network has learned it.
-    return coloring.match_style_colors(painted, content_image, preserve_color)
 
 
 def _finite(values: Any, shape: list[int]) -> tf.Tensor:

@@ -6,9 +6,12 @@ import os
 from collections.abc import Iterable
 from typing import Any
 
+import numpy as np
+
 from tfnst.checks import ArgumentError, argument, check_integer
 from tfnst.config import INIT_IMAGES, StyleTransferConfig, build_config
 from tfnst.eager import eagerly
+from tfnst.engines.devices import placement
 from tfnst.engines.memory import memory_errors
 from tfnst.files import check_path
 from tfnst.images import reading
@@ -18,12 +21,18 @@ from tfnst.ops.resizing import resize_image
 from tfnst.ops.seamless import make_seamless
 from tfnst.paths import check_outputs, named_paths
 from tfnst.transfer.checkpoint import load_checkpoint
+from tfnst.transfer.network_style import NetworkStyle
 from tfnst.transfer.pictures import Content
 from tfnst.transfer.progress import Callback, as_one_callback
 from tfnst.transfer.recovery import Recovery
 from tfnst.transfer.results import TransferResult
 from tfnst.transfer.run import Given, Run
-from tfnst.transfer.style_network import check_painting_settings, find_network
+from tfnst.transfer.style_network import (
+    StyleNetwork,
+    check_painting_settings,
+    find_network,
+    find_networks,
+)
 from tfnst.transfer.styles import Style
 
 
@@ -62,11 +71,13 @@ def stylize(
             accepts.
         style_image: the picture whose style to use; as `content_image`, of any shape.
             Several are blended if given as a list; `tfnst.StyleImage` sets the weight
-            and scale of each. A `tfnst.StyleNetwork`, or the path of its file, paints
-            the picture at once instead; see `tfnst.StyleNetwork.stylize`.
+            and scale of each. A `tfnst.StyleNetwork`, the path of its file, or the
+            name of a built-in style paints the picture at once instead, as several do;
+            see `tfnst.StyleNetwork.stylize` and `tfnst.built_in_styles`.
         init_image: the picture to start from: `"content"` (default), `"style"`,
             `"noise"`, or any other, which is resized (write `"./noise"` for a file of
-            that name).
+            that name). A network stands for the picture that it paints of the content
+            image.
         config: the settings; StyleTransferConfig() by default.
         preset: `"fast"`, `"balanced"` (the defaults), `"fine"` or `"poster"`: a few
             settings that override those of `config`.
@@ -153,8 +164,9 @@ class StyleTransfer:
         **settings: Any,
     ) -> None:
         self.config = build_config(config, preset, settings)
-        self._network = find_network(style_image)
-        if self._network is not None:
+        networks = find_networks(style_image)
+        self._at_once = None if networks is None else NetworkStyle(networks)
+        if self._at_once is not None:
             check_painting_settings(self.config)
             return
         self._style = load_style(style_image, self.config)
@@ -189,7 +201,7 @@ class StyleTransfer:
         Raises:
             ValueError, OSError, NonFiniteLossError, MemoryError: as `tfnst.stylize`.
         """
-        if self._network is not None:
+        if self._at_once is not None:
             return self._paint_at_once(
                 content_image,
                 init_image=init_image,
@@ -211,6 +223,10 @@ class StyleTransfer:
             callback_steps = check_integer("callback_steps", callback_steps, 1)
         callback = as_one_callback(callback)
         content = load_content(content_image, self._style, config)
+        if isinstance(given, StyleNetwork):
+            with memory_errors(config.size), placement(config.device):
+                painted = np.asarray(given.paint(content.picture))
+            given = Given(painted, given.source)
         if checkpoint is None:
             checkpoint = resume
         if checkpoint is not None:
@@ -232,8 +248,8 @@ class StyleTransfer:
         return result
 
     def _paint_at_once(self, content_image: Any, **others: Any) -> TransferResult:
-        """Paints a picture by a network, which takes no other arguments of a run."""
-        assert self._network is not None
+        """Paints a picture by networks, which take no other arguments of a run."""
+        assert self._at_once is not None
         for name, value in others.items():
             if value is not None:
                 raise ArgumentError(
@@ -241,7 +257,7 @@ class StyleTransfer:
                     repr(value),
                     argument=name,
                 )
-        return self._network.stylize(content_image, config=self.config)
+        return self._at_once.stylize(content_image, self.config)
 
 
 def load_style(
@@ -293,8 +309,8 @@ def load_content(
 
 def _start_from(
     config: StyleTransferConfig, init_image: Any
-) -> tuple[StyleTransferConfig, Given | None]:
-    """The settings, and the picture to start from if one is given."""
+) -> tuple[StyleTransferConfig, Given | StyleNetwork | None]:
+    """The settings, and the picture to start from, or the network that paints it."""
     if init_image is not None:
         named = isinstance(init_image, str) and init_image in INIT_IMAGES
         config = config.replace(init_image=init_image if named else "given")
@@ -306,6 +322,9 @@ def _start_from(
             repr(init_image),
             argument="init_image",
         )
+    network = find_network(init_image, name="init_image")
+    if network is not None:
+        return config, network
     with argument("init_image"):
         picture, _, source = reading.read_described(init_image)
     return config, Given(picture, source)

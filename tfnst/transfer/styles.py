@@ -13,14 +13,14 @@ import tensorflow as tf
 from tfnst.checks import ArgumentError, argument
 from tfnst.config import StyleTransferConfig
 from tfnst.engines.engine import Engine
-from tfnst.images.reading import load_mask
 from tfnst.images.style_images import StyleImage, relative_weights
 from tfnst.limits import MIN_SIDE
 from tfnst.losses.statistics import blend_targets, shares_of_some
 from tfnst.ops import color_transfer, coloring, pyramid
-from tfnst.ops.masks import Division, divide_picture, resize_mask
+from tfnst.ops.masks import Division, resize_mask
 from tfnst.ops.moments import Moments, blend_moments
 from tfnst.ops.resizing import resize_image
+from tfnst.transfer.regions import Regions, load_masks
 
 
 class Style:
@@ -62,9 +62,8 @@ class Style:
         self._targets: dict[Any, dict[str, Any]] = {}
         self._colors: Moments | None = None  # of each picture, once computed
         with argument("mask"):
-            masks = [_load_mask(part.mask) for part in parts]
-        with argument("region"):
-            self._regions = [_load_mask(part.region) for part in parts]
+            masks = load_masks(part.mask for part in parts)
+        self._regions = Regions(parts)
         self._check_layers(parts, config.style_layers)
         self.pictures, self._masks = [], []
         for picture, mask, scale in zip(
@@ -85,7 +84,7 @@ class Style:
                     ", ".join(sorted(unknown)),
                     argument="layers",
                 )
-        keys = self._region_keys()
+        keys = self._regions.keys
         for key in dict.fromkeys(keys):
             there = [part for part, its in zip(parts, keys, strict=True) if its == key]
             for layer in style_layers:
@@ -97,24 +96,14 @@ class Style:
                         argument="layers",
                     )
 
-    def _region_keys(self) -> list[Any]:
-        """Keys that are equal for pictures that share a region; None for no region."""
-        return [r if r is None else (r.shape, r.tobytes()) for r in self._regions]
-
     @property
     def has_regions(self) -> bool:
         """True if any of the pictures is for a part of the content image only."""
-        return any(region is not None for region in self._regions)
+        return any(key is not None for key in self._regions.keys)
 
     def divide(self, height: int, width: int) -> Division:
         """Shares and masks of the pictures in a content image of this size."""
-        keys = self._region_keys()
-        regions = dict(zip(keys, self._regions, strict=True))
-        regions.pop(None, None)
-        order = [*regions, None]
-        groups = [order.index(key) for key in keys]
-        masks = [resize_mask(mask, height, width) for mask in regions.values()]
-        return divide_picture(tf.concat(masks, axis=0), groups, self._weights)
+        return self._regions.divide(height, width, self._weights)
 
     def scales(
         self, content_sides: tuple[int, int], config: StyleTransferConfig
@@ -244,10 +233,6 @@ def too_narrow(
         argument=name,
         verb="is",
     )
-
-
-def _load_mask(mask: Any) -> np.ndarray | None:
-    return None if mask is None else load_mask(mask)
 
 
 def _turned(picture: tf.Tensor, turn: int) -> tf.Tensor:
