@@ -44,8 +44,8 @@ def list_styles(sheet: str | None, photo: str | None) -> None:
 
 def _line(name: str, facts: dict[str, Any]) -> str:
     return (
-        f"{name:14}  {facts['steps']:,} steps over {facts['photos']} photos in "
-        f"{facts['seconds'] / 60:.0f} min"
+        f"{name:14}  {facts['steps']:,} steps over {facts['photos']} photos, "
+        f"total loss {facts['losses']['total']:.2f}"
     )
 
 
