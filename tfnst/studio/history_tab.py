@@ -76,6 +76,7 @@ class HistoryTab:
             "history",
             object_fit="cover",
             allow_preview=False,
+            visible=False,
         )
         with gr.Row():
             self.look = gr.Button("Refresh", size="sm", elem_id="refresh")

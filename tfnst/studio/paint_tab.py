@@ -40,8 +40,9 @@ class PaintTab(RunTab):
                 super().__init__(studio, visitor, Inputs(studio))
         with result:
             self._result()
-        shown = [self.expected, self.comparison, self.after, self.download, self.entry]
-        self.connect([self.suffix], shown)
+        self.connect(
+            [self.suffix], [self.comparison, self.after, self.download, self.entry]
+        )
         if studio.server is None:
             self._connect_expected()
         self.suffix.input(
@@ -82,8 +83,7 @@ class PaintTab(RunTab):
         return super().refused(data, error)
 
     def begun(self, data: Data, filled: FormValues) -> Updates:
-        hidden = dict.fromkeys((self.expected, self.comparison), "")
-        return hidden | {self.after: gr.update(visible=False)}
+        return {self.after: gr.update(visible=False), self.comparison: ""}
 
     def finished(self, data: Data, run: QueuedRun) -> Updates:
         if run.state == run_queue.FAILED:
