@@ -467,7 +467,7 @@ def _check_options(options: dict[str, Any]) -> dict[str, Any]:
     Raises:
         ValueError: for one that is out of its range.
     """
-    checked = {
+    checked: dict[str, Any] = {
         name: check_integer(name, options[name], low, high)
         for name, low, high in (
             ("steps", 1, MAX_TRAINING_STEPS),
@@ -491,7 +491,7 @@ def _check_options(options: dict[str, Any]) -> dict[str, Any]:
         high=1e9,
     )
     checked |= {"learning_rate": rate, "temporal_weight": weight}
-    return checked | {"start": options["start"]}
+    return options | checked
 
 
 def _load_start(start: Any) -> StyleNetwork:
