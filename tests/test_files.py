@@ -10,7 +10,7 @@ import pytest
 from tests.helpers import message
 from tfnst import files
 from tfnst.checks import argument
-from tfnst.files import is_machine_error, replaced_file
+from tfnst.files import is_machine_error, read_file, replaced_file
 
 # Whoever writes a file says which argument its path is.
 write_file = argument("output")(files.write_file)
@@ -111,6 +111,9 @@ def test_a_replaced_file_is_whole_or_stays(tmp_path):
     with pytest.raises(KeyError):
         fail()
     assert path.read_bytes() == b"first"
+    # An error about another file stays what it is.
+    with pytest.raises(FileNotFoundError, match=r"'no\.png'"), replaced_file(path):
+        read_file("no.png")
     with replaced_file(path) as hidden, open(hidden, "wb") as file:
         file.write(b"second")
     assert path.read_bytes() == b"second"

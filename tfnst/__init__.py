@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from tfnst.batch.batch import stylize_batch
     from tfnst.batch.items import BatchItem
     from tfnst.batch.progress import BatchProgress
+    from tfnst.built_in import built_in_styles
     from tfnst.config import StyleTransferConfig
     from tfnst.evaluation.evaluation import Evaluation, evaluate
     from tfnst.export.saved_model import export_saved_model
@@ -61,6 +62,7 @@ __all__ = [
     "TransferProgress",
     "TransferResult",
     "__version__",
+    "built_in_styles",
     "evaluate",
     "evaluate_video",
     "export_saved_model",
@@ -98,6 +100,7 @@ _MODULES = {
     "TrainingProgress": "tfnst.training.progress",
     "TransferProgress": "tfnst.transfer.progress",
     "TransferResult": "tfnst.transfer.results",
+    "built_in_styles": "tfnst.built_in",
     "evaluate": "tfnst.evaluation.evaluation",
     "evaluate_video": "tfnst.video.evaluation",
     "export_saved_model": "tfnst.export.saved_model",

@@ -482,6 +482,13 @@ def config_of_dict(
     )
 
 
+def settings_within(scope: Scope, config: StyleTransferConfig) -> StyleTransferConfig:
+    """The settings of a scope; those outside of it have their defaults."""
+    return StyleTransferConfig(
+        **{name: getattr(config, name) for name in setting_names(scope)}
+    )
+
+
 def refuse_settings_beyond(
     scope: Scope, config: StyleTransferConfig, expected: str, verb: str = "must be"
 ) -> None:

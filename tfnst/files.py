@@ -14,7 +14,13 @@ import warnings
 from collections.abc import Iterator
 from typing import Any, BinaryIO
 
-from tfnst.checks import ArgumentError, attach_refusal, one_line, show_type
+from tfnst.checks import (
+    ArgumentError,
+    attach_refusal,
+    one_line,
+    refusal_in,
+    show_type,
+)
 
 _REASONS = {
     errno.ENOENT: "which does not exist",
@@ -131,7 +137,7 @@ def replaced_file(path: str | os.PathLike[str]) -> Iterator[str]:
             _flush(file)
         _put_in_place(hidden, target)
     except OSError as error:
-        if error.filename not in (hidden, target, None):
+        if error.filename not in (hidden, target, None) or refusal_in(error):
             raise  # It is about another file, which the block reads.
         raise _folder_error(error, "can be written to", path, target) from error
     finally:

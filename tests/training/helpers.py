@@ -1,7 +1,13 @@
 """Trainings that take a second."""
 
+import tensorflow as tf
+
 import tfnst
 from tests.helpers import TINY, picture
+from tfnst.networks.network_files import round_weights
+from tfnst.networks.painting_network import PaintingNetwork
+from tfnst.ops.moments import Moments
+from tfnst.transfer.style_network import StyleNetwork
 
 # The settings that a training uses; the others must have their defaults.
 SETTINGS = {
@@ -24,3 +30,21 @@ def train(**others):
 
 def weights_of(network):
     return [each.numpy() for each in network.network.weights]
+
+
+def untrained(seed=1):
+    """A network that has learned nothing, which paints all the same."""
+    network = PaintingNetwork(width=4, blocks=1)
+    network.initialize(seed=seed)
+    round_weights(network)
+    return StyleNetwork(
+        network=network,
+        config=tfnst.StyleTransferConfig(**SETTINGS),
+        style_image={"name": "waves.png", "sha256": "0" * 64},
+        colors=Moments(
+            tf.constant([[0.5, 0.4, 0.3]], tf.float64),
+            0.05 * tf.eye(3, batch_shape=[1], dtype=tf.float64),
+        ),
+        weights={"backbone": "vgg19", "sha256": None},
+        training={"steps": 0},
+    )

@@ -15,7 +15,7 @@ from tfnst.losses.terms import LossWeights
 from tfnst.networks.painting_network import PaintingNetwork
 from tfnst.training.checkpoint import load_training
 from tfnst.training.photos import Crops, Photo, UnreadPhotoWarning
-from tfnst.training.step import TrainingStep, falling_rate
+from tfnst.training.step import TrainingStep, falling_rate, unsteadiness
 from tfnst.training.training import train_network
 
 WEIGHTS = LossWeights(1.0, 20.0, 12.0)
@@ -94,6 +94,35 @@ def test_a_step_that_fails_changes_nothing(step):
         np.testing.assert_array_equal(new, old)
 
 
+def test_a_painting_that_moves_with_the_picture_is_steady():
+    pictures = tf.constant(crops())
+
+    def moving(paint, step=3):
+        return unsteadiness(paint, pictures, paint(pictures), tf.constant(step))
+
+    # Only the noise is left.
+    np.testing.assert_allclose(moving(tf.identity), [0.02**2] * 2, rtol=0.1)
+    np.testing.assert_array_equal(moving(tf.zeros_like), [0, 0])
+    # A pattern that stays where it is differs wherever it is moved.
+    pattern = tf.constant(picture(64, 64, 7))[tf.newaxis]
+    stays = [moving(lambda p: 0 * p + pattern, step) for step in (3, 3, 4)]
+    assert np.min(stays) > 0.01
+    np.testing.assert_array_equal(stays[0], stays[1])
+    assert not np.array_equal(stays[0], stays[2])
+
+
+def test_a_training_holds_moved_paintings_to_each_other(network):
+    steady = train(temporal_weight=1000.0)
+
+    def change(network):
+        pictures = tf.constant(crops())
+        paint = network.network
+        return np.mean(unsteadiness(paint, pictures, paint(pictures), 0))
+
+    assert change(steady) < 0.7 * change(network)
+    assert steady.training["temporal_weight"] == 1000.0
+
+
 def test_the_rate_falls_along_a_cosine():
     assert falling_rate(0.1, 0.0) == pytest.approx(0.1)
     assert falling_rate(0.1, 0.5) == pytest.approx(0.051)
@@ -141,6 +170,8 @@ def test_a_checkpoint_of_another_training_is_refused(tmp_path):
     train(steps=1, checkpoint=path)
     with pytest.raises(ValueError, match=r"`resume` must be .* same training.*photos"):
         train_network(picture(64, 64, 9), photos()[:2], resume=path)
+    with pytest.raises(ValueError, match="`start` must be None where `resume` brings"):
+        train_network(picture(64, 64, 9), photos(), resume=path, start="random")
     with pytest.raises(ValueError, match="one with other options, width 4 and not 8"):
         train_network(picture(64, 64, 9), photos(), resume=path, width=8)
     kept = load_training(path)
@@ -157,30 +188,48 @@ def test_a_training_begins_with_another_network(network, tmp_path):
     path = tmp_path / "first.keras"
     network.save(path)
     # The learning rate is too low to change a weight that has 16 bits.
-    same = train(start=path, steps=1, learning_rate=1e-9, width=None)
+    same = train(start=path, steps=1, learning_rate=1e-9)
     for one, other in zip(weights_of(same), weights_of(network), strict=True):
         np.testing.assert_array_equal(one, other)
     assert same.root == network.root != train(steps=1, seed=1).root
-    assert train(start=same, steps=1, width=None).root == network.root
+    assert train(start=same, steps=1).root == network.root
 
 
 def test_a_network_to_begin_with_is_checked(network):
     with pytest.raises(ValueError, match="`width` must be 4, that of `start`"):
         train(start=network, width=8)
-    with pytest.raises(ValueError, match="`start` must be a StyleNetwork or the path"):
+    with pytest.raises(ValueError, match="`start` must be a StyleNetwork, the path of"):
         train(start="photo.jpg")
+    with pytest.raises(ValueError, match="`width` must be 16, that of `start`"):
+        train(start="swirls")
 
 
-def test_progress_has_losses_and_a_preview():
+def test_a_training_begins_with_a_built_in_style_unless_told_otherwise():
+    swirls = tfnst.load_network("swirls")
+    assert train(steps=1, width=16).root == swirls.root
+    assert train(steps=1, width=16, start="random").root != swirls.root
+
+
+def test_progress_has_losses_and_a_picture():
     seen = []
 
     def look(progress):
         seen.append((progress.step, progress.steps, progress.fraction))
         assert progress.losses["total"] > 0
-        assert progress.preview().size == (3 * 80, 60)
+        assert progress.image().size == (3 * 80, 60)
+        assert progress.image(40).size == (3 * 40, 30)
 
     train(steps=2, callback=look)
     assert seen[-1] == (2, 2, 1.0)
+
+
+def test_tensorboard_shows_a_training(tmp_path):
+    pytest.importorskip("tensorboard")
+    train(steps=2, callback=tfnst.TensorBoardCallback(tmp_path))
+    (log,) = tmp_path.iterdir()
+    written = log.read_bytes()
+    assert b"loss/total" in written
+    assert b"stylized" in written
 
 
 def test_a_time_limit_ends_a_training():
@@ -212,6 +261,7 @@ def test_photos_that_cannot_be_read_are_named(tmp_path):
         ({"crop_size": 32}, "`crop_size` must be an integer from 64"),
         ({"width": 2}, "`width` must be an integer from 4 to 128"),
         ({"learning_rate": 0}, "`learning_rate` must be a number above 0"),
+        ({"temporal_weight": -1}, "`temporal_weight` must be a number from 0 to"),
         ({"minutes": float("nan")}, "`minutes` must be a finite number"),
         ({"seamless": True}, "`seamless` must be left out"),
         ({"optimizer": "lbfgs"}, "`optimizer` must be left out"),

@@ -191,3 +191,10 @@ def test_options_for_films_only(films, monkeypatch, capsys):
         code, _, errors = run_here(monkeypatch, capsys, films, *arguments)
         assert code == 2
         assert errors == f"tfnst: error: {option[0]} goes with --film\n"
+    # Those that say what goes without saying.
+    arguments = ("evaluate", "style.png", "style.png", "style.png", "--weights", "none")
+    code, printed, errors = run_here(
+        monkeypatch, capsys, films, *arguments, "--start", "0", "--every", "1"
+    )
+    assert (code, errors) == (0, "")
+    assert "style_gram" in printed

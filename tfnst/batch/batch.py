@@ -8,7 +8,7 @@ from typing import Any
 
 from tfnst.batch.items import BatchItem
 from tfnst.batch.painter import BatchPainter
-from tfnst.batch.planning import plan_items
+from tfnst.batch.planning import check_settings, plan_items
 from tfnst.batch.progress import BatchCallback
 from tfnst.checks import ArgumentError, check_integer
 from tfnst.config import StyleTransferConfig, build_config
@@ -42,7 +42,9 @@ def stylize_batch(
 
     Args:
         contents: the pictures to paint; each as for `tfnst.stylize`.
-        styles: the styles to paint them in; each as for `tfnst.stylize`.
+        styles: the styles to paint them in; each as for `tfnst.stylize`. Networks may
+            stand beside pictures; they use those of the settings that have an effect
+            on them.
         output: folder for the painted pictures, created if it doesn't exist. They are
             called `CONTENT_STYLE.png` after the names of the files; pictures that
             aren't files are numbered from 1. None keeps the pictures in memory.
@@ -82,6 +84,7 @@ def stylize_batch(
     items = plan_items(
         contents, styles, output, pairs=pairs, suffix=suffix, saving=saving
     )
+    check_settings(items, config)
     BatchPainter(config, batch_size=batch_size, saving=saving, callback=callback).paint(
         items
     )

@@ -14,7 +14,11 @@ from tfnst.images.manifest import describe_source, read_manifest, without_names
 from tfnst.images.style_images import describe_style, style_images
 
 
-def find_painted(item: BatchItem, config: StyleTransferConfig) -> dict[str, Any] | None:
+def find_painted(
+    item: BatchItem,
+    config: StyleTransferConfig,
+    style_source: dict[str, Any] | list[dict[str, Any]] | None = None,
+) -> dict[str, Any] | None:
     """Reads the manifest in an item's file, if it needn't be painted again.
 
     That is so if it was painted, to the end, from the same pictures with the same
@@ -22,7 +26,9 @@ def find_painted(item: BatchItem, config: StyleTransferConfig) -> dict[str, Any]
 
     Args:
         item: item of the batch.
-        config: settings of the batch.
+        config: settings of the picture.
+        style_source: description of the networks that the style is given by; None for
+            pictures, which are described here.
 
     Returns:
         The manifest; None where there is no file, or one with another picture that
@@ -50,16 +56,21 @@ def find_painted(item: BatchItem, config: StyleTransferConfig) -> dict[str, Any]
         return None
     with argument("content_image"):
         content = describe_source(fetch(item.content_image))
-    parts = style_images(item.style_image)
-    with argument("style_image"):
-        styles = [describe_source(fetch(part.image)) for part in parts]
-    if any(source["sha256"] is None for source in (content, *styles)):
+    style: Any = style_source
+    if style_source is None:
+        parts = style_images(item.style_image)
+        with argument("style_image"):
+            sources = [describe_source(fetch(part.image)) for part in parts]
+        style = describe_style(parts, sources)
+    else:
+        sources = style_source if isinstance(style_source, list) else [style_source]
+    if any(source["sha256"] is None for source in (content, *sources)):
         return None
     same = all(
         without_names(manifest.get(name)) == without_names(source)
         for name, source in (
             ("content_image", content),
-            ("style_image", describe_style(parts, styles)),
+            ("style_image", style),
         )
     )
     return manifest if same else None

@@ -1,11 +1,16 @@
-"""Painting a batch: styles are loaded once, pictures of one size painted together."""
+"""Painting a batch: styles are loaded once, pictures of one size painted together.
+
+Styles that networks have learned are painted at once, one picture after the other.
+"""
 
 from __future__ import annotations
 
 import errno
+import pathlib
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, TypeGuard
+from typing import Any, TypeGuard, TypeVar
 
 from tfnst.batch import storage
 from tfnst.batch.beside import Ahead, Behind
@@ -14,17 +19,20 @@ from tfnst.batch.painted import find_painted
 from tfnst.batch.progress import BatchCallback, BatchProgress
 from tfnst.batch.sources import fetch, show_source
 from tfnst.checks import argument
-from tfnst.config import StyleTransferConfig
+from tfnst.config import StyleTransferConfig, settings_within
 from tfnst.engines import devices, memory, plans
 from tfnst.engines.loading import load_engine
 from tfnst.images import writing
+from tfnst.images.formats import is_network
 from tfnst.images.manifest import network_of
 from tfnst.images.save_options import SaveOptions
 from tfnst.limits import MAX_PIXELS
+from tfnst.transfer.network_style import NetworkStyle
 from tfnst.transfer.pictures import Content
 from tfnst.transfer.progress import Callback, TransferProgress
 from tfnst.transfer.results import NonFiniteLossError, TransferResult
 from tfnst.transfer.run import Run
+from tfnst.transfer.style_network import find_networks
 from tfnst.transfer.style_transfer import load_content, load_style
 from tfnst.transfer.styles import Style
 
@@ -32,7 +40,7 @@ from tfnst.transfer.styles import Style
 _PICTURES_PER_ACCELERATOR = 4
 # Pictures that may wait for others of their size, in batches.
 _WAITING_BATCHES = 4
-# Number of styles that are kept in memory.
+# Number of styles, and of networks, that are kept in memory.
 _STYLES = 4
 # Errors that concern a single picture of a batch.
 _ITS_FAULT = (ValueError, OSError, MemoryError)
@@ -41,6 +49,8 @@ _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 # Bytes that reading the largest picture takes, or one with alpha a third as large, and
 # that writing takes for each pixel; both measured.
 _READING, _WRITING = 30 * MAX_PIXELS, 40
+
+_Loaded = TypeVar("_Loaded")
 
 
 def paint_contents(
@@ -78,6 +88,8 @@ class BatchPainter:
         write: Callable[..., None] = TransferResult.write,
     ) -> None:
         self._config = config
+        # The settings of pictures that are painted by networks.
+        self._at_once = settings_within("at_once", config)
         self._callback = callback
         self._load_content, self._paint_contents = load, paint
         self._write = write
@@ -91,13 +103,14 @@ class BatchPainter:
         self._saving = saving or SaveOptions()
         # By path, URL or identity; errors, too, so that no bad style is read twice.
         self._styles: dict[str | int, Style | ValueError | OSError] = {}
+        self._networks: dict[str | int, NetworkStyle | ValueError | OSError | None] = {}
         # State of a call of `paint`: its items, whether the callback has stopped it or
         # is running, the error of a full disk, and what threads do meanwhile.
         self._items: Sequence[BatchItem]
         self._stopped: bool
         self._calling_back: bool
         self._full: OSError | None
-        self._ahead: Ahead[BatchItem, Content | Exception | None]
+        self._ahead: Ahead[BatchItem, Content | NetworkStyle | Exception | None]
         self._behind: Behind
 
     def paint(self, items: Sequence[BatchItem]) -> None:
@@ -121,7 +134,10 @@ class BatchPainter:
             Ahead(self._load, items, self._batch_size) as self._ahead,
         ):
             for batch in self._batches():
-                self._paint(batch)
+                if isinstance(batch, tuple):
+                    self._paint_at_once(*batch)
+                else:
+                    self._paint(batch)
                 if self._stopped or self._full is not None:
                     break
         if self._full is not None:
@@ -129,12 +145,17 @@ class BatchPainter:
         if not self._stopped:
             self._report([], None)
 
-    def _batches(self) -> Iterator[list[tuple[BatchItem, Content]]]:
-        """Yields items that are painted together, with their contents."""
+    def _batches(
+        self,
+    ) -> Iterator[list[tuple[BatchItem, Content]] | tuple[BatchItem, NetworkStyle]]:
+        """Yields items painted together, with contents, or one with its network."""
         # By the sizes of their scales.
         waiting: dict[Any, list[tuple[BatchItem, Content]]] = {}
         for item in self._items:
             content = self._ahead.next()
+            if isinstance(content, NetworkStyle):
+                yield item, content
+                continue
             if not isinstance(content, Content):
                 if content is None:
                     item.status = SKIPPED
@@ -152,25 +173,33 @@ class BatchPainter:
                 yield waiting.pop(max(waiting, key=lambda key: len(waiting[key])))
         yield from waiting.values()
 
-    def _load(self, item: BatchItem) -> Content | Exception | None:
-        """Loads an item: its content, its error, or None if it is painted already.
+    def _load(self, item: BatchItem) -> Content | NetworkStyle | Exception | None:
+        """Loads an item: its content, or the network that paints it at once.
+
+        Returns its error if it has one, and None if it is painted already.
 
         May be called in another thread, and leaves the item as it is.
         """
         try:
-            painted = find_painted(item, self._config)
+            network = self._load_network(item.style_image)
+            if network is None:
+                painted = find_painted(item, self._config)
+            else:
+                painted = find_painted(item, self._at_once, network.source)
             if painted is None:
                 self._check_output(item)
         except _ITS_FAULT as error:
             if _is_full(error):
                 raise
             return error
+        if network is not None:
+            return network if painted is None else None
         # Not in a try: without a network no picture can be painted, so an error here
         # isn't this item's fault, and ends the batch.
         engine, backbone = load_engine(self._config)
         self._extractor = engine.feature_extractor
-        network = backbone.name, backbone.weights.sha256
-        if painted is not None and network_of(painted) == network:
+        weights = backbone.name, backbone.weights.sha256
+        if painted is not None and network_of(painted) == weights:
             return None
         try:
             style = self._load_style(item.style_image)
@@ -195,24 +224,36 @@ class BatchPainter:
                 )
 
     def _load_style(self, source: Any) -> Style:
-        key = show_source(source) if storage.is_path(source) else id(source)
-        if key not in self._styles:
-            if len(self._styles) == _STYLES:
-                self._styles.pop(next(iter(self._styles)))
-            try:
-                with argument("style_image"):
-                    style_image = fetch(source)
-                self._styles[key] = load_style(
-                    style_image,
-                    self._config,
-                    file_name=storage.url_file_name(source),
-                )
-            except (ValueError, OSError) as error:
-                self._styles[key] = error
-        style = self._styles[key]
-        if isinstance(style, Exception):
-            raise style
-        return style
+        def load() -> Style:
+            name = storage.url_file_name(source)
+            return load_style(fetch(source), self._config, file_name=name)
+
+        return _load_once(self._styles, source, load)
+
+    def _load_network(self, source: Any) -> NetworkStyle | None:
+        """Loads the networks that a style is given by; None for pictures."""
+        return _load_once(self._networks, source, lambda: _find_networks(source))
+
+    def _paint_at_once(self, item: BatchItem, network: NetworkStyle) -> None:
+        """Paints and saves an item by a network."""
+        limit = memory.memory_limit(self._config.max_memory, self._config.device)
+        if limit < _READING + self._config.size**2 * _WRITING:
+            self._behind.settle()
+        self._report([item], None)
+        if self._stopped or self._full is not None:
+            return
+        started = time.perf_counter()
+        try:
+            with argument("content_image"):
+                content = fetch(item.content_image)
+            result = network.stylize(content, self._at_once)
+        except _ITS_FAULT as error:
+            mark_failed(item, error)
+        else:
+            item.seconds = time.perf_counter() - started
+            self._behind.settle()  # No more than one picture is kept.
+            self._keep(item, result)
+        self._report([], None)
 
     def _paint(self, batch: list[tuple[BatchItem, Content]]) -> None:
         """Paints and saves items, all together if possible."""
@@ -310,6 +351,44 @@ class BatchPainter:
                 raise error
 
         self._behind.submit(write, ended)
+
+
+def _find_networks(source: Any) -> NetworkStyle | None:
+    """Loads the networks that a style is given by; None for pictures."""
+    if not (storage.is_url(source) and is_network(source)):
+        parts = find_networks(source)
+        return None if parts is None else NetworkStyle(parts)
+    with tempfile.TemporaryDirectory(prefix="tfnst-") as folder:
+        copy = pathlib.Path(folder, storage.file_name(source))
+        copy.write_bytes(fetch(source))
+        return _find_networks(copy)
+
+
+def _load_once(
+    loaded: dict[str | int, _Loaded | ValueError | OSError],
+    source: Any,
+    load: Callable[[], _Loaded],
+) -> _Loaded:
+    """Loads a style unless it is there; raises its error again, too.
+
+    Args:
+        loaded: what has been loaded, by path, URL or identity.
+        source: the style.
+        load: function that loads it.
+    """
+    key = show_source(source) if storage.is_path(source) else id(source)
+    if key not in loaded:
+        if len(loaded) == _STYLES:
+            loaded.pop(next(iter(loaded)))
+        try:
+            with argument("style_image"):
+                loaded[key] = load()
+        except (ValueError, OSError) as error:
+            loaded[key] = error
+    found = loaded[key]
+    if isinstance(found, ValueError | OSError):
+        raise found
+    return found
 
 
 def _is_full(error: Exception) -> TypeGuard[OSError]:

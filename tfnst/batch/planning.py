@@ -17,12 +17,14 @@ from tfnst.checks import (
     check_choice,
     show_type,
 )
+from tfnst.config import StyleTransferConfig
 from tfnst.files import check_path
 from tfnst.images.formats import SUFFIXES
 from tfnst.images.open_files import read_open_files
 from tfnst.images.save_options import SaveOptions
 from tfnst.images.style_images import style_images, style_paths
 from tfnst.paths import NamedPath, check_outputs, named_paths
+from tfnst.transfer.style_network import check_painting_settings, find_networks
 
 
 def plan_items(
@@ -71,6 +73,27 @@ def plan_items(
         named_paths(*(("output", item.output) for item in items)),
     )
     return items
+
+
+def check_settings(items: list[BatchItem], config: StyleTransferConfig) -> None:
+    """Checks the settings of a batch in which networks paint all pictures.
+
+    Beside pictures that are optimised, settings without effect on a network are let
+    pass.
+
+    Raises:
+        ValueError: for a setting that has no effect.
+    """
+    styles = {id(item.style_image): item.style_image for item in items}
+    if all(map(_is_network, styles.values())):
+        check_painting_settings(config)
+
+
+def _is_network(style_image: Any) -> bool:
+    """Returns whether a style is a network; False for one that can't be read."""
+    with contextlib.suppress(ValueError, OSError):
+        return find_networks(style_image) is not None
+    return False
 
 
 def _read_lists(

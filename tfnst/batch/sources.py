@@ -10,9 +10,10 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from tfnst.batch import storage
+from tfnst.built_in import built_in_styles
 from tfnst.checks import ArgumentError, argument, one_line, show_type
 from tfnst.files import decode_text, show_path
-from tfnst.images.formats import READ_SUFFIXES
+from tfnst.images.formats import NETWORK_SUFFIX, READ_SUFFIXES
 
 _COLUMNS = ("content", "style")
 # Spreadsheets write semicolons where a comma separates decimals.
@@ -23,6 +24,7 @@ def find_pictures(
     paths: Iterable[str | os.PathLike[str]],
     *,
     apart_from: str | os.PathLike[str] | None = None,
+    networks: bool = False,
 ) -> list[str | os.PathLike[str]]:
     """Replaces each folder among the paths with the pictures in it.
 
@@ -32,11 +34,13 @@ def find_pictures(
             name; hidden files and folders within it are left out.
         apart_from: folder of the painted pictures, which may not be among the paths:
             the next batch would paint what this one has painted.
+        networks: whether the files of networks count as pictures.
 
     Raises:
         ValueError: for a folder without pictures, and for `apart_from`.
         OSError: when a folder can't be read.
     """
+    suffixes = (*READ_SUFFIXES, NETWORK_SUFFIX) if networks else READ_SUFFIXES
     found: list[str | os.PathLike[str]] = []
     for path in paths:
         files = storage.list_folder(path)
@@ -49,10 +53,10 @@ def find_pictures(
                 repr(str(path)),
                 argument="output",
             )
-        pictures = [file for file in files if _is_picture(storage.file_name(file))]
+        pictures = [f for f in files if _is_picture(storage.file_name(f), suffixes)]
         if not pictures:
             raise ArgumentError(
-                f"pictures or folders of pictures ({', '.join(READ_SUFFIXES)})",
+                f"pictures or folders of pictures ({', '.join(suffixes)})",
                 f"{str(path)!r}, a folder without pictures",
             )
         found += pictures
@@ -68,7 +72,8 @@ def read_pairs(
     spaces around values, and rows without any values make no difference.
 
     Args:
-        path: path or URL of the file. Paths in it are relative to its folder.
+        path: path or URL of the file. Paths in it are relative to its folder; styles
+            may also be the names of built-in ones.
 
     Raises:
         ValueError: when the file doesn't have these columns, or one of them is empty
@@ -100,7 +105,9 @@ def read_pairs(
             if not name:
                 received = f"{shown}, which has no {column} in line {line}"
                 raise ArgumentError(expected, received, argument="pairs")
-            names.append(name if storage.is_url(name) else storage.join(folder, name))
+            there = name if storage.is_url(name) else storage.join(folder, name)
+            named = column == "style" and name in built_in_styles()
+            names.append(name if named and not storage.is_file(there) else there)
         columns.append(names)
     return columns[0], columns[1]
 
@@ -133,5 +140,5 @@ def show_source(source: Any) -> str:
     return os.fsdecode(source) if storage.is_path(source) else show_type(source)
 
 
-def _is_picture(name: str) -> bool:
-    return name.lower().endswith(READ_SUFFIXES) and not name.startswith(".")
+def _is_picture(name: str, suffixes: tuple[str, ...]) -> bool:
+    return name.lower().endswith(suffixes) and not name.startswith(".")

@@ -46,8 +46,8 @@ _BAR = "{n}/{total} pictures|{bar:12}| {elapsed}<{remaining}  {desc}"
     "styles",
     multiple=True,
     metavar="FILE|DIR",
-    help="Style image, or a folder of them. With several, every content is painted in "
-    "every style.",
+    help="Style image, network that has learned a style, name of a built-in style, or "
+    "a folder of files. With several, every content is painted in every style.",
 )
 @file_option(
     "--pairs",
@@ -128,7 +128,7 @@ def batch(
         from tfnst.batch import storage
         from tfnst.batch.contact_sheet import check_contact_sheet
         from tfnst.batch.painter import BatchPainter
-        from tfnst.batch.planning import plan_items
+        from tfnst.batch.planning import check_settings, plan_items
         from tfnst.cli.progress import CountBar, stoppable
     items = plan_items(
         *_find_sources(contents, styles, pairs, output),
@@ -137,6 +137,7 @@ def batch(
         suffix=suffix,
         saving=saving,
     )
+    check_settings(items, config)
     path = report or storage.join(output, "report.json")
     sources: list[tuple[str, Any]] = [("pairs", pairs)]
     for item in items:
@@ -178,7 +179,7 @@ def _find_sources(
     with argument("contents"):
         found = find_pictures(contents, apart_from=output)
     with argument("styles"):
-        return found, find_pictures(styles, apart_from=output)
+        return found, find_pictures(styles, apart_from=output, networks=True)
 
 
 def _count(progress: BatchProgress) -> tuple[int, int, str]:

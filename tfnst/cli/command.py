@@ -16,6 +16,7 @@ from tfnst.cli import (
     evaluate,
     export,
     info,
+    list_styles,
     recolor,
     request,
     serve,
@@ -72,6 +73,7 @@ def cli() -> None:
 for command in (
     stylize.stylize,
     train.train,
+    list_styles.list_styles,
     batch.batch,
     export.export,
     serve.serve,

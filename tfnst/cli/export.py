@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from tfnst.cli.options import export_options, number_option
+from tfnst.cli.options import export_options, file_option, number_option
 from tfnst.cli.reporting import reporting, reporting_options
 from tfnst.cli.settings import given, read_config
 from tfnst.cli.terminal import quiet_start
@@ -14,6 +14,10 @@ from tfnst.cli.terminal import quiet_start
 
 @click.command(short_help="Writes a model for TensorFlow Serving.")
 @click.argument("directory", type=click.Path())
+@file_option(
+    "--network",
+    help="Network of `tfnst train` to export in place of the optimisation.",
+)
 @number_option(
     "--version",
     help="Number of the version; by default the next one.",
@@ -40,6 +44,7 @@ from tfnst.cli.terminal import quiet_start
 @export_options
 def export(
     directory: str,
+    network: str | None,
     version: int | None,
     max_steps: int | None,
     max_size: int | None,
@@ -47,7 +52,10 @@ def export(
     max_memory: float | None,
     options: dict[str, Any],
 ) -> None:
-    """Writes a SavedModel for TensorFlow Serving to DIRECTORY."""
+    """Writes a SavedModel for TensorFlow Serving to DIRECTORY.
+
+    Of the settings, a network takes --size and --preserve-color.
+    """
     config = read_config(options)
     with quiet_start():
         from tfnst.export.saved_model import export_saved_model
@@ -58,7 +66,10 @@ def export(
         "max_memory": max_memory,
     }
     folder = export_saved_model(
-        directory, config=config, **given({"version": version, **limits})
+        directory,
+        network=network,
+        config=config,
+        **given({"version": version, **limits}),
     )
     facts = {"output": str(folder), "version": int(folder.name)}
     reporting().tell(facts, str(folder))

@@ -1,4 +1,4 @@
-"""The files that `tfnst stylize` writes."""
+"""The files that commands write, above all `tfnst stylize`."""
 
 from __future__ import annotations
 
@@ -32,6 +32,15 @@ if TYPE_CHECKING:
     from tfnst.transfer.progress import TransferProgress
     from tfnst.transfer.results import TransferResult
     from tfnst.visualization.timelapse import Timelapse
+
+
+def check_output(output: str, inputs: Iterable[NamedPath], *, bits: int = 8) -> None:
+    """Checks that a picture can be written to `output`, which is none of the inputs."""
+    from tfnst.images.writing import check_output_path
+
+    check_outputs(inputs, [("output", output)])
+    with argument("output"):
+        check_output_path(output, bits=bits)
 
 
 @dataclasses.dataclass

@@ -13,11 +13,12 @@ from tfnst.cli.options import (
     output_option,
     saving_options,
 )
+from tfnst.cli.outputs import check_output
 from tfnst.cli.reporting import reporting, reporting_options
 from tfnst.cli.settings import variable_of
 from tfnst.cli.terminal import quiet_start
 from tfnst.config import COLOR_MODES
-from tfnst.paths import check_outputs, named_paths
+from tfnst.paths import named_paths
 
 if TYPE_CHECKING:
     from tfnst.images.save_options import SaveOptions
@@ -55,14 +56,10 @@ def recolor(
 
     The picture keeps its manifest, which then names the recolouring, too.
     """
-    from tfnst.images import writing
-
     inputs = named_paths(
         ("painted_image", painted), ("content_image", content), ("mask", mask)
     )
-    check_outputs(inputs, [("output", output)])
-    with argument("output"):
-        writing.check_output_path(output, bits=saving.bits)
+    check_output(output, inputs, bits=saving.bits)
     with quiet_start():
         from tfnst.transfer import recoloring
     result = recoloring.recolor(

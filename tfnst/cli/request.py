@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tfnst.checks import argument, one_line
+from tfnst.checks import one_line
 from tfnst.cli.options import (
     file_option,
     gps_option,
@@ -15,11 +15,12 @@ from tfnst.cli.options import (
     output_option,
     request_options,
 )
+from tfnst.cli.outputs import check_output
 from tfnst.cli.reporting import reporting, reporting_options
 from tfnst.cli.settings import given
-from tfnst.cli.styles import style_arguments
+from tfnst.cli.styles import optional_style_arguments
 from tfnst.cli.terminal import EXIT_BAD_INPUT, EXIT_FAILED, fail, quiet_start
-from tfnst.paths import check_outputs, named_paths
+from tfnst.paths import named_paths
 
 if TYPE_CHECKING:
     from tfnst.images.style_images import StyleImage
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 @click.command(short_help="Asks a server to paint a picture.")
 @click.argument("target", metavar="HOST:PORT")
 @click.argument("content", type=click.Path())
-@style_arguments
+@optional_style_arguments
 @output_option
 @click.option("--model", metavar="TEXT", help="Name of the model.  [default: tfnst]")
 @number_option(
@@ -75,15 +76,13 @@ def request(
     """Asks a server to paint CONTENT in the style of STYLE, or in a blend of several.
 
     WEIGHT and SCALE are 1 by default; SCALE multiplies the server's --style-scale.
+    A server whose model is a network has a style of its own and takes none.
     """
     settings, connection = given(options), given(others)
-    from tfnst.images import writing
     from tfnst.images.style_images import style_paths
 
     inputs = [*named_paths(("content_image", content)), *style_paths(style)]
-    check_outputs(inputs, [("output", output)])
-    with argument("output"):
-        writing.check_output_path(output)
+    check_output(output, inputs)
     with quiet_start():
         from tfnst.client.client import ServingError, StylizeClient
     try:
@@ -91,12 +90,14 @@ def request(
             if wait is not None:
                 client.wait_until_ready(wait)
             start = time.monotonic()
-            response = client.stylize(content, style, **settings)
+            response = client.stylize(content, style or None, **settings)
     except ServingError as error:
         bad_input = isinstance(error, ValueError)
         fail(one_line(error), EXIT_BAD_INPUT if bad_input else EXIT_FAILED)
     response.save(output, name="output", keep_gps=keep_gps)
     width, height = response.image.size
+    loss = response.total_loss
+    total = "" if loss is None else f", total loss {loss:.3f}"
     reporting().tell(
         {
             "output": output,
@@ -109,6 +110,6 @@ def request(
             "target": target,
             "seconds": round(time.monotonic() - start, 3),
         },
-        f"{output}: {width}x{height} pixels, total loss {response.total_loss:.3f} "
+        f"{output}: {width}x{height} pixels{total} "
         f"(version {response.model_version} at {target})",
     )

@@ -77,7 +77,7 @@ def from_variable(setting: str, context: click.Context | None = None) -> bool:
 
 
 def refuse_options(names: Iterable[str], reason: str) -> None:
-    """Refuses options that were given on the command line.
+    """Refuses options that were given on the command line, unless as their defaults.
 
     Args:
         names: names of the options.
@@ -87,8 +87,10 @@ def refuse_options(names: Iterable[str], reason: str) -> None:
         click.UsageError: for the first of them.
     """
     context = click.get_current_context()
+    defaults = {each.name: each.get_default(context) for each in context.command.params}
     for name in names:
-        if context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
+        is_given = context.get_parameter_source(name) is ParameterSource.COMMANDLINE
+        if is_given and context.params[name] != defaults[name]:
             raise click.UsageError(f"{option_of(name)} {reason}")
 
 

@@ -10,7 +10,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tfnst.checks import ArgumentError
-from tfnst.cli.options import file_option, received_as, split_names, together
+from tfnst.cli.options import (
+    Option,
+    file_option,
+    received_as,
+    split_names,
+    together,
+)
 from tfnst.cli.reporting import reporting
 
 if TYPE_CHECKING:
@@ -158,14 +164,17 @@ def _split_style(text: str) -> tuple[str, float, float]:
     return path, weight, scale
 
 
-_styles = click.argument(
-    "styles",
-    metavar="STYLE[:WEIGHT[:SCALE]]...",
-    nargs=-1,
-    required=True,
-    # Makes shells complete file names.
-    type=click.Path(),
-)
+def _styles(required: bool = True) -> Option:
+    return click.argument(
+        "styles",
+        metavar="STYLE[:WEIGHT[:SCALE]]...",
+        nargs=-1,
+        required=required,
+        # Makes shells complete file names.
+        type=click.Path(),
+    )
+
+
 _picture_options = together(
     file_option(
         "--style-mask",
@@ -193,10 +202,7 @@ _picture_options = together(
     ),
 )
 
-# The styles and the options for their masks, received as `style`.
-style_arguments = together(
-    received_as("style", read_styles),
-    _styles,
+_region_options = together(
     file_option(
         "--region",
         "regions",
@@ -205,7 +211,6 @@ style_arguments = together(
         "white. Give one per STYLE, in the same order; - stands for what the "
         "others leave.",
     ),
-    _picture_options,
     file_option(
         "--label-map",
         help="Picture of flat colours, stretched over CONTENT, in place of "
@@ -221,6 +226,20 @@ style_arguments = together(
         "order of the rainbow, from red.",
     ),
 )
+
+
+def _style_arguments(required: bool) -> Option:
+    """The styles and the options for their masks, received as `style`."""
+    return together(
+        received_as("style", read_styles),
+        _styles(required),
+        _picture_options,
+        _region_options,
+    )
+
+
+style_arguments = _style_arguments(required=True)
+optional_style_arguments = _style_arguments(required=False)
 # The same without regions, where no picture is painted.
 whole_style_arguments = together(
     received_as(
@@ -228,6 +247,6 @@ whole_style_arguments = together(
         functools.partial(read_styles, regions=(), label_map=None, label_colors=None),
         ["styles", "style_masks", "layers", "rotations"],
     ),
-    _styles,
+    _styles(),
     _picture_options,
 )

@@ -63,9 +63,15 @@ _SECONDS_PER_PREVIEW = 60
     type=click.IntRange(4, 128),
     help="Channels of the network's first layer; by default 16.",
 )
+@number_option(
+    "--temporal-weight",
+    type=float,
+    help="Weight of the loss that keeps films from flickering; by default 0.",
+)
 @file_option(
     "--start",
-    help="Network to begin with, which learns a new style in a fraction of the time.",
+    help="Network to begin with, 'swirls' or another built-in style, or 'random'; by "
+    "default swirls, or random for a --width other than 16.",
 )
 @number_option(
     "--learning-rate",
@@ -162,7 +168,7 @@ class _Watch:
             from tfnst.images.writing import save_image
 
             with extra_file("the preview"):
-                save_image(progress.preview(), self._preview, name="preview")
+                save_image(progress.image(), self._preview, name="preview")
             self._saved = time.monotonic()
 
 

@@ -95,7 +95,8 @@ def video(
     IN is a video, an animated GIF or WebP, a folder of pictures or a pattern such as
     'frames/%04d.png'. Settings of steps and scales apply to the first frame of a scene;
     --init-image FILE and --max-time don't apply to videos. Ctrl-C leaves a video of the
-    frames so far, which --resume completes.
+    frames so far, which --resume completes. A network from `tfnst train` as STYLE
+    paints each frame at once; it has no steps, and nothing to resume.
     """
     config = read_config(options)
     inputs = named_paths(("film", film_path)) + setting_files(options, config)
@@ -131,19 +132,20 @@ def _count(progress: FilmProgress) -> tuple[int, int | None, str]:
 
 def _report(result: FilmResult) -> None:
     """Reports a video; ends the command if the video was interrupted."""
-    names = "output width height frames painted shots steps seconds complete"
+    names = "output width height frames painted shots steps seconds complete network"
     facts = {name: getattr(result, name) for name in names.split()}
     facts["config"] = result.config.to_dict()
     report = reporting()
     if not result.complete:
         kept = "no frame was finished"
         if result.frames:
-            kept = f"the {result.frames} frames so far are {result.output}; "
-            kept += "--resume continues"
+            kept = f"the {result.frames} frames so far are {result.output}"
+            if result.network is None:
+                kept += "; --resume continues"
         report.interrupted(facts, f"stopped; {kept}")
+    scenes = f", {result.shots} of them the first of a scene"
     report.tell(
         facts,
         f"{result.output}: {result.frames} frames of {result.width}x{result.height} "
-        f"pixels in {result.seconds:.0f} s, {result.shots} of them the first of a "
-        "scene",
+        f"pixels in {result.seconds:.0f} s{scenes if result.network is None else ''}",
     )

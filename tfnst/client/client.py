@@ -127,7 +127,7 @@ class StylizeClient:
     def stylize(
         self,
         content_image: Any,
-        style_image: Any,
+        style_image: Any = None,
         *,
         timeout: float | None = None,
         **settings: Any,
@@ -144,12 +144,14 @@ class StylizeClient:
                 file object, a PIL image, or an array as `tfnst.load_image` takes it.
             style_image: picture with the style, of any shape: as `content_image`, or a
                 `tfnst.StyleImage` with a weight, a scale and masks, or a list of up
-                to 8 of either.
+                to 8 of either. None where a network paints, which has a style of its
+                own.
             timeout: time limit in seconds, in place of the client's.
             **settings: fields of `tfnst.StyleTransferConfig`: `steps`, `size`, `seed`,
                 `style_strength`, `content_weight`, `style_weight`,
-                `total_variation_weight`, `learning_rate` and `preserve_color`. The
-                server's own settings stand in for those that are left out or None.
+                `total_variation_weight`, `learning_rate` and `preserve_color`; without
+                a style, `size` and `preserve_color`. The server's own settings stand in
+                for those that are left out or None.
 
         Returns:
             StylizeResponse.

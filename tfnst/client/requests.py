@@ -9,7 +9,12 @@ from typing import Any, NamedTuple
 from tfnst.checks import ArgumentError, argument, check_integer
 from tfnst.client.messages import FLOAT, INT32, STRING, add_input, messages
 from tfnst.client.pictures import encode_mask, encode_picture
-from tfnst.config import StyleTransferConfig, list_settings, setting_names
+from tfnst.config import (
+    StyleTransferConfig,
+    list_settings,
+    refuse_settings_beyond,
+    setting_names,
+)
 from tfnst.images.metadata import PictureInfo
 from tfnst.images.open_files import read_open_files
 from tfnst.images.style_images import StyleImage, relative_weights, style_images
@@ -89,7 +94,7 @@ def build_request(
     Args:
         model: model to ask for.
         content_image: picture to paint.
-        style_image: picture or pictures with the style.
+        style_image: picture or pictures with the style; None where a network paints.
         settings: settings by name; None leaves one to the server.
 
     Raises:
@@ -109,20 +114,18 @@ def build_request(
     message = messages["PredictRequest"](model_spec=model.spec())
     with argument("content_image"):
         content, info = encode_picture(content_image)
-    add_input(message, "content_bytes", STRING, content)
-    styles = style_images(style_image)
-    _check_servable(styles)
-    if "preserve_color" in sent or not _is_one_picture(styles):
-        message.model_spec.signature_name = "blend"
-        _add_styles(message, styles)
+    # Networks take a row for each picture.
+    at_once = style_image is None
+    add_input(message, "content_bytes", STRING, [content] if at_once else content)
+    if at_once:
+        refuse_settings_beyond("at_once", config, "given with a style, or left out")
     else:
-        with argument("style_image"):
-            style, _ = encode_picture(styles[0].image)
-        add_input(message, "style_bytes", STRING, style)
+        _add_styles(message, style_images(style_image), sent)
     for setting in list_settings("requested"):
         if setting.name in sent:
             value = values[setting.name]
             value = value.encode() if setting.type is str else value
+            value = [value] if at_once else value
             add_input(message, setting.name, _DTYPES[setting.type], value)
     return Request(message, info, _seconds_for(config.steps, config.size))
 
@@ -159,8 +162,21 @@ def _is_one_picture(styles: list[StyleImage]) -> bool:
     return not others and first.scale == 1 and first.mask is first.region is None
 
 
-def _add_styles(message: Any, styles: list[StyleImage]) -> None:
-    """Adds the inputs of the signature `blend` that describe the styles."""
+def _add_styles(message: Any, styles: list[StyleImage], sent: set[str]) -> None:
+    """Adds the inputs that describe the styles, and the signature that has them.
+
+    Args:
+        message: PredictRequest.
+        styles: the styles.
+        sent: names of the settings that are sent.
+    """
+    _check_servable(styles)
+    if "preserve_color" not in sent and _is_one_picture(styles):
+        with argument("style_image"):
+            style, _ = encode_picture(styles[0].image)
+        add_input(message, "style_bytes", STRING, style)
+        return
+    message.model_spec.signature_name = "blend"
     with argument("style_image"):
         files = [encode_picture(style.image)[0] for style in styles]
     add_input(message, "style_bytes", STRING, files)

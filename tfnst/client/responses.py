@@ -34,7 +34,8 @@ class StylizeResponse:
 
     Attributes:
         image_bytes: stylized image as a PNG file.
-        content_loss: unweighted content loss of the last step.
+        content_loss: unweighted content loss of the last step; None, like the other
+            losses, where a network painted the picture.
         style_loss: unweighted style loss of the last step.
         total_loss: weighted sum of the losses of the last step.
         model_version: version of the model that painted the picture.
@@ -43,9 +44,9 @@ class StylizeResponse:
     """
 
     image_bytes: bytes = dataclasses.field(repr=False)
-    content_loss: float
-    style_loss: float
-    total_loss: float
+    content_loss: float | None
+    style_loss: float | None
+    total_loss: float | None
     model_version: int
     info: metadata.PictureInfo = dataclasses.field(
         default_factory=metadata.PictureInfo, repr=False, compare=False
@@ -104,9 +105,10 @@ def read_response(
     outputs = {entry.key: entry.value for entry in response.outputs}
     try:
         (image_bytes,) = outputs["image_bytes"].string_val
+        names = [f"{name}_loss" for name in ("content", "style", "total")]
         content, style, total = (
-            float(read_floats(outputs[f"{name}_loss"])[0])
-            for name in ("content", "style", "total")
+            float(read_floats(outputs[name])[0]) if outputs.keys() & names else None
+            for name in names
         )
     except (IndexError, KeyError, ValueError) as error:
         received = ", ".join(sorted(map(repr, outputs))) or "nothing"

@@ -24,6 +24,26 @@ def in_range(name: str, value: tf.Tensor, low: int, high: int) -> tf.Tensor:
     )
 
 
+def one_for_each(
+    name: str, values: tf.Tensor, count: tf.Tensor, others: str
+) -> tf.Tensor:
+    """The values of an input, [count], of which a request may send a single one.
+
+    Args:
+        name: name of the input.
+        values: [count] or [1].
+        count: number of values needed, int32 scalar.
+        others: name of the input that has so many.
+    """
+    values = checked(
+        tf.ensure_shape(values, [None]),
+        (tf.size(values) == 1) | (tf.size(values) == count),
+        f"`{name}` must be 1 value or as many as `{others}`.",
+        tf.stack([tf.size(values), count]),
+    )
+    return tf.broadcast_to(values, [count])
+
+
 def finite_number(name: str, value: tf.Tensor) -> tf.Tensor:
     """`value`, a number, if it is finite and 0 or more."""
     return checked(

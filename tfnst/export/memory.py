@@ -17,6 +17,9 @@ from tfnst.export.checks import checked
 from tfnst.export.requests import RequestLimits
 from tfnst.limits import MAX_STYLES
 
+# Bytes a pixel: a decoded file, as integers and as numbers, with alpha. The guide in
+# serving/ has it, too.
+FILE_BYTES = 30
 _MIB = 2**20
 
 

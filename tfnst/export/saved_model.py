@@ -1,9 +1,10 @@
-"""The whole optimisation as a SavedModel that TensorFlow Serving runs."""
+"""Painting as a SavedModel that TensorFlow Serving runs."""
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import json
 import logging
 import os
@@ -21,10 +22,12 @@ from tfnst.config import StyleTransferConfig, build_config
 from tfnst.eager import eagerly
 from tfnst.export.requests import RequestLimits
 from tfnst.export.served_model import ServedStyleTransfer
-from tfnst.export.signatures import SIGNATURES, build_signatures
+from tfnst.export.served_network import ServedNetwork
+from tfnst.export.signatures import build_signatures
 from tfnst.export.warmup import WARMUP, write_warmup
 from tfnst.files import check_path
 from tfnst.limits import MAX_PIXELS, MAX_SIZE, MAX_STEPS, MIN_SIDE
+from tfnst.transfer.style_network import StyleNetwork, find_network
 from tfnst.version import __version__
 
 _logger = logging.getLogger(__name__)
@@ -36,6 +39,7 @@ MANIFEST = "tfnst.json"
 def export_saved_model(
     directory: str | os.PathLike[str],
     *,
+    network: Any = None,
     config: StyleTransferConfig | None = None,
     version: int | None = None,
     max_steps: int = 1000,
@@ -47,18 +51,22 @@ def export_saved_model(
     """Writes `<directory>/<version>/`, which TensorFlow Serving can serve.
 
     The SavedModel holds the whole run, coarse to fine, with the weights of the network
-    as variables. `tfnst.export.signatures` describes its three signatures:
-    `serving_default` for image files, `stylize` for arrays and `blend` for several
+    as variables; or a network that has learned a style, which paints at once.
+    `tfnst.export.signatures` describes the signatures: `serving_default` for image
+    files, `stylize` for arrays and, unless a network paints, `blend` for several
     styles.
 
     Args:
         directory: base path of the model; created if it is missing.
+        network: a `tfnst.StyleNetwork`, or whatever else stands for one as the
+            `style_image` of `tfnst.stylize`; None for the optimisation.
         config: settings; requests may override some of them. `precision="auto"` means
             float32 here, because the server may be another machine; `"bfloat16"` is
             about twice as fast on servers that support it.
         version: number of the version; the next free one by default.
-        max_steps: largest `steps` of a request, up to 100,000.
-        max_size: largest `size` of a request, up to 16,384.
+        max_steps: largest `steps` of a request, up to 100,000; a network has none.
+        max_size: largest `size` of a request, up to 16,384. All pictures of a request
+            to a network together have at most the pixels of a square of this size.
         max_pixels: most pixels of each picture that is sent.
         max_memory: largest memory that a request may take on a server, in GiB, as
             predicted from `size`, `max_pixels`, and the numbers of pictures, styles
@@ -79,8 +87,6 @@ def export_saved_model(
         https://www.tensorflow.org/tfx/serving/serving_basic
     """
     config = build_config(config, None, settings)
-    if config.precision == "auto":
-        config = config.replace(precision="float32")
     limits = RequestLimits(
         max_steps=check_integer("max_steps", max_steps, config.steps, MAX_STEPS),
         max_size=check_integer("max_size", max_size, config.size, MAX_SIZE),
@@ -92,11 +98,17 @@ def export_saved_model(
         limits = dataclasses.replace(limits, max_memory=max_memory)
     with argument("directory"):
         check_path(directory)
-
-    def write(folder: pathlib.Path) -> None:
-        write_model(ServedStyleTransfer(config, limits), folder)
-
-    return write_version(pathlib.Path(directory), version, write)
+    load: Callable[[], ServedStyleTransfer | ServedNetwork]
+    if network is not None:
+        style = _load_network(network, max_steps)
+        load = functools.partial(ServedNetwork, style, config, limits)
+    else:
+        if config.precision == "auto":
+            config = config.replace(precision="float32")
+        load = functools.partial(ServedStyleTransfer, config, limits)
+    return write_version(
+        pathlib.Path(directory), version, lambda folder: write_model(load(), folder)
+    )
 
 
 def write_version(
@@ -135,9 +147,9 @@ def write_version(
 
 
 def write_model(
-    model: ServedStyleTransfer,
+    model: ServedStyleTransfer | ServedNetwork,
     folder: pathlib.Path,
-    names: Sequence[str] = SIGNATURES,
+    names: Sequence[str] = (),
 ) -> None:
     """Writes the SavedModel, its manifest and its warm-up requests.
 
@@ -146,17 +158,37 @@ def write_model(
         folder: folder to write to.
         names: names of the signatures to write; all of them by default.
     """
-    signatures = build_signatures(model, names)
+    served = model.served
+    signatures = build_signatures({name: served[name] for name in names or served})
     # Called as attributes, they fill in the defaults; TensorFlow's own callables in
     # `signatures` of a loaded model don't.
     for name, function in signatures.items():
         setattr(model, name, function)
     with tempfile.TemporaryDirectory() as scratch:
         manifest = pathlib.Path(scratch, MANIFEST)
-        manifest.write_text(json.dumps(_manifest(model), indent=2) + "\n")
+        versions = {"tfnst": __version__, "tensorflow": tf.__version__}
+        manifest.write_text(json.dumps(versions | model.facts, indent=2) + "\n")
         model.manifest = tf.saved_model.Asset(str(manifest))
         tf.saved_model.save(model, str(folder), signatures=signatures)
-    write_warmup(folder / WARMUP)
+    write_warmup(folder / WARMUP, model.warm_up)
+
+
+def _load_network(network: Any, max_steps: int) -> StyleNetwork:
+    """The network to export, if the limits suit it."""
+    if max_steps != 1000:  # The default.
+        raise ArgumentError(
+            "left out with `network`, which takes no steps",
+            str(max_steps),
+            argument="max_steps",
+        )
+    found = find_network(network, name="network")
+    if found is None:
+        raise ArgumentError(
+            "a network that `tfnst train` has written",
+            repr(network),
+            argument="network",
+        )
+    return found
 
 
 def _choose_version(base: pathlib.Path, version: int | None) -> int:
@@ -172,18 +204,6 @@ def _choose_version(base: pathlib.Path, version: int | None) -> int:
             f"one that {str(base)!r} doesn't hold yet", str(version), argument="version"
         )
     return version
-
-
-def _manifest(model: ServedStyleTransfer) -> dict[str, Any]:
-    weights = model.backbone.weights
-    return {
-        "tfnst": __version__,
-        "tensorflow": tf.__version__,
-        "config": model.config.to_dict(),
-        "limits": dataclasses.asdict(model.limits),
-        "backbone": model.backbone.name,
-        "weights": {"source": weights.source, "sha256": weights.sha256},
-    }
 
 
 def _umask() -> int:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
 from tfnst.config import StyleTransferConfig
@@ -11,7 +14,7 @@ from tfnst.engines.loading import load_engine
 from tfnst.engines.plans import memory_per_pixel
 from tfnst.export import decoding, graph_run
 from tfnst.export.checks import checked
-from tfnst.export.memory import check_memory, fit_limits
+from tfnst.export.memory import FILE_BYTES, check_memory, fit_limits
 from tfnst.export.requests import (
     RequestLimits,
     RequestSettings,
@@ -31,15 +34,13 @@ from tfnst.export.served_styles import (
     decode_regions,
     decode_styles,
 )
+from tfnst.export.signatures import Signature, signature_inputs
 from tfnst.ops import coloring, pyramid, resizing
 from tfnst.ops.masks import Division
 from tfnst.ops.seamless import make_seamless
 
 # Bytes a pixel: a style picture at the finest scale, and again with other colours.
 _STYLE_BYTES = 2 * 3 * 4
-# Bytes a pixel: a decoded file, as integers and as numbers, with alpha. The guide in
-# serving/ has it, too.
-_FILE_BYTES = 30
 
 Losses = dict[str, tf.Tensor]  # by their names in a signature's outputs, each [N]
 
@@ -73,7 +74,7 @@ class ServedStyleTransfer(tf.Module):
         self.memory_cost = {
             **memory_per_pixel(self._engine.feature_extractor, config),
             "style": _STYLE_BYTES,
-            "files": _FILE_BYTES * limits.max_pixels,
+            "files": FILE_BYTES * limits.max_pixels,
         }
         self.limits = fit_limits(limits, self.memory_cost, config)
         # Held as variables: as constants they would come near the 2 GB that a
@@ -84,6 +85,54 @@ class ServedStyleTransfer(tf.Module):
     def settings(self) -> tuple[ScalarInput, ...]:
         """The settings that a request may send."""
         return request_settings(self.config, self.limits)
+
+    @property
+    def served(self) -> dict[str, Signature]:
+        """The signatures, by name."""
+        functions: dict[str, Callable[..., Any]] = {
+            "serving_default": self.stylize_files,
+            "stylize": self.stylize_arrays,
+            "blend": self.blend_files,
+        }
+        inputs = signature_inputs(
+            self.settings, preserve_color=self.config.preserve_color
+        )
+        return {name: Signature(functions[name], inputs[name]) for name in functions}
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """The model's part of the manifest."""
+        weights = self.backbone.weights
+        return {
+            "config": self.config.to_dict(),
+            "limits": dataclasses.asdict(self.limits),
+            "backbone": self.backbone.name,
+            "weights": {"source": weights.source, "sha256": weights.sha256},
+        }
+
+    def warm_up(self, picture: np.ndarray, encoded: bytes) -> dict[str, Any]:
+        """The inputs of a request to each signature, of a few steps.
+
+        Args:
+            picture: a small square picture, [1, H, W, 3].
+            encoded: its file.
+        """
+        settings = {"steps": np.int32(2), "size": np.int32(picture.shape[1])}
+        return {
+            "serving_default": {
+                "content_bytes": encoded,
+                "style_bytes": encoded,
+                **settings,
+            },
+            "stylize": {"content_image": picture, "style_image": picture, **settings},
+            "blend": {
+                "content_bytes": encoded,
+                "style_bytes": np.array([encoded, encoded], object),
+                "mask_bytes": np.array([encoded, b""], object),
+                "region_bytes": np.array([encoded, b""], object),
+                **settings,
+            },
+        }
 
     def stylize_files(
         self, content_bytes: tf.Tensor, style_bytes: tf.Tensor, **settings: tf.Tensor

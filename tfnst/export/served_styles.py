@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from tfnst.engines.whole import WholeEngine
 from tfnst.export import decoding
-from tfnst.export.checks import checked
+from tfnst.export.checks import checked, one_for_each
 from tfnst.images.reading import MASK_EXPECTATION
 from tfnst.limits import (
     MAX_SCALE,
@@ -54,7 +54,7 @@ def check_styles(inputs: StyleInputs, *, size: tf.Tensor, max_size: int) -> Styl
         count,
     )
     weights, scales, masks, regions = (
-        _one_for_each(name, values, count)
+        one_for_each(name, values, count, "style_bytes")
         for name, values in inputs._asdict().items()
         if name != "style_bytes"
     )
@@ -78,16 +78,6 @@ def check_styles(inputs: StyleInputs, *, size: tf.Tensor, max_size: int) -> Styl
         tf.concat([scales, [tf.cast(size, tf.float32)]], axis=0),
     )
     return StyleInputs(style_bytes, weights, scales, masks, regions)
-
-
-def _one_for_each(name: str, values: tf.Tensor, count: tf.Tensor) -> tf.Tensor:
-    values = checked(
-        tf.ensure_shape(values, [None]),
-        (tf.size(values) == 1) | (tf.size(values) == count),
-        f"`{name}` must be 1 value or as many as `style_bytes`.",
-        tf.stack([tf.size(values), count]),
-    )
-    return tf.broadcast_to(values, [count])
 
 
 class PlainStyle(NamedTuple):

@@ -1,5 +1,7 @@
 """The signatures of an exported model: their inputs, and the functions to export.
 
+An exported optimisation has three:
+
 - `serving_default` takes `content_bytes` and `style_bytes`, encoded images, string [],
   and returns `image_bytes`, a PNG, string [].
 - `stylize` takes `content_image`, float32 [N, H, W, 3], and `style_image`, float32
@@ -14,26 +16,34 @@ All three return `content_loss`, `style_loss` and `total_loss` of the last step,
 `TransferResult.losses`, float32 [N] ([1] for a single picture). The two that take files
 also return `decode_seconds`, the time of decoding all of them, float32 []. All three
 take the optional settings `steps`, `size` and `seed`, int32 [], and `content_weight`,
-`style_weight`, `total_variation_weight` and `learning_rate`, float32 []. The graph
-checks every input and answers a bad one with INVALID_ARGUMENT and a message that names
-it.
+`style_weight`, `total_variation_weight` and `learning_rate`, float32 [].
+
+An exported network has two, with a row for each of N pictures in everything:
+
+- `serving_default` takes `content_bytes`, encoded images, string [N], and returns
+  `image_bytes`, PNGs, string [N], and `decode_seconds`, float32 [N]. Optional are
+  `size`, int32 [N], and `preserve_color`, string [N]; a single value applies to all.
+- `stylize` takes `content_image`, float32 [N, H, W, 3] in [0, 1], and returns
+  `stylized_image`, of the same shape.
+
+The graph checks every input and answers a bad one with INVALID_ARGUMENT and a message
+that names it.
 """
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import tensorflow as tf
 
+from tfnst.config import StyleTransferConfig
 from tfnst.export.requests import ScalarInput
-from tfnst.export.served_model import ServedStyleTransfer
-
-SIGNATURES = ("serving_default", "stylize", "blend")
 
 _TEXT, _TEXTS = tf.TensorSpec([], tf.string), tf.TensorSpec([None], tf.string)
 _NUMBERS = tf.TensorSpec([None], tf.float32)
+_INTEGERS = tf.TensorSpec([None], tf.int32)
 _PICTURES = tf.TensorSpec([None, None, None, 3], tf.float32)
 
 
@@ -51,10 +61,17 @@ class Input(NamedTuple):
     default: Any = None
 
 
+class Signature(NamedTuple):
+    """A signature: the function that answers it, and its inputs."""
+
+    function: Callable[..., dict[str, tf.Tensor]]
+    inputs: tuple[Input, ...]
+
+
 def signature_inputs(
     settings: Sequence[ScalarInput], *, preserve_color: str
 ) -> dict[str, tuple[Input, ...]]:
-    """The inputs of each signature.
+    """The inputs of each signature of an optimisation.
 
     Args:
         settings: inputs of every signature besides its pictures.
@@ -85,21 +102,25 @@ def signature_inputs(
     }
 
 
-def build_signatures(
-    model: ServedStyleTransfer, names: Sequence[str] = SIGNATURES
-) -> dict[str, Any]:
-    """The functions to export, by the name of their signature."""
-    functions: dict[str, Callable[..., dict[str, tf.Tensor]]] = {
-        "serving_default": model.stylize_files,
-        "stylize": model.stylize_arrays,
-        "blend": model.blend_files,
-    }
-    inputs = signature_inputs(
-        model.settings, preserve_color=model.config.preserve_color
-    )
+def network_inputs(config: StyleTransferConfig) -> dict[str, tuple[Input, ...]]:
+    """The inputs of each signature of a network.
+
+    Args:
+        config: settings with the defaults.
+    """
     return {
-        name: _build_signature(name, functions[name], inputs[name]) for name in names
+        "serving_default": (
+            Input("content_bytes", _TEXTS),
+            Input("size", _INTEGERS, [config.size]),
+            Input("preserve_color", _TEXTS, [config.preserve_color]),
+        ),
+        "stylize": (Input("content_image", _PICTURES),),
     }
+
+
+def build_signatures(served: Mapping[str, Signature]) -> dict[str, Any]:
+    """The functions to export, by the name of their signature."""
+    return {name: _build_signature(name, *each) for name, each in served.items()}
 
 
 def _build_signature(

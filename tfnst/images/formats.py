@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
+from tfnst.built_in import find_built_in
 from tfnst.checks import ArgumentError, show_type
 from tfnst.files import show_path
 
@@ -25,7 +26,13 @@ NETWORK_SUFFIX = ".keras"
 
 
 def is_network(source: Any) -> bool:
-    """Returns whether a style is given by the path of a network's file."""
+    """Returns whether a style is given by a network's file, or is a built-in style.
+
+    Raises:
+        ValueError: for the name of neither a file nor a built-in style.
+    """
+    if find_built_in(source) is not None:
+        return True
     return isinstance(source, str | os.PathLike) and os.fsdecode(
         source
     ).lower().endswith(NETWORK_SUFFIX)

@@ -67,6 +67,8 @@ class PaintingLayer(keras.layers.Layer):
             kernel_size,
             strides,
             use_bias=not normalize,
+            # Drawing random ones takes time; `initialize` or a file brings others.
+            kernel_initializer="zeros",
             name="convolution",
         )
 

@@ -130,6 +130,37 @@ def finish(
     return finished + kept * (content_image - finished)
 
 
+def restore_colors(
+    painted_image: tf.Tensor, content_image: tf.Tensor, preserve_color: str | tf.Tensor
+) -> tf.Tensor:
+    """A picture painted by a network, with the content's colours if they are kept.
+
+    Not the style gets them, as in a run, since the network has learned it.
+
+    Args:
+        painted_image: [N, H, W, 3] in [0, 1].
+        content_image: [N, H, W, 3] in [0, 1].
+        preserve_color: as for `match_style_colors`.
+
+    Returns:
+        [N, H, W, 3] in [0, 1].
+    """
+    pictures = painted_image, content_image
+    return _by_mode(
+        preserve_color,
+        {
+            "luminance": lambda: by_strips(color_transfer.replace_chroma, *pictures),
+            "histogram": lambda: color_transfer.match_histogram(*pictures),
+            "transport": lambda: carry_colors(
+                painted_image,
+                color_transfer.color_moments(content_image),
+                tf.constant(1.0),
+            ),
+        },
+        otherwise=painted_image,
+    )
+
+
 def by_strips(
     function: Callable[..., tf.Tensor],
     *pictures: tf.Tensor,

@@ -296,7 +296,7 @@ class Servable:
             self._free.put(slot)
         return Result(
             {alias: tensors.encode(arrays[n]) for alias, n in request.outputs.items()},
-            float(arrays[clock[0]]) if clock else None,
+            float(arrays[clock[0]].sum()) if clock else None,
         )
 
     def _find_clock(self, signature: meta_graph_pb2.SignatureDef) -> list[str]:
@@ -306,7 +306,8 @@ class Servable:
         name = signature.outputs[DECODE_SECONDS].name
         tensor = self._tensors[name]
         # In other models this name may mean something else.
-        return [name] if tensor.dtype.is_floating and tensor.shape.rank == 0 else []
+        is_time = tensor.dtype.is_floating and tensor.shape.rank in (0, 1)
+        return [name] if is_time else []
 
 
 class _Slots:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 import numpy as np
 from PIL import Image
 
+from tfnst.config import StyleTransferConfig
 from tfnst.images.writing import to_pil
 
 
@@ -23,8 +24,9 @@ class TrainingProgress:
         losses: row of the last step, with the fields of `TransferResult.losses`.
         learning_rate: learning rate of the last step.
         seconds: seconds since the first step began.
-        paint: function that paints some of the photos as the network does now, side by
-            side, [H, W, 3] in [0, 1].
+        config: the settings of the training.
+        paint: function that paints some of the photos at a size, as the network does
+            now, side by side, [H, W, 3] in [0, 1].
         stopped: whether the callback has stopped the training.
     """
 
@@ -35,12 +37,17 @@ class TrainingProgress:
     losses: np.void
     learning_rate: float
     seconds: float
-    paint: Callable[[], np.ndarray] = dataclasses.field(repr=False)
+    config: StyleTransferConfig = dataclasses.field(repr=False)
+    paint: Callable[[int], np.ndarray] = dataclasses.field(repr=False)
     stopped: bool = dataclasses.field(default=False, repr=False)
 
-    def preview(self) -> Image.Image:
-        """Up to three of the photos as the network paints them now, side by side."""
-        return to_pil(self.paint())
+    def image(self, size: int = 384) -> Image.Image:
+        """Up to three of the photos as the network paints them now, side by side.
+
+        Args:
+            size: longest side of a photo in pixels, at most. Default 384.
+        """
+        return to_pil(self.paint(size))
 
     def stop(self) -> None:
         """Ends the training after this callback; the network so far is returned."""

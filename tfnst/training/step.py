@@ -8,7 +8,7 @@ step that fails leaves nothing behind.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -24,6 +24,9 @@ from tfnst.optimizers.adam import AdamState, adam_init, adam_update, bias_correc
 _EMA_MOMENTUM = 0.99
 # The learning rate falls along a cosine to this share.
 _LAST_RATE = 0.02
+# Most pixels that a crop is moved by, down or up and right or left, to see whether its
+# painting moves with it, and the deviation of the noise that is added.
+_MOVE, _NOISE = 8, 0.02
 
 
 class TrainingState(NamedTuple):
@@ -51,6 +54,7 @@ class TrainingStep:
         style_targets: `Targets.style`, [1, ...], of each size that crops are compared
             at: their own, half of it, and so on.
         weights: weights of the losses.
+        temporal_weight: weight of `unsteadiness`. Default 0.
     """
 
     def __init__(
@@ -59,11 +63,13 @@ class TrainingStep:
         objective: Objective,
         style_targets: Sequence[dict[str, Any]],
         weights: LossWeights,
+        temporal_weight: float = 0.0,
     ) -> None:
         self._network = network
         self._objective = objective
         self._style_targets = style_targets
         self._weights = weights
+        self._temporal_weight = temporal_weight
         self._shapes = [tuple(v.shape) for v in network.trainable_variables]
         pictures = tf.TensorSpec([None, None, None, 3])
         row = tf.TensorSpec([1, self.count])
@@ -124,7 +130,7 @@ class TrainingStep:
                 self._sizes(painted), content_targets, self._style_targets, strict=True
             )
         ]
-        return Losses(*(tf.add_n(list(terms)) / len(each) for terms in zip(*each)))
+        return tf.nest.map_structure(lambda *terms: tf.add_n(terms) / len(terms), *each)
 
     def _run(
         self,
@@ -151,10 +157,17 @@ class TrainingStep:
         content = tf.nest.map_structure(lambda t: tf.gather(t, chosen), content_targets)
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(state.weights)
-            painted, _ = self._network.stateless_call(
-                self._split(state.weights), [], pictures
-            )
+            parts = self._split(state.weights)
+
+            def paint(pictures: tf.Tensor) -> tf.Tensor:
+                return self._network.stateless_call(parts, [], pictures)[0]
+
+            painted = paint(pictures)
             measured = self._losses(painted, content)
+            if self._temporal_weight:
+                moving = unsteadiness(paint, pictures, painted, state.step)
+                total = measured.total + self._temporal_weight * moving
+                measured = measured._replace(total=total)
             total = tf.reduce_mean(measured.total)
         gradients = tape.gradient(total, state.weights)
         weights, optimizer = adam_update(
@@ -171,6 +184,47 @@ class TrainingStep:
         means = Losses(*map(tf.reduce_mean, measured))
         means = means._replace(total=tf.where(finite, total, math.nan))
         return kept, tf.stack(means)
+
+
+def unsteadiness(
+    paint: Callable[[tf.Tensor], tf.Tensor],
+    pictures: tf.Tensor,
+    painted: tf.Tensor,
+    step: tf.Tensor,
+) -> tf.Tensor:
+    """Mean squared difference between moved paintings and paintings of moved pictures.
+
+    Pictures are moved by a random number of whole pixels, which blur nothing, and get
+    some noise. Their edges don't count, where other things come into sight.
+
+    Args:
+        paint: function of pictures that gives painted ones.
+        pictures: [N, H, W, 3] in [0, 1].
+        painted: the same, painted.
+        step: number that the random ones depend on, int32 scalar.
+
+    Returns:
+        [N], 0 or more.
+
+    Reference:
+        Gao et al., "ReCoNet: Real-time Coherent Video Style Transfer Network", arXiv
+        1807.01197, whose pictures are frames of films, moved by optical flow.
+    """
+    seed = tf.stack([0, step])
+    move = tf.random.stateless_uniform([2], seed, -_MOVE, _MOVE + 1, tf.int32)
+    noise = tf.random.stateless_normal(tf.shape(pictures), seed, stddev=_NOISE)
+    again = paint(_moved(pictures, move) + noise)
+    difference = again - _moved(painted, move)
+    inside = difference[:, _MOVE:-_MOVE, _MOVE:-_MOVE]
+    return tf.reduce_mean(tf.square(inside), axis=[1, 2, 3])
+
+
+def _moved(pictures: tf.Tensor, move: tf.Tensor) -> tf.Tensor:
+    """Pictures moved up and to the left, reflected at their edges."""
+    sides = [_MOVE, _MOVE]
+    wide = tf.pad(pictures, [[0, 0], sides, sides, [0, 0]], "REFLECT")
+    begin = tf.concat([[0], _MOVE + move, [0]], axis=0)
+    return tf.slice(wide, begin, tf.shape(pictures))
 
 
 def falling_rate(highest: float, done: float) -> float:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from tfnst.checks import ArgumentError, check_integer, check_number
+from tfnst.checks import ArgumentError, check_integer, check_number, show_type
 from tfnst.config import (
     StyleTransferConfig,
     build_config,
@@ -53,8 +53,9 @@ _BLOCK, _USES = 16, 4
 # Sizes at which painted crops are compared with the style, each half of the one before;
 # at one alone, a network paints no large strokes.
 _SIZES = 2
+# What a training begins with.
+_START, _RANDOM = "swirls", "random"
 _SECONDS_PER_CALL = 0.5
-_PREVIEW_SIZE = 384
 # Steps over which the losses in a network's file are averaged.
 _LAST_LOSSES = 100
 MAX_TRAINING_STEPS = 1_000_000
@@ -66,6 +67,7 @@ OPTIONS: dict[str, Any] = {
     "crop_size": 256,
     "learning_rate": 0.002,
     "width": 16,
+    "temporal_weight": 0.0,
     "start": None,
 }
 
@@ -82,6 +84,7 @@ def train_network(
     crop_size: int | None = None,
     learning_rate: float | None = None,
     width: int | None = None,
+    temporal_weight: float | None = None,
     start: Any = None,
     callback: Callback | None = None,
     checkpoint: str | os.PathLike[str] | None = None,
@@ -115,9 +118,13 @@ def train_network(
             fiftieth. Default 0.002.
         width: number of channels of the network's first layer, 4 to 128; the time that
             painting takes grows with its square. Default 16.
-        start: a network to begin with, or the path of its file, in place of random
-            weights. A style is learned from another in a fraction of the time, and
-            networks with the same start can be blended. It brings its width.
+        temporal_weight: weight of the mean squared difference between the painting of
+            a crop, moved, and that of the moved crop: larger for films with less
+            flicker. Default 0.
+        start: a network to begin with, the path of its file, the name of a built-in
+            style, or `"random"` for random weights, with which learning takes several
+            times as long. Networks with the same start can be blended. Default
+            `"swirls"`, or `"random"` for another width.
         callback: function called with a TrainingProgress about twice a second and
             after the last step; it may call `progress.stop()`.
         checkpoint: file in which the state of the training is kept.
@@ -153,23 +160,25 @@ def train_network(
         "crop_size": crop_size,
         "learning_rate": learning_rate,
         "width": width,
+        "temporal_weight": temporal_weight,
     }
     options = (
         dict(OPTIONS) if resumed is None else OPTIONS | resumed.training["options"]
     )
     if minutes is not None and resumed is None:
         options["steps"] = MAX_TRAINING_STEPS
-    if start is not None:
-        start = _load_start(start)
-        options |= {"start": start.root, "width": start.network.width}
     options |= {name: value for name, value in given.items() if value is not None}
     options = _check_options(options)
-    if start is not None and options["width"] != start.network.width:
-        raise ArgumentError(
-            f"{start.network.width}, that of `start`",
-            repr(options["width"]),
-            argument="width",
-        )
+    if resumed is not None:
+        if start is not None:
+            raise ArgumentError(
+                "None where `resume` brings the weights",
+                show_type(start),
+                argument="start",
+            )
+    else:
+        start = _load_start(start, options["width"])
+        options["start"] = None if start is None else start.root
     refuse_settings_beyond("trained", config, "left out; a training doesn't use it")
     limit = math.inf
     if minutes is not None:
@@ -252,6 +261,7 @@ class _Training:
             engine.objective,
             [style.targets(engine, each) for each in sizes],
             Knobs.from_config(config).relative_weights(),
+            options["temporal_weight"],
         )
         self._rollbacks = 0
         self._block: tuple[int, Any, Any] | None = None
@@ -298,7 +308,8 @@ class _Training:
                     losses=_rows(losses[-1:])[0],
                     learning_rate=rate,
                     seconds=now - began,
-                    paint=functools.partial(self._preview, state),
+                    config=self._config,
+                    paint=functools.partial(self._paint_some, state),
                 )
                 callback(progress)
                 stopped = progress.stopped
@@ -398,7 +409,7 @@ class _Training:
         fresh = adam_init(state.average)
         return state._replace(weights=state.average, optimizer=fresh)
 
-    def _preview(self, state: TrainingState) -> np.ndarray:
+    def _paint_some(self, state: TrainingState, size: int) -> np.ndarray:
         """Three of the photos, painted, side by side."""
         self._step.assign(state.average)
         count = len(self._photos)
@@ -406,7 +417,7 @@ class _Training:
         painted = []
         for photo in (self._photos[i] for i in chosen):
             pixels = photo.pixels[np.newaxis] / np.float32(255)
-            small = shrink_image(pixels, _PREVIEW_SIZE)
+            small = shrink_image(pixels, size)
             painted.append(np.asarray(self._result.painter.paint(small))[0])
         height = min(each.shape[0] for each in painted)
         return np.concatenate([each[:height] for each in painted], axis=1)
@@ -460,7 +471,7 @@ def _check_options(options: dict[str, Any]) -> dict[str, Any]:
     Raises:
         ValueError: for one that is out of its range.
     """
-    checked = {
+    checked: dict[str, Any] = {
         name: check_integer(name, options[name], low, high)
         for name, low, high in (
             ("steps", 1, MAX_TRAINING_STEPS),
@@ -476,16 +487,34 @@ def _check_options(options: dict[str, Any]) -> dict[str, Any]:
         above=0,
         high=0.1,
     )
-    return checked | {"learning_rate": rate, "start": options["start"]}
+    weight = check_number(
+        "temporal_weight",
+        options["temporal_weight"],
+        "a number from 0 to 1e9",
+        low=0,
+        high=1e9,
+    )
+    checked |= {"learning_rate": rate, "temporal_weight": weight}
+    return options | checked
 
 
-def _load_start(start: Any) -> StyleNetwork:
-    """The network that a training begins with."""
-    network = find_network(start)
+def _load_start(start: Any, width: int) -> StyleNetwork | None:
+    """The network that a training begins with; None for random weights."""
+    if start is None:
+        start = _START if width == OPTIONS["width"] else _RANDOM
+    if start == _RANDOM:
+        return None
+    network = find_network(start, name="start")
     if network is None:
         raise ArgumentError(
-            "a StyleNetwork or the path of one, which ends in .keras",
+            "a StyleNetwork, the path of one, a built-in style or 'random'",
             repr(start),
             argument="start",
+        )
+    if network.network.width != width:
+        raise ArgumentError(
+            f"{network.network.width}, that of `start`; or `start` 'random'",
+            repr(width),
+            argument="width",
         )
     return network

@@ -22,11 +22,10 @@ from tfnst.images import reading
 from tfnst.images.style_images import StyleImage, describe_style, relative_weights
 from tfnst.networks.painting import WHOLE_PIXELS
 from tfnst.networks.weight_sources import WeightsInfo
-from tfnst.ops import pyramid
+from tfnst.ops import coloring, pyramid
 from tfnst.ops.resizing import resize_image
 from tfnst.transfer.history import LOSS_FIELDS
 from tfnst.transfer.network_blends import blend_networks
-from tfnst.transfer.recoloring import in_colors_of
 from tfnst.transfer.regions import Regions
 from tfnst.transfer.results import TransferResult
 from tfnst.transfer.styles import too_narrow
@@ -71,6 +70,11 @@ class NetworkStyle:
             self._networks = [blend_networks(group) for group in shared]
         self._has_regions = bool(groups)
 
+    @property
+    def source(self) -> dict[str, Any] | list[dict[str, Any]]:
+        """Description of the networks, as for manifests."""
+        return describe_style(self._parts, [part.image.source for part in self._parts])
+
     def stylize(
         self, content_image: Any, config: StyleTransferConfig
     ) -> TransferResult:
@@ -101,9 +105,7 @@ class NetworkStyle:
             backbone=backbone,
             weights=WeightsInfo("the training of the network", None, sha256, backbone),
             content_image=source,
-            style_image=describe_style(
-                self._parts, [part.image.source for part in self._parts]
-            ),
+            style_image=self.source,
             info=info,
             network=facts[0] if len(facts) == 1 else {"networks": facts},
             network_seconds=seconds,
@@ -125,7 +127,8 @@ class NetworkStyle:
         """The finished picture, [1, H, W, 3]."""
 
         def paint(network: StyleNetwork) -> Any:
-            return in_colors_of(network.paint(content), content, preserve_color)
+            painted = network.paint(content)
+            return coloring.restore_colors(painted, content, preserve_color)
 
         if not self._has_regions:
             return paint(self._networks[0])

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from tfnst.built_in import find_built_in
 from tfnst.checks import ArgumentError, argument, show_type
 from tfnst.config import (
     StyleTransferConfig,
@@ -172,7 +173,7 @@ def load_network(path: str | os.PathLike[str], *, name: str = "path") -> StyleNe
     Nothing in the file is executed.
 
     Args:
-        path: path of the file.
+        path: path of the file, or the name of a built-in style.
         name: name of the path in errors. Default `"path"`.
 
     Raises:
@@ -180,6 +181,7 @@ def load_network(path: str | os.PathLike[str], *, name: str = "path") -> StyleNe
         ValueError: for any other file.
     """
     with argument(name):
+        path = find_built_in(path) or path
         network, facts, sha256 = load_network_file(path)
         try:
             colors = Moments(

@@ -71,9 +71,9 @@ def stylize(
             accepts.
         style_image: the picture whose style to use; as `content_image`, of any shape.
             Several are blended if given as a list; `tfnst.StyleImage` sets the weight
-            and scale of each. A `tfnst.StyleNetwork`, or the path of its file, paints
-            the picture at once instead, as several do; see
-            `tfnst.StyleNetwork.stylize`.
+            and scale of each. A `tfnst.StyleNetwork`, the path of its file, or the
+            name of a built-in style paints the picture at once instead, as several do;
+            see `tfnst.StyleNetwork.stylize` and `tfnst.built_in_styles`.
         init_image: the picture to start from: `"content"` (default), `"style"`,
             `"noise"`, or any other, which is resized (write `"./noise"` for a file of
             that name). A network stands for the picture that it paints of the content

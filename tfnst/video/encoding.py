@@ -19,7 +19,6 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from tfnst.checks import argument
 from tfnst.files import is_machine_error, replaced_file, warn_unwritten, write_file
 from tfnst.video.av_library import describe, open_output
 from tfnst.video.colors import BT709, LIMITED, rgb_frame, to_bt709
@@ -130,13 +129,13 @@ class FilmWriter:
     metadata: Mapping[str, str] = dataclasses.field(default_factory=dict)
     callback: Callable[[int], None] = lambda written: None
 
-    @argument("output")
     def write(self, output: str | os.PathLike[str], frames: Sequence[Frame]) -> None:
         """Writes a film of one frame or more, whole or not at all.
 
         Args:
             output: path of the film, of the given format.
-            frames: the frames.
+            frames: the frames, which are asked for one after the other; a GIF file
+                needs some of them before, for its palette.
 
         Raises:
             OSError: when it can't be written.
@@ -171,22 +170,24 @@ class FilmWriter:
     def _encode(
         self, path: str, frames: Sequence[Frame], tracks: Sequence[Track]
     ) -> None:
-        first, last = frames[0], frames[-1]
         base = self.format.time_base or fit_time_base(self.time_base)
         options = dict(self.format.container_options)
         if self.format.suffix == ".gif":
-            options["final_delay"] = str(_duration(last, first.time, base))
+            options["final_delay"] = str(_duration(frames[-1], frames[0].time, base))
+        convert = _converter(self.format, frames)
+        rest = iter(frames)
+        first = next(rest)
         with (
             open_output(path, self.format.suffix[1:], options) as output,
             contextlib.ExitStack() as files,
         ):
             output.metadata.update(self.metadata)
-            convert = _converter(self.format, frames)
             stream = self._add_stream(output, convert(first.picture), base)
-            end = last.time + last.duration - first.time
-            sounds = [add_track(track, output, files, end) for track in tracks]
-            pictures = self._packets(frames, convert, stream, base)
+            sounds = [add_track(track, output, files) for track in tracks]
+            pictures = self._packets(first, rest, convert, stream, base)
             for packet in heapq.merge(pictures, *sounds, key=_decoding_time):
+                if isinstance(packet, Fraction):
+                    break
                 output.mux_one(packet)
 
     def _add_stream(self, output: Any, first: Any, base: Fraction) -> Any:
@@ -209,16 +210,19 @@ class FilmWriter:
 
     def _packets(
         self,
-        frames: Sequence[Frame],
+        first: Frame,
+        rest: Iterator[Frame],
         convert: Callable[[np.ndarray], Any],
         stream: Any,
         base: Fraction,
     ) -> Iterator[Any]:
-        """Yields the packets of a film's frames."""
-        start, last, durations = frames[0].time, -1, {}
-        for number, frame in enumerate(itertools.chain(frames, [None]), 1):
+        """Yields the packets of a film's frames, and the film's end, in seconds."""
+        start, last, durations = first.time, -1, {}
+        end = start
+        for number, frame in enumerate(itertools.chain([first], rest, [None]), 1):
             converted = None  # Makes the encoder give its last packets.
             if frame is not None:
+                end = frame.time + frame.duration
                 converted = convert(frame.picture)
                 # Times are rounded one by one, so that errors don't add up, and rise.
                 last = max(last + 1, to_ticks(frame.time - start, base))
@@ -228,6 +232,7 @@ class FilmWriter:
             for packet in stream.encode(converted):
                 packet.duration = durations.pop(packet.pts)
                 yield packet
+        yield end - start
 
 
 def _duration(frame: Frame, start: Fraction, base: Fraction) -> int:
@@ -237,6 +242,9 @@ def _duration(frame: Frame, start: Fraction, base: Fraction) -> int:
 
 
 def _decoding_time(packet: Any) -> Fraction:
+    """Returns the time of a packet, or the time itself."""
+    if isinstance(packet, Fraction):
+        return packet
     return packet.dts * Fraction(packet.time_base)
 
 

@@ -33,6 +33,7 @@ from tfnst.transfer.pictures import Content
 from tfnst.transfer.progress import Callback
 from tfnst.transfer.results import TransferResult
 from tfnst.transfer.run import Run
+from tfnst.transfer.style_network import find_network
 from tfnst.transfer.style_transfer import load_style
 from tfnst.video.coherence import (
     DISTANCES,
@@ -193,6 +194,12 @@ class FilmPainter:
     ) -> None:
         self.config = build_config(config, preset, settings)
         check_film_config(self.config)
+        if find_network(style_image) is not None:
+            raise ArgumentError(
+                "a picture; a network paints each frame by `StyleNetwork.stylize`",
+                "a network",
+                argument="style_image",
+            )
         self._steps = check_integer("frame_steps", frame_steps, 1, 1000)
         self._weight = check_number(
             "temporal_weight",

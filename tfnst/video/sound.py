@@ -253,16 +253,13 @@ def _samples(frames: Iterator[Any], part: _Part, rate: int) -> Iterator[np.ndarr
             return
 
 
-def add_track(
-    track: Track, output: Any, files: contextlib.ExitStack, end: Fraction
-) -> Iterator[Any]:
+def add_track(track: Track, output: Any, files: contextlib.ExitStack) -> Iterator[Any]:
     """Adds a track to the painted film.
 
     Args:
         track: a track that is ready.
         output: PyAV's container, before its first packet.
         files: stack that closes the track's file.
-        end: end of the sound in seconds.
 
     Returns:
         The packets, to be written to the container.
@@ -281,8 +278,6 @@ def add_track(
             if shift is None:  # Files of some kinds can only begin at 0.
                 shift = round(track.first / base) - packet.pts
             packet.pts += shift
-            if packet.pts * base >= end:
-                return
             packet.dts, packet.stream = packet.pts, target
             yield packet
 

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 import os
+import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
-from tfnst.checks import argument, check_integer
+from tfnst.checks import ArgumentError, argument, check_integer
 from tfnst.config import (
     FRAME_STEPS,
     TEMPORAL_WEIGHT,
@@ -21,11 +23,17 @@ from tfnst.config import (
 )
 from tfnst.eager import eagerly
 from tfnst.files import check_path
+from tfnst.images.arrays import to_integers
 from tfnst.images.style_images import style_images, style_paths
 from tfnst.paths import check_outputs
 from tfnst.transfer.progress import TransferProgress
+from tfnst.transfer.style_network import (
+    StyleNetwork,
+    check_painting_settings,
+    find_network,
+)
 from tfnst.version import __version__
-from tfnst.video.encoding import FORMATS, FilmWriter
+from tfnst.video.encoding import FORMATS, FilmFormat, FilmWriter
 from tfnst.video.flow import FlowFiles, OpticalFlow
 from tfnst.video.frame_folder import FrameFolder, FrameState
 from tfnst.video.frame_range import FrameRange
@@ -33,7 +41,7 @@ from tfnst.video.frames import Frame
 from tfnst.video.outputs import check_film_output
 from tfnst.video.painting import FilmPainter, PaintedFrame, check_film_config
 from tfnst.video.reading import FilmReader, open_film
-from tfnst.video.sound import prepare_sound
+from tfnst.video.sound import Track, prepare_sound
 
 PARTS_SUFFIX = ".parts"
 MAX_PASSES = 20
@@ -80,7 +88,8 @@ class FilmResult:
         output: path of the painted film.
         frames: number of frames in it.
         painted: number of frames that were painted by this call, counted in each pass.
-        shots: number of these that begin a scene, the first frame among them.
+        shots: number of these that begin a scene, the first frame among them; 0 for a
+            network, which looks for none.
         still: mean share of the pixels of the others that stood still.
         steps: number of gradient steps that this call has taken.
         seconds: seconds that this call has taken.
@@ -88,6 +97,8 @@ class FilmResult:
         width: width of its frames.
         height: height of its frames.
         config: settings of the film.
+        network: name and SHA-256 of the network that painted it; None if its frames
+            were optimised.
     """
 
     output: str
@@ -101,6 +112,7 @@ class FilmResult:
     width: int
     height: int
     config: StyleTransferConfig
+    network: dict[str, str | None] | None = None
 
 
 @eagerly
@@ -134,11 +146,16 @@ def stylize_video(
     the frames that the film would have had without it, bit for bit on the same
     machine.
 
+    A network that has learned the style paints each frame at once. Frames then go
+    straight into the painted film, and nothing else is kept on the disk; of the
+    arguments of a run, `frame_steps`, `temporal_weight`, `passes`, `flow` and `resume`
+    must be left out.
+
     Args:
         film: path of the film to paint: of a file that FFmpeg reads, of an animated
             GIF, WebP or PNG, of a folder of pictures, or a pattern such as
             `frames/%04d.png`.
-        style_image: as for `tfnst.stylize`.
+        style_image: as for `tfnst.stylize`, networks included.
         output: path of the painted film: `.mp4`, `.webm`, `.gif` or `.webp`, a folder
             for pictures, or a pattern for them.
         start: time in seconds from which to paint. Default 0.
@@ -164,7 +181,7 @@ def stylize_video(
 
     Returns:
         FilmResult. If the callback stops it, the film holds the frames so far, and can
-        be resumed.
+        be resumed unless a network paints it.
 
     Raises:
         ValueError: for bad settings, films or pictures; the message names the
@@ -174,13 +191,35 @@ def stylize_video(
         MemoryError: if the frames are too large for the machine.
     """
     config = build_config(config, preset, settings)
-    check_film_config(config)
+    network = find_network(style_image)
+    if network is None:
+        check_film_config(config)
+    else:
+        _check_at_once(
+            config,
+            frame_steps=(frame_steps, FRAME_STEPS),
+            temporal_weight=(temporal_weight, TEMPORAL_WEIGHT),
+            passes=(passes, 1),
+            flow=(flow, None),
+            resume=(resume, False),
+        )
     range = FrameRange(start, end, every)
     passes = check_integer("passes", passes, 1, MAX_PASSES)
     format = FORMATS[check_film_output(output, film=film)]
     if crf is not None:
         check_integer("crf", crf, 0, format.max_crf)
     check_outputs(style_paths(style_images(style_image)), [("output", output)])
+    if network is not None:
+        with open_film(film, rate=rate) as reader:
+            frames = _FramesAtOnce(reader, range, network, config, callback)
+            with tempfile.TemporaryDirectory() as sounds:
+                tracks = prepare_sound(sounds, film, reader, range, format)
+                writer = _writer(
+                    format, reader, range, crf, tracks, config, network.source
+                )
+                with argument("output"):
+                    writer.write(output, frames)
+            return frames.result(os.fspath(output))
     painter = FilmPainter(
         style_image,
         frame_steps=frame_steps,
@@ -215,23 +254,53 @@ def stylize_video(
         run = _FilmRun(reader, range, painter, folder, passes, callback)
         run.paint()
         if folder.frames:
-            texts = {"comment": json.dumps({"tfnst": __version__, **config.to_dict()})}
-            if info.title is not None:
-                texts["title"] = info.title
-            writer = FilmWriter(
-                format,
-                rate=info.rate / range.every,
-                time_base=info.time_base,
-                crf=crf,
-                tracks=tracks,
-                metadata=texts,
-                callback=run.tell_encoded,
-            )
-            writer.write(output, folder)
+            writer = _writer(format, reader, range, crf, tracks, config)
+            writer = dataclasses.replace(writer, callback=run.tell_encoded)
+            with argument("output"):
+                writer.write(output, folder)
         result = run.result(os.fspath(output), config)
         if result.complete:
             folder.close(remove=True)
         return result
+
+
+def _check_at_once(config: StyleTransferConfig, **options: tuple[Any, Any]) -> None:
+    """Checks that all that only a run uses is left out; options have their defaults."""
+    check_painting_settings(config)
+    for name, (value, default) in options.items():
+        if value != default:
+            raise ArgumentError(
+                "no effect where a network paints each frame at once; leave it out",
+                repr(value),
+                argument=name,
+                verb="has",
+            )
+
+
+def _writer(
+    format: FilmFormat,
+    reader: FilmReader,
+    range: FrameRange,
+    crf: int | None,
+    tracks: Sequence[Track],
+    config: StyleTransferConfig,
+    network: dict[str, str | None] | None = None,
+) -> FilmWriter:
+    """The writer of a painted film; it also stores the settings in it."""
+    settings = {"tfnst": __version__, **config.to_dict()}
+    if network is not None:
+        settings["network"] = network
+    texts = {"comment": json.dumps(settings)}
+    if reader.info.title is not None:
+        texts["title"] = reader.info.title
+    return FilmWriter(
+        format,
+        rate=reader.info.rate / range.every,
+        time_base=reader.info.time_base,
+        crf=crf,
+        tracks=tracks,
+        metadata=texts,
+    )
 
 
 def parts_folder(output: str | os.PathLike[str]) -> str:
@@ -389,6 +458,84 @@ class _FilmRun:
         self._callback(progress)
         if encoded is None:
             self.stopped |= progress.stopped
+
+
+class _FramesAtOnce(Sequence[Frame]):
+    """A film's frames, each painted by a network when it is asked for; none is kept.
+
+    Args:
+        reader: the film.
+        range: range of its frames.
+        network: the network.
+        config: the settings.
+        callback: as for `stylize_video`; it is told of frames that are asked for in
+            their order.
+    """
+
+    def __init__(
+        self,
+        reader: FilmReader,
+        range: FrameRange,
+        network: StyleNetwork,
+        config: StyleTransferConfig,
+        callback: FilmCallback | None,
+    ) -> None:
+        self._reader, self._range = reader, range
+        self._network, self._config = network, config
+        self._callback = callback
+        self._began = time.perf_counter()
+        self._done, self._shape = 0, (0, 0)
+        self._stopped = False
+
+    @functools.cached_property
+    def _count(self) -> int:
+        return sum(1 for _ in self._reader.frames(self._range))
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __getitem__(self, number: Any) -> Any:
+        number = range(len(self))[number]
+        return self._paint(next(self._reader.frames(self._range, skip=number)))
+
+    def __iter__(self) -> Iterator[Frame]:
+        count = self._range.count(self._reader.info)
+        for frame in self._reader.frames(self._range):
+            painted = self._paint(frame)
+            self._done = frame.number + 1
+            self._shape = painted.picture.shape[:2]
+            if self._callback is not None:
+                seconds = time.perf_counter() - self._began
+                progress = FilmProgress(
+                    self._done, count, seconds, picture=painted.picture
+                )
+                self._callback(progress)
+                self._stopped = progress.stopped
+            yield painted
+            if self._stopped:
+                return
+
+    def _paint(self, frame: Frame) -> Frame:
+        result = self._network.stylize(frame.picture, config=self._config)
+        return dataclasses.replace(frame, picture=to_integers(result.array))
+
+    def result(self, output: str) -> FilmResult:
+        """Returns the outcome, for a film that was written to `output`."""
+        height, width = self._shape
+        return FilmResult(
+            output=output,
+            frames=self._done,
+            painted=self._done,
+            shots=0,
+            still=0.0,
+            steps=0,
+            seconds=time.perf_counter() - self._began,
+            complete=not self._stopped,
+            width=width,
+            height=height,
+            config=self._config,
+            network=self._network.source,
+        )
 
 
 def _identity(film: str | os.PathLike[str]) -> list[Any]:

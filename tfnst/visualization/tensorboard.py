@@ -11,7 +11,6 @@ import tensorflow as tf
 
 from tfnst.checks import check_integer, check_text
 from tfnst.config import StyleTransferConfig
-from tfnst.transfer.progress import TransferProgress
 
 _LOSSES = ("content", "style", "total_variation", "total")
 
@@ -19,7 +18,7 @@ _LOSSES = ("content", "style", "total_variation", "total")
 class TensorBoardCallback:
     """Writes losses, learning rate, pictures and settings of a run for TensorBoard.
 
-    Use one for each run, as a callback of `tfnst.stylize`::
+    Use one for each run, as a callback of `tfnst.stylize` or `tfnst.train_network`::
 
         tfnst.stylize(
             "photo.jpg",
@@ -34,7 +33,7 @@ class TensorBoardCallback:
       (weighted), those of `TransferResult.losses`;
     - `learning_rate`, which Adam lowers within each scale, and `size`, the long side of
       the scale in pixels;
-    - `stylized`, the picture at that step;
+    - `stylized`, the picture at that step, or three photos as a network paints them;
     - the settings, as hyperparameters by which runs can be compared.
 
     A run calls back about twice a second, so several quick steps may have one point;
@@ -70,8 +69,12 @@ class TensorBoardCallback:
         self._writer: Any = None
         self._next_image = 0
 
-    def __call__(self, progress: TransferProgress) -> None:
-        """Writes the losses, and perhaps the picture, of a step."""
+    def __call__(self, progress: Any) -> None:
+        """Writes the losses, and perhaps the picture, of a step.
+
+        Args:
+            progress: a TransferProgress or a TrainingProgress.
+        """
         # The operations that write have no kernels on accelerators.
         with tf.device("CPU:0"):
             if self._writer is None:
@@ -89,7 +92,7 @@ class TensorBoardCallback:
                 {name: _flat(value) for name, value in config.to_dict().items()}
             )
 
-    def _write_step(self, progress: TransferProgress) -> None:
+    def _write_step(self, progress: Any) -> None:
         for name in _LOSSES:
             tf.summary.scalar(f"loss/{name}", progress.losses[name])
         tf.summary.scalar("learning_rate", progress.learning_rate)

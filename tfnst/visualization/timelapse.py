@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import importlib.util
 import io
+import itertools
 import os
 import warnings
+from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,6 +16,8 @@ from PIL import Image
 from tfnst.checks import ArgumentError, argument, attach_refusal, check_integer
 from tfnst.files import write_file
 from tfnst.images.formats import check_suffix
+from tfnst.video.encoding import FORMATS, FilmWriter
+from tfnst.video.frames import Frame
 from tfnst.video.palettes import common_palette
 
 if TYPE_CHECKING:  # It loads TensorFlow.
@@ -93,12 +97,11 @@ class Timelapse:
         with argument(name):
             suffix = _check_format(path)
         frames, durations = self._time_frames(last_image)
-        if suffix == ".mp4":
-            data = _encode_mp4(frames, durations)
-        else:
-            data = _encode_animation(frames, durations, suffix)
         with argument(name):
-            write_file(path, data)
+            if suffix == ".mp4":
+                _write_mp4(path, frames, durations)
+            else:
+                write_file(path, _encode_animation(frames, durations, suffix))
 
     def _time_frames(
         self, last_image: Image.Image | None
@@ -183,21 +186,15 @@ def _encode_animation(
     return data.getvalue()
 
 
-def _encode_mp4(frames: list[Image.Image], durations: list[int]) -> bytes:
-    """Encodes an MP4 file in H.264."""
-    import av
-
-    # Chroma has half the resolution, so sides must be even.
-    width, height = (side - side % 2 for side in frames[0].size)
-    data = io.BytesIO()
-    with av.open(data, "w", format="mp4") as container:
-        stream = container.add_stream("libx264", rate=_FRAMES_PER_SECOND)
-        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
-        stream.options = {"crf": "18", "preset": "medium"}
-        for frame, duration in zip(frames, durations, strict=True):
-            pixels = np.asarray(frame)[:height, :width]
-            for _ in range(duration):
-                picture = av.VideoFrame.from_ndarray(pixels, format="rgb24")
-                container.mux(stream.encode(picture))
-        container.mux(stream.encode())
-    return data.getvalue()
+def _write_mp4(
+    path: str | os.PathLike[str], frames: list[Image.Image], durations: list[int]
+) -> None:
+    """Writes an MP4 file in H.264."""
+    unit = Fraction(1, _FRAMES_PER_SECOND)
+    pictures = itertools.chain.from_iterable(
+        [np.asarray(frame)] * duration
+        for frame, duration in zip(frames, durations, strict=True)
+    )
+    film = [Frame(i, i * unit, unit, picture) for i, picture in enumerate(pictures)]
+    writer = FilmWriter(FORMATS[".mp4"], rate=1 / unit, time_base=unit)
+    writer.write(path, film)
