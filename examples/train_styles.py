@@ -97,15 +97,17 @@ def train(name, photos, out):
     """A network that has learned a style of examples/images."""
     style = ROOT / "examples" / "images" / f"style_{name}.jpg"
     first = name == STYLES[0]
-    network = None if first else out / f"{STYLES[0]}.keras"
+    network = "random" if first else out / f"{STYLES[0]}.keras"
     for number, options in enumerate(FIRST if first else OTHERS, start=1):
         checkpoint = out / f"{name}.{number}.ckpt"
+        # A checkpoint brings the weights.
+        resumed = checkpoint.exists()
         network = tfnst.train_network(
             style,
             photos,
-            start=network,
+            start=None if resumed else network,
             checkpoint=checkpoint,
-            resume=checkpoint if checkpoint.exists() else None,
+            resume=checkpoint if resumed else None,
             **options,
         )
     return network

@@ -68,6 +68,7 @@ def _paint_sheet(content: Any) -> Image.Image:
         from tfnst.transfer.style_network import load_network
     from tfnst.visualization.contact_sheet import Cell, contact_sheet
 
+    # Painted here: a sheet leaves out what it can't load.
     pictures = {"photo": content}
     for name in built_in_styles():
         pictures[name] = load_network(name).stylize(content).image
