@@ -162,4 +162,5 @@ class ServedNetwork(tf.Module):
     def _paint(self, content: tf.Tensor, preserve_color: str | tf.Tensor) -> tf.Tensor:
         """The painted pictures, [N, H, W, 3] as those given."""
         painted = self._style.network(self._style.prepare(content))
+        painted = tf.ensure_shape(painted, [None, None, None, 3])
         return coloring.restore_colors(painted, content, preserve_color)
