@@ -145,7 +145,10 @@ class ServedNetwork(tf.Module):
         image_bytes, seconds = tf.map_fn(
             paint,
             (content_bytes, size, preserve_color),
-            fn_output_signature=(tf.string, tf.float32),
+            fn_output_signature=(
+                tf.TensorSpec([], tf.string),
+                tf.TensorSpec([], tf.float32),
+            ),
             parallel_iterations=1,
         )
         return {"image_bytes": image_bytes, "decode_seconds": seconds}
