@@ -162,6 +162,8 @@ def film(tmp_path):
 
 def test_videos_have_the_network_in_their_task(open_studio, samples, film):
     studio = open_studio()
+    info, first = studio.look_at_video(str(film))
+    assert "2 frames" in panels.video(info, first)
     style = StyleInput(image=samples / "style_waves.png")
     for at_once in (True, False):
         task = studio.video_task(

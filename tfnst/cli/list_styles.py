@@ -68,8 +68,9 @@ def _paint_sheet(content: Any) -> Image.Image:
         from tfnst.transfer.style_network import load_network
     from tfnst.visualization.contact_sheet import Cell, contact_sheet
 
-    def paint(name: str) -> Image.Image:
-        return load_network(name).stylize(content).image
-
-    cells = [Cell(name, functools.partial(paint, name)) for name in built_in_styles()]
-    return contact_sheet([[Cell("photo", lambda: content), *cells]])
+    # Painted here: a sheet leaves out what it can't load.
+    pictures = {"photo": content}
+    for name in built_in_styles():
+        pictures[name] = load_network(name).stylize(content).image
+    cells = [Cell(name, functools.partial(pictures.get, name)) for name in pictures]
+    return contact_sheet([cells])

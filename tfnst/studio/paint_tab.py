@@ -129,7 +129,9 @@ class PaintTab(RunTab):
         if seconds is None:
             later = not self.studio.queue.ready.is_set()
             return {self.expected: "", self.asking: gr.update(active=later)}
-        text = panels.notice(f"It will take about {panels.duration(seconds)}.")
+        # Reading and writing a picture take their time, too.
+        shown = panels.duration(max(seconds, 1.0))
+        text = panels.notice(f"It will take about {shown}.")
         return {self.expected: text, self.asking: gr.update(active=False)}
 
     def _convert(

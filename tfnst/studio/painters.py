@@ -37,7 +37,7 @@ Loading = Callable[[], contextlib.AbstractContextManager[None]]
 # its graphs, and one that tells how fast this machine is.
 _TRACED, _MEASURED = 64, 256
 # Steps of a run that take about as long as a network, per pixel.
-_STEPS_AT_ONCE = 0.5
+_STEPS_AT_ONCE = 0.12
 # Number of networks that are kept in memory.
 _NETWORKS = 8
 # Maximum number of points in a loss curve; beyond, every second one is dropped.

@@ -164,6 +164,8 @@ def video(info: FilmInfo, first: bytes) -> str:
     if info.duration is not None:
         seconds = float(info.duration)
         facts.append(f"{seconds:.1f} s" if seconds < 10 else duration(seconds))
+    elif info.frames is not None:
+        facts.append(f"{info.frames} frames")
     return side_by_side([(first, ", ".join(facts))])
 
 
