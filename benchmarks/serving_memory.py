@@ -56,6 +56,7 @@ def main() -> None:
             backbone=arguments.backbone,
             weights=None if arguments.weights == "none" else arguments.weights,
             precision="float32",
+            size=max(sizes),
         )
         limits = {"max_size": max(sizes), "max_pixels": max(sizes) ** 2}
         tfnst.export_saved_model(directory, config=config, **limits)

@@ -2,13 +2,13 @@
 
     python examples/train_styles.py [--photos FOLDER] [--out tfnst/styles] [NAMES...]
 
-The first learns from random weights, an hour on two cores; the others begin with it, and
-take half as long. So they can be blended. A training that was interrupted continues from
-its checkpoint, NAME.1.ckpt or NAME.2.ckpt in the folder `--out`.
+The first style is learned from random weights, in about an hour on two cores. The
+others begin with its network, which takes half as long, and lets them be blended. An
+interrupted training continues from its checkpoint, NAME.1.ckpt or NAME.2.ckpt in the
+folder `--out`.
 
-The styles are those of examples/images, which this project painted itself. The photos come
-from two packages, scikit-image and scikit-learn (`pip install scikit-image==0.26.0
-scikit-learn==1.9.1`), which state their sources and terms:
+The styles are those of examples/images, which this project painted itself. The photos
+come from scikit-image 0.26 and scikit-learn 1.9, which state their sources and terms:
 
     astronaut.png, hubble_deep_field.jpg    NASA, public domain
     rocket.jpg                              SpaceX, released into the public domain
@@ -72,6 +72,8 @@ def main():
     for name in arguments.names or STYLES:
         network = train(name, photos, arguments.out)
         network.save(arguments.out / f"{name}.keras")
+        for checkpoint in arguments.out.glob(f"{name}.*.ckpt"):
+            checkpoint.unlink()
         print(name, network.training, flush=True)
 
 

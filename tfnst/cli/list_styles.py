@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from typing import TYPE_CHECKING, Any
 
@@ -44,8 +45,8 @@ def list_styles(sheet: str | None, photo: str | None) -> None:
 
 def _line(name: str, facts: dict[str, Any]) -> str:
     return (
-        f"{name:14}  {facts['steps']:,} steps over {facts['photos']} photos in "
-        f"{facts['seconds'] / 60:.0f} min"
+        f"{name:14}  {facts['steps']:,} steps over {facts['photos']} photos, "
+        f"total loss {facts['losses']['total']:.2f}"
     )
 
 
@@ -67,8 +68,8 @@ def _paint_sheet(content: Any) -> Image.Image:
         from tfnst.transfer.style_network import load_network
     from tfnst.visualization.contact_sheet import Cell, contact_sheet
 
-    cells = [Cell("photo", lambda: content)]
-    for name in built_in_styles():
-        painted = load_network(name).stylize(content).image
-        cells.append(Cell(name, lambda painted=painted: painted))
-    return contact_sheet([cells])
+    def paint(name: str) -> Image.Image:
+        return load_network(name).stylize(content).image
+
+    cells = [Cell(name, functools.partial(paint, name)) for name in built_in_styles()]
+    return contact_sheet([[Cell("photo", lambda: content), *cells]])

@@ -122,6 +122,7 @@ class ServedNetwork(tf.Module):
             size,
         )
 
+        @tf.autograph.experimental.do_not_convert
         def paint(request: tuple[tf.Tensor, ...]) -> tuple[tf.Tensor, tf.Tensor]:
             encoded, size, preserve_color = request
             size = in_range("size", size, MIN_SIZE, self.limits.max_size)
