@@ -1,4 +1,4 @@
-# make demo       installs tfnst into .venv and stylises a photo
+# make demo       installs tfnst into .venv and stylises a photo, at once and by optimising it
 # make test       installs what the tests need and runs the short tier, some five minutes
 # make test-all   runs all of them: also what repeats, takes long or needs much memory
 # make test-processors  runs the numeric ones with the kernels of other processors
@@ -21,7 +21,8 @@ SETUP := setup.cfg pyproject.toml
 FETCH := $(BIN)/tfnst weights --fetch > /dev/null || true
 
 DEMO_CONTENT := examples/images/photo_cat.jpg
-DEMO_STYLE := examples/images/style_stained_glass.jpg
+DEMO_NAME := stained_glass
+DEMO_STYLE := examples/images/style_$(DEMO_NAME).jpg
 
 # Manifests that are complete by themselves. tests/project/test_docker_and_kubernetes.py
 # checks the overlays.
@@ -61,9 +62,11 @@ PROCESSORS := \
 
 demo: $(VENV)/installed
 	@mkdir -p demo
+	@$(BIN)/tfnst stylize $(DEMO_CONTENT) $(DEMO_NAME) --size 448 -o demo/at_once.png
 	@$(BIN)/tfnst stylize $(DEMO_CONTENT) $(DEMO_STYLE) --size 448 \
 	  -o demo/stylized.png --sheet demo/sheet.png
-	@echo "The picture: $(CURDIR)/demo/stylized.png"
+	@echo "Painted at once: $(CURDIR)/demo/at_once.png"
+	@echo "Optimised: $(CURDIR)/demo/stylized.png"
 	@echo "Content, style and result side by side: $(CURDIR)/demo/sheet.png"
 
 test: $(VENV)/installed-dev

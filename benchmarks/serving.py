@@ -7,14 +7,19 @@ tables are:
   `--steps`, and once with one step at 64 pixels, which is nearly all overhead;
 - the first request after a start, with and without the export's warm-up requests;
 - requests per second from 1, 2, 4 and 8 clients at once, and the server's peak memory;
-- with `--sizes`, only this table: time of a request and peak memory of a fresh server
-  by image size. Core seconds are summed over all cores and hardly depend on other load.
+- with `--network`, only this table: requests per second, median and 95th percentile of
+  their seconds, and the server's peak memory, by `--sizes` (256,512 by default) and
+  `--clients`;
+- with `--sizes` otherwise, only this table: time of a request and peak memory of a
+  fresh server by image size. Core seconds are summed over all cores and hardly depend
+  on other load.
 
 With `--sizes`, requests use the defaults except for the steps. Otherwise the work is
 `--steps` steps at the full size, without the coarser scales before it.
 
     python benchmarks/serving.py [--size 256] [--steps 50] [--rounds 3]
         [--clients 1,2,4,8] [--backbone vgg19] [--precision float32] [--sizes 256,512]
+    python benchmarks/serving.py --network starry.keras --clients 1,16
 """
 
 from __future__ import annotations
@@ -181,26 +186,52 @@ def print_first_requests(directory: pathlib.Path, rounds: int) -> None:
 
 def print_throughput(server: Server, clients: list[int], size: int) -> None:
     steps, requests = 10, max(clients)
-    files = picture(size, 1), picture(size, 2)
+    files = [picture(size, 1), picture(size, 2)]
     print(f"\nrequests of {steps} steps at {size} pixels")
     print("clients   requests/s   slowest s   peak memory MiB")
     for count in clients:
-        connections = [StylizeClient(server.target, timeout=3600) for _ in range(count)]
-
-        def work(client: StylizeClient, share: int = requests // count) -> list[float]:
-            return [
-                seconds(lambda: client.stylize(*files, size=size, steps=steps))
-                for _ in range(share)
-            ]
-
-        start = time.perf_counter()
-        with futures.ThreadPoolExecutor(count) as pool:
-            times = [t for each in pool.map(work, connections) for t in each]
-        rate = len(times) / (time.perf_counter() - start)
-        for connection in connections:
-            connection.close()
+        rate, times = load(server, count, requests, files, size=size, steps=steps)
         memory = server.peak_memory()
         print(f"{count:7}  {rate:11.2f}  {max(times):10.2f}  {memory:16.0f}")
+
+
+def load(
+    server: Server, clients: int, requests: int, files: list[bytes], **settings: int
+) -> tuple[float, list[float]]:
+    """Requests per second from several clients at once, and the seconds of each."""
+    connections = [StylizeClient(server.target, timeout=3600) for _ in range(clients)]
+
+    def work(client: StylizeClient) -> list[float]:
+        return [
+            seconds(lambda: client.stylize(*files, **settings))
+            for _ in range(requests // clients)
+        ]
+
+    start = time.perf_counter()
+    with futures.ThreadPoolExecutor(clients) as pool:
+        times = [t for each in pool.map(work, connections) for t in each]
+    rate = len(times) / (time.perf_counter() - start)
+    for connection in connections:
+        connection.close()
+    return rate, times
+
+
+def print_network(
+    directory: pathlib.Path, sizes: list[int], clients: list[int]
+) -> None:
+    print("size   clients   requests/s   median s   95% s   peak memory MiB")
+    for size in sizes:
+        files = [picture(size, 1)]
+        with serving(directory) as server:
+            load(server, 1, 2, files, size=size)  # Builds what later ones reuse.
+            for count in clients:
+                rate, times = load(server, count, 8 * max(clients), files, size=size)
+                middle, high = np.percentile(times, [50, 95])
+                print(
+                    f"{size:4}  {count:8}  {rate:11.2f}  {middle:9.3f}  {high:6.3f}"
+                    f"  {server.peak_memory():16.0f}",
+                    flush=True,
+                )
 
 
 def print_sizes(directory: pathlib.Path, sizes: list[int], steps: int) -> None:
@@ -234,14 +265,21 @@ def main() -> None:
         "--precision", default="float32", help="float32, bfloat16 or auto"
     )
     parser.add_argument("--sizes", help="print only the table of these image sizes")
+    parser.add_argument("--network", help="file of a network to serve in place of it")
     arguments = parser.parse_args()
 
     # Times don't depend on the weights, and random ones need no file.
     config = tfnst.StyleTransferConfig(
         backbone=arguments.backbone, weights=None, precision=arguments.precision
     )
+    clients = [int(count) for count in arguments.clients.split(",")]
     with tempfile.TemporaryDirectory() as scratch:
         directory = pathlib.Path(scratch, "tfnst")
+        if arguments.network:
+            tfnst.export_saved_model(directory, network=arguments.network)
+            sizes = [int(size) for size in (arguments.sizes or "256,512").split(",")]
+            print_network(directory, sizes, clients)
+            return
         print(f"{config.backbone} in {config.precision}, {os.cpu_count()} CPU cores\n")
         if arguments.sizes:
             sizes = [int(size) for size in arguments.sizes.split(",")]
@@ -262,7 +300,6 @@ def main() -> None:
             )
         print_first_requests(directory, min(arguments.rounds, 2))
         with serving(directory) as server:
-            clients = [int(count) for count in arguments.clients.split(",")]
             print_throughput(server, clients, 128)
 
 

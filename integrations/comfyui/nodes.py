@@ -1,4 +1,4 @@
-"""The nodes: ComfyUI's tensors in, `tfnst.stylize` or `tfnst.recolor`, tensors out.
+"""The nodes: ComfyUI's tensors in, a function of tfnst, tensors out.
 
 The range, default and tooltip of a setting come from `tfnst.config`. Torch isn't
 imported: tensors are converted by their own methods. Outside ComfyUI the nodes work,
@@ -19,7 +19,7 @@ import numpy as np
 os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
 
 import tfnst
-from tfnst.config import COLOR_MODES, PRESETS, StyleTransferConfig
+from tfnst.config import COLOR_MODES, PRESETS, StyleTransferConfig, setting_names
 from tfnst.limits import (
     MAX_SCALE,
     MAX_STYLE_WEIGHT,
@@ -319,14 +319,70 @@ class Recolor:
         return (_tensor(painted_image, recolored),)
 
 
+class PaintAtOnce:
+    """Paints pictures at once, by a network that has learned a style."""
+
+    CATEGORY = "tfnst"
+    DESCRIPTION = "Paints pictures at once, by a network that has learned a style."
+    FUNCTION = "paint"
+    RETURN_TYPES = ("IMAGE",)
+    RETURN_NAMES = ("stylized_image",)
+
+    @classmethod
+    def INPUT_TYPES(cls) -> dict[str, Any]:  # noqa: N802 (ComfyUI's name)
+        """The inputs, as ComfyUI describes them."""
+        network = {
+            "default": next(iter(tfnst.built_in_styles()), ""),
+            "tooltip": "Name of a built-in style "
+            f"({', '.join(tfnst.built_in_styles())}), or path of a network from "
+            "`tfnst train`.",
+        }
+        effective = setting_names("at_once")
+        return {
+            "required": {
+                "content_image": ("IMAGE", {"tooltip": "The picture to paint."}),
+                "network": ("STRING", network),
+                **{n: _widget(_FIELDS[n]) for n in _FIELDS if n in effective},
+            }
+        }
+
+    def paint(self, content_image: Any, network: str, **settings: Any) -> tuple[Any]:
+        """Paints each picture of a batch.
+
+        Args:
+            content_image: [N, H, W, C] in [0, 1].
+            network: name of a built-in style, or path of a network's file.
+            **settings: as for `tfnst.StyleNetwork.stylize`.
+
+        Returns:
+            ([N, height, width, 3],).
+
+        Raises:
+            ValueError, OSError, MemoryError: as `tfnst.load_network` and
+                `tfnst.StyleNetwork.stylize`.
+        """
+        contents = _pictures("content_image", content_image)
+        loaded = tfnst.load_network(network, name="network")
+        bar = None if ProgressBar is None else ProgressBar(len(contents))
+        painted = []
+        for content in contents:
+            throw_exception_if_processing_interrupted()
+            painted.append(loaded.stylize(content, **settings).array)
+            if bar is not None:
+                bar.update_absolute(len(painted), len(contents), None)
+        return (_tensor(content_image, painted),)
+
+
 NODE_CLASS_MAPPINGS = {
     "TfnstStylize": Stylize,
+    "TfnstPaintAtOnce": PaintAtOnce,
     "TfnstStyle": Style,
     "TfnstSettings": Settings,
     "TfnstRecolor": Recolor,
 }
 NODE_DISPLAY_NAME_MAPPINGS = {
     "TfnstStylize": "Stylise (tfnst)",
+    "TfnstPaintAtOnce": "Paint at once (tfnst)",
     "TfnstStyle": "Further style (tfnst)",
     "TfnstSettings": "Settings (tfnst)",
     "TfnstRecolor": "Recolour (tfnst)",

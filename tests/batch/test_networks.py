@@ -11,6 +11,7 @@ from tests.helpers import TINY, message, picture
 from tests.training.helpers import untrained
 from tfnst.batch import ray_workers, storage
 from tfnst.batch.planning import plan_items
+from tfnst.batch.sources import read_pairs
 from tfnst.images.manifest import read_manifest
 
 FEW = TINY.replace(steps=2, initial_steps=2)
@@ -133,3 +134,12 @@ def test_workers_paint_by_networks(files, monkeypatch):
     items = plan_items(["photo0.png", "photo1.png"], ["styles/waves.keras"], "out")
     ray_workers.paint_items(items, TINY, workers=1)
     assert [item.status for item in items] == ["painted", "failed"]
+
+
+def test_a_table_may_name_built_in_styles(files, monkeypatch):
+    monkeypatch.setattr("tfnst.batch.sources.built_in_styles", lambda: ["waves", "sea"])
+    (files / "sea").write_text("a picture")
+    (files / "pairs.csv").write_text("content,style\nwaves,waves\nphoto0.png,sea\n")
+    contents, styles = read_pairs(files / "pairs.csv")
+    assert contents == [files / "waves", files / "photo0.png"]
+    assert styles == ["waves", files / "sea"]

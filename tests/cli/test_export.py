@@ -8,13 +8,18 @@ import pytest
 from tests.cli.helpers import TINY_OPTIONS, names, run_here
 
 
-def test_bad_input_is_one_line(pictures, monkeypatch, capsys):
-    code, _, err = run_here(
-        monkeypatch, capsys, pictures, "export", "models", "--version", "0"
-    )
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--version", "0"], r"`version` must be an integer from 1 to .* Received: 0"),
+        (["--network", "style.png"], r"`network` must be a network .*'style.png'"),
+        (["--network", "x.keras"], r"`network` must be a file .*'x.keras', which does"),
+    ],
+)
+def test_bad_input_is_one_line(options, message, pictures, monkeypatch, capsys):
+    code, _, err = run_here(monkeypatch, capsys, pictures, "export", "models", *options)
     assert code == 2
-    expected = r"tfnst: error: `version` must be an integer from 1 to .* Received: 0$"
-    assert re.search(f"^{expected}", err, re.M), err
+    assert re.search(f"^tfnst: error: {message}", err, re.M), err
     assert names(pictures) == ["content.png", "style.png"]
 
 

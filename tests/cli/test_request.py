@@ -78,10 +78,12 @@ class FakeClient:
         pass
 
     def stylize(self, content, style, **settings):
-        assert (content, settings) == ("content.png", {"steps": 2})
+        assert content == "content.png"
+        assert settings == ({} if style is None else {"steps": 2})
         file = io.BytesIO()
         Image.new("RGB", (40, 30)).save(file, "PNG")
-        return StylizeResponse(file.getvalue(), 0.5, 0.25, 10.5, 7)
+        losses = [None] * 3 if style is None else [0.5, 0.25, 10.5]
+        return StylizeResponse(file.getvalue(), *losses, 7)
 
 
 def test_json_is_one_line_of_what_it_did(pictures, monkeypatch, capsys):
@@ -127,6 +129,15 @@ def test_quiet_says_nothing(pictures, monkeypatch, capsys):
     )
     assert (code, err) == (0, "")
     assert out == "out.png: 40x30 pixels, total loss 10.500 (version 7 at h:1)\n"
+
+
+def test_a_network_needs_no_style(pictures, monkeypatch, capsys):
+    monkeypatch.setattr(client, "StylizeClient", FakeClient)
+    done = run_here(
+        monkeypatch, capsys, pictures, "request", "h:1", "content.png",
+        "-o", "out.png", "--model", "m",
+    )  # fmt: skip
+    assert done == (0, "out.png: 40x30 pixels (version 7 at h:1)\n", "")
 
 
 def test_an_error_names_the_variable(pictures, monkeypatch, capsys):

@@ -317,7 +317,6 @@ class BrokenFile:
         lambda path: np.zeros((4, 4)),
         lambda path: np.full((20, 20), 2.0),
         lambda path: np.full((20, 20, 3), np.nan),
-        lambda path: None,
         lambda path: 3,
         lambda path: io.StringIO("text"),
         lambda path: io.BytesIO(b"no picture"),
@@ -336,6 +335,25 @@ def test_bad_pictures_never_reach_the_server(server, client, tmp_path, make, nam
     assert str(caught.value).startswith(f"`{name}` must be ")
     assert type(caught.value) is type(expected.value)
     assert server.requests == []
+
+
+def test_a_network_gets_rows_and_no_style(server, client):
+    client.stylize(PNG, size=64, preserve_color="luminance")
+    (request,) = server.requests
+    assert request.model_spec == model_pb2.ModelSpec(name="tfnst")
+    assert dict(request.inputs) == {
+        "content_bytes": tf.make_tensor_proto([PNG]),
+        "size": tf.make_tensor_proto([64], tf.int32),
+        "preserve_color": tf.make_tensor_proto([b"luminance"]),
+    }
+    message = r"^`steps` must be given with a style, or left out\. Received: 9$"
+    with pytest.raises(ValueError, match=message):
+        client.stylize(PNG, steps=9)
+    with pytest.raises(
+        ValueError, match=r"^`content_image` must be .* Received: None$"
+    ):
+        client.stylize(None)
+    assert len(server.requests) == 1
 
 
 def test_one_picture_each(server, client):

@@ -50,6 +50,16 @@ def test_reads_the_answer(server, client, packed, tmp_path):
         response.save(tmp_path / "out.xyz")
 
 
+def test_a_networks_answer_has_no_losses(server, client):
+    for name in ("content", "style", "total"):
+        del server.answers[0].outputs[f"{name}_loss"]
+    response = client.stylize(PNG)
+    assert response.image_bytes == PAINTED
+    assert (response.content_loss, response.style_loss, response.total_loss) == (
+        None, None, None,
+    )  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ("change", "gave"),
     [

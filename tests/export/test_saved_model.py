@@ -6,76 +6,36 @@ import threading
 import numpy as np
 import pytest
 import tensorflow as tf
-from tensorflow.core.protobuf import saved_model_pb2
 from tensorflow_serving.apis import prediction_log_pb2
 
 import tfnst
 from tests.export.helpers import (
     CONFIG,
     LIMITS,
+    Session,
+    Unexported,
     assert_gives,
     assert_losses,
+    assert_only_known_operations,
     in_8_bits,
+    png,
 )
-from tests.helpers import ROOT, TINY, assert_alike, free_memory, picture
+from tests.helpers import TINY, assert_alike, free_memory, picture
 from tfnst.config import setting_names
-from tfnst.export import decoding, requests, saved_model, signatures, warmup
+from tfnst.export import requests, saved_model, warmup
 from tfnst.export.requests import check_pictures
 from tfnst.export.served_model import ServedStyleTransfer
 
 CONTENT, STYLE = picture(60, 80, seed=1), picture(50, 40, seed=2)
 
 
-class Session:
-    """The SavedModel as TensorFlow Serving runs it: feeding and fetching by name."""
-
-    def __init__(self, folder):
-        self._graph = tf.Graph()
-        self._session = tf.compat.v1.Session(graph=self._graph)
-        with self._graph.as_default():
-            meta = tf.compat.v1.saved_model.load(self._session, ["serve"], str(folder))
-        self.signatures = meta.signature_def
-
-    def run(self, signature, **inputs):
-        definition = self.signatures[signature]
-        feeds = {
-            info.name: inputs.pop(name)
-            if name in inputs
-            else tf.make_ndarray(definition.defaults[name])
-            for name, info in definition.inputs.items()
-        }
-        assert not inputs
-        fetches = {name: info.name for name, info in definition.outputs.items()}
-        return self._session.run(fetches, feeds)
+def model_of(config):
+    return ServedStyleTransfer(config, requests.RequestLimits(**LIMITS))
 
 
 @pytest.fixture(scope="module")
 def served(base):
     return Session(base / "1")
-
-
-class Unexported:
-    """The same signatures in Python, one operation at a time: `blend` is quick then."""
-
-    def __init__(self, config):
-        model = ServedStyleTransfer(config, requests.RequestLimits(**LIMITS))
-        self._functions = {
-            "serving_default": model.stylize_files,
-            "stylize": model.stylize_arrays,
-            "blend": model.blend_files,
-        }
-        self._inputs = signatures.signature_inputs(
-            model.settings, preserve_color=config.preserve_color
-        )
-
-    def run(self, signature, **inputs):
-        tensors = {
-            each.name: tf.constant(inputs.get(each.name, each.default), each.spec.dtype)
-            for each in self._inputs[signature]
-        }
-        assert set(inputs) <= set(tensors)
-        outputs = self._functions[signature](**tensors)
-        return {name: output.numpy() for name, output in outputs.items()}
 
 
 @pytest.fixture(
@@ -85,12 +45,8 @@ class Unexported:
 def painter(request):
     """What runs the signatures that take files."""
     if request.param == "unexported":
-        return Unexported(CONFIG)
+        return Unexported(model_of(CONFIG))
     return request.getfixturevalue("served")
-
-
-def png(array):
-    return decoding.encode_png(tf.constant(array[None])).numpy()
 
 
 def test_lies_where_a_server_looks(base):
@@ -437,42 +393,6 @@ def test_only_operations_that_servers_know(base):
     assert_only_known_operations(base / "1")
 
 
-def assert_only_known_operations(folder):
-    model = saved_model_pb2.SavedModel.FromString(
-        (folder / "saved_model.pb").read_bytes()
-    )
-    graph = model.meta_graphs[0].graph_def
-    nodes = [*graph.node, *(n for f in graph.library.function for n in f.node_def)]
-    operations = {node.op for node in nodes}
-    assert not {o for o in operations if "PyFunc" in o or "Xla" in o}
-    # From the oldest release that setup.cfg allows. TensorFlow doesn't promise that an
-    # older server can load a newer release's model, but it does know these.
-    known = (ROOT / "tests" / "tensorflow_2_18_operations.txt").read_text().split()
-    functions = {function.signature.name for function in graph.library.function}
-    assert operations - functions <= set(known)
-    # Servers have XLA disabled.
-    assert not any(f.attr["_XlaMustCompile"].b for f in graph.library.function)
-    assert_finite_constants(nodes)
-    # No request writes what another reads.
-    by_saver = {"AssignVariableOp"}
-    outside_saver = {
-        node.op
-        for function in graph.library.function
-        if "restore" not in function.signature.name
-        for node in function.node_def
-    }
-    assert not by_saver & outside_saver
-
-
-def assert_finite_constants(nodes):
-    """So that nothing but a loss or a picture makes `check_numerics` fail."""
-    for node in nodes:
-        if node.op == "Const":
-            values = tf.make_ndarray(node.attr["value"].tensor)
-            if np.issubdtype(values.dtype, np.floating):
-                assert np.isfinite(values).all(), node.name
-
-
 def test_versions(tmp_path):
     made = []
 
@@ -576,8 +496,7 @@ def export(tmp_path):
     """Exports a configuration with some of the signatures, which takes less time."""
 
     def export(config, *names):
-        model = ServedStyleTransfer(config, requests.RequestLimits(**LIMITS))
-        saved_model.write_model(model, tmp_path / "1", names)
+        saved_model.write_model(model_of(config), tmp_path / "1", names)
         assert_only_known_operations(tmp_path / "1")
         return Session(tmp_path / "1")
 
@@ -615,7 +534,7 @@ def test_other_settings_give_what_python_gives(export, settings):
 
 def test_other_settings_give_what_python_gives_unexported():
     config = CONFIG.replace(**ALL)
-    assert_paints_as_python(Unexported(config), config, sizes=[47])
+    assert_paints_as_python(Unexported(model_of(config)), config, sizes=[47])
 
 
 def assert_paints_as_python(served, config, sizes):

@@ -12,6 +12,7 @@ import pytest
 
 import tfnst
 from tests.helpers import ROOT, TINY, message, picture
+from tests.training.helpers import untrained
 from tfnst.config import PRESETS, StyleTransferConfig, setting_names
 from tfnst.studio.form import HOST_SETTINGS
 
@@ -334,6 +335,21 @@ def test_recolor_does_what_tfnst_does(pack, tensor):
     for array, picture_ in zip(got.numpy(), (STYLE, SECOND), strict=True):
         expected = tfnst.recolor(picture_[:32], CONTENT[:, :40], mask=LEFT[:, :40])
         np.testing.assert_array_equal(array, expected.array)
+
+
+def test_a_network_paints_at_once(pack, comfy, tensor, tmp_path):
+    path = tmp_path / "waves.keras"
+    untrained().save(path)
+    given = {"content_image": tensor(CONTENT, OTHER), "size": 64}
+    got = execute(
+        pack, "TfnstPaintAtOnce", network=str(path), preserve_color="luminance", **given
+    )
+    for each, content in zip(got.numpy(), (CONTENT, OTHER), strict=True):
+        expected = tfnst.stylize(content, path, size=64, preserve_color="luminance")
+        np.testing.assert_allclose(each, expected.array, atol=1e-6)
+    assert comfy.shown == [(1, 2, None), (2, 2, None)]
+    text = message(ValueError, execute, pack, "TfnstPaintAtOnce", network="x", **given)
+    assert text.startswith("`network` must be a file, or the name of a built-in style")
 
 
 def test_an_interrupted_run_stops(pack, comfy, tensor):

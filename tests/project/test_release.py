@@ -50,6 +50,18 @@ def test_the_version_is_stated_once():
         assert __version__ not in (ROOT / name).read_text(), name
 
 
+def test_the_wheel_has_all_files_of_the_package():
+    setup = configparser.ConfigParser()
+    setup.read(ROOT / "setup.cfg")
+    listed = set()
+    for package, patterns in setup["options.package_data"].items():
+        folder = ROOT.joinpath(*package.split("."))
+        for pattern in re.findall(r"[^\s,]+", patterns):
+            listed |= set(folder.glob(pattern))
+    files = {path for path in (ROOT / "tfnst").rglob("*") if path.is_file()}
+    assert {path for path in files if path.suffix not in (".py", ".pyc")} == listed
+
+
 @pytest.mark.parametrize(("name", "job"), [("test", "test"), ("dist", "try")])
 def test_workflows_run_on_the_oldest_and_the_newest_python(name, job):
     text = (ROOT / ".github" / "workflows" / f"{name}.yml").read_text()

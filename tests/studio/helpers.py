@@ -74,7 +74,7 @@ class PretendPainter:
     def rehearse(self):
         self.rehearsed.set()
 
-    def expected_seconds(self, config, sides):
+    def expected_seconds(self, config, sides, *, at_once=False):
         return None
 
     def paint(self, run, task, limits):

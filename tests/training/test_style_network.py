@@ -5,7 +5,7 @@ import zipfile
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import ExifTags, Image
 
 import tfnst
 from tests.helpers import TINY, assert_grey, picture
@@ -70,11 +70,21 @@ def test_alpha_and_metadata_of_the_photo_go_into_the_file(path, tmp_path):
     photo = tmp_path / "photo.png"
     alpha = np.tile(np.linspace(0, 1, 64)[np.newaxis, :, np.newaxis], (64, 1, 1))
     pixels = np.concatenate([picture(64, 64), alpha], axis=-1)
-    Image.fromarray(np.uint8(255 * pixels)).save(photo, dpi=(300, 300))
+    exif = Image.Exif()
+    exif[ExifTags.Base.Artist] = "A. Painter"
+    image = Image.fromarray(np.uint8(255 * pixels))
+    image.save(photo, dpi=(300, 300), exif=exif)
     tfnst.stylize(photo, path, size=64).save(tmp_path / "painted.png", bits=16)
     with Image.open(tmp_path / "painted.png") as painted:
         assert painted.mode == "RGBA"
         assert painted.info["dpi"] == pytest.approx((300, 300), abs=0.1)
+        assert painted.getexif()[ExifTags.Base.Artist] == "A. Painter"
+        assert "icc_profile" in painted.info
+        np.testing.assert_allclose(
+            np.asarray(painted)[..., 3] / 255, alpha[..., 0], atol=0.01
+        )
+    # The bits of a channel stand in the header.
+    assert (tmp_path / "painted.png").read_bytes()[24] == 16
 
 
 def test_colours_can_be_kept(path):
@@ -103,6 +113,7 @@ def test_colours_can_be_kept(path):
         ),
         ({"checkpoint": "state"}, "`checkpoint` must be None where a network paints"),
         ({"resume": "state"}, "state"),
+        ({"max_memory": 0.01}, "`max_memory` must be .* GiB or more for a picture of"),
         ({"callback_steps": 2}, "`callback_steps` must be None where a network"),
     ],
 )

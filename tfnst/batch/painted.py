@@ -17,7 +17,7 @@ from tfnst.images.style_images import describe_style, style_images
 def find_painted(
     item: BatchItem,
     config: StyleTransferConfig,
-    style_source: dict[str, str | None] | None = None,
+    style_source: dict[str, Any] | list[dict[str, Any]] | None = None,
 ) -> dict[str, Any] | None:
     """Reads the manifest in an item's file, if it needn't be painted again.
 
@@ -27,7 +27,7 @@ def find_painted(
     Args:
         item: item of the batch.
         config: settings of the picture.
-        style_source: description of the network that the style is given by; None for
+        style_source: description of the networks that the style is given by; None for
             pictures, which are described here.
 
     Returns:
@@ -63,7 +63,7 @@ def find_painted(
             sources = [describe_source(fetch(part.image)) for part in parts]
         style = describe_style(parts, sources)
     else:
-        sources = [style_source]
+        sources = style_source if isinstance(style_source, list) else [style_source]
     if any(source["sha256"] is None for source in (content, *sources)):
         return None
     same = all(

@@ -27,11 +27,12 @@ from tfnst.images.formats import is_network
 from tfnst.images.manifest import network_of
 from tfnst.images.save_options import SaveOptions
 from tfnst.limits import MAX_PIXELS
+from tfnst.transfer.network_style import NetworkStyle
 from tfnst.transfer.pictures import Content
 from tfnst.transfer.progress import Callback, TransferProgress
 from tfnst.transfer.results import NonFiniteLossError, TransferResult
 from tfnst.transfer.run import Run
-from tfnst.transfer.style_network import StyleNetwork, find_network
+from tfnst.transfer.style_network import find_networks
 from tfnst.transfer.style_transfer import load_content, load_style
 from tfnst.transfer.styles import Style
 
@@ -102,14 +103,14 @@ class BatchPainter:
         self._saving = saving or SaveOptions()
         # By path, URL or identity; errors, too, so that no bad style is read twice.
         self._styles: dict[str | int, Style | ValueError | OSError] = {}
-        self._networks: dict[str | int, StyleNetwork | ValueError | OSError | None] = {}
+        self._networks: dict[str | int, NetworkStyle | ValueError | OSError | None] = {}
         # State of a call of `paint`: its items, whether the callback has stopped it or
         # is running, the error of a full disk, and what threads do meanwhile.
         self._items: Sequence[BatchItem]
         self._stopped: bool
         self._calling_back: bool
         self._full: OSError | None
-        self._ahead: Ahead[BatchItem, Content | StyleNetwork | Exception | None]
+        self._ahead: Ahead[BatchItem, Content | NetworkStyle | Exception | None]
         self._behind: Behind
 
     def paint(self, items: Sequence[BatchItem]) -> None:
@@ -146,13 +147,13 @@ class BatchPainter:
 
     def _batches(
         self,
-    ) -> Iterator[list[tuple[BatchItem, Content]] | tuple[BatchItem, StyleNetwork]]:
+    ) -> Iterator[list[tuple[BatchItem, Content]] | tuple[BatchItem, NetworkStyle]]:
         """Yields items painted together, with contents, or one with its network."""
         # By the sizes of their scales.
         waiting: dict[Any, list[tuple[BatchItem, Content]]] = {}
         for item in self._items:
             content = self._ahead.next()
-            if isinstance(content, StyleNetwork):
+            if isinstance(content, NetworkStyle):
                 yield item, content
                 continue
             if not isinstance(content, Content):
@@ -172,7 +173,7 @@ class BatchPainter:
                 yield waiting.pop(max(waiting, key=lambda key: len(waiting[key])))
         yield from waiting.values()
 
-    def _load(self, item: BatchItem) -> Content | StyleNetwork | Exception | None:
+    def _load(self, item: BatchItem) -> Content | NetworkStyle | Exception | None:
         """Loads an item: its content, or the network that paints it at once.
 
         Returns its error if it has one, and None if it is painted already.
@@ -229,11 +230,11 @@ class BatchPainter:
 
         return _load_once(self._styles, source, load)
 
-    def _load_network(self, source: Any) -> StyleNetwork | None:
-        """Loads the network that a style is given by; None for pictures."""
-        return _load_once(self._networks, source, lambda: _find_network(source))
+    def _load_network(self, source: Any) -> NetworkStyle | None:
+        """Loads the networks that a style is given by; None for pictures."""
+        return _load_once(self._networks, source, lambda: _find_networks(source))
 
-    def _paint_at_once(self, item: BatchItem, network: StyleNetwork) -> None:
+    def _paint_at_once(self, item: BatchItem, network: NetworkStyle) -> None:
         """Paints and saves an item by a network."""
         limit = memory.memory_limit(self._config.max_memory, self._config.device)
         if limit < _READING + self._config.size**2 * _WRITING:
@@ -245,7 +246,7 @@ class BatchPainter:
         try:
             with argument("content_image"):
                 content = fetch(item.content_image)
-            result = network.stylize(content, config=self._at_once)
+            result = network.stylize(content, self._at_once)
         except _ITS_FAULT as error:
             mark_failed(item, error)
         else:
@@ -352,14 +353,15 @@ class BatchPainter:
         self._behind.submit(write, ended)
 
 
-def _find_network(source: Any) -> StyleNetwork | None:
-    """Loads the network that a style is given by; None for pictures."""
+def _find_networks(source: Any) -> NetworkStyle | None:
+    """Loads the networks that a style is given by; None for pictures."""
     if not (storage.is_url(source) and is_network(source)):
-        return find_network(source)
+        parts = find_networks(source)
+        return None if parts is None else NetworkStyle(parts)
     with tempfile.TemporaryDirectory(prefix="tfnst-") as folder:
         copy = pathlib.Path(folder, storage.file_name(source))
         copy.write_bytes(fetch(source))
-        return find_network(copy)
+        return _find_networks(copy)
 
 
 def _load_once(

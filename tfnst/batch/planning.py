@@ -24,7 +24,7 @@ from tfnst.images.open_files import read_open_files
 from tfnst.images.save_options import SaveOptions
 from tfnst.images.style_images import style_images, style_paths
 from tfnst.paths import NamedPath, check_outputs, named_paths
-from tfnst.transfer.style_network import check_painting_settings, find_network
+from tfnst.transfer.style_network import check_painting_settings, find_networks
 
 
 def plan_items(
@@ -92,7 +92,7 @@ def check_settings(items: list[BatchItem], config: StyleTransferConfig) -> None:
 def _is_network(style_image: Any) -> bool:
     """Returns whether a style is a network; False for one that can't be read."""
     with contextlib.suppress(ValueError, OSError):
-        return find_network(style_image) is not None
+        return find_networks(style_image) is not None
     return False
 
 

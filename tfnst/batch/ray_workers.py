@@ -171,10 +171,12 @@ def _room(resources: Mapping[str, float], cpus: float, gpus: float) -> int:
 def _row(index: int, item: BatchItem) -> dict[str, Any]:
     """Converts an item to plain values, for a worker."""
     assert item.output is not None  # `_check` has seen to that.
+    style = item.style_image
     return {
         "index": index,
         "content_image": storage.absolute(item.content_image),
-        "style_image": storage.absolute(item.style_image),
+        # Anything else is a URL, or the name of a built-in style.
+        "style_image": storage.absolute(style) if os.path.exists(style) else style,
         "output": storage.absolute(item.output),
     }
 

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from tfnst.batch import storage
+from tfnst.built_in import built_in_styles
 from tfnst.checks import ArgumentError, argument, one_line, show_type
 from tfnst.files import decode_text, show_path
 from tfnst.images.formats import NETWORK_SUFFIX, READ_SUFFIXES
@@ -71,7 +72,8 @@ def read_pairs(
     spaces around values, and rows without any values make no difference.
 
     Args:
-        path: path or URL of the file. Paths in it are relative to its folder.
+        path: path or URL of the file. Paths in it are relative to its folder; styles
+            may also be the names of built-in ones.
 
     Raises:
         ValueError: when the file doesn't have these columns, or one of them is empty
@@ -103,7 +105,9 @@ def read_pairs(
             if not name:
                 received = f"{shown}, which has no {column} in line {line}"
                 raise ArgumentError(expected, received, argument="pairs")
-            names.append(name if storage.is_url(name) else storage.join(folder, name))
+            there = name if storage.is_url(name) else storage.join(folder, name)
+            named = column == "style" and name in built_in_styles()
+            names.append(name if named and not storage.is_file(there) else there)
         columns.append(names)
     return columns[0], columns[1]
 

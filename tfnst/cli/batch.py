@@ -46,8 +46,8 @@ _BAR = "{n}/{total} pictures|{bar:12}| {elapsed}<{remaining}  {desc}"
     "styles",
     multiple=True,
     metavar="FILE|DIR",
-    help="Style image, network that has learned a style, or a folder of them. With "
-    "several, every content is painted in every style.",
+    help="Style image, network that has learned a style, name of a built-in style, or "
+    "a folder of files. With several, every content is painted in every style.",
 )
 @file_option(
     "--pairs",

@@ -82,7 +82,7 @@ def limit_options(command: Command) -> Command:
     type=click.Path(),
     metavar="FOLDER",
     help="Folder with sample pictures: photo_* are contents, style_* styles, others "
-    "both.",
+    "both. A network NAME.keras paints style_NAME at once.",
 )
 @click.option(
     "--shared/--separate",

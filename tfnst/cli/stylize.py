@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tfnst.checks import one_line
+from tfnst.checks import argument, one_line
 from tfnst.cli.options import (
     config_options,
     file_option,
@@ -106,7 +106,8 @@ def stylize(
         # A run may keep its checkpoints in the file that it was resumed from.
         outputs.check_paths(named_paths(("resume", resume)))
         outputs.check(bits=saving.bits, size=config.size)
-        at_once = any(is_network(each.image) for each in style)
+        with argument("style_image"):
+            at_once = any(is_network(each.image) for each in style)
         # Reading weights needs no TensorFlow. A network needs no weights but its own.
         with contextlib.nullcontext() if at_once else reading_ahead(config):
             prefer_onednn()

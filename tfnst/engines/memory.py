@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 import math
 import pathlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import NoReturn
 
 import psutil
 import tensorflow as tf
@@ -37,6 +38,38 @@ def memory_errors(size: int) -> Iterator[None]:
             verb="is",
         )
         raise attach_refusal(MemoryError(), refusal) from error
+
+
+def refuse_memory(
+    needed: int,
+    limit: float,
+    sides: Sequence[int],
+    max_memory: float | None,
+    also: str = "",
+) -> NoReturn:
+    """Raises the error for a picture that needs more memory than there is.
+
+    Args:
+        needed: bytes that the process would hold at least.
+        limit: bytes that it may hold, from `memory_limit`.
+        sides: height and width of the picture.
+        max_memory: setting of that name.
+        also: words for what else needs the memory.
+
+    Raises:
+        ValueError: if `max_memory` is set.
+        MemoryError: if it is None.
+    """
+    height, width = sides
+    refusal = ArgumentError(
+        f"{math.ceil(needed / GIB * 10) / 10:g} GiB or more for a picture of "
+        f"{width}x{height} pixels{also}; choose a smaller `size`",
+        f"{limit / GIB:.1f} GiB" + ("" if max_memory else ", most of what is free"),
+        argument="max_memory",
+    )
+    if max_memory is None:
+        raise attach_refusal(MemoryError(), refusal)
+    raise refusal
 
 
 def memory_limit(max_memory: float | None, device: str = "auto") -> float:

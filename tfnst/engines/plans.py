@@ -10,10 +10,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfnst.checks import ArgumentError, attach_refusal
 from tfnst.config import StyleTransferConfig
 from tfnst.engines.devices import device_kind
-from tfnst.engines.memory import GIB, resident_memory
+from tfnst.engines.memory import GIB, refuse_memory, resident_memory
 from tfnst.engines.tiles import NetworkSegment
 from tfnst.losses.statistics import style_loss_of_layer
 from tfnst.losses.style import StyleLoss
@@ -121,19 +120,9 @@ def build_plan(
             if not plan.tiled:
                 break
     if not fitting:
-        height, width = sides[0]
-        least = min(plan.peak for plan in plans) / GIB
         loss = "" if additive else " and a `style_loss` that isn't `additive`"
-        refusal = ArgumentError(
-            f"{math.ceil(least * 10) / 10:g} GiB or more for a picture of "
-            f"{width}x{height} pixels{loss}; choose a smaller `size`",
-            f"{limit / GIB:.1f} GiB"
-            + ("" if config.max_memory else ", most of what is free"),
-            argument="max_memory",
-        )
-        if config.max_memory is None:
-            raise attach_refusal(MemoryError(), refusal)
-        raise refusal
+        least = min(plan.peak for plan in plans)
+        refuse_memory(least, limit, sides[0], config.max_memory, loss)
     return min(fitting, key=lambda plan: (plan.cost, plan.peak))
 
 

@@ -181,7 +181,7 @@ def _load_network(network: Any, max_steps: int) -> StyleNetwork:
             str(max_steps),
             argument="max_steps",
         )
-    found = find_network(network)
+    found = find_network(network, name="network")
     if found is None:
         raise ArgumentError(
             "a network that `tfnst train` has written",

@@ -122,6 +122,7 @@ class ServedNetwork(tf.Module):
             size,
         )
 
+        @tf.autograph.experimental.do_not_convert
         def paint(request: tuple[tf.Tensor, ...]) -> tuple[tf.Tensor, tf.Tensor]:
             encoded, size, preserve_color = request
             size = in_range("size", size, MIN_SIZE, self.limits.max_size)
@@ -144,7 +145,10 @@ class ServedNetwork(tf.Module):
         image_bytes, seconds = tf.map_fn(
             paint,
             (content_bytes, size, preserve_color),
-            fn_output_signature=(tf.string, tf.float32),
+            fn_output_signature=(
+                tf.TensorSpec([], tf.string),
+                tf.TensorSpec([], tf.float32),
+            ),
             parallel_iterations=1,
         )
         return {"image_bytes": image_bytes, "decode_seconds": seconds}
@@ -161,4 +165,5 @@ class ServedNetwork(tf.Module):
     def _paint(self, content: tf.Tensor, preserve_color: str | tf.Tensor) -> tf.Tensor:
         """The painted pictures, [N, H, W, 3] as those given."""
         painted = self._style.network(self._style.prepare(content))
+        painted = tf.ensure_shape(painted, [None, None, None, 3])
         return coloring.restore_colors(painted, content, preserve_color)

@@ -6,7 +6,7 @@ import os
 from typing import Any
 
 from tfnst.built_in import find_built_in
-from tfnst.checks import ArgumentError, argument, show_type
+from tfnst.checks import ArgumentError, show_type
 from tfnst.files import show_path
 
 # Pillow's names of the formats.
@@ -31,9 +31,8 @@ def is_network(source: Any) -> bool:
     Raises:
         ValueError: for the name of neither a file nor a built-in style.
     """
-    with argument("style_image"):
-        if find_built_in(source) is not None:
-            return True
+    if find_built_in(source) is not None:
+        return True
     return isinstance(source, str | os.PathLike) and os.fsdecode(
         source
     ).lower().endswith(NETWORK_SUFFIX)

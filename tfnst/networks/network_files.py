@@ -58,7 +58,7 @@ def save_network(
     data = io.BytesIO()
     with (
         tempfile.TemporaryDirectory(prefix="tfnst-") as folder,
-        zipfile.ZipFile(data, "w", zipfile.ZIP_DEFLATED) as archive,
+        zipfile.ZipFile(data, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive,
     ):
         saved = os.path.join(folder, f"network{NETWORK_SUFFIX}")
         network.save(saved)

@@ -11,7 +11,7 @@ from tfnst.networks.painting_network import REACH, STRIDE, PaintingNetwork
 
 # Pixels of the largest picture that is painted at once, and of the sample of a larger
 # one by whose moments its layers are normalised.
-_WHOLE_PIXELS = 1024 * 1024
+WHOLE_PIXELS = 1024 * 1024
 # Side of a patch in the sample.
 _PATCH = 256
 # Side of a tile, apart from what it sees around itself.
@@ -36,7 +36,7 @@ class PicturePainter:
         self,
         network: PaintingNetwork,
         *,
-        whole_pixels: int = _WHOLE_PIXELS,
+        whole_pixels: int = WHOLE_PIXELS,
         tile: int = _TILE,
         patch: int = _PATCH,
     ) -> None:

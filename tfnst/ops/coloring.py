@@ -151,7 +151,11 @@ def restore_colors(
         {
             "luminance": lambda: by_strips(color_transfer.replace_chroma, *pictures),
             "histogram": lambda: color_transfer.match_histogram(*pictures),
-            "transport": lambda: color_transfer.transport_colors(*pictures),
+            "transport": lambda: carry_colors(
+                painted_image,
+                color_transfer.color_moments(content_image),
+                tf.constant(1.0),
+            ),
         },
         otherwise=painted_image,
     )

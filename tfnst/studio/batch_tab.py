@@ -76,6 +76,7 @@ class BatchTab(RunTab):
                 filled.config,
                 pathlib.Path(photo).name,
                 filled.bits,
+                at_once=filled.at_once,
             )
             for photo in photos
         )

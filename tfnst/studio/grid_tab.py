@@ -7,7 +7,7 @@ from typing import Any
 
 import gradio as gr
 
-from tfnst.config import COLOR_MODES
+from tfnst.config import COLOR_MODES, setting_names
 from tfnst.studio import panels
 from tfnst.studio.events import AS_SENT, QUICK, Updates
 from tfnst.studio.inputs import FormValues
@@ -91,6 +91,12 @@ class GridTab(RunTab):
 
     def tasks(self, data: Data, filled: FormValues) -> tuple[Task, ...]:
         changes = self._changes(data[self.kind], filled)
+        effective = (*setting_names("at_once"), "styles")
+        if filled.at_once and _KINDS[data[self.kind]] not in effective:
+            raise ValueError(
+                f"{data[self.kind]} has no effect at once. Choose another kind, or "
+                f"painting step by step in the tab “Paint”."
+            )
         if not changes:
             raise ValueError("There are no styles to choose from.")
         tasks = []
@@ -102,7 +108,9 @@ class GridTab(RunTab):
                 changed[name] = value
             config = filled.config.replace(**changed)
             tasks.append(
-                self.studio.picture_task(filled.content, styles, config, label)
+                self.studio.picture_task(
+                    filled.content, styles, config, label, at_once=filled.at_once
+                )
             )
         return tuple(tasks)
 
@@ -133,6 +141,8 @@ class GridTab(RunTab):
         if name == "preserve_color":
             return [(f"colours: {v}", name, v) for v in COLOR_MODES]
         styles = [style.image for style in filled.styles] + self.studio.styles
+        if filled.at_once:
+            styles = [style for style in styles if self.studio.network_of(style)]
         return [(path.stem.removeprefix("style_"), name, str(path)) for path in styles]
 
     def _choose(

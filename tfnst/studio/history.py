@@ -74,6 +74,18 @@ class Entry:
         return settings if isinstance(settings, dict) else {}
 
     @property
+    def at_once(self) -> bool:
+        """True for a picture that a network has painted at once."""
+        return isinstance(self.manifest.get("network"), dict)
+
+    @property
+    def style(self) -> Any:
+        """Description of the style's pictures, which a network has learned from."""
+        if self.at_once:
+            return self.manifest["network"].get("picture")
+        return self.manifest.get("style_image")
+
+    @property
     def bits(self) -> int:
         """Bits of each channel: 16 for a PNG file with 16, otherwise 8."""
         with open(self.path, "rb") as file:
@@ -187,7 +199,7 @@ class History:
             ValueError: for a style that can't be understood.
         """
         content = self._kept(entry.manifest.get("content_image"), "photo")
-        styles = _listed(entry.manifest.get("style_image"))
+        styles = _listed(entry.style)
         if len(styles) > len(BRUSHES):
             raise LookupError(f"The page has no room for {len(styles)} styles.")
         return content, [self._style(each) for each in styles]
@@ -249,8 +261,8 @@ class History:
         """
         self._thumbnail_path(entry).unlink(missing_ok=True)
         entry.path.unlink(missing_ok=True)
-        needed = {sha for other in self.entries() for sha in _hashes(other.manifest)}
-        for sha256 in _hashes(entry.manifest) - needed:
+        needed = {sha for other in self.entries() for sha in _hashes(other)}
+        for sha256 in _hashes(entry) - needed:
             shutil.rmtree(self._sources / sha256, ignore_errors=True)
 
     def delete_older(self, seconds: float) -> None:
@@ -333,7 +345,7 @@ def _listed(style: Any) -> list[Any]:
     return style if isinstance(style, list) else [style]
 
 
-def _hashes(manifest: dict[str, Any]) -> set[str]:
+def _hashes(entry: Entry) -> set[str]:
     """Returns the SHA-256 of each of a picture's sources."""
-    described = [manifest.get("content_image"), manifest.get("style_image")]
+    described = [entry.manifest.get("content_image"), entry.style]
     return set(re.findall(f'"sha256": "({_SHA256.pattern})"', json.dumps(described)))

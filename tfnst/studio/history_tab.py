@@ -207,7 +207,7 @@ class HistoryTab:
             of_it: the same with “of”.
         """
         no_settings = _refusal(lambda: entry.config(self._studio.config))
-        refusal = no_settings or _refusal(lambda: history.sources(entry))
+        refusal = no_settings or _refusal(lambda: self._studio.sources(history, entry))
         buttons = {
             self.use: (f"Change and repeat{it}", refusal),
             self.again: (f"Paint{it} again", refusal),

@@ -12,7 +12,12 @@ from typing import Any
 import gradio as gr
 
 from tfnst.checks import argument_in
-from tfnst.config import PRESETS, StyleTransferConfig, preset_settings
+from tfnst.config import (
+    PRESETS,
+    StyleTransferConfig,
+    preset_settings,
+    setting_names,
+)
 from tfnst.studio import form, masks, panels
 from tfnst.studio.events import AS_SENT, QUICK, Updates, path_of
 from tfnst.studio.form import Field
@@ -28,6 +33,7 @@ from tfnst.studio.studio import (
 from tfnst.studio.style_slot import StyleSlot, picture_input, place_for_errors
 
 _STYLES = len(masks.BRUSHES)
+_BY_STEPS, _AT_ONCE = "Step by step", "At once"
 _SAMPLE_SIZE = 200
 
 
@@ -39,6 +45,7 @@ class FormValues:
     styles: list[StyleInput]
     config: StyleTransferConfig
     bits: int = 8
+    at_once: bool = False
 
 
 class Inputs:
@@ -53,6 +60,7 @@ class Inputs:
         shown: the components that change when the form is filled in.
         settings: the fields of the settings, by name.
         saved: what is filled in, kept by the browser.
+        choosing: the components that say whether the style is painted at once.
     """
 
     def __init__(self, studio: Studio) -> None:
@@ -83,7 +91,7 @@ class Inputs:
         self._masks()
         self._drawer()
         self.all = {
-            *(self.content, self.count, self.regions.painted, self.bits),
+            *(self.content, self.count, self.regions.painted, self.bits, self.how),
             *(component for slot in self.slots for component in slot.filled_in),
             *(slot.mask.painted for slot in self.slots),
             *self.settings.values(),
@@ -92,10 +100,12 @@ class Inputs:
         self.errors += [slot.wrong for slot in self.slots]
         self.shown = [
             *(self.content, self.count, self.fewer, self.more, self.bits, self.preset),
+            self.how,
             *(*self.regions.shown, self.legend, *self.settings.values()),
             *(component for slot in self.slots for component in slot.shown),
             *(self.content_wrong, self.style_wrong),
         ]
+        self.choosing = [self.slots[0].image, self.count, self.how]
         self._connect(photos, styles)
         self._save()
 
@@ -125,6 +135,19 @@ class Inputs:
             [*fields, self.before],
             **QUICK,
         )
+        offering = [each.change for each in self.choosing[:2]]
+        gr.on(offering, self._offer, self.choosing[:2], self.how, **AS_SENT)
+        self.hide_at_once(
+            self.preset,
+            self.without_effect,
+            self.masks,
+            self.slots[0].drawer,
+            *(
+                self.settings[name]
+                for name in form.FRONT_SETTINGS
+                if name not in setting_names("at_once")
+            ),
+        )
         # It no longer says what the settings are.
         gr.on(
             [field.input for field in fields],
@@ -134,11 +157,32 @@ class Inputs:
             **QUICK,
         )
 
+    def hide_at_once(self, *hidden: Any) -> None:
+        """Hides components while the style is to be painted at once."""
+
+        def show(data: Mapping[Any, Any]) -> Updates:
+            return dict.fromkeys(hidden, gr.update(visible=not self._at_once(data)))
+
+        changes = [each.change for each in self.choosing]
+        gr.on(changes, show, {*self.choosing}, list(hidden), **AS_SENT)
+
+    def _at_once(self, data: Mapping[Any, Any]) -> bool:
+        """Returns whether the style is to be painted at once."""
+        image, count = data[self.slots[0].image], data[self.count]
+        return data[self.how] == _AT_ONCE and self._has_network(image, count)
+
+    def _has_network(self, image: dict[str, Any] | None, count: int) -> bool:
+        """Returns whether there is a single style, which a network has learned."""
+        return count == 1 and self._studio.network_of(path_of(image)) is not None
+
+    def _offer(self, image: dict[str, Any] | None, count: int) -> Any:
+        return gr.update(visible=self._has_network(image, count))
+
     @property
     def _filled_in(self) -> dict[str, Any]:
         """The components that are saved, by their elements' names."""
         slots = [component for slot in self.slots for component in slot.filled_in]
-        saved = [self.content, *slots, *self.settings.values(), self.bits]
+        saved = [self.content, *slots, *self.settings.values(), self.bits, self.how]
         return {component.elem_id: component for component in saved}
 
     def _save(self) -> None:
@@ -207,12 +251,14 @@ class Inputs:
         if styles and not given:
             said[self.style_wrong] = panels.error("Choose a style first.")
         values = {name: data[field] for name, field in self.settings.items()}
-        config, wrong_settings = self._studio.read_settings(values)
+        at_once = self._at_once(data)
+        config, wrong_settings = self._studio.read_settings(values, at_once=at_once)
         for name, text in wrong_settings.items():
             said[self.wrong[name]] = panels.error(text)
         if any(said.values()) or config is None:
             return None, said
-        return FormValues(content or "", given, config, int(data[self.bits])), said
+        bits = int(data[self.bits])
+        return FormValues(content or "", given, config, bits, at_once), said
 
     def place_error(self, error: ValueError) -> Updates:
         """Returns the changes of `errors` for a refused task."""
@@ -238,9 +284,10 @@ class Inputs:
         config = entry.config(self._studio.config).replace(**changes)
         updates = self.show_settings(config)
         updates[self.bits] = str(entry.bits)
+        updates[self.how] = _AT_ONCE if entry.at_once else _BY_STEPS
         if not pictures:
             return updates
-        content, styles = history.sources(entry)
+        content, styles = self._studio.sources(history, entry)
         updates[self.content] = self._studio.copy_picture(content)
         updates |= self.regions.show(content, [style.region for style in styles])
         updates |= self._show_among(len(styles))
@@ -311,6 +358,15 @@ class Inputs:
 
     def _front(self) -> None:
         """Lays out the settings that everybody needs, and the presets."""
+        self.how = gr.Radio(
+            [_BY_STEPS, _AT_ONCE],
+            value=_BY_STEPS,
+            label="Painting",
+            info="At once, a network that has learned this style paints in about a "
+            "second. Step by step comes closer to the style, and has more settings.",
+            visible=False,
+            elem_id="how",
+        )
         shown = {field.name: field for field in self._studio.fields}
         strength, *others = form.FRONT_SETTINGS
         self._component(shown[strength])
@@ -329,14 +385,18 @@ class Inputs:
     def _drawer(self) -> None:
         """Lays out all other settings."""
         with gr.Accordion("All settings", open=False, elem_id="all-settings"):
-            if self._studio.server is None:
-                gr.Markdown("Empty fields follow from other settings, or set no limit.")
             others = [f for f in self._studio.fields if f.name not in self.settings]
-            for first in range(0, len(others), 2):
-                with gr.Row():
-                    for field in others[first : first + 2]:
-                        with gr.Column(min_width=240):
-                            self._component(field)
+            # At once, none of them has an effect.
+            with gr.Column() as self.without_effect:
+                if self._studio.server is None:
+                    gr.Markdown(
+                        "Empty fields follow from other settings, or set no limit."
+                    )
+                for first in range(0, len(others), 2):
+                    with gr.Row():
+                        for field in others[first : first + 2]:
+                            with gr.Column(min_width=240):
+                                self._component(field)
             self.bits = gr.Radio(
                 ["8", "16"],
                 value="8",
@@ -394,14 +454,14 @@ class Inputs:
         """Lays out the editor in which regions are painted."""
         with gr.Accordion(
             "Masks: which style goes where", open=False, elem_id="masks"
-        ) as drawer:
+        ) as self.masks:
             self.legend = gr.HTML(
                 panels.legend(masks.BRUSHES[:1]), elem_id="mask-legend"
             )
             self.regions = MaskEditor(
                 self._studio,
                 self.content,
-                drawer,
+                self.masks,
                 about="Paint over the photo where a style is to go. Styles without "
                 "paint share the rest; if each has some, the rest of the photo stays "
                 "as it is.",

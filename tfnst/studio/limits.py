@@ -74,6 +74,15 @@ class Limits:
         Raises:
             ValueError: for a run that is too large or too long.
         """
+        self.check_size(config, sides)
+        for name in ("steps", "initial_steps"):
+            steps = getattr(config, name)
+            if steps is not None and steps > self.max_steps:
+                expected = f"at most {self.max_steps}, which is what the host allows"
+                raise ArgumentError(expected, str(steps), argument=name)
+
+    def check_size(self, config: StyleTransferConfig, sides: tuple[int, int]) -> None:
+        """Checks the size alone, as `check`."""
         ratio = min(sides) / max(sides)
         megapixels = config.size**2 * ratio / 1e6
         if megapixels > self.max_megapixels:
@@ -84,11 +93,6 @@ class Limits:
                 str(config.size),
                 argument="size",
             )
-        for name in ("steps", "initial_steps"):
-            steps = getattr(config, name)
-            if steps is not None and steps > self.max_steps:
-                expected = f"at most {self.max_steps}, which is what the host allows"
-                raise ArgumentError(expected, str(steps), argument=name)
 
     def check_frames(self, frames: int) -> None:
         """Checks that a video isn't too long.

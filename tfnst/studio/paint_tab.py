@@ -40,9 +40,8 @@ class PaintTab(RunTab):
                 super().__init__(studio, visitor, Inputs(studio))
         with result:
             self._result()
-        self.connect(
-            [self.suffix], [self.comparison, self.after, self.download, self.entry]
-        )
+        shown = [self.expected, self.comparison, self.after, self.download, self.entry]
+        self.connect([self.suffix], shown)
         if studio.server is None:
             self._connect_expected()
         self.suffix.input(
@@ -69,7 +68,11 @@ class PaintTab(RunTab):
 
     def tasks(self, data: Data, filled: FormValues) -> tuple[Task, ...]:
         task = self.studio.picture_task(
-            filled.content, filled.styles, filled.config, bits=filled.bits
+            filled.content,
+            filled.styles,
+            filled.config,
+            bits=filled.bits,
+            at_once=filled.at_once,
         )
         return (task,)
 
@@ -79,7 +82,8 @@ class PaintTab(RunTab):
         return super().refused(data, error)
 
     def begun(self, data: Data, filled: FormValues) -> Updates:
-        return {self.after: gr.update(visible=False), self.comparison: ""}
+        hidden = dict.fromkeys((self.expected, self.comparison), "")
+        return hidden | {self.after: gr.update(visible=False)}
 
     def finished(self, data: Data, run: QueuedRun) -> Updates:
         if run.state == run_queue.FAILED:
@@ -106,7 +110,7 @@ class PaintTab(RunTab):
             [
                 self.inputs.content.change,
                 self.asking.tick,
-                *(field.change for field in fields),
+                *(field.change for field in (*fields, *self.inputs.choosing)),
             ],
             self._expect,
             self.inputs.all,
@@ -119,11 +123,15 @@ class PaintTab(RunTab):
         filled, _ = self.inputs.read(data, styles=False)
         if filled is None:
             return {self.expected: "", self.asking: gr.update(active=False)}
-        seconds = self.studio.expected_seconds(filled.content, filled.config)
+        seconds = self.studio.expected_seconds(
+            filled.content, filled.config, at_once=filled.at_once
+        )
         if seconds is None:
             later = not self.studio.queue.ready.is_set()
             return {self.expected: "", self.asking: gr.update(active=later)}
-        text = panels.notice(f"It will take about {panels.duration(seconds)}.")
+        # Reading and writing a picture take their time, too.
+        shown = panels.duration(max(seconds, 1.0))
+        text = panels.notice(f"It will take about {shown}.")
         return {self.expected: text, self.asking: gr.update(active=False)}
 
     def _convert(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import pathlib
 import time
 from collections.abc import Callable
@@ -28,12 +29,17 @@ from tfnst.studio.video_painter import paint_video
 if TYPE_CHECKING:
     from tfnst.transfer.progress import TransferProgress
     from tfnst.transfer.results import TransferResult
+    from tfnst.transfer.style_network import StyleNetwork
 
 Loading = Callable[[], contextlib.AbstractContextManager[None]]
 
 # Long sides of the pictures that are painted to rehearse: one for TensorFlow to trace
 # its graphs, and one that tells how fast this machine is.
 _TRACED, _MEASURED = 64, 256
+# Steps of a run that take about as long as a network, per pixel.
+_STEPS_AT_ONCE = 0.12
+# Number of networks that are kept in memory.
+_NETWORKS = 8
 # Maximum number of points in a loss curve; beyond, every second one is dropped.
 _MOST_POINTS = 240
 _POLL_SECONDS = 0.1
@@ -88,11 +94,18 @@ class LocalPainter:
             self._rate = rows["seconds"][-1] / work
 
     def expected_seconds(
-        self, config: StyleTransferConfig, sides: tuple[int, int]
+        self,
+        config: StyleTransferConfig,
+        sides: tuple[int, int],
+        *,
+        at_once: bool = False,
     ) -> float | None:
         """Returns how long a picture takes; see `tfnst.studio.run_queue.Painter`."""
         if self._rate is None:
             return None
+        if at_once:
+            shape = min(sides) / max(sides)
+            return self._rate * shape * config.size**2 * _STEPS_AT_ONCE
         from tfnst.ops.pyramid import build_pyramid, scale_steps
 
         sizes = build_pyramid(sides, sides, config.size, config.min_size).numpy()
@@ -111,6 +124,8 @@ class LocalPainter:
             return None
         if task.video is not None:
             return paint_video(run, task, task.video, limits)
+        if task.network is not None:
+            return _paint_at_once(run, task, task.network)
         try:
             result = stylize(
                 task.content,
@@ -126,6 +141,23 @@ class LocalPainter:
             raise
         self._measure(result)
         return _keep(run, task, result)
+
+
+def _paint_at_once(run: QueuedRun, task: Task, network: pathlib.Path) -> Entry:
+    """Paints a picture by a network, which no run can stop."""
+    result = _load_network(network).stylize(task.content, config=task.config)
+    run.progress = Progress(fraction=1.0, seconds=result.seconds)
+    # So that it can be painted again: the page shows the style by its picture.
+    picture = manifest.describe_source(task.styles[0].image)
+    facts = {**(result.network or {}), "picture": picture}
+    return _keep(run, task, dataclasses.replace(result, network=facts))
+
+
+@functools.lru_cache(_NETWORKS)
+def _load_network(path: pathlib.Path) -> StyleNetwork:
+    from tfnst.transfer.style_network import load_network
+
+    return load_network(path)
 
 
 def _keep(run: QueuedRun, task: Task, result: TransferResult) -> Entry:
@@ -214,7 +246,11 @@ class ServerPainter:
         """Does nothing: the server has warmed up by itself."""
 
     def expected_seconds(
-        self, config: StyleTransferConfig, sides: tuple[int, int]
+        self,
+        config: StyleTransferConfig,
+        sides: tuple[int, int],
+        *,
+        at_once: bool = False,
     ) -> None:
         """Returns None: how fast a server is isn't known."""
 

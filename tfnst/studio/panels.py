@@ -7,7 +7,7 @@ import html
 import math
 from collections.abc import Sequence
 
-from tfnst.config import StyleTransferConfig
+from tfnst.config import StyleTransferConfig, setting_names
 from tfnst.studio import run_queue
 from tfnst.studio.form import in_words
 from tfnst.studio.history import Entry
@@ -108,7 +108,9 @@ def _outcome(run: QueuedRun) -> str:
         return f"Stopped after {now.step} steps; {kept}."
     if len(run.tasks) > 1:
         return f"Done: {len(run.results)} of {len(run.tasks)} pictures are painted."
-    return f"Done: {now.steps or 'all'} steps in {duration(now.seconds)}."
+    if not now.steps:
+        return f"Done in {now.seconds:.1f} s."
+    return f"Done: {now.steps} steps in {duration(now.seconds)}."
 
 
 def _frames(now: Progress) -> str:
@@ -162,6 +164,8 @@ def video(info: FilmInfo, first: bytes) -> str:
     if info.duration is not None:
         seconds = float(info.duration)
         facts.append(f"{seconds:.1f} s" if seconds < 10 else duration(seconds))
+    elif info.frames is not None:
+        facts.append(f"{info.frames} frames")
     return side_by_side([(first, ", ".join(facts))])
 
 
@@ -224,19 +228,21 @@ def legend(brushes: Sequence[tuple[str, tuple[int, int, int]]]) -> str:
 def facts(entry: Entry) -> str:
     """The sources of a picture, and its settings other than the defaults."""
     manifest, default = entry.manifest, StyleTransferConfig().to_dict()
+    effective = setting_names("at_once" if entry.at_once else None)
     rows = [("Photo", _names(manifest.get("content_image")))]
     rows.append(("Style", _names(manifest.get("style_image"))))
     rows += [
         (in_words(name), _show_value(value))
         for name, value in entry.settings.items()
-        if name in ("size", "style_strength", "steps")
+        if (name in effective and name in ("size", "style_strength", "steps"))
         or (value != default.get(name) and name not in ("max_time", "max_memory"))
     ]
     if entry.bits != 8:
         rows.append(("Bits per channel", str(entry.bits)))
     reason = manifest.get("stop_reason")
     for label, value in (
-        ("Steps taken", manifest.get("steps")),
+        ("Painted", "at once, by a network" if entry.at_once else None),
+        ("Steps taken", None if entry.at_once else manifest.get("steps")),
         ("Stopped early", _STOPPED.get(str(reason), reason)),
         ("Server", manifest.get("server")),
     ):

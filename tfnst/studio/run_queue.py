@@ -172,13 +172,18 @@ class Painter(Protocol):
         """Traces graphs beforehand; called after `prepare` if no run waits."""
 
     def expected_seconds(
-        self, config: StyleTransferConfig, sides: tuple[int, int]
+        self,
+        config: StyleTransferConfig,
+        sides: tuple[int, int],
+        *,
+        at_once: bool = False,
     ) -> float | None:
         """Returns about how long a picture takes; None while that is unknown.
 
         Args:
             config: settings of the run.
             sides: height and width of the photo.
+            at_once: whether a network paints it.
         """
 
     def paint(

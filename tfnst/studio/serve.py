@@ -15,6 +15,7 @@ import socket
 import threading
 from typing import TYPE_CHECKING
 
+from tfnst.built_in import FOLDER
 from tfnst.checks import ArgumentError, check_integer
 from tfnst.config import StyleTransferConfig
 from tfnst.studio.limits import Limits
@@ -56,7 +57,9 @@ def serve_studio(
         config: initial settings of the page.
         limits: the host's limits.
         server: address of a server that paints.
-        samples: folder with sample pictures; by default those of a checkout, or a few.
+        samples: folder with sample pictures and networks that have learned them, such
+            as `style_waves.jpg` and `waves.keras`; by default those of a checkout, or a
+            few.
         shared: whether all visitors see the same pictures; by default only if `host`
             is the loopback.
         open_browser: whether to open the page in a browser.
@@ -82,6 +85,7 @@ def serve_studio(
         limits=limits,
         server=server,
         samples=sample_folder(samples),
+        networks=FOLDER if samples is None else pathlib.Path(samples),
         shared=local if shared is None else shared,
         loading=loading,
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import filecmp
 import functools
 import hashlib
 import io
@@ -23,11 +24,12 @@ import numpy as np
 from PIL import Image
 
 from tfnst.checks import argument, refusal_in
-from tfnst.config import StyleTransferConfig
+from tfnst.config import StyleTransferConfig, setting_names, settings_within
 from tfnst.images.arrays import to_integers
 from tfnst.images.decoding import open_image
-from tfnst.images.formats import READ_SUFFIXES
+from tfnst.images.formats import NETWORK_SUFFIX, READ_SUFFIXES
 from tfnst.images.heif import may_be_heif
+from tfnst.images.manifest import describe_source
 from tfnst.images.reading import load_image, read_picture
 from tfnst.images.source import PictureSource
 from tfnst.images.style_images import StyleImage
@@ -95,6 +97,8 @@ class Studio:
         limits: the host's limits.
         server: address of a server that paints; None to paint in this process.
         samples: folder with sample pictures; None for none.
+        networks: folder with networks that have learned sample styles, each with the
+            name of the style; None for none.
         shared: whether all visitors see the same pictures. Otherwise each browser has
             a folder of its own.
         loading: as for `LocalPainter`.
@@ -112,6 +116,7 @@ class Studio:
         limits: Limits,
         server: str | None = None,
         samples: pathlib.Path | None = None,
+        networks: pathlib.Path | None = None,
         shared: bool = True,
         loading: Loading = contextlib.nullcontext,
         reading_seconds: float = 60.0,
@@ -122,6 +127,9 @@ class Studio:
         self.shared = shared
         self.fields = form.fields(on_server=server is not None)
         self.photos, self.styles = _find_samples(samples)
+        self._networks: dict[pathlib.Path, pathlib.Path] = {}
+        if server is None and networks is not None:
+            self._networks = _find_networks(self.styles, networks)
         painter = (
             LocalPainter(config, loading) if server is None else ServerPainter(server)
         )
@@ -252,25 +260,68 @@ class Studio:
         finally:
             self._readers.release()
 
+    def network_of(self, style: str | os.PathLike[str] | None) -> pathlib.Path | None:
+        """Returns the path of the network that has learned a style; None without one.
+
+        Args:
+            style: path of the style's picture, which is compared with the samples.
+        """
+        if style is None:
+            return None
+        with contextlib.suppress(OSError):
+            for sample, network in self._networks.items():
+                if filecmp.cmp(sample, style, shallow=False) and network.is_file():
+                    return network
+        return None
+
+    def sources(
+        self, history: History, entry: Entry
+    ) -> tuple[pathlib.Path, list[StyleImage]]:
+        """Returns the photo and the styles that a picture can be painted again from.
+
+        Raises:
+            LookupError, ValueError: as `History.sources`, and if the network that has
+                painted it isn't here.
+        """
+        content, styles = history.sources(entry)
+        if entry.at_once:
+            network = self.network_of(styles[0].image)
+            painted_by = entry.manifest.get("style_image")
+            if network is None or describe_source(network) != painted_by:
+                raise LookupError("The network that painted this picture isn't here.")
+        return content, styles
+
     def read_settings(
-        self, values: Mapping[str, Any]
+        self, values: Mapping[str, Any], *, at_once: bool = False
     ) -> tuple[StyleTransferConfig | None, dict[str, str]]:
-        """Returns the settings in a filled form, or None, and errors by field."""
-        config, wrong = form.read_values(values, self.fields, self.config)
+        """Returns the settings in a filled form, or None, and errors by field.
+
+        Args:
+            values: field name -> value.
+            at_once: whether a network paints, on which few settings have an effect.
+        """
+        fields, host = self.fields, self.config
+        if at_once:
+            effective = setting_names("at_once")
+            fields = tuple(field for field in fields if field.name in effective)
+            host = settings_within("at_once", host)
+        config, wrong = form.read_values(values, fields, host)
         labels = {field.name: field.label for field in self.fields}
         return config, {name: in_labels(each, labels) for name, each in wrong.items()}
 
     def expected_seconds(
-        self, content: str, config: StyleTransferConfig
+        self, content: str, config: StyleTransferConfig, *, at_once: bool = False
     ) -> float | None:
         """Returns about how long a picture takes to paint; None if that is unknown.
 
         Args:
             content: path of the photo, which has been checked.
             config: the settings.
+            at_once: whether a network paints it.
         """
         sides = _sides_of(content)
-        seconds = self.queue.painter.expected_seconds(config, sides)
+        painter = self.queue.painter
+        seconds = painter.expected_seconds(config, sides, at_once=at_once)
         return None if seconds is None else min(seconds, self.limits.seconds(config))
 
     def picture_task(
@@ -280,6 +331,8 @@ class Studio:
         config: StyleTransferConfig,
         label: str = "",
         bits: int = 8,
+        *,
+        at_once: bool = False,
     ) -> Task:
         """Returns a task for a picture.
 
@@ -289,17 +342,20 @@ class Studio:
             config: the settings.
             label: as for `Task`.
             bits: as for `Task`.
+            at_once: whether the network of the style paints it.
 
         Raises:
             ValueError: when the host's limits don't allow it.
         """
-        self.limits.check(config, _sides_of(content))
+        check = self.limits.check_size if at_once else self.limits.check
+        check(config, _sides_of(content))
         return Task(
             content=pathlib.Path(content),
             styles=self._styles(styles),
             config=config,
             label=label,
             bits=bits,
+            network=self.network_of(styles[0].image) if at_once else None,
         )
 
     def video_task(
@@ -309,6 +365,8 @@ class Studio:
         config: StyleTransferConfig,
         options: VideoOptions,
         suffix: str,
+        *,
+        at_once: bool = False,
     ) -> Task:
         """Returns a task for a video.
 
@@ -318,6 +376,7 @@ class Studio:
             config: the settings.
             options: options of the video.
             suffix: suffix of the painted file.
+            at_once: whether the network of the style paints it.
 
         Raises:
             ValueError, OSError: when the file can't be read as a video, or the host's
@@ -326,7 +385,8 @@ class Studio:
         """
         with self.reading(), open_film(path) as reader:
             info = reader.info
-        self.limits.check(config, (info.height, info.width))
+        check = self.limits.check_size if at_once else self.limits.check
+        check(config, (info.height, info.width))
         frames = FrameRange(options.start, options.end, options.every).count(info)
         self.limits.check_frames(frames or 0)
         return Task(
@@ -335,6 +395,7 @@ class Studio:
             config=config,
             video=options,
             suffix=suffix,
+            network=self.network_of(styles[0].image) if at_once else None,
         )
 
     def _styles(self, styles: Sequence[StyleInput]) -> tuple[StyleImage, ...]:
@@ -479,3 +540,14 @@ def _find_samples(
         others = [file for file in files if file not in styles + photos]
         return photos + others, styles + others
     return [], []
+
+
+def _find_networks(
+    styles: Sequence[pathlib.Path], folder: pathlib.Path
+) -> dict[pathlib.Path, pathlib.Path]:
+    """Returns the networks in a folder that have learned styles, by style."""
+    named = {
+        style: folder / f"{style.stem.removeprefix('style_')}{NETWORK_SUFFIX}"
+        for style in styles
+    }
+    return {style: network for style, network in named.items() if network.is_file()}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import pathlib
+from typing import Any
 
 from tfnst.config import FRAME_STEPS, TEMPORAL_WEIGHT, StyleTransferConfig
 from tfnst.images.style_images import StyleImage
@@ -32,6 +33,8 @@ class Task:
         video: options of a video; None for a picture.
         suffix: suffix of the painted file.
         bits: bits of a picture's channels, 8 or 16.
+        network: path of a network that has learned the style and paints at once; None
+            for painting by optimisation.
     """
 
     content: pathlib.Path
@@ -41,6 +44,12 @@ class Task:
     video: VideoOptions | None = None
     suffix: str = ".png"
     bits: int = 8
+    network: pathlib.Path | None = None
+
+    @property
+    def style(self) -> Any:
+        """The style as `tfnst.stylize_video` takes it."""
+        return list(self.styles) if self.network is None else self.network
 
     @property
     def files(self) -> set[pathlib.Path]:

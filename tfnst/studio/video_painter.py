@@ -33,10 +33,14 @@ def paint_video(
     from tfnst.video.video import parts_folder, stylize_video
 
     path = run.history.new_path(task)
+    arguments = dataclasses.asdict(options)
+    if task.network is not None:
+        # A network takes no steps.
+        del arguments["frame_steps"], arguments["temporal_weight"]
     try:
         result = stylize_video(
             task.content,
-            list(task.styles),
+            task.style,
             path,
             config=task.config.replace(max_time=None),
             callback=VideoWatcher(
@@ -45,7 +49,7 @@ def paint_video(
                 limits.seconds(task.config),
                 limits.max_frames,
             ),
-            **dataclasses.asdict(options),
+            **arguments,
         )
     except AbandonedError:
         path.unlink(missing_ok=True)

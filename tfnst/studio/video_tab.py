@@ -59,6 +59,9 @@ class VideoTab(RunTab):
             [self.video, self.suffix, *self.options.values()],
             [*self.shown, *self.listed],
         )
+        inputs.hide_at_once(
+            self.options["frame_steps"], self.options["temporal_weight"]
+        )
         # After the video has been uploaded, and when it is taken away.
         self.video.change(self._look, self.video, self.about, **AS_SENT)
         self.choice.input(self._show, [self.choice, visitor], self.shown, **QUICK)
@@ -149,6 +152,7 @@ class VideoTab(RunTab):
             filled.config,
             _read_options({name: data[each] for name, each in self.options.items()}),
             data[self.suffix],
+            at_once=filled.at_once,
         )
         return (task,)
 

@@ -12,9 +12,15 @@ import tensorflow as tf
 from tfnst.checks import argument
 from tfnst.config import StyleTransferConfig
 from tfnst.engines.devices import placement
-from tfnst.engines.memory import memory_errors
+from tfnst.engines.memory import (
+    memory_errors,
+    memory_limit,
+    refuse_memory,
+    resident_memory,
+)
 from tfnst.images import reading
 from tfnst.images.style_images import StyleImage, describe_style, relative_weights
+from tfnst.networks.painting import WHOLE_PIXELS
 from tfnst.networks.weight_sources import WeightsInfo
 from tfnst.ops import coloring, pyramid
 from tfnst.ops.resizing import resize_image
@@ -28,6 +34,11 @@ if TYPE_CHECKING:
     from tfnst.transfer.style_network import StyleNetwork
 
 _logger = logging.getLogger(__name__)
+
+# Bytes for each pixel of the picture, which is held several times, and for each channel
+# of the first layer and pixel that is painted at once; both were measured.
+_BYTES_PER_PIXEL = 60
+_BYTES_PER_CHANNEL = 48
 
 
 class NetworkStyle:
@@ -59,6 +70,11 @@ class NetworkStyle:
             self._networks = [blend_networks(group) for group in shared]
         self._has_regions = bool(groups)
 
+    @property
+    def source(self) -> dict[str, Any] | list[dict[str, Any]]:
+        """Description of the networks, as for manifests."""
+        return describe_style(self._parts, [part.image.source for part in self._parts])
+
     def stylize(
         self, content_image: Any, config: StyleTransferConfig
     ) -> TransferResult:
@@ -73,6 +89,7 @@ class NetworkStyle:
             picture, info, source = reading.read_described(content_image)
             sides = _sides(picture, config.size)
         with memory_errors(config.size), placement(config.device):
+            self._check_memory(sides, config)
             content = resize_image(picture, *sides)
             del picture
             array = np.asarray(self._paint(content, config.preserve_color))[0]
@@ -88,19 +105,30 @@ class NetworkStyle:
             backbone=backbone,
             weights=WeightsInfo("the training of the network", None, sha256, backbone),
             content_image=source,
-            style_image=describe_style(
-                self._parts, [part.image.source for part in self._parts]
-            ),
+            style_image=self.source,
             info=info,
             network=facts[0] if len(facts) == 1 else {"networks": facts},
             network_seconds=seconds,
         )
 
+    def _check_memory(
+        self, sides: tuple[int, int], config: StyleTransferConfig
+    ) -> None:
+        """Checks that a picture of this height and width fits into the memory."""
+        limit = memory_limit(config.max_memory, config.device)
+        pixels = sides[0] * sides[1]
+        at_once = max(n.network.width for n in self._networks) * _BYTES_PER_CHANNEL
+        needed = resident_memory(config.device) + pixels * _BYTES_PER_PIXEL
+        needed += min(pixels, WHOLE_PIXELS) * at_once
+        if needed > limit:
+            refuse_memory(needed, limit, sides, config.max_memory)
+
     def _paint(self, content: Any, preserve_color: str) -> Any:
         """The finished picture, [1, H, W, 3]."""
 
         def paint(network: StyleNetwork) -> Any:
-            return _restore_colors(network.paint(content), content, preserve_color)
+            painted = network.paint(content)
+            return coloring.restore_colors(painted, content, preserve_color)
 
         if not self._has_regions:
             return paint(self._networks[0])
@@ -121,13 +149,3 @@ def _sides(picture: np.ndarray, size: int) -> tuple[int, int]:
     if max(wanted) != size:
         raise too_narrow([("content_image", sides)], size)
     return int(wanted[0]), int(wanted[1])
-
-
-def _restore_colors(
-    painted: Any, content_image: Any, preserve_color: str
-) -> tf.Tensor | np.ndarray:
-    """A painted picture with the content's colours, if they are to be kept."""
-    if preserve_color == "luminance":
-        return coloring.finish(painted, content_image, preserve_color)
-    # Not the style gets the content's colours, as in a run: the network has learned it.
-    return coloring.match_style_colors(painted, content_image, preserve_color)

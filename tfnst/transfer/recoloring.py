@@ -6,7 +6,6 @@ import dataclasses
 from typing import Any
 
 import numpy as np
-import tensorflow as tf
 from PIL import Image
 
 from tfnst.checks import ArgumentError, argument, check_choice
@@ -17,7 +16,7 @@ from tfnst.images.manifest import describe_source, find_manifest, without_manife
 from tfnst.images.metadata import PictureInfo
 from tfnst.images.open_files import read_open_files
 from tfnst.images.reading import load_mask, read_described
-from tfnst.ops import color_transfer, coloring
+from tfnst.ops import coloring
 from tfnst.ops.masks import resize_mask
 from tfnst.ops.resizing import resize_image
 from tfnst.transfer.results import TransferResult
@@ -109,7 +108,7 @@ def recolor(
     if preserve_color == "luminance" or mask is not None:
         _check_shape(content, height, width)
     photo = resize_image(content, height, width)
-    picture = _recolored(painted, photo, preserve_color)
+    picture = coloring.restore_colors(painted, photo, preserve_color)
     done: dict[str, Any] = {
         "preserve_color": preserve_color,
         "painted_image": source,
@@ -160,17 +159,3 @@ def _check_shape(content: np.ndarray, height: int, width: int) -> None:
                 f"a picture of {columns}x{rows} pixels",
                 argument="content_image",
             )
-
-
-def _recolored(
-    painted: np.ndarray, photo: tf.Tensor | np.ndarray, preserve_color: str
-) -> tf.Tensor | np.ndarray:
-    """A picture [1, H, W, 3] in the colours of another one of its size."""
-    if preserve_color == "luminance":
-        return coloring.finish(painted, photo, preserve_color)
-    if preserve_color == "histogram":
-        return color_transfer.match_histogram(painted, photo)
-    if preserve_color == "transport":
-        colors = color_transfer.color_moments(photo)
-        return coloring.carry_colors(painted, colors, tf.constant(1.0))
-    return painted

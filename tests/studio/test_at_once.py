@@ -1,0 +1,188 @@
+"""Sample styles that networks have learned, painted at once."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+import tfnst
+from tests.helpers import TINY, message, picture
+from tests.studio.helpers import make_pictures, make_run
+from tests.training.helpers import untrained
+from tfnst.config import settings_within
+from tfnst.images.manifest import read_manifest
+from tfnst.images.reading import load_image
+from tfnst.images.writing import to_pil
+from tfnst.studio import panels, run_queue
+from tfnst.studio.limits import Limits
+from tfnst.studio.painters import LocalPainter
+from tfnst.studio.studio import Studio, StyleInput
+from tfnst.studio.tasks import VideoOptions
+from tfnst.video.reading import open_film
+
+
+@pytest.fixture
+def samples(tmp_path):
+    folder = tmp_path / "samples"
+    folder.mkdir()
+    make_pictures(folder, "photo_lake.png", "style_waves.png", "style_other.png")
+    untrained().save(folder / "waves.keras")
+    return folder
+
+
+@pytest.fixture
+def open_studio(tmp_path, samples):
+    opened = []
+
+    def open_one(**options):
+        options = {
+            "limits": Limits(),
+            "samples": samples,
+            "networks": samples,
+        } | options
+        opened.append(Studio(str(tmp_path / "painted"), config=TINY, **options))
+        return opened[-1]
+
+    yield open_one
+    for studio in opened:
+        studio.close()
+
+
+def paint(studio, samples, **settings):
+    """A picture painted at once, with the form's settings changed by some."""
+    values = {field.name: getattr(TINY, field.name) for field in studio.fields}
+    config, wrong = studio.read_settings(values | settings, at_once=True)
+    assert wrong == {}
+    content, style = samples / "photo_lake.png", samples / "style_waves.png"
+    task = studio.picture_task(
+        str(content), [StyleInput(image=style)], config, at_once=True
+    )
+    run = make_run(studio.history("me"), task)
+    entry = LocalPainter(TINY).paint(run, task, studio.limits)
+    run.outcomes, run.state = [entry], run_queue.DONE
+    return run, entry
+
+
+def test_a_sample_is_known_by_its_picture(open_studio, samples, tmp_path):
+    studio = open_studio()
+    copy = tmp_path / "my upload.png"
+    copy.write_bytes((samples / "style_waves.png").read_bytes())
+    assert studio.network_of(copy) == samples / "waves.keras"
+    # Another picture with the name of the sample.
+    (impostor,) = make_pictures(tmp_path, "style_waves.png")
+    assert studio.network_of(impostor) is None
+    assert studio.network_of(samples / "style_other.png") is None
+    assert studio.network_of(tmp_path / "gone.png") is None
+    assert studio.network_of(None) is None
+    on_server = open_studio(server="localhost:8500")
+    assert on_server.network_of(copy) is None
+
+
+def test_the_picture_is_that_of_the_network(open_studio, samples):
+    studio = open_studio()
+    run, entry = paint(studio, samples, size=64, preserve_color="luminance")
+    expected = tfnst.stylize(
+        samples / "photo_lake.png",
+        samples / "waves.keras",
+        size=64,
+        preserve_color="luminance",
+    )
+    painted = load_image(entry.path)[0]
+    np.testing.assert_allclose(painted, expected.array, atol=0.51 / 255)
+    kept = read_manifest(entry.path)
+    assert kept["settings"] == expected.config.to_dict()
+    assert kept["style_image"]["name"] == "waves.keras"
+    assert kept["network"]["picture"]["name"] == "style_waves.png"
+    assert panels.status(run) == f"Done in {run.progress.seconds:.1f} s."
+    facts = panels.facts(entry)
+    assert "at once, by a network" in facts
+    assert "Steps" not in facts
+
+
+def test_other_settings_of_the_form_have_no_effect(open_studio, samples):
+    values = {"steps": 0, "max_time": "soon", "style_strength": 7}
+    studio = open_studio(limits=Limits(max_steps=1))
+    _, entry = paint(studio, samples, **values)
+    assert entry.settings["size"] == TINY.size
+    assert entry.config(TINY).size == TINY.size
+    _, wrong = studio.read_settings({"size": 1, "preserve_color": "none"}, at_once=True)
+    assert list(wrong) == ["size"]
+
+
+def test_the_hosts_limit_of_size_holds(open_studio, samples):
+    studio = open_studio(limits=Limits(max_megapixels=0.001))
+    arguments = str(samples / "photo_lake.png"), [StyleInput(image=samples / "s.png")]
+    text = message(ValueError, studio.picture_task, *arguments, TINY, at_once=True)
+    assert "the host allows 0.001 megapixels" in text
+
+
+def test_it_can_be_painted_again_while_its_network_is_here(open_studio, samples):
+    studio = open_studio()
+    _, entry = paint(studio, samples)
+    history = studio.history("me")
+    content, (style,) = studio.sources(history, entry)
+    assert content.read_bytes() == (samples / "photo_lake.png").read_bytes()
+    assert studio.network_of(style.image) == samples / "waves.keras"
+    untrained(seed=2).save(samples / "waves.keras")
+    gone = "The network that painted this picture isn't here."
+    assert message(LookupError, studio.sources, history, entry) == gone
+    (samples / "waves.keras").unlink()
+    assert message(LookupError, studio.sources, history, entry) == gone
+
+
+def test_strange_manifests_do_no_harm(open_studio, samples):
+    studio = open_studio()
+    _, entry = paint(studio, samples)
+    for network in ({}, {"picture": 3}, {"picture": 5 * [{}]}):
+        odd = dataclasses.replace(entry, manifest=entry.manifest | {"network": network})
+        with pytest.raises(LookupError):
+            studio.sources(studio.history("me"), odd)
+
+
+def test_the_time_follows_from_the_size():
+    painter = LocalPainter(TINY)
+    assert painter.expected_seconds(TINY, (60, 80), at_once=True) is None
+    painter.prepare()
+    painter.rehearse()
+    small = painter.expected_seconds(TINY, (60, 80), at_once=True)
+    assert 0 < small < painter.expected_seconds(TINY, (60, 80))
+    large = painter.expected_seconds(TINY.replace(size=96), (60, 80), at_once=True)
+    assert large == pytest.approx(4 * small)
+
+
+@pytest.fixture
+def film(tmp_path):
+    """A video of two frames."""
+    pytest.importorskip("av")
+    path = tmp_path / "film.gif"
+    frames = [to_pil(picture(40, 50, seed=seed)) for seed in range(2)]
+    frames[0].save(path, save_all=True, append_images=frames[1:])
+    return path
+
+
+def test_videos_have_the_network_in_their_task(open_studio, samples, film):
+    studio = open_studio()
+    info, first = studio.look_at_video(str(film))
+    assert "2 frames" in panels.video(info, first)
+    style = StyleInput(image=samples / "style_waves.png")
+    for at_once in (True, False):
+        task = studio.video_task(
+            str(film), [style], TINY, VideoOptions(), ".mp4", at_once=at_once
+        )
+        network = samples / "waves.keras"
+        assert task.style == (network if at_once else list(task.styles))
+
+
+def test_a_video_is_painted_at_once(open_studio, samples, film):
+    studio = open_studio()
+    style = StyleInput(image=samples / "style_waves.png")
+    config = settings_within("at_once", TINY)
+    task = studio.video_task(
+        str(film), [style], config, VideoOptions(), ".mp4", at_once=True
+    )
+    run = make_run(studio.history("me"), task)
+    video = LocalPainter(TINY).paint(run, task, studio.limits)
+    assert studio.history("me").videos() == [video]
+    assert run.progress.frames_done == 2
+    with open_film(video) as reader:
+        assert len(list(reader.frames())) == 2
