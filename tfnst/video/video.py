@@ -253,7 +253,9 @@ def stylize_video(
         run.paint()
         if folder.frames:
             writer = _writer(format, reader, range, crf, tracks, config)
-            writer = dataclasses.replace(writer, callback=run.tell_encoded)
+            writer = dataclasses.replace(
+                writer, callback=run.tell_encoded, folder=folder.path
+            )
             with argument("output"):
                 writer.write(output, folder)
         result = run.result(os.fspath(output), config)
