@@ -8,8 +8,8 @@ tables are:
 - the first request after a start, with and without the export's warm-up requests;
 - requests per second from 1, 2, 4 and 8 clients at once, and the server's peak memory;
 - with `--network`, only this table: requests per second, median and 95th percentile of
-  their seconds, and the server's peak memory, by `--sizes` (256,512 by default) and
-  `--clients`;
+  their seconds, core seconds of each, and the server's peak memory, by `--sizes`
+  (256,512 by default) and `--clients`;
 - with `--sizes` otherwise, only this table: time of a request and peak memory of a
   fresh server by image size. Core seconds are summed over all cores and hardly depend
   on other load.
@@ -217,19 +217,22 @@ def load(
 
 
 def print_network(
-    directory: pathlib.Path, sizes: list[int], clients: list[int]
+    directory: pathlib.Path, sizes: list[int], clients: list[int], requests: int
 ) -> None:
-    print("size   clients   requests/s   median s   95% s   peak memory MiB")
+    print(f"{requests} requests, {os.cpu_count()} CPU cores")
+    print("size   clients   requests/s   median s   95% s   core s   peak memory MiB")
     for size in sizes:
         files = [picture(size, 1)]
         with serving(directory) as server:
             load(server, 1, 2, files, size=size)  # Builds what later ones reuse.
             for count in clients:
-                rate, times = load(server, count, 8 * max(clients), files, size=size)
+                before = server.core_seconds()
+                rate, times = load(server, count, requests, files, size=size)
+                used = (server.core_seconds() - before) / requests
                 middle, high = np.percentile(times, [50, 95])
                 print(
                     f"{size:4}  {count:8}  {rate:11.2f}  {middle:9.3f}  {high:6.3f}"
-                    f"  {server.peak_memory():16.0f}",
+                    f"  {used:7.3f}  {server.peak_memory():16.0f}",
                     flush=True,
                 )
 
@@ -266,6 +269,7 @@ def main() -> None:
     )
     parser.add_argument("--sizes", help="print only the table of these image sizes")
     parser.add_argument("--network", help="file of a network to serve in place of it")
+    parser.add_argument("--requests", type=int, default=128, help="requests to it")
     arguments = parser.parse_args()
 
     # Times don't depend on the weights, and random ones need no file.
@@ -278,7 +282,7 @@ def main() -> None:
         if arguments.network:
             tfnst.export_saved_model(directory, network=arguments.network)
             sizes = [int(size) for size in (arguments.sizes or "256,512").split(",")]
-            print_network(directory, sizes, clients)
+            print_network(directory, sizes, clients, arguments.requests)
             return
         print(f"{config.backbone} in {config.precision}, {os.cpu_count()} CPU cores\n")
         if arguments.sizes:

@@ -121,6 +121,15 @@ def test_a_replaced_file_is_whole_or_stays(tmp_path):
     assert [each.name for each in tmp_path.iterdir()] == ["file"]
 
 
+def test_what_replaces_a_file_may_wait_elsewhere(tmp_path):
+    (tmp_path / "parts").mkdir()
+    with replaced_file(tmp_path / "file", folder=str(tmp_path / "parts")) as hidden:
+        assert os.path.dirname(hidden) == str(tmp_path / "parts")
+        assert [each.name for each in tmp_path.iterdir()] == ["parts"]
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["file", "parts"]
+    assert not list((tmp_path / "parts").iterdir())
+
+
 def test_a_replaced_file_must_be_in_a_folder_and_no_device(tmp_path):
     def enter(path):
         with argument("output"), replaced_file(path):

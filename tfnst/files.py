@@ -111,16 +111,20 @@ def write_file(path: str | os.PathLike[str], data: bytes | memoryview | None) ->
 
 
 @contextlib.contextmanager
-def replaced_file(path: str | os.PathLike[str]) -> Iterator[str]:
+def replaced_file(
+    path: str | os.PathLike[str], *, folder: str | None = None
+) -> Iterator[str]:
     """Gives the path of a hidden file to write, which replaces `path` in the end.
 
     If anything fails or interrupts the block, an older file at `path` stays as it was,
-    and the hidden one is removed. The hidden file is in the same folder, and is renamed
+    and the hidden one is removed. The hidden file is on the same disk, and is renamed
     in one indivisible step. Where the system refuses that, as for a file that is a
     mount point of a container, its content is copied into `path`.
 
     Args:
         path: path of a file, but not of a device or a pipe.
+        folder: folder of the hidden file, if it is on the same disk as the file's own.
+            By default the file's own, where a kill leaves the hidden one behind.
 
     Raises:
         OSError: when the file can't be written; `FileNotFoundError` and the like.
@@ -130,7 +134,7 @@ def replaced_file(path: str | os.PathLike[str]) -> Iterator[str]:
     if _leads_elsewhere(path):
         raise ArgumentError("a regular file", show_path(path))
     target = _find_target(path)
-    hidden = _make_hidden(path, target)
+    hidden = _make_hidden(path, target, folder=folder)
     try:
         yield hidden
         with open(hidden, "rb+") as file:
@@ -145,13 +149,19 @@ def replaced_file(path: str | os.PathLike[str]) -> Iterator[str]:
             os.unlink(hidden)
 
 
-def _make_hidden(path: str | os.PathLike[str], target: str, ending: str = "") -> str:
+def _make_hidden(
+    path: str | os.PathLike[str],
+    target: str,
+    ending: str = "",
+    folder: str | None = None,
+) -> str:
     """Makes the empty file that is to replace another one, and returns its path.
 
     Args:
         path: path of the file to replace, as it was given.
         target: real path of that file.
         ending: end of the new file's name, before its suffix.
+        folder: folder of the new file, as for `replaced_file`.
 
     Raises:
         OSError: when it can't be made.
@@ -159,7 +169,10 @@ def _make_hidden(path: str | os.PathLike[str], target: str, ending: str = "") ->
     # Not with tempfile: its files are private, and the umask, which determines the
     # permissions of this one, can only be read by changing it for every thread.
     hidden = f".tfnst-{secrets.token_hex(8)}{ending}.tmp"
-    hidden = os.path.join(os.path.dirname(target), hidden)
+    own = os.path.dirname(target)
+    if folder is None or os.stat(folder).st_dev != os.stat(own).st_dev:
+        folder = own
+    hidden = os.path.join(folder, hidden)
     try:
         with open(hidden, "xb"):
             return hidden

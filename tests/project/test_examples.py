@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 import tfnst
-from examples import film, from_parts
+from examples import film, from_parts, train_styles
 from tests.helpers import ROOT, SAMPLES, TINY, picture
 
 
@@ -79,5 +79,6 @@ def test_sample_styles_are_those_that_are_painted(styles):
         with Image.open(SAMPLES / f"style_{name}.jpg") as image:
             assert image.size == (width, height)
     assert len(styles) == len(list(SAMPLES.glob("style_*")))
+    assert set(train_styles.STYLES) == set(styles)
     pencil = np.asarray(Image.open(SAMPLES / "style_pencil.jpg"))
     assert chroma(pencil) == 0

@@ -29,7 +29,7 @@ from tests.helpers import ROOT, TINY, assert_alike
 from tests.project import documents
 from tfnst.client import ModelNotFoundError, ServerUnavailableError, StylizeClient
 from tfnst.export.requests import RequestLimits, request_settings
-from tfnst.export.signatures import signature_inputs
+from tfnst.export.signatures import network_inputs, signature_inputs
 from tfnst.server import ModelServer
 
 SERVING = ROOT / "serving"
@@ -95,6 +95,17 @@ def test_monitoring_config():
     assert config.enable
     assert config.path == "/monitoring/prometheus/metrics"
     assert config.path in README
+
+
+def test_batching_config():
+    text = (SERVING / "batching.config").read_text()
+    parameters = dict(re.findall(r"^(\w+) \{ value: (\d+) \}$", text, re.MULTILINE))
+    assert list(parameters) == [
+        "max_batch_size", "batch_timeout_micros", "num_batch_threads",
+        "max_enqueued_batches",
+    ]  # fmt: skip
+    most = inspect.signature(tfnst.export_saved_model).parameters["max_size"].default
+    assert int(parameters["max_batch_size"]) * 512**2 == most**2
 
 
 @pytest.fixture(scope="module")
@@ -277,6 +288,16 @@ def test_the_inputs_of_blend_are_listed():
     ]  # fmt: skip
 
 
+def test_the_inputs_of_networks_are_listed():
+    table = README[README.index("| signature | input |") :].split("\n\n")[0]
+    listed = re.findall(r"^\| `?(\w*)`? \| `(\w+)` ", table, re.MULTILINE)
+    assert listed == [
+        ("" if i else name, each.name)
+        for name, inputs in network_inputs(tfnst.StyleTransferConfig()).items()
+        for i, each in enumerate(inputs)
+    ]
+
+
 def test_grpcurl_requests_are_messages():
     from google.protobuf import json_format
 
@@ -296,7 +317,7 @@ def test_limits_are_stated_as_they_are():
 
 def test_python_blocks_are_python():
     blocks = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
-    assert len(blocks) == 3
+    assert len(blocks) == 4
     for block in blocks:
         compile(block, "README.md", "exec")
 

@@ -170,6 +170,8 @@ def test_a_checkpoint_of_another_training_is_refused(tmp_path):
     train(steps=1, checkpoint=path)
     with pytest.raises(ValueError, match=r"`resume` must be .* same training.*photos"):
         train_network(picture(64, 64, 9), photos()[:2], resume=path)
+    with pytest.raises(ValueError, match="`start` must be None where `resume` brings"):
+        train_network(picture(64, 64, 9), photos(), resume=path, start="random")
     with pytest.raises(ValueError, match="one with other options, width 4 and not 8"):
         train_network(picture(64, 64, 9), photos(), resume=path, width=8)
     kept = load_training(path)
@@ -186,18 +188,26 @@ def test_a_training_begins_with_another_network(network, tmp_path):
     path = tmp_path / "first.keras"
     network.save(path)
     # The learning rate is too low to change a weight that has 16 bits.
-    same = train(start=path, steps=1, learning_rate=1e-9, width=None)
+    same = train(start=path, steps=1, learning_rate=1e-9)
     for one, other in zip(weights_of(same), weights_of(network), strict=True):
         np.testing.assert_array_equal(one, other)
     assert same.root == network.root != train(steps=1, seed=1).root
-    assert train(start=same, steps=1, width=None).root == network.root
+    assert train(start=same, steps=1).root == network.root
 
 
 def test_a_network_to_begin_with_is_checked(network):
     with pytest.raises(ValueError, match="`width` must be 4, that of `start`"):
         train(start=network, width=8)
-    with pytest.raises(ValueError, match="`start` must be a StyleNetwork or the path"):
+    with pytest.raises(ValueError, match="`start` must be a StyleNetwork, the path of"):
         train(start="photo.jpg")
+    with pytest.raises(ValueError, match="`width` must be 16, that of `start`"):
+        train(start="swirls")
+
+
+def test_a_training_begins_with_a_built_in_style_unless_told_otherwise():
+    swirls = tfnst.load_network("swirls")
+    assert train(steps=1, width=16).root == swirls.root
+    assert train(steps=1, width=16, start="random").root != swirls.root
 
 
 def test_progress_has_losses_and_a_picture():

@@ -16,6 +16,8 @@ from tests.video.films import samples, sine, write_film
 from tests.video.moving_photos import panned
 from tfnst.networks.painting_network import PaintingNetwork
 from tfnst.ops.moments import Moments
+from tfnst.ops.resizing import resize_image
+from tfnst.transfer.network_style import NetworkStyle
 from tfnst.video.reading import open_film
 
 SIZE = 48
@@ -54,11 +56,11 @@ def folder(source, tmp_path, monkeypatch):
     return tmp_path
 
 
-def paint(output="out.mp4", **others):
+def paint(output="out.mp4", style="style.keras", **others):
     """Paints the film; returns the result and what the callback saw."""
     seen = []
     others = {"callback": seen.append, "size": SIZE, **others}
-    return tfnst.stylize_video("in.mp4", "style.keras", output, **others), seen
+    return tfnst.stylize_video("in.mp4", style, output, **others), seen
 
 
 def read(path):
@@ -104,6 +106,17 @@ def test_a_range_of_frames_that_keep_their_colours(folder):
     assert result.frames == 3
     for progress, like in zip(seen, wanted(**kept)[1::2], strict=True):
         np.testing.assert_array_equal(progress.picture, like)
+
+
+def test_a_network_for_a_part_of_the_frames(folder):
+    mask = np.zeros((36, 48), np.float32)
+    mask[:, 24:] = 1
+    part = tfnst.StyleImage(image="style.keras", region=mask)
+    _, seen = paint("out/%d.png", end=0.04, style=part)
+    (painted,), content = [p.picture for p in seen], read("in.mp4")[0].picture
+    np.testing.assert_array_equal(painted[:, 24:], wanted()[0][:, 24:])
+    small = np.asarray(resize_image(content[np.newaxis] / np.float32(255), 36, 48))[0]
+    assert np.abs(painted[:, :24] / 255 - small[:, :24]).max() < 0.003
 
 
 @pytest.mark.parametrize("output", ["out.gif", "out.webp", "out/%03d.png"])
@@ -184,7 +197,7 @@ def test_the_command(folder, monkeypatch, capsys):
     assert (code, errors.count("\n")) == (2, 1)
     assert errors.startswith("tfnst: error: `frame_steps` has no effect where a ")
 
-    stylize = tfnst.StyleNetwork.stylize
+    stylize = NetworkStyle.stylize
 
     def interrupted(*arguments, **settings):
         frames.append(arguments)
@@ -193,7 +206,7 @@ def test_the_command(folder, monkeypatch, capsys):
         return stylize(*arguments, **settings)
 
     frames = []
-    monkeypatch.setattr(tfnst.StyleNetwork, "stylize", interrupted)
+    monkeypatch.setattr(NetworkStyle, "stylize", interrupted)
     code, _, errors = run()
     assert code == 130
     assert errors == "tfnst: stopped; the 3 frames so far are out.mp4\n"

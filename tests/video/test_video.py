@@ -94,9 +94,15 @@ def whole_in_passes(source, tmp_path_factory):
 
 
 def test_a_film(folder):
-    seen = []
+    seen, before = [], {*os.listdir()}
+
+    def see(progress):
+        seen.append(progress)
+        # Whenever it is killed, nothing half-written stays but in the film's folder.
+        assert {*os.listdir()} == before | {"out.mp4.parts"}
+
     result = tfnst.stylize_video(
-        "in.mp4", "style.png", "out.mp4", callback=seen.append, **SETTINGS
+        "in.mp4", "style.png", "out.mp4", callback=see, **SETTINGS
     )
     assert (result.output, result.frames, result.painted) == ("out.mp4", 6, 6)
     assert (result.shots, result.complete) == (1, True)

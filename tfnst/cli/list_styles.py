@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from typing import TYPE_CHECKING, Any
 
@@ -67,8 +68,9 @@ def _paint_sheet(content: Any) -> Image.Image:
         from tfnst.transfer.style_network import load_network
     from tfnst.visualization.contact_sheet import Cell, contact_sheet
 
-    cells = [Cell("photo", lambda: content)]
+    # Painted here: a sheet leaves out what it can't load.
+    pictures = {"photo": content}
     for name in built_in_styles():
-        painted = load_network(name).stylize(content).image
-        cells.append(Cell(name, lambda painted=painted: painted))
+        pictures[name] = load_network(name).stylize(content).image
+    cells = [Cell(name, functools.partial(pictures.get, name)) for name in pictures]
     return contact_sheet([cells])

@@ -70,7 +70,8 @@ _SECONDS_PER_PREVIEW = 60
 )
 @file_option(
     "--start",
-    help="Network to begin with, which learns a new style in a fraction of the time.",
+    help="Network to begin with, 'swirls' or another built-in style, or 'random'; by "
+    "default swirls, or random for a --width other than 16.",
 )
 @number_option(
     "--learning-rate",

@@ -145,7 +145,10 @@ class ServedNetwork(tf.Module):
         image_bytes, seconds = tf.map_fn(
             paint,
             (content_bytes, size, preserve_color),
-            fn_output_signature=(tf.string, tf.float32),
+            fn_output_signature=(
+                tf.TensorSpec([], tf.string),
+                tf.TensorSpec([], tf.float32),
+            ),
             parallel_iterations=1,
         )
         return {"image_bytes": image_bytes, "decode_seconds": seconds}
@@ -162,4 +165,5 @@ class ServedNetwork(tf.Module):
     def _paint(self, content: tf.Tensor, preserve_color: str | tf.Tensor) -> tf.Tensor:
         """The painted pictures, [N, H, W, 3] as those given."""
         painted = self._style.network(self._style.prepare(content))
+        painted = tf.ensure_shape(painted, [None, None, None, 3])
         return coloring.restore_colors(painted, content, preserve_color)

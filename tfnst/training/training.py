@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from tfnst.checks import ArgumentError, check_integer, check_number
+from tfnst.checks import ArgumentError, check_integer, check_number, show_type
 from tfnst.config import (
     StyleTransferConfig,
     build_config,
@@ -53,6 +53,8 @@ _BLOCK, _USES = 16, 4
 # Sizes at which painted crops are compared with the style, each half of the one before;
 # at one alone, a network paints no large strokes.
 _SIZES = 2
+# What a training begins with.
+_START, _RANDOM = "swirls", "random"
 _SECONDS_PER_CALL = 0.5
 # Steps over which the losses in a network's file are averaged.
 _LAST_LOSSES = 100
@@ -119,9 +121,10 @@ def train_network(
         temporal_weight: weight of the mean squared difference between the painting of
             a crop, moved, and that of the moved crop: larger for films with less
             flicker. Default 0.
-        start: a network to begin with, or the path of its file, in place of random
-            weights. A style is learned from another in a fraction of the time, and
-            networks with the same start can be blended. It brings its width.
+        start: a network to begin with, the path of its file, the name of a built-in
+            style, or `"random"` for random weights, with which learning takes several
+            times as long. Networks with the same start can be blended. Default
+            `"swirls"`, or `"random"` for another width.
         callback: function called with a TrainingProgress about twice a second and
             after the last step; it may call `progress.stop()`.
         checkpoint: file in which the state of the training is kept.
@@ -164,17 +167,18 @@ def train_network(
     )
     if minutes is not None and resumed is None:
         options["steps"] = MAX_TRAINING_STEPS
-    if start is not None:
-        start = _load_start(start)
-        options |= {"start": start.root, "width": start.network.width}
     options |= {name: value for name, value in given.items() if value is not None}
     options = _check_options(options)
-    if start is not None and options["width"] != start.network.width:
-        raise ArgumentError(
-            f"{start.network.width}, that of `start`",
-            repr(options["width"]),
-            argument="width",
-        )
+    if resumed is not None:
+        if start is not None:
+            raise ArgumentError(
+                "None where `resume` brings the weights",
+                show_type(start),
+                argument="start",
+            )
+    else:
+        start = _load_start(start, options["width"])
+        options["start"] = None if start is None else start.root
     refuse_settings_beyond("trained", config, "left out; a training doesn't use it")
     limit = math.inf
     if minutes is not None:
@@ -467,7 +471,7 @@ def _check_options(options: dict[str, Any]) -> dict[str, Any]:
     Raises:
         ValueError: for one that is out of its range.
     """
-    checked = {
+    checked: dict[str, Any] = {
         name: check_integer(name, options[name], low, high)
         for name, low, high in (
             ("steps", 1, MAX_TRAINING_STEPS),
@@ -491,16 +495,26 @@ def _check_options(options: dict[str, Any]) -> dict[str, Any]:
         high=1e9,
     )
     checked |= {"learning_rate": rate, "temporal_weight": weight}
-    return checked | {"start": options["start"]}
+    return options | checked
 
 
-def _load_start(start: Any) -> StyleNetwork:
-    """The network that a training begins with."""
-    network = find_network(start)
+def _load_start(start: Any, width: int) -> StyleNetwork | None:
+    """The network that a training begins with; None for random weights."""
+    if start is None:
+        start = _START if width == OPTIONS["width"] else _RANDOM
+    if start == _RANDOM:
+        return None
+    network = find_network(start, name="start")
     if network is None:
         raise ArgumentError(
-            "a StyleNetwork or the path of one, which ends in .keras",
+            "a StyleNetwork, the path of one, a built-in style or 'random'",
             repr(start),
             argument="start",
+        )
+    if network.network.width != width:
+        raise ArgumentError(
+            f"{network.network.width}, that of `start`; or `start` 'random'",
+            repr(width),
+            argument="width",
         )
     return network

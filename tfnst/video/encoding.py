@@ -119,6 +119,7 @@ class FilmWriter:
         tracks: sound tracks, which end where the film does.
         metadata: texts to store in MP4 and WebM files, by FFmpeg's names.
         callback: called after each frame with the number of written ones.
+        folder: folder for what is written until the film is whole; by default its own.
     """
 
     format: FilmFormat
@@ -128,6 +129,7 @@ class FilmWriter:
     tracks: Sequence[Track] = ()
     metadata: Mapping[str, str] = dataclasses.field(default_factory=dict)
     callback: Callable[[int], None] = lambda written: None
+    folder: str | None = None
 
     def write(self, output: str | os.PathLike[str], frames: Sequence[Frame]) -> None:
         """Writes a film of one frame or more, whole or not at all.
@@ -145,7 +147,7 @@ class FilmWriter:
             return
         import av
 
-        with replaced_file(output) as path:
+        with replaced_file(output, folder=self.folder) as path:
             try:
                 self._encode(path, frames, self.tracks)
             except (av.error.FFmpegError, ValueError) as error:

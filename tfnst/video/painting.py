@@ -33,7 +33,7 @@ from tfnst.transfer.pictures import Content
 from tfnst.transfer.progress import Callback
 from tfnst.transfer.results import TransferResult
 from tfnst.transfer.run import Run
-from tfnst.transfer.style_network import find_network
+from tfnst.transfer.style_network import find_networks
 from tfnst.transfer.style_transfer import load_style
 from tfnst.video.coherence import (
     DISTANCES,
@@ -194,7 +194,7 @@ class FilmPainter:
     ) -> None:
         self.config = build_config(config, preset, settings)
         check_film_config(self.config)
-        if find_network(style_image) is not None:
+        if find_networks(style_image) is not None:
             raise ArgumentError(
                 "a picture; a network paints each frame by `StyleNetwork.stylize`",
                 "a network",

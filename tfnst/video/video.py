@@ -24,14 +24,11 @@ from tfnst.config import (
 from tfnst.eager import eagerly
 from tfnst.files import check_path
 from tfnst.images.arrays import to_integers
-from tfnst.images.style_images import style_images, style_paths
+from tfnst.images.style_images import describe_style, style_images, style_paths
 from tfnst.paths import check_outputs
+from tfnst.transfer.network_style import NetworkStyle
 from tfnst.transfer.progress import TransferProgress
-from tfnst.transfer.style_network import (
-    StyleNetwork,
-    check_painting_settings,
-    find_network,
-)
+from tfnst.transfer.style_network import check_painting_settings, find_networks
 from tfnst.version import __version__
 from tfnst.video.encoding import FORMATS, FilmFormat, FilmWriter
 from tfnst.video.flow import FlowFiles, OpticalFlow
@@ -97,8 +94,8 @@ class FilmResult:
         width: width of its frames.
         height: height of its frames.
         config: settings of the film.
-        network: name and SHA-256 of the network that painted it; None if its frames
-            were optimised.
+        network: name and SHA-256 of the network that painted it, or a list if there
+            were several; None if its frames were optimised.
     """
 
     output: str
@@ -112,7 +109,7 @@ class FilmResult:
     width: int
     height: int
     config: StyleTransferConfig
-    network: dict[str, str | None] | None = None
+    network: Any = None
 
 
 @eagerly
@@ -191,8 +188,8 @@ def stylize_video(
         MemoryError: if the frames are too large for the machine.
     """
     config = build_config(config, preset, settings)
-    network = find_network(style_image)
-    if network is None:
+    networks = find_networks(style_image)
+    if networks is None:
         check_film_config(config)
     else:
         _check_at_once(
@@ -209,17 +206,18 @@ def stylize_video(
     if crf is not None:
         check_integer("crf", crf, 0, format.max_crf)
     check_outputs(style_paths(style_images(style_image)), [("output", output)])
-    if network is not None:
+    if networks is not None:
+        source = describe_style(networks, [each.image.source for each in networks])
         with open_film(film, rate=rate) as reader:
-            frames = _FramesAtOnce(reader, range, network, config, callback)
+            frames = _FramesAtOnce(
+                reader, range, NetworkStyle(networks), config, callback
+            )
             with tempfile.TemporaryDirectory() as sounds:
                 tracks = prepare_sound(sounds, film, reader, range, format)
-                writer = _writer(
-                    format, reader, range, crf, tracks, config, network.source
-                )
+                writer = _writer(format, reader, range, crf, tracks, config, source)
                 with argument("output"):
                     writer.write(output, frames)
-            return frames.result(os.fspath(output))
+            return frames.result(os.fspath(output), source)
     painter = FilmPainter(
         style_image,
         frame_steps=frame_steps,
@@ -255,7 +253,9 @@ def stylize_video(
         run.paint()
         if folder.frames:
             writer = _writer(format, reader, range, crf, tracks, config)
-            writer = dataclasses.replace(writer, callback=run.tell_encoded)
+            writer = dataclasses.replace(
+                writer, callback=run.tell_encoded, folder=folder.path
+            )
             with argument("output"):
                 writer.write(output, folder)
         result = run.result(os.fspath(output), config)
@@ -284,7 +284,7 @@ def _writer(
     crf: int | None,
     tracks: Sequence[Track],
     config: StyleTransferConfig,
-    network: dict[str, str | None] | None = None,
+    network: Any = None,
 ) -> FilmWriter:
     """The writer of a painted film; it also stores the settings in it."""
     settings = {"tfnst": __version__, **config.to_dict()}
@@ -466,7 +466,7 @@ class _FramesAtOnce(Sequence[Frame]):
     Args:
         reader: the film.
         range: range of its frames.
-        network: the network.
+        style: the style that the network has learned.
         config: the settings.
         callback: as for `stylize_video`; it is told of frames that are asked for in
             their order.
@@ -476,12 +476,12 @@ class _FramesAtOnce(Sequence[Frame]):
         self,
         reader: FilmReader,
         range: FrameRange,
-        network: StyleNetwork,
+        style: NetworkStyle,
         config: StyleTransferConfig,
         callback: FilmCallback | None,
     ) -> None:
         self._reader, self._range = reader, range
-        self._network, self._config = network, config
+        self._style, self._config = style, config
         self._callback = callback
         self._began = time.perf_counter()
         self._done, self._shape = 0, (0, 0)
@@ -516,11 +516,16 @@ class _FramesAtOnce(Sequence[Frame]):
                 return
 
     def _paint(self, frame: Frame) -> Frame:
-        result = self._network.stylize(frame.picture, config=self._config)
+        result = self._style.stylize(frame.picture, self._config)
         return dataclasses.replace(frame, picture=to_integers(result.array))
 
-    def result(self, output: str) -> FilmResult:
-        """Returns the outcome, for a film that was written to `output`."""
+    def result(self, output: str, source: Any) -> FilmResult:
+        """Returns the outcome.
+
+        Args:
+            output: path that the film was written to.
+            source: description of the network.
+        """
         height, width = self._shape
         return FilmResult(
             output=output,
@@ -534,7 +539,7 @@ class _FramesAtOnce(Sequence[Frame]):
             width=width,
             height=height,
             config=self._config,
-            network=self._network.source,
+            network=source,
         )
 
 
