@@ -290,7 +290,7 @@ def test_the_inputs_of_blend_are_listed():
 
 def test_the_inputs_of_networks_are_listed():
     table = README[README.index("| signature | input |") :].split("\n\n")[0]
-    listed = re.findall(r"^\| `?(\w*)`? \| `(\w+)` ", table, re.MULTILINE)
+    listed = re.findall(r"^\| ?`?(\w*)`? \| `(\w+)` ", table, re.MULTILINE)
     assert listed == [
         ("" if i else name, each.name)
         for name, inputs in network_inputs(tfnst.StyleTransferConfig()).items()
