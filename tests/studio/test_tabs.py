@@ -143,6 +143,7 @@ def test_the_run_of_a_closed_page_ends_unless_it_goes_on(studio, tab, filled):
         request = types.SimpleNamespace(session_hash="a session")
         return [updates async for updates in tab.resume(filled, request)]
 
+    wait_for(lambda: kept.progress.step)  # Earlier, there would be no picture.
     kept.stop()
     begun, *_, ended = asyncio.run(come_back())
     assert begun[tab.run] == kept.key
