@@ -69,7 +69,7 @@ def bash(words, folder):
 
 def test_bash(on_path):
     assert bash(["tfnst", "stylize", "--preset", '""'], on_path) == PRESETS
-    assert bash(["tfnst", "styl"], on_path) == ["stylize"]
+    assert bash(["tfnst", "styl"], on_path) == ["styles", "stylize"]
     assert bash(["tfnst", "stylize", "--plo"], on_path) == ["--plot"]
 
 
@@ -79,7 +79,7 @@ def test_fish(on_path):
         return run_in("fish", script, on_path)
 
     assert sorted(fish("tfnst stylize --preset ")) == sorted(PRESETS)
-    assert [line.split("\t")[0] for line in fish("tfnst styl")] == ["stylize"]
+    assert [line.split("\t")[0] for line in fish("tfnst styl")] == ["styles", "stylize"]
     assert fish("tfnst stylize ph") == ["photo.jpg"]
 
 
@@ -98,7 +98,9 @@ def test_zsh(on_path):
         return run_in("zsh", script, on_path)
 
     assert zsh(["tfnst", "stylize", "--preset", "''"]) == PRESETS
-    assert [line.split(":")[0] for line in zsh(["tfnst", "styl"])] == ["stylize"]
+    assert [line.split(":")[0] for line in zsh(["tfnst", "styl"])] == [
+        *("styles", "stylize")
+    ]
     assert zsh(["tfnst", "stylize", "ph"]) == ["files"]
 
 

@@ -379,7 +379,7 @@ class TestWarmUp:
 
 @pytest.mark.parametrize(
     ("value", "seconds"),
-    [(np.float32(0.5), 0.5), (np.float64(2), 2.0), ([1.0], None), (b"2 s", None)],
+    [(np.float32(0.5), 0.5), (np.float64(2), 2.0), ([1.0], 1.0), (b"2 s", None)],
 )
 def test_how_long_decoding_took(tmp_path, value, seconds):
     module = tf.Module()
