@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -74,8 +75,8 @@ class PicturePainter:
         """
         height, width = image.shape[1:3]
         if height * width <= self._whole_pixels:
-            return self._paint(tf.convert_to_tensor(image))[0]
-        moments = self._measure(self._sample(image))
+            return _call(self._paint, tf.convert_to_tensor(image))[0]
+        moments = _call(self._measure, self._sample(image))
         return self.paint_tiles(image, moments)
 
     def paint_tiles(
@@ -94,7 +95,7 @@ class PicturePainter:
                 # A tile begins at a multiple of the stride, as the picture does.
                 first, start = max(0, top - REACH), max(0, left - REACH)
                 seen = image[:, first : bottom + REACH, start : right + REACH]
-                tile = self._paint_tile(tf.convert_to_tensor(seen), moments)
+                tile = _call(self._paint_tile, tf.convert_to_tensor(seen), moments)
                 painted[:, top:bottom, left:right] = tile[
                     :, top - first : bottom - first, left - start : right - start
                 ]
@@ -122,3 +123,11 @@ class PicturePainter:
         count = max(1, side // self._tile)
         length = -(-side // count // STRIDE) * STRIDE
         return ((i, min(i + length, side)) for i in range(0, side, length))
+
+
+def _call(function: Any, *arguments: Any) -> Any:
+    """Calls a `tf.function` with one trace.
+
+    Called by themselves, those of five networks have TensorFlow warn of retracing.
+    """
+    return function.get_concrete_function()(*arguments)
