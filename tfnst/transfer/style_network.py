@@ -118,7 +118,7 @@ class StyleNetwork:
 
     @property
     def facts(self) -> dict[str, Any]:
-        """What the manifests of painted pictures tell of the network."""
+        """Facts about the network, for the manifests of painted pictures."""
         settings = self.config.to_dict()
         return {"style_image": self.style_image, "settings": settings, **self.training}
 
