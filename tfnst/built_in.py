@@ -44,7 +44,7 @@ def find_built_in(source: Any) -> str | None:
 
 
 def training_facts(name: str) -> dict[str, Any]:
-    """What the file of a built-in style says about its training."""
+    """Facts about the training of a built-in style, from its file."""
     with zipfile.ZipFile(FOLDER / f"{name}.keras") as archive:
         facts = json.loads(archive.read("tfnst.json"))
     return {"style_image": facts["style_image"], **facts["training"]}
