@@ -128,6 +128,7 @@ def test_a_network_at_a_url(files):
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:.use_:DeprecationWarning")  # Ray's own.
 def test_workers_paint_by_networks(files, monkeypatch):
     pytest.importorskip("ray")
     monkeypatch.chdir(files)
