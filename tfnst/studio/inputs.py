@@ -136,7 +136,9 @@ class Inputs:
             **QUICK,
         )
         offering = [each.change for each in self.choosing[:2]]
-        gr.on(offering, self._offer, self.choosing[:2], self.how, **AS_SENT)
+        offered = gr.Checkbox(visible=False)
+        shown = [*self.choosing[:2], offered]
+        gr.on(offering, self._offer, shown, [self.how, offered], **AS_SENT)
         self.hide_at_once(
             self.preset,
             self.without_effect,
@@ -158,13 +160,22 @@ class Inputs:
         )
 
     def hide_at_once(self, *hidden: Any) -> None:
-        """Hides components while the style is to be painted at once."""
+        """Hides components while the style is to be painted at once.
+
+        What already shows as it should isn't told the page again: changes that arrive
+        while a run begins could make it miss those of the buttons.
+        """
+        now = gr.Checkbox(visible=False)  # A State isn't sent as it is.
 
         def show(data: Mapping[Any, Any]) -> Updates:
-            return dict.fromkeys(hidden, gr.update(visible=not self._at_once(data)))
+            at_once = self._at_once(data)
+            if at_once == data[now]:
+                return {now: gr.skip()}
+            changed = dict.fromkeys(hidden, gr.update(visible=not at_once))
+            return changed | {now: at_once}
 
         changes = [each.change for each in self.choosing]
-        gr.on(changes, show, {*self.choosing}, list(hidden), **AS_SENT)
+        gr.on(changes, show, {*self.choosing, now}, [*hidden, now], **AS_SENT)
 
     def _at_once(self, data: Mapping[Any, Any]) -> bool:
         """Returns whether the style is to be painted at once."""
@@ -175,8 +186,11 @@ class Inputs:
         """Returns whether there is a single style, which a network has learned."""
         return count == 1 and self._studio.network_of(path_of(image)) is not None
 
-    def _offer(self, image: dict[str, Any] | None, count: int) -> Any:
-        return gr.update(visible=self._has_network(image, count))
+    def _offer(self, image: dict[str, Any] | None, count: int, offered: bool) -> Any:
+        offer = self._has_network(image, count)
+        if offer == offered:
+            return gr.skip(), gr.skip()
+        return gr.update(visible=offer), offer
 
     @property
     def _filled_in(self) -> dict[str, Any]:
