@@ -193,10 +193,10 @@ class RunTab:
         finished = await asyncio.to_thread(self.finished, data, run)
         yield self._buttons(painting=False) | finished
 
-    def _buttons(self, *, painting: bool) -> Updates:
+    def _buttons(self, *, painting: bool, stopping: bool = False) -> Updates:
         return {
             self.start: gr.update(interactive=not painting),
-            self.stop: gr.update(interactive=painting),
+            self.stop: gr.update(interactive=painting and not stopping),
         }
 
     async def _watch(self, run: QueuedRun) -> AsyncIterator[Updates]:
@@ -207,7 +207,10 @@ class RunTab:
             before = self.studio.queue.runs_before(run)
             now = before, run.progress, len(run.outcomes), run.stopping
             if now != last:
-                updates: Updates = {self.panel: panels.progress(run, before)}
+                # Said again, since a page that is changed by other events at that
+                # moment can miss a run's first changes.
+                updates = self._buttons(painting=True, stopping=run.stopping)
+                updates[self.panel] = panels.progress(run, before)
                 if len(run.outcomes) != done:
                     done = len(run.outcomes)
                     updates |= self.painted(run)
