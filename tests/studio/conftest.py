@@ -9,7 +9,8 @@ from tests.chromium import open_chromium
 from tests.cli.helpers import TINY_OPTIONS
 from tests.helpers import picture
 from tests.studio.browsing import PAINT_MS, Server
-from tests.studio.helpers import open_history
+from tests.studio.helpers import make_pictures, open_history
+from tests.training.helpers import untrained
 
 
 @pytest.fixture
@@ -72,3 +73,13 @@ def files(tmp_path):
     for seed, path in enumerate(paths):
         tfnst.save_image(picture(60, 80, seed=seed), path)
     return paths
+
+
+@pytest.fixture
+def samples(tmp_path):
+    """A folder of samples, one of which a network has learned."""
+    folder = tmp_path / "samples"
+    folder.mkdir()
+    make_pictures(folder, "photo_lake.png", "style_waves.png", "style_other.png")
+    untrained().save(folder / "waves.keras")
+    return folder

@@ -22,15 +22,6 @@ from tfnst.video.reading import open_film
 
 
 @pytest.fixture
-def samples(tmp_path):
-    folder = tmp_path / "samples"
-    folder.mkdir()
-    make_pictures(folder, "photo_lake.png", "style_waves.png", "style_other.png")
-    untrained().save(folder / "waves.keras")
-    return folder
-
-
-@pytest.fixture
 def open_studio(tmp_path, samples):
     opened = []
 

@@ -4,19 +4,13 @@ import pytest
 
 from tests.cli.helpers import TINY_OPTIONS
 from tests.studio.browsing import Server, paint
-from tests.studio.helpers import make_pictures
-from tests.training.helpers import untrained
 from tfnst.images.manifest import read_manifest
 
 pytestmark = pytest.mark.browser
 
 
 @pytest.fixture
-def server(tmp_path):
-    samples = tmp_path / "samples"
-    samples.mkdir()
-    make_pictures(samples, "photo_lake.png", "style_waves.png", "style_other.png")
-    untrained().save(samples / "waves.keras")
+def server(tmp_path, samples):
     options = [*TINY_OPTIONS, "--samples", str(samples)]
     with Server(tmp_path, *options) as server:
         yield server

@@ -27,7 +27,7 @@ from tfnst.export.signatures import build_signatures
 from tfnst.export.warmup import WARMUP, write_warmup
 from tfnst.files import check_path
 from tfnst.limits import MAX_PIXELS, MAX_SIZE, MAX_STEPS, MIN_SIDE
-from tfnst.transfer.style_network import StyleNetwork, find_network
+from tfnst.transfer.style_network import StyleNetwork, need_network
 from tfnst.version import __version__
 
 _logger = logging.getLogger(__name__)
@@ -181,14 +181,8 @@ def _load_network(network: Any, max_steps: int) -> StyleNetwork:
             str(max_steps),
             argument="max_steps",
         )
-    found = find_network(network, name="network")
-    if found is None:
-        raise ArgumentError(
-            "a network that `tfnst train` has written",
-            repr(network),
-            argument="network",
-        )
-    return found
+    expected = "a network that `tfnst train` has written"
+    return need_network(network, expected, name="network")
 
 
 def _choose_version(base: pathlib.Path, version: int | None) -> int:

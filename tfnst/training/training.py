@@ -44,7 +44,7 @@ from tfnst.training.progress import Callback, TrainingProgress
 from tfnst.training.step import TrainingState, TrainingStep, falling_rate
 from tfnst.transfer.history import LOSS_FIELDS
 from tfnst.transfer.recovery import MAX_ROLLBACKS, check_checkpoint
-from tfnst.transfer.style_network import StyleNetwork, find_network
+from tfnst.transfer.style_network import StyleNetwork, need_network
 from tfnst.transfer.style_transfer import load_style
 
 # Crops of a block, whose content targets are computed together, and the number of
@@ -504,13 +504,8 @@ def _load_start(start: Any, width: int) -> StyleNetwork | None:
         start = _START if width == OPTIONS["width"] else _RANDOM
     if start == _RANDOM:
         return None
-    network = find_network(start, name="start")
-    if network is None:
-        raise ArgumentError(
-            "a StyleNetwork, the path of one, a built-in style or 'random'",
-            repr(start),
-            argument="start",
-        )
+    expected = "a StyleNetwork, the path of one, a built-in style or 'random'"
+    network = need_network(start, expected, name="start")
     if network.network.width != width:
         raise ArgumentError(
             f"{network.network.width}, that of `start`; or `start` 'random'",

@@ -228,6 +228,23 @@ def find_network(style_image: Any, *, name: str = "style_image") -> StyleNetwork
         return blend_networks(parts)
 
 
+def need_network(source: Any, expected: str, *, name: str) -> StyleNetwork:
+    """The network that an argument is given by, where nothing else will do.
+
+    Args:
+        source: as for `find_network`.
+        expected: description of what the argument must be, for errors.
+        name: name of the argument in errors.
+
+    Raises:
+        OSError, ValueError: as `find_network`, and for pictures.
+    """
+    network = find_network(source, name=name)
+    if network is None:
+        raise ArgumentError(expected, repr(source), argument=name)
+    return network
+
+
 def find_networks(
     style_image: Any, *, name: str = "style_image"
 ) -> list[StyleImage] | None:

@@ -24,7 +24,7 @@ from tfnst.config import (
 from tfnst.eager import eagerly
 from tfnst.files import check_path
 from tfnst.images.arrays import to_integers
-from tfnst.images.style_images import describe_style, style_images, style_paths
+from tfnst.images.style_images import style_images, style_paths
 from tfnst.paths import check_outputs
 from tfnst.transfer.network_style import NetworkStyle
 from tfnst.transfer.progress import TransferProgress
@@ -207,17 +207,17 @@ def stylize_video(
         check_integer("crf", crf, 0, format.max_crf)
     check_outputs(style_paths(style_images(style_image)), [("output", output)])
     if networks is not None:
-        source = describe_style(networks, [each.image.source for each in networks])
+        style = NetworkStyle(networks)
         with open_film(film, rate=rate) as reader:
-            frames = _FramesAtOnce(
-                reader, range, NetworkStyle(networks), config, callback
-            )
+            frames = _FramesAtOnce(reader, range, style, config, callback)
             with tempfile.TemporaryDirectory() as sounds:
                 tracks = prepare_sound(sounds, film, reader, range, format)
-                writer = _writer(format, reader, range, crf, tracks, config, source)
+                writer = _writer(
+                    format, reader, range, crf, tracks, config, style.source
+                )
                 with argument("output"):
                     writer.write(output, frames)
-            return frames.result(os.fspath(output), source)
+            return frames.result(os.fspath(output), style.source)
     painter = FilmPainter(
         style_image,
         frame_steps=frame_steps,
