@@ -30,6 +30,8 @@ class Server:
             free.bind(("127.0.0.1", 0))
             self.port = free.getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}/"
+        #: Contexts of a browser that show its page.
+        self.contexts = []
         self.output = folder / "painted"
         self.log = folder / "log.txt"
         self._command = [
@@ -63,6 +65,9 @@ class Server:
         return self
 
     def __exit__(self, *_):
+        # A page that waits for an answer would call a stopped server an error.
+        for context in self.contexts:
+            context.close()
         self.process.send_signal(signal.SIGTERM)
         try:
             self.process.wait(SECONDS)

@@ -34,6 +34,7 @@ def visit(browser):
     def open_page(server, **options):
         context = browser.new_context(**options)
         contexts.append(context)
+        server.contexts.append(context)
         context.set_default_timeout(PAINT_MS)
         page = context.new_page()
         page.on("request", lambda request: check_request(request.url))
@@ -55,6 +56,7 @@ def visit(browser):
 
     yield open_page
     for context in contexts:
+        # Closing a closed one does nothing.
         context.close()
     assert wrong == []
 
