@@ -25,6 +25,18 @@ def test_a_painted_picture_has_the_size_of_the_picture(network, sides):
     assert tf.reduce_max(painted) <= 1
 
 
+def test_a_layer_enlarges_a_slope_to_a_slope():
+    layer = PaintingLayer(1, 1, enlarge=2, normalize=False, activate=False)
+    layer.build([None, None, None, 1])
+    layer.convolution.kernel.assign(np.ones((1, 1, 1, 1)))
+    slope = np.tile(np.arange(8.0, dtype=np.float32), (8, 1))[np.newaxis, ..., np.newaxis]
+    enlarged, _ = layer(slope)
+    assert enlarged.shape == (1, 16, 16, 1)
+    # Repeated positions would be steps, which end up as a grid in the painting.
+    inside = np.diff(enlarged[0, :, 1:-1, 0], axis=1)
+    np.testing.assert_allclose(inside, 0.5, atol=1e-6)
+
+
 def test_each_picture_of_a_batch_is_painted_as_if_alone(network):
     pictures = np.stack([picture(48, 40, seed) for seed in range(3)])
     together = network(pictures)

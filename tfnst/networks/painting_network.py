@@ -20,8 +20,8 @@ _EPSILON = 1e-5
 class PaintingLayer(keras.layers.Layer):
     """Enlarges its input if asked, convolves it, normalises it, and cuts off below 0.
 
-    Beyond an edge, the input is reflected. Enlarging repeats positions before a
-    convolution: a transposed convolution would paint a grid.
+    Beyond an edge, the input is reflected. Enlarging interpolates bilinearly before a
+    convolution: repeated positions, like a transposed convolution, would leave a grid.
 
     Args:
         filters: number of channels.
@@ -93,7 +93,7 @@ class PaintingLayer(keras.layers.Layer):
             pooled: whether they are then those of all N together, [1, 2, filters].
         """
         if self.enlarge > 1:
-            x = tf.repeat(tf.repeat(x, self.enlarge, axis=1), self.enlarge, axis=2)
+            x = tf.image.resize(x, self.enlarge * tf.shape(x)[1:3])
         sides = [self._padding, self._padding]
         x = tf.pad(x, [[0, 0], sides, sides, [0, 0]], "REFLECT")
         x = self.convolution(x)
