@@ -11,7 +11,7 @@ from tests.helpers import picture
 from tfnst.engines.memory import GIB
 from tfnst.export import decoding
 from tfnst.export.memory import fit_limits, request_bytes
-from tfnst.export.requests import RequestLimits
+from tfnst.export.requests import RequestLimits, setting_inputs
 from tfnst.export.served_model import ServedStyleTransfer
 
 COST = {
@@ -78,7 +78,10 @@ def test_the_graph_refuses_what_takes_more():
     model = ServedStyleTransfer(CONFIG, limits)
     assert model.limits.max_size == LIMITS["max_size"]
     file = decoding.encode_png(tf.constant(picture(40, 40)[None])).numpy()
-    settings = {s.name: tf.constant(s.default, s.dtype) for s in model.settings}
+    settings = {
+        each.name: tf.constant(each.default, each.spec.dtype)
+        for each in setting_inputs(CONFIG)
+    }
     with pytest.raises(tf.errors.InvalidArgumentError) as caught:
         model.blend_files(
             tf.constant(file),

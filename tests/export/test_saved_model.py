@@ -480,8 +480,7 @@ def test_settings_say_whether_they_are_exported_and_requested():
     assert {*requests.REFUSALS, "device"} == (
         set(setting_names()) - set(setting_names("exported"))
     )
-    limits = requests.RequestLimits(max_steps=9, max_size=64, max_pixels=10**6)
-    sent = {setting.name for setting in requests.request_settings(TINY, limits)}
+    sent = {each.name for each in requests.setting_inputs(TINY)}
     # `preserve_color` is an input of one signature; the weights follow from the other.
     assert sent | {"preserve_color", "style_strength"} == set(
         setting_names("requested")

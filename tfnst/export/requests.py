@@ -13,8 +13,10 @@ from tfnst.checks import ArgumentError
 from tfnst.config import COLOR_MODES, StyleTransferConfig, list_settings
 from tfnst.engines.engine import Knobs
 from tfnst.export.checks import checked, finite_number, in_range
+from tfnst.export.signatures import INTEGER, NUMBER, Input
 from tfnst.limits import MIN_SIDE
 from tfnst.ops import pyramid
+from tfnst.setting import Setting
 
 # Reasons for settings that aren't exported. `device` has none: it is for building the
 # export.
@@ -44,29 +46,6 @@ class RequestLimits:
     max_memory: float = math.inf
 
 
-class ScalarInput(NamedTuple):
-    """A setting that a request may send, a scalar.
-
-    Attributes:
-        name: name, as in StyleTransferConfig.
-        dtype: int32 or float32.
-        default: value for requests that don't send it.
-        bounds: smallest and largest value; None for any finite number from 0 up.
-    """
-
-    name: str
-    dtype: tf.DType
-    default: float
-    bounds: tuple[int, int] | None = None
-
-    def check(self, value: tf.Tensor) -> tf.Tensor:
-        """The value, checked."""
-        value = tf.ensure_shape(value, [])
-        if self.bounds is None:
-            return finite_number(self.name, value)
-        return in_range(self.name, value, *self.bounds)
-
-
 class RequestSettings(NamedTuple):
     """The checked settings of a request."""
 
@@ -76,29 +55,20 @@ class RequestSettings(NamedTuple):
     knobs: Knobs
 
 
-def request_settings(
-    config: StyleTransferConfig, limits: RequestLimits
-) -> tuple[ScalarInput, ...]:
-    """The settings that a request may send, in the order of the signatures.
+def setting_inputs(config: StyleTransferConfig) -> list[Input]:
+    """The inputs for the settings that every signature of an optimisation takes.
 
     Args:
         config: their defaults.
-        limits: their bounds.
     """
     default = config.to_dict() | config.loss_weights()
-    highest = {"steps": limits.max_steps, "size": limits.max_size}
-    integers, numbers = [], []
-    for each in list_settings("requested"):
-        if each.name == "style_strength":
-            continue  # Clients send the weights that it stands for.
-        if each.type is int:
-            bounds = int(each.low), highest.get(each.name, int(each.high))
-            integers.append(
-                ScalarInput(each.name, tf.int32, default[each.name], bounds)
-            )
-        elif each.type is float:
-            numbers.append(ScalarInput(each.name, tf.float32, default[each.name]))
-    return *integers, *numbers
+    return [
+        Input(each.name, spec, default[each.name])
+        for kind, spec in ((int, INTEGER), (float, NUMBER))
+        for each in list_settings("requested")
+        # Clients send the weights that `style_strength` stands for.
+        if each.type is kind and each.name != "style_strength"
+    ]
 
 
 def check_exportable(config: StyleTransferConfig) -> None:
@@ -123,15 +93,28 @@ def check_exportable(config: StyleTransferConfig) -> None:
 
 
 def check_settings(
-    values: Mapping[str, tf.Tensor], settings: tuple[ScalarInput, ...]
+    values: Mapping[str, tf.Tensor], limits: RequestLimits
 ) -> RequestSettings:
     """The settings of a request, checked one by one and together.
 
     Args:
-        values: settings by name.
-        settings: the settings that may be sent, from `request_settings`.
+        values: settings by name, for all of `setting_inputs`.
+        limits: the largest request.
     """
-    values = {setting.name: setting.check(values[setting.name]) for setting in settings}
+    highest = {"steps": limits.max_steps, "size": limits.max_size}
+
+    def check(setting: Setting) -> tf.Tensor:
+        value = tf.ensure_shape(values[setting.name], [])
+        if setting.type is float:
+            return finite_number(setting.name, value)
+        high = highest.get(setting.name, int(setting.high))
+        return in_range(setting.name, value, int(setting.low), high)
+
+    values = {
+        each.name: check(each)
+        for each in list_settings("requested")
+        if each.name in values
+    }
     size = checked(
         values["size"],
         values["content_weight"] + values["style_weight"] > 0,

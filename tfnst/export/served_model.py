@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -18,13 +17,12 @@ from tfnst.export.memory import FILE_BYTES, check_memory, fit_limits
 from tfnst.export.requests import (
     RequestLimits,
     RequestSettings,
-    ScalarInput,
     build_scales,
     check_color_mode,
     check_exportable,
     check_pictures,
     check_settings,
-    request_settings,
+    setting_inputs,
 )
 from tfnst.export.served_styles import (
     BlendedStyles,
@@ -34,7 +32,14 @@ from tfnst.export.served_styles import (
     decode_regions,
     decode_styles,
 )
-from tfnst.export.signatures import Signature, signature_inputs
+from tfnst.export.signatures import (
+    NUMBERS,
+    PICTURES,
+    TEXT,
+    TEXTS,
+    Input,
+    Signature,
+)
 from tfnst.ops import coloring, pyramid, resizing
 from tfnst.ops.masks import Division
 from tfnst.ops.seamless import make_seamless
@@ -82,22 +87,36 @@ class ServedStyleTransfer(tf.Module):
         self._variables = [v.value for v in self._engine.feature_extractor.variables]
 
     @property
-    def settings(self) -> tuple[ScalarInput, ...]:
-        """The settings that a request may send."""
-        return request_settings(self.config, self.limits)
-
-    @property
     def served(self) -> dict[str, Signature]:
         """The signatures, by name."""
-        functions: dict[str, Callable[..., Any]] = {
-            "serving_default": self.stylize_files,
-            "stylize": self.stylize_arrays,
-            "blend": self.blend_files,
+        settings = setting_inputs(self.config)
+        return {
+            "serving_default": Signature(
+                self.stylize_files,
+                [Input("content_bytes", TEXT), Input("style_bytes", TEXT), *settings],
+            ),
+            "stylize": Signature(
+                self.stylize_arrays,
+                [
+                    Input("content_image", PICTURES),
+                    Input("style_image", PICTURES),
+                    *settings,
+                ],
+            ),
+            "blend": Signature(
+                self.blend_files,
+                [
+                    Input("content_bytes", TEXT),
+                    Input("style_bytes", TEXTS),
+                    Input("style_weights", NUMBERS, [1.0]),
+                    Input("style_scales", NUMBERS, [1.0]),
+                    Input("mask_bytes", TEXTS, [""]),
+                    Input("region_bytes", TEXTS, [""]),
+                    Input("preserve_color", TEXT, self.config.preserve_color),
+                    *settings,
+                ],
+            ),
         }
-        inputs = signature_inputs(
-            self.settings, preserve_color=self.config.preserve_color
-        )
-        return {name: Signature(functions[name], inputs[name]) for name in functions}
 
     @property
     def facts(self) -> dict[str, Any]:
@@ -182,7 +201,7 @@ class ServedStyleTransfer(tf.Module):
         """Paints an encoded picture in several styles."""
         content, seconds = self._decode("content_bytes", content_bytes)
         size_limit, max_pixels = self.limits.max_size, self.limits.max_pixels
-        request = check_settings(settings, self.settings)
+        request = check_settings(settings, self.limits)
         inputs = StyleInputs(
             style_bytes, style_weights, style_scales, mask_bytes, region_bytes
         )
@@ -270,7 +289,7 @@ class ServedStyleTransfer(tf.Module):
     ) -> tuple[tf.Tensor, Losses]:
         """Pictures [N, H, W, 3], in one style [1, h, w, 3] or one each [N, h, w, 3]."""
         settings = self._check_memory(
-            check_settings(values, self.settings),
+            check_settings(values, self.limits),
             pictures=tf.shape(content)[0],
             styles=tf.shape(style)[0],
             style_scale=self.config.style_scale,

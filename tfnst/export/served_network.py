@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -20,7 +19,7 @@ from tfnst.export.requests import (
     check_exportable,
     check_pictures,
 )
-from tfnst.export.signatures import Signature, network_inputs
+from tfnst.export.signatures import INTEGERS, PICTURES, TEXTS, Input, Signature
 from tfnst.limits import MIN_SIZE
 from tfnst.ops import coloring, resizing
 from tfnst.transfer.style_network import StyleNetwork, check_painting_settings
@@ -66,12 +65,19 @@ class ServedNetwork(tf.Module):
     @property
     def served(self) -> dict[str, Signature]:
         """The signatures, by name."""
-        functions: dict[str, Callable[..., Any]] = {
-            "serving_default": self.stylize_files,
-            "stylize": self.stylize_arrays,
+        return {
+            "serving_default": Signature(
+                self.stylize_files,
+                [
+                    Input("content_bytes", TEXTS),
+                    Input("size", INTEGERS, [self.config.size]),
+                    Input("preserve_color", TEXTS, [self.config.preserve_color]),
+                ],
+            ),
+            "stylize": Signature(
+                self.stylize_arrays, [Input("content_image", PICTURES)]
+            ),
         }
-        inputs = network_inputs(self.config)
-        return {name: Signature(functions[name], inputs[name]) for name in functions}
 
     @property
     def facts(self) -> dict[str, Any]:

@@ -38,13 +38,13 @@ from typing import Any, NamedTuple
 
 import tensorflow as tf
 
-from tfnst.config import StyleTransferConfig
-from tfnst.export.requests import ScalarInput
-
-_TEXT, _TEXTS = tf.TensorSpec([], tf.string), tf.TensorSpec([None], tf.string)
-_NUMBERS = tf.TensorSpec([None], tf.float32)
-_INTEGERS = tf.TensorSpec([None], tf.int32)
-_PICTURES = tf.TensorSpec([None, None, None, 3], tf.float32)
+INTEGER, NUMBER, TEXT = (
+    tf.TensorSpec([], dtype) for dtype in (tf.int32, tf.float32, tf.string)
+)
+INTEGERS, NUMBERS, TEXTS = (
+    tf.TensorSpec([None], dtype) for dtype in (tf.int32, tf.float32, tf.string)
+)
+PICTURES = tf.TensorSpec([None, None, None, 3], tf.float32)
 
 
 class Input(NamedTuple):
@@ -65,57 +65,7 @@ class Signature(NamedTuple):
     """A signature: the function that answers it, and its inputs."""
 
     function: Callable[..., dict[str, tf.Tensor]]
-    inputs: tuple[Input, ...]
-
-
-def signature_inputs(
-    settings: Sequence[ScalarInput], *, preserve_color: str
-) -> dict[str, tuple[Input, ...]]:
-    """The inputs of each signature of an optimisation.
-
-    Args:
-        settings: inputs of every signature besides its pictures.
-        preserve_color: default of the input of `blend`.
-    """
-    scalars = [Input(s.name, tf.TensorSpec([], s.dtype), s.default) for s in settings]
-    return {
-        "serving_default": (
-            Input("content_bytes", _TEXT),
-            Input("style_bytes", _TEXT),
-            *scalars,
-        ),
-        "stylize": (
-            Input("content_image", _PICTURES),
-            Input("style_image", _PICTURES),
-            *scalars,
-        ),
-        "blend": (
-            Input("content_bytes", _TEXT),
-            Input("style_bytes", _TEXTS),
-            Input("style_weights", _NUMBERS, [1.0]),
-            Input("style_scales", _NUMBERS, [1.0]),
-            Input("mask_bytes", _TEXTS, [""]),
-            Input("region_bytes", _TEXTS, [""]),
-            Input("preserve_color", _TEXT, preserve_color),
-            *scalars,
-        ),
-    }
-
-
-def network_inputs(config: StyleTransferConfig) -> dict[str, tuple[Input, ...]]:
-    """The inputs of each signature of a network.
-
-    Args:
-        config: settings with the defaults.
-    """
-    return {
-        "serving_default": (
-            Input("content_bytes", _TEXTS),
-            Input("size", _INTEGERS, [config.size]),
-            Input("preserve_color", _TEXTS, [config.preserve_color]),
-        ),
-        "stylize": (Input("content_image", _PICTURES),),
-    }
+    inputs: Sequence[Input]
 
 
 def build_signatures(served: Mapping[str, Signature]) -> dict[str, Any]:
