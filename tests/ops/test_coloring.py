@@ -71,6 +71,7 @@ def test_strips_do_not_show(rows):
     for function, pictures, count in (
         (color_transfer.grayscale, (CONTENT,), 1),
         (color_transfer.replace_chroma, (PAINTED, CONTENT), 1),
+        (color_transfer.histogram_map(PAINTED, CONTENT), (PAINTED,), 1),
         (move, (CONTENT, masks), 2),
     ):
         got = coloring.by_strips(function, *pictures, strip_pixels=count * rows * 48)

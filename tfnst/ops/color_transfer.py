@@ -6,6 +6,8 @@ Pure functions of pictures [N, H, W, 3] in [0, 1], each treated as if it were al
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import tensorflow as tf
 
@@ -169,10 +171,10 @@ def color_moments(image: tf.Tensor, weights: tf.Tensor | None = None) -> Moments
     return Moments(tf.cast(mean[:, 0], tf.float64), tf.cast(covariance, tf.float64))
 
 
-def match_histogram(
+def histogram_map(
     image: tf.Tensor, target: tf.Tensor, *, sampled_pixels: int = _QUANTILE_PIXELS
-) -> tf.Tensor:
-    """Gives a picture's colours the distribution of another's.
+) -> Callable[[tf.Tensor], tf.Tensor]:
+    """The function that gives a picture's colours the distribution of another's.
 
     After `transport_colors`, unclipped, pixels are moved along three orthogonal
     directions d at a time, so that their quantiles become the target's, ::
@@ -192,21 +194,34 @@ def match_histogram(
         sampled_pixels: most pixels, evenly spaced, whose quantiles are taken.
 
     Returns:
-        [N, h, w, 3] in [0, 1].
+        Function of the picture, or some rows of it, that returns them with their new
+        colours, [N, h, w, 3] in [0, 1].
 
     Reference:
         Pitie, Kokaram, Dahyot, "Automated Colour Grading using Colour Distribution
         Transfer", Comput. Vis. Image Underst. 107 (2007).
     """
-    pixels = _transport(_pixels(image), color_moments(image), color_moments(target))
-    wanted = _evenly_sampled(_pixels(target), sampled_pixels)
-    for rotation in _rotations():
-        along = tf.matmul(rotation, pixels, transpose_b=True)
-        along = _match_quantiles(
-            along, tf.matmul(rotation, wanted, transpose_b=True), sampled_pixels
-        )
-        pixels = tf.matmul(along, rotation, transpose_a=True)
-    return _like(image, tf.clip_by_value(pixels, 0.0, 1.0))
+    moments = color_moments(image), color_moments(target)
+    sample, wanted = (
+        _evenly_sampled(_pixels(x), sampled_pixels) for x in (image, target)
+    )
+    sample = _transport(sample, *moments)
+    rotations, matches = _rotations(), []
+    # Where a pixel moves depends on its colour alone, so a sample can show the way.
+    for rotation in rotations:
+        along = tf.matmul(rotation, sample, transpose_b=True)
+        match = _quantile_map(along, tf.matmul(rotation, wanted, transpose_b=True))
+        sample = tf.matmul(match(along), rotation, transpose_a=True)
+        matches.append(match)
+
+    def move(rows: tf.Tensor) -> tf.Tensor:
+        pixels = _transport(_pixels(rows), *moments)
+        for rotation, match in zip(rotations, matches, strict=True):
+            along = match(tf.matmul(rotation, pixels, transpose_b=True))
+            pixels = tf.matmul(along, rotation, transpose_a=True)
+        return _like(rows, tf.clip_by_value(pixels, 0.0, 1.0))
+
+    return move
 
 
 def _grey(lightness: tf.Tensor) -> tf.Tensor:
@@ -262,25 +277,33 @@ def _evenly_sampled(pixels: tf.Tensor, most: int) -> tf.Tensor:
     return tf.gather(pixels, tf.range(taken) * count // taken, axis=1)
 
 
-def _match_quantiles(
-    values: tf.Tensor, wanted: tf.Tensor, sampled_pixels: int
-) -> tf.Tensor:
-    """Moves values [N, 3, P] so that their quantiles become those of [N, 3, Q]."""
-    sample = _evenly_sampled(tf.transpose(values, [0, 2, 1]), sampled_pixels)
-    sample = tf.transpose(sample, [0, 2, 1])
+def _quantile_map(
+    sample: tf.Tensor, wanted: tf.Tensor
+) -> Callable[[tf.Tensor], tf.Tensor]:
+    """The function of values [N, 3, P] that makes a sample's quantiles the wanted ones.
+
+    Args:
+        sample: some of the values, [N, 3, S].
+        wanted: values with the wanted quantiles, [N, 3, Q].
+    """
     spread, wanted_spread = (
         tf.math.reduce_std(x, axis=-1, keepdims=True) for x in (sample, wanted)
     )
     table, wanted = _quantiles(sample), _quantiles(wanted)
     # A colour shared by many pixels spans several levels, and gets the middle one.
     alike = tf.minimum(_HALF_STEP, wanted_spread / 16)
-    level = (_level(values - alike, table) + _level(values + alike, table)) / 2
-    left = tf.cast(tf.minimum(tf.floor(level), _QUANTILES - 2), tf.int32)
-    low, high = (tf.gather(wanted, left + i, batch_dims=2) for i in (0, 1))
-    matched = low + (level - tf.cast(left, level.dtype)) * (high - low)
     # Noise isn't turned into colours.
     ratio = tf.math.divide_no_nan(spread, wanted_spread)
-    return values + tf.minimum(2 * ratio**2, 1.0) * (matched - values)
+    share = tf.minimum(2 * ratio**2, 1.0)
+
+    def move(values: tf.Tensor) -> tf.Tensor:
+        level = (_level(values - alike, table) + _level(values + alike, table)) / 2
+        left = tf.cast(tf.minimum(tf.floor(level), _QUANTILES - 2), tf.int32)
+        low, high = (tf.gather(wanted, left + i, batch_dims=2) for i in (0, 1))
+        matched = low + (level - tf.cast(left, level.dtype)) * (high - low)
+        return values + share * (matched - values)
+
+    return move
 
 
 def _quantiles(values: tf.Tensor) -> tf.Tensor:

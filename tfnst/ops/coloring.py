@@ -39,7 +39,7 @@ def match_style_colors(
         preserve_color,
         {
             "luminance": lambda: color_transfer.match_lightness(*pictures),
-            "histogram": lambda: color_transfer.match_histogram(*pictures),
+            "histogram": lambda: _match_histogram(*pictures),
             "transport": lambda: color_transfer.transport_colors(*pictures),
         },
         otherwise=style_image,
@@ -150,7 +150,7 @@ def restore_colors(
         preserve_color,
         {
             "luminance": lambda: by_strips(color_transfer.replace_chroma, *pictures),
-            "histogram": lambda: color_transfer.match_histogram(*pictures),
+            "histogram": lambda: _match_histogram(*pictures),
             "transport": lambda: carry_colors(
                 painted_image,
                 color_transfer.color_moments(content_image),
@@ -185,6 +185,11 @@ def by_strips(
         for top in range(0, height, rows)
     ]
     return tf.concat(strips, axis=1)
+
+
+def _match_histogram(image: tf.Tensor, target: tf.Tensor) -> tf.Tensor:
+    """A picture with the distribution of another's colours."""
+    return by_strips(color_transfer.histogram_map(image, target), image)
 
 
 def _by_mode(
