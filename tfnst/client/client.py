@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-import math
 import os
 import time
 from typing import Any
 
 import grpc
 
-from tfnst.checks import ArgumentError, check_integer
+from tfnst.checks import ArgumentError, check_integer, check_number
 from tfnst.client.channels import (
     certificate_problem,
     channel_options,
@@ -47,6 +46,7 @@ _POLL_SECONDS = 0.5
 _STATUS_SECONDS = 10.0
 _LONGEST_SECONDS = 10.0**8  # Three years; gRPC turns longer ones into none at all.
 _MAX_PORT = 65535
+_SECONDS = "a finite number of seconds above 0"
 
 
 class StylizeClient:
@@ -97,9 +97,9 @@ class StylizeClient:
     ) -> None:
         _check_target(target)
         if timeout is not None:
-            _check_seconds("timeout", timeout)
+            check_number("timeout", timeout, _SECONDS, above=0)
         max_attempts = check_integer("max_attempts", max_attempts, 1, _ATTEMPTS)
-        _check_seconds("retry_seconds", retry_seconds)
+        retry_seconds = check_number("retry_seconds", retry_seconds, _SECONDS, above=0)
         self.target = target
         self._model = ModelChoice(model, version, version_label)
         self._timeout = timeout
@@ -163,7 +163,7 @@ class StylizeClient:
                 each cause.
         """
         if timeout is not None:
-            _check_seconds("timeout", timeout)
+            check_number("timeout", timeout, _SECONDS, above=0)
         request = build_request(self._model, content_image, style_image, settings)
         timeout = timeout or self._timeout or request.seconds
         began = time.monotonic()
@@ -188,7 +188,7 @@ class StylizeClient:
         Raises:
             ServingError: when there is no answer, or no such model or version.
         """
-        _check_seconds("timeout", timeout)
+        check_number("timeout", timeout, _SECONDS, above=0)
         # Without the label, which TensorFlow Serving doesn't look up here.
         model = dataclasses.replace(self._model, version_label=None)
         request = messages["GetModelStatusRequest"](model_spec=model.spec())
@@ -206,7 +206,7 @@ class StylizeClient:
                 the model, or the server itself, isn't there yet; or when its
                 certificate isn't trusted.
         """
-        _check_seconds("timeout", timeout)
+        check_number("timeout", timeout, _SECONDS, above=0)
         deadline = time.monotonic() + timeout
         last = "there was no answer."
         while (left := deadline - time.monotonic()) > 0:
@@ -291,14 +291,3 @@ def _check_target(value: Any) -> None:
         if has_port or value.startswith(schemes):
             return
     raise ArgumentError("HOST:PORT", repr(value), argument="target")
-
-
-def _check_seconds(name: str, value: Any) -> None:
-    if (
-        isinstance(value, bool)
-        or not isinstance(value, int | float)
-        or not 0 < value < math.inf
-    ):
-        raise ArgumentError(
-            "a finite number of seconds above 0", repr(value), argument=name
-        )
