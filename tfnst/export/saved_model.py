@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import functools
 import json
@@ -12,6 +11,7 @@ import pathlib
 import shutil
 import tempfile
 import time
+import uuid
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -133,11 +133,10 @@ def write_version(
     base.mkdir(parents=True, exist_ok=True)
     # Servers look for folders with integer names, so this one is invisible to them
     # until it is complete.
-    partial = pathlib.Path(tempfile.mkdtemp(prefix=".tfnst-", dir=base))
+    partial = base / f".tfnst-{uuid.uuid4().hex}"
     try:
+        partial.mkdir()
         write(partial)
-        with contextlib.suppress(OSError):  # Network folders may have no permissions.
-            partial.chmod(0o777 & ~_umask())
         partial.rename(target)
         _logger.info("wrote %s in %.1f s", target, time.perf_counter() - began)
     except BaseException:
@@ -198,10 +197,3 @@ def _choose_version(base: pathlib.Path, version: int | None) -> int:
             f"one that {str(base)!r} doesn't hold yet", str(version), argument="version"
         )
     return version
-
-
-def _umask() -> int:
-    """The process's umask, which can only be read by setting it."""
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
