@@ -123,7 +123,7 @@ class Calls:
 
         Args:
             method: name of the method, for the log.
-            request_type: class of the requests.
+            request_type: class of the requests, which have a ModelSpec.
             work: makes the response; it raises StatusError to refuse.
         """
         answer = functools.partial(self._answer, method, request_type, work)
@@ -248,6 +248,9 @@ class Calls:
                 request = await self.in_thread(_parse, request_type, data)
             call.parse_seconds = time.monotonic() - start
             del data
+            call.asks_for(request.model_spec)
+            if not request.HasField("model_spec"):
+                raise invalid_argument("Missing ModelSpec")
             response = await work(call, request)
             del request
         return await self.in_thread(response.SerializeToString)

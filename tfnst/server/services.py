@@ -70,8 +70,6 @@ class Services:
     async def _predict(
         self, call: Call, request: predict_pb2.PredictRequest
     ) -> predict_pb2.PredictResponse:
-        call.asks_for(request.model_spec)
-        _check_spec(request)
         with self._versions.lease(request.model_spec) as (number, servable):
             call.version = str(number)
             checked = servable.check(request)
@@ -95,8 +93,6 @@ class Services:
     async def _get_model_metadata(
         self, call: Call, request: get_model_metadata_pb2.GetModelMetadataRequest
     ) -> get_model_metadata_pb2.GetModelMetadataResponse:
-        call.asks_for(request.model_spec)
-        _check_spec(request)
         if not request.metadata_field:
             raise invalid_argument(
                 "GetModelMetadataRequest must specify at least one metadata_field"
@@ -119,8 +115,6 @@ class Services:
     async def _get_model_status(
         self, call: Call, request: get_model_status_pb2.GetModelStatusRequest
     ) -> get_model_status_pb2.GetModelStatusResponse:
-        call.asks_for(request.model_spec)
-        _check_spec(request)
         spec = request.model_spec
         states = self._versions.states() if spec.name == self._versions.name else []
         if spec.HasField("version"):
@@ -148,11 +142,6 @@ def _run(servable: Servable, request: CheckedRequest, call: Call) -> Result:
         return servable.run(request, call.seconds_left(), call.cancellation)
     finally:
         trim_memory()
-
-
-def _check_spec(request: Any) -> None:
-    if not request.HasField("model_spec"):
-        raise invalid_argument("Missing ModelSpec")
 
 
 def _fill_spec(
