@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import functools
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from tensorflow_serving.apis import get_model_status_pb2
@@ -37,31 +38,34 @@ class Metrics:
             raise ImportError(
                 "metrics need prometheus-client: pip install prometheus-client"
             ) from error
-        self._client = prometheus_client
+        self._start_server = prometheus_client.start_http_server
         self._versions = versions
         # Not the default registry: a process may have several servers.
         self._registry = prometheus_client.CollectorRegistry()
+        histogram = functools.partial(
+            prometheus_client.Histogram, buckets=_BUCKETS, registry=self._registry
+        )
         self._requests = prometheus_client.Counter(
             "tfnst_requests",
             "Requests answered.",
             ["method", "code"],
             registry=self._registry,
         )
-        self._seconds = self._histogram(
+        self._seconds = histogram(
             "tfnst_request_seconds",
             "Time from a request to its answer, including time in the queue.",
             ["method"],
         )
-        self._parse_seconds = self._histogram(
+        self._parse_seconds = histogram(
             "tfnst_parse_seconds", "Time to read the message of a request.", ["method"]
         )
-        self._queue_seconds = self._histogram(
+        self._queue_seconds = histogram(
             "tfnst_queue_seconds", "Time that requests waited for their turn."
         )
-        self._run_seconds = self._histogram(
+        self._run_seconds = histogram(
             "tfnst_run_seconds", "Time of runs.", ["model", "signature"]
         )
-        self._decode_seconds = self._histogram(
+        self._decode_seconds = histogram(
             "tfnst_decode_seconds",
             "Time of runs that went into decoding image files, added up over a "
             "request's files.",
@@ -82,11 +86,6 @@ class Metrics:
             gauge.set_function(function)
         prometheus_client.ProcessCollector(registry=self._registry)
         self._registry.register(self)
-
-    def _histogram(self, name: str, text: str, labels: Sequence[str] = ()) -> Any:
-        return self._client.Histogram(
-            name, text, labels, buckets=_BUCKETS, registry=self._registry
-        )
 
     def collect(self) -> Iterator[Any]:
         """Yields the states of the versions, as prometheus-client expects them."""
@@ -139,7 +138,7 @@ class Metrics:
         Raises:
             OSError: when the port is taken.
         """
-        self._server, self._thread = self._client.start_http_server(
+        self._server, self._thread = self._start_server(
             port, host, self._registry, **tls
         )
         # For more connections at once than Python's five; others wait for seconds.
