@@ -1,15 +1,11 @@
 """A real export in the embedded server: how its runs end, and what it measures."""
 
-import contextlib
 import io
-import re
 import shutil
 import time
-import urllib.request
 from concurrent import futures
 
 import grpc
-import numpy as np
 import psutil
 import pytest
 import tensorflow as tf
@@ -38,20 +34,7 @@ def server(tiny_model, tmp_path_factory):
     record = next(iter(tf.data.TFRecordDataset(str(path)))).numpy()
     with tf.io.TFRecordWriter(str(path)) as writer:
         writer.write(record)
-    with serving_export(base) as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
-def full_server(tiny_model):
-    """A server of the export as it is."""
-    with serving_export(tiny_model) as server:
-        yield server
-
-
-@contextlib.contextmanager
-def serving_export(base):
-    with ModelServer(base, port=0, metrics_port=0) as server:
+    with ModelServer(base, port=0) as server:
         assert server.wait_until_available(LIMIT)
         yield server
 
@@ -113,8 +96,8 @@ def jpeg(width, height):
 SMALL, LARGE = jpeg(64, 48), jpeg(2000, 1500)
 
 
-@contextlib.contextmanager
-def asking(server):
+@pytest.fixture
+def ask(server):
     """A function that sends a request of one step, and returns the outputs."""
     with connected(server) as channel:
         call = Caller(channel)
@@ -126,107 +109,30 @@ def asking(server):
         yield ask
 
 
-@pytest.fixture
-def ask(server):
-    with asking(server) as ask:
-        yield ask
-
-
-@pytest.fixture
-def ask_in_full(full_server):
-    with asking(full_server) as ask:
-        yield ask
-
-
-def decode_metrics(server, signature):
-    """How many runs have decoded files, and how many seconds that took."""
-    url = f"http://127.0.0.1:{server.metrics_port}/metrics"
-    with urllib.request.urlopen(url, timeout=LIMIT) as page:
-        text = page.read().decode()
-    labels = f'model="tfnst",signature="{signature}"'
-    values = []
-    for name in ("count", "sum"):
-        start = re.escape(f"tfnst_decode_seconds_{name}{{{labels}}} ")
-        found = re.search(f"^{start}(.+)$", text, re.MULTILINE)
-        values.append(float(found[1]) if found else 0.0)
-    return tuple(values)
-
-
 def seconds_of(outputs):
     (seconds,) = outputs["decode_seconds"].float_val
     return seconds
 
 
-def shows_shorter(seconds, ask_small):
-    """Whether decoding small files takes far less than `seconds`, to which it is added.
-
-    On a busy machine it may take several tries to be seen.
-    """
-    limit = min(seconds) / 5
-
-    def is_shorter():
-        seconds.append(seconds_of(ask_small()))
-        return 0 < seconds[-1] < limit
-
-    return until(is_shorter)
-
-
-def test_metrics_say_how_long_files_take_to_decode(server, ask):
-    def ask_for(file):
-        return ask("serving_default", content_bytes=file, style_bytes=SMALL)
-
-    before = decode_metrics(server, "serving_default")
-    seconds = [seconds_of(ask_for(LARGE))]
-    assert shows_shorter(seconds, lambda: ask_for(SMALL))
-    count, total = np.subtract(decode_metrics(server, "serving_default"), before)
-    assert count == len(seconds)
-    assert total == pytest.approx(sum(seconds), rel=1e-6)
-
-
-def test_files_that_are_no_pictures_are_not_counted(server, ask):
-    before = decode_metrics(server, "serving_default")
-    with pytest.raises(grpc.RpcError, match="which is neither"):
-        ask("serving_default", content_bytes=b"no picture", style_bytes=SMALL)
-    assert decode_metrics(server, "serving_default") == before
-
-
-@pytest.mark.slow
-def test_requests_that_decode_nothing_are_not_counted(full_server, ask_in_full):
-    before = decode_metrics(full_server, "serving_default")
-    arrays = {"content_image": CONTENT[None], "style_image": STYLE[None]}
-    assert "decode_seconds" not in ask_in_full("stylize", **arrays)
-    assert decode_metrics(full_server, "serving_default") == before
-    assert decode_metrics(full_server, "stylize") == (0, 0)
-
-
-@pytest.mark.slow
-def test_seconds_are_counted_even_if_they_are_not_asked_for(full_server, ask_in_full):
-    count, seconds = decode_metrics(full_server, "serving_default")
-    outputs = ask_in_full(
-        "serving_default",
-        outputs=["image_bytes"],
-        content_bytes=LARGE,
-        style_bytes=SMALL,
-    )
-    assert set(outputs) == {"image_bytes"}
-    later, total = decode_metrics(full_server, "serving_default")
-    assert later == count + 1
-    assert total > seconds
-
-
-@pytest.mark.slow
-def test_every_file_of_a_blend_counts(full_server, ask_in_full):
-    # Nor do the warm-up requests count.
-    assert decode_metrics(full_server, "blend") == (0, 0)
-    files = {
-        "content_bytes": SMALL,
-        "style_bytes": [SMALL, SMALL],
-        "mask_bytes": [SMALL, b""],
-        "region_bytes": [SMALL, b""],
-    }
+@pytest.mark.parametrize(
+    ("signature", "files"),
+    [
+        ("serving_default", {"content_bytes": SMALL, "style_bytes": SMALL}),
+        (
+            "blend",
+            {
+                "content_bytes": SMALL,
+                "style_bytes": [SMALL, SMALL],
+                "mask_bytes": [SMALL, b""],
+                "region_bytes": [SMALL, b""],
+            },
+        ),
+    ],
+)
+def test_decoding_of_every_file_is_timed(ask, signature, files):
     seconds = []
     for name, value in files.items():
         large = LARGE if value == SMALL else [LARGE, value[1]]
-        seconds.append(seconds_of(ask_in_full("blend", **files | {name: large})))
-    assert shows_shorter(seconds, lambda: ask_in_full("blend", **files))
-    assert decode_metrics(full_server, "blend")[0] == len(seconds)
+        seconds.append(seconds_of(ask(signature, **files | {name: large})))
+    # On a busy machine it may take several tries to be seen.
+    assert until(lambda: 0 < seconds_of(ask(signature, **files)) < min(seconds) / 5)
