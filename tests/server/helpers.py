@@ -9,15 +9,11 @@ import pytest
 from google.protobuf import text_format
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from tensorflow_serving.apis import (
-    classification_pb2,
     get_model_metadata_pb2,
     get_model_status_pb2,
-    inference_pb2,
-    model_management_pb2,
     model_service_pb2_grpc,
     predict_pb2,
     prediction_service_pb2_grpc,
-    regression_pb2,
 )
 
 from tests import toys
@@ -41,11 +37,7 @@ class Caller:
         self.stubs = {
             predict_pb2.PredictRequest: prediction.Predict,
             get_model_metadata_pb2.GetModelMetadataRequest: prediction.GetModelMetadata,
-            classification_pb2.ClassificationRequest: prediction.Classify,
-            regression_pb2.RegressionRequest: prediction.Regress,
-            inference_pb2.MultiInferenceRequest: prediction.MultiInference,
             get_model_status_pb2.GetModelStatusRequest: model.GetModelStatus,
-            model_management_pb2.ReloadConfigRequest: model.HandleReloadConfigRequest,
         }
 
     def __call__(self, request, timeout=LIMIT, metadata=()):

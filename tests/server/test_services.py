@@ -3,21 +3,19 @@
 import os
 from concurrent import futures
 
+import grpc
 import numpy as np
 import pytest
 import tensorflow as tf
 from tensorflow_serving.apis import (
-    classification_pb2,
     get_model_metadata_pb2,
     get_model_status_pb2,
-    inference_pb2,
-    model_management_pb2,
     predict_pb2,
-    regression_pb2,
 )
 
 from tests import toys
 from tests.server.helpers import (
+    LIMIT,
     Caller,
     Code,
     changed,
@@ -233,16 +231,18 @@ class TestErrorTable:
         assert 1022 <= len(text.removesuffix("...TRUNCATED").encode()) <= 1024
 
     @pytest.mark.parametrize(
-        "request_type",
+        "method",
         [
-            classification_pb2.ClassificationRequest,
-            regression_pb2.RegressionRequest,
-            inference_pb2.MultiInferenceRequest,
-            model_management_pb2.ReloadConfigRequest,
+            "PredictionService/Classify",
+            "PredictionService/Regress",
+            "PredictionService/MultiInference",
+            "ModelService/HandleReloadConfigRequest",
         ],
     )
-    def test_unimplemented(self, caller, request_type):
-        assert caller.refused(request_type())[0] == Code.UNIMPLEMENTED
+    def test_unimplemented(self, server, method):
+        with connected(server) as channel, pytest.raises(grpc.RpcError) as caught:
+            channel.unary_unary(f"/tensorflow.serving.{method}")(b"", timeout=LIMIT)
+        assert caught.value.code() == Code.UNIMPLEMENTED
 
 
 class TestPredict:
