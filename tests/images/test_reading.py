@@ -73,11 +73,6 @@ def test_masks_are_grey_and_not_black():
             "a file of 5 bytes, which is not an image that Pillow can read",
         ),
         (
-            b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 20 20\n%%EndComments\n",
-            FILE,
-            "a file of 63 bytes, which is PostScript",
-        ),
-        (
             None,
             "a path, the bytes of an image file, a PIL image or an array",
             "None",

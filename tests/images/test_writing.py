@@ -230,11 +230,6 @@ def test_good_output_path_is_left_alone(tmp_path):
 
 def test_save_refuses(tmp_path):
     path = tmp_path / "out.webp"
-    for quality in (0, 101, 9.5, "high"):
-        text = message(ValueError, save_image, smooth(), path, quality=quality)
-        assert text == (
-            f"`quality` must be an integer from 1 to 100. Received: {quality!r}"
-        )
     batch = np.zeros((2, 16, 16, 3), np.float32)
     text = message(ValueError, save_image, batch, path)
     assert text.startswith("`image` must be a float array of shape")
