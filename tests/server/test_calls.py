@@ -5,7 +5,6 @@ import threading
 import time
 
 import grpc
-import numpy as np
 import psutil
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
@@ -250,15 +249,6 @@ class TestHostileClients:
             f"tensor parsing error: {alias}",
         )
         assert psutil.Process().memory_info().rss - memory < 50 * 2**20
-
-    def test_a_tensor_that_is_larger_than_any_message(self, small):
-        empty = np.array([b""] * 100_000, object)  # 24 bytes each, and 2 in a message.
-        code, text = small[1].refused(toys.predict_request("shout", text=empty))
-        assert code == Code.INVALID_ARGUMENT
-        assert text == (
-            "The inputs must have at most 2097152 bytes once they are decoded. "
-            "Received: 2400000"
-        )
 
     def test_a_watcher_that_reads_nothing(self, small):
         server, caller = small

@@ -112,15 +112,6 @@ class TestTensors:
         assert tensors.is_valid(proto)
         assert tensors.decode(proto).tolist() == expected
 
-    def test_decoded_bytes(self):
-        for array in (np.zeros([2, 3], np.float32), np.zeros([4], np.float16)):
-            assert tensors.decoded_bytes(tensors.encode(array)) == array.nbytes
-        proto = tensors.encode(np.array([b"abc", b""], object))
-        assert tensors.decoded_bytes(proto) == 2 * 24 + 3
-        proto.tensor_shape.dim[0].size = 4
-        proto.string_val[1] = b"de"
-        assert tensors.decoded_bytes(proto) == 4 * 24 + 3 + 2 + 2 * 2
-
     @pytest.mark.parametrize(
         "text",
         [

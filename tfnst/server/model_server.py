@@ -156,12 +156,7 @@ class ModelServer:
         self._versions = Versions(
             os.path.abspath(directory),
             name,
-            load=functools.partial(
-                Servable,
-                slots=max_concurrent,
-                # Integers and strings take more room than in a message.
-                max_input_bytes=2 * max_message_bytes,
-            ),
+            load=functools.partial(Servable, slots=max_concurrent),
             admit=self._admit,
             poll_seconds=poll_seconds,
             on_change=self._set_health,

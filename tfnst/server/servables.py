@@ -84,18 +84,14 @@ class Servable:
         slots: maximum number of simultaneous runs; each slot has its own queue. The
             slots share the graphs that the session optimises, one for each choice of
             inputs and outputs.
-        max_input_bytes: maximum size of a request's decoded tensors in bytes.
 
     Raises:
         OSError, ValueError, tf.errors.OpError: when the model can't be loaded.
     """
 
-    def __init__(
-        self, path: str, *, slots: int = 1, max_input_bytes: int = 2**31 - 1
-    ) -> None:
+    def __init__(self, path: str, *, slots: int = 1) -> None:
         self._path = path
         self.request_bytes = _read_request_bytes(path)
-        self._max_input_bytes = max_input_bytes
         self._graph = tf.Graph()
         config = v1.ConfigProto(allow_soft_placement=True)
         config.gpu_options.allow_growth = True
@@ -207,12 +203,6 @@ class Servable:
         outputs = _choose_outputs(signature, request.output_filter)
         self._check_types(signature, inputs)
         self._check_shapes(signature, inputs)
-        size = sum(map(tensors.decoded_bytes, inputs.values()))
-        if size > self._max_input_bytes:
-            raise invalid_argument(
-                f"The inputs must have at most {self._max_input_bytes} bytes once they "
-                f"are decoded. Received: {size}"
-            )
         return CheckedRequest(name, inputs, outputs)
 
     def _check_types(

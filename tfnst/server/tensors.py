@@ -72,16 +72,6 @@ def is_valid(proto: tensor_pb2.TensorProto) -> bool:
     return _repeated_bytes(proto, dtype, count) <= MAX_REPEATED_BYTES
 
 
-def decoded_bytes(proto: tensor_pb2.TensorProto) -> int:
-    """Returns the size in bytes of the tensor in a valid TensorProto."""
-    dtype = tf.dtypes.as_dtype(proto.dtype)
-    count = math.prod(dimension.size for dimension in proto.tensor_shape.dim)
-    if dtype != tf.string:
-        return count * int(dtype.size)
-    sent = sum(_STRING_BYTES + len(text) for text in proto.string_val[:count])
-    return sent + _repeated_bytes(proto, dtype, count)
-
-
 def _repeated_bytes(proto: tensor_pb2.TensorProto, dtype: tf.DType, count: int) -> int:
     """Returns the size in bytes of the values, out of `count`, that weren't sent."""
     fields = [_FIELDS[dtype]] if dtype in _FIELDS else _RARE_FIELDS
