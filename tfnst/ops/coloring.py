@@ -16,7 +16,7 @@ from tfnst.ops.moments import Moments
 
 # Outside of graphs, pictures are changed in strips of about this many pixels, to save
 # memory.
-_STRIP_PIXELS = 2**22
+_STRIP_PIXELS = 2**20
 
 
 def match_style_colors(
