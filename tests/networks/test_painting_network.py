@@ -29,7 +29,9 @@ def test_a_layer_enlarges_a_slope_to_a_slope():
     layer = PaintingLayer(1, 1, enlarge=2, normalize=False, activate=False)
     layer.build([None, None, None, 1])
     layer.convolution.kernel.assign(np.ones((1, 1, 1, 1)))
-    slope = np.tile(np.arange(8.0, dtype=np.float32), (8, 1))[np.newaxis, ..., np.newaxis]
+    slope = np.tile(np.arange(8.0, dtype=np.float32), (8, 1))[
+        np.newaxis, ..., np.newaxis
+    ]
     enlarged, _ = layer(slope)
     assert enlarged.shape == (1, 16, 16, 1)
     # Repeated positions would be steps, which end up as a grid in the painting.
