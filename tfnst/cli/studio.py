@@ -100,18 +100,10 @@ def limit_options(command: Command) -> Command:
 )
 @config_options
 def studio(
-    host: str,
-    port: int,
     root_path: str | None,
-    password: str | None,
-    output: str,
-    server: str | None,
-    samples: str | None,
-    shared: bool | None,
-    open_browser: bool,
-    limits: Limits,
     max_runs: int | None,
     options: dict[str, Any],
+    **others: Any,
 ) -> None:
     """Opens a page for painting in the browser.
 
@@ -131,18 +123,7 @@ def studio(
 
         prefer_onednn()
         serve_studio(
-            output=output,
-            host=host,
-            port=port,
-            root_path=root_path or "",
-            password=password,
-            config=config,
-            limits=limits,
-            server=server,
-            samples=samples,
-            shared=shared,
-            open_browser=open_browser,
-            loading=quiet_start,
+            root_path=root_path or "", config=config, loading=quiet_start, **others
         )
 
 
