@@ -90,7 +90,7 @@ def _remember(context: click.Context, option: click.Parameter, value: bool) -> N
 
 @contextlib.contextmanager
 def logging_to(handler: logging.Handler, name: str = "tfnst") -> Iterator[None]:
-    """Hands a handler the log messages of the logger of a package of tfnst."""
+    """Passes the log messages of a package of tfnst to a handler."""
     logger = logging.getLogger(name)
     level = logger.level
     logger.addHandler(handler)
