@@ -696,26 +696,3 @@ def test_an_interrupted_batch_leaves_the_rest(files, command, monkeypatch):
     code, out, _ = command(*arguments, "-o", "out")
     assert code == 0
     assert "3 painted, 1 skipped" in out
-
-
-@pytest.mark.slow
-def test_a_batch_that_gets_a_signal_leaves_the_rest(tmp_path):
-    tfnst.save_image(picture(50, 40, seed=100), tmp_path / "s.png")
-    for i in range(36):
-        tfnst.save_image(picture(40, 52, seed=i), tmp_path / f"c{i}.png")
-    contents = [f"c{i}.png" for i in range(36)]
-    with open(tmp_path / "printed.txt", "wb") as printed:
-        process = processes.start_tfnst(
-            "batch", *contents, "-s", "s.png", "-o", "out", *TINY_OPTIONS,
-            cwd=tmp_path, stdout=printed,
-        )  # fmt: skip
-    deadline = time.monotonic() + 300
-    while len(list(tmp_path.glob("out/*.png"))) < 2 and time.monotonic() < deadline:
-        time.sleep(0.01)
-    process.send_signal(signal.SIGINT)
-    assert process.wait(timeout=300) == 130
-    report = json.loads((tmp_path / "out" / "report.json").read_text())
-    assert report["painted"] + report["left"] == 36
-    assert report["left"] > 0
-    assert f"{report['left']} left" in (tmp_path / "printed.txt").read_text()
-    assert len(list(tmp_path.glob("out/*.png"))) == report["painted"]

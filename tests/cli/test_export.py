@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from tests.cli.helpers import TINY_OPTIONS, names, run_here
+from tests.cli.helpers import TINY_OPTIONS, names
 
 
 @pytest.mark.parametrize(
@@ -16,15 +16,15 @@ from tests.cli.helpers import TINY_OPTIONS, names, run_here
         (["--network", "x.keras"], r"`network` must be a file .*'x.keras', which does"),
     ],
 )
-def test_bad_input_is_one_line(options, message, pictures, monkeypatch, capsys):
-    code, _, err = run_here(monkeypatch, capsys, pictures, "export", "models", *options)
+def test_bad_input_is_one_line(options, message, pictures, run):
+    code, _, err = run("export", "models", *options)
     assert code == 2
     assert re.search(f"^tfnst: error: {message}", err, re.M), err
     assert names(pictures) == ["content.png", "style.png"]
 
 
 @pytest.mark.slow
-def test_the_result_as_a_line_as_json_or_not_at_all(tmp_path, monkeypatch, capsys):
+def test_the_result_as_a_line_as_json_or_not_at_all(tmp_path, run):
     for version, (option, expected) in enumerate(
         [
             (None, "models/1\n"),
@@ -34,8 +34,6 @@ def test_the_result_as_a_line_as_json_or_not_at_all(tmp_path, monkeypatch, capsy
         1,
     ):
         options = [option] if option else []
-        done = run_here(
-            monkeypatch, capsys, tmp_path, "export", "models", *TINY_OPTIONS, *options
-        )
+        done = run("export", "models", *TINY_OPTIONS, *options)
         assert done == (0, expected, "")
         assert (tmp_path / "models" / str(version) / "saved_model.pb").is_file()

@@ -87,6 +87,19 @@ def test_stylize_takes_a_name(waves, run, network):
         assert sheet.size == (2 * 64 + 3 * MARGIN, 48 + 2 * MARGIN)
 
 
+def test_a_name_of_another_style_than_the_repeated_one_is_pointed_out(waves, run):
+    untrained(seed=2).save(waves / "styles" / "sea.keras")
+    assert run("stylize", "content.png", "waves", "-o", "p.png", "--size", "64")[0] == 0
+    told = (
+        "tfnst: warning: the style image is not the one that p.png was painted from\n"
+    )
+    for name, warning in (("waves", ""), ("sea", told), ("styles/sea.keras", told)):
+        code, _, err = run(
+            "stylize", "content.png", name, "-o", "q.png", "--from", "p.png"
+        )
+        assert (code, err) == (0, warning)
+
+
 def test_an_unknown_name_is_refused_before_tensorflow_is_loaded(pictures):
     ended = new_tfnst_command(
         *("stylize", "content.png", "ripples", "-o", "p.png", "-v"), cwd=pictures

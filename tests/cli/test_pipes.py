@@ -6,7 +6,6 @@ import os
 import pathlib
 import pty
 import re
-import signal
 import subprocess
 import sys
 import tempfile
@@ -17,7 +16,7 @@ from PIL import Image
 import tfnst
 from tests import processes
 from tests.cli.helpers import TFNST, TINY_OPTIONS, names
-from tests.cli.test_progress import start_on_terminal
+from tests.cli.test_progress import interrupt, start_on_terminal
 from tests.helpers import TINY
 from tfnst.cli import command
 from tfnst.images.manifest import read_manifest
@@ -96,15 +95,10 @@ def test_a_pipe_that_nobody_reads_costs_no_picture(pictures):
 
 def test_ctrl_c_sends_the_picture_so_far(pictures):
     with open(pictures / "piped.png", "wb") as stream:
-        process, output = start_on_terminal(
+        started = start_on_terminal(
             pictures, "-o", "-", "--steps", "100000", stdout=stream
         )
-    shown = ""
-    for chunk in output:
-        if "content" not in shown and "content" in shown + chunk:
-            process.send_signal(signal.SIGINT)
-        shown += chunk
-    assert process.wait() == 130
+    shown = interrupt(*started)
     assert re.search(
         r"tfnst: stopped after \d+ steps; the picture so far is standard output", shown
     )

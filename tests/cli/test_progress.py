@@ -54,6 +54,17 @@ def start_on_terminal(folder, *options, new=False, stdout=subprocess.DEVNULL):
     return process, read_terminal(ours)
 
 
+def interrupt(process, output, number=signal.SIGINT):
+    """What a run shows that is interrupted once its bar shows losses."""
+    shown = ""
+    for chunk in output:
+        if "content" not in shown and "content" in shown + chunk:
+            process.send_signal(number)
+        shown += chunk
+    assert process.wait() == 130
+    return shown
+
+
 def test_a_terminal_gets_a_bar(pictures):
     process, output = start_on_terminal(pictures)
     shown = "".join(output)
@@ -65,15 +76,10 @@ def test_a_terminal_gets_a_bar(pictures):
     "number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)]
 )
 def test_ctrl_c_keeps_the_picture_so_far(pictures, number):
-    process, output = start_on_terminal(
+    started = start_on_terminal(
         pictures, "--steps", "100000", "--timelapse", "film.gif"
     )
-    shown = ""
-    for chunk in output:
-        if "content" not in shown and "content" in shown + chunk:
-            process.send_signal(number)
-        shown += chunk
-    assert process.wait() == 130
+    shown = interrupt(*started, number)
     assert re.search(
         r"tfnst: stopped after \d+ steps; the picture so far is out\.png", shown
     )

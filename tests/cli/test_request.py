@@ -7,9 +7,21 @@ import re
 import pytest
 from PIL import Image
 
-from tests.cli.helpers import names, run_here
+from tests.cli.helpers import names
 from tfnst.client import client
 from tfnst.client.responses import StylizeResponse
+
+
+@pytest.fixture
+def ask(pictures, run):
+    """`tfnst request` of content.png into out.png; further arguments may override."""
+
+    def call(target, *arguments):
+        return run(
+            "request", target, "content.png", "style.png", "-o", "out.png", *arguments
+        )
+
+    return call
 
 
 @pytest.mark.parametrize(
@@ -39,24 +51,16 @@ from tfnst.client.responses import StylizeResponse
         ),
     ],
 )
-def test_what_is_wrong_is_said(
-    pictures, target, options, code, message, monkeypatch, capsys
-):
-    ended, _, err = run_here(
-        monkeypatch, capsys, pictures, "request", target, "content.png", "style.png",
-        "-o", "out.png", *options,
-    )  # fmt: skip
+def test_what_is_wrong_is_said(target, options, code, message, pictures, ask):
+    ended, _, err = ask(target, *options)
     assert ended == code
     assert re.search(rf"^tfnst: error: {message}", err, re.M), err
     assert names(pictures) == ["content.png", "style.png"]
 
 
-def test_the_photo_is_not_written_over(pictures, monkeypatch, capsys):
+def test_the_photo_is_not_written_over(pictures, ask):
     before = (pictures / "content.png").read_bytes()
-    code, _, err = run_here(
-        monkeypatch, capsys, pictures, "request", "127.0.0.1:1", "content.png",
-        "style.png", "-o", "content.png",
-    )  # fmt: skip
+    code, _, err = ask("127.0.0.1:1", "-o", "content.png")
     assert (code, err) == (
         2,
         "tfnst: error: `output` must be a file other than `content_image`. "
@@ -86,12 +90,9 @@ class FakeClient:
         return StylizeResponse(file.getvalue(), *losses, 7)
 
 
-def test_json_is_one_line_of_what_it_did(pictures, monkeypatch, capsys):
+def test_json_is_one_line_of_what_it_did(pictures, monkeypatch, ask):
     monkeypatch.setattr(client, "StylizeClient", FakeClient)
-    code, out, err = run_here(
-        monkeypatch, capsys, pictures, "request", "h:1", "content.png", "style.png",
-        "-o", "out.png", "--json", "--model", "m", "--steps", "2",
-    )  # fmt: skip
+    code, out, err = ask("h:1", "--json", "--model", "m", "--steps", "2")
     assert (code, err) == (0, "")
     line = json.loads(out)
     assert 0 <= line.pop("seconds") < 60
@@ -108,44 +109,24 @@ def test_json_is_one_line_of_what_it_did(pictures, monkeypatch, capsys):
     assert names(pictures) == ["content.png", "out.png", "style.png"]
 
 
-def test_quiet_says_nothing(pictures, monkeypatch, capsys):
+def test_quiet_says_nothing(monkeypatch, ask):
     monkeypatch.setattr(client, "StylizeClient", FakeClient)
-    arguments = ["content.png", "style.png", "-o", "out.png", "--model", "m"]
-    done = run_here(
-        monkeypatch,
-        capsys,
-        pictures,
-        "request",
-        "h:1",
-        *arguments,
-        "--steps",
-        "2",
-        "-q",
-    )
-    assert done == (0, "", "")
+    assert ask("h:1", "--model", "m", "--steps", "2", "-q") == (0, "", "")
     monkeypatch.setenv("TFNST_STEPS", "2")
-    code, out, err = run_here(
-        monkeypatch, capsys, pictures, "request", "h:1", *arguments
-    )
+    code, out, err = ask("h:1", "--model", "m")
     assert (code, err) == (0, "")
     assert out == "out.png: 40x30 pixels, total loss 10.500 (version 7 at h:1)\n"
 
 
-def test_a_network_needs_no_style(pictures, monkeypatch, capsys):
+def test_a_network_needs_no_style(pictures, monkeypatch, run):
     monkeypatch.setattr(client, "StylizeClient", FakeClient)
-    done = run_here(
-        monkeypatch, capsys, pictures, "request", "h:1", "content.png",
-        "-o", "out.png", "--model", "m",
-    )  # fmt: skip
+    done = run("request", "h:1", "content.png", "-o", "out.png", "--model", "m")
     assert done == (0, "out.png: 40x30 pixels (version 7 at h:1)\n", "")
 
 
-def test_an_error_names_the_variable(pictures, monkeypatch, capsys):
+def test_an_error_names_the_variable(monkeypatch, ask):
     monkeypatch.setenv("TFNST_STEPS", "0")
-    code, out, err = run_here(
-        monkeypatch, capsys, pictures, "request", "127.0.0.1:1", "content.png",
-        "style.png", "-o", "out.png",
-    )  # fmt: skip
+    code, out, err = ask("127.0.0.1:1")
     assert (code, out) == (2, "")
     assert err == (
         "tfnst: error: `TFNST_STEPS` must be an integer from 1 to 100000. Received: 0\n"

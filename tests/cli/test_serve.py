@@ -4,30 +4,30 @@ import re
 
 import pytest
 
-from tests.cli.helpers import names, run_here
+from tests.cli.helpers import names
 
 
-def test_bad_input_is_one_line(pictures, monkeypatch, capsys):
-    code, _, err = run_here(monkeypatch, capsys, pictures, "serve", ".", "--port", "-1")
+def test_bad_input_is_one_line(pictures, run):
+    code, _, err = run("serve", ".", "--port", "-1")
     assert code == 2
     assert re.search(r"^tfnst: error: `port` must be .* Received: -1$", err, re.M), err
     assert names(pictures) == ["content.png", "style.png"]
 
 
-def test_check_fails_without_a_model(pictures, monkeypatch, capsys):
-    code, _, err = run_here(monkeypatch, capsys, pictures, "serve", ".", "--check")
+def test_check_fails_without_a_model(pictures, run):
+    code, _, err = run("serve", ".", "--check")
     assert code == 1
     assert re.search(r"^tfnst: error: the model can't be served", err, re.M), err
 
 
-def test_a_directory_is_needed(pictures, monkeypatch, capsys):
-    code, _, err = run_here(monkeypatch, capsys, pictures, "serve")
+def test_a_directory_is_needed(pictures, run):
+    code, _, err = run("serve")
     assert code == 2
     assert re.search(r"^tfnst: error: `directory` must be a directory", err, re.M), err
 
 
 @pytest.mark.parametrize("missing", ["certificate", "private-key"])
-def test_a_certificate_that_is_missing(pictures, monkeypatch, capsys, missing):
+def test_a_certificate_that_is_missing(missing, pictures, run):
     files = {"certificate": "content.png", "private-key": "content.png"}
     options = [
         word
@@ -35,7 +35,7 @@ def test_a_certificate_that_is_missing(pictures, monkeypatch, capsys, missing):
         for word in (f"--{name}", file)
     ]
     arguments = ("serve", ".", "--port", "0", *options)
-    code, _, err = run_here(monkeypatch, capsys, pictures, *arguments)
+    code, _, err = run(*arguments)
     assert code == 2
     name = missing.replace("-", "_")
     assert err.splitlines()[-1] == (
@@ -45,9 +45,9 @@ def test_a_certificate_that_is_missing(pictures, monkeypatch, capsys, missing):
 
 
 @pytest.mark.parametrize("option", ["model-config-file", "admin-token-file"])
-def test_removed_options_say_what_to_use(pictures, monkeypatch, capsys, option):
+def test_removed_options_say_what_to_use(option, pictures, run):
     arguments = ("serve", f"--{option}", "file")
-    code, _, err = run_here(monkeypatch, capsys, pictures, *arguments)
+    code, _, err = run(*arguments)
     assert code == 2
     (line,) = err.splitlines()
     name = option.replace("-", "_")

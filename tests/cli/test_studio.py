@@ -8,7 +8,7 @@ import sys
 import click
 import pytest
 
-from tests.cli.helpers import names, run_here
+from tests.cli.helpers import names
 from tests.helpers import message
 from tfnst.cli.settings import option_of
 from tfnst.cli.studio import limit_options
@@ -34,16 +34,16 @@ from tfnst.studio.limits import Limits
         (["--host", "256.1.1.1"], r"`host` and `port` must be an address that is free"),
     ],
 )
-def test_bad_input_is_one_line(pictures, monkeypatch, capsys, options, expected):
-    code, _, err = run_here(monkeypatch, capsys, pictures, "studio", *options)
+def test_bad_input_is_one_line(options, expected, pictures, run):
+    code, _, err = run("studio", *options)
     assert code == 2
     assert re.search(rf"^tfnst: error: {expected}", err, re.M), err
     assert "content.png" in names(pictures)
 
 
-def test_without_gradio_it_says_what_to_install(pictures, monkeypatch, capsys):
+def test_without_gradio_it_says_what_to_install(monkeypatch, run):
     monkeypatch.setitem(sys.modules, "gradio", None)
-    code, _, err = run_here(monkeypatch, capsys, pictures, "studio", "--port", "1024")
+    code, _, err = run("studio", "--port", "1024")
     assert code == 2
     assert "tfnst: error: The studio needs Gradio: pip install 'tfnst[studio]'" in err
 

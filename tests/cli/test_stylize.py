@@ -65,57 +65,13 @@ def test_pictures_in_between_have_what_the_last_one_has(pictures, run):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["nowhere.png", "style.png", "-o", "out.png"], r"`content_image` .*nowhere"),
-        (["text.jpg", "style.png", "-o", "out.png"], r"`content_image` .*text\.jpg"),
-        (["content.png", "cut.png", "-o", "out.png"], r"`style_image` .*cut\.png"),
-        (
-            ["dot.png", "style.png", "-o", "out.png"],
-            r"`content_image` .*1 wide and 1 high",
-        ),
-        (["content.png", "style.png", "-o", "out.doc"], r"`output` .*out\.doc"),
-        (
-            ["content.png", "style.png", "-o", "out.png", "--region", "no.png"],
-            r"`region` must be a file that can be read\. "
-            r"Received: 'no\.png', which does not exist",
-        ),
-        (["content.png", "style.png", "-o", "no/out.png"], r"`output` .*no/out\.png"),
-        (
-            ["content.png", "style.png", "-o", "out.png", "--steps", "-1"],
-            r"`steps` must be an integer from 1 to 100000\. Received: -1",
-        ),
-        (
-            ["content.png", "style.png", "-o", "out.png", "--style-weight", "nan"],
-            r"`style_weight` must be a number from 1e-30 to 1e\+30, or 0\. "
-            r"Received: nan",
-        ),
-        (
-            ["content.png", "style.png", "-o", "out.png", "--size", "big"],
-            r"Invalid value for '--size': 'big' is not a valid integer\.",
-        ),
-        (
-            ["content.png", "style.png", "-o", "out.png", "--style-layers", "x"],
-            r"`content_layers` and `style_layers` must be .*Received: 'x'",
-        ),
-        (
-            ["content.png", "style.png", "-o", "out.png", "--weights", "no.h5"],
-            r".*no\.h5.*",
-        ),
-        (
-            ["content.png", "style.png", "-o", "out.png", "--max-time", "soon"],
-            r"`max_time` must be a number of seconds above 0, .* Received: 'soon'",
-        ),
-        (
-            ["content.png", "style.png", "-o", "out.png", "--timelapse", "film.avi"],
-            r"`timelapse` must be a path that ends in \.gif, \.webp or \.mp4\. ",
-        ),
-        (
-            ["content.png", "style.png", "-o", "out.png", "--plot", "plot.gif"],
-            r"`plot` must be a path that ends in \.png, \.svg or \.pdf\. ",
-        ),
-        (["content.png", "style.png"], r"Missing option '-o' / '--output'\."),
+        (["nowhere.png", "style.png"], r"`content_image` .*nowhere"),
+        (["text.jpg", "style.png"], r"`content_image` .*text\.jpg"),
+        (["content.png", "cut.png"], r"`style_image` .*cut\.png"),
+        (["dot.png", "style.png"], r"`content_image` .*1 wide and 1 high"),
     ],
 )
-def test_bad_input_is_one_line_and_leaves_nothing_behind(
+def test_a_bad_picture_is_one_line_and_leaves_nothing_behind(
     pictures, arguments, message, run
 ):
     (pictures / "text.jpg").write_text("not a picture\n")
@@ -123,11 +79,52 @@ def test_bad_input_is_one_line_and_leaves_nothing_behind(
     (pictures / "cut.png").write_bytes(whole[: len(whole) // 2])
     Image.new("RGB", (1, 1)).save(pictures / "dot.png")
     before = names(pictures)
-    # The last one of an option counts.
-    code, out, err = run("stylize", *TINY_OPTIONS, *arguments)
+    code, out, err = run("stylize", *TINY_OPTIONS, *arguments, "-o", "out.png")
     assert (code, out) == (2, "")
     assert re.fullmatch(rf"tfnst: error: {message}.*\n", err), err
     assert names(pictures) == before
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["-o", "out.doc"], r"`output` .*out\.doc"),
+        (["-o", "no/out.png"], r"`output` .*no/out\.png"),
+        (
+            ["--region", "no.png"],
+            r"`region` must be a file that can be read\. "
+            r"Received: 'no\.png', which does not exist",
+        ),
+        (["--steps", "-1"], r"`steps` must be an integer from 1 .* Received: -1"),
+        (
+            ["--style-weight", "nan"],
+            r"`style_weight` must be a number from 1e-30 to 1e\+30, or 0\. "
+            r"Received: nan",
+        ),
+        (["--size", "big"], r"Invalid value for '--size': 'big' is not a valid int"),
+        (
+            ["--style-layers", "x"],
+            r"`content_layers` and `style_layers` must be .*Received: 'x'",
+        ),
+        (["--weights", "no.h5"], r".*no\.h5.*"),
+        (["--max-time", "soon"], r"`max_time` must be a number .* Received: 'soon'"),
+        (["--timelapse", "film.avi"], r"`timelapse` must be .* \.webp or \.mp4\. "),
+        (["--plot", "plot.gif"], r"`plot` must be a path that ends in .* or \.pdf\. "),
+    ],
+)
+def test_a_bad_option_is_one_line_and_leaves_nothing_behind(
+    pictures, options, message, stylize
+):
+    # The last one of an option counts.
+    code, out, err = stylize(*options)
+    assert (code, out) == (2, "")
+    assert re.fullmatch(rf"tfnst: error: {message}.*\n", err), err
+    assert names(pictures) == ["content.png", "style.png"]
+
+
+def test_an_output_is_needed(run, pictures):
+    done = run("stylize", "content.png", "style.png")
+    assert done == (2, "", "tfnst: error: Missing option '-o' / '--output'.\n")
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 import tfnst
-from tests.cli.helpers import TINY_OPTIONS, names, run_here
+from tests.cli.helpers import TINY_OPTIONS, names
 from tests.helpers import picture
 from tests.training.helpers import photos
 from tfnst.images.manifest import read_manifest
@@ -22,15 +22,11 @@ TINY_TRAINING = [
 
 
 @pytest.fixture
-def run(monkeypatch, capsys, pictures):
+def run(pictures, run):
     (pictures / "photos").mkdir()
     for number, photo in enumerate(photos()[:2]):
         tfnst.save_image(photo, pictures / "photos" / f"{number}.png")
-
-    def call(*arguments):
-        return run_here(monkeypatch, capsys, pictures, *arguments)
-
-    return call
+    return run
 
 
 def test_a_style_is_learned_and_painted(run, pictures):

@@ -8,6 +8,7 @@ from tests.video.films import RATE, moving
 from tfnst.video.coherence import Traces
 from tfnst.video.encoding import FORMATS, FilmWriter
 from tfnst.video.frame_folder import FrameFolder, FrameState
+from tfnst.video.frame_range import FrameRange
 from tfnst.video.frames import Frame
 from tfnst.video.reading import open_film
 
@@ -20,8 +21,8 @@ def frames(count, height=32, width=48, start=0):
     ]
 
 
-def open_folder(path, passes=1, **run):
-    return FrameFolder(path, run=run or {"steps": 5}, passes=passes)
+def open_folder(path, passes=1, resume=True, **run):
+    return FrameFolder(path, run=run or {"steps": 5}, passes=passes, resume=resume)
 
 
 def write(path, pictures, **options):
@@ -38,9 +39,17 @@ def output(tmp_path, kind):
     return tmp_path / f"out{kind}"
 
 
-def read(path):
+def read(path, skip=0, **options):
+    """The frames of a film, with options of FrameRange."""
     with open_film(path) as reader:
-        return list(reader)
+        return list(reader.frames(FrameRange(**options), skip=skip))
+
+
+def assert_same_films(one, other):
+    found, wanted = read(one), read(other)
+    assert [f.time for f in found] == [f.time for f in wanted]
+    for each, like in zip(found, wanted, strict=True):
+        np.testing.assert_array_equal(each.picture, like.picture)
 
 
 def repainted(frame, number):

@@ -1,6 +1,5 @@
 """Small films, made with PyAV alone."""
 
-import contextlib
 import struct
 from fractions import Fraction
 
@@ -94,9 +93,8 @@ def write_film(
     tagged=True,
     ratio=None,
     sound=None,
-    sound_codec="aac",
-    sound_rate=48000,
-    sound_start=0,
+    tracks=(),
+    metadata=None,
     options=None,
     format=None,
     container_options=None,
@@ -117,10 +115,10 @@ def write_film(
         tags: numbers of the primaries and of the transfer.
         tagged: whether the file names range, matrix and tags.
         ratio: of a pixel's width to its height.
-        sound: float32 [2, N], or None.
-        sound_codec: FFmpeg's name.
-        sound_rate: samples a second.
-        sound_start: when the sound begins, in samples.
+        sound: float32 [2, N], or None; a track with it, in AAC.
+        tracks: sound tracks, each a dict of keywords of `add_track`, and its `sound`
+            and `start` as in `write_sound`; one without sound stays empty.
+        metadata: texts to store in the file.
         options: of the encoder.
         format: of the file; by its suffix if None.
         container_options: of the file.
@@ -129,9 +127,12 @@ def write_film(
     """
     if options is None:
         options = {"qp": "0"} if codec == "libx264" else {}
+    if sound is not None:
+        tracks = [{"sound": sound}, *tracks]
     with av.open(
         str(path), "w", format=format, options=container_options or {}
     ) as file:
+        file.metadata.update(metadata or {})
         stream = file.add_stream(codec, rate=rate)
         first = pictures[0]
         if isinstance(first, np.ndarray):
@@ -147,10 +148,11 @@ def write_film(
             context = stream.codec_context
             context.color_range, context.colorspace = 2 if full else 1, matrix
             context.color_primaries, context.color_trc = tags
-        track = None
-        if sound is not None:
-            track = file.add_stream(sound_codec, rate=sound_rate)
-            track.layout = "stereo"
+        sounds = []
+        for track in tracks:
+            facts = {"sound": None, "start": 0, **track}
+            values, start = facts.pop("sound"), facts.pop("start")
+            sounds.append((add_track(file, **facts), values, start))
         for number, picture in enumerate(pictures):
             frame = picture
             if isinstance(picture, np.ndarray):
@@ -165,29 +167,27 @@ def write_film(
                 frame.pict_type = 1 if number in keys else 0
             file.mux(stream.encode(frame))
         file.mux(stream.encode())
-        if track is not None:
-            write_sound(file, track, sound, sound_rate, sound_start)
+        for track, values, start in sounds:
+            if values is not None:
+                write_sound(file, track, values, start)
 
 
-def write_sound(file, track, sound, rate, first=0):
-    """Encodes sound into a stream of a file, from a time in samples on."""
-    planar = track.codec_context.format.is_planar
-    kind = track.codec_context.format.name
-    if kind.startswith("s16"):
-        sound = (sound * 32767).astype(np.int16)
-    with contextlib.suppress(ValueError):  # It may be open already.
-        track.codec_context.open()
-    size = track.codec_context.frame_size or 1024
-    for start in range(0, sound.shape[1], size):
-        values = sound[:, start : start + size]
-        if not planar:
-            values = values.T.reshape(1, -1)
-        frame = av.AudioFrame.from_ndarray(
-            np.ascontiguousarray(values), format=kind, layout="stereo"
-        )
-        frame.sample_rate, frame.pts = rate, first + start
-        frame.time_base = Fraction(1, rate)
-        file.mux(track.encode(frame))
+def add_track(
+    file, codec="aac", rate=48000, layout="stereo", metadata=None, disposition=0
+):
+    """Adds a stream of sound to a file."""
+    track = file.add_stream(codec, rate=rate)
+    track.layout, track.disposition = layout, disposition
+    track.metadata.update(metadata or {})
+    return track
+
+
+def write_sound(file, track, sound, start=0):
+    """Encodes float32 [2, N] into a stream of a file, from a time in samples on."""
+    frame = av.AudioFrame.from_ndarray(sound, format="fltp", layout="stereo")
+    frame.sample_rate, frame.pts = track.rate, start
+    frame.time_base = Fraction(1, track.rate)
+    file.mux(track.encode(frame))
     file.mux(track.encode())
 
 

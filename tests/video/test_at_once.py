@@ -7,36 +7,18 @@ import signal
 import av
 import numpy as np
 import pytest
-import tensorflow as tf
 
 import tfnst
 from tests.cli.helpers import names, run_here
 from tests.helpers import message
+from tests.training.helpers import untrained
+from tests.video.film_frames import read
 from tests.video.films import samples, sine, write_film
 from tests.video.moving_photos import panned
-from tfnst.networks.painting_network import PaintingNetwork
-from tfnst.ops.moments import Moments
 from tfnst.ops.resizing import resize_image
 from tfnst.transfer.network_style import NetworkStyle
-from tfnst.video.reading import open_film
 
 SIZE = 48
-
-
-def untrained():
-    network = PaintingNetwork(4, 1)
-    network.initialize(0)
-    # With less contrast, less is lost as frames are encoded.
-    last = network.enlarging[-1].convolution.kernel
-    last.assign(0.2 * last)
-    return tfnst.StyleNetwork(
-        network=network,
-        config=tfnst.StyleTransferConfig(),
-        style_image={"name": "style.png", "sha256": "0"},
-        colors=Moments(tf.fill([1, 3], 0.5), 0.05 * tf.eye(3)[tf.newaxis]),
-        weights={"backbone": "vgg19", "sha256": None},
-        training={"steps": 0},
-    )
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +26,11 @@ def source(tmp_path_factory):
     """A folder with a film of six frames with sound, and a network."""
     folder = tmp_path_factory.mktemp("at_once")
     write_film(folder / "in.mp4", panned(6), sound=sine(6 / 25))
-    untrained().save(folder / "style.keras")
+    style = untrained()
+    # With less contrast, less is lost as frames are encoded.
+    last = style.network.enlarging[-1].convolution.kernel
+    last.assign(0.2 * last)
+    style.save(folder / "style.keras")
     return folder
 
 
@@ -61,11 +47,6 @@ def paint(output="out.mp4", style="style.keras", **others):
     seen = []
     others = {"callback": seen.append, "size": SIZE, **others}
     return tfnst.stylize_video("in.mp4", style, output, **others), seen
-
-
-def read(path):
-    with open_film(path) as film:
-        return list(film)
 
 
 def wanted(**settings):

@@ -3,10 +3,8 @@
 import contextlib
 import errno
 import os
-import random
 import subprocess
 import sys
-import time
 
 import numpy as np
 import pytest
@@ -40,7 +38,9 @@ def test_one_process_at_a_time(tmp_path):
     ) as holder:
         assert holder.stdout.readline() == b"ready\n"
         left = sorted(os.listdir(folder))
-        assert message(ValueError, open_folder, folder) == IN_USE.format(str(folder))
+        for resume in (True, False):
+            said = message(ValueError, open_folder, folder, resume=resume)
+            assert said == IN_USE.format(str(folder))
         assert sorted(os.listdir(folder)) == left
         holder.kill()
         holder.wait()
@@ -155,45 +155,3 @@ def test_a_film_goes_on_after_every_kill(tmp_path, monkeypatch, passes, count):
         if not kills:
             break
     assert stop >= 2 * passes * count
-
-
-# Imports little, so that it is killed while it paints.
-PAINTER = """
-import signal
-import sys
-from tests.video.film_frames import append, frames, open_folder
-
-path, stop = sys.argv[1:]
-wanted = frames(24)
-print("ready", flush=True)
-with open_folder(path) as film:
-    for frame in wanted[film.frames_done : film.frames_done + int(stop)]:
-        for before in wanted[: frame.number]:
-            assert (film[before.number].picture == before.picture).all()
-        append(film, frame)
-        print(frame.number, flush=True)
-    if film.frames_done < 24:
-        signal.pause()
-"""
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="it waits for a signal")
-@pytest.mark.parametrize("kills", [3, pytest.param(10, marks=pytest.mark.slow)])
-def test_kills_and_the_same_frames(tmp_path, kills):
-    path, rng, progress = tmp_path / "parts", random.Random(0), [0]
-    command = [sys.executable, "-c", PAINTER, str(path)]
-    # Each painter waits after its second frame, so that none can be done before
-    # it is killed, however fast it is.
-    for kill in range(kills):
-        painter = subprocess.Popen([*command, "2"], stdout=subprocess.PIPE)
-        with painter:
-            for _ in range(1 + kill % 3):  # ready, one frame, two frames
-                assert painter.stdout.readline()
-            time.sleep(rng.uniform(0, 0.02))
-            painter.kill()
-        with open_folder(path) as film:
-            progress.append(film.frames_done)
-        assert kill % 3 <= progress[-1] - progress[-2] <= 2
-    subprocess.run([*command, "24"], check=True, stdout=subprocess.DEVNULL)
-    with open_folder(path) as film:
-        assert_same_frames(list(film), frames(24))

@@ -11,8 +11,10 @@ import pytest
 from PIL import Image
 
 from tests.helpers import message
+from tests.video.film_frames import read
 from tests.video.films import (
     RATE,
+    add_track,
     blocks,
     moving,
     set_matrix,
@@ -33,11 +35,6 @@ def film(tmp_path_factory):
     path = tmp_path_factory.mktemp("film") / "film.mp4"
     write_film(path, moving(40), keys=(0, 12, 30))
     return path
-
-
-def read(path, skip=0, **options):
-    with open_film(path) as reader:
-        return list(reader.frames(FrameRange(**options), skip=skip))
 
 
 def test_info_and_frames_of_a_film(tmp_path):
@@ -235,9 +232,7 @@ def test_errors_of_files(tmp_path):
     assert said.startswith("`film` must be a film that can be read. Received: ")
     assert "Invalid data" in said
     with av.open(str(tmp_path / "sound.mp4"), "w") as file:
-        track = file.add_stream("aac", rate=48000)
-        track.layout = "stereo"
-        write_sound(file, track, sine(0.2), 48000)
+        write_sound(file, add_track(file), sine(0.2))
     said = message(ValueError, open_film, tmp_path / "sound.mp4", name="video")
     assert said.startswith("`video` must be a film with pictures. Received: ")
     assert said.endswith("which holds only audio")

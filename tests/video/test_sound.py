@@ -40,7 +40,7 @@ def painted(tmp_path, film, kind, **options):
 )
 def test_sound_is_copied_where_it_can_be(tmp_path, source, codec, kind):
     film = tmp_path / f"film{source}"
-    write_film(film, moving(50), sound=sine(2), sound_codec=codec)
+    write_film(film, moving(50), tracks=[{"sound": sine(2), "codec": codec}])
     path = painted(tmp_path, film, kind)
     with open_film(film) as reader:
         origin = reader.info.origin
@@ -62,7 +62,7 @@ def test_sound_is_copied_where_it_can_be(tmp_path, source, codec, kind):
 @pytest.mark.parametrize("start", [0, 0.8])
 def test_other_sound_is_encoded_anew(tmp_path, codec, kind, start):
     film = tmp_path / "film.mkv"
-    write_film(film, moving(50), sound=chirp(2), sound_codec=codec)
+    write_film(film, moving(50), tracks=[{"sound": chirp(2), "codec": codec}])
     path = painted(tmp_path, film, kind, start=start, end=1.6)
     check_in_sync(path, start, 1.6)
 
@@ -72,7 +72,7 @@ def test_other_sound_is_encoded_anew(tmp_path, codec, kind, start):
 )
 def test_part_of_the_sound_in_sync(tmp_path, codec, kind):
     film = tmp_path / "film.mkv"
-    write_film(film, moving(50), sound=chirp(2), sound_codec=codec)
+    write_film(film, moving(50), tracks=[{"sound": chirp(2), "codec": codec}])
     path = painted(tmp_path, film, kind, start=0.8, end=1.6)
     check_in_sync(path, 0.8, 1.6)
 
@@ -105,15 +105,15 @@ def check_in_sync(path, start, end, moment=0.3):
 @pytest.mark.parametrize("codec", ["aac", "pcm_s16le"])
 def test_sound_that_starts_late(tmp_path, codec):
     film = tmp_path / "film.mkv"
-    write_film(
-        film, moving(50), sound=chirp(2), sound_codec=codec, sound_start=48 * 400
-    )
+    track = {"sound": chirp(2), "codec": codec, "start": 48 * 400}
+    write_film(film, moving(50), tracks=[track])
     check_in_sync(painted(tmp_path, film, ".mp4"), -0.4, 1.6, moment=0.8)
 
 
 def test_sound_that_ends_early(tmp_path):
     film = tmp_path / "film.mkv"
-    write_film(film, moving(50), sound=chirp(0.5), sound_codec="pcm_s16le")
+    track = {"sound": chirp(0.5), "codec": "pcm_s16le"}
+    write_film(film, moving(50), tracks=[track])
     sound, first = samples(painted(tmp_path, film, ".mp4"))
     assert first + sound.shape[1] / 48000 == pytest.approx(0.5, abs=0.05)
 
@@ -128,44 +128,6 @@ def test_films_without_sound(tmp_path):
 # Sound that can't simply be copied.
 
 
-def write_tracks(path, tracks, count=25, title=None, **options):
-    """A film with sound tracks.
-
-    Args:
-        path: of the file.
-        tracks: keywords for each: codec, rate, layout, sound, metadata, disposition.
-        count: how many frames.
-        title: of the film.
-        options: of the container.
-    """
-    with av.open(str(path), "w", options=options) as file:
-        if title is not None:
-            file.metadata["title"] = title
-        stream = file.add_stream("libx264", rate=RATE, options={"qp": "0"})
-        stream.width, stream.height, stream.pix_fmt = 48, 32, "yuv420p"
-        added = []
-        for track in tracks:
-            rate = track.get("rate", 48000)
-            sound = file.add_stream(track.get("codec", "aac"), rate=rate)
-            sound.layout = track.get("layout", "stereo")
-            sound.metadata.update(track.get("metadata", {}))
-            sound.disposition = track.get("disposition", 0)
-            added.append((sound, track.get("sound"), rate))
-        for number, picture in enumerate(moving(count)):
-            frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
-            frame.pts, frame.time_base = number, 1 / RATE
-            file.mux(stream.encode(frame.reformat(format="yuv420p")))
-        file.mux(stream.encode())
-        for sound, values, rate in added:
-            if values is None:
-                continue
-            frame = av.AudioFrame.from_ndarray(values, format="fltp", layout="stereo")
-            frame.sample_rate, frame.pts = rate, 0
-            frame.time_base = Fraction(1, rate)
-            file.mux(sound.encode(frame))
-            file.mux(sound.encode())
-
-
 def seconds_of_sound(path):
     sound, first = samples(path)
     return first + sound.shape[1] / 48000
@@ -177,13 +139,15 @@ def seconds_of_sound(path):
 def test_sound_that_a_file_cannot_hold_is_encoded(tmp_path, kind):
     film = tmp_path / "film.mkv"
     sound = sine(1, rate=8000)
-    write_tracks(film, [{"codec": "libmp3lame", "rate": 8000, "sound": sound}])
+    track = {"codec": "libmp3lame", "rate": 8000, "sound": sound}
+    write_film(film, moving(25), tracks=[track])
     assert seconds_of_sound(painted(tmp_path, film, kind)) == pytest.approx(1, abs=0.15)
 
 
 def test_a_track_that_is_announced_and_empty_is_left_out(tmp_path):
     film = tmp_path / "film.ts"
-    write_tracks(film, [{"codec": "mp2"}, {"codec": "mp2", "sound": sine(1)}])
+    tracks = [{"codec": "mp2"}, {"codec": "mp2", "sound": sine(1)}]
+    write_film(film, moving(25), tracks=tracks)
     with open_film(film) as reader:
         assert reader.info.has_sound
     path = painted(tmp_path, film, ".mp4")
@@ -199,12 +163,9 @@ def test_sound_that_changes_midway(tmp_path, codec):
     for number, (rate, layout) in enumerate([(48000, "stereo"), (44100, "mono")]):
         part = tmp_path / f"{number}.ts"
         track = {"codec": codec, "rate": rate, "layout": layout}
-        write_tracks(
-            part,
-            [track | {"sound": 2 * sine(1, rate)}],
-            count=25,
-            output_ts_offset=str(number),
-        )
+        track["sound"] = 2 * sine(1, rate)
+        shifted = {"output_ts_offset": str(number)}
+        write_film(part, moving(25), tracks=[track], container_options=shifted)
         parts.append(part.read_bytes())
     film.write_bytes(b"".join(parts))
     path = painted(tmp_path, film, ".mp4")
@@ -222,7 +183,8 @@ def test_times_that_jump_by_many_hours(tmp_path, codec):
     for number, offset in enumerate((0, 20 * 3600)):
         part = tmp_path / f"{number}.ts"
         track = {"codec": codec, "sound": sine(1)}
-        write_tracks(part, [track], count=25, output_ts_offset=str(offset))
+        shifted = {"output_ts_offset": str(offset)}
+        write_film(part, moving(25), tracks=[track], container_options=shifted)
         parts.append(part.read_bytes())
     film.write_bytes(b"".join(parts))
     with pytest.warns(DamagedFilmWarning, match="after 2.00 seconds instead of 72000"):
@@ -237,7 +199,7 @@ def test_times_that_jump_by_many_hours(tmp_path, codec):
 )
 def test_times_that_go_back_a_little(tmp_path, kind):
     film = tmp_path / "film.flv"
-    write_tracks(film, [{"sound": sine(1)}])
+    write_film(film, moving(25), sound=sine(1))
     data, place, sounds = bytearray(film.read_bytes()), 13, 0
     while place < len(data):
         size = int.from_bytes(data[place + 1 : place + 4], "big")
@@ -293,17 +255,15 @@ def test_a_gap_is_filled_with_silence(tmp_path, kind):
 @pytest.mark.parametrize("kind", [".mp4", ".webm"])
 def test_tracks_keep_their_languages_and_titles(tmp_path, kind):
     film = tmp_path / "film.mkv"
-    write_tracks(
-        film,
-        [
-            {"sound": sine(1), "metadata": {"language": "eng", "title": "Comments"}},
-            {
-                "sound": sine(1, hertz=880),
-                "metadata": {"language": "deu", "title": "Stereo"},
-                "disposition": 1,
-            },
-        ],
-    )
+    tracks = [
+        {"sound": sine(1), "metadata": {"language": "eng", "title": "Comments"}},
+        {
+            "sound": sine(1, hertz=880),
+            "metadata": {"language": "deu", "title": "Stereo"},
+            "disposition": 1,
+        },
+    ]
+    write_film(film, moving(25), tracks=tracks)
     with av.open(str(painted(tmp_path, film, kind))) as file:
         tracks = file.streams.audio
         assert [x.metadata["language"] for x in tracks] == ["eng", "deu"]

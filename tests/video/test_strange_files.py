@@ -9,15 +9,11 @@ import pytest
 from PIL import Image
 
 from tests.helpers import message
+from tests.video.film_frames import read
 from tests.video.films import RATE, blocks, moving, write_film
 from tfnst.video.frame_range import FrameRange
 from tfnst.video.frames import DamagedFilmWarning
 from tfnst.video.reading import open_film
-
-
-def read(path, **options):
-    with open_film(path) as reader:
-        return list(reader.frames(FrameRange(**options)))
 
 
 def packed(stream, pictures, first=0, format="yuv420p"):
@@ -274,10 +270,3 @@ def test_the_content_of_a_file_counts_not_its_name(tmp_path):
         options = {"save_all": True, "append_images": images[1:], "duration": 40}
         images[0].save(path, kind, **options)
         assert len(read(path)) == 3
-
-
-@pytest.mark.parametrize("name", ["12:30.mp4", "2024-05-01T12:30:00.mkv", "data:x.mp4"])
-def test_a_colon_in_a_name_makes_no_url(tmp_path, monkeypatch, name):
-    monkeypatch.chdir(tmp_path)
-    write_film(tmp_path / name, moving(3))
-    assert len(read(name)) == 3

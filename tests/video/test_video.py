@@ -4,12 +4,10 @@ import os
 import random
 import shutil
 import signal
-import sys
 import time
 from fractions import Fraction
 from types import SimpleNamespace
 
-import av
 import numpy as np
 import psutil
 import pytest
@@ -18,13 +16,12 @@ from PIL import Image
 import tfnst
 from tests import processes
 from tests.helpers import TINY, message, picture
+from tests.video.film_frames import assert_same_films, read
 from tests.video.films import (
     RATE,
     samples,
-    set_matrix,
     sine,
     write_film,
-    write_sound,
 )
 from tests.video.moving_photos import panned, photo, with_square
 from tfnst.video.flow import FlowFiles
@@ -34,18 +31,7 @@ from tfnst.video.video import parts_folder
 STYLE = picture(50, 40, seed=2)
 QUICK = TINY.replace(steps=2, initial_steps=2)
 SETTINGS = {"config": QUICK, "frame_steps": 1}
-
-
-def read(path):
-    with open_film(path) as film:
-        return list(film)
-
-
-def assert_same_films(one, other):
-    found, wanted = read(one), read(other)
-    assert [f.time for f in found] == [f.time for f in wanted]
-    for each, like in zip(found, wanted, strict=True):
-        np.testing.assert_array_equal(each.picture, like.picture)
+SQUARES = [with_square(8 + 3 * i) for i in range(6)]
 
 
 def stop_after(frames):
@@ -62,7 +48,7 @@ def stop_after(frames):
 def source(tmp_path_factory):
     """A folder with a film of six frames, and a style. Leave it as it is."""
     folder = tmp_path_factory.mktemp("source")
-    write_film(folder / "in.mp4", [with_square(8 + 3 * i) for i in range(6)])
+    write_film(folder / "in.mp4", SQUARES)
     tfnst.save_image(STYLE, folder / "style.png")
     return folder
 
@@ -190,17 +176,8 @@ def no_motion(first, second):
 
 
 def test_sound_and_title_of_a_film_that_was_stopped(folder):
-    with av.open("in.mp4") as film, av.open("sound.mkv", "w") as copy:
-        copy.metadata["title"] = "Squares"
-        stream = film.streams.video[0]
-        target = copy.add_stream_from_template(stream)
-        track = copy.add_stream("pcm_s16le", rate=48000)
-        track.layout = "stereo"
-        for packet in film.demux(stream):
-            if packet.size:
-                packet.stream = target
-                copy.mux(packet)
-        write_sound(copy, track, sine(6 / 25), 48000)
+    track = {"sound": sine(6 / 25), "codec": "pcm_s16le"}
+    write_film("sound.mkv", SQUARES, tracks=[track], metadata={"title": "Squares"})
     arguments = "sound.mkv", STYLE, "out.mp4"
     tfnst.stylize_video(*arguments, callback=stop_after(2), **SETTINGS)
     assert len(samples("out.mp4")[0][0]) == pytest.approx(2 / 25 * 48000, abs=2500)
@@ -217,24 +194,6 @@ def test_sound_and_title_of_a_film_that_was_stopped(folder):
     with open_film("out.mp4") as reader:
         assert reader.info.title == "Squares"
     assert not os.path.exists("out.mp4.parts")
-
-
-def test_footage_of_a_turned_camera_is_upright(folder):
-    write_film(folder / "turned.mp4", panned(2))
-    plain = read("turned.mp4")[0].picture
-    set_matrix(folder / "turned.mp4", 0, 1, -1, 0)
-    upright = read("turned.mp4")[0].picture
-    np.testing.assert_array_equal(upright, np.rot90(plain, -1))
-    # Hardly painted, so that it can be compared.
-    result = tfnst.stylize_video(
-        "turned.mp4", STYLE, "out.mp4", style_strength=0.0, **SETTINGS
-    )
-    assert (result.width, result.height) == (36, 48)
-    painted = read("out.mp4")[0].picture
-    assert painted.shape == (48, 36, 3)
-    small = np.asarray(tfnst.load_image(upright))
-    like = tfnst.stylize(small, STYLE, config=QUICK, style_strength=0.0)
-    assert np.abs(painted.astype(int) - np.asarray(like.image)).mean() < 4
 
 
 def check_passes(output, result, seen, passes):
@@ -355,36 +314,6 @@ def test_other_runs_are_not_continued(folder):
         "remove that folder to start over. Received: False"
     )
     assert sorted(os.listdir("out.mp4.parts")) == left
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="there are no such locks")
-@pytest.mark.parametrize("resume", [False, True])
-def test_a_film_that_another_process_is_painting(folder, resume):
-    def again():
-        said.append(
-            message(
-                ValueError,
-                tfnst.stylize_video,
-                *("in.mp4", STYLE, "out.mp4"),
-                resume=resume,
-                **SETTINGS,
-            )
-        )
-
-    def watch(progress):
-        if progress.frames_done == 1 and progress.picture is not None:
-            again()
-
-    said = []
-    result = tfnst.stylize_video(
-        "in.mp4", STYLE, "out.mp4", end=0.1, callback=watch, **SETTINGS
-    )
-    assert said == [
-        "`output` must be a film that no other process is painting. "
-        "Received: a film whose parts in 'out.mp4.parts' are in use"
-    ]
-    assert (result.complete, result.frames) == (True, 3)
-    assert len(read("out.mp4")) == 3
 
 
 def test_a_disk_without_room_is_found_first(folder, monkeypatch):

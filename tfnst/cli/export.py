@@ -43,14 +43,7 @@ from tfnst.cli.terminal import quiet_start
 @reporting_options
 @export_options
 def export(
-    directory: str,
-    network: str | None,
-    version: int | None,
-    max_steps: int | None,
-    max_size: int | None,
-    max_pixels: int | None,
-    max_memory: float | None,
-    options: dict[str, Any],
+    directory: str, network: str | None, options: dict[str, Any], **others: Any
 ) -> None:
     """Writes a SavedModel for TensorFlow Serving to DIRECTORY.
 
@@ -59,17 +52,8 @@ def export(
     config = read_config(options)
     with quiet_start():
         from tfnst.export.saved_model import export_saved_model
-    limits = {
-        "max_steps": max_steps,
-        "max_size": max_size,
-        "max_pixels": max_pixels,
-        "max_memory": max_memory,
-    }
     folder = export_saved_model(
-        directory,
-        network=network,
-        config=config,
-        **given({"version": version, **limits}),
+        directory, network=network, config=config, **given(others)
     )
     facts = {"output": str(folder), "version": int(folder.name)}
     reporting().tell(facts, str(folder))

@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 from typing import TYPE_CHECKING, Any
 
+from tfnst.built_in import find_built_in
 from tfnst.checks import ArgumentError, argument
 from tfnst.cli.settings import DEFAULTS
 from tfnst.cli.terminal import say
@@ -75,7 +76,10 @@ class PaintedPicture:
 
         # The run reports files that can't be read.
         with contextlib.suppress(OSError, ValueError):
-            sources = [describe_source(part.image) for part in style]
+            sources = [
+                describe_source(find_built_in(part.image) or part.image)
+                for part in style
+            ]
             for name, now in (
                 ("content", describe_source(content)),
                 ("style", describe_style(style, sources)),

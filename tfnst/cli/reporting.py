@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import functools
 import json
 import logging
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, NoReturn
 
 import click
@@ -86,44 +88,40 @@ def _remember(context: click.Context, option: click.Parameter, value: bool) -> N
         raise click.UsageError("--quiet and --verbose exclude each other")
 
 
-def _log(context: click.Context, option: click.Parameter, value: bool) -> None:
-    _remember(context, option, value)
-    if not value:
-        return
-    handler = _TerminalHandler()
-    logger = logging.getLogger("tfnst")
+@contextlib.contextmanager
+def logging_to(handler: logging.Handler, name: str = "tfnst") -> Iterator[None]:
+    """Passes the log messages of a package of tfnst to a handler."""
+    logger = logging.getLogger(name)
     level = logger.level
     logger.addHandler(handler)
     logger.setLevel(logging.INFO)
-
-    def undo() -> None:
+    try:
+        yield
+    finally:
         logger.setLevel(level)
         logger.removeHandler(handler)
 
-    context.call_on_close(undo)
+
+def _log(context: click.Context, option: click.Parameter, value: bool) -> None:
+    _remember(context, option, value)
+    if value:
+        context.with_resource(logging_to(_TerminalHandler()))
 
 
 # The three options that `reporting` gives.
-json_option = click.option(
-    "--json",
-    is_flag=True,
-    expose_value=False,
-    callback=_remember,
-    help="Print the result as one line of JSON.",
+_flag = functools.partial(click.option, is_flag=True, expose_value=False)
+json_option = _flag(
+    "--json", callback=_remember, help="Print the result as one line of JSON."
 )
-_quiet_option = click.option(
+_quiet_option = _flag(
     "-q",
     "--quiet",
-    is_flag=True,
-    expose_value=False,
     callback=_remember,
     help="Print only warnings and errors, and no progress bar.",
 )
-verbose_option = click.option(
+verbose_option = _flag(
     "-v",
     "--verbose",
-    is_flag=True,
-    expose_value=False,
     callback=_log,
     help="Also print what is loaded, how scales are painted, and the times.",
 )

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import logging
 import os
-from collections.abc import Iterator
-from typing import Any, TextIO
+from typing import Any
 
 import click
 
@@ -18,6 +16,7 @@ from tfnst.cli.options import (
     received_as,
     together,
 )
+from tfnst.cli.reporting import logging_to
 from tfnst.cli.settings import option_of, read_config
 from tfnst.cli.terminal import EXIT_BAD_INPUT, fail, quiet_start
 from tfnst.processor import prefer_onednn
@@ -100,18 +99,10 @@ def limit_options(command: Command) -> Command:
 )
 @config_options
 def studio(
-    host: str,
-    port: int,
     root_path: str | None,
-    password: str | None,
-    output: str,
-    server: str | None,
-    samples: str | None,
-    shared: bool | None,
-    open_browser: bool,
-    limits: Limits,
     max_runs: int | None,
     options: dict[str, Any],
+    **others: Any,
 ) -> None:
     """Opens a page for painting in the browser.
 
@@ -126,38 +117,14 @@ def studio(
     config = read_config(options)
     # TensorFlow is loaded when the page is already there, and its messages are dropped;
     # so the log has a stream of its own.
-    with os.fdopen(os.dup(2), "w", buffering=1) as stream, _logging_to(stream):
-        from tfnst.studio.serve import serve_studio
+    with os.fdopen(os.dup(2), "w", buffering=1) as stream:
+        handler = logging.StreamHandler(stream)
+        handler.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
+        # Other loggers of tfnst would add several lines for each frame of a video.
+        with logging_to(handler, "tfnst.studio"):
+            from tfnst.studio.serve import serve_studio
 
-        prefer_onednn()
-        serve_studio(
-            output=output,
-            host=host,
-            port=port,
-            root_path=root_path or "",
-            password=password,
-            config=config,
-            limits=limits,
-            server=server,
-            samples=samples,
-            shared=shared,
-            open_browser=open_browser,
-            loading=quiet_start,
-        )
-
-
-@contextlib.contextmanager
-def _logging_to(stream: TextIO) -> Iterator[None]:
-    """Writes the studio's log to a stream, each line with its time."""
-    handler = logging.StreamHandler(stream)
-    handler.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
-    # Other loggers of tfnst would add several lines for each frame of a video.
-    logger = logging.getLogger("tfnst.studio")
-    level = logger.level
-    logger.addHandler(handler)
-    logger.setLevel(logging.INFO)
-    try:
-        yield
-    finally:
-        logger.removeHandler(handler)
-        logger.setLevel(level)
+            prefer_onednn()
+            serve_studio(
+                root_path=root_path or "", config=config, loading=quiet_start, **others
+            )

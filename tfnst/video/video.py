@@ -209,7 +209,8 @@ def stylize_video(
     if networks is not None:
         style = NetworkStyle(networks)
         with open_film(film, rate=rate) as reader:
-            frames = _FramesAtOnce(reader, range, style, config, callback)
+            tally = _Tally(callback)
+            frames = _FramesAtOnce(reader, range, style, config, tally)
             with tempfile.TemporaryDirectory() as sounds:
                 tracks = prepare_sound(sounds, film, reader, range, format)
                 writer = _writer(
@@ -217,7 +218,7 @@ def stylize_video(
                 )
                 with argument("output"):
                     writer.write(output, frames)
-            return frames.result(os.fspath(output), style.source)
+            return tally.result(output, tally.painted, config, style.source)
     painter = FilmPainter(
         style_image,
         frame_steps=frame_steps,
@@ -249,7 +250,8 @@ def stylize_video(
             pictures=not format.encoder,
         )
         tracks = prepare_sound(folder.path, film, reader, range, format)
-        run = _FilmRun(reader, range, painter, folder, passes, callback)
+        tally = _Tally(callback)
+        run = _FilmRun(reader, range, painter, folder, passes, tally)
         run.paint()
         if folder.frames:
             writer = _writer(format, reader, range, crf, tracks, config)
@@ -258,7 +260,7 @@ def stylize_video(
             )
             with argument("output"):
                 writer.write(output, folder)
-        result = run.result(os.fspath(output), config)
+        result = tally.result(output, folder.frames, config)
         if result.complete:
             folder.close(remove=True)
         return result
@@ -310,6 +312,72 @@ def parts_folder(output: str | os.PathLike[str]) -> str:
     return os.path.normpath(os.fspath(output)).replace("%", "") + PARTS_SUFFIX
 
 
+class _Tally:
+    """Counts what is painted of a film, and tells the callback of it.
+
+    Args:
+        callback: as for `stylize_video`.
+
+    Attributes:
+        painted: number of frames that were painted, counted in each pass.
+        shape: height and width of the painted frames.
+        stopped: whether the callback has stopped the film.
+    """
+
+    def __init__(self, callback: FilmCallback | None) -> None:
+        self._callback, self._began = callback, time.perf_counter()
+        self.painted, self.shape, self.stopped = 0, (0, 0), False
+        # Numbers of frames that begin a scene, in all passes and in the first one, and
+        # of steps.
+        self._begun = self._scenes = self._steps = 0
+        self._still = 0.0
+
+    def add(self, frame: PaintedFrame, *, is_first_pass: bool) -> None:
+        """Counts a frame that was painted by a run."""
+        self.painted += 1
+        self._begun += frame.cut
+        self._scenes += frame.cut and is_first_pass
+        self._still += frame.still
+        if frame.result is not None:
+            self._steps += len(frame.result.losses)
+        self.shape = frame.picture.shape[:2]
+
+    def call_back(self, done: int, frames: int | None, **now: Any) -> None:
+        """Tells the callback how far the film is; the fields are FilmProgress's."""
+        if self._callback is None:
+            return
+        seconds = time.perf_counter() - self._began
+        progress = FilmProgress(done, frames, seconds, **now)
+        self._callback(progress)
+        # What is encoded is kept, and there is nothing else to stop then.
+        self.stopped |= progress.stopped and progress.encoded is None
+
+    def result(
+        self,
+        output: str | os.PathLike[str],
+        frames: int,
+        config: StyleTransferConfig,
+        network: Any = None,
+    ) -> FilmResult:
+        """Returns the outcome; the arguments are fields of FilmResult."""
+        going_on = self.painted - self._begun
+        height, width = self.shape
+        return FilmResult(
+            output=os.fspath(output),
+            frames=frames,
+            painted=self.painted,
+            shots=self._scenes,
+            still=self._still / going_on if going_on else 0.0,
+            steps=self._steps,
+            seconds=time.perf_counter() - self._began,
+            complete=not self.stopped,
+            width=width,
+            height=height,
+            config=config,
+            network=network,
+        )
+
+
 class _FilmRun:
     """Paints a film's frames, one after the other.
 
@@ -319,10 +387,7 @@ class _FilmRun:
         painter: painter of the frames.
         folder: folder for the painted frames.
         passes: number of passes over the film.
-        callback: as for `stylize_video`.
-
-    Attributes:
-        stopped: whether the callback has stopped the film.
+        tally: counts the frames, and tells the callback.
     """
 
     def __init__(
@@ -332,32 +397,25 @@ class _FilmRun:
         painter: FilmPainter,
         folder: FrameFolder,
         passes: int,
-        callback: FilmCallback | None,
+        tally: _Tally,
     ) -> None:
         self._reader, self._range = reader, range
         self._painter, self._folder = painter, folder
-        self._passes, self._callback = passes, callback
-        self._began = time.perf_counter()
+        self._passes, self._tally = passes, tally
         self._frames = range.count(reader.info)
-        # Numbers of painted frames, of those that begin a scene, in all passes and in
-        # the first one, and of steps.
-        self._painted = self._begun = self._scenes = self._steps = 0
-        self._still = 0.0
-        self._shape = (0, 0)
-        self.stopped = False
 
     def paint(self) -> None:
         """Paints what isn't painted yet, or until the callback stops it."""
         self._paint_pass()
-        while not self.stopped and self._folder.end_pass():
+        while not self._tally.stopped and self._folder.end_pass():
             self._paint_pass()
 
     def _paint_pass(self) -> None:
-        folder, painter = self._folder, self._painter
+        folder, painter, tally = self._folder, self._painter, self._tally
         for frame in self._resume():
             earlier = folder[frame.number].picture if folder.pass_number else None
             painted = painter.paint(frame.picture, self._within, painted=earlier)
-            if self.stopped and painted.result is not None and painted.result.stopped:
+            if tally.stopped and painted.result is not None and painted.result.stopped:
                 # A frame that was cut short is painted again when the film goes on.
                 return
             assert painter.traces is not None
@@ -366,9 +424,9 @@ class _FilmRun:
                 painter.past[-1].frame.picture,
                 FrameState(painter.traces, tuple(x.scene for x in painter.past)),
             )
-            self._count(painted, earlier is None)
+            tally.add(painted, is_first_pass=earlier is None)
             self._call_back(picture=painted.picture)
-            if self.stopped:
+            if tally.stopped:
                 return
 
     def _resume(self) -> Iterator[Frame]:
@@ -389,7 +447,7 @@ class _FilmRun:
                 scenes,
                 state.traces,
             )
-            self._shape = state.traces.steps.shape
+            self._tally.shape = state.traces.steps.shape
         return frames
 
     def _sources(self, first: int) -> Iterator[Frame]:
@@ -400,64 +458,24 @@ class _FilmRun:
         numbers = [folder.number(done) for done in range(first, folder.frames)]
         return map(folder.source, numbers)
 
-    def _count(self, painted: PaintedFrame, is_first_pass: bool) -> None:
-        self._painted += 1
-        self._begun += painted.cut
-        self._scenes += painted.cut and is_first_pass
-        self._still += painted.still
-        if painted.result is not None:
-            self._steps += len(painted.result.losses)
-        self._shape = painted.picture.shape[:2]
-
-    def result(self, output: str, config: StyleTransferConfig) -> FilmResult:
-        """Returns the outcome, for a film that was written to `output`."""
-        going_on = self._painted - self._begun
-        height, width = self._shape
-        return FilmResult(
-            output=output,
-            frames=self._folder.frames,
-            painted=self._painted,
-            shots=self._scenes,
-            still=self._still / going_on if going_on else 0.0,
-            steps=self._steps,
-            seconds=time.perf_counter() - self._began,
-            complete=not self.stopped,
-            width=width,
-            height=height,
-            config=config,
-        )
-
     def tell_encoded(self, written: int) -> None:
         """Tells the callback how many frames are encoded."""
         self._call_back(encoded=written / self._folder.frames)
 
     def _within(self, run: TransferProgress) -> None:
-        self._call_back(run)
-        if self.stopped:
+        self._call_back(run=run)
+        if self._tally.stopped:
             run.stop()
 
-    def _call_back(
-        self,
-        run: TransferProgress | None = None,
-        picture: np.ndarray | None = None,
-        encoded: float | None = None,
-    ) -> None:
-        if self._callback is None:
-            return
+    def _call_back(self, **now: Any) -> None:
         folder, frames = self._folder, self._frames
         if folder.pass_number:
             frames = folder.frames
-        progress = FilmProgress(
+        self._tally.call_back(
             folder.pass_number * folder.frames + folder.frames_done,
             None if frames is None else frames * self._passes,
-            time.perf_counter() - self._began,
-            run,
-            picture,
-            encoded,
+            **now,
         )
-        self._callback(progress)
-        if encoded is None:
-            self.stopped |= progress.stopped
 
 
 class _FramesAtOnce(Sequence[Frame]):
@@ -468,8 +486,8 @@ class _FramesAtOnce(Sequence[Frame]):
         range: range of its frames.
         style: the style that the network has learned.
         config: the settings.
-        callback: as for `stylize_video`; it is told of frames that are asked for in
-            their order.
+        tally: counts the frames that are asked for in their order, and tells the
+            callback.
     """
 
     def __init__(
@@ -478,14 +496,11 @@ class _FramesAtOnce(Sequence[Frame]):
         range: FrameRange,
         style: NetworkStyle,
         config: StyleTransferConfig,
-        callback: FilmCallback | None,
+        tally: _Tally,
     ) -> None:
         self._reader, self._range = reader, range
         self._style, self._config = style, config
-        self._callback = callback
-        self._began = time.perf_counter()
-        self._done, self._shape = 0, (0, 0)
-        self._stopped = False
+        self._tally = tally
 
     @functools.cached_property
     def _count(self) -> int:
@@ -499,48 +514,20 @@ class _FramesAtOnce(Sequence[Frame]):
         return self._paint(next(self._reader.frames(self._range, skip=number)))
 
     def __iter__(self) -> Iterator[Frame]:
-        count = self._range.count(self._reader.info)
+        count, tally = self._range.count(self._reader.info), self._tally
+        # The film may be written once more, without its sound.
+        tally.stopped = False
         for frame in self._reader.frames(self._range):
             painted = self._paint(frame)
-            self._done = frame.number + 1
-            self._shape = painted.picture.shape[:2]
-            if self._callback is not None:
-                seconds = time.perf_counter() - self._began
-                progress = FilmProgress(
-                    self._done, count, seconds, picture=painted.picture
-                )
-                self._callback(progress)
-                self._stopped = progress.stopped
+            tally.painted, tally.shape = frame.number + 1, painted.picture.shape[:2]
+            tally.call_back(tally.painted, count, picture=painted.picture)
             yield painted
-            if self._stopped:
+            if tally.stopped:
                 return
 
     def _paint(self, frame: Frame) -> Frame:
         result = self._style.stylize(frame.picture, self._config)
         return dataclasses.replace(frame, picture=to_integers(result.array))
-
-    def result(self, output: str, source: Any) -> FilmResult:
-        """Returns the outcome.
-
-        Args:
-            output: path that the film was written to.
-            source: description of the network.
-        """
-        height, width = self._shape
-        return FilmResult(
-            output=output,
-            frames=self._done,
-            painted=self._done,
-            shots=0,
-            still=0.0,
-            steps=0,
-            seconds=time.perf_counter() - self._began,
-            complete=not self._stopped,
-            width=width,
-            height=height,
-            config=self._config,
-            network=source,
-        )
 
 
 def _identity(film: str | os.PathLike[str]) -> list[Any]:
