@@ -196,6 +196,7 @@ class Watcher:
             losses=tuple(self._losses),
             preview=self._previews.latest,
             previews=self._previews.count,
+            first=self._run.progress.first or (progress.seconds, progress.fraction),
         )
         if self._run.abandoned:
             raise AbandonedError

@@ -42,7 +42,8 @@ class Progress:
         previews: number of previews so far.
         frames_done: number of painted frames; None for a picture.
         frames: number of frames in the video; None if unknown.
-        pace: seconds for a frame that follows others; None while unknown.
+        first: seconds and fraction after the first step or frame, which takes longer
+            than the others; None until then.
     """
 
     step: int = 0
@@ -55,18 +56,18 @@ class Progress:
     previews: int = 0
     frames_done: int | None = None
     frames: int | None = None
-    pace: float | None = None
+    first: tuple[float, float] | None = None
 
     @property
     def seconds_left(self) -> float | None:
         """Estimate of the remaining time; None while it can't be estimated."""
-        if self.frames_done is not None:
-            if self.frames is None or self.pace is None:
-                return None
-            return self.pace * max(self.frames - self.frames_done, 0)
-        if self.fraction <= 0 or self.step < 2:
+        if self.first is None:
             return None
-        return self.seconds * (1 - self.fraction) / self.fraction
+        seconds, fraction = self.first
+        if self.fraction <= fraction:
+            return None
+        rate = (self.seconds - seconds) / (self.fraction - fraction)
+        return rate * (1 - self.fraction)
 
 
 # The outcome of a task: a picture, a video, or an error message.
