@@ -274,6 +274,15 @@ class Inputs:
         bits = int(data[self.bits])
         return FormValues(content or "", given, config, bits, at_once), said
 
+    def has_pictures(self, data: Mapping[Any, Any]) -> bool:
+        """Returns whether there are a photo and a style, which may be wrong.
+
+        Args:
+            data: the values of `all`, as they were sent.
+        """
+        styles = [data[slot.image] for slot in self.slots[: data[self.count]]]
+        return bool(data[self.content] and any(styles))
+
     def place_error(self, error: ValueError) -> Updates:
         """Returns the changes of `errors` for a refused task."""
         place = self.wrong.get(argument_in(error) or "", self.wrong[""])

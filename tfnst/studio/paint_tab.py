@@ -19,6 +19,7 @@ FORMATS = (".png", ".jpg", ".webp", ".tif")
 _LENGTHS = ("size", "min_size", "steps", "initial_steps", "max_time")
 # Longest side of the painting as it is shown, so that it can be seen pixel by pixel.
 _SHOWN = 4096
+_BEGIN = panels.notice("Choose a photo and a style, and press Paint.")
 
 
 class PaintTab(RunTab):
@@ -43,8 +44,7 @@ class PaintTab(RunTab):
         self.connect(
             [self.suffix], [self.comparison, self.after, self.download, self.entry]
         )
-        if studio.server is None:
-            self._connect_expected()
+        self._connect_expected()
         self.suffix.input(
             self._convert,
             [self.entry, self.suffix, visitor],
@@ -54,12 +54,9 @@ class PaintTab(RunTab):
 
     def _result(self) -> None:
         self.add_controls("Paint", kept="The picture will be in the history.")
-        self.expected = gr.HTML(elem_id="expected", elem_classes="said")
+        self.expected = gr.HTML(_BEGIN, elem_id="expected", elem_classes="said")
         self.comparison = gr.HTML(elem_id="comparison", elem_classes="result")
-        self.panel = gr.HTML(
-            panels.notice("Choose a photo and a style, and press Paint."),
-            elem_id="panel",
-        )
+        self.panel = gr.HTML(elem_id="panel", elem_classes="said")
         with gr.Row(visible=False) as self.after:
             self.suffix = gr.Dropdown(
                 list(FORMATS), value=".png", label="Format", elem_id="format"
@@ -102,7 +99,7 @@ class PaintTab(RunTab):
         }
 
     def _connect_expected(self) -> None:
-        """Has the page say how long the run will take."""
+        """Has the page say what is to be chosen, or how long the run will take."""
         fields = [self.inputs.settings[name] for name in _LENGTHS]
         # Until this machine's speed is known, if it will be.
         self.asking = gr.Timer(2, active=False)
@@ -110,7 +107,10 @@ class PaintTab(RunTab):
             [
                 self.inputs.content.change,
                 self.asking.tick,
-                *(field.change for field in (*fields, *self.inputs.choosing)),
+                *(slot.image.change for slot in self.inputs.slots),
+                self.inputs.count.change,
+                self.inputs.how.change,
+                *(field.change for field in fields),
             ],
             self._expect,
             self.inputs.all,
@@ -120,9 +120,11 @@ class PaintTab(RunTab):
         )
 
     def _expect(self, data: dict[Any, Any]) -> Updates:
-        filled, _ = self.inputs.read(data, styles=False)
+        filled, _ = self.inputs.read(data)
         if filled is None:
-            return {self.expected: "", self.asking: gr.update(active=False)}
+            begun = self.inputs.has_pictures(data)
+            said = "" if begun else _BEGIN
+            return {self.expected: said, self.asking: gr.update(active=False)}
         seconds = self.studio.expected_seconds(
             filled.content, filled.config, at_once=filled.at_once
         )
