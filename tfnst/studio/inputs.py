@@ -19,7 +19,7 @@ from tfnst.config import (
     setting_names,
 )
 from tfnst.studio import form, masks, panels
-from tfnst.studio.events import AS_SENT, QUICK, Updates, path_of
+from tfnst.studio.events import AS_SENT, BY_STEPS, QUICK, Updates, path_of
 from tfnst.studio.form import Field
 from tfnst.studio.history import Entry, History
 from tfnst.studio.mask_editor import MaskEditor
@@ -60,7 +60,6 @@ class Inputs:
         shown: the components that change when the form is filled in.
         settings: the fields of the settings, by name.
         saved: what is filled in, kept by the browser.
-        choosing: the components that say whether the style is painted at once.
     """
 
     def __init__(self, studio: Studio) -> None:
@@ -105,7 +104,6 @@ class Inputs:
             *(component for slot in self.slots for component in slot.shown),
             *(self.content_wrong, self.style_wrong),
         ]
-        self.choosing = [self.slots[0].image, self.count, self.how]
         self._connect(photos, styles)
         self._save()
 
@@ -135,21 +133,9 @@ class Inputs:
             [*fields, self.before],
             **QUICK,
         )
-        offering = [each.change for each in self.choosing[:2]]
-        offered = gr.Checkbox(visible=False)
-        shown = [*self.choosing[:2], offered]
-        gr.on(offering, self._offer, shown, [self.how, offered], **AS_SENT)
-        self.hide_at_once(
-            self.preset,
-            self.without_effect,
-            self.masks,
-            self.slots[0].drawer,
-            *(
-                self.settings[name]
-                for name in form.FRONT_SETTINGS
-                if name not in setting_names("at_once")
-            ),
-        )
+        choosing = [self.slots[0].image, self.count]
+        changes = [each.change for each in choosing]
+        gr.on(changes, self._offer, choosing, self.how, **AS_SENT)
         # It no longer says what the settings are.
         gr.on(
             [field.input for field in fields],
@@ -158,24 +144,6 @@ class Inputs:
             outputs=self.preset,
             **QUICK,
         )
-
-    def hide_at_once(self, *hidden: Any) -> None:
-        """Hides components while the style is to be painted at once.
-
-        What already shows as it should isn't told the page again: changes that arrive
-        while a run begins could make it miss those of the buttons.
-        """
-        now = gr.Checkbox(visible=False)  # A State isn't sent as it is.
-
-        def show(data: Mapping[Any, Any]) -> Updates:
-            at_once = self._at_once(data)
-            if at_once == data[now]:
-                return {now: gr.skip()}
-            changed = dict.fromkeys(hidden, gr.update(visible=not at_once))
-            return changed | {now: at_once}
-
-        changes = [each.change for each in self.choosing]
-        gr.on(changes, show, {*self.choosing, now}, [*hidden, now], **AS_SENT)
 
     def _at_once(self, data: Mapping[Any, Any]) -> bool:
         """Returns whether the style is to be painted at once."""
@@ -186,11 +154,8 @@ class Inputs:
         """Returns whether there is a single style, which a network has learned."""
         return count == 1 and self._studio.network_of(path_of(image)) is not None
 
-    def _offer(self, image: dict[str, Any] | None, count: int, offered: bool) -> Any:
-        offer = self._has_network(image, count)
-        if offer == offered:
-            return gr.skip(), gr.skip()
-        return gr.update(visible=offer), offer
+    def _offer(self, image: dict[str, Any] | None, count: int) -> Any:
+        return gr.update(visible=self._has_network(image, count))
 
     @property
     def _filled_in(self) -> dict[str, Any]:
@@ -403,14 +368,14 @@ class Inputs:
             info="Sets size and steps: how fine, and how long it takes.",
             visible=self._studio.server is None,
             elem_id="preset",
+            elem_classes=BY_STEPS,
         )
 
     def _drawer(self) -> None:
         """Lays out all other settings."""
         with gr.Accordion("All settings", open=False, elem_id="all-settings"):
             others = [f for f in self._studio.fields if f.name not in self.settings]
-            # At once, none of them has an effect.
-            with gr.Column() as self.without_effect:
+            with gr.Column(elem_classes=BY_STEPS):
                 if self._studio.server is None:
                     gr.Markdown(
                         "Empty fields follow from other settings, or set no limit."
@@ -456,6 +421,7 @@ class Inputs:
             "info": field.help,
             "elem_id": name,
             "min_width": 160,
+            "elem_classes": [] if field.name in setting_names("at_once") else BY_STEPS,
         }
         component: Any
         if field.kind == "choice":
@@ -476,15 +442,18 @@ class Inputs:
     def _masks(self) -> None:
         """Lays out the editor in which regions are painted."""
         with gr.Accordion(
-            "Masks: which style goes where", open=False, elem_id="masks"
-        ) as self.masks:
+            "Masks: which style goes where",
+            open=False,
+            elem_id="masks",
+            elem_classes=BY_STEPS,
+        ) as drawer:
             self.legend = gr.HTML(
                 panels.legend(masks.BRUSHES[:1]), elem_id="mask-legend"
             )
             self.regions = MaskEditor(
                 self._studio,
                 self.content,
-                self.masks,
+                drawer,
                 about="Paint over the photo where a style is to go. Styles without "
                 "paint share the rest; if each has some, the rest of the photo stays "
                 "as it is.",

@@ -11,7 +11,7 @@ import numpy as np
 
 from tfnst.images.style_images import ROTATIONS, StyleImage
 from tfnst.limits import MAX_SCALE, MIN_SCALE
-from tfnst.studio.events import Updates, path_of
+from tfnst.studio.events import BY_STEPS, Updates, path_of
 from tfnst.studio.mask_editor import MaskEditor
 from tfnst.studio.studio import Studio, StyleInput
 
@@ -57,6 +57,7 @@ class StyleSlot:
             open=False,
             visible=number == 1,
             elem_id=f"style-{number}-masks",
+            elem_classes=BY_STEPS,
         ) as self.drawer:
             self.scale = gr.Slider(
                 MIN_SCALE,

@@ -12,7 +12,7 @@ import gradio as gr
 
 from tfnst.checks import check_integer, check_number
 from tfnst.studio import panels
-from tfnst.studio.events import AS_SENT, QUICK, Updates, path_of
+from tfnst.studio.events import AS_SENT, BY_STEPS, QUICK, Updates, path_of
 from tfnst.studio.history import VIDEO_SUFFIXES
 from tfnst.studio.inputs import FormValues, Inputs
 from tfnst.studio.run_queue import BusyError, QueuedRun
@@ -59,9 +59,6 @@ class VideoTab(RunTab):
             [self.video, self.suffix, *self.options.values()],
             [*self.shown, *self.listed],
         )
-        inputs.hide_at_once(
-            self.options["frame_steps"], self.options["temporal_weight"]
-        )
         # After the video has been uploaded, and when it is taken away.
         self.video.change(self._look, self.video, self.about, **AS_SENT)
         self.choice.input(self._show, [self.choice, visitor], self.shown, **QUICK)
@@ -96,11 +93,15 @@ class VideoTab(RunTab):
             every = _number("every", precision=0)
         with gr.Row():
             frame_steps = _number(
-                "frame_steps", precision=0, info="More if strokes smear."
+                "frame_steps",
+                precision=0,
+                info="More if strokes smear.",
+                elem_classes=BY_STEPS,
             )
             temporal_weight = _number(
                 "temporal_weight",
                 info="More if it flickers, less if strokes are dragged along.",
+                elem_classes=BY_STEPS,
             )
         self.options = {
             "start": start,
