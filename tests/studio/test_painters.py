@@ -97,18 +97,22 @@ def test_a_rehearsal_traces_what_runs_use(history, pictures):
 
 def test_the_time_of_a_run_follows_from_its_steps_and_pixels():
     painter = LocalPainter(TINY)
-    assert painter.expected_seconds(TINY, (60, 80)) is None  # The speed is unknown.
+    config = TINY.replace(size=64, min_size=64, initial_steps=5)
+
+    def expected(config):
+        task = make_task("photo.png", config=config)
+        return painter.expected_seconds(task, (60, 80))
+
+    assert expected(config) is None  # The speed is unknown.
     painter.prepare()
     painter.rehearse()
-    config = TINY.replace(size=64, min_size=64, initial_steps=5)
-    seconds = painter.expected_seconds(config, (60, 80))
+    seconds = expected(config)
     assert 0 < seconds < 60
     for changed, ratio in (
         (config.replace(initial_steps=10), 2.0),
         (config.replace(size=128, min_size=128), 4.0),
     ):
-        longer = painter.expected_seconds(changed, (60, 80))
-        assert longer == pytest.approx(ratio * seconds)
+        assert expected(changed) == pytest.approx(ratio * seconds)
 
 
 def test_a_picture_has_as_many_bits_as_its_task_asks_for(history, pictures):

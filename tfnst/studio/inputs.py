@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import json
 import pathlib
@@ -25,27 +24,16 @@ from tfnst.studio.history import Entry, History
 from tfnst.studio.mask_editor import MaskEditor
 from tfnst.studio.studio import (
     Studio,
-    StyleInput,
     in_labels,
     is_hidden_from_browsers,
     jpeg_copy,
 )
 from tfnst.studio.style_slot import StyleSlot, picture_input, place_for_errors
+from tfnst.studio.tasks import Task
 
 _STYLES = len(masks.BRUSHES)
 _BY_STEPS, _AT_ONCE = "Step by step", "At once"
 _SAMPLE_SIZE = 200
-
-
-@dataclasses.dataclass(frozen=True)
-class FormValues:
-    """The values of a form without errors."""
-
-    content: str
-    styles: list[StyleInput]
-    config: StyleTransferConfig
-    bits: int = 8
-    at_once: bool = False
 
 
 class Inputs:
@@ -145,17 +133,12 @@ class Inputs:
             **QUICK,
         )
 
-    def _at_once(self, data: Mapping[Any, Any]) -> bool:
-        """Returns whether the style is to be painted at once."""
-        image, count = data[self.slots[0].image], data[self.count]
-        return data[self.how] == _AT_ONCE and self._has_network(image, count)
-
-    def _has_network(self, image: dict[str, Any] | None, count: int) -> bool:
-        """Returns whether there is a single style, which a network has learned."""
-        return count == 1 and self._studio.network_of(path_of(image)) is not None
+    def _network(self, image: dict[str, Any] | None, count: int) -> pathlib.Path | None:
+        """Returns the network that has learned the style, if there is a single one."""
+        return self._studio.network_of(path_of(image)) if count == 1 else None
 
     def _offer(self, image: dict[str, Any] | None, count: int) -> Any:
-        return gr.update(visible=self._has_network(image, count))
+        return gr.update(visible=self._network(image, count) is not None)
 
     @property
     def _filled_in(self) -> dict[str, Any]:
@@ -202,16 +185,17 @@ class Inputs:
 
     def read(
         self, data: Mapping[Any, Any], *, styles: bool = True, photo: bool = True
-    ) -> tuple[FormValues | None, Updates]:
+    ) -> tuple[Task | None, Updates]:
         """Reads and checks the form.
 
         Args:
             data: the values of `all`, as they were sent.
             styles: whether at least one style is needed.
-            photo: whether a photo is needed.
+            photo: whether a photo is needed. Otherwise the tab has others to put in its
+                place, for which the masks over the photo don't count.
 
         Returns:
-            (the values, or None if there are errors; the changes of `errors`).
+            (the task, or None if there are errors; the changes of `errors`).
         """
         said: Updates = dict.fromkeys(self.errors, "")
         content = path_of(data[self.content])
@@ -220,9 +204,14 @@ class Inputs:
         elif content:
             wrong = self._studio.check_picture(content)
             said[self.content_wrong] = panels.error(wrong)
-        given, regions = [], self.regions.read(data, data[self.count])
-        for slot, region in zip(self.slots[: data[self.count]], regions, strict=False):
-            style = slot.read(data, region)
+        count, given = data[self.count], []
+        regions = self.regions.read(data, count) if photo else [None] * count
+        for slot, region in zip(self.slots, regions, strict=False):
+            try:
+                style = slot.read(data, region)
+            except ValueError as error:
+                said[slot.wrong] = panels.error(in_labels(error, {}))
+                continue
             if style is not None:
                 wrong = self._studio.check_picture(str(style.image))
                 said[slot.wrong] = panels.error(wrong)
@@ -230,14 +219,24 @@ class Inputs:
         if styles and not given:
             said[self.style_wrong] = panels.error("Choose a style first.")
         values = {name: data[field] for name, field in self.settings.items()}
-        at_once = self._at_once(data)
-        config, wrong_settings = self._studio.read_settings(values, at_once=at_once)
+        network = None
+        if data[self.how] == _AT_ONCE:
+            network = self._network(data[self.slots[0].image], count)
+        config, wrong_settings = self._studio.read_settings(
+            values, at_once=network is not None
+        )
         for name, text in wrong_settings.items():
             said[self.wrong[name]] = panels.error(text)
         if any(said.values()) or config is None:
             return None, said
-        bits = int(data[self.bits])
-        return FormValues(content or "", given, config, bits, at_once), said
+        task = Task(
+            content=pathlib.Path(content or ""),
+            styles=tuple(given),
+            config=config,
+            bits=int(data[self.bits]),
+            network=network,
+        )
+        return task, said
 
     def has_pictures(self, data: Mapping[Any, Any]) -> bool:
         """Returns whether there are a photo and a style, which may be wrong.

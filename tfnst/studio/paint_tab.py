@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import gradio as gr
 
 from tfnst.studio import panels, run_queue
 from tfnst.studio.events import AS_SENT, QUICK, Updates
-from tfnst.studio.inputs import FormValues, Inputs
+from tfnst.studio.inputs import Inputs
 from tfnst.studio.run_queue import QueuedRun
 from tfnst.studio.run_tab import Data, RunTab
 from tfnst.studio.studio import Studio, jpeg_copy
@@ -64,22 +65,15 @@ class PaintTab(RunTab):
             self.download = gr.DownloadButton("Download", elem_id="download")
         self.entry = gr.State("")
 
-    def tasks(self, data: Data, filled: FormValues) -> tuple[Task, ...]:
-        task = self.studio.picture_task(
-            filled.content,
-            filled.styles,
-            filled.config,
-            bits=filled.bits,
-            at_once=filled.at_once,
-        )
-        return (task,)
+    def tasks(self, data: Data, filled: Task) -> Sequence[Task]:
+        return [filled]
 
     def refused(self, data: Data, error: Exception) -> Updates:
         if isinstance(error, ValueError):
             return self.inputs.place_error(error)
         return super().refused(data, error)
 
-    def begun(self, data: Data, filled: FormValues) -> Updates:
+    def begun(self, data: Data, filled: Task) -> Updates:
         return {self.after: gr.update(visible=False), self.comparison: ""}
 
     def finished(self, data: Data, run: QueuedRun) -> Updates:
@@ -125,9 +119,7 @@ class PaintTab(RunTab):
             begun = self.inputs.has_pictures(data)
             said = "" if begun else _BEGIN
             return {self.expected: said, self.asking: gr.update(active=False)}
-        seconds = self.studio.expected_seconds(
-            filled.content, filled.config, at_once=filled.at_once
-        )
+        seconds = self.studio.expected_seconds(filled)
         if seconds is None:
             later = not self.studio.queue.ready.is_set()
             return {self.expected: "", self.asking: gr.update(active=later)}

@@ -93,17 +93,12 @@ class LocalPainter:
             work = shape * (rows["size"].astype(float) ** 2).sum()
             self._rate = rows["seconds"][-1] / work
 
-    def expected_seconds(
-        self,
-        config: StyleTransferConfig,
-        sides: tuple[int, int],
-        *,
-        at_once: bool = False,
-    ) -> float | None:
+    def expected_seconds(self, task: Task, sides: tuple[int, int]) -> float | None:
         """Returns how long a picture takes; see `tfnst.studio.run_queue.Painter`."""
+        config = task.config
         if self._rate is None:
             return None
-        if at_once:
+        if task.network is not None:
             shape = min(sides) / max(sides)
             return self._rate * shape * config.size**2 * _STEPS_AT_ONCE
         from tfnst.ops.pyramid import build_pyramid, scale_steps
@@ -246,13 +241,7 @@ class ServerPainter:
     def rehearse(self) -> None:
         """Does nothing: the server has warmed up by itself."""
 
-    def expected_seconds(
-        self,
-        config: StyleTransferConfig,
-        sides: tuple[int, int],
-        *,
-        at_once: bool = False,
-    ) -> None:
+    def expected_seconds(self, task: Task, sides: tuple[int, int]) -> None:
         """Returns None: how fast a server is isn't known."""
 
     def paint(self, run: QueuedRun, task: Task, limits: Limits) -> Entry | None:

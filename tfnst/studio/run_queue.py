@@ -12,7 +12,6 @@ import time
 from typing import Protocol
 
 from tfnst.checks import one_line
-from tfnst.config import StyleTransferConfig
 from tfnst.studio.history import Entry, History
 from tfnst.studio.limits import Limits
 from tfnst.studio.tasks import Task
@@ -172,19 +171,12 @@ class Painter(Protocol):
     def rehearse(self) -> None:
         """Traces graphs beforehand; called after `prepare` if no run waits."""
 
-    def expected_seconds(
-        self,
-        config: StyleTransferConfig,
-        sides: tuple[int, int],
-        *,
-        at_once: bool = False,
-    ) -> float | None:
+    def expected_seconds(self, task: Task, sides: tuple[int, int]) -> float | None:
         """Returns about how long a picture takes; None while that is unknown.
 
         Args:
-            config: settings of the run.
+            task: the picture.
             sides: height and width of the photo.
-            at_once: whether a network paints it.
         """
 
     def paint(

@@ -7,13 +7,12 @@ from collections.abc import Mapping
 from typing import Any
 
 import gradio as gr
-import numpy as np
 
 from tfnst.images.style_images import ROTATIONS, StyleImage
 from tfnst.limits import MAX_SCALE, MIN_SCALE
 from tfnst.studio.events import BY_STEPS, Updates, path_of
 from tfnst.studio.mask_editor import MaskEditor
-from tfnst.studio.studio import Studio, StyleInput
+from tfnst.studio.studio import Studio
 
 _PICTURE_HEIGHT = 220
 # The labels of `ROTATIONS`.
@@ -105,24 +104,28 @@ class StyleSlot:
         return [self.group, self.drawer, *self.filled_in, self.wrong, *self.mask.shown]
 
     def read(
-        self, data: Mapping[Any, Any], region: np.ndarray | None
-    ) -> StyleInput | None:
+        self, data: Mapping[Any, Any], region: pathlib.Path | None
+    ) -> StyleImage | None:
         """Returns the style; None without a picture.
 
         Args:
             data: the values of the page, as they were sent.
-            region: the region of the style.
+            region: path of the region of the style.
+
+        Raises:
+            ValueError: for a bad option.
         """
         path = path_of(data[self.image])
         if not path:
             return None
         (mask,) = self.mask.read(data, 1)
-        return StyleInput(
+        layers = (data[self.layers] or "").split(",")
+        return StyleImage(
             image=pathlib.Path(path),
             weight=data[self.weight] or 1.0,
             scale=data[self.scale] or 1.0,
             rotations=data[self.rotations],
-            layers=data[self.layers] or "",
+            layers=[x.strip() for x in layers if x.strip()] or None,
             mask=mask,
             region=region,
         )
