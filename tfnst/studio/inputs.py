@@ -15,11 +15,10 @@ from tfnst.config import (
     PRESETS,
     StyleTransferConfig,
     preset_settings,
-    setting_names,
 )
+from tfnst.setting import Setting
 from tfnst.studio import form, masks, panels
 from tfnst.studio.events import AS_SENT, BY_STEPS, QUICK, Updates, path_of
-from tfnst.studio.form import Field
 from tfnst.studio.history import Entry, History
 from tfnst.studio.mask_editor import MaskEditor
 from tfnst.studio.studio import (
@@ -250,8 +249,7 @@ class Inputs:
     def place_error(self, error: ValueError) -> Updates:
         """Returns the changes of `errors` for a refused task."""
         place = self.wrong.get(argument_in(error) or "", self.wrong[""])
-        labels = {field.name: field.label for field in self._studio.fields}
-        return {place: panels.error(in_labels(error, labels))}
+        return {place: panels.error(in_labels(error, self._studio.labels))}
 
     def show(
         self, entry: Entry, history: History, *, pictures: bool = True, **changes: Any
@@ -411,32 +409,34 @@ class Inputs:
             values["size"] = self._studio.config.size if from_preset else size
         return {self.settings[n]: v for n, v in values.items()} | {self.before: preset}
 
-    def _component(self, field: Field) -> None:
+    def _component(self, setting: Setting) -> None:
         """Lays out the field of a setting, with a place for its errors."""
-        value = form.show_values(self._studio.config, [field])[field.name]
-        name = f"setting-{field.name.replace('_', '-')}"
+        value = form.show_values(self._studio.config, [setting])[setting.name]
+        name = f"setting-{setting.name.replace('_', '-')}"
         about: dict[str, Any] = {
-            "label": field.label,
-            "info": field.help,
+            "label": form.in_words(setting.name),
+            "info": form.help_of(setting),
             "elem_id": name,
             "min_width": 160,
-            "elem_classes": [] if field.name in setting_names("at_once") else BY_STEPS,
+            "elem_classes": [] if "at_once" in setting.scopes else BY_STEPS,
         }
         component: Any
-        if field.kind == "choice":
-            component = gr.Dropdown(list(field.choices), value=value, **about)
-        elif field.kind == "switch":
+        kind = form.kind_of(setting)
+        if kind == "choice":
+            choices = form.choices_of(setting)
+            component = gr.Dropdown(choices, value=value, **about)
+        elif kind == "switch":
             component = gr.Checkbox(value=value, **about)
-        elif field.kind == "slider":
-            bounds = field.low, field.high
+        elif kind == "slider":
+            bounds = setting.low, setting.high
             component = gr.Slider(*bounds, value=value, step=0.01, **about)
-        elif field.kind in ("integer", "number"):
-            precision = 0 if field.kind == "integer" else None
+        elif kind in ("integer", "number"):
+            precision = 0 if kind == "integer" else None
             component = gr.Number(value=value, precision=precision, **about)
         else:
             component = gr.Textbox(value=value or "", **about)
-        self.settings[field.name] = component
-        self.wrong[field.name] = place_for_errors(name)
+        self.settings[setting.name] = component
+        self.wrong[setting.name] = place_for_errors(name)
 
     def _masks(self) -> None:
         """Lays out the editor in which regions are painted."""

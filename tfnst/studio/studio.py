@@ -98,6 +98,7 @@ class Studio:
         self.server = server
         self.shared = shared
         self.fields = form.fields(on_server=server is not None)
+        self.labels = {field.name: form.in_words(field.name) for field in self.fields}
         self.photos, self.styles = _find_samples(samples)
         self._networks: dict[pathlib.Path, pathlib.Path] = {}
         if server is None and networks is not None:
@@ -278,8 +279,8 @@ class Studio:
             fields = tuple(field for field in fields if field.name in effective)
             host = settings_within("at_once", host)
         config, wrong = form.read_values(values, fields, host)
-        labels = {field.name: field.label for field in self.fields}
-        return config, {name: in_labels(each, labels) for name, each in wrong.items()}
+        said = {name: in_labels(each, self.labels) for name, each in wrong.items()}
+        return config, said
 
     def expected_seconds(self, task: Task) -> float | None:
         """Returns about how long a picture takes to paint; None if that is unknown.
