@@ -175,12 +175,7 @@ class Inputs:
         for picture in (self.content, *(slot.image for slot in self.slots)):
             values[picture] = self._studio.find_upload(path_of(values[picture]))
         given = [n for n, slot in enumerate(self.slots, 1) if values[slot.image]]
-        count = max(given, default=1)
-        weights = {
-            slot.weight: gr.update(value=values[slot.weight], visible=count > 1)
-            for slot in self.slots
-        }
-        return self._show_among(count) | values | weights
+        return self._show_among(max(given, default=1)) | values
 
     def read(
         self, data: Mapping[Any, Any], *, styles: bool = True, photo: bool = True
@@ -277,7 +272,7 @@ class Inputs:
         updates |= self.regions.show(content, [style.region for style in styles])
         updates |= self._show_among(len(styles))
         for slot, style in zip(self.slots, styles, strict=False):
-            updates |= slot.show(style, several=len(styles) > 1)
+            updates |= slot.show(style)
         return updates
 
     def show_one_style(self, path: pathlib.Path) -> Updates:
@@ -322,8 +317,6 @@ class Inputs:
         for index, slot in enumerate(self.slots):
             there = index < count
             updates[slot.group] = updates[slot.drawer] = gr.update(visible=there)
-            # The weight of a single style changes nothing.
-            updates[slot.weight] = gr.update(visible=count > 1)
             updates |= {} if there else slot.clear()
         return updates
 

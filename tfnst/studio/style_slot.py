@@ -43,7 +43,6 @@ class StyleSlot:
                 value=1,
                 step=0.1,
                 label=f"Weight of style {number}",
-                visible=False,
                 elem_id=f"weight-{number}",
             )
             self.wrong = place_for_errors(f"style-{number}")
@@ -130,16 +129,15 @@ class StyleSlot:
             region=region,
         )
 
-    def show(self, style: StyleImage, *, several: bool) -> Updates:
+    def show(self, style: StyleImage) -> Updates:
         """Returns the changes for a style of a painted picture.
 
         Args:
             style: the style, whose image and mask are paths.
-            several: whether there are other styles, so that the weight matters.
         """
         return {
             self.image: self._studio.copy_picture(style.image),
-            self.weight: gr.update(value=style.weight, visible=several),
+            self.weight: style.weight,
             self.scale: style.scale,
             self.rotations: style.rotations,
             self.layers: ", ".join(style.layers or ()),
@@ -157,8 +155,8 @@ class StyleSlot:
 
     def clear(self) -> Updates:
         """Returns the changes for no style."""
-        defaults = [None, gr.update(value=1, visible=False), 1, 1, ""]
-        return dict(zip(self.filled_in, defaults, strict=True)) | self.mask.clear()
+        defaults = zip(self.filled_in, [None, 1, 1, 1, ""], strict=True)
+        return dict(defaults) | self.mask.clear()
 
 
 def place_for_errors(name: str) -> gr.HTML:
