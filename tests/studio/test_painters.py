@@ -164,21 +164,20 @@ def test_previews_are_the_picture_as_it_is_and_not_too_many(history, pictures):
     run = make_run(history, make_task(*pictures))
     watcher = Watcher(run, clock=lambda: now)
     watcher(progress_of(1))
-    first = run.progress
-    assert first.previews == 1
-    with Image.open(io.BytesIO(first.preview)) as image:
+    first = run.progress.preview
+    with Image.open(io.BytesIO(first)) as image:
         assert image.size == (40, 30)
         np.testing.assert_allclose(np.asarray(image), 26, atol=2)
     now += 0.1
     watcher(progress_of(2))  # Soon after the first.
-    assert run.progress.previews == 1
+    assert run.progress.preview is first
     assert run.progress.step == 2
     now += 1
     watcher(progress_of(3))
-    assert run.progress.previews == 2
-    assert run.progress.preview != first.preview
+    second = run.progress.preview
+    assert second != first
     watcher(progress_of(10))  # The last one is always shown.
-    assert run.progress.previews == 3
+    assert run.progress.preview != second
 
 
 def test_the_curves_have_a_bounded_number_of_points(history, pictures):

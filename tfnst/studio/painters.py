@@ -190,7 +190,6 @@ class Watcher:
             seconds=progress.seconds,
             losses=tuple(self._losses),
             preview=self._previews.latest,
-            previews=self._previews.count,
             first=self._run.progress.first or (progress.seconds, progress.fraction),
         )
         if self._run.abandoned:
@@ -277,9 +276,7 @@ class ServerPainter:
                     return None
                 raise
         preview = encode_preview(response.image)
-        run.progress = dataclasses.replace(
-            run.progress, fraction=1.0, preview=preview, previews=1
-        )
+        run.progress = dataclasses.replace(run.progress, fraction=1.0, preview=preview)
         facts = _manifest(task, settings, self._target, response.model_version)
 
         def save(path: Any) -> None:

@@ -38,7 +38,6 @@ class Progress:
         seconds: seconds since the first step began.
         losses: rows (step, content, style, total) for some of the steps.
         preview: the picture as it is now, a JPEG file.
-        previews: number of previews so far.
         frames_done: number of painted frames; None for a picture.
         frames: number of frames in the video; None if unknown.
         first: seconds and fraction after the first step or frame, which takes longer
@@ -52,7 +51,6 @@ class Progress:
     seconds: float = 0.0
     losses: tuple[tuple[float, float, float, float], ...] = ()
     preview: bytes | None = dataclasses.field(default=None, repr=False)
-    previews: int = 0
     frames_done: int | None = None
     frames: int | None = None
     first: tuple[float, float] | None = None

@@ -104,7 +104,6 @@ class VideoWatcher:
             fraction=fraction,
             seconds=seconds,
             preview=self._previews.latest,
-            previews=self._previews.count,
             frames_done=done,
             frames=frames,
             first=first,
