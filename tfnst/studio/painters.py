@@ -22,7 +22,7 @@ from tfnst.images.style_images import describe_style
 from tfnst.studio.history import Entry
 from tfnst.studio.limits import Limits
 from tfnst.studio.previews import PREVIEW_SIZE, Previews, encode_preview
-from tfnst.studio.run_queue import AbandonedError, Progress, QueuedRun
+from tfnst.studio.run_queue import Progress, QueuedRun
 from tfnst.studio.tasks import Task
 from tfnst.studio.video_painter import paint_video
 
@@ -128,14 +128,12 @@ class LocalPainter:
                 config=limits.bound(task.config),
                 callback=Watcher(run),
             )
-        except AbandonedError:
-            return None
         except NonFiniteLossError as error:
             if len(error.result.losses):
                 _keep(run, task, error.result)
             raise
         self._measure(result)
-        return _keep(run, task, result)
+        return None if run.abandoned else _keep(run, task, result)
 
 
 def _paint_at_once(run: QueuedRun, task: Task, network: pathlib.Path) -> Entry:
@@ -192,8 +190,6 @@ class Watcher:
             preview=self._previews.latest,
             first=self._run.progress.first or (progress.seconds, progress.fraction),
         )
-        if self._run.abandoned:
-            raise AbandonedError
         if self._run.stopping:
             progress.stop()
 

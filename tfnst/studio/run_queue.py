@@ -156,10 +156,6 @@ class QueuedRun:
             self.state = FAILED if len(self.errors) == len(self.tasks) else DONE
 
 
-class AbandonedError(Exception):
-    """Nobody wants the picture any more."""
-
-
 class Painter(Protocol):
     """Paints tasks, in this process or on a server."""
 

@@ -12,7 +12,7 @@ from PIL import Image
 
 from tfnst.studio.limits import Limits
 from tfnst.studio.previews import PREVIEW_SIZE, Previews
-from tfnst.studio.run_queue import AbandonedError, Progress, QueuedRun
+from tfnst.studio.run_queue import Progress, QueuedRun
 from tfnst.studio.tasks import Task, VideoOptions
 
 if TYPE_CHECKING:
@@ -51,16 +51,15 @@ def paint_video(
             ),
             **arguments,
         )
-    except AbandonedError:
-        path.unlink(missing_ok=True)
-        return None
     finally:
         shutil.rmtree(parts_folder(path), ignore_errors=True)
-    if result.frames:
+    if run.abandoned:
+        path.unlink(missing_ok=True)
+    elif result.frames:
         return path
-    if run.stopping:
-        return None
-    raise ValueError("Time ran out before the first frame was finished.")
+    elif not run.stopping:
+        raise ValueError("Time ran out before the first frame was finished.")
+    return None
 
 
 class VideoWatcher:
@@ -108,8 +107,6 @@ class VideoWatcher:
             frames=frames,
             first=first,
         )
-        if self._run.abandoned:
-            raise AbandonedError
         enough = picture is not None and done >= self._most_frames
         if self._run.stopping or seconds >= self._most_seconds or enough:
             progress.stop()
