@@ -12,12 +12,7 @@ from PIL import Image
 
 import tfnst
 from tests.helpers import TINY, message, picture
-from tests.studio.helpers import (
-    make_pictures,
-    make_run,
-    make_task,
-    wait_for,
-)
+from tests.studio.helpers import make_pictures, make_run, make_task
 from tfnst.client import ServingError
 from tfnst.config import setting_names
 from tfnst.engines.loading import load_engine
@@ -273,24 +268,6 @@ def test_a_server_paints(address, history, pictures):
     assert entry.settings["size"] == TINY.size
     assert entry.manifest["content_image"] == describe_source(pictures[0])
     assert run.progress.preview is not None
-
-
-@pytest.mark.slow
-def test_a_call_to_a_server_ends_when_the_job_is_to_stop(address, history, pictures):
-    config = TINY.replace(steps=100_000)
-    run = make_run(history, make_task(*pictures, config=config))
-    painter = ServerPainter(address)
-    painter.prepare()
-
-    def stop():
-        wait_for(lambda: run.progress.seconds > 0)
-        run.stop()
-
-    stopping = threading.Thread(target=stop)
-    stopping.start()
-    assert painter.paint(run, run.task, Limits()) is None
-    stopping.join()
-    assert history.entries() == []
 
 
 def test_a_server_that_is_no_address_is_refused():
