@@ -1,6 +1,7 @@
 """Sample styles that networks have learned, painted at once."""
 
 import dataclasses
+from functools import partial
 
 import numpy as np
 import pytest
@@ -16,27 +17,14 @@ from tfnst.images.writing import to_pil
 from tfnst.studio import panels, run_queue
 from tfnst.studio.limits import Limits
 from tfnst.studio.painters import LocalPainter
-from tfnst.studio.studio import Studio
 from tfnst.studio.tasks import VideoOptions
 from tfnst.video.reading import open_film
 
 
 @pytest.fixture
-def open_studio(tmp_path, samples):
-    opened = []
-
-    def open_one(**options):
-        options = {
-            "limits": Limits(),
-            "samples": samples,
-            "networks": samples,
-        } | options
-        opened.append(Studio(str(tmp_path / "painted"), config=TINY, **options))
-        return opened[-1]
-
-    yield open_one
-    for studio in opened:
-        studio.close()
+def open_studio(open_studio, samples):
+    """Opens a studio with the samples and their networks."""
+    return partial(open_studio, samples=samples, networks=samples)
 
 
 def task_at_once(samples, content=None, **options):

@@ -14,21 +14,7 @@ from tests.studio.helpers import add_picture, make_pictures, make_task
 from tfnst.images.reading import load_image
 from tfnst.images.writing import save_image
 from tfnst.studio.limits import Limits
-from tfnst.studio.studio import Studio, is_hidden_from_browsers, shrink
-
-
-@pytest.fixture
-def open_studio(tmp_path):
-    opened = []
-
-    def open_one(**options):
-        options = {"config": TINY, "limits": Limits()} | options
-        opened.append(Studio(str(tmp_path / "painted"), **options))
-        return opened[-1]
-
-    yield open_one
-    for studio in opened:
-        studio.close()
+from tfnst.studio.studio import is_hidden_from_browsers, shrink
 
 
 def test_pictures_are_checked_in_words(open_studio, tmp_path):

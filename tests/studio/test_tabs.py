@@ -8,12 +8,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.helpers import TINY
 from tests.studio.helpers import PretendPainter, make_pictures, wait_for
 from tfnst.studio.limits import Limits
 from tfnst.studio.masks import BRUSHES
 from tfnst.studio.run_queue import RunQueue
-from tfnst.studio.studio import Studio
 
 
 class Component:
@@ -60,14 +58,13 @@ def painter():
 
 
 @pytest.fixture
-def studio(tmp_path, painter, monkeypatch):
+def studio(open_studio, painter, monkeypatch):
     monkeypatch.setitem(sys.modules, "gradio", StandIn("gradio"))
     forget_the_page()
-    studio = Studio(str(tmp_path / "painted"), config=TINY, limits=Limits(max_batch=2))
+    studio = open_studio(limits=Limits(max_batch=2))
     studio.queue = RunQueue(painter, studio.limits)
     studio.queue.start()
     yield studio
-    studio.close()
     forget_the_page()
 
 

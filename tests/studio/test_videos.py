@@ -13,16 +13,13 @@ from tfnst.images.writing import save_image
 from tfnst.studio import panels, run_queue
 from tfnst.studio.limits import Limits
 from tfnst.studio.painters import LocalPainter
-from tfnst.studio.studio import Studio
 from tfnst.studio.tasks import VideoOptions
 from tfnst.video.video import stylize_video
 
 
 @pytest.fixture
-def studio(tmp_path):
-    studio = Studio(str(tmp_path / "painted"), config=TINY, limits=Limits())
-    yield studio
-    studio.close()
+def studio(open_studio):
+    return open_studio()
 
 
 @pytest.fixture
@@ -153,11 +150,9 @@ def test_a_list_of_other_files_is_no_film(studio, task, tmp_path):
             studio.check_limits(task(path))
 
 
-def test_a_video_that_takes_long_keeps_nobody_waiting(tmp_path, video):
+def test_a_video_that_takes_long_keeps_nobody_waiting(open_studio, tmp_path, video):
     (path,) = make_pictures(tmp_path, "photo.png")
-    studio = Studio(
-        str(tmp_path / "painted"), config=TINY, limits=Limits(), reading_seconds=0.01
-    )
+    studio = open_studio(reading_seconds=0.01)
     with studio.reading():
         assert studio.check_picture(str(path)) is None
         studio.look_at_video(str(video))
@@ -168,4 +163,3 @@ def test_a_video_that_takes_long_keeps_nobody_waiting(tmp_path, video):
             save_image(np.zeros((40, 40, 3)), path)
             assert studio.check_picture(str(path)).startswith("Too many files")
     assert studio.check_picture(str(path)) is None
-    studio.close()
