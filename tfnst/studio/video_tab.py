@@ -92,17 +92,13 @@ class VideoTab(RunTab):
                 elem_id="video-end",
             )
             every = _number("every", precision=0)
-        with gr.Row():
+        with gr.Row(elem_classes=BY_STEPS):
             frame_steps = _number(
-                "frame_steps",
-                precision=0,
-                info="More if strokes smear.",
-                elem_classes=BY_STEPS,
+                "frame_steps", precision=0, info="More if strokes smear."
             )
             temporal_weight = _number(
                 "temporal_weight",
                 info="More if it flickers, less if strokes are dragged along.",
-                elem_classes=BY_STEPS,
             )
         self.options = {
             "start": start,
