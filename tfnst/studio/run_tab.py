@@ -126,7 +126,7 @@ class RunTab:
             filled: the task as `read_form` returns it.
 
         Raises:
-            ValueError, OSError: when the run is refused.
+            ValueError: when the run is refused.
         """
         raise NotImplementedError
 

@@ -303,6 +303,7 @@ class Studio:
         Raises:
             ValueError, OSError: when a video can't be read, or the host's limits don't
                 allow the task.
+            ImportError: when PyAV is missing.
             BusyError: when too many files are being read.
         """
         if task.video is None:
