@@ -134,6 +134,7 @@ def test_styles_have_their_options_and_painted_masks(tab, filled):
     nothing, said = inputs.read(filled | {slot.layers: "block1_conv1, block1_conv1"})
     assert nothing is None
     assert "layers must be" in said[slot.wrong]
+    assert said[inputs.style_wrong] == ""
 
 
 def test_a_picture_is_painted(studio, painter, tab, filled):

@@ -199,6 +199,8 @@ class Inputs:
             wrong = self._studio.check_picture(content)
             said[self.content_wrong] = panels.error(wrong)
         count, given = data[self.count], []
+        if styles and not any(data[slot.image] for slot in self.slots[:count]):
+            said[self.style_wrong] = panels.error("Choose a style first.")
         regions = self.regions.read(data, count) if photo else [None] * count
         for slot, region in zip(self.slots, regions, strict=False):
             try:
@@ -210,8 +212,6 @@ class Inputs:
                 wrong = self._studio.check_picture(str(style.image))
                 said[slot.wrong] = panels.error(wrong)
                 given.append(style)
-        if styles and not given:
-            said[self.style_wrong] = panels.error("Choose a style first.")
         values = {name: data[field] for name, field in self.settings.items()}
         network = None
         if data[self.how] == _AT_ONCE:
