@@ -27,6 +27,7 @@ from tfnst.limits import (
     MIN_SCALE,
     MIN_STYLE_WEIGHT,
 )
+from tfnst.setting import Setting
 from tfnst.studio import form
 
 try:
@@ -249,7 +250,7 @@ class Settings:
         return (changed,)
 
     @staticmethod
-    def _fields() -> list[form.Field]:
+    def _fields() -> list[Setting]:
         return [field for field in _FIELDS.values() if field.name not in _FRONT]
 
 
@@ -389,19 +390,20 @@ NODE_DISPLAY_NAME_MAPPINGS = {
 }
 
 
-def _widget(field: form.Field) -> tuple[Any, dict[str, Any]]:
+def _widget(field: Setting) -> tuple[Any, dict[str, Any]]:
     """A setting as an input of ComfyUI: its type and options."""
     value = form.show_values(StyleTransferConfig(), [field])[field.name]
-    about = {"default": value, "tooltip": field.help}
-    if field.kind == "choice":
-        return list(field.choices), about
-    if field.kind == "text":
+    about = {"default": value, "tooltip": form.help_of(field)}
+    kind = form.kind_of(field)
+    if kind == "choice":
+        return form.choices_of(field), about
+    if kind == "text":
         return "STRING", about | {"default": value or ""}
     # JSON has no infinity. The setting's own check says more.
     low, high = max(field.low, 0), min(field.high, MAX_WEIGHT)
-    if field.kind == "integer":
+    if kind == "integer":
         return "INT", about | {"min": int(low), "max": int(high), "step": 1}
-    step = 0.01 if field.kind == "slider" else 0.001
+    step = 0.01 if kind == "slider" else 0.001
     return "FLOAT", about | {"min": low, "max": high, "step": step, "round": False}
 
 

@@ -1,5 +1,6 @@
 """Fixtures of the studio's tests."""
 
+import contextlib
 import re
 
 import pytest
@@ -7,15 +8,31 @@ import pytest
 import tfnst
 from tests.chromium import open_chromium
 from tests.cli.helpers import TINY_OPTIONS
-from tests.helpers import picture
+from tests.helpers import TINY, picture
 from tests.studio.browsing import PAINT_MS, Server
 from tests.studio.helpers import make_pictures, open_history
 from tests.training.helpers import untrained
+from tfnst.studio.limits import Limits
+from tfnst.studio.studio import Studio
 
 
 @pytest.fixture
 def history(tmp_path):
     return open_history(tmp_path)
+
+
+@pytest.fixture
+def open_studio(tmp_path):
+    """Opens a studio each time it is called."""
+    with contextlib.ExitStack() as stack:
+
+        def open_one(**options):
+            options = {"config": TINY, "limits": Limits()} | options
+            studio = Studio(str(tmp_path / "painted"), **options)
+            stack.callback(studio.close)
+            return studio
+
+        yield open_one
 
 
 @pytest.fixture(scope="module")

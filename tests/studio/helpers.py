@@ -29,10 +29,10 @@ def make_pictures(folder, *names):
     return paths
 
 
-def make_task(content, *styles, config=TINY, label=""):
-    """A task for a picture."""
+def make_task(content, *styles, config=TINY, **options):
+    """A task for a picture, or with `video` for a video."""
     parts = tuple(StyleImage(image=style) for style in styles)
-    return Task(content, parts, config, label=label)
+    return Task(content, parts, config, **options)
 
 
 def add_picture(history, task, color=(10, 20, 30)):
@@ -74,7 +74,7 @@ class PretendPainter:
     def rehearse(self):
         self.rehearsed.set()
 
-    def expected_seconds(self, config, sides, *, at_once=False):
+    def expected_seconds(self, task, sides):
         return None
 
     def paint(self, run, task, limits):

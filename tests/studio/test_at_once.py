@@ -1,13 +1,14 @@
 """Sample styles that networks have learned, painted at once."""
 
 import dataclasses
+from functools import partial
 
 import numpy as np
 import pytest
 
 import tfnst
 from tests.helpers import TINY, message, picture
-from tests.studio.helpers import make_pictures, make_run
+from tests.studio.helpers import make_pictures, make_run, make_task
 from tests.training.helpers import untrained
 from tfnst.config import settings_within
 from tfnst.images.manifest import read_manifest
@@ -16,27 +17,20 @@ from tfnst.images.writing import to_pil
 from tfnst.studio import panels, run_queue
 from tfnst.studio.limits import Limits
 from tfnst.studio.painters import LocalPainter
-from tfnst.studio.studio import Studio, StyleInput
 from tfnst.studio.tasks import VideoOptions
 from tfnst.video.reading import open_film
 
 
 @pytest.fixture
-def open_studio(tmp_path, samples):
-    opened = []
+def open_studio(open_studio, samples):
+    """Opens a studio with the samples and their networks."""
+    return partial(open_studio, samples=samples, networks=samples)
 
-    def open_one(**options):
-        options = {
-            "limits": Limits(),
-            "samples": samples,
-            "networks": samples,
-        } | options
-        opened.append(Studio(str(tmp_path / "painted"), config=TINY, **options))
-        return opened[-1]
 
-    yield open_one
-    for studio in opened:
-        studio.close()
+def task_at_once(samples, content=None, **options):
+    """A task for the network of a sample; by default with a sample photo."""
+    content, style = content or samples / "photo_lake.png", samples / "style_waves.png"
+    return make_task(content, style, network=samples / "waves.keras", **options)
 
 
 def paint(studio, samples, **settings):
@@ -44,10 +38,7 @@ def paint(studio, samples, **settings):
     values = {field.name: getattr(TINY, field.name) for field in studio.fields}
     config, wrong = studio.read_settings(values | settings, at_once=True)
     assert wrong == {}
-    content, style = samples / "photo_lake.png", samples / "style_waves.png"
-    task = studio.picture_task(
-        str(content), [StyleInput(image=style)], config, at_once=True
-    )
+    task = task_at_once(samples, config=config)
     run = make_run(studio.history("me"), task)
     entry = LocalPainter(TINY).paint(run, task, studio.limits)
     run.outcomes, run.state = [entry], run_queue.DONE
@@ -102,8 +93,7 @@ def test_other_settings_of_the_form_have_no_effect(open_studio, samples):
 
 def test_the_hosts_limit_of_size_holds(open_studio, samples):
     studio = open_studio(limits=Limits(max_megapixels=0.001))
-    arguments = str(samples / "photo_lake.png"), [StyleInput(image=samples / "s.png")]
-    text = message(ValueError, studio.picture_task, *arguments, TINY, at_once=True)
+    text = message(ValueError, studio.check_limits, task_at_once(samples))
     assert "the host allows 0.001 megapixels" in text
 
 
@@ -130,14 +120,16 @@ def test_strange_manifests_do_no_harm(open_studio, samples):
             studio.sources(studio.history("me"), odd)
 
 
-def test_the_time_follows_from_the_size():
-    painter = LocalPainter(TINY)
-    assert painter.expected_seconds(TINY, (60, 80), at_once=True) is None
+def test_the_time_follows_from_the_size(samples):
+    painter, task = LocalPainter(TINY), task_at_once(samples)
+    assert painter.expected_seconds(task, (60, 80)) is None
     painter.prepare()
     painter.rehearse()
-    small = painter.expected_seconds(TINY, (60, 80), at_once=True)
-    assert 0 < small < painter.expected_seconds(TINY, (60, 80))
-    large = painter.expected_seconds(TINY.replace(size=96), (60, 80), at_once=True)
+    small = painter.expected_seconds(task, (60, 80))
+    step_by_step = dataclasses.replace(task, network=None)
+    assert 0 < small < painter.expected_seconds(step_by_step, (60, 80))
+    larger = task_at_once(samples, config=TINY.replace(size=96))
+    large = painter.expected_seconds(larger, (60, 80))
     assert large == pytest.approx(4 * small)
 
 
@@ -151,26 +143,18 @@ def film(tmp_path):
     return path
 
 
-def test_videos_have_the_network_in_their_task(open_studio, samples, film):
+def test_a_video_is_painted_at_once(open_studio, samples, film):
     studio = open_studio()
     info, first = studio.look_at_video(str(film))
     assert "2 frames" in panels.video(info, first)
-    style = StyleInput(image=samples / "style_waves.png")
-    for at_once in (True, False):
-        task = studio.video_task(
-            str(film), [style], TINY, VideoOptions(), ".mp4", at_once=at_once
-        )
-        network = samples / "waves.keras"
-        assert task.style == (network if at_once else list(task.styles))
-
-
-def test_a_video_is_painted_at_once(open_studio, samples, film):
-    studio = open_studio()
-    style = StyleInput(image=samples / "style_waves.png")
-    config = settings_within("at_once", TINY)
-    task = studio.video_task(
-        str(film), [style], config, VideoOptions(), ".mp4", at_once=True
+    task = task_at_once(
+        samples,
+        film,
+        config=settings_within("at_once", TINY),
+        video=VideoOptions(),
+        suffix=".mp4",
     )
+    studio.check_limits(task)
     run = make_run(studio.history("me"), task)
     video = LocalPainter(TINY).paint(run, task, studio.limits)
     assert studio.history("me").videos() == [video]

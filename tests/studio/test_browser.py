@@ -238,16 +238,6 @@ def test_it_works_on_a_phone(visit, server, files):
         assert width <= 390, tab
 
 
-def test_a_single_style_has_no_weight(visit, server):
-    page = visit(server)
-    assert page.is_hidden("#weight-1")
-    page.click("text=Add a style")
-    page.wait_for_selector("#weight-1")
-    assert page.is_visible("#weight-2")
-    page.click("text=Remove the last")
-    page.wait_for_selector("#weight-1", state="hidden")
-
-
 def test_the_drawer_has_every_setting_and_changes_none_by_itself(visit, server, files):
     page = visit(server)
     hand_in(page, "photo", files[0])

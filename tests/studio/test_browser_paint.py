@@ -45,6 +45,10 @@ def test_samples_replace_and_a_button_adds(visit, server):
         "Style 1: red",
         "Style 2: blue",
     ]
+    assert page.is_visible("#weight-1")
+    assert page.is_visible("#weight-2")
+    page.click("text=Remove the last")
+    page.wait_for_selector("#weight-1", state="hidden")
 
 
 def test_a_reload_gives_everything_back(visit, server):
@@ -125,6 +129,9 @@ def test_the_time_is_told_before_and_the_result_seen_closely(
     server,
 ):
     page = visit(server)
+    assert page.inner_text("#expected").strip() == (
+        "Choose a photo and a style, and press Paint."
+    )
     choose_samples(page)
     page.wait_for_selector("#expected >> text=/It will take about [0-9]+ s/")
     paint(page)

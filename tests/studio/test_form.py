@@ -28,34 +28,33 @@ def test_a_server_gets_only_what_requests_may_carry():
 def test_kinds_follow_from_what_the_settings_say():
     fields = {field.name: field for field in form.fields()}
     strength = fields["style_strength"]
-    assert (strength.kind, strength.low, strength.high) == ("slider", 0, 1)
-    assert strength.help == (
+    assert (strength.low, strength.high) == (0, 1)
+    assert form.help_of(strength) == (
         "Strength of the style, from 0, the photo, to 1, mostly painting; sets style "
         "weight and total variation weight."
     )
-    assert fields["preserve_color"].choices == COLOR_MODES
-    assert fields["steps"].kind == "integer"
-    assert fields["seamless"].kind == "switch"
+    kinds = {name: form.kind_of(field) for name, field in fields.items()}
+    assert kinds["style_strength"] == "slider"
+    assert kinds["steps"] == "integer"
+    assert kinds["seamless"] == "switch"
     # What holds numbers on a page can't be empty.
-    assert fields["patience"].kind == fields["style_weight"].kind == "text"
-    assert fields["patience"].optional
-    assert not fields["steps"].optional
-    assert fields["style_layers"].kind == fields["max_time"].kind == "text"
-    assert fields["learning_rate"].kind == "number"
+    assert kinds["patience"] == kinds["style_weight"] == "text"
+    assert kinds["style_layers"] == kinds["max_time"] == "text"
+    assert kinds["learning_rate"] == "number"
+    assert kinds["preserve_color"] == kinds["init_image"] == "choice"
+    assert form.choices_of(fields["preserve_color"]) == list(COLOR_MODES)
     # There is no picture to start from.
-    assert fields["init_image"].choices == ("content", "style", "noise")
+    assert form.choices_of(fields["init_image"]) == ["content", "style", "noise"]
     # Names of options have no place here.
-    assert "by default from style strength" in fields["style_weight"].help
+    assert "by default from style strength" in form.help_of(fields["style_weight"])
 
 
 def test_the_page_says_photo_and_colours():
     fields = {field.name: field for field in form.fields()}
     colors = fields["preserve_color"]
-    assert (colors.label, colors.help) == (
-        "Colours",
-        "Way to keep the photo's colours.",
-    )
-    assert fields["content_weight"].help == "Weight of the content loss."
+    assert form.in_words(colors.name) == "Colours"
+    assert form.help_of(colors) == "Way to keep the photo's colours."
+    assert form.help_of(fields["content_weight"]) == "Weight of the content loss."
 
 
 def test_an_untouched_form_is_the_hosts_settings():

@@ -12,12 +12,7 @@ from PIL import Image
 
 import tfnst
 from tests.helpers import TINY, message, picture
-from tests.studio.helpers import (
-    make_pictures,
-    make_run,
-    make_task,
-    wait_for,
-)
+from tests.studio.helpers import make_pictures, make_run, make_task
 from tfnst.client import ServingError
 from tfnst.config import setting_names
 from tfnst.engines.loading import load_engine
@@ -97,18 +92,22 @@ def test_a_rehearsal_traces_what_runs_use(history, pictures):
 
 def test_the_time_of_a_run_follows_from_its_steps_and_pixels():
     painter = LocalPainter(TINY)
-    assert painter.expected_seconds(TINY, (60, 80)) is None  # The speed is unknown.
+    config = TINY.replace(size=64, min_size=64, initial_steps=5)
+
+    def expected(config):
+        task = make_task("photo.png", config=config)
+        return painter.expected_seconds(task, (60, 80))
+
+    assert expected(config) is None  # The speed is unknown.
     painter.prepare()
     painter.rehearse()
-    config = TINY.replace(size=64, min_size=64, initial_steps=5)
-    seconds = painter.expected_seconds(config, (60, 80))
+    seconds = expected(config)
     assert 0 < seconds < 60
     for changed, ratio in (
         (config.replace(initial_steps=10), 2.0),
         (config.replace(size=128, min_size=128), 4.0),
     ):
-        longer = painter.expected_seconds(changed, (60, 80))
-        assert longer == pytest.approx(ratio * seconds)
+        assert expected(changed) == pytest.approx(ratio * seconds)
 
 
 def test_a_picture_has_as_many_bits_as_its_task_asks_for(history, pictures):
@@ -160,21 +159,20 @@ def test_previews_are_the_picture_as_it_is_and_not_too_many(history, pictures):
     run = make_run(history, make_task(*pictures))
     watcher = Watcher(run, clock=lambda: now)
     watcher(progress_of(1))
-    first = run.progress
-    assert first.previews == 1
-    with Image.open(io.BytesIO(first.preview)) as image:
+    first = run.progress.preview
+    with Image.open(io.BytesIO(first)) as image:
         assert image.size == (40, 30)
         np.testing.assert_allclose(np.asarray(image), 26, atol=2)
     now += 0.1
     watcher(progress_of(2))  # Soon after the first.
-    assert run.progress.previews == 1
+    assert run.progress.preview is first
     assert run.progress.step == 2
     now += 1
     watcher(progress_of(3))
-    assert run.progress.previews == 2
-    assert run.progress.preview != first.preview
+    second = run.progress.preview
+    assert second != first
     watcher(progress_of(10))  # The last one is always shown.
-    assert run.progress.previews == 3
+    assert run.progress.preview != second
 
 
 def test_the_curves_have_a_bounded_number_of_points(history, pictures):
@@ -270,24 +268,6 @@ def test_a_server_paints(address, history, pictures):
     assert entry.settings["size"] == TINY.size
     assert entry.manifest["content_image"] == describe_source(pictures[0])
     assert run.progress.preview is not None
-
-
-@pytest.mark.slow
-def test_a_call_to_a_server_ends_when_the_job_is_to_stop(address, history, pictures):
-    config = TINY.replace(steps=100_000)
-    run = make_run(history, make_task(*pictures, config=config))
-    painter = ServerPainter(address)
-    painter.prepare()
-
-    def stop():
-        wait_for(lambda: run.progress.seconds > 0)
-        run.stop()
-
-    stopping = threading.Thread(target=stop)
-    stopping.start()
-    assert painter.paint(run, run.task, Limits()) is None
-    stopping.join()
-    assert history.entries() == []
 
 
 def test_a_server_that_is_no_address_is_refused():

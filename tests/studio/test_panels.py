@@ -22,9 +22,9 @@ NOW = Progress(
     size=181,
     fraction=0.25,
     seconds=20.0,
+    first=(0.0, 0.0),
     losses=((1, 0.5, 0.4, 4.0), (2, 0.6, 0.2, 2.0), (4, 0.6, 0.1, 1.0)),
     preview=b"a picture",
-    previews=3,
 )
 
 

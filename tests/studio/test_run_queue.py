@@ -169,6 +169,9 @@ def test_closing_keeps_the_picture_so_far(painter, history, task):
     assert len(history.entries()) == 1
 
 
-def test_time_left_is_estimated_from_the_work_done():
+def test_time_left_is_estimated_from_the_work_after_the_first_step():
     assert Progress().seconds_left is None
-    assert Progress(step=4, fraction=0.25, seconds=10).seconds_left == 30
+    first = 50.0, 0.01  # Graphs are traced in it.
+    assert Progress(fraction=0.01, seconds=50, first=first).seconds_left is None
+    later = Progress(fraction=0.26, seconds=60, first=first)
+    assert later.seconds_left == pytest.approx(29.6)

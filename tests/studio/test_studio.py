@@ -14,21 +14,7 @@ from tests.studio.helpers import add_picture, make_pictures, make_task
 from tfnst.images.reading import load_image
 from tfnst.images.writing import save_image
 from tfnst.studio.limits import Limits
-from tfnst.studio.studio import Studio, StyleInput, is_hidden_from_browsers, shrink
-
-
-@pytest.fixture
-def open_studio(tmp_path):
-    opened = []
-
-    def open_one(**options):
-        options = {"config": TINY, "limits": Limits()} | options
-        opened.append(Studio(str(tmp_path / "painted"), **options))
-        return opened[-1]
-
-    yield open_one
-    for studio in opened:
-        studio.close()
+from tfnst.studio.studio import is_hidden_from_browsers, shrink
 
 
 def test_pictures_are_checked_in_words(open_studio, tmp_path):
@@ -95,41 +81,15 @@ def test_photos_that_only_tfnst_can_open_may_be_painted(open_studio, tmp_path):
     spoiled = chunk(b"pHYs", b"short")
     pathlib.Path(content).write_bytes(data[:33] + spoiled + data[33:])
     assert studio.check_picture(str(content)) is None
-    task = studio.picture_task(str(content), [StyleInput(image=style)], TINY)
-    assert load_image(task.content).shape == load_image(style).shape
-
-
-def test_the_masks_of_a_task_are_files(open_studio, tmp_path):
-    studio = open_studio()
-    content, style = make_pictures(tmp_path, "content.png", "style.png")
-    region = np.zeros((5, 5), np.float32)
-    region[0] = 1
-    mask = region.T
-    about = {"weight": 2.0, "scale": 0.5, "rotations": 4}
-    given = StyleInput(
-        image=style, **about, layers="block1_conv1, ", mask=mask, region=region
-    )
-    task = studio.picture_task(str(content), [given], TINY)
-    assert task.content == content
-    (part,) = task.styles
-    assert part.image == style
-    assert {name: getattr(part, name) for name in about} == about
-    assert part.layers == ("block1_conv1",)
-    for path, expected in ((part.mask, mask), (part.region, region)):
-        with Image.open(path) as kept:
-            assert (np.asarray(kept) == 255 * expected).all()
-    everywhere = studio.picture_task(str(content), [given.everywhere()], TINY)
-    assert everywhere.styles[0].region is None
-    assert everywhere.styles[0].mask == part.mask
-    assert task.files == {content, style, part.mask, part.region}
-    assert not (tmp_path / "painted" / "sources").exists()
+    studio.check_limits(make_task(content, style))
+    assert load_image(content).shape == load_image(style).shape
 
 
 def test_the_hosts_limits_hold_for_tasks(open_studio, tmp_path):
     studio = open_studio(limits=Limits(max_megapixels=0.001))
     content, style = make_pictures(tmp_path, "content.png", "style.png")
     with pytest.raises(ValueError, match=r"the host allows 0\.001 megapixels"):
-        studio.picture_task(str(content), [StyleInput(image=style)], TINY)
+        studio.check_limits(make_task(content, style))
 
 
 def test_browsers_share_their_pictures_or_not(open_studio):

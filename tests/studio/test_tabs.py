@@ -4,13 +4,14 @@ import asyncio
 import sys
 import types
 
+import numpy as np
 import pytest
+from PIL import Image
 
-from tests.helpers import TINY
 from tests.studio.helpers import PretendPainter, make_pictures, wait_for
 from tfnst.studio.limits import Limits
+from tfnst.studio.masks import BRUSHES
 from tfnst.studio.run_queue import RunQueue
-from tfnst.studio.studio import Studio
 
 
 class Component:
@@ -57,14 +58,13 @@ def painter():
 
 
 @pytest.fixture
-def studio(tmp_path, painter, monkeypatch):
+def studio(open_studio, painter, monkeypatch):
     monkeypatch.setitem(sys.modules, "gradio", StandIn("gradio"))
     forget_the_page()
-    studio = Studio(str(tmp_path / "painted"), config=TINY, limits=Limits(max_batch=2))
+    studio = open_studio(limits=Limits(max_batch=2))
     studio.queue = RunQueue(painter, studio.limits)
     studio.queue.start()
     yield studio
-    studio.close()
     forget_the_page()
 
 
@@ -108,6 +108,33 @@ def test_what_is_missing_is_said_beside_it(tab, filled):
     (updates,) = updates_of(tab, filled | {tab.inputs.content: None})
     assert "Choose a photo first." in updates[tab.inputs.content_wrong]
     assert updates[tab.inputs.slots[0].wrong] == ""
+
+
+def test_styles_have_their_options_and_painted_masks(tab, filled):
+    inputs = tab.inputs
+    slot = inputs.slots[0]
+    layer = np.zeros((5, 5, 4), np.uint8)
+    layer[0] = (*BRUSHES[0][1], 255)
+    filled |= {slot.weight: 2.0, slot.scale: 0.5, slot.rotations: 4}
+    filled |= {slot.layers: "block1_conv1, ", slot.mask.painted: [layer]}
+    filled |= {inputs.regions.painted: [layer.swapaxes(0, 1)]}
+    task, _ = inputs.read(filled)
+    (style,) = task.styles
+    assert (style.weight, style.scale, style.rotations) == (2.0, 0.5, 4)
+    assert style.layers == ("block1_conv1",)
+    for path, expected in (
+        (style.mask, layer[..., 3]),
+        (style.region, layer[..., 3].T),
+    ):
+        with Image.open(path) as kept:
+            np.testing.assert_array_equal(kept, expected)
+    assert task.files == {task.content, style.image, style.mask, style.region}
+    (elsewhere,) = inputs.read(filled, photo=False)[0].styles
+    assert (elsewhere.mask, elsewhere.region) == (style.mask, None)
+    nothing, said = inputs.read(filled | {slot.layers: "block1_conv1, block1_conv1"})
+    assert nothing is None
+    assert "layers must be" in said[slot.wrong]
+    assert said[inputs.style_wrong] == ""
 
 
 def test_a_picture_is_painted(studio, painter, tab, filled):

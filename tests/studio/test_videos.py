@@ -7,24 +7,19 @@ import numpy as np
 import pytest
 
 from tests.helpers import TINY
-from tests.studio.helpers import make_pictures, make_run
+from tests.studio.helpers import make_pictures, make_run, make_task
 from tests.video.films import moving, write_film
 from tfnst.images.writing import save_image
 from tfnst.studio import panels, run_queue
 from tfnst.studio.limits import Limits
 from tfnst.studio.painters import LocalPainter
-from tfnst.studio.studio import Studio, StyleInput
 from tfnst.studio.tasks import VideoOptions
 from tfnst.video.video import stylize_video
 
-OPTIONS = VideoOptions(frame_steps=2)
-
 
 @pytest.fixture
-def studio(tmp_path):
-    studio = Studio(str(tmp_path / "painted"), config=TINY, limits=Limits())
-    yield studio
-    studio.close()
+def studio(open_studio):
+    return open_studio()
 
 
 @pytest.fixture
@@ -38,13 +33,13 @@ def video(tmp_path):
 def task(studio, tmp_path, video):
     (style,) = make_pictures(tmp_path, "style.png")
 
-    def make(**options):
-        return studio.video_task(
-            str(video),
-            [StyleInput(image=style)],
-            TINY.replace(steps=2, initial_steps=2),
-            VideoOptions(**{"frame_steps": 2} | options),
-            ".mp4",
+    def make(content=video, **options):
+        return make_task(
+            content,
+            style,
+            config=TINY.replace(steps=2, initial_steps=2),
+            video=VideoOptions(**{"frame_steps": 2} | options),
+            suffix=".mp4",
         )
 
     return make
@@ -120,14 +115,12 @@ def test_a_video_ends_where_the_host_says(studio, task):
         paint(run, Limits(max_seconds=1e-9))
 
 
-def test_too_many_frames_are_refused_before_the_work(studio, tmp_path, video):
+def test_too_many_frames_are_refused_before_the_work(studio, task):
     studio.limits = Limits(max_frames=2)
-    (style,) = make_pictures(tmp_path, "style.png")
-    given = str(video), [StyleInput(image=style)], TINY
     with pytest.raises(ValueError, match="has 5 frames to paint; the limit is 2"):
-        studio.video_task(*given, VideoOptions(), ".mp4")
-    studio.video_task(*given, VideoOptions(every=3), ".mp4")
-    studio.video_task(*given, VideoOptions(end=0.08), ".mp4")
+        studio.check_limits(task())
+    studio.check_limits(task(every=3))
+    studio.check_limits(task(end=0.08))
 
 
 def test_a_video_is_looked_at(studio, video, tmp_path):
@@ -141,11 +134,10 @@ def test_a_video_is_looked_at(studio, video, tmp_path):
         studio.look_at_video(str(bad))
 
 
-def test_a_list_of_other_files_is_no_film(studio, tmp_path):
+def test_a_list_of_other_files_is_no_film(studio, task, tmp_path):
     """FFmpeg would show the files of the server that it names."""
     write_film(tmp_path / "private.ts", moving(2))
     private = (tmp_path / "private.ts").as_uri()
-    (style,) = make_pictures(tmp_path, "style.png")
     for name, text in (
         ("x.m3u8", f"#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXTINF:1.2,\n{private}\n"),
         ("self.mp4", "ffconcat version 1.0\nfile 'self.mp4'\n"),
@@ -154,16 +146,13 @@ def test_a_list_of_other_files_is_no_film(studio, tmp_path):
         path.write_text(text)
         with pytest.raises(ValueError, match="`film` must be a film that can be read"):
             studio.look_at_video(str(path))
-        given = str(path), [StyleInput(image=style)], TINY
         with pytest.raises(ValueError, match="`film` must be a film that can be read"):
-            studio.video_task(*given, VideoOptions(), ".mp4")
+            studio.check_limits(task(path))
 
 
-def test_a_video_that_takes_long_keeps_nobody_waiting(tmp_path, video):
+def test_a_video_that_takes_long_keeps_nobody_waiting(open_studio, tmp_path, video):
     (path,) = make_pictures(tmp_path, "photo.png")
-    studio = Studio(
-        str(tmp_path / "painted"), config=TINY, limits=Limits(), reading_seconds=0.01
-    )
+    studio = open_studio(reading_seconds=0.01)
     with studio.reading():
         assert studio.check_picture(str(path)) is None
         studio.look_at_video(str(video))
@@ -174,4 +163,3 @@ def test_a_video_that_takes_long_keeps_nobody_waiting(tmp_path, video):
             save_image(np.zeros((40, 40, 3)), path)
             assert studio.check_picture(str(path)).startswith("Too many files")
     assert studio.check_picture(str(path)) is None
-    studio.close()

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
 import pathlib
 import zipfile
+from collections.abc import Sequence
 
 import gradio as gr
 
 from tfnst.checks import ArgumentError
 from tfnst.studio import panels
 from tfnst.studio.events import Updates
-from tfnst.studio.inputs import FormValues, Inputs
+from tfnst.studio.inputs import Inputs
 from tfnst.studio.run_queue import QueuedRun
 from tfnst.studio.run_tab import Data, RunTab, gallery
 from tfnst.studio.studio import Studio
@@ -52,10 +54,10 @@ class BatchTab(RunTab):
         )
         self.connect([self.photos], [self.gallery, self.download])
 
-    def read_form(self, data: Data) -> tuple[FormValues | None, Updates]:
+    def read_form(self, data: Data) -> tuple[Task | None, Updates]:
         return self.inputs.read(data, photo=False)
 
-    def tasks(self, data: Data, filled: FormValues) -> tuple[Task, ...]:
+    def tasks(self, data: Data, filled: Task) -> Sequence[Task]:
         photos = [photo["path"] for photo in data[self.photos] or []]
         if not photos:
             raise ValueError("Choose photos first.")
@@ -69,19 +71,12 @@ class BatchTab(RunTab):
         for photo in photos:
             if wrong := self.studio.check_picture(photo):
                 raise ValueError(f"{pathlib.Path(photo).name}: {wrong}")
-        return tuple(
-            self.studio.picture_task(
-                photo,
-                [style.everywhere() for style in filled.styles],
-                filled.config,
-                pathlib.Path(photo).name,
-                filled.bits,
-                at_once=filled.at_once,
-            )
-            for photo in photos
-        )
+        paths = map(pathlib.Path, photos)
+        return [
+            dataclasses.replace(filled, content=path, label=path.name) for path in paths
+        ]
 
-    def begun(self, data: Data, filled: FormValues) -> Updates:
+    def begun(self, data: Data, filled: Task) -> Updates:
         return {
             self.gallery: gr.update(value=[], visible=False),
             self.download: gr.update(visible=False),

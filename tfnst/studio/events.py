@@ -19,6 +19,10 @@ QUICK: dict[str, Any] = {
 # write others. It has checked that they were uploaded.
 AS_SENT: dict[str, Any] = QUICK | {"preprocess": False}
 
+# The class of components without effect while the style is painted at once, which the
+# style sheet hides then. (An event would change the page while a run may begin.)
+BY_STEPS = "by-steps"
+
 # Shows the first error, which may be far from the button that was pressed.
 SHOW_ERROR: dict[str, Any] = QUICK | {
     "fn": None,

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
-import math
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -25,80 +23,53 @@ _CONTENT = re.compile(r"(?<=the )content(?=['.])")
 _WIDEST = 10.0
 
 
-@dataclasses.dataclass(frozen=True)
-class Field:
-    """A setting as a field of the form.
-
-    Attributes:
-        name: name of the setting.
-        label: name in words.
-        help: explanation in a sentence.
-        kind: `"choice"`, `"switch"`, `"slider"`, `"integer"`, `"number"` or `"text"`.
-        choices: choices, of that kind.
-        low: least value of a slider.
-        high: largest value of a slider.
-        optional: whether the field may be empty. Optional numbers are text, because a
-            number field can't be empty.
-    """
-
-    name: str
-    label: str
-    help: str
-    kind: str
-    choices: tuple[str, ...] = ()
-    low: float = -math.inf
-    high: float = math.inf
-    optional: bool = False
-
-
-def fields(*, on_server: bool = False) -> tuple[Field, ...]:
-    """Returns the fields of the form, in the order of the settings.
+def fields(*, on_server: bool = False) -> tuple[Setting, ...]:
+    """Returns the settings that have a field in the form, in their order.
 
     Args:
         on_server: whether a server paints, which takes only some of the settings.
     """
     return tuple(
-        _field(setting)
+        setting
         for setting in list_settings("requested" if on_server else None)
         if setting.name not in HOST_SETTINGS
     )
 
 
 def show_values(
-    config: StyleTransferConfig, shown: Iterable[Field]
+    config: StyleTransferConfig, shown: Iterable[Setting]
 ) -> dict[str, str | float | None]:
     """Returns the values of the fields for these settings.
 
     Args:
         config: the settings.
-        shown: the fields.
+        shown: the settings that have a field.
     """
-    return {field.name: _show(getattr(config, field.name), field) for field in shown}
+    return {each.name: _show(getattr(config, each.name), each) for each in shown}
 
 
 def read_values(
-    values: Mapping[str, Any], shown: Iterable[Field], host: StyleTransferConfig
+    values: Mapping[str, Any], shown: Iterable[Setting], host: StyleTransferConfig
 ) -> tuple[StyleTransferConfig | None, dict[str, ValueError]]:
     """Reads and checks a filled form.
 
     Args:
         values: field name -> value.
-        shown: the fields.
+        shown: the settings that have a field.
         host: settings that provide those without a field.
 
     Returns:
         (the settings, or None if there are errors; field name -> error, with
         an empty name if an error concerns several fields).
     """
-    known = {setting.name: setting for setting in list_settings()}
     settings: dict[str, Any] = {}
     wrong: dict[str, ValueError] = {}
-    for field in shown:
+    for setting in shown:
         try:
-            value = _read(values[field.name], field)
-            settings[field.name] = known[field.name].checked(value)
+            value = _read(values[setting.name], setting)
+            settings[setting.name] = setting.checked(value)
         except ValueError as error:
-            wrong[field.name] = error
+            wrong[setting.name] = error
     if wrong:
         return None, wrong
     try:
@@ -109,24 +80,13 @@ def read_values(
         return None, {name if name in settings else "": error}
 
 
-def _field(setting: Setting) -> Field:
-    return Field(
-        name=setting.name,
-        label=in_words(setting.name),
-        help=_CONTENT.sub(
-            "photo", re.sub(r"`(\w+)`", lambda m: in_words(m[1]).lower(), setting.help)
-        ),
-        kind=_kind(setting),
-        # There is no picture to start from.
-        choices=tuple(choice for choice in setting.choices if choice != "given"),
-        low=setting.low,
-        high=setting.high,
-        optional=setting.optional,
-    )
+def kind_of(setting: Setting) -> str:
+    """Returns the kind of a setting's field.
 
-
-def _kind(setting: Setting) -> str:
-    """The kind of a setting's field; see `Field`."""
+    Returns:
+        `"choice"`, `"switch"`, `"slider"`, `"integer"`, `"number"` or `"text"`.
+        Optional numbers are text, because a number field can't be empty.
+    """
     if setting.choices:
         return "choice"
     if setting.type is bool:
@@ -138,30 +98,44 @@ def _kind(setting: Setting) -> str:
     return "slider" if setting.high - setting.low <= _WIDEST else "number"
 
 
+def choices_of(setting: Setting) -> list[str]:
+    """Returns the choices of a setting's field."""
+    # There is no picture to start from.
+    return [choice for choice in setting.choices if choice != "given"]
+
+
+def help_of(setting: Setting) -> str:
+    """Returns the explanation of a setting, in the words of the page."""
+    text = re.sub(r"`(\w+)`", lambda name: in_words(name[1]).lower(), setting.help)
+    return _CONTENT.sub("photo", text)
+
+
 def in_words(name: str) -> str:
     """The name of a setting in words, as the page shows it."""
     return _LABELS.get(name, name.replace("_", " ").capitalize())
 
 
-def _show(value: Any, field: Field) -> str | float | None:
+def _show(value: Any, setting: Setting) -> str | float | None:
     if isinstance(value, tuple):
         return ", ".join(map(str, value))
-    if field.kind == "text" and isinstance(value, float):
-        return f"{value:.10g}"
-    return str(value) if field.kind == "text" and value is not None else value
+    if kind_of(setting) != "text" or value is None:
+        return value
+    return f"{value:.10g}" if isinstance(value, float) else str(value)
 
 
-def _read(value: Any, field: Field) -> Any:
+def _read(value: Any, setting: Setting) -> Any:
     """Returns the value of a setting from that of its field."""
     if isinstance(value, str):
         value = value.strip()
     if value is None or value == "":
-        if field.optional:
+        if setting.optional:
             return None
-        raise ArgumentError("empty", "nothing", argument=field.name, verb="must not be")
-    if field.name.endswith(("layers", "layer_weights")):
+        raise ArgumentError(
+            "empty", "nothing", argument=setting.name, verb="must not be"
+        )
+    if setting.name.endswith(("layers", "layer_weights")):
         return tuple(part.strip() for part in str(value).split(","))
-    if field.kind == "text":
+    if kind_of(setting) == "text":
         # Other text is refused by the setting's own check, or understood by it.
         with contextlib.suppress(ValueError):
             return float(value)

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import dataclasses
 import pathlib
+from collections.abc import Sequence
 from typing import Any
 
 import gradio as gr
 
 from tfnst.config import COLOR_MODES, setting_names
+from tfnst.images.style_images import StyleImage
 from tfnst.studio import panels
 from tfnst.studio.events import AS_SENT, QUICK, Updates
-from tfnst.studio.inputs import FormValues
 from tfnst.studio.paint_tab import PaintTab
 from tfnst.studio.run_queue import QueuedRun
 from tfnst.studio.run_tab import Data, RunTab, gallery
-from tfnst.studio.studio import Studio, StyleInput, jpeg_copy
+from tfnst.studio.studio import Studio, jpeg_copy
 from tfnst.studio.tasks import Task
 
 _STRENGTHS = (0.2, 0.35, 0.5, 0.65, 0.8, 1.0)
@@ -86,13 +88,13 @@ class GridTab(RunTab):
             **QUICK,
         ).success(paint.paint, paint.read, paint.written, **AS_SENT)
 
-    def read_form(self, data: Data) -> tuple[FormValues | None, Updates]:
+    def read_form(self, data: Data) -> tuple[Task | None, Updates]:
         return self.inputs.read(data, styles=_KINDS[data[self.kind]] != "styles")
 
-    def tasks(self, data: Data, filled: FormValues) -> tuple[Task, ...]:
+    def tasks(self, data: Data, filled: Task) -> Sequence[Task]:
         changes = self._changes(data[self.kind], filled)
         effective = (*setting_names("at_once"), "styles")
-        if filled.at_once and _KINDS[data[self.kind]] not in effective:
+        if filled.network and _KINDS[data[self.kind]] not in effective:
             raise ValueError(
                 f"{data[self.kind]} has no effect at once. Choose another kind, or "
                 f"painting step by step in the tab “Paint”."
@@ -101,22 +103,21 @@ class GridTab(RunTab):
             raise ValueError("There are no styles to choose from.")
         tasks = []
         for label, name, value in changes:
-            styles, changed = filled.styles, {"size": int(data[self.size])}
+            changed: dict[str, Any] = {"label": label, "bits": 8}
+            settings: dict[str, Any] = {"size": int(data[self.size])}
             if name == "styles":
-                styles = [StyleInput(image=pathlib.Path(value))]
+                changed["styles"] = (StyleImage(image=pathlib.Path(value)),)
+                if filled.network:
+                    changed["network"] = self.studio.network_of(value)
             else:
-                changed[name] = value
-            config = filled.config.replace(**changed)
-            tasks.append(
-                self.studio.picture_task(
-                    filled.content, styles, config, label, at_once=filled.at_once
-                )
-            )
-        return tuple(tasks)
+                settings[name] = value
+            config = filled.config.replace(**settings)
+            tasks.append(dataclasses.replace(filled, config=config, **changed))
+        return tasks
 
-    def begun(self, data: Data, filled: FormValues) -> Updates:
+    def begun(self, data: Data, filled: Task) -> Updates:
         changes = self._changes(data[self.kind], filled)
-        photo = jpeg_copy(pathlib.Path(filled.content))
+        photo = jpeg_copy(filled.content)
         return {
             self.photo: panels.side_by_side([(photo, "Photo")]),
             self.gallery: gr.update(value=[], visible=False),
@@ -131,7 +132,7 @@ class GridTab(RunTab):
         said = panels.all_errors(run) + panels.notice("Choose one to paint it large.")
         return {self.panel: "", self.said: said} | self.painted(run)
 
-    def _changes(self, kind: str, filled: FormValues) -> list[tuple[str, str, Any]]:
+    def _changes(self, kind: str, filled: Task) -> list[tuple[str, str, Any]]:
         """The variations as tuples (label, name of the setting, its value)."""
         name = _KINDS[kind]
         if name == "style_strength":
@@ -141,7 +142,7 @@ class GridTab(RunTab):
         if name == "preserve_color":
             return [(f"colours: {v}", name, v) for v in COLOR_MODES]
         styles = [style.image for style in filled.styles] + self.studio.styles
-        if filled.at_once:
+        if filled.network:
             styles = [style for style in styles if self.studio.network_of(style)]
         return [(path.stem.removeprefix("style_"), name, str(path)) for path in styles]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import json
 import pathlib
@@ -16,36 +15,24 @@ from tfnst.config import (
     PRESETS,
     StyleTransferConfig,
     preset_settings,
-    setting_names,
 )
+from tfnst.setting import Setting
 from tfnst.studio import form, masks, panels
-from tfnst.studio.events import AS_SENT, QUICK, Updates, path_of
-from tfnst.studio.form import Field
+from tfnst.studio.events import AS_SENT, BY_STEPS, QUICK, Updates, path_of
 from tfnst.studio.history import Entry, History
 from tfnst.studio.mask_editor import MaskEditor
 from tfnst.studio.studio import (
     Studio,
-    StyleInput,
     in_labels,
     is_hidden_from_browsers,
     jpeg_copy,
 )
 from tfnst.studio.style_slot import StyleSlot, picture_input, place_for_errors
+from tfnst.studio.tasks import Task
 
 _STYLES = len(masks.BRUSHES)
 _BY_STEPS, _AT_ONCE = "Step by step", "At once"
 _SAMPLE_SIZE = 200
-
-
-@dataclasses.dataclass(frozen=True)
-class FormValues:
-    """The values of a form without errors."""
-
-    content: str
-    styles: list[StyleInput]
-    config: StyleTransferConfig
-    bits: int = 8
-    at_once: bool = False
 
 
 class Inputs:
@@ -60,7 +47,6 @@ class Inputs:
         shown: the components that change when the form is filled in.
         settings: the fields of the settings, by name.
         saved: what is filled in, kept by the browser.
-        choosing: the components that say whether the style is painted at once.
     """
 
     def __init__(self, studio: Studio) -> None:
@@ -105,7 +91,6 @@ class Inputs:
             *(component for slot in self.slots for component in slot.shown),
             *(self.content_wrong, self.style_wrong),
         ]
-        self.choosing = [self.slots[0].image, self.count, self.how]
         self._connect(photos, styles)
         self._save()
 
@@ -135,21 +120,9 @@ class Inputs:
             [*fields, self.before],
             **QUICK,
         )
-        offering = [each.change for each in self.choosing[:2]]
-        offered = gr.Checkbox(visible=False)
-        shown = [*self.choosing[:2], offered]
-        gr.on(offering, self._offer, shown, [self.how, offered], **AS_SENT)
-        self.hide_at_once(
-            self.preset,
-            self.without_effect,
-            self.masks,
-            self.slots[0].drawer,
-            *(
-                self.settings[name]
-                for name in form.FRONT_SETTINGS
-                if name not in setting_names("at_once")
-            ),
-        )
+        choosing = [self.slots[0].image, self.count]
+        changes = [each.change for each in choosing]
+        gr.on(changes, self._offer, choosing, self.how, **AS_SENT)
         # It no longer says what the settings are.
         gr.on(
             [field.input for field in fields],
@@ -159,38 +132,12 @@ class Inputs:
             **QUICK,
         )
 
-    def hide_at_once(self, *hidden: Any) -> None:
-        """Hides components while the style is to be painted at once.
+    def _network(self, image: dict[str, Any] | None, count: int) -> pathlib.Path | None:
+        """Returns the network that has learned the style, if there is a single one."""
+        return self._studio.network_of(path_of(image)) if count == 1 else None
 
-        What already shows as it should isn't told the page again: changes that arrive
-        while a run begins could make it miss those of the buttons.
-        """
-        now = gr.Checkbox(visible=False)  # A State isn't sent as it is.
-
-        def show(data: Mapping[Any, Any]) -> Updates:
-            at_once = self._at_once(data)
-            if at_once == data[now]:
-                return {now: gr.skip()}
-            changed = dict.fromkeys(hidden, gr.update(visible=not at_once))
-            return changed | {now: at_once}
-
-        changes = [each.change for each in self.choosing]
-        gr.on(changes, show, {*self.choosing, now}, [*hidden, now], **AS_SENT)
-
-    def _at_once(self, data: Mapping[Any, Any]) -> bool:
-        """Returns whether the style is to be painted at once."""
-        image, count = data[self.slots[0].image], data[self.count]
-        return data[self.how] == _AT_ONCE and self._has_network(image, count)
-
-    def _has_network(self, image: dict[str, Any] | None, count: int) -> bool:
-        """Returns whether there is a single style, which a network has learned."""
-        return count == 1 and self._studio.network_of(path_of(image)) is not None
-
-    def _offer(self, image: dict[str, Any] | None, count: int, offered: bool) -> Any:
-        offer = self._has_network(image, count)
-        if offer == offered:
-            return gr.skip(), gr.skip()
-        return gr.update(visible=offer), offer
+    def _offer(self, image: dict[str, Any] | None, count: int) -> Any:
+        return gr.update(visible=self._network(image, count) is not None)
 
     @property
     def _filled_in(self) -> dict[str, Any]:
@@ -228,25 +175,21 @@ class Inputs:
         for picture in (self.content, *(slot.image for slot in self.slots)):
             values[picture] = self._studio.find_upload(path_of(values[picture]))
         given = [n for n, slot in enumerate(self.slots, 1) if values[slot.image]]
-        count = max(given, default=1)
-        weights = {
-            slot.weight: gr.update(value=values[slot.weight], visible=count > 1)
-            for slot in self.slots
-        }
-        return self._show_among(count) | values | weights
+        return self._show_among(max(given, default=1)) | values
 
     def read(
         self, data: Mapping[Any, Any], *, styles: bool = True, photo: bool = True
-    ) -> tuple[FormValues | None, Updates]:
+    ) -> tuple[Task | None, Updates]:
         """Reads and checks the form.
 
         Args:
             data: the values of `all`, as they were sent.
             styles: whether at least one style is needed.
-            photo: whether a photo is needed.
+            photo: whether a photo is needed. Otherwise the tab has others to put in its
+                place, for which the masks over the photo don't count.
 
         Returns:
-            (the values, or None if there are errors; the changes of `errors`).
+            (the task, or None if there are errors; the changes of `errors`).
         """
         said: Updates = dict.fromkeys(self.errors, "")
         content = path_of(data[self.content])
@@ -255,30 +198,53 @@ class Inputs:
         elif content:
             wrong = self._studio.check_picture(content)
             said[self.content_wrong] = panels.error(wrong)
-        given, regions = [], self.regions.read(data, data[self.count])
-        for slot, region in zip(self.slots[: data[self.count]], regions, strict=False):
-            style = slot.read(data, region)
+        count, given = data[self.count], []
+        if styles and not any(data[slot.image] for slot in self.slots[:count]):
+            said[self.style_wrong] = panels.error("Choose a style first.")
+        regions = self.regions.read(data, count) if photo else [None] * count
+        for slot, region in zip(self.slots, regions, strict=False):
+            try:
+                style = slot.read(data, region)
+            except ValueError as error:
+                said[slot.wrong] = panels.error(in_labels(error, {}))
+                continue
             if style is not None:
                 wrong = self._studio.check_picture(str(style.image))
                 said[slot.wrong] = panels.error(wrong)
                 given.append(style)
-        if styles and not given:
-            said[self.style_wrong] = panels.error("Choose a style first.")
         values = {name: data[field] for name, field in self.settings.items()}
-        at_once = self._at_once(data)
-        config, wrong_settings = self._studio.read_settings(values, at_once=at_once)
+        network = None
+        if data[self.how] == _AT_ONCE:
+            network = self._network(data[self.slots[0].image], count)
+        config, wrong_settings = self._studio.read_settings(
+            values, at_once=network is not None
+        )
         for name, text in wrong_settings.items():
             said[self.wrong[name]] = panels.error(text)
         if any(said.values()) or config is None:
             return None, said
-        bits = int(data[self.bits])
-        return FormValues(content or "", given, config, bits, at_once), said
+        task = Task(
+            content=pathlib.Path(content or ""),
+            styles=tuple(given),
+            config=config,
+            bits=int(data[self.bits]),
+            network=network,
+        )
+        return task, said
+
+    def has_pictures(self, data: Mapping[Any, Any]) -> bool:
+        """Returns whether there are a photo and a style, which may be wrong.
+
+        Args:
+            data: the values of `all`, as they were sent.
+        """
+        styles = [data[slot.image] for slot in self.slots[: data[self.count]]]
+        return bool(data[self.content] and any(styles))
 
     def place_error(self, error: ValueError) -> Updates:
         """Returns the changes of `errors` for a refused task."""
         place = self.wrong.get(argument_in(error) or "", self.wrong[""])
-        labels = {field.name: field.label for field in self._studio.fields}
-        return {place: panels.error(in_labels(error, labels))}
+        return {place: panels.error(in_labels(error, self._studio.labels))}
 
     def show(
         self, entry: Entry, history: History, *, pictures: bool = True, **changes: Any
@@ -306,7 +272,7 @@ class Inputs:
         updates |= self.regions.show(content, [style.region for style in styles])
         updates |= self._show_among(len(styles))
         for slot, style in zip(self.slots, styles, strict=False):
-            updates |= slot.show(style, several=len(styles) > 1)
+            updates |= slot.show(style)
         return updates
 
     def show_one_style(self, path: pathlib.Path) -> Updates:
@@ -351,8 +317,6 @@ class Inputs:
         for index, slot in enumerate(self.slots):
             there = index < count
             updates[slot.group] = updates[slot.drawer] = gr.update(visible=there)
-            # The weight of a single style changes nothing.
-            updates[slot.weight] = gr.update(visible=count > 1)
             updates |= {} if there else slot.clear()
         return updates
 
@@ -394,14 +358,14 @@ class Inputs:
             info="Sets size and steps: how fine, and how long it takes.",
             visible=self._studio.server is None,
             elem_id="preset",
+            elem_classes=BY_STEPS,
         )
 
     def _drawer(self) -> None:
         """Lays out all other settings."""
         with gr.Accordion("All settings", open=False, elem_id="all-settings"):
             others = [f for f in self._studio.fields if f.name not in self.settings]
-            # At once, none of them has an effect.
-            with gr.Column() as self.without_effect:
+            with gr.Column(elem_classes=BY_STEPS):
                 if self._studio.server is None:
                     gr.Markdown(
                         "Empty fields follow from other settings, or set no limit."
@@ -438,44 +402,50 @@ class Inputs:
             values["size"] = self._studio.config.size if from_preset else size
         return {self.settings[n]: v for n, v in values.items()} | {self.before: preset}
 
-    def _component(self, field: Field) -> None:
+    def _component(self, setting: Setting) -> None:
         """Lays out the field of a setting, with a place for its errors."""
-        value = form.show_values(self._studio.config, [field])[field.name]
-        name = f"setting-{field.name.replace('_', '-')}"
+        value = form.show_values(self._studio.config, [setting])[setting.name]
+        name = f"setting-{setting.name.replace('_', '-')}"
         about: dict[str, Any] = {
-            "label": field.label,
-            "info": field.help,
+            "label": form.in_words(setting.name),
+            "info": form.help_of(setting),
             "elem_id": name,
             "min_width": 160,
+            "elem_classes": [] if "at_once" in setting.scopes else BY_STEPS,
         }
         component: Any
-        if field.kind == "choice":
-            component = gr.Dropdown(list(field.choices), value=value, **about)
-        elif field.kind == "switch":
+        kind = form.kind_of(setting)
+        if kind == "choice":
+            choices = form.choices_of(setting)
+            component = gr.Dropdown(choices, value=value, **about)
+        elif kind == "switch":
             component = gr.Checkbox(value=value, **about)
-        elif field.kind == "slider":
-            bounds = field.low, field.high
+        elif kind == "slider":
+            bounds = setting.low, setting.high
             component = gr.Slider(*bounds, value=value, step=0.01, **about)
-        elif field.kind in ("integer", "number"):
-            precision = 0 if field.kind == "integer" else None
+        elif kind in ("integer", "number"):
+            precision = 0 if kind == "integer" else None
             component = gr.Number(value=value, precision=precision, **about)
         else:
             component = gr.Textbox(value=value or "", **about)
-        self.settings[field.name] = component
-        self.wrong[field.name] = place_for_errors(name)
+        self.settings[setting.name] = component
+        self.wrong[setting.name] = place_for_errors(name)
 
     def _masks(self) -> None:
         """Lays out the editor in which regions are painted."""
         with gr.Accordion(
-            "Masks: which style goes where", open=False, elem_id="masks"
-        ) as self.masks:
+            "Masks: which style goes where",
+            open=False,
+            elem_id="masks",
+            elem_classes=BY_STEPS,
+        ) as drawer:
             self.legend = gr.HTML(
                 panels.legend(masks.BRUSHES[:1]), elem_id="mask-legend"
             )
             self.regions = MaskEditor(
                 self._studio,
                 self.content,
-                self.masks,
+                drawer,
                 about="Paint over the photo where a style is to go. Styles without "
                 "paint share the rest; if each has some, the rest of the photo stays "
                 "as it is.",

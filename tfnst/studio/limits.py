@@ -7,6 +7,7 @@ from typing import Any
 
 from tfnst.checks import ArgumentError, check_integer, check_number
 from tfnst.config import StyleTransferConfig
+from tfnst.studio.tasks import Task
 
 
 def _limit(default: float, help: str, low: int = 1) -> Any:
@@ -64,35 +65,31 @@ class Limits:
                 number = check_number(field.name, value, "a number above 0", above=0)
                 object.__setattr__(self, field.name, number)
 
-    def check(self, config: StyleTransferConfig, sides: tuple[int, int]) -> None:
-        """Checks that a run stays within the limits of size and steps.
+    def check(self, task: Task, sides: tuple[int, int]) -> None:
+        """Checks that a task stays within the limits of size and steps.
 
         Args:
-            config: settings of the run.
-            sides: height and width of the photo.
+            task: the task.
+            sides: height and width of the photo or the video.
 
         Raises:
-            ValueError: for a run that is too large or too long.
+            ValueError: for a task that is too large or too long.
         """
-        self.check_size(config, sides)
-        for name in ("steps", "initial_steps"):
-            steps = getattr(config, name)
-            if steps is not None and steps > self.max_steps:
-                expected = f"at most {self.max_steps}, which is what the host allows"
-                raise ArgumentError(expected, str(steps), argument=name)
-
-    def check_size(self, config: StyleTransferConfig, sides: tuple[int, int]) -> None:
-        """Checks the size alone, as `check`."""
-        ratio = min(sides) / max(sides)
-        megapixels = config.size**2 * ratio / 1e6
+        size, ratio = task.config.size, min(sides) / max(sides)
+        megapixels = size**2 * ratio / 1e6
         if megapixels > self.max_megapixels:
             longest = int((self.max_megapixels * 1e6 / ratio) ** 0.5)
             raise ArgumentError(
                 f"at most {longest} for this photo: the host allows "
                 f"{self.max_megapixels:g} megapixels",
-                str(config.size),
+                str(size),
                 argument="size",
             )
+        for name in () if task.network else ("steps", "initial_steps"):
+            steps = getattr(task.config, name)
+            if steps is not None and steps > self.max_steps:
+                expected = f"at most {self.max_steps}, which is what the host allows"
+                raise ArgumentError(expected, str(steps), argument=name)
 
     def check_frames(self, frames: int) -> None:
         """Checks that a video isn't too long.

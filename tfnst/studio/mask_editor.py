@@ -94,19 +94,21 @@ class MaskEditor:
         """Returns the changes of `shown` for no picture."""
         return dict.fromkeys(self.shown)
 
-    def read(self, data: Mapping[Any, Any], count: int) -> list[np.ndarray | None]:
-        """Reads the painted masks.
+    def read(self, data: Mapping[Any, Any], count: int) -> list[pathlib.Path | None]:
+        """Writes the painted masks to files.
 
         Args:
             data: the values of the page, with that of `painted`.
             count: number of brushes.
 
         Returns:
-            The mask of each brush, float32 [H, W] in [0, 1], or None if nothing is
-            painted in its colour.
+            Path of the mask of each brush, or None if nothing is painted in its colour.
         """
-        layers = data[self.painted] or []
-        return masks.regions_of([one for one in layers if one[..., 3].any()], count)
+        layers = [one for one in data[self.painted] or [] if one[..., 3].any()]
+        return [
+            None if mask is None else self._studio.mask_file(mask)
+            for mask in masks.regions_of(layers, count)
+        ]
 
     def _expand(self, sent: Any, value: dict[str, Any] | None) -> Updates:
         """Shows the picture to paint over, unless it is there already."""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import gradio as gr
 
 from tfnst.studio import panels, run_queue
 from tfnst.studio.events import AS_SENT, QUICK, Updates
-from tfnst.studio.inputs import FormValues, Inputs
+from tfnst.studio.inputs import Inputs
 from tfnst.studio.run_queue import QueuedRun
 from tfnst.studio.run_tab import Data, RunTab
 from tfnst.studio.studio import Studio, jpeg_copy
@@ -19,6 +20,7 @@ FORMATS = (".png", ".jpg", ".webp", ".tif")
 _LENGTHS = ("size", "min_size", "steps", "initial_steps", "max_time")
 # Longest side of the painting as it is shown, so that it can be seen pixel by pixel.
 _SHOWN = 4096
+_BEGIN = panels.notice("Choose a photo and a style, and press Paint.")
 
 
 class PaintTab(RunTab):
@@ -43,8 +45,7 @@ class PaintTab(RunTab):
         self.connect(
             [self.suffix], [self.comparison, self.after, self.download, self.entry]
         )
-        if studio.server is None:
-            self._connect_expected()
+        self._connect_expected()
         self.suffix.input(
             self._convert,
             [self.entry, self.suffix, visitor],
@@ -54,12 +55,9 @@ class PaintTab(RunTab):
 
     def _result(self) -> None:
         self.add_controls("Paint", kept="The picture will be in the history.")
-        self.expected = gr.HTML(elem_id="expected", elem_classes="said")
+        self.expected = gr.HTML(_BEGIN, elem_id="expected", elem_classes="said")
         self.comparison = gr.HTML(elem_id="comparison", elem_classes="result")
-        self.panel = gr.HTML(
-            panels.notice("Choose a photo and a style, and press Paint."),
-            elem_id="panel",
-        )
+        self.panel = gr.HTML(elem_id="panel", elem_classes="said")
         with gr.Row(visible=False) as self.after:
             self.suffix = gr.Dropdown(
                 list(FORMATS), value=".png", label="Format", elem_id="format"
@@ -67,22 +65,15 @@ class PaintTab(RunTab):
             self.download = gr.DownloadButton("Download", elem_id="download")
         self.entry = gr.State("")
 
-    def tasks(self, data: Data, filled: FormValues) -> tuple[Task, ...]:
-        task = self.studio.picture_task(
-            filled.content,
-            filled.styles,
-            filled.config,
-            bits=filled.bits,
-            at_once=filled.at_once,
-        )
-        return (task,)
+    def tasks(self, data: Data, filled: Task) -> Sequence[Task]:
+        return [filled]
 
     def refused(self, data: Data, error: Exception) -> Updates:
         if isinstance(error, ValueError):
             return self.inputs.place_error(error)
         return super().refused(data, error)
 
-    def begun(self, data: Data, filled: FormValues) -> Updates:
+    def begun(self, data: Data, filled: Task) -> Updates:
         return {self.after: gr.update(visible=False), self.comparison: ""}
 
     def finished(self, data: Data, run: QueuedRun) -> Updates:
@@ -102,7 +93,7 @@ class PaintTab(RunTab):
         }
 
     def _connect_expected(self) -> None:
-        """Has the page say how long the run will take."""
+        """Has the page say what is to be chosen, or how long the run will take."""
         fields = [self.inputs.settings[name] for name in _LENGTHS]
         # Until this machine's speed is known, if it will be.
         self.asking = gr.Timer(2, active=False)
@@ -110,7 +101,10 @@ class PaintTab(RunTab):
             [
                 self.inputs.content.change,
                 self.asking.tick,
-                *(field.change for field in (*fields, *self.inputs.choosing)),
+                *(slot.image.change for slot in self.inputs.slots),
+                self.inputs.count.change,
+                self.inputs.how.change,
+                *(field.change for field in fields),
             ],
             self._expect,
             self.inputs.all,
@@ -120,12 +114,12 @@ class PaintTab(RunTab):
         )
 
     def _expect(self, data: dict[Any, Any]) -> Updates:
-        filled, _ = self.inputs.read(data, styles=False)
+        filled, _ = self.inputs.read(data)
         if filled is None:
-            return {self.expected: "", self.asking: gr.update(active=False)}
-        seconds = self.studio.expected_seconds(
-            filled.content, filled.config, at_once=filled.at_once
-        )
+            begun = self.inputs.has_pictures(data)
+            said = "" if begun else _BEGIN
+            return {self.expected: said, self.asking: gr.update(active=False)}
+        seconds = self.studio.expected_seconds(filled)
         if seconds is None:
             later = not self.studio.queue.ready.is_set()
             return {self.expected: "", self.asking: gr.update(active=later)}

@@ -22,7 +22,7 @@ from tfnst.images.style_images import describe_style
 from tfnst.studio.history import Entry
 from tfnst.studio.limits import Limits
 from tfnst.studio.previews import PREVIEW_SIZE, Previews, encode_preview
-from tfnst.studio.run_queue import AbandonedError, Progress, QueuedRun
+from tfnst.studio.run_queue import Progress, QueuedRun
 from tfnst.studio.tasks import Task
 from tfnst.studio.video_painter import paint_video
 
@@ -93,17 +93,12 @@ class LocalPainter:
             work = shape * (rows["size"].astype(float) ** 2).sum()
             self._rate = rows["seconds"][-1] / work
 
-    def expected_seconds(
-        self,
-        config: StyleTransferConfig,
-        sides: tuple[int, int],
-        *,
-        at_once: bool = False,
-    ) -> float | None:
+    def expected_seconds(self, task: Task, sides: tuple[int, int]) -> float | None:
         """Returns how long a picture takes; see `tfnst.studio.run_queue.Painter`."""
+        config = task.config
         if self._rate is None:
             return None
-        if at_once:
+        if task.network is not None:
             shape = min(sides) / max(sides)
             return self._rate * shape * config.size**2 * _STEPS_AT_ONCE
         from tfnst.ops.pyramid import build_pyramid, scale_steps
@@ -133,14 +128,12 @@ class LocalPainter:
                 config=limits.bound(task.config),
                 callback=Watcher(run),
             )
-        except AbandonedError:
-            return None
         except NonFiniteLossError as error:
             if len(error.result.losses):
                 _keep(run, task, error.result)
             raise
         self._measure(result)
-        return _keep(run, task, result)
+        return None if run.abandoned else _keep(run, task, result)
 
 
 def _paint_at_once(run: QueuedRun, task: Task, network: pathlib.Path) -> Entry:
@@ -195,10 +188,8 @@ class Watcher:
             seconds=progress.seconds,
             losses=tuple(self._losses),
             preview=self._previews.latest,
-            previews=self._previews.count,
+            first=self._run.progress.first or (progress.seconds, progress.fraction),
         )
-        if self._run.abandoned:
-            raise AbandonedError
         if self._run.stopping:
             progress.stop()
 
@@ -245,13 +236,7 @@ class ServerPainter:
     def rehearse(self) -> None:
         """Does nothing: the server has warmed up by itself."""
 
-    def expected_seconds(
-        self,
-        config: StyleTransferConfig,
-        sides: tuple[int, int],
-        *,
-        at_once: bool = False,
-    ) -> None:
+    def expected_seconds(self, task: Task, sides: tuple[int, int]) -> None:
         """Returns None: how fast a server is isn't known."""
 
     def paint(self, run: QueuedRun, task: Task, limits: Limits) -> Entry | None:
@@ -287,9 +272,7 @@ class ServerPainter:
                     return None
                 raise
         preview = encode_preview(response.image)
-        run.progress = dataclasses.replace(
-            run.progress, fraction=1.0, preview=preview, previews=1
-        )
+        run.progress = dataclasses.replace(run.progress, fraction=1.0, preview=preview)
         facts = _manifest(task, settings, self._target, response.model_version)
 
         def save(path: Any) -> None:

@@ -270,7 +270,7 @@ def _picture(now: Progress, name: str) -> str:
     # Decoded at once, so that nothing flickers between two pictures.
     return (
         f'<img class="preview" decoding="sync" alt="{name}" '
-        f'data-number="{now.previews}" src="{data_uri(now.preview)}">'
+        f'src="{data_uri(now.preview)}">'
     )
 
 

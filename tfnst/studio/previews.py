@@ -21,12 +21,10 @@ class Previews:
 
     Attributes:
         latest: a JPEG file; None before the first one.
-        count: number of previews so far.
     """
 
     def __init__(self, clock: Callable[[], float] = time.perf_counter) -> None:
         self.latest: bytes | None = None
-        self.count = 0
         self._clock = clock
         self._next = 0.0
 
@@ -41,7 +39,6 @@ class Previews:
         if now < self._next and not always:
             return
         self.latest = encode_preview(draw())
-        self.count += 1
         took = self._clock() - now
         self._next = now + max(_SECONDS, took / _SHARE)
 

@@ -12,7 +12,6 @@ import time
 from typing import Protocol
 
 from tfnst.checks import one_line
-from tfnst.config import StyleTransferConfig
 from tfnst.studio.history import Entry, History
 from tfnst.studio.limits import Limits
 from tfnst.studio.tasks import Task
@@ -39,10 +38,10 @@ class Progress:
         seconds: seconds since the first step began.
         losses: rows (step, content, style, total) for some of the steps.
         preview: the picture as it is now, a JPEG file.
-        previews: number of previews so far.
         frames_done: number of painted frames; None for a picture.
         frames: number of frames in the video; None if unknown.
-        pace: seconds for a frame that follows others; None while unknown.
+        first: seconds and fraction after the first step or frame, which takes longer
+            than the others; None until then.
     """
 
     step: int = 0
@@ -52,21 +51,20 @@ class Progress:
     seconds: float = 0.0
     losses: tuple[tuple[float, float, float, float], ...] = ()
     preview: bytes | None = dataclasses.field(default=None, repr=False)
-    previews: int = 0
     frames_done: int | None = None
     frames: int | None = None
-    pace: float | None = None
+    first: tuple[float, float] | None = None
 
     @property
     def seconds_left(self) -> float | None:
         """Estimate of the remaining time; None while it can't be estimated."""
-        if self.frames_done is not None:
-            if self.frames is None or self.pace is None:
-                return None
-            return self.pace * max(self.frames - self.frames_done, 0)
-        if self.fraction <= 0 or self.step < 2:
+        if self.first is None:
             return None
-        return self.seconds * (1 - self.fraction) / self.fraction
+        seconds, fraction = self.first
+        if self.fraction <= fraction:
+            return None
+        rate = (self.seconds - seconds) / (self.fraction - fraction)
+        return rate * (1 - self.fraction)
 
 
 # The outcome of a task: a picture, a video, or an error message.
@@ -158,10 +156,6 @@ class QueuedRun:
             self.state = FAILED if len(self.errors) == len(self.tasks) else DONE
 
 
-class AbandonedError(Exception):
-    """Nobody wants the picture any more."""
-
-
 class Painter(Protocol):
     """Paints tasks, in this process or on a server."""
 
@@ -171,19 +165,12 @@ class Painter(Protocol):
     def rehearse(self) -> None:
         """Traces graphs beforehand; called after `prepare` if no run waits."""
 
-    def expected_seconds(
-        self,
-        config: StyleTransferConfig,
-        sides: tuple[int, int],
-        *,
-        at_once: bool = False,
-    ) -> float | None:
+    def expected_seconds(self, task: Task, sides: tuple[int, int]) -> float | None:
         """Returns about how long a picture takes; None while that is unknown.
 
         Args:
-            config: settings of the run.
+            task: the picture.
             sides: height and width of the photo.
-            at_once: whether a network paints it.
         """
 
     def paint(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from typing import Any
 
 import gradio as gr
@@ -13,7 +13,7 @@ import gradio as gr
 from tfnst.studio import panels
 from tfnst.studio.events import AS_SENT, QUICK, SHOW_ERROR, Updates, visitor_key
 from tfnst.studio.history import History
-from tfnst.studio.inputs import FormValues, Inputs
+from tfnst.studio.inputs import Inputs
 from tfnst.studio.run_queue import BusyError, QueuedRun, explain
 from tfnst.studio.studio import Studio
 from tfnst.studio.tasks import Task
@@ -114,27 +114,34 @@ class RunTab:
         """Returns the history that a visitor sees."""
         return self.studio.history(visitor_key(visitor, request))
 
-    def read_form(self, data: Data) -> tuple[FormValues | None, Updates]:
+    def read_form(self, data: Data) -> tuple[Task | None, Updates]:
         """Reads the form; see `Inputs.read`."""
         return self.inputs.read(data)
 
-    def tasks(self, data: Data, filled: FormValues) -> tuple[Task, ...]:
-        """Returns the tasks of the run.
+    def tasks(self, data: Data, filled: Task) -> Sequence[Task]:
+        """Returns the tasks of the run, which are one or more.
 
         Args:
             data: the values of `read`, as they were sent.
-            filled: the values of the form.
+            filled: the task as `read_form` returns it.
 
         Raises:
-            ValueError, OSError, ImportError, BusyError: when the run is refused.
+            ValueError: when the run is refused.
         """
         raise NotImplementedError
+
+    def _allowed_tasks(self, data: Data, filled: Task) -> tuple[Task, ...]:
+        """Returns the tasks of the run, unless the host's limits forbid one."""
+        tasks = tuple(self.tasks(data, filled))
+        for task in tasks:
+            self.studio.check_limits(task)
+        return tasks
 
     def refused(self, data: Data, error: Exception) -> Updates:
         """Returns the changes when a run is refused."""
         return {self.said: panels.error(explain(error))}
 
-    def begun(self, data: Data, filled: FormValues) -> Updates:
+    def begun(self, data: Data, filled: Task) -> Updates:
         """Returns the changes when a run is in the queue."""
         return {}
 
@@ -160,7 +167,7 @@ class RunTab:
             if self.scratch:
                 history = stack.enter_context(self.studio.scratch())
             try:
-                tasks = await asyncio.to_thread(self.tasks, data, filled)
+                tasks = await asyncio.to_thread(self._allowed_tasks, data, filled)
                 keep = self.keep is not None and bool(data[self.keep])
                 run = QueuedRun(tasks, history, visitor, keep, type(self).__name__)
                 self.studio.queue.submit(run)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import filecmp
 import functools
 import hashlib
@@ -40,7 +39,7 @@ from tfnst.studio.limits import Limits
 from tfnst.studio.painters import Loading, LocalPainter, ServerPainter
 from tfnst.studio.previews import PREVIEW_SIZE, encode_preview
 from tfnst.studio.run_queue import BusyError, RunQueue, explain
-from tfnst.studio.tasks import Task, VideoOptions
+from tfnst.studio.tasks import Task
 from tfnst.video.frame_range import FrameRange
 from tfnst.video.frames import FilmInfo
 from tfnst.video.reading import open_film
@@ -59,33 +58,6 @@ _TEMPORARY_SECONDS = 600.0
 _DAY = 24 * 3600.0
 
 _log = logging.getLogger(__name__)
-
-
-@dataclasses.dataclass(frozen=True)
-class StyleInput:
-    """A style as filled in on the page.
-
-    Attributes:
-        image: path of the picture.
-        weight: weight relative to the other styles.
-        scale: size relative to the picture.
-        rotations: number of rotations, as for `StyleImage`.
-        layers: names of layers, separated by commas; empty for all.
-        mask: part of the style that counts, float [H, W] in [0, 1]; None for all.
-        region: part of the photo that is painted in it, likewise.
-    """
-
-    image: pathlib.Path
-    weight: float = 1.0
-    scale: float = 1.0
-    rotations: int = 1
-    layers: str = ""
-    mask: np.ndarray | None = None
-    region: np.ndarray | None = None
-
-    def everywhere(self) -> StyleInput:
-        """Returns the same style without its region."""
-        return dataclasses.replace(self, region=None)
 
 
 class Studio:
@@ -126,6 +98,7 @@ class Studio:
         self.server = server
         self.shared = shared
         self.fields = form.fields(on_server=server is not None)
+        self.labels = {field.name: form.in_words(field.name) for field in self.fields}
         self.photos, self.styles = _find_samples(samples)
         self._networks: dict[pathlib.Path, pathlib.Path] = {}
         if server is None and networks is not None:
@@ -306,118 +279,44 @@ class Studio:
             fields = tuple(field for field in fields if field.name in effective)
             host = settings_within("at_once", host)
         config, wrong = form.read_values(values, fields, host)
-        labels = {field.name: field.label for field in self.fields}
-        return config, {name: in_labels(each, labels) for name, each in wrong.items()}
+        said = {name: in_labels(each, self.labels) for name, each in wrong.items()}
+        return config, said
 
-    def expected_seconds(
-        self, content: str, config: StyleTransferConfig, *, at_once: bool = False
-    ) -> float | None:
+    def expected_seconds(self, task: Task) -> float | None:
         """Returns about how long a picture takes to paint; None if that is unknown.
 
         Args:
-            content: path of the photo, which has been checked.
-            config: the settings.
-            at_once: whether a network paints it.
+            task: the picture, whose photo has been checked.
         """
-        sides = _sides_of(content)
-        painter = self.queue.painter
-        seconds = painter.expected_seconds(config, sides, at_once=at_once)
-        return None if seconds is None else min(seconds, self.limits.seconds(config))
+        sides = _sides_of(task.content)
+        seconds = self.queue.painter.expected_seconds(task, sides)
+        if seconds is None:
+            return None
+        return min(seconds, self.limits.seconds(task.config))
 
-    def picture_task(
-        self,
-        content: str,
-        styles: Sequence[StyleInput],
-        config: StyleTransferConfig,
-        label: str = "",
-        bits: int = 8,
-        *,
-        at_once: bool = False,
-    ) -> Task:
-        """Returns a task for a picture.
+    def check_limits(self, task: Task) -> None:
+        """Checks that the host's limits allow a task.
 
         Args:
-            content: path of the photo, which has been checked.
-            styles: the styles, which have been checked.
-            config: the settings.
-            label: as for `Task`.
-            bits: as for `Task`.
-            at_once: whether the network of the style paints it.
+            task: the task, whose pictures have been checked.
 
         Raises:
-            ValueError: when the host's limits don't allow it.
-        """
-        check = self.limits.check_size if at_once else self.limits.check
-        check(config, _sides_of(content))
-        return Task(
-            content=pathlib.Path(content),
-            styles=self._styles(styles),
-            config=config,
-            label=label,
-            bits=bits,
-            network=self.network_of(styles[0].image) if at_once else None,
-        )
-
-    def video_task(
-        self,
-        path: str,
-        styles: Sequence[StyleInput],
-        config: StyleTransferConfig,
-        options: VideoOptions,
-        suffix: str,
-        *,
-        at_once: bool = False,
-    ) -> Task:
-        """Returns a task for a video.
-
-        Args:
-            path: path of the uploaded video.
-            styles: the styles, which have been checked.
-            config: the settings.
-            options: options of the video.
-            suffix: suffix of the painted file.
-            at_once: whether the network of the style paints it.
-
-        Raises:
-            ValueError, OSError: when the file can't be read as a video, or the host's
-                limits don't allow it.
+            ValueError, OSError: when a video can't be read, or the host's limits don't
+                allow the task.
+            ImportError: when PyAV is missing.
             BusyError: when too many files are being read.
         """
-        with self.reading(), open_film(path) as reader:
+        if task.video is None:
+            self.limits.check(task, _sides_of(task.content))
+            return
+        with self.reading(), open_film(str(task.content)) as reader:
             info = reader.info
-        check = self.limits.check_size if at_once else self.limits.check
-        check(config, (info.height, info.width))
-        frames = FrameRange(options.start, options.end, options.every).count(info)
-        self.limits.check_frames(frames or 0)
-        return Task(
-            content=pathlib.Path(path),
-            styles=self._styles(styles),
-            config=config,
-            video=options,
-            suffix=suffix,
-            network=self.network_of(styles[0].image) if at_once else None,
-        )
+        self.limits.check(task, (info.height, info.width))
+        shown = FrameRange(task.video.start, task.video.end, task.video.every)
+        self.limits.check_frames(shown.count(info) or 0)
 
-    def _styles(self, styles: Sequence[StyleInput]) -> tuple[StyleImage, ...]:
-        """Returns the styles of a task, whose masks are files."""
-        return tuple(
-            StyleImage(
-                image=style.image,
-                weight=style.weight,
-                scale=style.scale,
-                rotations=style.rotations,
-                layers=[x.strip() for x in style.layers.split(",") if x.strip()]
-                or None,
-                mask=self._mask_file(style.mask),
-                region=self._mask_file(style.region),
-            )
-            for style in styles
-        )
-
-    def _mask_file(self, mask: np.ndarray | None) -> pathlib.Path | None:
-        """Writes a mask, float [H, W] in [0, 1], for a task; None stays None."""
-        if mask is None:
-            return None
+    def mask_file(self, mask: np.ndarray) -> pathlib.Path:
+        """Writes a mask, float [H, W] in [0, 1], to a file; returns its path."""
         encoded = io.BytesIO()
         Image.fromarray(to_integers(mask)).save(encoded, "PNG")
         folder = self.folder / "masks"
@@ -471,9 +370,9 @@ class Studio:
         return folder
 
 
-def _sides_of(picture: str) -> tuple[int, int]:
+def _sides_of(picture: pathlib.Path) -> tuple[int, int]:
     """Returns the height and width of a picture, without decoding it."""
-    source = PictureSource(os.path.basename(picture))
+    source = PictureSource(picture.name)
     with (
         argument("picture"),
         open(picture, "rb") as file,

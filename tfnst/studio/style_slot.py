@@ -7,13 +7,12 @@ from collections.abc import Mapping
 from typing import Any
 
 import gradio as gr
-import numpy as np
 
 from tfnst.images.style_images import ROTATIONS, StyleImage
 from tfnst.limits import MAX_SCALE, MIN_SCALE
-from tfnst.studio.events import Updates, path_of
+from tfnst.studio.events import BY_STEPS, Updates, path_of
 from tfnst.studio.mask_editor import MaskEditor
-from tfnst.studio.studio import Studio, StyleInput
+from tfnst.studio.studio import Studio
 
 _PICTURE_HEIGHT = 220
 # The labels of `ROTATIONS`.
@@ -44,7 +43,6 @@ class StyleSlot:
                 value=1,
                 step=0.1,
                 label=f"Weight of style {number}",
-                visible=False,
                 elem_id=f"weight-{number}",
             )
             self.wrong = place_for_errors(f"style-{number}")
@@ -57,6 +55,7 @@ class StyleSlot:
             open=False,
             visible=number == 1,
             elem_id=f"style-{number}-masks",
+            elem_classes=BY_STEPS,
         ) as self.drawer:
             self.scale = gr.Slider(
                 MIN_SCALE,
@@ -104,38 +103,41 @@ class StyleSlot:
         return [self.group, self.drawer, *self.filled_in, self.wrong, *self.mask.shown]
 
     def read(
-        self, data: Mapping[Any, Any], region: np.ndarray | None
-    ) -> StyleInput | None:
+        self, data: Mapping[Any, Any], region: pathlib.Path | None
+    ) -> StyleImage | None:
         """Returns the style; None without a picture.
 
         Args:
             data: the values of the page, as they were sent.
-            region: the region of the style.
+            region: path of the region of the style.
+
+        Raises:
+            ValueError: for a bad option.
         """
         path = path_of(data[self.image])
         if not path:
             return None
         (mask,) = self.mask.read(data, 1)
-        return StyleInput(
+        layers = (data[self.layers] or "").split(",")
+        return StyleImage(
             image=pathlib.Path(path),
             weight=data[self.weight] or 1.0,
             scale=data[self.scale] or 1.0,
             rotations=data[self.rotations],
-            layers=data[self.layers] or "",
+            layers=[x.strip() for x in layers if x.strip()] or None,
             mask=mask,
             region=region,
         )
 
-    def show(self, style: StyleImage, *, several: bool) -> Updates:
+    def show(self, style: StyleImage) -> Updates:
         """Returns the changes for a style of a painted picture.
 
         Args:
             style: the style, whose image and mask are paths.
-            several: whether there are other styles, so that the weight matters.
         """
         return {
             self.image: self._studio.copy_picture(style.image),
-            self.weight: gr.update(value=style.weight, visible=several),
+            self.weight: style.weight,
             self.scale: style.scale,
             self.rotations: style.rotations,
             self.layers: ", ".join(style.layers or ()),
@@ -153,8 +155,8 @@ class StyleSlot:
 
     def clear(self) -> Updates:
         """Returns the changes for no style."""
-        defaults = [None, gr.update(value=1, visible=False), 1, 1, ""]
-        return dict(zip(self.filled_in, defaults, strict=True)) | self.mask.clear()
+        defaults = zip(self.filled_in, [None, 1, 1, 1, ""], strict=True)
+        return dict(defaults) | self.mask.clear()
 
 
 def place_for_errors(name: str) -> gr.HTML:

@@ -12,7 +12,7 @@ from PIL import Image
 
 from tfnst.studio.limits import Limits
 from tfnst.studio.previews import PREVIEW_SIZE, Previews
-from tfnst.studio.run_queue import AbandonedError, Progress, QueuedRun
+from tfnst.studio.run_queue import Progress, QueuedRun
 from tfnst.studio.tasks import Task, VideoOptions
 
 if TYPE_CHECKING:
@@ -51,16 +51,15 @@ def paint_video(
             ),
             **arguments,
         )
-    except AbandonedError:
-        path.unlink(missing_ok=True)
-        return None
     finally:
         shutil.rmtree(parts_folder(path), ignore_errors=True)
-    if result.frames:
+    if run.abandoned:
+        path.unlink(missing_ok=True)
+    elif result.frames:
         return path
-    if run.stopping:
-        return None
-    raise ValueError("Time ran out before the first frame was finished.")
+    elif not run.stopping:
+        raise ValueError("Time ran out before the first frame was finished.")
+    return None
 
 
 class VideoWatcher:
@@ -78,42 +77,36 @@ class VideoWatcher:
         self._most_frames = most_frames
         self._began = time.monotonic()
         self._previews = Previews()
-        # Time at which the first frame was done.
-        self._first: float | None = None
 
     def __call__(self, progress: FilmProgress) -> None:
         """Records the progress within a frame or after one."""
         inner, picture, done = progress.run, progress.picture, progress.frames_done
         seconds = time.monotonic() - self._began
-        within, pace = 0.0, self._run.progress.pace
+        within, first = 0.0, self._run.progress.first
         if picture is not None:
             image = Image.fromarray(picture)
             image.thumbnail((PREVIEW_SIZE, PREVIEW_SIZE))
             self._previews.offer(lambda: image, always=done == progress.frames)
-            if self._first is None:
-                self._first = seconds
-            else:
-                pace = (seconds - self._first) / (done - 1)
         elif inner is not None:
             within = inner.fraction
             if not done:
                 # The first frame takes many steps, which people want to watch.
                 self._previews.offer(lambda: inner.image(PREVIEW_SIZE))
         frames = None if progress.frames is None else max(progress.frames, done)
+        fraction = min((done + within) / frames, 1.0) if frames else 0.0
+        if picture is not None and first is None:
+            first = seconds, fraction
         self._run.progress = Progress(
             step=0 if inner is None else inner.step,
             steps=0 if inner is None else inner.steps,
             size=self._run.progress.size if inner is None else inner.size,
-            fraction=min((done + within) / frames, 1.0) if frames else 0.0,
+            fraction=fraction,
             seconds=seconds,
             preview=self._previews.latest,
-            previews=self._previews.count,
             frames_done=done,
             frames=frames,
-            pace=pace,
+            first=first,
         )
-        if self._run.abandoned:
-            raise AbandonedError
         enough = picture is not None and done >= self._most_frames
         if self._run.stopping or seconds >= self._most_seconds or enough:
             progress.stop()

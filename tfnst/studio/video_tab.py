@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import importlib.util
 import pathlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import gradio as gr
 
 from tfnst.checks import check_integer, check_number
 from tfnst.studio import panels
-from tfnst.studio.events import AS_SENT, QUICK, Updates, path_of
+from tfnst.studio.events import AS_SENT, BY_STEPS, QUICK, Updates, path_of
 from tfnst.studio.history import VIDEO_SUFFIXES
-from tfnst.studio.inputs import FormValues, Inputs
+from tfnst.studio.inputs import Inputs
 from tfnst.studio.run_queue import BusyError, QueuedRun
 from tfnst.studio.run_tab import Data, RunTab
 from tfnst.studio.studio import Studio, in_labels
@@ -59,9 +60,6 @@ class VideoTab(RunTab):
             [self.video, self.suffix, *self.options.values()],
             [*self.shown, *self.listed],
         )
-        inputs.hide_at_once(
-            self.options["frame_steps"], self.options["temporal_weight"]
-        )
         # After the video has been uploaded, and when it is taken away.
         self.video.change(self._look, self.video, self.about, **AS_SENT)
         self.choice.input(self._show, [self.choice, visitor], self.shown, **QUICK)
@@ -94,7 +92,7 @@ class VideoTab(RunTab):
                 elem_id="video-end",
             )
             every = _number("every", precision=0)
-        with gr.Row():
+        with gr.Row(elem_classes=BY_STEPS):
             frame_steps = _number(
                 "frame_steps", precision=0, info="More if strokes smear."
             )
@@ -139,27 +137,26 @@ class VideoTab(RunTab):
             elem_id="videos",
         )
 
-    def read_form(self, data: Data) -> tuple[FormValues | None, Updates]:
+    def read_form(self, data: Data) -> tuple[Task | None, Updates]:
         return self.inputs.read(data, photo=False)
 
-    def tasks(self, data: Data, filled: FormValues) -> tuple[Task, ...]:
+    def tasks(self, data: Data, filled: Task) -> Sequence[Task]:
         path = path_of(data[self.video])
         if path is None:
             raise ValueError("Choose a video first.")
-        task = self.studio.video_task(
-            path,
-            [style.everywhere() for style in filled.styles],
-            filled.config,
-            _read_options({name: data[each] for name, each in self.options.items()}),
-            data[self.suffix],
-            at_once=filled.at_once,
+        options = {name: data[each] for name, each in self.options.items()}
+        task = dataclasses.replace(
+            filled,
+            content=pathlib.Path(path),
+            video=_read_options(options),
+            suffix=data[self.suffix],
         )
-        return (task,)
+        return [task]
 
     def refused(self, data: Data, error: Exception) -> Updates:
         return {self.said: panels.error(_in_words(error, path_of(data[self.video])))}
 
-    def begun(self, data: Data, filled: FormValues) -> Updates:
+    def begun(self, data: Data, filled: Task) -> Updates:
         return self._hide()
 
     def finished(self, data: Data, run: QueuedRun) -> Updates:
