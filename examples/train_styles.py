@@ -2,7 +2,7 @@
 
     python examples/train_styles.py [--photos FOLDER] [--out tfnst/styles] [NAMES...]
 
-The first style is learned from random weights, in some twenty minutes on two cores. The
+The first style is learned from random weights, in some thirty minutes on two cores. The
 others begin with its network, which takes half as long, and lets them be blended. An
 interrupted training continues from its checkpoint, NAME.1.ckpt or NAME.2.ckpt in the
 folder `--out`.
@@ -49,9 +49,9 @@ PHOTOS = {
 # The parts of a training. On small crops, a step takes a quarter of the time.
 FIRST = [
     {"crop_size": 128, "steps": 1500, "learning_rate": 2e-3},
-    {"crop_size": 256, "steps": 800, "learning_rate": 2e-3},
+    {"crop_size": 256, "steps": 2000, "learning_rate": 2e-3},
 ]
-OTHERS = [{"crop_size": 256, "steps": 500, "learning_rate": 2e-3}]
+OTHERS = [{"crop_size": 256, "steps": 1500, "learning_rate": 2e-3}]
 
 
 def main():
