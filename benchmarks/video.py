@@ -203,10 +203,11 @@ def main() -> None:
 
 def read_film(path: pathlib.Path, start: float, count: int) -> list[np.ndarray]:
     """Some frames of a video."""
+    from tfnst.video.frame_range import FrameRange
     from tfnst.video.reading import open_film
 
     with open_film(path) as film:
-        frames = film.frames(start=start)
+        frames = film.frames(FrameRange(start))
         return [frame.picture for frame in itertools.islice(frames, count)]
 
 

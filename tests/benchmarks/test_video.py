@@ -6,6 +6,7 @@ import pytest
 
 from benchmarks import video
 from tests.helpers import SAMPLES, TINY
+from tests.video.films import RATE, write_film
 from tests.video.moving_photos import frame
 from tfnst.video.coherence import warp
 
@@ -27,6 +28,13 @@ def test_the_flow_of_the_camera_is_exact():
     # At twice the size, all of it is twice as far.
     large = [frame(np.zeros((2 * len(one), 192, 3), np.uint8), i) for i in (7, 2)]
     np.testing.assert_allclose(camera(*large)[::2, ::2], 2 * flow, atol=1e-3)
+
+
+def test_a_part_of_a_film_is_read(tmp_path):
+    greys = [np.full((48, 64, 3), 40 * i, np.uint8) for i in range(6)]
+    write_film(tmp_path / "film.mp4", greys)
+    two = video.read_film(tmp_path / "film.mp4", 2 / RATE, 2)
+    assert [round(each.mean() / 40) for each in two] == [2, 3]
 
 
 @pytest.mark.slow
