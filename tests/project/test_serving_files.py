@@ -27,13 +27,16 @@ from tensorflow_serving.config import model_server_config_pb2
 import tfnst
 from tests.helpers import ROOT, TINY, assert_alike
 from tests.project import documents
+from tests.training.helpers import untrained
 from tfnst.client import ModelNotFoundError, ServerUnavailableError, StylizeClient
-from tfnst.export.requests import RequestLimits, request_settings
-from tfnst.export.signatures import network_inputs, signature_inputs
+from tfnst.export.requests import RequestLimits
+from tfnst.export.served_model import ServedStyleTransfer
+from tfnst.export.served_network import ServedNetwork
 from tfnst.server import ModelServer
 
 SERVING = ROOT / "serving"
 README = (SERVING / "README.md").read_text()
+LIMITS = RequestLimits(max_steps=1000, max_size=2048, max_pixels=2**25)
 
 
 def message_class(name, **fields):
@@ -249,19 +252,24 @@ def json_of_printf(word):
     raise AssertionError(word)
 
 
-def inputs_of(signature, config):
-    """The names of a signature's inputs, in order."""
-    limits = RequestLimits(max_steps=1000, max_size=2048, max_pixels=2**25)
-    settings = request_settings(config, limits)
-    inputs = signature_inputs(settings, preserve_color=config.preserve_color)
-    return [each.name for each in inputs[signature]]
+def inputs_of(model):
+    """The names of the inputs of each signature, in order."""
+    return {
+        name: [each.name for each in signature.inputs]
+        for name, signature in model.served.items()
+    }
 
 
-def test_rest_requests_bring_every_input():
+@pytest.fixture(scope="module")
+def inputs():
+    """Those of an exported optimisation."""
+    return inputs_of(ServedStyleTransfer(TINY, LIMITS))
+
+
+def test_rest_requests_bring_every_input(inputs):
     request = json_of_printf("curl -s")
+    assert set(request["inputs"]) == set(inputs[request["signature_name"]])
     config = tfnst.StyleTransferConfig()
-    expected = inputs_of(request["signature_name"], config)
-    assert set(request["inputs"]) == set(expected)
     defaults = {**config.to_dict(), **config.loss_weights()}
     settings = request["inputs"]
     for name in ("content_bytes", "style_bytes"):
@@ -277,24 +285,25 @@ def test_rest_requests_bring_every_input():
         assert type(value) is type(defaults[name])
 
 
-def test_the_inputs_of_blend_are_listed():
-    inputs = inputs_of("blend", tfnst.StyleTransferConfig())
+def test_the_inputs_of_blend_are_listed(inputs):
+    names = inputs["blend"]
     table = README[README.index("| input | type |") :].split("\n\n")[0]
     listed = re.findall(r"^\| `(\w+)` ", table, re.MULTILINE)
-    assert inputs[: len(listed)] == listed
-    assert inputs[len(listed) :] == [
+    assert names[: len(listed)] == listed
+    assert names[len(listed) :] == [
         "steps", "size", "seed", "content_weight", "style_weight",
         "total_variation_weight", "learning_rate",
     ]  # fmt: skip
 
 
 def test_the_inputs_of_networks_are_listed():
+    model = ServedNetwork(untrained(), tfnst.StyleTransferConfig(), LIMITS)
     table = README[README.index("| signature | input |") :].split("\n\n")[0]
     listed = re.findall(r"^\| ?`?(\w*)`? \| `(\w+)` ", table, re.MULTILINE)
     assert listed == [
-        ("" if i else name, each.name)
-        for name, inputs in network_inputs(tfnst.StyleTransferConfig()).items()
-        for i, each in enumerate(inputs)
+        ("" if i else signature, name)
+        for signature, names in inputs_of(model).items()
+        for i, name in enumerate(names)
     ]
 
 

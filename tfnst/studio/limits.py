@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tfnst.checks import ArgumentError, check_integer, check_number
 from tfnst.config import StyleTransferConfig
-from tfnst.studio.tasks import Task
+
+if TYPE_CHECKING:
+    from tfnst.studio.tasks import Task
 
 
 def _limit(default: float, help: str, low: int = 1) -> Any:
