@@ -49,7 +49,7 @@ ALL := -m "not network and not browser"
 # Tests of numbers, for `make test-processors`. What TensorFlow computes with is chosen by
 # the processor; these have it choose as others would, and add up in other orders.
 NUMERIC := $(addprefix tests/,batch engines evaluation export losses networks ops \
-  optimizers transfer video/test_coherence.py video/test_painting.py)
+  optimizers training transfer video/test_coherence.py video/test_painting.py)
 PROCESSORS := \
   TF_ENABLE_ONEDNN_OPTS=0,ONEDNN_MAX_CPU_ISA=AVX2 \
   TF_ENABLE_ONEDNN_OPTS=0,TENSORFLOW_USE_CUSTOM_CONTRACTION_KERNEL=false,TF_NUM_INTRAOP_THREADS=2 \
