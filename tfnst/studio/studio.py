@@ -24,6 +24,7 @@ from PIL import Image
 
 from tfnst.checks import argument, refusal_in
 from tfnst.config import StyleTransferConfig, setting_names, settings_within
+from tfnst.files import write_file
 from tfnst.images.arrays import to_integers
 from tfnst.images.decoding import open_image
 from tfnst.images.formats import NETWORK_SUFFIX, READ_SUFFIXES
@@ -317,13 +318,16 @@ class Studio:
 
     def mask_file(self, mask: np.ndarray) -> pathlib.Path:
         """Writes a mask, float [H, W] in [0, 1], to a file; returns its path."""
-        encoded = io.BytesIO()
-        Image.fromarray(to_integers(mask)).save(encoded, "PNG")
+        pixels = to_integers(mask)
         folder = self.folder / "masks"
         folder.mkdir(exist_ok=True)
-        name = hashlib.sha256(encoded.getvalue()).hexdigest()[:16]
-        path = folder / f"mask-{name}.png"
-        path.write_bytes(encoded.getvalue())
+        digest = hashlib.sha256(repr(pixels.shape).encode() + pixels.tobytes())
+        path = folder / f"mask-{digest.hexdigest()[:16]}.png"
+        # The form is read again with each of its changes.
+        if not path.exists():
+            encoded = io.BytesIO()
+            Image.fromarray(pixels).save(encoded, "PNG")
+            write_file(path, encoded.getvalue())
         return path
 
     def look_at_video(self, path: str) -> tuple[FilmInfo, bytes]:

@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from tfnst.video.video import FilmProgress
 
 
+class _AbandonedError(Exception):
+    """Nobody wants the video any more, so that its frames need not be encoded."""
+
+
 def paint_video(
     run: QueuedRun, task: Task, options: VideoOptions, limits: Limits
 ) -> pathlib.Path | None:
@@ -51,15 +55,16 @@ def paint_video(
             ),
             **arguments,
         )
+    except _AbandonedError:
+        path.unlink(missing_ok=True)
+        return None
     finally:
         shutil.rmtree(parts_folder(path), ignore_errors=True)
-    if run.abandoned:
-        path.unlink(missing_ok=True)
-    elif result.frames:
+    if result.frames:
         return path
-    elif not run.stopping:
-        raise ValueError("Time ran out before the first frame was finished.")
-    return None
+    if run.stopping:
+        return None
+    raise ValueError("Time ran out before the first frame was finished.")
 
 
 class VideoWatcher:
@@ -107,6 +112,8 @@ class VideoWatcher:
             frames=frames,
             first=first,
         )
+        if self._run.abandoned:
+            raise _AbandonedError
         enough = picture is not None and done >= self._most_frames
         if self._run.stopping or seconds >= self._most_seconds or enough:
             progress.stop()
